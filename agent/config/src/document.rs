@@ -1,0 +1,165 @@
+//! The configuration as it is written: the JSON form of a `vault agent` configuration file,
+//! plus one block of our own, `planescape`, which `vault agent` ignores.
+//!
+//! Field names, and the order in which they are serialised, are those of the Vault Agent
+//! Injector, so that either agent can be started with what we write.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// One configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Document {
+    /// How to log in, and where to write the token.
+    pub auto_auth: AutoAuth,
+    /// Whether the agent ends once every template is rendered.
+    pub exit_after_auth: bool,
+    /// Where the agent writes its process id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<String>,
+    /// How to reach Vault.
+    pub vault: Vault,
+    /// The texts to render.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub template: Vec<Template>,
+    /// What concerns all templates.
+    pub template_config: TemplateConfig,
+    /// What only our agent knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planescape: Option<Planescape>,
+}
+
+/// `auto_auth`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AutoAuth {
+    /// The one method.
+    pub method: Method,
+    /// Files that receive the token.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sink: Vec<Sink>,
+}
+
+/// `auto_auth.method`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Method {
+    /// `kubernetes` and the like.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where the method is mounted, for example `auth/kubernetes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+    /// First wait after a failed login, as a duration text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_backoff: Option<String>,
+    /// Longest wait after a failed login, as a duration text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_backoff: Option<String>,
+    /// Vault namespace of the login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The method's own settings; for `kubernetes`: `role` and `token_path`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
+    /// Whether the first failed login ends the agent.
+    #[serde(skip_serializing_if = "is_false")]
+    pub exit_on_err: bool,
+}
+
+/// `auto_auth.sink`: a file that receives the token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sink {
+    /// Always `file`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `path`.
+    pub config: BTreeMap<String, String>,
+}
+
+/// `vault`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Vault {
+    /// For example `https://vault.vault.svc:8200`.
+    pub address: String,
+    /// A PEM file, inside the agent's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_cert: Option<String>,
+    /// A directory of PEM files, inside the agent's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_path: Option<String>,
+    /// Whether any server certificate is accepted.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tls_skip_verify: bool,
+    /// A PEM file, inside the agent's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<String>,
+    /// A PEM file, inside the agent's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<String>,
+    /// The name that the server's certificate must carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
+}
+
+/// `template`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Template {
+    /// The file to write.
+    pub destination: String,
+    /// The text; either this or `source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<String>,
+    /// What opens an action; `{{` unless said otherwise.
+    pub left_delimiter: String,
+    /// What closes an action; `}}` unless said otherwise.
+    pub right_delimiter: String,
+    /// A shell command to run after the file changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// A file that holds the text, inside the agent's container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The file's mode in octal, for example `0400`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perms: Option<String>,
+    /// Whether a key that a secret lacks is an error.
+    #[serde(skip_serializing_if = "is_false")]
+    pub error_on_missing_key: bool,
+}
+
+/// `template_config`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TemplateConfig {
+    /// Whether the agent ends when a template's retries are used up.
+    pub exit_on_retry_failure: bool,
+    /// How often secrets without a lease are read again, as a duration text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_secret_render_interval: Option<String>,
+    /// How many requests are in flight at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_host: Option<i64>,
+    /// The share of a non-renewable lease after which it is read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_renewal_threshold: Option<f64>,
+}
+
+/// `planescape`: what `vault agent` has no word for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Planescape {
+    /// Whether the agent revokes its token, and with it every lease, when it ends.
+    pub revoke_on_exit: bool,
+    /// Where the agent writes why it ended; `/dev/termination-log` in a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_log: Option<String>,
+    /// The unix socket on which `planescape-agent wait` learns that every file is rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_socket: Option<String>,
+    /// How long the first rendering may take before the agent reports why it is late and ends,
+    /// so that the kubelet shows the report and starts it again. A duration text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub give_up_after: Option<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}

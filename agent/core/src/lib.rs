@@ -1,0 +1,1 @@
+//! Decides what the agent does: input in, commands out, no IO.

@@ -1,0 +1,1 @@
+//! Logs in to Vault, renders templates, renews leases, revokes them at the end.

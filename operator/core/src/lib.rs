@@ -1,0 +1,1 @@
+//! Decides what the operator does: API types, injection, planning, status, no IO.

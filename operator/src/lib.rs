@@ -1,0 +1,1 @@
+//! Owns PlanescapeJobs: watches, creates Jobs, reports their state.

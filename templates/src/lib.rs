@@ -1,0 +1,1 @@
+//! Go text/template with the consul-template function set, in pure Rust.

@@ -1,0 +1,1 @@
+//! The real servers the tests talk to, and the tests across packages.
