@@ -1,0 +1,150 @@
+//! The configuration once it is known to be good.
+
+use std::time::Duration;
+
+use crate::{FileMode, Method, Problem, Template};
+
+/// Everything the agent was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How to reach Vault.
+    pub vault: Vault,
+    /// How to log in.
+    pub auth: Auth,
+    /// The texts to render, in the order of the files.
+    pub templates: Vec<Template>,
+    /// What concerns all templates.
+    pub template_config: TemplateConfig,
+    /// Whether the agent ends once every template is rendered and every sink is written.
+    pub exit_after_auth: bool,
+    /// Where to write the process id.
+    pub pid_file: Option<String>,
+    /// What only our agent knows.
+    pub planescape: Planescape,
+    /// What is odd but does no harm: keys that nobody reads.
+    pub warnings: Vec<Problem>,
+}
+
+/// How to reach Vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vault {
+    /// `http://…` or `https://…`, without a slash at the end.
+    pub address: String,
+    /// How to trust the server and be trusted.
+    pub tls: Tls,
+    /// The namespace of every request.
+    pub namespace: Option<String>,
+    /// How often a failed read is repeated.
+    pub retries: u32,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// How to trust the server and be trusted. Paths are not read yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM text of certificate authorities; wins over the files.
+    pub ca_cert_bytes: Option<String>,
+    /// A PEM file; wins over the folder.
+    pub ca_cert: Option<String>,
+    /// A folder of PEM files.
+    pub ca_path: Option<String>,
+    /// Certificate and key files of the client, both or neither.
+    pub client: Option<(String, String)>,
+    /// The name that the server's certificate must carry, instead of the address's host.
+    pub server_name: Option<String>,
+    /// Whether any server certificate is accepted.
+    pub skip_verify: bool,
+}
+
+/// `auto_auth`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// How the agent proves who it is.
+    pub method: Method,
+    /// Where the method is mounted, without slashes at the ends, for example `auth/kubernetes`.
+    pub mount_path: String,
+    /// The namespace of the login, and of everything else unless `vault` names one.
+    pub namespace: Option<String>,
+    /// First wait after a failed login.
+    pub min_backoff: Duration,
+    /// Longest wait after a failed login.
+    pub max_backoff: Duration,
+    /// Whether the waits above also hold for failed reads, because the file names them.
+    pub backoff_is_explicit: bool,
+    /// Whether the first failed login ends the agent.
+    pub exit_on_error: bool,
+    /// Files that receive the token.
+    pub sinks: Vec<Sink>,
+}
+
+/// A file that receives the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sink {
+    /// Where it is.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: FileMode,
+}
+
+/// `template_config`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TemplateConfig {
+    /// Whether the agent ends when a template's retries are used up.
+    pub exit_on_retry_failure: bool,
+    /// How often secrets without a lease are read again.
+    pub static_secret_render_interval: Duration,
+    /// How many requests are in flight at once; at least one.
+    pub max_connections: usize,
+    /// The share of a non-renewable lease after which it is read again; between 0 and 1.
+    pub lease_renewal_threshold: f64,
+}
+
+impl TemplateConfig {
+    /// Five minutes.
+    pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
+    /// As many as `vault agent` opens to one host.
+    pub const DEFAULT_CONNECTIONS: usize = 10;
+    /// Nine tenths.
+    pub const DEFAULT_THRESHOLD: f64 = 0.9;
+}
+
+/// `planescape`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planescape {
+    /// Whether the agent revokes its token, and with it every lease, when it ends.
+    pub revoke_on_exit: bool,
+    /// Where to write why the agent ended.
+    pub termination_log: Option<String>,
+    /// The unix socket on which `planescape-agent wait` learns that every file is rendered.
+    pub ready_socket: Option<String>,
+    /// How long the first rendering may take before the agent reports why it is late and ends.
+    pub give_up_after: Option<Duration>,
+}
+
+/// What flags and the environment say; each wins over the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `VAULT_ADDR`.
+    pub address: Option<String>,
+    /// `VAULT_CACERT`.
+    pub ca_cert: Option<String>,
+    /// `VAULT_CACERT_BYTES`.
+    pub ca_cert_bytes: Option<String>,
+    /// `VAULT_CAPATH`.
+    pub ca_path: Option<String>,
+    /// `VAULT_CLIENT_CERT`.
+    pub client_cert: Option<String>,
+    /// `VAULT_CLIENT_KEY`.
+    pub client_key: Option<String>,
+    /// `VAULT_TLS_SERVER_NAME`.
+    pub tls_server_name: Option<String>,
+    /// `VAULT_SKIP_VERIFY`, as text.
+    pub tls_skip_verify: Option<String>,
+    /// `VAULT_NAMESPACE`.
+    pub namespace: Option<String>,
+    /// `VAULT_CLIENT_TIMEOUT`, as text.
+    pub client_timeout: Option<String>,
+    /// `-exit-after-auth`.
+    pub exit_after_auth: Option<bool>,
+}

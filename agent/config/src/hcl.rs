@@ -1,0 +1,121 @@
+//! HCL version 1, the language of `vault agent` configuration files.
+//!
+//! Version 1 has no expressions and no functions: `key = value`, `block "label" { … }`, and
+//! `key = { … }`, which means the same as `key { … }`.
+
+mod scanner;
+mod string;
+
+use crate::tree::{Body, Item, SyntaxError, Value};
+use scanner::{Scanner, Token};
+
+/// Deeper than any configuration, shallow enough for any stack.
+const DEEPEST: usize = 64;
+
+/// Reads a whole file.
+pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {
+    let mut parser = Parser {
+        scanner: Scanner::new(text),
+        depth: 0,
+    };
+    parser.body(&Token::End)
+}
+
+struct Parser<'a> {
+    scanner: Scanner<'a>,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    /// Items up to `end`, which is taken too.
+    fn body(&mut self, end: &Token) -> Result<Body, SyntaxError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.scanner.error("blocks are nested too deeply"));
+        }
+        let mut items = Body::new();
+        loop {
+            match self.scanner.next()? {
+                token if token == *end => break,
+                Token::Comma => {}
+                Token::Identifier(key) | Token::String(key) => items.push(self.item(key)?),
+                token => {
+                    return Err(self
+                        .scanner
+                        .error(&format!("expected a key, found {}", token.name())));
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(items)
+    }
+
+    fn item(&mut self, key: String) -> Result<Item, SyntaxError> {
+        let mut labels = Vec::new();
+        loop {
+            match self.scanner.next()? {
+                Token::Identifier(label) | Token::String(label) => labels.push(label),
+                Token::Equals | Token::Colon if labels.is_empty() => {
+                    let token = self.scanner.next()?;
+                    let value = self.value(token)?;
+                    return Ok(Item { key, labels, value });
+                }
+                Token::OpenBrace => {
+                    let value = Value::Body(self.body(&Token::CloseBrace)?);
+                    return Ok(Item { key, labels, value });
+                }
+                token => {
+                    return Err(self.scanner.error(&format!(
+                        "expected `=` or `{{` after `{key}`, found {}",
+                        token.name()
+                    )));
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, token: Token) -> Result<Value, SyntaxError> {
+        match token {
+            Token::String(text) => Ok(Value::String(text)),
+            Token::Integer(number) => Ok(Value::Integer(number)),
+            Token::Float(number) => Ok(Value::Float(number)),
+            Token::Identifier(word) if word == "true" => Ok(Value::Bool(true)),
+            Token::Identifier(word) if word == "false" => Ok(Value::Bool(false)),
+            Token::OpenBrace => Ok(Value::Body(self.body(&Token::CloseBrace)?)),
+            Token::OpenBracket => self.list(),
+            token => Err(self
+                .scanner
+                .error(&format!("expected a value, found {}", token.name()))),
+        }
+    }
+
+    /// The values of a list; its `[` is already taken. A comma may follow the last one.
+    fn list(&mut self) -> Result<Value, SyntaxError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.scanner.error("lists are nested too deeply"));
+        }
+        let mut values = Vec::new();
+        loop {
+            match self.scanner.next()? {
+                Token::CloseBracket => break,
+                token => values.push(self.value(token)?),
+            }
+            match self.scanner.next()? {
+                Token::Comma => {}
+                Token::CloseBracket => break,
+                token => {
+                    return Err(self.scanner.error(&format!(
+                        "expected `,` or `]` in a list, found {}",
+                        token.name()
+                    )));
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(Value::List(values))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! Typed access to the fields of a block; every mistake is noted, none stops the reading.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::duration::parse_duration;
+use crate::tree::{Body, Item, Value};
+use crate::{FileMode, Problem};
+
+/// What was noted while reading.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) problems: RefCell<Vec<Problem>>,
+    pub(crate) warnings: RefCell<Vec<Problem>>,
+}
+
+/// One block, and where it stands.
+pub(crate) struct Reader<'a> {
+    items: Vec<&'a Item>,
+    /// The block's own path; empty at the top.
+    path: String,
+    label: Option<&'a str>,
+    asked: RefCell<BTreeSet<&'static str>>,
+    notes: &'a Notes,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(body: &'a Body, notes: &'a Notes) -> Self {
+        Self {
+            items: body.iter().collect(),
+            path: String::new(),
+            label: None,
+            asked: RefCell::default(),
+            notes,
+        }
+    }
+
+    /// Marks keys as known although they change nothing here.
+    pub(crate) fn ignore(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend(keys);
+    }
+
+    /// The block's label, or its `type`, which wins.
+    pub(crate) fn kind(&self) -> Option<String> {
+        self.string("type")
+            .or_else(|| self.label.map(str::to_lowercase))
+    }
+
+    pub(crate) fn problem(&self, key: &str, reason: impl Into<String>) {
+        self.notes.problems.borrow_mut().push(Problem {
+            field: self.field(key),
+            reason: reason.into(),
+        });
+    }
+
+    pub(crate) fn field(&self, key: &str) -> String {
+        match (self.path.is_empty(), key.is_empty()) {
+            (true, _) => key.to_owned(),
+            (false, true) => self.path.clone(),
+            (false, false) => format!("{}.{key}", self.path),
+        }
+    }
+
+    /// The last value of a key; the last wins, as in OpenBao.
+    fn value(&self, key: &'static str) -> Option<&'a Value> {
+        self.asked.borrow_mut().insert(key);
+        let item = self.items.iter().rev().find(|item| item.key == key)?;
+        (item.value != Value::Null).then_some(&item.value)
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn string(&self, key: &'static str) -> Option<String> {
+        match self.value(key)? {
+            Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+            other => {
+                self.problem(key, format!("expected a string, found {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn boolean(&self, key: &'static str) -> Option<bool> {
+        match self.value(key)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::Integer(number @ (0 | 1)) => Some(*number == 1),
+            Value::String(text) => {
+                let flag = parse_bool(text);
+                if flag.is_none() {
+                    self.problem(
+                        key,
+                        format!("`{text}` is not a boolean: write true or false"),
+                    );
+                }
+                flag
+            }
+            other => {
+                self.problem(key, format!("expected a boolean, found {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn integer(&self, key: &'static str) -> Option<i64> {
+        match self.value(key)? {
+            Value::Integer(number) => Some(*number),
+            Value::String(text) if text.parse::<i64>().is_ok() => text.parse().ok(),
+            other => {
+                self.problem(
+                    key,
+                    format!("expected a whole number, found {}", other.kind()),
+                );
+                None
+            }
+        }
+    }
+
+    pub(crate) fn fraction(&self, key: &'static str) -> Option<f64> {
+        match self.value(key)? {
+            Value::Float(number) => Some(*number),
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "only 0 and 1 are near the range"
+            )]
+            Value::Integer(number) => Some(*number as f64),
+            other => {
+                self.problem(key, format!("expected a number, found {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
+        let text = match self.value(key)? {
+            Value::String(text) => text.clone(),
+            Value::Integer(seconds) => seconds.to_string(),
+            Value::Float(seconds) => seconds.to_string(),
+            other => {
+                self.problem(key, format!("expected a duration, found {}", other.kind()));
+                return None;
+            }
+        };
+        parse_duration(&text)
+            .map_err(|error| self.problem(key, error.to_string()))
+            .ok()
+    }
+
+    /// Permission bits: a number, which HCL may write in octal, or an octal text.
+    pub(crate) fn mode(&self, key: &'static str) -> Option<FileMode> {
+        let mode = match self.value(key)? {
+            Value::Integer(bits) => u32::try_from(*bits).ok().and_then(FileMode::from_bits),
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => FileMode::parse(text),
+            other => {
+                self.problem(key, format!("expected a file mode, found {}", other.kind()));
+                return None;
+            }
+        };
+        if mode.is_none() {
+            self.problem(key, "is not a file mode: write for example \"0400\"");
+        }
+        mode
+    }
+
+    /// A list of texts, or one text with commas.
+    pub(crate) fn strings(&self, key: &'static str) -> Vec<String> {
+        match self.value(key) {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
+            Some(Value::List(values)) => values
+                .iter()
+                .filter_map(|value| match value {
+                    Value::String(text) => Some(text.clone()),
+                    other => {
+                        self.problem(key, format!("expected strings, found {}", other.kind()));
+                        None
+                    }
+                })
+                .collect(),
+            Some(other) => {
+                self.problem(key, format!("expected a list, found {}", other.kind()));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The one block of this name; an empty one where there is none, so that defaults are read
+    /// like values.
+    pub(crate) fn block(&self, key: &'static str) -> Self {
+        let mut blocks = self.blocks(key);
+        if blocks.len() > 1 {
+            self.problem(key, format!("at most one \"{key}\" block is allowed"));
+        }
+        let last = blocks.pop();
+        Self {
+            path: self.field(key),
+            label: last.as_ref().and_then(|block| block.label),
+            items: last.map_or_else(Vec::new, |block| block.items),
+            asked: RefCell::default(),
+            notes: self.notes,
+        }
+    }
+
+    /// Every block of this name: repeated, or as a list of objects.
+    pub(crate) fn blocks(&self, key: &'static str) -> Vec<Self> {
+        self.asked.borrow_mut().insert(key);
+        let mut blocks = Vec::new();
+        for item in self.items.iter().filter(|item| item.key == key) {
+            let label = item.labels.first().map(String::as_str);
+            self.collect(key, label, &item.value, &mut blocks);
+        }
+        blocks
+    }
+
+    fn collect(
+        &self,
+        key: &'static str,
+        label: Option<&'a str>,
+        value: &'a Value,
+        blocks: &mut Vec<Self>,
+    ) {
+        match value {
+            Value::Body(body) => match nested_label(label, body) {
+                Some(item) => self.collect(key, Some(&item.key), &item.value, blocks),
+                None => blocks.push(Self {
+                    items: body.iter().collect(),
+                    path: format!("{}[{}]", self.field(key), blocks.len()),
+                    label,
+                    asked: RefCell::default(),
+                    notes: self.notes,
+                }),
+            },
+            Value::List(values) => {
+                for value in values {
+                    self.collect(key, label, value, blocks);
+                }
+            }
+            Value::Null => {}
+            other => self.problem(key, format!("expected a block, found {}", other.kind())),
+        }
+    }
+
+    /// Says which of these keys are there although we cannot do what they ask.
+    pub(crate) fn refuse(&self, keys: &[&'static str]) {
+        for key in keys {
+            if self.value(key).is_some() {
+                self.problem(key, "is not supported by planescape-agent yet: remove it");
+            }
+        }
+    }
+
+    /// Keys that nobody asked for.
+    fn unknown(&self) -> Vec<&'a str> {
+        let asked = self.asked.borrow();
+        let unknown: BTreeSet<&str> = self
+            .items
+            .iter()
+            .map(|item| item.key.as_str())
+            .filter(|key| !asked.contains(key))
+            .collect();
+        unknown.into_iter().collect()
+    }
+
+    /// To call after everything was read: unknown keys here are mistakes.
+    pub(crate) fn deny_unknown(&self) {
+        for key in self.unknown() {
+            self.problem(key, "is not a known key");
+        }
+    }
+
+    /// To call after everything was read: unknown keys here are worth a warning.
+    pub(crate) fn warn_unknown(&self) {
+        for key in self.unknown() {
+            self.notes.warnings.borrow_mut().push(Problem {
+                field: self.field(key),
+                reason: "is not a known key and has no effect".to_owned(),
+            });
+        }
+    }
+}
+
+/// In JSON a label is a level of its own: `{"method": {"kubernetes": {…}}}`.
+fn nested_label<'a>(label: Option<&str>, body: &'a Body) -> Option<&'a Item> {
+    let [item] = body.as_slice() else { return None };
+    let names_a_type = item.key == "file" || crate::Method::KNOWN.contains(&item.key.as_str());
+    let holds_blocks = matches!(item.value, Value::Body(_) | Value::List(_));
+    (label.is_none() && names_a_type && holds_blocks).then_some(item)
+}
+
+/// The spellings that Go's `strconv.ParseBool` knows.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,145 @@
+//! From what was written to what is meant: a [`Config`], or all problems at once.
+//!
+//! A reader that notes a problem still hands on some value; it is thrown away at the end,
+//! together with everything else, so that one mistake does not hide the next.
+
+mod auth;
+mod template;
+mod vault;
+
+use std::time::Duration;
+
+use crate::Problems;
+use crate::config::{Config, Overrides, Planescape, TemplateConfig};
+use crate::reader::{Notes, Reader};
+use crate::tree::{Body, Tree};
+
+/// Blocks of which a later file's replaces an earlier file's.
+const SINGLE_BLOCKS: [&str; 5] = [
+    "vault",
+    "auto_auth",
+    "template_config",
+    "telemetry",
+    "planescape",
+];
+/// What a `vault agent` does and we do not yet.
+const UNSUPPORTED: [&str; 6] = [
+    "cache",
+    "api_proxy",
+    "listener",
+    "env_template",
+    "exec",
+    "log_file",
+];
+/// What changes nothing here, or is read elsewhere.
+const WITHOUT_EFFECT: [&str; 5] = [
+    "log_level",
+    "log_format",
+    "telemetry",
+    "disable_idle_connections",
+    "disable_keep_alives",
+];
+
+impl Config {
+    /// Merges the files in order, applies what flags and environment say, and checks everything.
+    ///
+    /// # Errors
+    /// Every problem, with the path of its field.
+    pub fn new(trees: &[Tree], overrides: &Overrides) -> Result<Self, Problems> {
+        let merged = merge(trees);
+        let notes = Notes::default();
+        let mut config = read(&Reader::new(&merged, &notes), overrides);
+        config.warnings = notes.warnings.into_inner();
+        match Problems::from_list(notes.problems.into_inner()) {
+            None => Ok(config),
+            Some(problems) => Err(problems),
+        }
+    }
+}
+
+fn merge(trees: &[Tree]) -> Body {
+    let mut merged = Body::new();
+    for tree in trees {
+        for key in SINGLE_BLOCKS {
+            if tree.root.iter().any(|item| item.key == key) {
+                merged.retain(|item| item.key != key);
+            }
+        }
+        merged.extend(tree.root.iter().cloned());
+    }
+    merged
+}
+
+fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
+    root.refuse(&UNSUPPORTED);
+    let auth = auth::read(&root.block("auto_auth"));
+    let templates: Vec<_> = root.blocks("template").iter().map(template::read).collect();
+    if auth.sinks.is_empty() && templates.is_empty() {
+        root.problem(
+            "auto_auth",
+            "requires at least one sink or at least one template",
+        );
+    }
+    let config = Config {
+        vault: vault::read(&root.block("vault"), overrides, auth.namespace.as_deref()),
+        auth,
+        templates,
+        template_config: template_config(&root.block("template_config")),
+        exit_after_auth: root.boolean("exit_after_auth").unwrap_or(false),
+        pid_file: root.string("pid_file"),
+        planescape: planescape(&root.block("planescape")),
+        warnings: Vec::new(),
+    };
+    root.ignore(&WITHOUT_EFFECT);
+    root.warn_unknown();
+    Config {
+        exit_after_auth: overrides.exit_after_auth.unwrap_or(config.exit_after_auth),
+        ..config
+    }
+}
+
+fn template_config(block: &Reader<'_>) -> TemplateConfig {
+    let threshold = block
+        .fraction("lease_renewal_threshold")
+        .filter(|share| *share != 0.0);
+    if threshold.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        block.problem("lease_renewal_threshold", "is not between 0 and 1");
+    }
+    let connections = block
+        .integer("max_connections_per_host")
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0);
+    let config = TemplateConfig {
+        exit_on_retry_failure: block.boolean("exit_on_retry_failure").unwrap_or(false),
+        static_secret_render_interval: block
+            .duration("static_secret_render_interval")
+            .filter(|interval| !interval.is_zero())
+            .unwrap_or(TemplateConfig::DEFAULT_INTERVAL),
+        max_connections: connections.unwrap_or(TemplateConfig::DEFAULT_CONNECTIONS),
+        lease_renewal_threshold: threshold.unwrap_or(TemplateConfig::DEFAULT_THRESHOLD),
+    };
+    block.warn_unknown();
+    config
+}
+
+fn planescape(block: &Reader<'_>) -> Planescape {
+    let planescape = Planescape {
+        revoke_on_exit: block.boolean("revoke_on_exit").unwrap_or(false),
+        termination_log: block.string("termination_log"),
+        ready_socket: block.string("ready_socket"),
+        give_up_after: block
+            .duration("give_up_after")
+            .filter(|duration: &Duration| !duration.is_zero()),
+    };
+    block.deny_unknown();
+    planescape
+}
+
+/// Vault's own form: no slash in front, one at the end; `None` for the root namespace.
+fn namespace(name: &str) -> Option<String> {
+    let name = name.trim().trim_matches('/');
+    (!name.is_empty()).then(|| format!("{name}/"))
+}
+
+#[cfg(test)]
+mod tests;

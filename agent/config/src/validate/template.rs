@@ -1,0 +1,52 @@
+//! A `template` block.
+
+use crate::reader::Reader;
+use crate::template::{Template, TemplateText};
+
+/// What `vault agent` knows and we do not yet.
+const UNSUPPORTED: [&str; 9] = [
+    "backup",
+    "command",
+    "command_timeout",
+    "exec",
+    "gid",
+    "group",
+    "uid",
+    "user",
+    "wait",
+];
+
+pub(super) fn read(block: &Reader<'_>) -> Template {
+    block.refuse(&UNSUPPORTED);
+    let text = match (block.string("contents"), block.string("source")) {
+        (Some(contents), None) => TemplateText::Inline(contents),
+        (None, Some(source)) => TemplateText::File(source),
+        (Some(_), Some(_)) | (None, None) => {
+            block.problem("contents", "must specify exactly one of source or contents");
+            TemplateText::Inline(String::new())
+        }
+    };
+    let destination = block.string("destination");
+    if destination.is_none() {
+        block.problem("destination", "is missing: name the file to write");
+    }
+    let delimiter = |key, default: &str| block.string(key).unwrap_or_else(|| default.to_owned());
+    let template = Template {
+        text,
+        destination: destination.unwrap_or_default(),
+        mode: block.mode("perms").filter(|mode| mode.bits() != 0),
+        create_parents: block.boolean("create_dest_dirs").unwrap_or(true),
+        left_delimiter: delimiter("left_delimiter", "{{"),
+        right_delimiter: delimiter("right_delimiter", "}}"),
+        error_on_missing_key: block.boolean("error_on_missing_key").unwrap_or(false),
+        denied_functions: [
+            block.strings("function_denylist"),
+            block.strings("function_blacklist"),
+        ]
+        .concat(),
+        sandbox_path: block.string("sandbox_path"),
+    };
+    block.ignore(&["error_fatal"]);
+    block.deny_unknown();
+    template
+}

@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::document::{self, Document};
+use crate::{Config, FileMode, Method, Overrides, TemplateText, Tree};
+
+const SMALL: &str = r#"
+auto_auth {
+  method "kubernetes" {
+    mount_path = "auth/k8s/"
+    config = { role = "reader" }
+  }
+}
+vault { address = "http://127.0.0.1:8200/" }
+template {
+  contents    = "{{ with secret \"kv/data/app\" }}{{ .Data.data.user }}{{ end }}"
+  destination = "/vault/secrets/app"
+  perms       = 0400
+}
+"#;
+
+#[test]
+fn reads_a_vault_agent_file() {
+    let config = accept(SMALL);
+
+    let Method::Kubernetes(method) = &config.auth.method;
+    assert_eq!(method.role, "reader");
+    assert_eq!(config.auth.mount_path, "auth/k8s");
+    assert_eq!(config.vault.address, "http://127.0.0.1:8200");
+    assert_eq!(config.templates[0].mode, FileMode::from_bits(0o400));
+    assert_eq!(config.vault.retries, 12);
+}
+
+#[test]
+fn the_same_in_json_means_the_same() {
+    let json = r#"{
+      "auto_auth": {"method": {"kubernetes": {"mount_path": "auth/k8s/", "config": {"role": "reader"}}}},
+      "vault": {"address": "http://127.0.0.1:8200/"},
+      "template": [{
+        "contents": "{{ with secret \"kv/data/app\" }}{{ .Data.data.user }}{{ end }}",
+        "destination": "/vault/secrets/app", "perms": "0400"}]
+    }"#;
+
+    assert_eq!(accept(json), accept(SMALL));
+}
+
+#[test]
+fn what_the_operator_writes_is_what_the_agent_reads() {
+    let document = Document {
+        auto_auth: document::AutoAuth {
+            method: document::Method {
+                kind: "kubernetes".to_owned(),
+                mount_path: Some("auth/kubernetes".to_owned()),
+                namespace: Some("team".to_owned()),
+                config: BTreeMap::from([
+                    ("role".to_owned(), "reader".to_owned()),
+                    ("token_path".to_owned(), "/token".to_owned()),
+                ]),
+                ..document::Method::default()
+            },
+            sink: vec![document::Sink {
+                kind: "file".to_owned(),
+                config: BTreeMap::from([(
+                    "path".to_owned(),
+                    "/home/vault/.vault-token".to_owned(),
+                )]),
+            }],
+        },
+        vault: document::Vault {
+            address: "https://vault:8200".to_owned(),
+            ca_cert: Some("/vault/tls/ca.crt".to_owned()),
+            ..document::Vault::default()
+        },
+        template: vec![document::Template {
+            destination: "/vault/secrets/db".to_owned(),
+            contents: Some("text".to_owned()),
+            left_delimiter: "<<".to_owned(),
+            right_delimiter: ">>".to_owned(),
+            perms: Some("0400".to_owned()),
+            error_on_missing_key: true,
+            ..document::Template::default()
+        }],
+        template_config: document::TemplateConfig {
+            exit_on_retry_failure: true,
+            ..document::TemplateConfig::default()
+        },
+        planescape: Some(document::Planescape {
+            revoke_on_exit: true,
+            termination_log: Some("/dev/termination-log".to_owned()),
+            ready_socket: Some("/home/vault/ready.sock".to_owned()),
+            give_up_after: Some("30s".to_owned()),
+        }),
+        ..Document::default()
+    };
+
+    let config = accept(&serde_json::to_string(&document).unwrap());
+
+    assert_eq!(config.auth.namespace.as_deref(), Some("team/"));
+    assert_eq!(config.vault.namespace.as_deref(), Some("team/"));
+    assert_eq!(config.auth.sinks[0].path, "/home/vault/.vault-token");
+    assert_eq!(
+        config.vault.tls.ca_cert.as_deref(),
+        Some("/vault/tls/ca.crt")
+    );
+    assert_eq!(
+        config.templates[0].text,
+        TemplateText::Inline("text".to_owned())
+    );
+    assert_eq!(config.templates[0].left_delimiter, "<<");
+    assert!(config.template_config.exit_on_retry_failure);
+    assert!(config.planescape.revoke_on_exit);
+    assert_eq!(
+        config.planescape.give_up_after,
+        Some(Duration::from_secs(30))
+    );
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn all_problems_are_reported_at_once_with_their_fields() {
+    let problems = refuse(
+        r#"
+        auto_auth {
+          method "kubernetes" { min_backoff = "soon" }
+          sink "pigeon" { config { mode = "rw" } }
+        }
+        vault { address = "vault:8200" client_cert = "/c.pem" }
+        template { contents = "x" source = "/y" perms = "0999" colour = "red" }
+        template { contents = "x" destination = "/z" command = "reload" }
+        template_config { lease_renewal_threshold = 1.5 }
+        listener "tcp" { address = "127.0.0.1:8100" }
+        exit_after_auth = "maybe"
+        "#,
+    );
+
+    assert_eq!(
+        problems,
+        [
+            "auto_auth.method.config.role: missing 'role' value",
+            "auto_auth.method.min_backoff: `soon` is not a duration: write for example 30s, 5m or 1h30m",
+            "auto_auth.sink[0].config.mode: is not a file mode: write for example \"0400\"",
+            "auto_auth.sink[0].config.path: 'path' not specified for file sink",
+            "auto_auth.sink[0].type: unknown sink type \"pigeon\": only file works",
+            "exit_after_auth: `maybe` is not a boolean: write true or false",
+            "listener: is not supported by planescape-agent yet: remove it",
+            "template[0].colour: is not a known key",
+            "template[0].contents: must specify exactly one of source or contents",
+            "template[0].destination: is missing: name the file to write",
+            "template[0].perms: is not a file mode: write for example \"0400\"",
+            "template[1].command: is not supported by planescape-agent yet: remove it",
+            "template_config.lease_renewal_threshold: is not between 0 and 1",
+            "vault.address: `vault:8200` is not an address: write for example https://vault.example:8200",
+            "vault.client_key: is missing: client_cert needs it",
+        ]
+    );
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    assert_eq!(
+        refuse(""),
+        [
+            "auto_auth: requires at least one sink or at least one template",
+            "auto_auth.method: one and only one \"method\" block is required",
+            "auto_auth.method.type: method type must be specified",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_key_outside_templates_is_a_warning() {
+    let config = accept(&format!("{SMALL}\nexit_after_aut = true"));
+
+    assert_eq!(config.warnings[0].field, "exit_after_aut");
+}
+
+#[test]
+fn a_later_file_replaces_blocks_and_adds_templates() {
+    let later = r#"
+        vault { address = "https://other:8200" }
+        template { contents = "y" destination = "/y" }
+    "#;
+    let trees = [Tree::parse(SMALL).unwrap(), Tree::parse(later).unwrap()];
+
+    let config = Config::new(&trees, &Overrides::default()).unwrap();
+
+    assert_eq!(config.vault.address, "https://other:8200");
+    assert_eq!(config.templates.len(), 2);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let overrides = Overrides {
+        address: Some("https://elsewhere:8200".to_owned()),
+        tls_skip_verify: Some("false".to_owned()),
+        client_timeout: Some("5s".to_owned()),
+        ..Overrides::default()
+    };
+
+    let config = Config::new(&[Tree::parse(SMALL).unwrap()], &overrides).unwrap();
+
+    assert_eq!(config.vault.address, "https://elsewhere:8200");
+    assert!(!config.vault.tls.skip_verify);
+    assert_eq!(config.vault.timeout, Duration::from_secs(5));
+}
+
+fn accept(text: &str) -> Config {
+    Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
+}
+
+fn refuse(text: &str) -> Vec<String> {
+    let problems = Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap_err();
+    problems
+        .as_slice()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}

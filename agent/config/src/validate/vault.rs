@@ -1,0 +1,115 @@
+//! The `vault` block, with what flags and the environment say on top.
+
+use std::time::Duration;
+
+use super::namespace;
+use crate::config::{Overrides, Tls, Vault};
+use crate::duration::parse_duration;
+use crate::reader::{Reader, parse_bool};
+
+const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
+const DEFAULT_RETRIES: u32 = 12;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) fn read(
+    block: &Reader<'_>,
+    overrides: &Overrides,
+    method_namespace: Option<&str>,
+) -> Vault {
+    let retries = block.block("retry").integer("num_retries");
+    let own_namespace = overrides
+        .namespace
+        .clone()
+        .or_else(|| block.string("namespace"));
+    let vault = Vault {
+        address: address(block, overrides),
+        tls: tls(block, overrides),
+        namespace: own_namespace
+            .as_deref()
+            .or(method_namespace)
+            .and_then(namespace),
+        retries: match retries {
+            None | Some(0) => DEFAULT_RETRIES,
+            Some(count) => u32::try_from(count).unwrap_or(0),
+        },
+        timeout: timeout(block, overrides),
+    };
+    block.warn_unknown();
+    vault
+}
+
+fn address(block: &Reader<'_>, overrides: &Overrides) -> String {
+    let written = block.string("address");
+    let address = overrides
+        .address
+        .clone()
+        .or(written)
+        .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+    let address = address.trim().trim_end_matches('/').to_owned();
+    let host = address
+        .strip_prefix("https://")
+        .or_else(|| address.strip_prefix("http://"));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with(['/', ':'])) {
+        block.problem(
+            "address",
+            format!("`{address}` is not an address: write for example https://vault.example:8200"),
+        );
+    }
+    address
+}
+
+fn timeout(block: &Reader<'_>, overrides: &Overrides) -> Duration {
+    let text = overrides.client_timeout.as_deref().unwrap_or_default();
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => DEFAULT_TIMEOUT,
+        Ok(timeout) => timeout,
+        Err(error) => {
+            block.problem("VAULT_CLIENT_TIMEOUT", error.to_string());
+            DEFAULT_TIMEOUT
+        }
+    }
+}
+
+fn tls(block: &Reader<'_>, overrides: &Overrides) -> Tls {
+    let pick = |over: &Option<String>, key| {
+        let written = block.string(key);
+        over.clone().or(written)
+    };
+    let client = match (
+        pick(&overrides.client_cert, "client_cert"),
+        pick(&overrides.client_key, "client_key"),
+    ) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            block.problem("client_key", "is missing: client_cert needs it");
+            None
+        }
+        (None, Some(_)) => {
+            block.problem("client_cert", "is missing: client_key needs it");
+            None
+        }
+    };
+    Tls {
+        ca_cert_bytes: overrides.ca_cert_bytes.clone(),
+        ca_cert: pick(&overrides.ca_cert, "ca_cert"),
+        ca_path: pick(&overrides.ca_path, "ca_path"),
+        client,
+        server_name: pick(&overrides.tls_server_name, "tls_server_name"),
+        skip_verify: skip_verify(block, overrides),
+    }
+}
+
+fn skip_verify(block: &Reader<'_>, overrides: &Overrides) -> bool {
+    let written = block.boolean("tls_skip_verify").unwrap_or(false);
+    match overrides.tls_skip_verify.as_deref() {
+        None | Some("") => written,
+        Some(text) => parse_bool(text).unwrap_or_else(|| {
+            block.problem(
+                "tls_skip_verify",
+                format!("`{text}` is not a boolean: write true or false"),
+            );
+            false
+        }),
+    }
+}
