@@ -1,1 +1,8 @@
 //! Decides what the operator does: API types, injection, planning, status, no IO.
+//!
+//! The way of one PlanescapeJob through this crate: the shell reads the object and what belongs to
+//! it ([`observed`]), [`validate`] turns it into a job that can run or into every problem it has,
+//! [`plan`] says what to do now and when to look again, and [`status`] says what to report.
+//! The current time is always an argument.
+
+pub mod api;

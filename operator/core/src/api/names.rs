@@ -1,0 +1,37 @@
+//! Keys that we write on Jobs, pods and PlanescapeJobs.
+
+/// The API group, and the prefix of every key of ours.
+pub const GROUP: &str = "planescape.io";
+
+/// Label on Jobs and pods: the PlanescapeJob they belong to.
+pub const JOB_LABEL: &str = "planescape.io/job";
+
+/// Label on Jobs and pods: one value per run, never used twice. The Job's selector.
+pub const RUN_UID_LABEL: &str = "planescape.io/run-uid";
+
+/// Label on Jobs and on the pods of the newest run: the PlanescapeJob's name, so that
+/// `kubectl logs -l job-name=…` means what a user expects of it.
+pub const LEGACY_JOB_NAME_LABEL: &str = "job-name";
+
+/// Label on pods: the name of their Job, as Kubernetes itself sets it.
+pub const KUBERNETES_JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// Recommended label: who made this.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY_LABEL`], our field manager and the controller that events name.
+pub const MANAGER: &str = "planescape";
+
+/// Annotation on Jobs: the instant this run was scheduled for, in UTC.
+pub const SCHEDULED_AT_ANNOTATION: &str = "planescape.io/scheduled-at";
+
+/// The same in the PlanescapeJob's time zone, under the name that tools for CronJobs look for.
+pub const CRONJOB_TIMESTAMP_ANNOTATION: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+
+/// Annotation on a one-time PlanescapeJob: the UID of the Job it started. Whoever bears it never
+/// starts again, even when the status is lost.
+pub const ONCE_STARTED_ANNOTATION: &str = "planescape.io/once-started";
+
+/// Finalizer on Jobs: keeps a Job until the status tells of its run, so that a run is never
+/// mistaken for one that did not happen yet.
+pub const RUN_TRACKING_FINALIZER: &str = "planescape.io/run-tracking";

@@ -1,0 +1,317 @@
+//! `planescape.io/v1alpha1`, as users write it and as we report on it.
+#![expect(
+    unreachable_pub,
+    reason = "the schema derive copies each struct into a function"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::schema;
+
+/// The schedule of a job that runs once, as soon as it is created.
+pub const ONCE: &str = "@once";
+
+const NAME_RULE: &str = "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')";
+const KIND_RULE: &str = "(self.schedule == '@once') == (oldSelf.schedule == '@once')";
+const ONCE_ZONE_RULE: &str = "self.schedule != '@once' || !has(self.timeZone)";
+const SCHEDULE_SHAPE_RULE: &str = "self == '@once' \
+    || self.matches('^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$') \
+    || self.matches('^@every ([0-9]+([.][0-9]+)?(h|m|s))+$') \
+    || self.matches('^ *[^@ ][^ ]*( +[^ ]+){4} *$')";
+const SCHEDULE_ZONE_RULE: &str = "!self.contains('TZ')";
+const EVERY_RULE: &str = "!self.matches('^@every ([0-9]+([.][0-9]+)?(h|m|s))+$') \
+    || duration(self.substring(7)) >= duration('1m')";
+const ZONE_RULE: &str = "self.matches('^[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}(/[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}){0,2}$') \
+    && self.split('/').all(c, c != '.' && c != '..') && self.lowerAscii() != 'local'";
+const VAULT_ROLE_RULE: &str = "!self.enabled || (has(self.role) && has(self.path))";
+
+/// A job that runs once or on a schedule, and is given its own Vault credentials each time.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "planescape.io",
+    version = "v1alpha1",
+    kind = "PlanescapeJob",
+    doc = "A job that runs once or on a schedule, and is given its own Vault credentials each time.",
+    namespaced,
+    status = "PlanescapeJobStatus",
+    derive = "PartialEq",
+    shortname = "pjob",
+    category = "all",
+    category = "planescape",
+    validation = Rule::new(NAME_RULE).message("metadata.name must be a DNS label of at most 52 characters, because Jobs, pods and labels are named after it"),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
+    printcolumn(name = "Timezone", type_ = "string", json_path = ".spec.timeZone", priority = 1),
+    printcolumn(name = "Concurrency", type_ = "string", json_path = ".status.resolved.concurrencyPolicy", priority = 1),
+    printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
+    printcolumn(name = "Active", type_ = "integer", json_path = ".status.activeCount"),
+    printcolumn(name = "Last Schedule", type_ = "date", json_path = ".status.lastScheduleTime"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduleTime"),
+    printcolumn(name = "Last Result", type_ = "string", json_path = ".status.lastResult"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new(KIND_RULE).message("may not change between @once and a recurring schedule").field_path(".schedule"),
+    validation = Rule::new(ONCE_ZONE_RULE).message("has no meaning with schedule @once").field_path(".timeZone"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanescapeJobSpec {
+    /// `@once`, five cron fields, `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, or `@every` and a duration of at least one minute.
+    #[serde(default = "once")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(
+        validation = Rule::new(SCHEDULE_SHAPE_RULE).message("must be @once, five cron fields, @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, or @every and a duration such as 1h30m"),
+        validation = Rule::new(SCHEDULE_ZONE_RULE).message("may not set a time zone; use spec.timeZone"),
+        validation = Rule::new(EVERY_RULE).message("@every needs at least one minute"),
+    )]
+    pub schedule: String,
+
+    /// The IANA time zone that the schedule is read in; UTC when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(ZONE_RULE).message("must be the name of an IANA time zone, such as Europe/Berlin"))]
+    pub time_zone: Option<String>,
+
+    /// Starts nothing new while true. Running Jobs go on.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How late a run may start, in seconds. A run that is later is skipped and recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub starting_deadline_seconds: Option<i64>,
+
+    /// What to do when a run is due while another is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_policy: Option<ConcurrencyPolicy>,
+
+    /// How many successful Jobs to keep.
+    #[serde(default = "three")]
+    #[schemars(range(min = 0))]
+    pub successful_jobs_history_limit: i32,
+
+    /// How many failed Jobs to keep.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0))]
+    pub failed_jobs_history_limit: i32,
+
+    /// The Job to create for each run, as in a CronJob.
+    #[schemars(schema_with = "schema::job_template")]
+    pub job_template: Value,
+
+    /// Shorthand for one secret, written to /vault/secrets/creds as key=value lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<VaultShorthand>,
+}
+
+/// What to do when a run is due while another is active. Allow for @once, Forbid for a recurring schedule, when absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConcurrencyPolicy {
+    /// Start the new run beside the old one.
+    Allow,
+    /// Skip the new run.
+    Forbid,
+    /// Stop the old run, then start the new one.
+    Replace,
+}
+
+/// Shorthand for one secret, written to `/vault/secrets/creds` as `key=value` lines.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new(VAULT_ROLE_RULE).message("role and path are required when enabled"))]
+#[serde(rename_all = "camelCase")]
+pub struct VaultShorthand {
+    /// Whether the Job's pods get the secret.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// The Vault role to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub role: Option<String>,
+    /// The path to read, for example database/creds/readonly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: Option<String>,
+    /// How long one credential is expected to last, as a duration. Vault's role decides; it is checked, not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub ttl: Option<String>,
+    /// Where the kubernetes auth method is mounted; the operator's setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub auth_path: Option<String>,
+    /// The Vault namespace to log in to; the operator's setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub namespace: Option<String>,
+}
+
+/// What the operator reports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlanescapeJobStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, ScheduleValid, Suspended, Active, VaultReady; for one-time jobs also Complete or Failed.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// How the last finished run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_result: Option<Outcome>,
+    /// How many Jobs are running.
+    pub active_count: i32,
+    /// The Jobs that are running.
+    pub active: Vec<ActiveRun>,
+    /// The instant of the schedule that was last acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_schedule_time: Option<Time>,
+    /// When the last successful run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_successful_time: Option<Time>,
+    /// When the last failed run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_time: Option<Time>,
+    /// When the next run is due; absent while suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<Time>,
+    /// The schedule as last acted upon, and since when: earlier instants never start a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_reference: Option<ScheduleReference>,
+    /// What the spec left open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
+    /// How many runs did not start, by reason.
+    pub skipped: Skipped,
+    /// The latest runs, newest first.
+    pub runs: Vec<Run>,
+}
+
+/// A Job that is running.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveRun {
+    /// The Job's name.
+    pub name: String,
+    /// The Job's UID.
+    pub uid: String,
+    /// The instant it was scheduled for.
+    pub scheduled_time: Time,
+}
+
+/// The schedule as last acted upon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleReference {
+    /// The schedule, its time zone and whether it was suspended.
+    pub schedule: String,
+    /// Since when it is so.
+    pub since: Time,
+}
+
+/// What the spec left open, as decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolved {
+    /// The effective concurrency policy.
+    pub concurrency_policy: ConcurrencyPolicy,
+    /// The effective time zone; absent with `@once`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+}
+
+/// How many runs did not start, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Skipped {
+    /// The previous run was still active.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub forbid: i64,
+    /// Later than `startingDeadlineSeconds`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub too_late: i64,
+    /// A later run was due already.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub missed: i64,
+    /// Somebody else's Job bears the name.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub conflict: i64,
+}
+
+/// One run, that is, one Job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// The Job's name.
+    pub job: String,
+    /// The Job's UID.
+    pub uid: String,
+    /// The instant it was scheduled for.
+    pub scheduled_time: Time,
+    /// When the Job started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the Job ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_time: Option<Time>,
+    /// Where it stands.
+    pub outcome: Outcome,
+    /// Why, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What became of its Vault lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// The Job has not ended.
+    Running,
+    /// The Job is complete.
+    Succeeded,
+    /// The Job failed.
+    Failed,
+    /// The Job was deleted before it ended.
+    Deleted,
+}
+
+/// What became of a run's Vault lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Lease {
+    /// The agent holds it.
+    Held,
+    /// The agent gave it back.
+    Revoked,
+    /// The agent could not give it back; it ends with its TTL.
+    RevokeFailed,
+    /// Nobody holds it; it ends with its TTL.
+    Expiring,
+}
+
+fn once() -> String {
+    ONCE.to_owned()
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn three() -> i32 {
+    3
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
