@@ -1,5 +1,10 @@
 //! JSON into the same tree as HCL.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "everything but an object is refused alike"
+)]
+
 use crate::tree::{Body, Item, SyntaxError, Value};
 
 /// The object's keys become items; an array of objects becomes a repeated block when it is read.

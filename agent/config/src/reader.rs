@@ -1,5 +1,10 @@
 //! Typed access to the fields of a block; every mistake is noted, none stops the reading.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every kind of value but the asked one is refused alike"
+)]
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
