@@ -1,1 +1,23 @@
 //! The real servers the tests talk to, and the tests across packages.
+//!
+//! A test asks for what it needs and no more; each of these starts real servers, in a
+//! temporary folder, on addresses nobody else uses, and ends them when it is dropped, or when
+//! the test's process dies, however it dies:
+//!
+//! | Start | What runs | Ready after |
+//! | --- | --- | --- |
+//! | [`Secrets::start`](testbed::Secrets::start) | Vault, Postgres | 2 s |
+//! | [`Cluster::start`](testbed::Cluster::start) | and the Kubernetes control plane | 6 s |
+//! | [`Testbed::start`](testbed::Testbed::start) | and one node that runs pods | 15 s |
+//!
+//! In front of any of them, [`faults`] makes the network misbehave; [`scripted_vault`] gives the
+//! answers that a real Vault cannot be made to give.
+
+pub mod address;
+pub mod postgres;
+pub mod process;
+pub mod progress;
+pub mod run_folder;
+pub mod servers;
+pub mod testbed;
+pub mod vault;

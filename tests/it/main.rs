@@ -1,0 +1,3 @@
+//! Our programs and the testbed itself against real servers, short of pods.
+
+mod secrets;

@@ -1,0 +1,163 @@
+//! Server processes that cannot outlive the process that started them.
+//!
+//! Each server is the first process of its own PID namespace. The kernel ends it when we die
+//! (`setpriv --pdeathsig`), and with it everything it has started: Vault's plugins, Postgres'
+//! workers, containerd's shims. Nothing is ever ended by its name.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+/// A running server, ended when dropped.
+#[derive(Debug)]
+pub struct Server {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+/// What a server may not share with the machine, besides its process ids.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Isolation {
+    /// Nothing else: it sees the machine's network and files.
+    Processes,
+    /// Network and mounts too: the server is the first process of a machine within the machine.
+    Machine,
+}
+
+impl Server {
+    /// Starts `command` under `name`; its output goes to `<folder>/<name>.log`.
+    pub fn start(name: &str, command: &Command, folder: &Path) -> Result<Self> {
+        Self::start_isolated(name, command, folder, Isolation::Processes)
+    }
+
+    /// Starts `command` with the given isolation.
+    pub fn start_isolated(
+        name: &str,
+        command: &Command,
+        folder: &Path,
+        isolation: Isolation,
+    ) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
+        let mut contained = contain(command, isolation);
+        contained
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0);
+        let child = spawn_from_lasting_thread(contained)
+            .with_context(|| format!("start {name} ({})", command.get_program().display()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+        })
+    }
+
+    /// What the server is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the server has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The server's process id as this process sees it, once it has one.
+    pub fn id(&self) -> Option<u32> {
+        let outer = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Sends a signal to the server itself: `SIGSTOP` and `SIGCONT` make it hang and recover.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let id = self
+            .id()
+            .with_context(|| format!("{} has ended", self.name))?;
+        signal::kill(Pid::from_raw(id.try_into()?), signal)?;
+        Ok(())
+    }
+
+    /// Everything the server has printed.
+    pub fn output(&self) -> String {
+        fs::read(&self.log).map_or_else(
+            |error| format!("no log: {error}"),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    }
+
+    /// The end of what the server has printed, for error messages.
+    pub fn last_words(&self) -> String {
+        let output = self.output();
+        let lines: Vec<_> = output.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+impl Drop for Server {
+    /// Ends the server and waits: once its first process is reaped, its namespace is empty.
+    fn drop(&mut self) {
+        if self.signal(Signal::SIGKILL).is_err() {
+            // It has ended, or was not there yet; what holds the namespace goes either way.
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn contain(command: &Command, isolation: Isolation) -> Command {
+    let mut contained = Command::new("setpriv");
+    contained.args(["--pdeathsig", "KILL", "--", "unshare"]);
+    contained.args(["--fork", "--kill-child=KILL", "--pid", "--ipc"]);
+    if isolation == Isolation::Machine {
+        contained.args(["--net", "--uts", "--mount", "--mount-proc"]);
+    }
+    contained
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => contained.env(name, value),
+            None => contained.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        contained.current_dir(folder);
+    }
+    contained
+}
+
+type Order = (Command, Sender<std::io::Result<Child>>);
+
+/// The kernel's parent-death signal fires when the *thread* that forked ends, and tests run in
+/// threads of their own: so one thread that lasts as long as the process does all the forking.
+fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
+    static ORDERS: OnceLock<Sender<Order>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
+        let (sender, receiver) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in receiver {
+                // Whoever asked has gone if this fails; dropping its child is then right.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (reply, result) = mpsc::channel();
+    orders
+        .send((command, reply))
+        .context("the forking thread has ended")?;
+    Ok(result.recv().context("the forking thread has ended")??)
+}

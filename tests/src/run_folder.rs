@@ -1,0 +1,141 @@
+//! The temporary folder of one run, and the tidying up after it.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+/// Files and cgroups of one run all carry this at the start of their names.
+const PREFIX: &str = "planescape-";
+/// Locked by the owner for as long as it lives.
+const LOCK: &str = "owner.lock";
+
+/// Waits until the owner is gone (its end of the pipe closes, however it died), then removes
+/// what the run has left. The servers die at the same moment, so removal is tried for a while.
+const TIDY: &str = r#"
+trap '' INT TERM HUP
+cat >/dev/null
+for attempt in $(seq 100); do
+  find /sys/fs/cgroup -depth -type d -path "*/$2/*" -exec rmdir {} + 2>/dev/null
+  find /sys/fs/cgroup -depth -type d -name "$2" -exec rmdir {} + 2>/dev/null
+  rm -rf "$1" 2>/dev/null
+  [ -e "$1" ] || exit 0
+  sleep 0.1
+done
+"#;
+
+/// A folder that goes away, with all that was made under its name, when its owner does.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    tidier: Child,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes a new folder, and removes those that killed runs have left behind.
+    pub fn create() -> Result<Self> {
+        let parent = std::env::temp_dir();
+        remove_abandoned(&parent);
+        let path = create_unique(&parent)?;
+        let lock = lock(&path)?;
+        let tidier = start_tidier(&path)?;
+        Ok(Self {
+            path,
+            tidier,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its last component: unique on this machine, fit for cgroups and the like.
+    pub fn name(&self) -> &str {
+        name_of(&self.path)
+    }
+
+    /// Makes a folder within.
+    pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        drop(self.tidier.stdin.take());
+        let _ = self.tidier.wait();
+    }
+}
+
+fn create_unique(parent: &Path) -> Result<PathBuf> {
+    let mut number = 0;
+    loop {
+        number += 1;
+        let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("create {}", path.display()));
+            }
+        }
+    }
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .expect("a run folder is named by us")
+}
+
+/// The lock appears under its name only when it is held: others never see it free too early.
+fn lock(folder: &Path) -> Result<File> {
+    let unnamed = folder.join("new.lock");
+    let file = File::create(&unnamed)?;
+    file.lock()?;
+    fs::rename(unnamed, folder.join(LOCK))?;
+    Ok(file)
+}
+
+fn start_tidier(folder: &Path) -> Result<Child> {
+    Command::new("sh")
+        .args(["-c", TIDY, "tidy"])
+        .arg(folder)
+        .arg(name_of(folder))
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("start the tidying shell")
+}
+
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    for folder in entries.flatten().map(|entry| entry.path()) {
+        let is_ours = folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let Ok(lock) = File::open(folder.join(LOCK)) else {
+            continue;
+        };
+        if is_ours
+            && lock.try_lock().is_ok()
+            && let Ok(mut tidier) = start_tidier(&folder)
+        {
+            drop(tidier.stdin.take());
+            let _ = tidier.wait();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The servers that are Go programs, built from the modules in `tests/servers` and kept in a
+//! cache outside the repository, under a key made from what goes into them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::progress;
+
+/// A Go module of ours and the programs it pins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Module {
+    name: &'static str,
+    flags: &'static [&'static str],
+    /// Linker settings besides stripping.
+    settings: &'static str,
+    /// Package, and where its binary goes within the module's folder in the cache.
+    programs: &'static [(&'static str, &'static str)],
+}
+
+/// Vault (server and agent) and, under `plugins`, the two plugins we use.
+pub const VAULT: Module = Module {
+    name: "vault",
+    // Without this tag the module brings the client libraries of every cloud.
+    flags: &["-tags", "minimal"],
+    settings: "",
+    programs: &[
+        ("github.com/hashicorp/vault", "vault"),
+        (
+            "github.com/hashicorp/vault/plugins/database/postgresql/postgresql-database-plugin",
+            "plugins/postgresql-database-plugin",
+        ),
+        (
+            "github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes",
+            "plugins/kubernetes",
+        ),
+    ],
+};
+
+/// Kubernetes and etcd.
+pub const KUBERNETES: Module = Module {
+    name: "kubernetes",
+    flags: &[],
+    settings: "-X k8s.io/component-base/version.gitVersion=v1.35.4",
+    programs: &[
+        ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+        (
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-controller-manager",
+        ),
+        ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+        ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+        ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+        ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+        ("go.etcd.io/etcd/server/v3", "etcd"),
+    ],
+};
+
+/// The cluster's DNS server.
+pub const COREDNS: Module = Module {
+    name: "coredns",
+    flags: &[],
+    settings: "",
+    programs: &[("github.com/coredns/coredns", "coredns")],
+};
+
+/// What the image `migrate/migrate` contains.
+pub const MIGRATE: Module = Module {
+    name: "migrate",
+    flags: &["-tags", "postgres file"],
+    settings: "",
+    programs: &[(
+        "github.com/golang-migrate/migrate/v4/cmd/migrate",
+        "migrate",
+    )],
+};
+
+/// All of them.
+pub const ALL: [Module; 4] = [VAULT, KUBERNETES, COREDNS, MIGRATE];
+
+impl Module {
+    /// The folder with this module's binaries, which are built first if they are not there.
+    pub fn build(&self) -> Result<PathBuf> {
+        let folder = cache_folder()?.join(format!("servers/{}-{}", self.name, self.key()?));
+        fs::create_dir_all(folder.join("plugins"))?;
+        // One builder at a time; whoever waited finds the work done.
+        let lock = File::create(folder.join("lock"))?;
+        lock.lock()?;
+        for (package, output) in self.programs {
+            let output = folder.join(output);
+            if !output.exists() {
+                self.build_program(package, &output)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Whether nothing needs to be built.
+    pub fn is_built(&self) -> Result<bool> {
+        let folder = cache_folder()?.join(format!("servers/{}-{}", self.name, self.key()?));
+        Ok(self
+            .programs
+            .iter()
+            .all(|(_, output)| folder.join(output).exists()))
+    }
+
+    fn build_program(&self, package: &str, output: &Path) -> Result<()> {
+        let unfinished = output.with_extension("unfinished");
+        let name = output.file_name().unwrap_or_default().display();
+        progress::step(&format!("build {name} ({})", self.name), || {
+            let status = Command::new(go_command())
+                .args(["build", "-trimpath"])
+                .arg(format!("-ldflags=-s -w {}", self.settings))
+                .args(self.flags)
+                .arg("-o")
+                .arg(&unfinished)
+                .arg(package)
+                .current_dir(self.sources())
+                .env("CGO_ENABLED", "0")
+                .env("GOFLAGS", "-mod=readonly")
+                .status()
+                .context("run go")?;
+            ensure!(status.success(), "go build {package}: {status}");
+            fs::rename(&unfinished, output)?;
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("servers")
+            .join(self.name)
+    }
+
+    /// Changes whenever the binaries would.
+    fn key(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for file in ["go.mod", "go.sum"] {
+            let path = self.sources().join(file);
+            hash.update(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
+        }
+        hash.update(format!("{self:?}"));
+        let digest = hash.finalize();
+        Ok(digest[..6]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// Where everything that is expensive to make is kept: `PLANESCAPE_CACHE`, or `planescape` in
+/// the user's cache folder.
+pub fn cache_folder() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("PLANESCAPE_CACHE") {
+        return Ok(folder.into());
+    }
+    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(Path::new(&folder).join("planescape"));
+    }
+    let Some(home) = std::env::home_dir() else {
+        bail!("no home folder to keep built servers in; set PLANESCAPE_CACHE");
+    };
+    Ok(home.join(".cache/planescape"))
+}
+
+/// `go`, also where it is installed but not on the path.
+pub fn go_command() -> PathBuf {
+    let usual = Path::new("/usr/local/go/bin/go");
+    let is_on_path = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("go").exists()));
+    if is_on_path || !usual.exists() {
+        PathBuf::from("go")
+    } else {
+        usual.to_owned()
+    }
+}
