@@ -45,7 +45,7 @@ impl Postgres {
         initialise(&folder, &data).await?;
         let address = address::free(ip)?;
         let mut server = Server::start("postgres", &serve(&folder, &data, address)?, &folder)?;
-        address::until_accepting(&mut server, address).await?;
+        until_ready(&mut server, &folder, address).await?;
         let postgres = Self {
             address,
             folder,
@@ -155,6 +155,21 @@ fn serve(folder: &Path, data: &Path, address: SocketAddr) -> Result<Command> {
         command.args(["-c", &setting]);
     }
     Ok(command)
+}
+
+/// It accepts connections a moment before it serves them.
+async fn until_ready(server: &mut Server, folder: &Path, address: SocketAddr) -> Result<()> {
+    address::until(server, Duration::from_secs(30), async || {
+        let status = tokio::process::Command::new("pg_isready")
+            .arg("-q")
+            .arg("-h")
+            .arg(folder)
+            .args(["-p", &address.port().to_string()])
+            .status()
+            .await;
+        status.is_ok_and(|status| status.success())
+    })
+    .await
 }
 
 /// PostgreSQL refuses to run as root.

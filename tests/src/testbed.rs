@@ -4,9 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
 
+use crate::control_plane::ControlPlane;
 use crate::postgres::Postgres;
 use crate::run_folder::RunFolder;
 use crate::vault::{Tls, Vault};
+
+/// Where the operator runs.
+pub const NAMESPACE: &str = "planescape-system";
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -32,6 +36,49 @@ impl Secrets {
             run,
         })
     }
+}
+
+/// [`Secrets`], and a Kubernetes control plane whose ServiceAccounts Vault trusts. There is no
+/// node: pods stay pending.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Has the roles `database-reader` and `key-value-reader` at `auth/kubernetes`.
+    pub vault: Vault,
+    /// Has the table `users`.
+    pub postgres: Postgres,
+    /// Has the namespace `planescape-system`.
+    pub control_plane: ControlPlane,
+    /// Goes last: everything above writes into it.
+    pub run: RunFolder,
+}
+
+impl Cluster {
+    /// Starts all of it.
+    pub async fn start() -> Result<Self> {
+        let run = RunFolder::create()?;
+        let (vault, postgres, control_plane) = start_cluster(&run, LOOPBACK).await?;
+        Ok(Self {
+            vault,
+            postgres,
+            control_plane,
+            run,
+        })
+    }
+}
+
+async fn start_cluster(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres, ControlPlane)> {
+    choose_crypto();
+    let ((vault, postgres), control_plane) =
+        tokio::try_join!(start_secrets(run, ip), ControlPlane::start(run, ip))?;
+    let namespace = ["create", "namespace", NAMESPACE];
+    let (reviewer, _) = tokio::try_join!(
+        control_plane.token_reviewer(),
+        control_plane.kubectl(&namespace)
+    )?;
+    vault
+        .trust(&control_plane.url(), &control_plane.authority()?, &reviewer)
+        .await?;
+    Ok((vault, postgres, control_plane))
 }
 
 async fn start_secrets(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres)> {
