@@ -5,4 +5,8 @@
 //! [`plan`] says what to do now and when to look again, and [`status`] says what to report.
 //! The current time is always an argument.
 
+pub mod annotations;
 pub mod api;
+pub mod defaults;
+pub mod inject;
+pub mod problem;

@@ -1,0 +1,380 @@
+//! The annotations of a pod template, read once into an [`Injection`]; whoever holds one need not
+//! look at an annotation again.
+//!
+//! Keys and meanings are those of the Vault Agent Injector. Unlike it, we refuse what we do not
+//! know instead of ignoring it, and name every problem at once.
+
+mod keys;
+mod reader;
+mod secrets;
+mod shorthand;
+mod values;
+
+use std::collections::BTreeMap;
+
+use planescape_agent_config::document::TemplateConfig;
+use serde_json::Value;
+
+use crate::api::v1alpha1::VaultShorthand;
+use crate::defaults::Defaults;
+use crate::problem::Problem;
+use reader::Reader;
+pub use secrets::Secret;
+
+/// Where the secrets are, unless said otherwise.
+pub const SECRETS_PATH: &str = "/vault/secrets";
+
+/// What a pod template asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Injection {
+    /// How the agent runs.
+    pub mode: Mode,
+    /// How to log in.
+    pub auth: Auth,
+    /// How to reach Vault.
+    pub server: Server,
+    /// The files to render, ordered by name.
+    pub secrets: Vec<Secret>,
+    /// Where the secrets volume is mounted; the volumes of secrets with a path of their own follow.
+    pub mounts: Vec<String>,
+    /// The regular containers that see the files; all when absent.
+    pub containers: Option<Vec<String>>,
+    /// Who the agent runs as.
+    pub identity: Identity,
+    /// What the agent may use.
+    pub resources: Resources,
+    /// The agent's image.
+    pub image: String,
+    /// The projected volume whose token to log in with, and the token's path in it; a volume of
+    /// our own when absent.
+    pub token_volume: Option<TokenVolume>,
+    /// What concerns all templates.
+    pub template_config: TemplateConfig,
+    /// Whether the agent revokes its token when it ends.
+    pub revokes_on_exit: bool,
+}
+
+/// How the agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Beside the job's containers, from before the first to after the last.
+    Sidecar {
+        /// Whether the job's containers wait until every file is rendered.
+        gates: bool,
+    },
+    /// Before the job's containers: renders once and ends.
+    Init,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// Where the method is mounted.
+    pub path: String,
+    /// The Vault namespace.
+    pub namespace: Option<String>,
+    /// The method's settings, at least `role`.
+    pub config: BTreeMap<String, String>,
+    /// First wait after a failed login.
+    pub min_backoff: Option<String>,
+    /// Longest wait after a failed login.
+    pub max_backoff: Option<String>,
+    /// Whether the first failed login ends the agent.
+    pub exits_on_error: bool,
+}
+
+/// How to reach Vault.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// The address.
+    pub address: String,
+    /// PEM certificates to trust it by.
+    pub ca_bytes: Option<String>,
+    /// A PEM file inside the agent's container.
+    pub ca_cert: Option<String>,
+    /// A directory of PEM files inside the agent's container.
+    pub ca_path: Option<String>,
+    /// A PEM file inside the agent's container.
+    pub client_cert: Option<String>,
+    /// A PEM file inside the agent's container.
+    pub client_key: Option<String>,
+    /// The name that the server's certificate must carry.
+    pub tls_server_name: Option<String>,
+    /// Whether any certificate is accepted.
+    pub tls_skip_verify: bool,
+    /// A Secret that is mounted at `/vault/tls`.
+    pub tls_secret: Option<String>,
+}
+
+/// Who the agent runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user: i64,
+    /// The group.
+    pub group: i64,
+    /// Whether a security context is written at all.
+    pub sets_security_context: bool,
+}
+
+/// What the agent may use, by resource name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Upper bounds.
+    pub limits: BTreeMap<&'static str, String>,
+    /// What the scheduler reserves.
+    pub requests: BTreeMap<&'static str, String>,
+}
+
+/// A projected service-account token that the pod brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenVolume {
+    /// The volume's name.
+    pub name: String,
+    /// The token's path inside it.
+    pub path: String,
+}
+
+/// Reads a pod template, and the shorthand if there is one. `None`: nothing is to be injected.
+pub fn read(
+    template: &Value,
+    shorthand: Option<&VaultShorthand>,
+    defaults: &Defaults,
+) -> Result<Option<Injection>, Vec<Problem>> {
+    let mut reader = Reader::new(template);
+    if let Some(shorthand) = shorthand.filter(|shorthand| shorthand.enabled) {
+        shorthand::add_to(&mut reader, shorthand);
+    }
+    let is_wanted = reader.boolean("agent-inject", false);
+    if !is_wanted || reader.text("agent-inject-status").as_deref() == Some("injected") {
+        return reader.finish(None);
+    }
+    reader.refuse_unknown_keys();
+
+    let (secrets, mounts) = secrets::read(&mut reader);
+    let injection = Injection {
+        mode: mode(&mut reader),
+        auth: auth(&mut reader, defaults),
+        server: server(&mut reader, defaults),
+        secrets,
+        mounts,
+        containers: containers(&mut reader, template),
+        identity: identity(&mut reader, template, defaults),
+        resources: resources(&mut reader, defaults),
+        image: reader
+            .required_text("agent-image")
+            .unwrap_or_else(|| defaults.agent_image.clone()),
+        token_volume: token_volume(&mut reader, template),
+        template_config: template_config(&mut reader),
+        revokes_on_exit: reader.boolean("agent-revoke-on-shutdown", true),
+    };
+    reader.finish(Some(injection))
+}
+
+fn mode(reader: &mut Reader) -> Mode {
+    let gates = reader.boolean("agent-pre-populate", true);
+    // Ours is always first: a later init container could not read the files otherwise.
+    reader.boolean("agent-init-first", true);
+    if !reader.boolean("agent-pre-populate-only", false) {
+        return Mode::Sidecar { gates };
+    }
+    if !gates {
+        reader.refuse(
+            "agent-pre-populate-only",
+            "nothing would render the files, because agent-pre-populate is false",
+        );
+    }
+    Mode::Init
+}
+
+fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
+    let mut config: BTreeMap<String, String> = reader
+        .suffixed("auth-config-")
+        .into_iter()
+        .map(|(name, value)| (name.replace('-', "_"), value))
+        .collect();
+    if let Some(role) = reader.text("role") {
+        config.insert("role".to_owned(), role);
+    }
+    if config.get("role").is_none_or(String::is_empty) {
+        reader.refuse("role", "is missing: the Vault role to log in as");
+    }
+    if let Some(method) = reader.text("auth-type")
+        && method != "kubernetes"
+    {
+        let message = format!("`{method}` is not supported yet; only kubernetes is");
+        reader.refuse("auth-type", message);
+    }
+    Auth {
+        path: reader
+            .required_text("auth-path")
+            .unwrap_or_else(|| defaults.auth_path.clone()),
+        namespace: reader
+            .text("namespace")
+            .or_else(|| defaults.namespace.clone())
+            .filter(|namespace| !namespace.is_empty()),
+        config,
+        min_backoff: reader.parse("auth-min-backoff", values::duration),
+        max_backoff: reader.parse("auth-max-backoff", values::duration),
+        exits_on_error: reader.boolean("agent-auto-auth-exit-on-err", false),
+    }
+}
+
+fn server(reader: &mut Reader, defaults: &Defaults) -> Server {
+    if reader.text("service").is_none() && defaults.vault_address.is_none() {
+        reader.refuse(
+            "service",
+            "is missing: the address of Vault, for which the operator has no default either",
+        );
+    }
+    let ca_cert = reader.required_text("ca-cert");
+    let ca_path = reader.required_text("ca-key");
+    Server {
+        address: reader
+            .parse("service", values::address)
+            .or_else(|| defaults.vault_address.clone())
+            .unwrap_or_default(),
+        ca_bytes: match (&ca_cert, &ca_path) {
+            (None, None) => defaults.vault_ca_cert.clone(),
+            (Some(_), _) | (_, Some(_)) => None,
+        },
+        ca_cert,
+        ca_path,
+        client_cert: reader.required_text("client-cert"),
+        client_key: reader.required_text("client-key"),
+        tls_server_name: reader.required_text("tls-server-name"),
+        tls_skip_verify: reader.boolean("tls-skip-verify", false),
+        tls_secret: reader.required_text("tls-secret"),
+    }
+}
+
+fn containers(reader: &mut Reader, template: &Value) -> Option<Vec<String>> {
+    let listed = reader.text("agent-inject-containers")?;
+    let present: Vec<&str> = names_at(template, "/spec/containers");
+    let listed: Vec<String> = listed.split(',').map(str::to_owned).collect();
+    for name in &listed {
+        if !present.contains(&name.as_str()) {
+            let message = format!(
+                "there is no container `{name}`; there are: {}",
+                present.join(", ")
+            );
+            reader.refuse("agent-inject-containers", message);
+        }
+    }
+    Some(listed)
+}
+
+fn names_at<'template>(template: &'template Value, list: &str) -> Vec<&'template str> {
+    template
+        .pointer(list)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item["name"].as_str())
+        .collect()
+}
+
+fn identity(reader: &mut Reader, template: &Value, defaults: &Defaults) -> Identity {
+    let mut user = reader.parse("agent-run-as-user", values::id);
+    if reader.boolean("agent-run-as-same-user", false) {
+        user = template
+            .pointer("/spec/containers/0/securityContext/runAsUser")
+            .or_else(|| template.pointer("/spec/securityContext/runAsUser"))
+            .and_then(Value::as_i64);
+        match user {
+            None => reader.refuse(
+                "agent-run-as-same-user",
+                "the first container has no securityContext.runAsUser",
+            ),
+            Some(0) => reader.refuse(
+                "agent-run-as-same-user",
+                "the first container runs as root, and the agent must not",
+            ),
+            Some(_) => {}
+        }
+    }
+    Identity {
+        user: user.unwrap_or(defaults.user),
+        group: reader
+            .parse("agent-run-as-group", values::id)
+            .unwrap_or(defaults.group),
+        sets_security_context: reader.boolean("agent-set-security-context", true),
+    }
+}
+
+fn resources(reader: &mut Reader, defaults: &Defaults) -> Resources {
+    let mut read = |kind: &str, defaults: &BTreeMap<&'static str, String>| {
+        let mut quantities = defaults.clone();
+        for (short, resource) in [
+            ("cpu", "cpu"),
+            ("mem", "memory"),
+            ("ephemeral", "ephemeral-storage"),
+        ] {
+            let key = format!("agent-{kind}-{short}");
+            if let Some(quantity) = reader.parse(&key, quantity_or_none) {
+                quantities.insert(resource, quantity);
+            }
+        }
+        quantities.retain(|_, quantity| !quantity.is_empty());
+        quantities
+    };
+    Resources {
+        limits: read("limits", &defaults.limits),
+        requests: read("requests", &defaults.requests),
+    }
+}
+
+/// An empty text takes the operator's setting away.
+fn quantity_or_none(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    values::quantity(text)
+}
+
+fn token_volume(reader: &mut Reader, template: &Value) -> Option<TokenVolume> {
+    let key = "agent-service-account-token-volume-name";
+    let name = reader.text(key).filter(|name| !name.is_empty())?;
+    let volumes = template.pointer("/spec/volumes").and_then(Value::as_array);
+    let Some(volume) = volumes
+        .into_iter()
+        .flatten()
+        .find(|volume| volume["name"] == name.as_str())
+    else {
+        reader.refuse(key, format!("there is no volume `{name}`"));
+        return None;
+    };
+    let path = volume
+        .pointer("/projected/sources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find_map(|source| source.pointer("/serviceAccountToken/path")?.as_str());
+    if path.is_none() {
+        reader.refuse(
+            key,
+            format!("volume `{name}` projects no serviceAccountToken"),
+        );
+    }
+    Some(TokenVolume {
+        name,
+        path: path?.to_owned(),
+    })
+}
+
+fn template_config(reader: &mut Reader) -> TemplateConfig {
+    TemplateConfig {
+        exit_on_retry_failure: reader.boolean("template-config-exit-on-retry-failure", true),
+        static_secret_render_interval: reader
+            .parse("template-static-secret-render-interval", values::duration),
+        max_connections_per_host: reader
+            .parse("template-max-connections-per-host", values::integer)
+            .filter(|connections| *connections != 0),
+        lease_renewal_threshold: reader
+            .parse("template-lease-renewal-threshold", values::number)
+            .filter(|threshold| *threshold != 0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests;

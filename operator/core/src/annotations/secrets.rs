@@ -1,0 +1,194 @@
+//! From annotation suffix to file: which secrets there are, where each goes and what it says.
+
+use std::collections::BTreeSet;
+
+use super::{SECRETS_PATH, keys, reader::Reader, values};
+
+/// One file to render.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The annotation's suffix.
+    pub name: String,
+    /// The file.
+    pub destination: String,
+    /// The text to render.
+    pub template: String,
+    /// What opens an action.
+    pub left_delimiter: String,
+    /// What closes an action.
+    pub right_delimiter: String,
+    /// The file's mode in octal; the agent's default when absent.
+    pub perms: Option<String>,
+    /// Whether a key that a secret lacks is an error.
+    pub error_on_missing_key: bool,
+}
+
+/// Annotations that say more about a secret that another one declares.
+const COMPANIONS: [&str; 7] = [
+    "agent-inject-file-",
+    "agent-inject-perms-",
+    "agent-template-left-delim-",
+    "agent-template-right-delim-",
+    "error-on-missing-key-",
+    "preserve-secret-case-",
+    "secret-volume-path-",
+];
+
+/// The secrets, ordered by name, and the paths they are mounted at, the common one first.
+pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
+    let common = reader
+        .parse("secret-volume-path", values::absolute_path)
+        .unwrap_or_else(|| SECRETS_PATH.to_owned());
+    let default = default_template(reader);
+    let names = declared(reader);
+    refuse_orphans(reader, &names);
+
+    let mut mounts = vec![common.clone()];
+    let mut destinations = BTreeSet::new();
+    let mut secrets = Vec::new();
+    for name in names {
+        let mount = reader
+            .parse(&format!("secret-volume-path-{name}"), values::absolute_path)
+            .unwrap_or_else(|| common.clone());
+        let secret = read_one(reader, name, &mount, default);
+        if !destinations.insert(secret.destination.clone()) {
+            let message = format!("another secret is written to {}", secret.destination);
+            reader.refuse(declaring_key(reader, &secret.name).as_str(), message);
+        }
+        if !mounts.contains(&mount) {
+            mounts.push(mount);
+        }
+        secrets.push(secret);
+    }
+    (secrets, mounts)
+}
+
+#[derive(Clone, Copy)]
+enum DefaultTemplate {
+    Map,
+    Json,
+}
+
+fn default_template(reader: &mut Reader) -> DefaultTemplate {
+    let read = |text: &str| match text.to_lowercase().as_str() {
+        "map" => Ok(DefaultTemplate::Map),
+        "json" => Ok(DefaultTemplate::Json),
+        _ => Err(format!(
+            "`{text}` is no default template; write map or json"
+        )),
+    };
+    reader
+        .parse("agent-inject-default-template", read)
+        .unwrap_or(DefaultTemplate::Map)
+}
+
+/// Blank values declare nothing, as with the injector.
+fn declared(reader: &Reader) -> BTreeSet<String> {
+    ["agent-inject-secret-", "agent-inject-template-"]
+        .into_iter()
+        .flat_map(|prefix| reader.suffixed(prefix))
+        .filter(|(_, value)| !value.trim().is_empty())
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn refuse_orphans(reader: &mut Reader, names: &BTreeSet<String>) {
+    for companion in COMPANIONS {
+        for (name, _) in reader.suffixed(companion) {
+            if names.contains(&name) {
+                continue;
+            }
+            let mut message = format!("no secret is named `{name}`");
+            if let Some(closest) = keys::closest(&name, names.iter().map(String::as_str)) {
+                message = format!("{message}; did you mean `{closest}`?");
+            }
+            reader.refuse(&format!("{companion}{name}"), message);
+        }
+    }
+}
+
+fn read_one(reader: &mut Reader, name: String, mount: &str, default: DefaultTemplate) -> Secret {
+    let key = |prefix: &str| format!("{prefix}{name}");
+    let delimiter = |reader: &Reader, side: &str, usual: &str| {
+        reader
+            .text(&format!("agent-template-{side}-delim-{name}"))
+            .filter(|delimiter| !delimiter.is_empty())
+            .unwrap_or_else(|| usual.to_owned())
+    };
+    let inline = reader
+        .text(&key("agent-inject-template-"))
+        .filter(|template| !template.is_empty());
+    let mut secret = Secret {
+        destination: format!("{mount}/{}", file_name(reader, &name)),
+        left_delimiter: delimiter(reader, "left", "{{"),
+        right_delimiter: delimiter(reader, "right", "}}"),
+        perms: reader.parse(&key("agent-inject-perms-"), values::file_mode),
+        error_on_missing_key: reader.boolean(&key("error-on-missing-key-"), false),
+        template: String::new(),
+        name,
+    };
+    secret.template = inline.unwrap_or_else(|| {
+        let path = reader.text(&format!("agent-inject-secret-{}", secret.name));
+        default.of(&path.unwrap_or_default())
+    });
+    refuse_a_bad_template(reader, &secret);
+    secret
+}
+
+impl DefaultTemplate {
+    fn of(self, path: &str) -> String {
+        let body = match self {
+            Self::Map => "{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}",
+            Self::Json => "{{ .Data | toJSON }}\n",
+        };
+        format!("{{{{ with secret \"{path}\" }}}}{body}{{{{ end }}}}")
+    }
+}
+
+/// The file's name below its mount: that of the secret, or what `agent-inject-file-` says.
+fn file_name(reader: &mut Reader, name: &str) -> String {
+    let preserves_case = reader.boolean("preserve-secret-case", false);
+    let preserves_case = reader.boolean(&format!("preserve-secret-case-{name}"), preserves_case);
+    reader
+        .parse(&format!("agent-inject-file-{name}"), relative_path)
+        .flatten()
+        .unwrap_or_else(|| {
+            if preserves_case {
+                name.to_owned()
+            } else {
+                name.to_lowercase()
+            }
+        })
+}
+
+/// A path that stays below its mount; nothing when it is empty.
+fn relative_path(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut parts = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => {
+                return Err(format!("`{text}` leaves the secrets volume"));
+            }
+            ".." => {}
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Err(format!("`{text}` names no file"));
+    }
+    Ok(Some(parts.join("/")))
+}
+
+fn refuse_a_bad_template(_reader: &mut Reader, _secret: &Secret) {}
+
+fn declaring_key(reader: &Reader, name: &str) -> String {
+    let template = format!("agent-inject-template-{name}");
+    match reader.text(&template) {
+        Some(_) => template,
+        None => format!("agent-inject-secret-{name}"),
+    }
+}

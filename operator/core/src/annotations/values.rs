@@ -1,0 +1,180 @@
+//! How the texts of annotations are read.
+
+/// Go's booleans, and nothing for false.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("`{text}` is no boolean; write true or false")),
+    }
+}
+
+/// A whole number, and nothing for zero.
+pub(super) fn integer(text: &str) -> Result<i64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse()
+        .map_err(|_| format!("`{text}` is no whole number"))
+}
+
+/// The id of a user or group.
+pub(super) fn id(text: &str) -> Result<i64, String> {
+    let id = integer(text)?;
+    if (0..=i64::from(i32::MAX)).contains(&id) {
+        Ok(id)
+    } else {
+        Err(format!("`{text}` is no user or group id"))
+    }
+}
+
+/// A finite number.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        Ok(_) | Err(_) => Err(format!("`{text}` is no number")),
+    }
+}
+
+/// A Go duration, such as `1m30s`, returned as it is written.
+pub(super) fn duration(text: &str) -> Result<String, String> {
+    let error = || format!("`{text}` is no duration; write for example 90s or 1h30m");
+    let mut rest = text;
+    if rest == "0" {
+        return Ok(text.to_owned());
+    }
+    if rest.is_empty() {
+        return Err(error());
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+            .ok_or_else(error)?;
+        rest[..digits].parse::<f64>().map_err(|_| error())?;
+        rest = &rest[digits..];
+        let unit = ["ns", "us", "µs", "ms", "s", "m", "h"]
+            .into_iter()
+            .filter(|unit| rest.starts_with(unit))
+            .max_by_key(|unit| unit.len())
+            .ok_or_else(error)?;
+        rest = &rest[unit.len()..];
+    }
+    Ok(text.to_owned())
+}
+
+/// A file mode in octal, returned as it is written.
+pub(super) fn file_mode(text: &str) -> Result<String, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && !text.starts_with('+') => Ok(text.to_owned()),
+        Ok(_) | Err(_) => Err(format!(
+            "`{text}` is no file mode; write it in octal, for example 0400"
+        )),
+    }
+}
+
+/// A Kubernetes quantity, returned as it is written.
+pub(super) fn quantity(text: &str) -> Result<String, String> {
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let digits = unsigned
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(digits);
+    let is_exponent = suffix
+        .strip_prefix(['e', 'E'])
+        .is_some_and(|exponent| exponent.parse::<i8>().is_ok());
+    let is_unit = [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ]
+    .contains(&suffix);
+    if number.parse::<f64>().is_ok() && (is_unit || is_exponent) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is no quantity; write for example 100m or 64Mi"
+        ))
+    }
+}
+
+/// An absolute path without `..`, without a slash at its end.
+pub(super) fn absolute_path(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        return Err(format!(
+            "`{text}` is no absolute path without `..`; write for example /vault/secrets"
+        ));
+    }
+    Ok(path.to_owned())
+}
+
+/// An address of Vault, returned as it is written.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
+        Some(_) | None => Err(format!(
+            "`{text}` is no address; write for example https://vault.vault.svc:8200"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_booleans_that_go_reads() {
+        assert_eq!(boolean("T"), Ok(true));
+        assert_eq!(boolean(""), Ok(false));
+        for text in ["yes", "on", "tRuE", " true"] {
+            assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_durations_with_units_only() {
+        for text in ["300ms", "1m30s", "1.5h", "0"] {
+            assert!(duration(text).is_ok(), "{text}");
+        }
+        for text in ["", "5", "1d", "-1s", "s", "1h30", "1..5s", "."] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_file_modes_in_octal_only() {
+        for text in ["0400", "644", "0"] {
+            assert!(file_mode(text).is_ok(), "{text}");
+        }
+        for text in ["", "0888", "rw", "7777", "-1", "+400"] {
+            assert!(file_mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_quantities_as_kubernetes_does() {
+        for text in ["250m", "1.5Gi", "64Mi", "1e3", "2", "0.5"] {
+            assert!(quantity(text).is_ok(), "{text}");
+        }
+        for text in ["", "64MB", "lots", "1.2.3", "1 Gi", "e3"] {
+            assert!(quantity(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_absolute_paths_only() {
+        assert_eq!(absolute_path("/app/"), Ok("/app".into()));
+        for text in ["", "app", "/app/../etc", "/.."] {
+            assert!(absolute_path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_ids_that_linux_has() {
+        assert_eq!(id("999"), Ok(999));
+        for text in ["root", "-1", "4294967296"] {
+            assert!(id(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The operator's settings: what a PlanescapeJob gets that does not say otherwise.
+
+use std::collections::BTreeMap;
+
+/// What a PlanescapeJob gets that does not say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The agent's image.
+    pub agent_image: String,
+    /// Where Vault is; without it, every PlanescapeJob must say.
+    pub vault_address: Option<String>,
+    /// PEM certificates to trust Vault by.
+    pub vault_ca_cert: Option<String>,
+    /// Where the kubernetes auth method is mounted.
+    pub auth_path: String,
+    /// The Vault namespace to log in to.
+    pub namespace: Option<String>,
+    /// The agent's user.
+    pub user: i64,
+    /// The agent's group.
+    pub group: i64,
+    /// Upper bounds of the agent, by resource name.
+    pub limits: BTreeMap<&'static str, String>,
+    /// What the scheduler reserves for the agent, by resource name.
+    pub requests: BTreeMap<&'static str, String>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            agent_image: "planescape/planescape-agent:0.1.0".into(),
+            vault_address: None,
+            vault_ca_cert: None,
+            auth_path: "auth/kubernetes".into(),
+            namespace: None,
+            user: 100,
+            group: 1000,
+            limits: BTreeMap::from([("memory", "64Mi".into())]),
+            requests: BTreeMap::from([("cpu", "10m".into()), ("memory", "16Mi".into())]),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The agent's configuration, as the agent reads it.
+
+use planescape_agent_config::document::{AutoAuth, Document, Method, Planescape, Template, Vault};
+
+use super::volumes;
+use crate::annotations::{Injection, Mode, Secret};
+
+pub(super) fn of(injection: &Injection) -> Document {
+    Document {
+        auto_auth: AutoAuth {
+            method: method(injection),
+            sink: Vec::new(),
+        },
+        exit_after_auth: injection.mode == Mode::Init,
+        pid_file: None,
+        vault: vault(injection),
+        template: injection.secrets.iter().map(template).collect(),
+        template_config: injection.template_config.clone(),
+        planescape: Some(planescape(injection)),
+    }
+}
+
+fn method(injection: &Injection) -> Method {
+    let auth = &injection.auth;
+    let mut config = auth.config.clone();
+    config
+        .entry("token_path".to_owned())
+        .or_insert_with(|| volumes::token_path(injection));
+    Method {
+        kind: "kubernetes".to_owned(),
+        mount_path: Some(auth.path.clone()),
+        min_backoff: auth.min_backoff.clone(),
+        max_backoff: auth.max_backoff.clone(),
+        namespace: auth.namespace.clone(),
+        config,
+        exit_on_err: auth.exits_on_error,
+    }
+}
+
+fn vault(injection: &Injection) -> Vault {
+    let server = injection.server.clone();
+    Vault {
+        address: server.address,
+        ca_cert: server.ca_cert,
+        ca_path: server.ca_path,
+        tls_skip_verify: server.tls_skip_verify,
+        client_cert: server.client_cert,
+        client_key: server.client_key,
+        tls_server_name: server.tls_server_name,
+    }
+}
+
+fn template(secret: &Secret) -> Template {
+    Template {
+        destination: secret.destination.clone(),
+        contents: Some(secret.template.clone()),
+        left_delimiter: secret.left_delimiter.clone(),
+        right_delimiter: secret.right_delimiter.clone(),
+        command: None,
+        source: None,
+        perms: secret.perms.clone(),
+        error_on_missing_key: secret.error_on_missing_key,
+    }
+}
+
+fn planescape(injection: &Injection) -> Planescape {
+    let is_sidecar = matches!(injection.mode, Mode::Sidecar { .. });
+    Planescape {
+        // An init container's credentials must outlive it.
+        revoke_on_exit: is_sidecar && injection.revokes_on_exit,
+        termination_log: Some("/dev/termination-log".to_owned()),
+        ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
+        give_up_after: Some("30s".to_owned()),
+    }
+}

@@ -1,0 +1,109 @@
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{annotations, defaults::Defaults};
+
+#[test]
+fn writes_a_native_sidecar_that_gates_the_job() {
+    insta::assert_json_snapshot!(injected(guide()));
+}
+
+#[test]
+fn writes_an_init_container_that_only_populates() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-pre-populate-only"] =
+        json!("true");
+
+    insta::assert_json_snapshot!(injected(template));
+}
+
+#[test]
+fn writes_every_setting_where_it_belongs() {
+    let template = json!({
+        "metadata": { "annotations": {
+            "kubectl.kubernetes.io/default-container": "side",
+            "openbao.org/agent-image": "registry.example/agent:1",
+            "openbao.org/agent-inject": "true",
+            "openbao.org/agent-inject-containers": "main",
+            "openbao.org/agent-inject-file-db": "deep/db.env",
+            "openbao.org/agent-inject-perms-db": "0440",
+            "openbao.org/agent-inject-secret-db": "database/creds/app",
+            "openbao.org/agent-inject-secret-kv": "kv/data/app",
+            "openbao.org/agent-limits-cpu": "1",
+            "openbao.org/agent-requests-mem": "",
+            "openbao.org/agent-revoke-on-shutdown": "false",
+            "openbao.org/agent-run-as-group": "0",
+            "openbao.org/agent-run-as-user": "999",
+            "openbao.org/auth-config-audience": "vault",
+            "openbao.org/auth-min-backoff": "1s",
+            "openbao.org/auth-path": "auth/other",
+            "openbao.org/ca-cert": "/vault/tls/ca.crt",
+            "openbao.org/error-on-missing-key-kv": "true",
+            "openbao.org/namespace": "team",
+            "openbao.org/role": "app",
+            "openbao.org/secret-volume-path-kv": "/etc/kv",
+            "openbao.org/service": "https://other:8200",
+            "openbao.org/template-config-exit-on-retry-failure": "false",
+            "openbao.org/tls-secret": "vault-ca",
+            "openbao.org/tls-server-name": "vault.example",
+        } },
+        "spec": {
+            "initContainers": [{ "name": "prepare" }],
+            "containers": [
+                { "name": "main", "volumeMounts": [{ "name": "data", "mountPath": "/data" }] },
+                { "name": "side" },
+            ],
+            "volumes": [{ "name": "data", "emptyDir": {} }],
+            "aFieldOfTomorrow": { "kept": true },
+        },
+    });
+
+    insta::assert_json_snapshot!(injected(template));
+}
+
+#[test]
+fn leaves_no_gate_without_pre_population() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-pre-populate"] = json!("false");
+
+    let injected = injected(template);
+
+    assert_eq!(injected.pointer("/spec/initContainers/0/lifecycle"), None);
+}
+
+/// The pod template of the guide's `database-job`.
+fn guide() -> Value {
+    json!({
+        "metadata": { "annotations": {
+            "vault.hashicorp.com/agent-inject": "true",
+            "vault.hashicorp.com/role": "database-reader",
+            "vault.hashicorp.com/agent-inject-secret-db": "database/creds/readonly",
+            "vault.hashicorp.com/agent-inject-template-db": "{{- with secret \"database/creds/readonly\" -}}\nexport PGUSER=\"{{ .Data.username }}\"\nexport PGPASSWORD=\"{{ .Data.password }}\"\n{{- end -}}\n",
+        } },
+        "spec": { "containers": [{
+            "name": "db-query",
+            "image": "postgres:15-alpine",
+            "command": ["/bin/sh"],
+        }] },
+    })
+}
+
+/// The injected template, with the agent's configuration readable.
+fn injected(template: Value) -> Value {
+    let defaults = Defaults {
+        vault_address: Some("https://vault.vault.svc:8200".into()),
+        vault_ca_cert: Some("-----BEGIN CERTIFICATE-----".into()),
+        ..Defaults::default()
+    };
+    let injection = annotations::read(&template, None, &defaults)
+        .unwrap()
+        .unwrap();
+    let mut injected = inject(template, &injection);
+    let config = injected
+        .pointer_mut("/spec/initContainers/0/env/0/value")
+        .unwrap();
+    let document = BASE64_STANDARD.decode(config.as_str().unwrap()).unwrap();
+    *config = serde_json::from_slice(&document).unwrap();
+    injected
+}
