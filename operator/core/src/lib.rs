@@ -10,3 +10,4 @@ pub mod api;
 pub mod defaults;
 pub mod inject;
 pub mod problem;
+pub mod schedule;

@@ -1,0 +1,113 @@
+//! When a job runs: the schedule's text, and the instants it stands for.
+//!
+//! What is accepted is what a Kubernetes CronJob accepts. What daylight saving does differs, on
+//! purpose: every reading of the clock that a schedule names happens once (see [`calendar`]).
+
+mod calendar;
+mod cron;
+mod every;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::api::v1alpha1::ONCE;
+use calendar::Calendar;
+use every::Every;
+
+/// A schedule that was understood.
+#[derive(Clone, Debug)]
+pub enum Schedule {
+    /// Once, as soon as possible.
+    Once,
+    /// At a fixed interval, whatever the calendar says.
+    Every(Every),
+    /// By the calendar of a time zone.
+    Calendar(Calendar),
+}
+
+/// Why a schedule was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Neither `@once`, nor five fields, nor a known word.
+    #[error(
+        "`{0}` is neither @once, nor five cron fields, nor @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually or @every with a duration"
+    )]
+    Unknown(String),
+    /// One of the five fields.
+    #[error("{field} `{text}`: {reason}")]
+    Field {
+        /// Which of them.
+        field: &'static str,
+        /// As it is written.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The duration of `@every`.
+    #[error("`{0}` is no duration of at least one minute; write for example 90s or 1h30m")]
+    Interval(String),
+    /// A zone in front of the fields.
+    #[error("a time zone in the schedule is not supported; use spec.timeZone")]
+    ZonePrefix,
+    /// No date in eight years fits.
+    #[error("never fires")]
+    Never,
+}
+
+impl Schedule {
+    /// Understands a schedule in the given zone.
+    pub fn parse(text: &str, zone: TimeZone) -> Result<Self, Error> {
+        if text == ONCE {
+            return Ok(Self::Once);
+        }
+        if text.contains("TZ=") {
+            return Err(Error::ZonePrefix);
+        }
+        if let Some(interval) = text.strip_prefix("@every ") {
+            return Ok(Self::Every(Every::parse(interval)?));
+        }
+        let fields = match text {
+            "@yearly" | "@annually" => "0 0 1 1 *",
+            "@monthly" => "0 0 1 * *",
+            "@weekly" => "0 0 * * 0",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@hourly" => "0 * * * *",
+            fields => fields,
+        };
+        Ok(Self::Calendar(Calendar::new(cron::parse(fields)?, zone)))
+    }
+
+    /// The first instant after `after`. Intervals count from `anchor`.
+    pub fn next(&self, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Once => (anchor > after).then_some(anchor),
+            Self::Every(every) => every.next(anchor, after),
+            Self::Calendar(calendar) => calendar.next(after),
+        }
+    }
+
+    /// The last instant not after `now`. Intervals count from `anchor`.
+    pub fn previous(&self, anchor: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Once => (anchor <= now).then_some(anchor),
+            Self::Every(every) => every.previous(anchor, now),
+            Self::Calendar(calendar) => calendar.previous(now),
+        }
+    }
+
+    /// Whether it runs once.
+    pub fn is_once(&self) -> bool {
+        matches!(self, Self::Once)
+    }
+}
+
+/// A zone by its IANA name, from the data in this program; never from a file.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    let is_local = name.eq_ignore_ascii_case("local");
+    jiff::tz::TimeZoneDatabase::bundled()
+        .get(name)
+        .ok()
+        .filter(|_| !is_local)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,429 @@
+use super::*;
+
+const ACCEPTED: &[&str] = &[
+    "* * * * *",
+    "*/15 * * * *",
+    "0/15 * * * *",
+    "5/15 * * * *",
+    "0 9-17/2 * * 1-5",
+    "0 9-17/2 * * MON-FRI",
+    "0 9-17 * * mon-fri",
+    "0 0 * * 0",
+    "0 0 * * SUN-TUE",
+    "0 0 * * 1,3,5",
+    "0 0 1 JAN *",
+    "0 0 1 jan-mar *",
+    "0 0 1,15 * *",
+    "0 0 1,15 * MON",
+    "0 0 13 * FRI",
+    "0 0 */10 * SUN",
+    "0 0 */2 * SUN",
+    "0 0 */1 * SUN",
+    "0 0 1-31 * SUN",
+    "0 0 * * */2",
+    "0 0 15 * *,MON",
+    "0 0 ? * MON",
+    "0 0 1 * ?",
+    "? * * * *",
+    "* * * * ?",
+    "0 0 ?/2 * *",
+    "*-5 * * * *",
+    "0 0 29 2 *",
+    "*/100 * * * *",
+    "1-5/10 * * * *",
+    "1,,5 * * * *",
+    "1, * * * *",
+    ",1 * * * *",
+    "+1 * * * *",
+    "01 02 03 04 *",
+    "@yearly",
+    "@annually",
+    "@monthly",
+    "@weekly",
+    "@daily",
+    "@midnight",
+    "@hourly",
+    "@every 1h",
+    "@every 1h30m",
+    "@every 90s",
+    "@every 1.5h",
+    "@every 1h1m1.9s",
+    " 0 0 * * *",
+    "0  0   *  *  *",
+    "0 0 1-7 * MON",
+    "0 0 * JAN,jun,DEC *",
+    "0 12 * * TUE,thu",
+    "30 6-16/4 * * 1-5",
+    "0 0 1 */3 *",
+    "0 0 1/10 * *",
+    "0 0 * * 1/2",
+    "0 0 * * MON/2",
+    "0 0 * 1/4 *",
+    "0-59/7,3 * * * *",
+    "*,5 * * * *",
+    "*/2,*/3 * * * *",
+    "0 0 31 * *",
+    "0 0 29-31 * *",
+];
+
+const NEVER: &[&str] = &["0 0 30 2 *", "0 0 31 4 *", "59 23 31 2 *"];
+
+const REJECTED: &[&str] = &[
+    "/15 * * * *",
+    "0 0 * * 7",
+    "0 0 * * 5-7",
+    "0 0 * * 6-0",
+    "0 0 * * SAT-SUN",
+    "0 0 * * FRI-MON",
+    "0 0 * * Sunday",
+    "0 0 * * 5L",
+    "0 0 * * 5#3",
+    "0 0 * * FRI#L",
+    "0 0 * * MON#1",
+    "0 0 * * 1#1",
+    "0 0 1 january *",
+    "0 0 1 12-2 *",
+    "0 0 1 0 *",
+    "0 0 1 13 *",
+    "0 0 L * *",
+    "0 0 LW * *",
+    "0 0 15W * *",
+    "0 0 0 * *",
+    "0 0 32 * *",
+    "0 0 1 * +MON",
+    "60 * * * *",
+    "* 24 * * *",
+    "*/0 * * * *",
+    "5-1 * * * *",
+    "1--5 * * * *",
+    "-1 * * * *",
+    "1.5 * * * *",
+    "~ * * * *",
+    "1~5 * * * *",
+    "1/2/3 * * * *",
+    "* * * *",
+    "* * * * * *",
+    "* * * * * * *",
+    "@reboot",
+    "@every 1d",
+    "@every  1h",
+    "@every 1s",
+    "@every 500ms",
+    "@every 0s",
+    "@every -1h",
+    "@Hourly",
+    "@HOURLY",
+    "@EVERY 1h",
+    " @hourly",
+    "@hourly ",
+    "H H * * *",
+    ", * * * *",
+    "TZ=UTC 0 0 * * *",
+    "CRON_TZ=America/New_York 0 0 * * *",
+    "",
+];
+
+#[test]
+fn accepts_what_a_cronjob_accepts() {
+    for text in ACCEPTED {
+        let schedule = Schedule::parse(text, TimeZone::UTC);
+
+        let start = at("2026-11-24T00:00:00Z");
+        assert!(
+            schedule.is_ok_and(|schedule| schedule.next(start, start).is_some()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn rejects_what_a_cronjob_rejects() {
+    for text in REJECTED {
+        assert!(Schedule::parse(text, TimeZone::UTC).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn finds_that_a_schedule_never_fires() {
+    for text in NEVER {
+        let schedule = Schedule::parse(text, TimeZone::UTC).unwrap();
+        let start = at("2026-11-24T00:00:00Z");
+
+        assert_eq!(schedule.next(start, start), None, "{text}");
+        assert_eq!(schedule.previous(start, start), None, "{text}");
+    }
+}
+
+#[test]
+fn says_which_field_is_wrong() {
+    let error = Schedule::parse("0 0 * * 7", TimeZone::UTC).unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "day of week `7`: 7 is no day of the week; use 0 for Sunday"
+    );
+}
+
+#[test]
+fn finds_the_leap_day_after_a_year_without_one() {
+    assert_eq!(
+        ticks("0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z", 1),
+        ["2104-02-29T00:00:00+00:00"]
+    );
+}
+
+#[test]
+fn joins_day_of_month_and_day_of_week_as_cron_does() {
+    let either = ticks("0 0 13 * FRI", "UTC", "2026-11-01T00:00:00Z", 3);
+    let both = ticks("0 0 15 * *,MON", "UTC", "2026-11-01T00:00:00Z", 1);
+    let stepped = ticks("0 0 */10 * SUN", "UTC", "2026-11-01T01:00:00Z", 3);
+
+    assert_eq!(either[0], "2026-11-06T00:00:00+00:00");
+    assert_eq!(either[2], "2026-11-20T00:00:00+00:00");
+    assert_eq!(both, ["2026-11-15T00:00:00+00:00"]);
+    assert_eq!(stepped[1], "2026-11-11T00:00:00+00:00");
+}
+
+/// Zone, schedule, from when, and the ticks that follow.
+const CLOCK_CHANGES: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "America/New_York",
+        "30 2 * * *",
+        "2026-03-08T00:00:00-05:00",
+        &["2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"],
+    ),
+    (
+        "America/New_York",
+        "0 2,3 * * *",
+        "2026-03-08T00:00:00-05:00",
+        &["2026-03-08T03:00:00-04:00", "2026-03-09T02:00:00-04:00"],
+    ),
+    (
+        "America/New_York",
+        "30 1 * * *",
+        "2026-11-01T00:00:00-04:00",
+        &["2026-11-01T01:30:00-04:00", "2026-11-02T01:30:00-05:00"],
+    ),
+    (
+        "America/New_York",
+        "0 * * * *",
+        "2026-11-01T00:00:00-04:00",
+        &[
+            "2026-11-01T01:00:00-04:00",
+            "2026-11-01T01:00:00-05:00",
+            "2026-11-01T02:00:00-05:00",
+        ],
+    ),
+    (
+        "Europe/Berlin",
+        "0 */2 * * *",
+        "2026-03-28T23:30:00+01:00",
+        &[
+            "2026-03-29T00:00:00+01:00",
+            "2026-03-29T03:00:00+02:00",
+            "2026-03-29T04:00:00+02:00",
+        ],
+    ),
+    (
+        "Europe/Berlin",
+        "0 */2 * * *",
+        "2026-10-24T23:30:00+02:00",
+        &[
+            "2026-10-25T00:00:00+02:00",
+            "2026-10-25T02:00:00+02:00",
+            "2026-10-25T04:00:00+01:00",
+        ],
+    ),
+    (
+        "America/New_York",
+        "*/20 1 * * *",
+        "2026-11-01T00:00:00-04:00",
+        &[
+            "2026-11-01T01:00:00-04:00",
+            "2026-11-01T01:20:00-04:00",
+            "2026-11-01T01:40:00-04:00",
+            "2026-11-02T01:00:00-05:00",
+        ],
+    ),
+    (
+        "Africa/Cairo",
+        "@daily",
+        "2024-04-25T12:00:00+02:00",
+        &["2024-04-26T01:00:00+03:00", "2024-04-27T00:00:00+03:00"],
+    ),
+    (
+        "America/Havana",
+        "@daily",
+        "2024-11-02T12:00:00-04:00",
+        &["2024-11-03T00:00:00-04:00", "2024-11-04T00:00:00-05:00"],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "45 1 * * *",
+        "2026-10-03T12:00:00+10:30",
+        &["2026-10-04T01:45:00+10:30", "2026-10-05T01:45:00+11:00"],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "0 12 * * *",
+        "2026-04-05T00:00:00+11:00",
+        &["2026-04-05T12:00:00+10:30"],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "0 */6 * * *",
+        "2026-04-04T23:30:00+11:00",
+        &[
+            "2026-04-05T00:00:00+11:00",
+            "2026-04-05T06:00:00+10:30",
+            "2026-04-05T12:00:00+10:30",
+            "2026-04-05T18:00:00+10:30",
+        ],
+    ),
+    (
+        "Australia/Lord_Howe",
+        "0 2 * * *",
+        "2026-10-03T12:00:00+10:30",
+        &["2026-10-04T02:30:00+11:00", "2026-10-05T02:00:00+11:00"],
+    ),
+    (
+        "Antarctica/Troll",
+        "30 2 * * *",
+        "2026-03-28T12:00:00+00:00",
+        &["2026-03-29T03:00:00+02:00"],
+    ),
+    (
+        "Pacific/Apia",
+        "0 12 * * FRI",
+        "2011-12-28T00:00:00-10:00",
+        &["2012-01-06T12:00:00+14:00"],
+    ),
+    (
+        "Pacific/Apia",
+        "0 12 30 12 *",
+        "2011-12-28T00:00:00-10:00",
+        &["2012-12-30T12:00:00+14:00"],
+    ),
+];
+
+#[test]
+fn fires_once_for_each_reading_when_the_clock_is_turned() {
+    for (zone, text, start, expected) in CLOCK_CHANGES {
+        assert_eq!(
+            ticks(text, zone, start, expected.len()),
+            *expected,
+            "{text} in {zone}"
+        );
+    }
+}
+
+#[test]
+fn finds_backwards_what_it_finds_forwards() {
+    for (zone, text, start, expected) in CLOCK_CHANGES {
+        let schedule = Schedule::parse(text, super::zone(zone).unwrap()).unwrap();
+        let start = at(start);
+
+        for tick in expected.iter().map(|tick| at(tick)) {
+            let just_before = tick - jiff::SignedDuration::from_nanos(1);
+            assert_eq!(
+                schedule.previous(start, tick),
+                Some(tick),
+                "{text} in {zone}"
+            );
+            let earlier = schedule.previous(start, just_before).unwrap();
+            assert_eq!(
+                schedule.next(start, earlier),
+                Some(tick),
+                "{text} in {zone}"
+            );
+        }
+    }
+}
+
+#[test]
+fn agrees_with_stepping_through_every_minute() {
+    for text in [
+        "30 6-16/4 * * 1-5",
+        "30 10,11,12 * * 1-5",
+        "*/7 3-5 1,15 * *",
+        "59 23 * * 0",
+    ] {
+        let schedule = Schedule::parse(text, TimeZone::UTC).unwrap();
+        let cron = cron::parse(text).unwrap();
+        let mut last = None;
+        let mut minute = at("2026-02-01T00:00:00Z");
+
+        while minute < at("2026-03-05T00:00:00Z") {
+            let reading = TimeZone::UTC.to_datetime(minute);
+            if cron.is_on(reading.date())
+                && cron.hours.contains(reading.hour())
+                && cron.minutes.contains(reading.minute())
+            {
+                last = Some(minute);
+            }
+            if last.is_some() {
+                assert_eq!(
+                    schedule.previous(minute, minute),
+                    last,
+                    "{text} at {minute}"
+                );
+            }
+            minute += jiff::SignedDuration::from_mins(1);
+        }
+    }
+}
+
+#[test]
+fn counts_intervals_from_their_anchor() {
+    let schedule = Schedule::parse("@every 1h30m", TimeZone::UTC).unwrap();
+    let anchor = at("2026-11-24T10:00:10Z");
+
+    assert_eq!(schedule.previous(anchor, at("2026-11-24T11:30:09Z")), None);
+    assert_eq!(
+        schedule.previous(anchor, at("2026-11-24T11:30:10Z")),
+        Some(at("2026-11-24T11:30:10Z"))
+    );
+    assert_eq!(
+        schedule.next(anchor, at("2026-11-24T13:00:10Z")),
+        Some(at("2026-11-24T14:30:10Z"))
+    );
+    assert_eq!(
+        schedule.next(anchor, at("2026-11-24T09:00:00Z")),
+        Some(at("2026-11-24T11:30:10Z"))
+    );
+}
+
+#[test]
+fn knows_zones_by_name_only() {
+    assert!(zone("Europe/Rome").is_some());
+    for name in [
+        "Local",
+        "local",
+        "",
+        "/etc/localtime",
+        "../etc/passwd",
+        "Nowhere/City",
+    ] {
+        assert!(zone(name).is_none(), "{name}");
+    }
+}
+
+fn ticks(text: &str, zone: &str, start: &str, count: usize) -> Vec<String> {
+    let zone = super::zone(zone).unwrap();
+    let schedule = Schedule::parse(text, zone.clone()).unwrap();
+    let start = at(start);
+    std::iter::successors(schedule.next(start, start), |tick| {
+        schedule.next(start, *tick)
+    })
+    .take(count)
+    .map(|tick| {
+        tick.to_zoned(zone.clone())
+            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .to_string()
+    })
+    .collect()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
