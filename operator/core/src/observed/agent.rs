@@ -1,0 +1,104 @@
+//! Our agent in a pod, as the kubelet reports it.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use serde::Deserialize;
+
+use crate::inject::{INIT_CONTAINER, SIDECAR};
+
+/// Our agent in a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedAgent {
+    /// Whether it ends before the job begins.
+    pub is_init: bool,
+    /// Whether every file is rendered and it still runs.
+    pub is_ready: bool,
+    /// Whether it ended well.
+    pub is_done: bool,
+    /// What it said when it last ended.
+    pub report: Option<Report>,
+}
+
+/// The agent's termination message.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Report {
+    /// Where the agent was.
+    pub phase: Phase,
+    /// One word in CamelCase.
+    pub reason: String,
+    /// A sentence for a person.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// The role of the login.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The path in Vault.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: Option<u16>,
+}
+
+/// Where the agent was when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Reading its configuration.
+    Config,
+    /// Logging in.
+    Login,
+    /// Reading a secret.
+    Read,
+    /// Rendering a template.
+    Render,
+    /// Writing a file.
+    Write,
+    /// Ending, with nothing wrong before.
+    Done,
+    /// A word that only a newer agent knows.
+    #[serde(other)]
+    Other,
+}
+
+impl ObservedAgent {
+    pub(super) fn of(pod: &Pod) -> Option<Self> {
+        let statuses = pod
+            .status
+            .as_ref()?
+            .init_container_statuses
+            .iter()
+            .flatten();
+        let status = statuses
+            .into_iter()
+            .find(|status| matches!(status.name.as_str(), SIDECAR | INIT_CONTAINER))?;
+        let ended = status.state.as_ref().and_then(terminated);
+        let ended_before = status.last_state.as_ref().and_then(terminated);
+        let is_running = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some());
+        Some(Self {
+            is_init: status.name == INIT_CONTAINER,
+            is_ready: is_running && status.started == Some(true),
+            is_done: ended.is_some_and(|ended| ended.exit_code == 0),
+            report: ended.or(ended_before).and_then(report),
+        })
+    }
+
+    /// What keeps it from rendering, if it said so and has not succeeded since.
+    pub fn failure(&self) -> Option<&Report> {
+        if self.is_ready || self.is_done {
+            return None;
+        }
+        let report = self.report.as_ref()?;
+        (report.phase != Phase::Done).then_some(report)
+    }
+}
+
+fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
+    state.terminated.as_ref()
+}
+
+fn report(ended: &ContainerStateTerminated) -> Option<Report> {
+    serde_json::from_str(ended.message.as_ref()?).ok()
+}

@@ -1,0 +1,152 @@
+//! What to report about a PlanescapeJob: its status, and the events that tell of a change in it.
+
+mod conditions;
+mod events;
+mod runs;
+mod vault;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::{
+    ActiveRun, Outcome, PlanescapeJobStatus, Resolved, Run, ScheduleReference, Skipped,
+};
+use crate::observed::Observed;
+use crate::plan::{self, Plan};
+use crate::problem::Problem;
+use crate::validate::ValidatedJob;
+pub use events::{Event, EventKind, events};
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// The Job that was created, or found to be created already.
+    pub started: Option<Started>,
+    /// The instant whose Job cannot be created, because somebody else's bears the name.
+    pub conflict: Option<Timestamp>,
+    /// What could not be done.
+    pub failure: Option<Failure>,
+}
+
+/// A Job that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The instant it is for.
+    pub tick: Timestamp,
+}
+
+/// What could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In one word.
+    pub reason: &'static str,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// Everything a status depends on.
+pub struct Facts<'a> {
+    /// The PlanescapeJob, with its status so far.
+    pub job: &'a PlanescapeJob,
+    /// What validation made of it.
+    pub validated: Result<&'a ValidatedJob, &'a [Problem]>,
+    /// What belongs to it.
+    pub observed: &'a Observed,
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// What became of that.
+    pub applied: &'a Applied,
+    /// The current time.
+    pub now: Timestamp,
+}
+
+/// The status. Equal facts give an equal status, so that nothing is written when nothing changed.
+pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
+    let before = facts.job.status.clone().unwrap_or_default();
+    let runs = runs::merge(facts, &before);
+    let last = |outcome: Outcome, before: &Option<Time>| {
+        let ends = runs.iter().filter(|run| run.outcome == outcome);
+        ends.filter_map(|run| run.finish_time.clone())
+            .chain(before.clone())
+            .max_by_key(|time| time.0)
+    };
+    let mut status = PlanescapeJobStatus {
+        observed_generation: facts.job.metadata.generation,
+        conditions: Vec::new(),
+        last_result: runs.iter().find_map(ended).or(before.last_result),
+        active_count: 0,
+        active: active(&runs),
+        last_schedule_time: settled(facts).or(before.last_schedule_time.clone()),
+        last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
+        last_failure_time: last(Outcome::Failed, &before.last_failure_time),
+        next_schedule_time: facts.plan.next.map(Time),
+        schedule_reference: reference(facts).or(before.schedule_reference.clone()),
+        resolved: resolved(facts).or(before.resolved.clone()),
+        skipped: skipped(facts, &before.skipped),
+        runs,
+    };
+    status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
+    status.conditions = conditions::of(facts, &before, &status);
+    status
+}
+
+fn ended(run: &Run) -> Option<Outcome> {
+    (run.outcome != Outcome::Running).then_some(run.outcome)
+}
+
+fn active(runs: &[Run]) -> Vec<ActiveRun> {
+    let running = runs.iter().filter(|run| run.outcome == Outcome::Running);
+    running
+        .map(|run| ActiveRun {
+            name: run.job.clone(),
+            uid: run.uid.clone(),
+            scheduled_time: run.scheduled_time.clone(),
+        })
+        .collect()
+}
+
+/// The instant that was settled just now.
+fn settled(facts: &Facts<'_>) -> Option<Time> {
+    let started = facts.applied.started.as_ref().map(|started| started.tick);
+    let skipped = facts.plan.skip.map(|skip| skip.tick);
+    started.or(skipped).or(facts.applied.conflict).map(Time)
+}
+
+fn reference(facts: &Facts<'_>) -> Option<ScheduleReference> {
+    Some(ScheduleReference {
+        schedule: plan::schedule_text(facts.job),
+        since: Time(facts.plan.since?),
+    })
+}
+
+fn resolved(facts: &Facts<'_>) -> Option<Resolved> {
+    let validated = facts.validated.ok()?;
+    Some(Resolved {
+        concurrency_policy: validated.policy,
+        time_zone: (!validated.schedule.is_once()).then(|| validated.zone.clone()),
+    })
+}
+
+fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
+    let count = |is_one_more: bool| i64::from(is_one_more);
+    let why = facts.plan.skip.map(|skip| skip.why);
+    let missed = if settled(facts).is_some() {
+        facts.plan.missed
+    } else {
+        0
+    };
+    Skipped {
+        forbid: before.forbid + count(why == Some(plan::Skipped::Forbid)),
+        too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),
+        missed: before.missed + missed,
+        conflict: before.conflict + count(facts.applied.conflict.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

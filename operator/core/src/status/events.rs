@@ -1,0 +1,204 @@
+//! Events: what changed between two statuses, said once.
+
+use super::Facts;
+use super::vault::{self, Standing};
+use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
+use crate::plan::{Action, Deletion};
+
+const TOO_MANY_MISSED: i64 = 100;
+
+/// Something a person may want to know about a PlanescapeJob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether somebody should look.
+    pub kind: EventKind,
+    /// In one word; CronJob's word where the meaning is the same.
+    pub reason: String,
+    /// In a sentence.
+    pub note: String,
+    /// The Job it is about.
+    pub job: Option<String>,
+}
+
+/// Whether somebody should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// All is well.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Event {
+    fn normal(reason: &str, note: impl Into<String>) -> Self {
+        Self::new(EventKind::Normal, reason, note.into())
+    }
+
+    fn warning(reason: &str, note: impl Into<String>) -> Self {
+        Self::new(EventKind::Warning, reason, note.into())
+    }
+
+    fn new(kind: EventKind, reason: &str, note: String) -> Self {
+        Self {
+            kind,
+            reason: reason.to_owned(),
+            note,
+            job: None,
+        }
+    }
+
+    fn about(self, job: &str) -> Self {
+        Self {
+            job: Some(job.to_owned()),
+            ..self
+        }
+    }
+}
+
+/// The events that lead from the status so far to the new one.
+pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
+    let before = facts.job.status.clone().unwrap_or_default();
+    let mut events = Vec::new();
+    events.extend(not_ready(&before, after));
+    events.extend(of_schedule(facts));
+    events.extend(of_deletions(facts));
+    for run in after.runs.iter().rev() {
+        let known = before.runs.iter().find(|known| known.uid == run.uid);
+        events.extend(of_run(known, run));
+    }
+    events.extend(of_vault(facts, &before, after));
+    events
+}
+
+/// Vault has events of its own.
+fn not_ready(before: &PlanescapeJobStatus, after: &PlanescapeJobStatus) -> Option<Event> {
+    let now = changed("Ready", before, after)?;
+    let is_told = now.status == "False" && now.reason != "VaultNotReady";
+    is_told.then(|| Event::warning(&now.reason, now.message.as_str()))
+}
+
+/// A condition whose status, reason or message differs from before.
+fn changed<'a>(
+    kind: &str,
+    before: &PlanescapeJobStatus,
+    after: &'a PlanescapeJobStatus,
+) -> Option<&'a k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let now = after.conditions.iter().find(|it| it.type_ == kind)?;
+    let known = before.conditions.iter().find(|it| it.type_ == kind);
+    let is_same = known.is_some_and(|known| {
+        (&known.status, &known.reason, &known.message) == (&now.status, &now.reason, &now.message)
+    });
+    (!is_same).then_some(now)
+}
+
+fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let Some(skip) = facts.plan.skip {
+        events.push(match skip.why {
+            crate::plan::Skipped::Forbid => Event::normal(
+                "JobAlreadyActive",
+                format!(
+                    "Skipped the run of {}: the previous Job is still active",
+                    skip.tick
+                ),
+            ),
+            crate::plan::Skipped::TooLate => Event::warning(
+                "MissSchedule",
+                format!(
+                    "Missed the run of {}: later than startingDeadlineSeconds",
+                    skip.tick
+                ),
+            ),
+        });
+    }
+    if let Some(tick) = facts.applied.conflict {
+        let note = format!("Skipped the run of {tick}: its Job's name belongs to somebody else");
+        events.push(Event::warning("NameConflict", note));
+    }
+    let is_settled = facts.applied.started.is_some() || facts.plan.skip.is_some();
+    if is_settled && facts.plan.missed > TOO_MANY_MISSED {
+        let note = format!("Missed {} runs before this one", facts.plan.missed);
+        events.push(Event::warning("TooManyMissedTimes", note));
+    }
+    events
+}
+
+fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
+    let replaced = |action: &Action| match action {
+        Action::Delete {
+            job,
+            why: Deletion::Replace,
+            ..
+        } => {
+            let note = format!("Stops Job {job}, because a new run is due");
+            Some(Event::normal("Replaced", note).about(job))
+        }
+        Action::Delete {
+            job,
+            why: Deletion::History,
+            ..
+        } => {
+            let note = format!("Deleted Job {job}, which history no longer keeps");
+            Some(Event::normal("SuccessfulDelete", note).about(job))
+        }
+        Action::Create { .. }
+        | Action::Relabel { .. }
+        | Action::MarkStarted { .. }
+        | Action::Release { .. } => None,
+    };
+    facts.plan.actions.iter().filter_map(replaced).collect()
+}
+
+fn of_run(known: Option<&Run>, run: &Run) -> Vec<Event> {
+    let mut events = Vec::new();
+    let job = &run.job;
+    if known.is_none() {
+        events.push(Event::normal(
+            "SuccessfulCreate",
+            format!("Created Job {job}"),
+        ));
+    }
+    if known.is_none_or(|known| known.outcome != run.outcome) {
+        let saw = |condition: &str| format!("Saw completed job: {job}, condition: {condition}");
+        events.extend(match run.outcome {
+            Outcome::Running => None,
+            Outcome::Succeeded => Some(Event::normal("SawCompletedJob", saw("Complete"))),
+            Outcome::Failed => Some(Event::warning("SawCompletedJob", saw("Failed"))),
+            Outcome::Deleted => {
+                let note = format!("Job {job} was deleted before it ended");
+                Some(Event::normal("MissingJob", note))
+            }
+        });
+    }
+    if known.is_none_or(|known| known.lease != run.lease) {
+        events.extend(match run.lease {
+            Some(Lease::Revoked) => {
+                let note = format!("The Vault lease of Job {job} is revoked");
+                Some(Event::normal("LeaseRevoked", note))
+            }
+            Some(Lease::RevokeFailed) => {
+                let note = format!("The Vault lease of Job {job} stays until its TTL ends");
+                Some(Event::warning("RevokeFailed", note))
+            }
+            Some(Lease::Held | Lease::Expiring) | None => None,
+        });
+    }
+    events.into_iter().map(|event| event.about(job)).collect()
+}
+
+fn of_vault(
+    facts: &Facts<'_>,
+    before: &PlanescapeJobStatus,
+    after: &PlanescapeJobStatus,
+) -> Option<Event> {
+    changed("VaultReady", before, after)?;
+    let Standing::Failed(report) = vault::standing(facts) else {
+        return None;
+    };
+    let note = vault::sentence(report);
+    let event = Event::warning(vault::event_reason(report), note);
+    Some(match facts.observed.jobs.first() {
+        Some(job) => event.about(&job.name),
+        None => event,
+    })
+}

@@ -1,0 +1,370 @@
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::v1alpha1::Lease;
+use crate::defaults::Defaults;
+use crate::plan::plan;
+use crate::validate::validate;
+
+#[test]
+fn reports_a_job_that_was_just_started() {
+    let after = Scene::once().started().status();
+
+    insta::assert_json_snapshot!(after);
+}
+
+#[test]
+fn is_the_same_when_nothing_changed() {
+    let scene = Scene::once().with_run(json!({}));
+
+    let first = scene.status();
+    let second = Scene {
+        now: at("2026-11-24T10:05:00.5Z"),
+        ..scene.seen(&first)
+    }
+    .status();
+
+    assert_eq!(first, second);
+}
+
+#[test]
+fn says_complete_when_the_one_run_is() {
+    let scene = Scene::once().with_run(ended("Complete"));
+
+    let after = scene.status();
+
+    assert_eq!(condition(&after, "Complete"), ("True", "JobComplete", ""));
+    assert_eq!(condition(&after, "Active").0, "False");
+    assert_eq!(after.last_result, Some(Outcome::Succeeded));
+    assert_eq!(
+        reasons(&scene, &after),
+        ["SuccessfulCreate", "SawCompletedJob"]
+    );
+}
+
+#[test]
+fn says_failed_with_the_jobs_own_words() {
+    let after = Scene::once().with_run(ended("Failed")).status();
+
+    assert_eq!(
+        condition(&after, "Failed"),
+        ("True", "BackoffLimitExceeded", "Job has reached the limit")
+    );
+    assert_eq!(after.runs[0].outcome, Outcome::Failed);
+}
+
+#[test]
+fn remembers_a_run_whose_job_was_deleted() {
+    let running = Scene::once().with_run(json!({})).status();
+    let scene = Scene::once().seen(&running);
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].outcome, Outcome::Deleted);
+    assert_eq!(condition(&after, "Failed").1, "JobDeleted");
+    assert_eq!(reasons(&scene, &after), ["MissingJob"]);
+}
+
+#[test]
+fn remembers_how_a_run_ended_when_its_job_is_pruned() {
+    let complete = Scene::once().with_run(ended("Complete")).status();
+
+    let after = Scene::once().seen(&complete).status();
+
+    assert_eq!(after.runs, complete.runs);
+    assert_eq!(condition(&after, "Complete").0, "True");
+}
+
+#[test]
+fn says_what_vault_refused_with_role_path_and_status() {
+    let report = json!({
+        "phase": "read", "reason": "PermissionDenied", "message": "permission denied",
+        "role": "reader", "path": "database/creds/app", "status": 403,
+    });
+    let scene = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(json!({ "lastState": terminated(77, &report) }));
+
+    let after = scene.status();
+
+    let message = "permission denied (role `reader`, path `database/creds/app`, HTTP 403)";
+    assert_eq!(
+        condition(&after, "VaultReady"),
+        ("False", "PermissionDenied", message)
+    );
+    assert_eq!(
+        condition(&after, "Ready"),
+        ("False", "VaultNotReady", message)
+    );
+    assert_eq!(
+        reasons(&scene, &after),
+        ["SuccessfulCreate", "VaultPermissionDenied"]
+    );
+    assert_eq!(reasons(&scene.seen(&after), &after), [""; 0]);
+}
+
+#[test]
+fn forgets_a_refusal_once_the_agent_has_rendered() {
+    let report = json!({ "phase": "login", "reason": "LoginDenied" });
+    let ready = json!({
+        "started": true,
+        "state": { "running": {} },
+        "lastState": terminated(77, &report),
+    });
+
+    let after = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(ready)
+        .status();
+
+    assert_eq!(condition(&after, "VaultReady").0, "True");
+    assert_eq!(after.runs[0].lease, Some(Lease::Held));
+}
+
+#[test]
+fn says_that_no_agent_has_spoken_yet() {
+    let after = Scene::injected().with_run(json!({})).status();
+
+    assert_eq!(condition(&after, "VaultReady").0, "Unknown");
+    assert_eq!(condition(&after, "Ready").0, "True");
+}
+
+#[test]
+fn tells_of_a_revoked_lease() {
+    let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "x" });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(json!({ "state": terminated(0, &report) }));
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::Revoked));
+    assert_eq!(condition(&after, "VaultReady").0, "True");
+    assert!(reasons(&scene, &after).contains(&"LeaseRevoked".to_owned()));
+    assert!(!serde_json::to_string(&after).unwrap().contains("accessor"));
+}
+
+#[test]
+fn lists_every_problem_and_keeps_the_runs() {
+    let mut scene = Scene::once().with_run(json!({}));
+    scene.job["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({ "annotations": {
+        "vault.hashicorp.com/agent-inject": "true",
+        "vault.hashicorp.com/rol": "reader",
+    } });
+
+    let after = scene.status();
+
+    let (status, reason, message) = condition(&after, "Ready");
+    assert_eq!((status, reason), ("False", "InvalidTemplate"));
+    assert_eq!(message.lines().count(), 2);
+    assert!(message.contains("did you mean role?"), "{message}");
+    assert_eq!(condition(&after, "ScheduleValid").0, "True");
+    assert_eq!(after.runs.len(), 1);
+    assert!(reasons(&scene, &after).contains(&"InvalidTemplate".to_owned()));
+}
+
+#[test]
+fn says_which_part_of_the_schedule_is_wrong() {
+    let mut scene = Scene::once();
+    scene.job["spec"]["schedule"] = json!("0 0 * * 7");
+
+    let after = scene.status();
+
+    let (status, reason, message) = condition(&after, "ScheduleValid");
+    assert_eq!((status, reason), ("False", "InvalidSchedule"));
+    assert!(message.contains("use 0 for Sunday"), "{message}");
+    assert_eq!(condition(&after, "Ready").1, "InvalidSchedule");
+}
+
+#[test]
+fn counts_what_did_not_run() {
+    let mut scene = Scene::once().with_run(json!({}));
+    scene.job["spec"]["schedule"] = json!("0 * * * *");
+    scene.now = at("2026-11-24T13:00:00Z");
+
+    let after = scene.status();
+
+    assert_eq!(after.skipped.forbid, 1);
+    assert_eq!(after.skipped.missed, 2);
+    assert_eq!(
+        after.last_schedule_time,
+        Some(Time(at("2026-11-24T13:00:00Z")))
+    );
+    assert!(reasons(&scene, &after).contains(&"JobAlreadyActive".to_owned()));
+}
+
+#[test]
+fn says_why_a_job_could_not_be_created() {
+    let mut scene = Scene::once();
+    scene.applied.failure = Some(Failure {
+        reason: "FailedCreate",
+        message: "exceeded quota".into(),
+    });
+
+    let after = scene.status();
+
+    assert_eq!(
+        condition(&after, "Ready"),
+        ("False", "FailedCreate", "exceeded quota")
+    );
+    assert_eq!(after.last_schedule_time, None);
+    assert_eq!(reasons(&scene, &after), ["FailedCreate"]);
+}
+
+/// A PlanescapeJob and what belongs to it.
+#[derive(Clone)]
+struct Scene {
+    job: Value,
+    jobs: Vec<Value>,
+    pods: Vec<Value>,
+    applied: Applied,
+    now: Timestamp,
+}
+
+impl Scene {
+    fn once() -> Self {
+        Self {
+            job: json!({
+                "apiVersion": "planescape.io/v1alpha1",
+                "kind": "PlanescapeJob",
+                "metadata": {
+                    "name": "my-job",
+                    "uid": "u",
+                    "generation": 1,
+                    "creationTimestamp": "2026-11-24T10:00:00Z",
+                },
+                "spec": { "jobTemplate": { "spec": { "template": { "spec": {
+                    "containers": [{ "name": "main" }],
+                } } } } },
+            }),
+            jobs: vec![],
+            pods: vec![],
+            applied: Applied::default(),
+            now: at("2026-11-24T10:00:00.5Z"),
+        }
+    }
+
+    fn injected() -> Self {
+        let mut scene = Self::once();
+        scene.job["spec"]["vault"] = json!({ "role": "reader", "path": "database/creds/app" });
+        scene
+    }
+
+    fn started(mut self) -> Self {
+        self.applied.started = Some(Started {
+            name: "my-job-1".into(),
+            uid: "job-uid".into(),
+            tick: at("2026-11-24T10:00:00Z"),
+        });
+        self
+    }
+
+    fn with_run(mut self, status: Value) -> Self {
+        self.jobs.push(json!({
+            "metadata": {
+                "name": "my-job-1",
+                "uid": "job-uid",
+                "annotations": { "planescape.io/scheduled-at": "2026-11-24T10:00:00Z" },
+            },
+            "status": status,
+        }));
+        self
+    }
+
+    fn with_agent(mut self, mut status: Value) -> Self {
+        status["name"] = json!("vault-agent");
+        for field in ["image", "imageID"] {
+            status[field] = json!("");
+        }
+        status["ready"] = json!(false);
+        status["restartCount"] = json!(0);
+        self.pods.push(json!({
+            "metadata": {
+                "name": "my-job-1-abcde",
+                "uid": "pod-uid",
+                "ownerReferences": [{
+                    "apiVersion": "batch/v1", "kind": "Job", "name": "my-job-1",
+                    "uid": "job-uid", "controller": true,
+                }],
+            },
+            "status": { "initContainerStatuses": [status] },
+        }));
+        self
+    }
+
+    fn seen(&self, status: &PlanescapeJobStatus) -> Self {
+        let mut scene = self.clone();
+        scene.job["status"] = serde_json::to_value(status).unwrap();
+        scene
+    }
+
+    fn status(&self) -> PlanescapeJobStatus {
+        self.with_facts(status)
+    }
+
+    fn with_facts<T>(&self, answer: impl FnOnce(&Facts<'_>) -> T) -> T {
+        let job: PlanescapeJob = serde_json::from_value(self.job.clone()).unwrap();
+        let jobs: Vec<Job> = self.jobs.iter().map(typed).collect();
+        let pods: Vec<Pod> = self.pods.iter().map(typed).collect();
+        let observed = Observed::new(&jobs, &pods);
+        let defaults = Defaults {
+            vault_address: Some("https://vault:8200".into()),
+            ..Defaults::default()
+        };
+        let validated = validate(&job, &defaults, self.now);
+        let plan = match &validated {
+            Ok(validated) => plan(&job, validated, &observed, self.now),
+            Err(_) => Plan::default(),
+        };
+        answer(&Facts {
+            job: &job,
+            validated: validated.as_ref().map_err(Vec::as_slice),
+            observed: &observed,
+            plan: &plan,
+            applied: &self.applied,
+            now: self.now,
+        })
+    }
+}
+
+fn reasons(scene: &Scene, after: &PlanescapeJobStatus) -> Vec<String> {
+    let events = scene.with_facts(|facts| events(facts, after));
+    events.into_iter().map(|event| event.reason).collect()
+}
+
+fn condition<'a>(status: &'a PlanescapeJobStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
+    let condition = status.conditions.iter().find(|it| it.type_ == kind);
+    let condition = condition.unwrap_or_else(|| panic!("no condition {kind}: {status:?}"));
+    (&condition.status, &condition.reason, &condition.message)
+}
+
+fn ended(condition: &str) -> Value {
+    let (reason, message) = match condition {
+        "Failed" => ("BackoffLimitExceeded", "Job has reached the limit"),
+        _ => (
+            "CompletionsReached",
+            "Reached expected number of succeeded pods",
+        ),
+    };
+    json!({
+        "startTime": "2026-11-24T10:00:00Z",
+        "completionTime": "2026-11-24T10:00:08Z",
+        "conditions": [{
+            "type": condition, "status": "True", "reason": reason, "message": message,
+        }],
+    })
+}
+
+fn terminated(exit_code: i32, report: &Value) -> Value {
+    json!({ "terminated": { "exitCode": exit_code, "message": report.to_string() } })
+}
+
+fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

@@ -1,0 +1,83 @@
+//! What the agents in a run's pods say about Vault.
+
+use super::Facts;
+use crate::api::v1alpha1::Lease;
+use crate::observed::{ObservedAgent, ObservedJob, Phase, Report};
+
+/// Where a run stands with Vault.
+pub(super) enum Standing<'a> {
+    /// No agent has said anything yet.
+    Pending,
+    /// The files are rendered.
+    Rendered,
+    /// An agent says what keeps it.
+    Failed(&'a Report),
+}
+
+/// Of the newest run.
+pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
+    let newest = facts.observed.jobs.first();
+    let agents: Vec<&ObservedAgent> = newest.into_iter().flat_map(agents).collect();
+    if let Some(report) = agents.iter().find_map(|agent| agent.failure()) {
+        return Standing::Failed(report);
+    }
+    let has_rendered = |agent: &&ObservedAgent| agent.is_ready || agent.is_done;
+    if agents.iter().any(has_rendered) {
+        return Standing::Rendered;
+    }
+    Standing::Pending
+}
+
+/// What became of a run's lease, as far as it is known.
+pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
+    let latest = agents(job).filter_map(lease_of).next_back();
+    let has_ended = job.end.is_some();
+    match latest.or(recorded) {
+        Some(Lease::Held) if has_ended => Some(Lease::Expiring),
+        lease => lease,
+    }
+}
+
+fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
+    if agent.is_ready {
+        return Some(Lease::Held);
+    }
+    let report = agent.report.as_ref();
+    match report.filter(|report| report.phase == Phase::Done) {
+        Some(report) if report.reason == "Revoked" => Some(Lease::Revoked),
+        Some(report) if report.reason == "RevokeFailed" => Some(Lease::RevokeFailed),
+        Some(_) | None => agent.is_done.then_some(Lease::Expiring),
+    }
+}
+
+fn agents(job: &ObservedJob) -> impl DoubleEndedIterator<Item = &ObservedAgent> {
+    job.pods.iter().filter_map(|pod| pod.agent.as_ref())
+}
+
+/// What an agent's report says, in one sentence with role, path and HTTP status.
+pub(super) fn sentence(report: &Report) -> String {
+    let message = report
+        .message
+        .as_deref()
+        .unwrap_or("the agent gave no reason");
+    let role = report.role.as_ref().map(|role| format!("role `{role}`"));
+    let path = report.path.as_ref().map(|path| format!("path `{path}`"));
+    let status = report.status.map(|status| format!("HTTP {status}"));
+    let details: Vec<String> = [role, path, status].into_iter().flatten().collect();
+    if details.is_empty() {
+        return message.to_owned();
+    }
+    format!("{message} ({})", details.join(", "))
+}
+
+/// The reason of the event that tells of a report.
+pub(super) fn event_reason(report: &Report) -> &'static str {
+    match report.phase {
+        Phase::Login => "VaultLoginFailed",
+        Phase::Read if report.status == Some(403) => "VaultPermissionDenied",
+        Phase::Read => "VaultReadFailed",
+        Phase::Render => "VaultRenderFailed",
+        Phase::Write => "VaultWriteFailed",
+        Phase::Config | Phase::Done | Phase::Other => "VaultAgentFailed",
+    }
+}

@@ -1,0 +1,63 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn takes_the_policy_that_fits_the_kind() {
+    assert_eq!(valid("@once").policy, ConcurrencyPolicy::Allow);
+    assert_eq!(valid("@hourly").policy, ConcurrencyPolicy::Forbid);
+}
+
+#[test]
+fn names_problems_of_schedule_zone_and_template_together() {
+    let problems = problems(json!({
+        "schedule": "0 0 30 2 *",
+        "jobTemplate": { "spec": { "manualSelector": true, "template": {
+            "metadata": { "annotations": { "vault.hashicorp.com/agent-inject": "maybe" } },
+            "spec": { "restartPolicy": "Always", "containers": [] },
+        } } },
+    }));
+
+    assert_eq!(
+        problems,
+        [
+            "spec.jobTemplate.spec.manualSelector: is set by the operator",
+            "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is no boolean; write true or false",
+            "spec.jobTemplate.spec.template.spec.containers: needs at least one container",
+            "spec.jobTemplate.spec.template.spec.restartPolicy: must be Never or OnFailure",
+            "spec.schedule: never fires",
+        ]
+    );
+}
+
+#[test]
+fn names_a_zone_that_does_not_exist() {
+    let problems = problems(json!({
+        "schedule": "@daily",
+        "timeZone": "Europe/Atlantis",
+        "jobTemplate": job_template(),
+    }));
+
+    assert_eq!(
+        problems,
+        ["spec.timeZone: there is no time zone `Europe/Atlantis`"]
+    );
+}
+
+fn valid(schedule: &str) -> ValidatedJob {
+    let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
+    validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap()
+}
+
+fn problems(spec: Value) -> Vec<String> {
+    let problems = validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap_err();
+    problems.iter().map(Problem::to_string).collect()
+}
+
+fn job_template() -> Value {
+    json!({ "spec": { "template": { "spec": { "containers": [{ "name": "main" }] } } } })
+}
+
+fn job(spec: Value) -> PlanescapeJob {
+    PlanescapeJob::new("my-job", serde_json::from_value(spec).unwrap())
+}
