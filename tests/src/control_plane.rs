@@ -99,9 +99,21 @@ impl ControlPlane {
         self.kubectl_with_input(arguments, "").await
     }
 
+    /// Runs `kubectl` in a namespace.
+    pub async fn kubectl_in(&self, namespace: &str, arguments: &[&str]) -> Result<String> {
+        let arguments = [&["--namespace", namespace], arguments].concat();
+        self.kubectl(&arguments).await
+    }
+
     /// `kubectl apply` of a manifest.
     pub async fn apply(&self, manifest: &str) -> Result<String> {
         self.kubectl_with_input(&["apply", "-f", "-"], manifest)
+            .await
+    }
+
+    /// `kubectl apply` of a manifest whose objects name no namespace.
+    pub async fn apply_in(&self, namespace: &str, manifest: &str) -> Result<String> {
+        self.kubectl_with_input(&["apply", "-n", namespace, "-f", "-"], manifest)
             .await
     }
 
@@ -137,7 +149,9 @@ impl ControlPlane {
     }
 
     async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let mut child = tokio::process::Command::new(self.binaries.join("kubectl"))
+        let mut child = tokio::process::Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(self.binaries.join("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig(User::Admin))
             .env("KUBECACHEDIR", self.folder.join("kubectl-cache"))

@@ -15,6 +15,9 @@
 
 pub mod address;
 pub mod control_plane;
+pub mod image;
+pub mod machine;
+pub mod node;
 pub mod postgres;
 pub mod process;
 pub mod progress;

@@ -24,31 +24,28 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// What a server may not share with the machine, besides its process ids.
+/// Where a server runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Isolation {
-    /// Nothing else: it sees the machine's network and files.
-    Processes,
-    /// Network and mounts too: the server is the first process of a machine within the machine.
-    Machine,
+pub enum Place {
+    /// In a PID namespace of its own, and else like any other process of this machine.
+    Here,
+    /// As the first process of a new machine: its own network, mounts and host name too.
+    NewMachine,
+    /// Inside the machine whose first process has this id.
+    Machine(u32),
 }
 
 impl Server {
     /// Starts `command` under `name`; its output goes to `<folder>/<name>.log`.
     pub fn start(name: &str, command: &Command, folder: &Path) -> Result<Self> {
-        Self::start_isolated(name, command, folder, Isolation::Processes)
+        Self::start_at(Place::Here, name, command, folder)
     }
 
-    /// Starts `command` with the given isolation.
-    pub fn start_isolated(
-        name: &str,
-        command: &Command,
-        folder: &Path,
-        isolation: Isolation,
-    ) -> Result<Self> {
+    /// Starts `command` somewhere else.
+    pub fn start_at(place: Place, name: &str, command: &Command, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let mut contained = contain(command, isolation);
+        let mut contained = contain(command, place);
         contained
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -116,13 +113,19 @@ impl Drop for Server {
     }
 }
 
-fn contain(command: &Command, isolation: Isolation) -> Command {
+/// Wraps `command` so that it runs at `place` and dies with this process.
+pub(crate) fn contain(command: &Command, place: Place) -> Command {
     let mut contained = Command::new("setpriv");
-    contained.args(["--pdeathsig", "KILL", "--", "unshare"]);
-    contained.args(["--fork", "--kill-child=KILL", "--pid", "--ipc"]);
-    if isolation == Isolation::Machine {
-        contained.args(["--net", "--uts", "--mount", "--mount-proc"]);
-    }
+    contained.args(["--pdeathsig", "KILL", "--"]);
+    let unshare = ["unshare", "--fork", "--kill-child=KILL", "--pid", "--ipc"];
+    let mounts_and_names = ["--net", "--uts", "--mount", "--mount-proc"];
+    match place {
+        Place::Here => contained.args(unshare),
+        Place::NewMachine => contained.args(unshare).args(mounts_and_names),
+        Place::Machine(id) => contained
+            .args(["nsenter", "--target", &id.to_string()])
+            .args(["--pid", "--ipc", "--net", "--uts", "--mount"]),
+    };
     contained
         .arg("--")
         .arg(command.get_program())

@@ -21,8 +21,10 @@ cat >/dev/null
 for attempt in $(seq 100); do
   find /sys/fs/cgroup -depth -type d -path "*/$2/*" -exec rmdir {} + 2>/dev/null
   find /sys/fs/cgroup -depth -type d -name "$2" -exec rmdir {} + 2>/dev/null
-  rm -rf "$1" 2>/dev/null
-  [ -e "$1" ] || exit 0
+  if [ -z "$(find /sys/fs/cgroup -name "$2" 2>/dev/null)" ]; then
+    rm -rf "$1" 2>/dev/null
+    [ -e "$1" ] || exit 0
+  fi
   sleep 0.1
 done
 "#;

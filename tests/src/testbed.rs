@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
+use tokio::sync::OnceCell;
 
 use crate::control_plane::ControlPlane;
+use crate::machine::Machine;
+use crate::node::{self, Node};
 use crate::postgres::Postgres;
 use crate::run_folder::RunFolder;
 use crate::vault::{Tls, Vault};
@@ -26,6 +29,12 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// One that all tests of a process share; it ends with the process.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Secrets> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
     /// Starts both.
     pub async fn start() -> Result<Self> {
         let run = RunFolder::create()?;
@@ -53,6 +62,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// One that all tests of a process share; it ends with the process.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
     /// Starts all of it.
     pub async fn start() -> Result<Self> {
         let run = RunFolder::create()?;
@@ -66,14 +81,82 @@ impl Cluster {
     }
 }
 
+/// [`Cluster`], and a node that runs pods. Servers outside the pods listen where pods reach
+/// them.
+#[derive(Debug)]
+pub struct Testbed {
+    /// Runs the pods; goes first.
+    pub node: Node,
+    /// Is `vault.planescape-system:8200` to pods.
+    pub vault: Vault,
+    /// Is `postgresql.planescape-system:5432` to pods.
+    pub postgres: Postgres,
+    /// Is `kubernetes.default:443` to pods.
+    pub control_plane: ControlPlane,
+    /// Goes last: everything above writes into it.
+    pub run: RunFolder,
+}
+
+impl Testbed {
+    /// One that all tests of a process share; it ends with the process.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Testbed> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// Starts all of it.
+    pub async fn start() -> Result<Self> {
+        let run = RunFolder::create()?;
+        let machine = Machine::start(&run)?;
+        let ip = IpAddr::V4(machine.host_address());
+        let (vault, postgres, control_plane) = start_cluster(&run, ip).await?;
+        let node = Node::start(&run, machine, &control_plane).await?;
+        let bed = Self {
+            node,
+            vault,
+            postgres,
+            control_plane,
+            run,
+        };
+        bed.prepare(NAMESPACE).await?;
+        Ok(bed)
+    }
+
+    /// Makes `vault` and `postgresql` names within a namespace, which is created if need be.
+    pub async fn prepare(&self, namespace: &str) -> Result<()> {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {namespace}\n---\n{}---\n{}",
+            node::service(namespace, "vault", 8200, self.vault.address()),
+            node::service(namespace, "postgresql", 5432, self.postgres.address()),
+        );
+        self.control_plane.apply(&manifest).await?;
+        for (service, port) in [("vault", 8200), ("postgresql", 5432)] {
+            let get = [
+                "get",
+                "service",
+                service,
+                "-o",
+                "jsonpath={.spec.clusterIP}",
+            ];
+            let address = self.control_plane.kubectl_in(namespace, &get).await?;
+            self.node.until_reachable(&address, port).await?;
+        }
+        // A pod is refused as long as its namespace has no ServiceAccount.
+        self.control_plane
+            .service_account_token(namespace, "default")
+            .await?;
+        Ok(())
+    }
+}
+
 async fn start_cluster(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres, ControlPlane)> {
     choose_crypto();
     let ((vault, postgres), control_plane) =
         tokio::try_join!(start_secrets(run, ip), ControlPlane::start(run, ip))?;
-    let namespace = ["create", "namespace", NAMESPACE];
+    let manifest = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}");
     let (reviewer, _) = tokio::try_join!(
         control_plane.token_reviewer(),
-        control_plane.kubectl(&namespace)
+        control_plane.apply(&manifest)
     )?;
     vault
         .trust(&control_plane.url(), &control_plane.authority()?, &reviewer)

@@ -58,7 +58,7 @@ impl Vault {
             address,
             folder,
             tls,
-            http: reqwest::Client::new(),
+            http: http_client(None)?,
             server,
         };
         vault.until_ready().await?;
@@ -193,9 +193,7 @@ impl Vault {
             })
             .await?;
             let certificate = reqwest::Certificate::from_pem(&fs::read(self.authority())?)?;
-            self.http = reqwest::Client::builder()
-                .tls_certs_only([certificate])
-                .build()?;
+            self.http = http_client(Some(certificate))?;
         }
         let health = format!("{}/v1/sys/health", self.url());
         let http = self.http.clone();
@@ -218,6 +216,14 @@ impl Vault {
         .await?;
         Ok(())
     }
+}
+
+/// Keeps no connections: tests that share a server have a runtime each.
+fn http_client(authority: Option<reqwest::Certificate>) -> Result<reqwest::Client> {
+    let client = reqwest::Client::builder()
+        .pool_max_idle_per_host(0)
+        .tls_certs_only(authority);
+    Ok(client.build()?)
 }
 
 fn serve(folder: &Path, address: SocketAddr, tls: Tls) -> Result<Command> {

@@ -1,0 +1,3 @@
+//! Pods on a real node, with real secrets.
+
+mod node;
