@@ -1,1 +1,65 @@
-//! Go text/template with the consul-template function set, in pure Rust.
+//! Go's `text/template` with the consul-template function set, in pure Rust: the language of Vault Agent
+//! templates, byte for byte.
+//!
+//! Nothing here reads a clock, a file or a network. A [`Template`] is rendered in passes: each pass says
+//! which [`Request`]s it made, the caller finds the [`Answers`], and a pass with nothing missing is the text.
+//!
+//! ```
+//! use planescape_templates::{Answer, Answers, Environment, Options, Pass, Secret, Template};
+//!
+//! let text = br#"{{ with secret "kv/data/app" }}{{ .Data.data.user }}{{ end }}"#;
+//! let template = Template::parse(text, &Options::default())?;
+//! let mut answers = Answers::new();
+//! let environment = Environment::default();
+//!
+//! let Pass::Waiting { missing, .. } = template.render(&answers, &environment)? else {
+//!     panic!("the secret is not known yet");
+//! };
+//! for request in missing {
+//!     let secret = Secret::from_json(br#"{"data": {"data": {"user": "svc"}}}"#)?;
+//!     answers.insert(request, Answer::Secret(Some(secret)));
+//! }
+//!
+//! let Pass::Complete(rendered) = template.render(&answers, &environment)? else {
+//!     panic!("everything is known");
+//! };
+//! assert_eq!(rendered.text.as_bytes(), b"svc");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a Go value has some twenty types, and most functions care for one or two of them"
+)]
+
+mod ast;
+mod bytes;
+mod certificate;
+mod error;
+mod exec;
+mod fmt;
+mod functions;
+mod json;
+mod lex;
+pub mod mount;
+mod number;
+mod object;
+mod parse;
+mod quote;
+mod regex;
+mod request;
+mod secret;
+mod template;
+mod text;
+mod time;
+mod toml;
+mod unicode;
+mod value;
+mod yaml;
+
+pub use certificate::Certificate;
+pub use error::{Error, ErrorKind};
+pub use request::{Answer, Answers, Request};
+pub use secret::{MalformedAnswer, Secret};
+pub use template::{Effect, Environment, Limits, Options, Pass, Rendered, Template};
+pub use text::Text;

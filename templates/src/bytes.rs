@@ -1,0 +1,55 @@
+//! Searching in byte strings.
+
+/// Where `needle` starts, as `strings.Index` finds it.
+pub(crate) fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let Some((&first, _)) = needle.split_first() else {
+        return Some(0);
+    };
+    let mut from = 0;
+    while let Some(offset) = text[from..].iter().position(|&byte| byte == first) {
+        if text[from + offset..].starts_with(needle) {
+            return Some(from + offset);
+        }
+        from += offset + 1;
+    }
+    None
+}
+
+pub(crate) fn contains(text: &[u8], needle: &[u8]) -> bool {
+    find(text, needle).is_some()
+}
+
+/// `strings.SplitN` with a separator that is not empty.
+pub(crate) fn split<'t>(text: &'t [u8], separator: &[u8], pieces: usize) -> Vec<&'t [u8]> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while found.len() + 1 < pieces
+        && let Some(at) = find(rest, separator)
+    {
+        found.push(&rest[..at]);
+        rest = &rest[at + separator.len()..];
+    }
+    found.push(rest);
+    found
+}
+
+/// `strings.Replace`; an empty `from` matches before every character and at the end.
+pub(crate) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    if from.is_empty() {
+        for unit in crate::unicode::units(text) {
+            out.extend_from_slice(to);
+            out.extend_from_slice(unit);
+        }
+        out.extend_from_slice(to);
+        return out;
+    }
+    let mut rest = text;
+    while let Some(at) = find(rest, from) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(to);
+        rest = &rest[at + from.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}

@@ -1,0 +1,552 @@
+//! Runs a parsed template: control actions here, expressions in [`eval`], calls in [`call`].
+
+mod call;
+mod eval;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::rc::Rc;
+
+use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
+use crate::error::{Error, Failure, Position};
+use crate::fmt;
+use crate::object::Object;
+use crate::parse::Bodies;
+use crate::request::{Answer, Answers, Request};
+use crate::template::{Effect, Environment, Options};
+use crate::text::Text;
+use crate::value::{Place, Value};
+
+/// Boxed, because a result travels through every level of evaluation.
+pub(crate) type Stop = Box<Error>;
+
+/// What errors are about.
+#[derive(Clone, Copy)]
+enum At<'t> {
+    Start,
+    Node(&'t Node),
+    Pipe(&'t Pipe),
+    Command(&'t Command),
+    Term(&'t Term),
+}
+
+enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+/// What one pass over a template reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'t> {
+    pub(crate) source: &'t [u8],
+    pub(crate) bodies: &'t Bodies,
+    pub(crate) options: &'t Options,
+    pub(crate) answers: &'t Answers,
+    pub(crate) environment: &'t Environment,
+}
+
+/// What one pass has gathered.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) used: BTreeSet<Request>,
+    pub(crate) missing: BTreeSet<Request>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) warnings: Vec<String>,
+}
+
+pub(crate) struct Run<'t> {
+    pub(crate) input: Input<'t>,
+    pub(crate) gathered: Gathered,
+    pub(crate) out: Vec<u8>,
+    pub(crate) scratch: Rc<Object>,
+    /// Random functions draw from here.
+    pub(crate) random: u64,
+    /// Secrets as values, so that one pass sees each of them once.
+    known: BTreeMap<Request, Value>,
+    body: Text,
+    at: At<'t>,
+    variables: Vec<(Name, Place)>,
+    /// Where the variables of the running body start.
+    frame: usize,
+    templates: usize,
+    depth: usize,
+    iterations: u64,
+    work: usize,
+}
+
+impl<'t> Run<'t> {
+    pub(crate) fn new(input: Input<'t>) -> Self {
+        Self {
+            input,
+            gathered: Gathered::default(),
+            out: Vec::with_capacity(input.source.len()),
+            scratch: Rc::new(Object::Scratch(RefCell::default())),
+            random: input.environment.seed,
+            known: BTreeMap::new(),
+            body: Text::default(),
+            at: At::Start,
+            variables: Vec::new(),
+            frame: 0,
+            templates: 0,
+            depth: 0,
+            iterations: 0,
+            work: 0,
+        }
+    }
+
+    /// Runs the main body with this dot.
+    pub(crate) fn main(&mut self, dot: Value) -> Result<(), Stop> {
+        let name = Text::default();
+        self.run_body(&name, Place::from(dot)).map(|_| ())
+    }
+
+    /// Runs a named body into a text of its own.
+    pub(crate) fn execute(&mut self, name: &Text, dot: Value) -> Result<Vec<u8>, Failure> {
+        if !self.input.bodies.contains_key(name) {
+            return Err(Failure::new("template: no template ")
+                .quoted(name)
+                .words(" associated with template \"\""));
+        }
+        let outer = std::mem::take(&mut self.out);
+        let at = self.at;
+        let result = self.run_body(name, Place::from(dot));
+        self.at = at;
+        let text = std::mem::replace(&mut self.out, outer);
+        match result {
+            Ok(_) => Ok(text),
+            Err(error) => {
+                let text = error.to_string();
+                let words = text.strip_prefix("execute: ").unwrap_or(&text);
+                let mut failure = Failure::new(words);
+                failure.is_limit = error.kind() == crate::error::ErrorKind::Limit;
+                Err(failure)
+            }
+        }
+    }
+
+    fn run_body(&mut self, name: &Text, dot: Place) -> Result<Flow, Stop> {
+        let bodies = self.input.bodies;
+        let Some((name, list)) = bodies.get_key_value(name) else {
+            let name = crate::quote::quoted(name);
+            return Err(self.error(&format!("template {name} not defined")));
+        };
+        let limit = self.input.options.limits.template_depth;
+        if self.templates > limit {
+            return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
+        }
+        let body = std::mem::replace(&mut self.body, name.clone());
+        let frame = std::mem::replace(&mut self.frame, self.variables.len());
+        self.variables.push((0, dot.clone()));
+        self.templates += 1;
+        let flow = self.walk(&dot, list);
+        // The failing body's name is part of the error already.
+        self.templates -= 1;
+        self.variables.truncate(self.frame);
+        self.frame = frame;
+        self.body = body;
+        flow
+    }
+
+    fn stop(&self, failure: &Failure) -> Stop {
+        let (offset, node) = match self.at {
+            At::Start => (0, String::new()),
+            At::Node(node) => (node_offset(node), node.to_string()),
+            At::Pipe(pipe) => (pipe.offset, pipe.to_string()),
+            At::Command(command) => (
+                command.args.first().map_or(0, Term::offset),
+                command.to_string(),
+            ),
+            At::Term(term) => (term.offset(), term.to_string()),
+        };
+        let message = failure.message(|value| self.may_show(value));
+        let position = Position::of(offset, self.input.source);
+        let body = String::from_utf8_lossy(&self.body);
+        let error = Error::execute(position, &body, &node, message);
+        let error = error.without(&self.secret_leaves());
+        Box::new(if failure.is_limit {
+            error.into_limit()
+        } else {
+            error
+        })
+    }
+
+    /// Once secrets were read, only what the template itself says is repeated.
+    fn may_show(&self, value: &[u8]) -> bool {
+        let has_secrets = self
+            .gathered
+            .used
+            .iter()
+            .any(|request| self.input.answers.contains(request));
+        !has_secrets || value.is_empty() || crate::bytes::contains(self.input.source, value)
+    }
+
+    fn secret_leaves(&self) -> Vec<Text> {
+        const SHORTEST: usize = 4;
+        let mut leaves = Vec::new();
+        for request in &self.gathered.used {
+            if let Some(Answer::Secret(Some(secret))) = self.input.answers.get(request) {
+                secret.data().leaves(&mut |leaf| {
+                    if leaf.len() >= SHORTEST {
+                        leaves.push(leaf.clone());
+                    }
+                });
+            }
+        }
+        leaves
+    }
+
+    fn error(&self, words: &str) -> Stop {
+        self.stop(&Failure::new(words))
+    }
+
+    fn limit(&self, words: String) -> Stop {
+        self.stop(&Failure::limit(words))
+    }
+
+    /// Accounts for bytes read or made, so that no template can work without end.
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.work = self.work.saturating_add(bytes);
+        let limit = self.input.options.limits.work;
+        if self.work > limit {
+            return Err(Failure::limit(format!(
+                "functions handle more than {limit} bytes"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The largest text a function may make.
+    pub(crate) fn output_limit(&self) -> usize {
+        self.input.options.limits.output
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.out.extend_from_slice(bytes);
+        let limit = self.output_limit();
+        if self.out.len() > limit {
+            return Err(self.limit(format!("output is larger than {limit} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Runs `inner` one level deeper, or refuses.
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+        let limit = self.input.options.limits.evaluation_depth;
+        if self.depth >= limit {
+            return Err(self.limit(format!("evaluation is nested deeper than {limit} levels")));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn walk(&mut self, dot: &Place, list: &'t [Node]) -> Result<Flow, Stop> {
+        self.deeper(|run| {
+            for node in list {
+                match run.node(dot, node)? {
+                    Flow::Next => {}
+                    flow @ (Flow::Break | Flow::Continue) => return Ok(flow),
+                }
+            }
+            Ok(Flow::Next)
+        })
+    }
+
+    fn node(&mut self, dot: &Place, node: &'t Node) -> Result<Flow, Stop> {
+        self.at = At::Node(node);
+        match node {
+            Node::Text(text) => self.write(text)?,
+            Node::Action(_, pipe) => {
+                let value = self.pipeline(dot, pipe)?;
+                if pipe.declared.is_empty() {
+                    self.at = At::Node(node);
+                    self.print(&value, node)?;
+                }
+            }
+            Node::If(branch) => return self.branch(dot, branch, false),
+            Node::With(branch) => return self.branch(dot, branch, true),
+            Node::Range(branch) => return self.range(dot, branch),
+            Node::Template { name, pipe, .. } => {
+                if !self.input.bodies.contains_key(name) {
+                    let name = crate::quote::quoted(name);
+                    return Err(self.error(&format!("template {name} not defined")));
+                }
+                let limit = self.input.options.limits.template_depth;
+                if self.templates > limit {
+                    return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
+                }
+                let dot = match pipe {
+                    Some(pipe) => self.pipeline(dot, pipe)?,
+                    None => Place::from(Value::Nil),
+                };
+                self.run_body(name, dot)?;
+            }
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn print(&mut self, place: &Place, node: &dyn Display) -> Result<(), Stop> {
+        match &place.value {
+            Value::Text(text) | Value::Number(text) => return self.write(text),
+            Value::Channel(_) => {
+                let name = place.value.type_name();
+                return Err(self.error(&format!("can't print {node} of type {name}")));
+            }
+            Value::Nil => {
+                let position = self.position();
+                self.gathered.warnings.push(format!(
+                    "{position}: {node} has no value; `<no value>` is written"
+                ));
+            }
+            _ => {}
+        }
+        let limit = self.output_limit();
+        let mut out = std::mem::take(&mut self.out);
+        let result = fmt::print(&mut out, &place.value, limit);
+        self.out = out;
+        result.map_err(|failure| self.stop(&failure))
+    }
+
+    fn position(&self) -> String {
+        let offset = match self.at {
+            At::Node(node) => node_offset(node),
+            At::Start | At::Pipe(_) | At::Command(_) | At::Term(_) => 0,
+        };
+        let Position { line, column } = Position::of(offset, self.input.source);
+        format!("{line}:{column}")
+    }
+
+    fn branch(&mut self, dot: &Place, branch: &'t Branch, changes_dot: bool) -> Result<Flow, Stop> {
+        let mark = self.variables.len();
+        let value = self.pipeline(dot, &branch.pipe)?;
+        let flow = if value.value.is_true() {
+            self.walk(if changes_dot { &value } else { dot }, &branch.list)
+        } else {
+            match &branch.otherwise {
+                Some(list) => self.walk(dot, list),
+                None => Ok(Flow::Next),
+            }
+        };
+        self.variables.truncate(mark);
+        flow
+    }
+
+    fn range(&mut self, dot: &Place, branch: &'t Branch) -> Result<Flow, Stop> {
+        let outer = self.variables.len();
+        let value = self.pipeline(dot, &branch.pipe)?.value;
+        let ran = self.iterate(&value, branch)?;
+        let flow = match &branch.otherwise {
+            Some(list) if !ran => self.walk(dot, list),
+            _ => Ok(Flow::Next),
+        };
+        self.variables.truncate(outer);
+        flow
+    }
+
+    /// Visits every element; false if there was none.
+    fn iterate(&mut self, value: &Value, branch: &'t Branch) -> Result<bool, Stop> {
+        match value {
+            Value::Int(_) | Value::Int64(_) | Value::Uint64(_) | Value::Uint8(_) => {
+                self.count(value, branch)
+            }
+            Value::List(items) => {
+                let items = items.iter().cloned().map(Place::boxed);
+                self.each(branch, indexed(items))
+            }
+            Value::Lists(items) => {
+                let items = items.iter().cloned().map(Place::from);
+                self.each(branch, indexed(items))
+            }
+            Value::Strings(items) => {
+                let items = items.iter().map(|item| Value::Text(item.clone()).into());
+                self.each(branch, indexed(items))
+            }
+            Value::Ints(items) => {
+                let items = items.iter().map(|item| Value::Int(*item).into());
+                self.each(branch, indexed(items))
+            }
+            Value::Map(map) => {
+                // The body may change the map; Go's range works on a sorted copy too.
+                let entries: Vec<_> = map
+                    .borrow()
+                    .iter()
+                    .map(|(key, item)| (text_key(key), Place::boxed(item.clone())))
+                    .collect();
+                self.each(branch, entries)
+            }
+            Value::StringMap(map) => self.each(
+                branch,
+                map.iter()
+                    .map(|(key, item)| (text_key(key), Value::Text(item.clone()).into())),
+            ),
+            Value::AnyMap(entries) => self.each(
+                branch,
+                entries
+                    .iter()
+                    .map(|(key, item)| (Place::boxed(key.clone()), Place::boxed(item.clone()))),
+            ),
+            Value::Channel(channel) => {
+                let channel = Rc::clone(channel);
+                let received = std::iter::from_fn(move || {
+                    let (next, end) = &*channel;
+                    let n = next.get();
+                    (n < *end).then(|| {
+                        next.set(n + 1);
+                        Value::Int64(n).into()
+                    })
+                });
+                self.each(branch, indexed(received))
+            }
+            Value::Nil => Ok(false),
+            Value::TypedNil(of) if of.kind() != crate::value::Kind::Pointer => Ok(false),
+            Value::Bool(_)
+            | Value::Float(_)
+            | Value::Complex(_)
+            | Value::Text(_)
+            | Value::Number(_)
+            | Value::Object(_)
+            | Value::TypedNil(_) => {
+                let shown = fmt::display(value, 1_000).unwrap_or_default();
+                Err(self.stop(&Failure::new("range can't iterate over ").plain(&shown)))
+            }
+        }
+    }
+
+    /// Counts from zero, in the type of the number.
+    fn count(&mut self, value: &Value, branch: &'t Branch) -> Result<bool, Stop> {
+        if branch.pipe.declared.len() > 1 {
+            let shown = fmt::display(value, 100).unwrap_or_default();
+            return Err(self.stop(
+                &Failure::new("can't use ")
+                    .plain(&shown)
+                    .words(" to iterate over more than one variable"),
+            ));
+        }
+        let end = value.as_int().map_or(0, |end| end.max(0) as u64);
+        let end = value.as_uint().unwrap_or(end);
+        let number = |n: u64| match value {
+            Value::Int(_) => Value::Int(n as i64),
+            Value::Int64(_) => Value::Int64(n as i64),
+            Value::Uint8(_) => Value::Uint8(n as u8),
+            _ => Value::Uint64(n),
+        };
+        let entries = (0..end).map(|n| (Value::Nil.into(), number(n).into()));
+        self.each(branch, entries)
+    }
+
+    fn each(
+        &mut self,
+        branch: &'t Branch,
+        entries: impl IntoIterator<Item = (Place, Place)>,
+    ) -> Result<bool, Stop> {
+        let mark = self.variables.len();
+        let mut ran = false;
+        for (key, item) in entries {
+            ran = true;
+            self.iterations += 1;
+            let limit = self.input.options.limits.iterations;
+            if self.iterations > limit {
+                return Err(self.limit(format!("ranges take more than {limit} steps")));
+            }
+            self.assign_range(branch, key, &item)?;
+            let flow = self.walk(&item, &branch.list)?;
+            self.variables.truncate(mark);
+            if let Flow::Break = flow {
+                break;
+            }
+        }
+        Ok(ran)
+    }
+
+    fn assign_range(&mut self, branch: &Branch, key: Place, item: &Place) -> Result<(), Stop> {
+        let pipe = &branch.pipe;
+        let top = self.variables.len();
+        match (pipe.declared.as_slice(), pipe.assigns) {
+            ([one], true) => self.assign(one.name, &one.text, item.clone())?,
+            ([first, second], true) => {
+                self.assign(first.name, &first.text, key)?;
+                self.assign(second.name, &second.text, item.clone())?;
+            }
+            ([_], false) => self.variables[top - 1].1 = item.clone(),
+            ([_, _], false) => {
+                self.variables[top - 1].1 = item.clone();
+                self.variables[top - 2].1 = key;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, name: Name, text: &[u8], place: Place) -> Result<(), Stop> {
+        let frame = self.frame;
+        let found = self.variables[frame..]
+            .iter_mut()
+            .rev()
+            .find(|(declared, _)| *declared == name);
+        match found {
+            Some(variable) => {
+                variable.1 = place;
+                Ok(())
+            }
+            None => {
+                let text = String::from_utf8_lossy(text);
+                Err(self.error(&format!("undefined variable: {text}")))
+            }
+        }
+    }
+
+    /// The answer to a request, which is noted as used, and as missing if there is none.
+    pub(crate) fn ask(&mut self, request: Request) -> Option<&'t Answer> {
+        let answer = self.input.answers.get(&request);
+        if answer.is_none() {
+            self.gathered.missing.insert(request.clone());
+        }
+        self.gathered.used.insert(request);
+        answer
+    }
+
+    /// The value of an answer, made once in a pass.
+    pub(crate) fn value_of(&mut self, request: Request) -> Option<Value> {
+        if let Some(value) = self.known.get(&request) {
+            return Some(value.clone());
+        }
+        let value = match self.ask(request.clone())? {
+            Answer::Secret(Some(secret)) => secret.value(),
+            // A read that is known to find nothing looks like one that has found nothing yet.
+            Answer::Secret(None) if matches!(request, Request::Read { .. }) => Value::Nil,
+            Answer::Secret(None) => Value::TypedNil(crate::value::Type::Secret),
+            Answer::List(keys) => {
+                let mut keys: Vec<_> = keys.iter().map(|key| Text::from(key.as_str())).collect();
+                keys.sort();
+                Value::strings(keys)
+            }
+            Answer::Pki(certificate) => certificate.value(),
+            Answer::File(content) => Value::Text(content.clone()),
+        };
+        self.known.insert(request, value.clone());
+        Some(value)
+    }
+}
+
+fn text_key(key: &Text) -> Place {
+    Value::Text(key.clone()).into()
+}
+
+fn indexed(items: impl Iterator<Item = Place>) -> impl Iterator<Item = (Place, Place)> {
+    items
+        .enumerate()
+        .map(|(index, item)| (Value::Int(index as i64).into(), item))
+}
+
+fn node_offset(node: &Node) -> usize {
+    match node {
+        Node::Action(offset, _) | Node::Template { offset, .. } => *offset,
+        Node::If(branch) | Node::With(branch) | Node::Range(branch) => branch.offset,
+        Node::Text(_) | Node::Break | Node::Continue => 0,
+    }
+}

@@ -1,0 +1,136 @@
+//! Everything a template can call. A function states its types; who calls it checks them.
+
+mod builtin;
+mod collection;
+mod compare;
+mod convert;
+mod elsewhere;
+mod math;
+mod methods;
+mod text;
+mod world;
+
+use std::sync::LazyLock;
+
+use crate::error::Failure;
+use crate::exec::Run;
+use crate::text::Text;
+use crate::value::{Place, Type, Value};
+
+pub(crate) use methods::method;
+
+/// What a function gives back.
+pub(crate) type Outcome = Result<Value, Failure>;
+
+/// The code of a function; arguments have the types it states.
+pub(crate) type Call = fn(&mut Run<'_>, &[Place]) -> Outcome;
+
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) params: &'static [Type],
+    pub(crate) variadic: Option<Type>,
+    pub(crate) call: Call,
+}
+
+impl Function {
+    const fn new(name: &'static str, params: &'static [Type], call: Call) -> Self {
+        Self {
+            name,
+            params,
+            variadic: None,
+            call,
+        }
+    }
+
+    /// Any number of these may follow.
+    const fn rest(mut self, of: Type) -> Self {
+        self.variadic = Some(of);
+        self
+    }
+
+    /// The type of the argument at this place.
+    pub(crate) fn parameter(&self, index: usize) -> Type {
+        self.params
+            .get(index)
+            .copied()
+            .or(self.variadic)
+            .unwrap_or(Type::Any)
+    }
+}
+
+static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
+    let groups: [&'static [Function]; 8] = [
+        builtin::FUNCTIONS,
+        collection::FUNCTIONS,
+        compare::FUNCTIONS,
+        convert::FUNCTIONS,
+        elsewhere::FUNCTIONS,
+        math::FUNCTIONS,
+        text::FUNCTIONS,
+        world::FUNCTIONS,
+    ];
+    let mut table: Vec<_> = groups.into_iter().flatten().collect();
+    table.sort_by_key(|function| function.name);
+    table
+});
+
+/// The function of this name.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Function> {
+    let index = TABLE
+        .binary_search_by(|function| function.name.as_bytes().cmp(name))
+        .ok()?;
+    Some(TABLE[index])
+}
+
+/// Whether consul-template brings it; the language's own functions cannot be denied.
+pub(crate) fn is_deniable(function: &Function) -> bool {
+    let own = builtin::FUNCTIONS.iter().chain(compare::FUNCTIONS);
+    !own.map(|own| own.name).any(|name| name == function.name)
+}
+
+/// Stands in for a denied function.
+pub(crate) static DENIED: Function = Function::new("denied", &[], |_, _| {
+    Err(Failure::new("function is disabled"))
+})
+.rest(Type::Text);
+
+/// What a map holds under this key.
+pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
+    match map {
+        Value::Map(map) => map.borrow().get(key).cloned().map(Place::boxed),
+        Value::StringMap(map) => map.get(key).cloned().map(|text| Value::Text(text).into()),
+        Value::AnyMap(entries) => entries.iter().find_map(|(own, item)| match own {
+            Value::Text(own) if **own == *key => Some(Place::boxed(item.clone())),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// What a map gives for a key it lacks.
+pub(crate) fn missing_entry(map: &Value) -> Place {
+    match map.type_of() {
+        Some(Type::StringMap) => Value::Text(Text::default()).into(),
+        _ => Place::boxed(Value::Nil),
+    }
+}
+
+fn text(args: &[Place], index: usize) -> &Text {
+    args.get(index)
+        .and_then(|place| place.value.as_text())
+        .expect("arguments were checked against the parameter types")
+}
+
+fn int(args: &[Place], index: usize) -> i64 {
+    args.get(index)
+        .and_then(|place| place.value.as_int())
+        .expect("arguments were checked against the parameter types")
+}
+
+fn values(args: &[Place]) -> Vec<Value> {
+    args.iter().map(|place| place.value.clone()).collect()
+}
+
+fn done(bytes: impl Into<Text>) -> Outcome {
+    Ok(Value::Text(bytes.into()))
+}

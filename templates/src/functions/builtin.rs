@@ -1,0 +1,288 @@
+//! What `text/template` itself brings, comparison apart.
+
+use std::rc::Rc;
+
+use crate::error::Failure;
+use crate::fmt;
+use crate::unicode;
+use crate::value::{Kind, Place, Type, Value};
+
+use super::{Function, Outcome, Run, done, entry, missing_entry, text, values};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    // The evaluator itself handles these two; it needs them here to know their types.
+    Function::new("and", &[Type::Raw], |_, args| Ok(args[0].value.clone())).rest(Type::Raw),
+    Function::new("or", &[Type::Raw], |_, args| Ok(args[0].value.clone())).rest(Type::Raw),
+    Function::new("not", &[Type::Raw], |_, args| {
+        Ok(Value::Bool(!args[0].value.is_true()))
+    }),
+    Function::new("len", &[Type::Raw], |_, args| len(&args[0])),
+    Function::new("index", &[Type::Raw], |_, args| index(args)).rest(Type::Raw),
+    Function::new("slice", &[Type::Raw], |_, args| slice(args)).rest(Type::Raw),
+    Function::new("call", &[Type::Raw], |_, args| call(&args[0])).rest(Type::Raw),
+    Function::new("print", &[], |run, args| {
+        done(fmt::sprint(&values(args), run.output_limit())?)
+    })
+    .rest(Type::Any),
+    Function::new("println", &[], |run, args| {
+        done(fmt::sprintln(&values(args), run.output_limit())?)
+    })
+    .rest(Type::Any),
+    Function::new("printf", &[Type::Text], |run, args| {
+        let limit = run.output_limit();
+        done(fmt::printf(text(args, 0), &values(&args[1..]), limit)?)
+    })
+    .rest(Type::Any),
+    Function::new("html", &[], |run, args| done(html(&joined(run, args)?))).rest(Type::Any),
+    Function::new("js", &[], |run, args| done(js(&joined(run, args)?))).rest(Type::Any),
+    Function::new("urlquery", &[], |run, args| {
+        done(url_query(&joined(run, args)?))
+    })
+    .rest(Type::Any),
+];
+
+fn len(place: &Place) -> Outcome {
+    let value = &place.value;
+    if let Some(length) = value.len() {
+        return Ok(Value::Int(length as i64));
+    }
+    let is_nil_pointer = matches!(value, Value::TypedNil(of) if of.kind() == Kind::Pointer);
+    Err(Failure::new(match value {
+        Value::Nil if !place.boxed => {
+            "reflect: call of reflect.Value.Type on zero Value".to_owned()
+        }
+        Value::Nil => "len of nil pointer".to_owned(),
+        _ if is_nil_pointer => "len of nil pointer".to_owned(),
+        _ => format!("len of type {}", target_type(value)),
+    }))
+}
+
+/// The type behind a pointer.
+fn target_type(value: &Value) -> &'static str {
+    value.type_name().trim_start_matches('*')
+}
+
+/// Checks an index against a length; equal to the length is for the caller to judge.
+fn position(index: &Value, length: usize) -> Result<usize, Failure> {
+    let number = match (index.as_int(), index.as_uint()) {
+        (Some(number), _) => number,
+        (None, Some(number)) => number as i64,
+        (None, None) if index.is_nil() => {
+            return Err(Failure::new("cannot index slice/array with nil"));
+        }
+        (None, None) => {
+            let name = index.type_name();
+            return Err(Failure::new(format!(
+                "cannot index slice/array with type {name}"
+            )));
+        }
+    };
+    usize::try_from(number)
+        .ok()
+        .filter(|&number| number <= length)
+        .ok_or_else(|| Failure::new(format!("index out of range: {number}")))
+}
+
+fn index(args: &[Place]) -> Outcome {
+    let mut item = args[0].value.clone();
+    if item.is_nil() {
+        return Err(Failure::new("index of untyped nil"));
+    }
+    for key in &args[1..] {
+        item = element(&item, &key.value)?;
+    }
+    Ok(item)
+}
+
+fn element(item: &Value, key: &Value) -> Outcome {
+    let is_nil_pointer = matches!(item, Value::TypedNil(of) if of.kind() == Kind::Pointer);
+    if item.is_nil() || is_nil_pointer {
+        return Err(Failure::new("index of nil pointer"));
+    }
+    match item.kind() {
+        Kind::Text | Kind::List => {
+            let length = item.len().unwrap_or(0);
+            let at = position(key, length)?;
+            nth(item, at).ok_or_else(|| {
+                let kind = if item.kind() == Kind::Text {
+                    "string"
+                } else {
+                    "slice"
+                };
+                Failure::new(format!("reflect: {kind} index out of range"))
+            })
+        }
+        Kind::Map => {
+            let key = map_key(item, key)?;
+            let found = match &key {
+                Value::Text(key) => entry(item, key),
+                key => any_entry(item, key),
+            };
+            Ok(found.unwrap_or_else(|| missing_entry(item)).value)
+        }
+        _ => Err(Failure::new(format!(
+            "can't index item of type {}",
+            target_type(item)
+        ))),
+    }
+}
+
+fn nth(item: &Value, at: usize) -> Option<Value> {
+    match item {
+        Value::Text(text) | Value::Number(text) => text.get(at).map(|&byte| Value::Uint8(byte)),
+        Value::List(items) | Value::Lists(items) => items.get(at).cloned(),
+        Value::Strings(items) => items.get(at).cloned().map(Value::Text),
+        Value::Ints(items) => items.get(at).copied().map(Value::Int),
+        _ => None,
+    }
+}
+
+fn any_entry(map: &Value, key: &Value) -> Option<Place> {
+    let Value::AnyMap(entries) = map else {
+        return None;
+    };
+    entries.iter().find_map(|(own, item)| {
+        let is_same = own.type_of() == key.type_of()
+            && fmt::compare_keys(own, key) == std::cmp::Ordering::Equal;
+        is_same.then(|| Place::boxed(item.clone()))
+    })
+}
+
+fn map_key(map: &Value, key: &Value) -> Outcome {
+    let takes_any = matches!(map.type_of(), Some(Type::AnyMap));
+    match key {
+        _ if takes_any => Ok(key.clone()),
+        Value::Text(_) => Ok(key.clone()),
+        Value::Nil => Err(Failure::new("value is nil; should be of type string")),
+        key => {
+            let name = key.type_name();
+            Err(Failure::new(format!(
+                "value has type {name}; should be string"
+            )))
+        }
+    }
+}
+
+fn slice(args: &[Place]) -> Outcome {
+    let item = &args[0].value;
+    let indexes = &args[1..];
+    if item.is_nil() {
+        return Err(Failure::new("slice of untyped nil"));
+    }
+    if matches!(item, Value::TypedNil(of) if of.kind() == Kind::Pointer) {
+        return Err(Failure::new("slice of nil pointer"));
+    }
+    let count = indexes.len();
+    if count > 3 {
+        return Err(Failure::new(format!("too many slice indexes: {count}")));
+    }
+    let length = match item.kind() {
+        Kind::Text if count == 3 => {
+            return Err(Failure::new("cannot 3-index slice a string"));
+        }
+        Kind::Text | Kind::List => item.len().unwrap_or(0),
+        _ => {
+            let name = target_type(item);
+            return Err(Failure::new(format!("can't slice item of type {name}")));
+        }
+    };
+    let mut bounds = [0, length, length];
+    for (bound, index) in bounds.iter_mut().zip(indexes) {
+        *bound = position(&index.value, length)?;
+    }
+    let [from, to, capacity] = bounds;
+    if from > to {
+        return Err(Failure::new(format!("invalid slice index: {from} > {to}")));
+    }
+    if count == 3 && to > capacity {
+        return Err(Failure::new(format!(
+            "invalid slice index: {to} > {capacity}"
+        )));
+    }
+    Ok(match item {
+        Value::Text(text) => Value::text(&text[from..to]),
+        Value::Number(text) => Value::Number(text[from..to].into()),
+        Value::List(items) => Value::list(items[from..to].to_vec()),
+        Value::Lists(items) => Value::Lists(Rc::new(items[from..to].to_vec())),
+        Value::Strings(items) => Value::strings(items[from..to].to_vec()),
+        Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
+        nil => nil.clone(),
+    })
+}
+
+fn call(function: &Place) -> Outcome {
+    let value = &function.value;
+    if value.is_nil() {
+        return Err(Failure::new("call of nil"));
+    }
+    let name = value.type_name();
+    Err(Failure::new(format!("non-function of type {name}")))
+}
+
+/// The arguments as one text, pointers followed.
+fn joined(run: &Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
+    let limit = run.output_limit();
+    let mut out = Vec::new();
+    let mut after_text = true;
+    for (index, place) in args.iter().enumerate() {
+        // A nil becomes the text `<no value>`, and counts as one.
+        let is_text = matches!(place.value.kind(), Kind::Text | Kind::Invalid);
+        if index > 0 && !is_text && !after_text {
+            out.push(b' ');
+        }
+        fmt::print(&mut out, &place.value, limit)?;
+        after_text = is_text;
+    }
+    Ok(out)
+}
+
+fn html(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            0 => out.extend_from_slice("\u{fffd}".as_bytes()),
+            b'"' => out.extend_from_slice(b"&#34;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+fn js(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for unit in unicode::units(text) {
+        let c = unicode::decode(unit)
+            .0
+            .unwrap_or(char::REPLACEMENT_CHARACTER);
+        match c {
+            '\\' | '\'' | '"' => {
+                out.push(b'\\');
+                out.extend_from_slice(unit);
+            }
+            '<' | '>' | '&' | '=' | '\0'..='\x1f' => {
+                out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes());
+            }
+            ' '..='\x7f' => out.extend_from_slice(unit),
+            _ if unicode::is_print(c) => out.extend_from_slice(unit),
+            _ => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
+        }
+    }
+    out
+}
+
+/// `url.QueryEscape`.
+pub(super) fn url_query(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte),
+            b' ' => out.push(b'+'),
+            _ => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    out
+}

@@ -1,0 +1,245 @@
+//! Lists and maps: membership, merging, counting.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::bytes;
+use crate::error::Failure;
+use crate::fmt;
+use crate::number::{Base, parse_int};
+use crate::quote;
+use crate::text::Text;
+use crate::value::{Kind, Map, Place, Type, Value};
+
+use super::{Function, Outcome, Run, compare, text};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("in", &[Type::Any, Type::Any], |_, args| {
+        is_in(&args[0].value, &args[1].value).map(Value::Bool)
+    }),
+    Function::new("contains", &[Type::Any, Type::Any], |_, args| {
+        is_in(&args[1].value, &args[0].value).map(Value::Bool)
+    }),
+    Function::new("containsAll", WANTED, |run, args| {
+        some(run, args, true, true)
+    }),
+    Function::new("containsAny", WANTED, |run, args| {
+        some(run, args, false, false)
+    }),
+    Function::new("containsNone", WANTED, |run, args| {
+        some(run, args, true, false)
+    }),
+    Function::new("containsNotAll", WANTED, |run, args| {
+        some(run, args, false, true)
+    }),
+    Function::new("loop", &[], |_, args| looped(args)).rest(Type::Any),
+    Function::new("explodeMap", &[Type::Map], |_, args| {
+        explode(&args[0].value)
+    }),
+    Function::new("mergeMap", &[Type::Map, Type::Map], |_, args| {
+        merge(args, false)
+    })
+    .rest(Type::Pairs),
+    Function::new(
+        "mergeMapWithOverride",
+        &[Type::Map, Type::Map],
+        |_, args| merge(args, true),
+    ),
+    Function::new("executeTemplate", &[Type::Text], execute_template).rest(Type::Any),
+    Function::new("scratch", &[], |run, _| {
+        Ok(Value::Object(Rc::clone(&run.scratch)))
+    }),
+];
+
+const WANTED: &[Type] = &[Type::List, Type::Any];
+
+fn is_in(container: &Value, wanted: &Value) -> Result<bool, Failure> {
+    let invalid = || Failure::new("reflect: call of reflect.Value.Type on zero Value");
+    if let Some(items) = container.items() {
+        for item in &items {
+            if item.kind() == Kind::Text && wanted.is_nil() {
+                return Err(invalid());
+            }
+            if compare::in_class(item, wanted) {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
+    let Some(whole) = container.as_text() else {
+        return Ok(false);
+    };
+    if wanted.is_nil() {
+        return Err(invalid());
+    }
+    Ok(container.type_of() == wanted.type_of()
+        && wanted
+            .as_text()
+            .is_some_and(|part| bytes::contains(whole, part)))
+}
+
+/// `at_end` is the answer when no wanted item decides; `inverted` makes absence decide.
+fn some(run: &mut Run<'_>, args: &[Place], at_end: bool, inverted: bool) -> Outcome {
+    const ELEMENT: usize = 16;
+    let wanted = args[0].value.items().unwrap_or_default();
+    let container = &args[1].value;
+    let steps = wanted.len().saturating_mul(container.len().unwrap_or(1));
+    run.charge(steps.saturating_mul(ELEMENT))?;
+    for item in &wanted {
+        if is_in(container, item)? != inverted {
+            return Ok(Value::Bool(!at_end));
+        }
+    }
+    Ok(Value::Bool(at_end))
+}
+
+fn looped(args: &[Place]) -> Outcome {
+    let (from, to) = match args {
+        [to] => (0, bound(&to.value)?),
+        [from, to] => (bound(&from.value)?, bound(&to.value)?),
+        _ => {
+            let count = args.len();
+            return Err(Failure::new(format!(
+                "loop: wrong number of arguments, expected 1 or 2, but got {count}"
+            )));
+        }
+    };
+    Ok(Value::Channel(Rc::new((Cell::new(from), to))))
+}
+
+fn bound(value: &Value) -> Result<i64, Failure> {
+    match (value.as_int(), value.as_uint(), value.as_text()) {
+        (Some(n), _, _) => Ok(n),
+        (_, Some(n), _) => Ok(n as i64),
+        (_, _, Some(text)) if text.is_empty() => Ok(0),
+        (_, _, Some(text)) => parse_int(text, Base::Fixed(10))
+            .map_err(|error| error.failure("ParseInt", text).under("parseInt: ")),
+        _ => Err(Failure::new(format!(
+            "loop: bad argument type: {}",
+            value.type_name()
+        ))),
+    }
+}
+
+fn explode(flat: &Value) -> Outcome {
+    let nested: Map = Map::default();
+    if let Value::Map(flat) = flat {
+        for (key, value) in flat.borrow().iter() {
+            plant(&nested, key, value).map_err(|failure| failure.under("explodeMap: "))?;
+        }
+    }
+    Ok(Value::Map(nested))
+}
+
+/// Puts a value at a path, making the maps on the way.
+fn plant(map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
+    let mut map = Rc::clone(map);
+    let mut rest = path;
+    let mut whole = path;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'/') {
+        let top = Text::from(&rest[..at]);
+        let inner = map
+            .borrow_mut()
+            .entry(top.clone())
+            .or_insert_with(|| Value::map(BTreeMap::new()))
+            .clone();
+        let Value::Map(inner) = inner else {
+            let shown = fmt::printf(b"%q", &[inner], SHOWN)?;
+            return Err(Failure::new(format!(
+                "not a map: {}: {} already has value ",
+                quote::quoted(whole),
+                quote::quoted(&top)
+            ))
+            .plain(&shown));
+        };
+        map = inner;
+        whole = rest;
+        rest = &rest[at + 1..];
+    }
+    if !rest.is_empty() {
+        map.borrow_mut().insert(Text::from(rest), value.clone());
+    }
+    Ok(())
+}
+
+/// The most of a value that a message repeats.
+const SHOWN: usize = 10_000;
+
+/// Whether `map` is somewhere inside `value`: then `value` must not go into `map`.
+pub(super) fn holds(value: &Value, map: &Map) -> bool {
+    match value {
+        Value::Map(own) => {
+            Rc::ptr_eq(own, map) || own.borrow().values().any(|item| holds(item, map))
+        }
+        Value::List(items) | Value::Lists(items) => items.iter().any(|item| holds(item, map)),
+        _ => false,
+    }
+}
+
+fn merge(args: &[Place], overrides: bool) -> Outcome {
+    let (into, from) = (&args[0].value, &args[1].value);
+    match (into, from) {
+        (Value::Map(into), Value::Map(from)) if !Rc::ptr_eq(into, from) => {
+            merge_maps(into, from, overrides)?;
+        }
+        (Value::TypedNil(_), Value::Map(from)) => {
+            let fresh: Map = Map::default();
+            merge_maps(&fresh, from, overrides)?;
+            return Ok(Value::Map(fresh));
+        }
+        _ => {}
+    }
+    Ok(into.clone())
+}
+
+/// What mergo takes for empty: nothing, zero, no elements.
+pub(super) fn is_empty(value: &Value) -> bool {
+    !value.is_true()
+}
+
+pub(super) fn merge_maps(into: &Map, from: &Map, overrides: bool) -> Result<(), Failure> {
+    let entries: Vec<_> = from
+        .borrow()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, value) in entries {
+        let own = into.borrow().get(&key).cloned();
+        match (&own, &value) {
+            (Some(Value::Map(own)), Value::Map(other)) => {
+                if !Rc::ptr_eq(own, other) {
+                    merge_maps(own, other, overrides)?;
+                }
+                continue;
+            }
+            (Some(own), value) => {
+                let replaces = is_empty(own) || overrides && !is_empty(value);
+                if !replaces {
+                    continue;
+                }
+            }
+            (None, _) => {}
+        }
+        if holds(&value, into) {
+            return Err(Failure::new("a map cannot contain itself"));
+        }
+        into.borrow_mut().insert(key, value);
+    }
+    Ok(())
+}
+
+fn execute_template(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let name = text(args, 0).clone();
+    let dot = match &args[1..] {
+        [] => Value::Nil,
+        [dot] => dot.value.clone(),
+        _ => {
+            let count = args.len();
+            return Err(Failure::new(format!(
+                "executeTemplate: wrong number of arguments, expected 1 or 2, but got {count}"
+            )));
+        }
+    };
+    run.execute(&name, dot).map(Value::text)
+}

@@ -1,0 +1,119 @@
+//! Texts to values and back.
+
+use std::collections::BTreeMap;
+
+use crate::error::Failure;
+use crate::json::{self, Numbers, Style};
+use crate::number::{Base, NumberError, parse_float, parse_int, parse_uint};
+use crate::text::Text;
+use crate::unicode;
+use crate::value::{Place, Type, Value};
+
+use super::{Function, Outcome, Run, done, text};
+
+const ONE: &[Type] = &[Type::Text];
+const ANY: &[Type] = &[Type::Any];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("parseBool", ONE, |_, args| parse_bool(text(args, 0))),
+    Function::new("parseInt", ONE, |_, args| {
+        let parse = |text: &[u8]| parse_int(text, Base::Fixed(10)).map(Value::Int64);
+        number(args, "Int", Value::Int64(0), parse)
+    }),
+    Function::new("parseUint", ONE, |_, args| {
+        let parse = |text: &[u8]| parse_uint(text, Base::Fixed(10)).map(Value::Uint64);
+        number(args, "Uint", Value::Uint64(0), parse)
+    }),
+    Function::new("parseFloat", ONE, |_, args| {
+        let parse = |text: &[u8]| parse_float(text).map(Value::Float);
+        number(args, "Float", Value::Float(0.0), parse)
+    }),
+    Function::new("parseJSON", ONE, |_, args| match text(args, 0) {
+        text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
+        text => json::decode(text)?.value(Numbers::Floats),
+    }),
+    Function::new("parseYAML", ONE, |_, args| match text(args, 0) {
+        text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
+        text => crate::yaml::decode(text),
+    }),
+    Function::new("toJSON", ANY, |run, args| {
+        let style = Style {
+            pretty: false,
+            html: true,
+        };
+        to_json(run, args, "toJSON", style)
+    }),
+    Function::new("toJSONPretty", ANY, |run, args| {
+        let style = Style {
+            pretty: true,
+            html: true,
+        };
+        to_json(run, args, "toJSONPretty", style)
+    }),
+    Function::new("toUnescapedJSON", ANY, |run, args| {
+        let style = Style {
+            pretty: false,
+            html: false,
+        };
+        to_json(run, args, "toUnescapedJSON", style)
+    }),
+    Function::new("toUnescapedJSONPretty", ANY, |run, args| {
+        let style = Style {
+            pretty: true,
+            html: false,
+        };
+        to_json(run, args, "toUnescapedJSONPretty", style)
+    }),
+    Function::new("toYAML", ANY, |run, args| {
+        trimmed(
+            "toYAML",
+            crate::yaml::encode(&args[0].value, run.output_limit()),
+        )
+    }),
+    Function::new("toTOML", ANY, |run, args| {
+        trimmed(
+            "toTOML",
+            crate::toml::encode(&args[0].value, run.output_limit()),
+        )
+    }),
+];
+
+fn parse_bool(text: &Text) -> Outcome {
+    match &text[..] {
+        b"" | b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Ok(Value::Bool(false)),
+        b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Ok(Value::Bool(true)),
+        _ => Err(NumberError::Syntax
+            .failure("ParseBool", text)
+            .under("parseBool: ")),
+    }
+}
+
+fn number(
+    args: &[Place],
+    of: &str,
+    zero: Value,
+    parse: impl Fn(&[u8]) -> Result<Value, NumberError>,
+) -> Outcome {
+    let text = text(args, 0);
+    if text.is_empty() {
+        return Ok(zero);
+    }
+    parse(text).map_err(|error| {
+        error
+            .failure(&format!("Parse{of}"), text)
+            .under(format!("parse{of}: "))
+    })
+}
+
+fn to_json(run: &Run<'_>, args: &[Place], name: &str, style: Style) -> Outcome {
+    done(
+        json::encode(&args[0].value, style, run.output_limit())
+            .map_err(|failure| failure.under(format!("{name}: ")))?,
+    )
+}
+
+fn trimmed(name: &str, encoded: Result<Vec<u8>, Failure>) -> Outcome {
+    let encoded = encoded.map_err(|failure| failure.under(format!("{name}: ")))?;
+    let encoded = zeroize::Zeroizing::new(encoded);
+    done(unicode::trim_space(&encoded))
+}

@@ -1,0 +1,267 @@
+//! Strings: cutting, joining, encoding, hashing.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use crate::bytes;
+use crate::error::Failure;
+use crate::text::Text;
+use crate::unicode;
+use crate::value::{Place, Type, Value};
+
+use super::{Function, Outcome, Run, done, int, text};
+
+const ONE: &[Type] = &[Type::Text];
+const TWO: &[Type] = &[Type::Text, Type::Text];
+const THREE: &[Type] = &[Type::Text, Type::Text, Type::Text];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("base64Decode", ONE, |_, args| {
+        decode("base64Decode", &STANDARD, text(args, 0))
+    }),
+    Function::new("base64Encode", ONE, |_, args| {
+        done(STANDARD.encode(text(args, 0)))
+    }),
+    Function::new("base64URLDecode", ONE, |_, args| {
+        decode("base64URLDecode", &URL_SAFE, text(args, 0))
+    }),
+    Function::new("base64URLEncode", ONE, |_, args| {
+        done(URL_SAFE.encode(text(args, 0)))
+    }),
+    Function::new("toLower", ONE, |_, args| {
+        done(unicode::mapped(text(args, 0), unicode::lower))
+    }),
+    Function::new("toUpper", ONE, |_, args| {
+        done(unicode::mapped(text(args, 0), unicode::upper))
+    }),
+    Function::new("toTitle", ONE, |_, args| done(titled(text(args, 0)))),
+    Function::new("trim", TWO, |_, args| {
+        let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
+        done(unicode::trim(text(args, 1), |c| cutset.contains(&c)))
+    }),
+    Function::new("trimPrefix", TWO, |_, args| {
+        let whole = text(args, 1);
+        done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
+    }),
+    Function::new("trimSuffix", TWO, |_, args| {
+        let whole = text(args, 1);
+        done(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole))
+    }),
+    Function::new("trimSpace", ONE, |_, args| {
+        done(unicode::trim_space(text(args, 0)))
+    }),
+    Function::new("replaceAll", THREE, |run, args| {
+        replace_all(run, text(args, 2), text(args, 0), text(args, 1))
+    }),
+    Function::new("regexMatch", TWO, |run, args| {
+        let regex = crate::regex::Regex::compile(text(args, 0))?;
+        Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
+    }),
+    Function::new("regexReplaceAll", THREE, |run, args| {
+        let regex = crate::regex::Regex::compile(text(args, 0))?;
+        done(regex.replace_all(run, text(args, 2), text(args, 1))?)
+    }),
+    Function::new("indent", &[Type::Int, Type::Text], indent),
+    Function::new("split", TWO, |_, args| {
+        let whole = unicode::trim_space(text(args, 1));
+        if whole.is_empty() {
+            return Ok(Value::strings(Vec::new()));
+        }
+        let pieces = pieces(whole, text(args, 0));
+        Ok(Value::strings(pieces.into_iter().map(Text::from).collect()))
+    }),
+    Function::new("join", &[Type::Text, Type::Strings], join),
+    Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))),
+    Function::new("sha256Hex", ONE, |_, args| {
+        done(hex(&Sha256::digest(text(args, 0))))
+    }),
+    Function::new("md5sum", ONE, |_, args| {
+        done(hex(&Md5::digest(text(args, 0))))
+    }),
+    Function::new("hmacSHA256Hex", TWO, |_, args| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(text(args, 1))
+            .map_err(|_| Failure::new("invalid key"))?;
+        mac.update(text(args, 0));
+        done(hex(&mac.finalize().into_bytes()))
+    }),
+];
+
+const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
+pub(super) const STANDARD: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::STANDARD, CONFIG);
+pub(super) const URL_SAFE: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::URL_SAFE, CONFIG);
+
+pub(super) fn hex(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| {
+            [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]
+        })
+        .collect()
+}
+
+fn decode(name: &str, engine: &GeneralPurpose, encoded: &[u8]) -> Outcome {
+    done(
+        decoded(engine, encoded).map_err(|at| {
+            Failure::new(format!("{name}: illegal base64 data at input byte {at}"))
+        })?,
+    )
+}
+
+/// Decodes, or says at which byte Go gives up.
+pub(super) fn decoded(engine: &GeneralPurpose, encoded: &[u8]) -> Result<Vec<u8>, usize> {
+    let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let compact: Vec<u8> = encoded.iter().copied().filter(|b| !is_break(b)).collect();
+    engine
+        .decode(&compact)
+        .map_err(|_| first_bad(engine, encoded))
+}
+
+/// Go counts line breaks, and blames the end of the input for a missing character.
+fn first_bad(engine: &GeneralPurpose, encoded: &[u8]) -> usize {
+    let is_url = engine.encode([0xff, 0xff, 0xff]).starts_with('_');
+    let extra: &[u8] = if is_url { b"-_" } else { b"+/" };
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || extra.contains(&byte);
+    let mut filled = 0;
+    let mut at = 0;
+    while at < encoded.len() {
+        let byte = encoded[at];
+        at += 1;
+        match byte {
+            b'\r' | b'\n' => {}
+            byte if is_digit(byte) => filled = (filled + 1) % 4,
+            b'=' if filled >= 2 => return padding(encoded, at, filled),
+            _ => return at - 1,
+        }
+    }
+    encoded.len() - filled
+}
+
+/// What follows the first `=`, which stands before `at`.
+fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
+    let rest =
+        |from: usize| (from..encoded.len()).find(|&index| !matches!(encoded[index], b'\r' | b'\n'));
+    if filled == 3 {
+        return rest(at).unwrap_or(encoded.len());
+    }
+    match rest(at) {
+        None => encoded.len(),
+        Some(second) if encoded[second] != b'=' => second - 1,
+        Some(second) => rest(second + 1).unwrap_or(encoded.len()),
+    }
+}
+
+/// `cases.Title` without lowering: the first letter of every word.
+fn titled(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut inside = false;
+    for unit in unicode::units(text) {
+        let Some(c) = unicode::decode(unit).0 else {
+            out.extend_from_slice(unit);
+            inside = false;
+            continue;
+        };
+        let is_letter = unicode::is_letter(c);
+        unicode::push(
+            &mut out,
+            if is_letter && !inside {
+                unicode::title(c)
+            } else {
+                c
+            },
+        );
+        inside = match c {
+            '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '_' => inside,
+            _ => is_letter || inside && unicode::is_digit(c),
+        };
+    }
+    out
+}
+
+fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
+    // The longest possible result is known before any memory is taken.
+    let places = whole.len() / from.len().max(1) + 1;
+    run.charge(
+        places
+            .saturating_mul(to.len())
+            .min(replaced_length(whole, from, to)),
+    )?;
+    done(bytes::replace(whole, from, to))
+}
+
+fn replaced_length(whole: &[u8], from: &[u8], to: &[u8]) -> usize {
+    let mut count = 0;
+    let mut rest = whole;
+    if from.is_empty() {
+        count = whole.len() + 1;
+    } else {
+        while let Some(at) = bytes::find(rest, from) {
+            count += 1;
+            rest = &rest[at + from.len()..];
+        }
+    }
+    whole.len() + count * to.len()
+}
+
+fn indent(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let spaces = usize::try_from(int(args, 0))
+        .map_err(|_| Failure::new("indent value must be a positive integer"))?;
+    let whole = text(args, 1);
+    let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    run.charge(spaces.saturating_mul(lines))?;
+    let mut out = Vec::with_capacity(whole.len() + spaces * lines);
+    for line in whole.split_inclusive(|&byte| byte == b'\n') {
+        if line != b"\n" {
+            out.extend(std::iter::repeat_n(b' ', spaces));
+        }
+        out.extend_from_slice(line);
+    }
+    done(out)
+}
+
+/// `strings.Split`.
+pub(super) fn pieces<'t>(whole: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
+    if separator.is_empty() {
+        return unicode::units(whole).collect();
+    }
+    bytes::split(whole, separator, usize::MAX)
+}
+
+fn join(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let separator = text(args, 0);
+    let Value::Strings(items) = &args[1].value else {
+        return done("");
+    };
+    let length: usize = items.iter().map(|item| item.len() + separator.len()).sum();
+    run.charge(length)?;
+    done(items.join(&separator[..]))
+}
+
+fn split_to_map(args: &[Place]) -> Value {
+    let whole = unicode::trim_space(text(args, 2));
+    let mut map = BTreeMap::new();
+    if !whole.is_empty() {
+        let middle = text(args, 1);
+        for piece in pieces(whole, text(args, 0)) {
+            if let Some(at) = bytes::find(piece, middle) {
+                let (key, value) = (&piece[..at], &piece[at + middle.len()..]);
+                map.insert(Text::from(key), Text::from(value));
+            }
+        }
+    }
+    Value::StringMap(Rc::new(map))
+}

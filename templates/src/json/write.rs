@@ -1,0 +1,206 @@
+//! Writes JSON byte for byte as Go's encoder does.
+
+use crate::error::Failure;
+use crate::fmt::shortest;
+use crate::object::Object;
+use crate::unicode;
+use crate::value::Value;
+
+/// How the text looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    /// Two blanks per level, one entry per line.
+    pub(crate) pretty: bool,
+    /// `<`, `>` and `&` as escapes.
+    pub(crate) html: bool,
+}
+
+/// How deep values may nest.
+const MAX_DEPTH: usize = 1_000;
+
+/// `limit` bounds the text.
+pub(crate) fn encode(value: &Value, style: Style, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut writer = Writer {
+        out: Vec::new(),
+        style,
+        limit,
+        depth: 0,
+    };
+    writer.value(value)?;
+    Ok(writer.out)
+}
+
+struct Writer {
+    out: Vec<u8>,
+    style: Style,
+    limit: usize,
+    depth: usize,
+}
+
+/// One entry of an object or, without a name, of a list.
+type Entry<'v> = (Option<&'v [u8]>, &'v Value);
+
+impl Writer {
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn value(&mut self, value: &Value) -> Result<(), Failure> {
+        match value {
+            Value::Nil | Value::TypedNil(_) => self.raw("null"),
+            Value::Bool(truth) => self.raw(if *truth { "true" } else { "false" }),
+            Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),
+            Value::Uint64(n) => self.raw(&n.to_string()),
+            Value::Uint8(n) => self.raw(&n.to_string()),
+            Value::Float(n) => write_float(&mut self.out, *n)?,
+            Value::Text(text) => self.string(text),
+            Value::Number(text) => {
+                let digits: &[u8] = if text.is_empty() { b"0" } else { text };
+                self.out.extend_from_slice(digits);
+            }
+            Value::List(items) => {
+                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            }
+            Value::Lists(items) => {
+                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            }
+            Value::Strings(_) | Value::Ints(_) => {
+                let items = value.items().unwrap_or_default();
+                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            }
+            Value::Map(map) => {
+                let map = map.borrow();
+                let entries = map.iter().map(|(key, item)| (Some(&**key), item));
+                self.entries(b"{}", entries)?;
+            }
+            Value::StringMap(map) => {
+                let items: Vec<_> = map
+                    .iter()
+                    .map(|(key, text)| (key, Value::Text(text.clone())))
+                    .collect();
+                self.entries(b"{}", items.iter().map(|(key, item)| (Some(&***key), item)))?;
+            }
+            Value::Object(object) => self.object(object)?,
+            Value::AnyMap(_) | Value::Complex(_) | Value::Channel(_) => {
+                let name = value.type_name();
+                return Err(Failure::new(format!("json: unsupported type: {name}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: &Object) -> Result<(), Failure> {
+        match object {
+            Object::Struct { fields, .. } => self.entries(
+                b"{}",
+                fields
+                    .iter()
+                    .map(|(name, item)| (Some(name.as_bytes()), item)),
+            ),
+            // Its fields are unexported.
+            Object::Scratch(_) => {
+                self.raw("{}");
+                Ok(())
+            }
+            Object::Time(time) => {
+                let text = time.format("2006-01-02T15:04:05.999999999Z07:00");
+                self.string(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn entries<'v>(
+        &mut self,
+        brackets: &[u8; 2],
+        entries: impl Iterator<Item = Entry<'v>>,
+    ) -> Result<(), Failure> {
+        if self.depth == MAX_DEPTH {
+            return Err(Failure::limit("json: value is nested too deeply"));
+        }
+        self.depth += 1;
+        self.out.push(brackets[0]);
+        let mut is_empty = true;
+        for (name, item) in entries {
+            if !is_empty {
+                self.out.push(b',');
+            }
+            is_empty = false;
+            if self.out.len() > self.limit {
+                let limit = self.limit;
+                return Err(Failure::limit(format!(
+                    "output is larger than {limit} bytes"
+                )));
+            }
+            self.line_break();
+            if let Some(name) = name {
+                self.string(name);
+                self.raw(if self.style.pretty { ": " } else { ":" });
+            }
+            self.value(item)?;
+        }
+        self.depth -= 1;
+        if !is_empty {
+            self.line_break();
+        }
+        self.out.push(brackets[1]);
+        Ok(())
+    }
+
+    fn line_break(&mut self) {
+        if self.style.pretty {
+            self.out.push(b'\n');
+            self.out.extend(std::iter::repeat_n(b' ', 2 * self.depth));
+        }
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        self.out.push(b'"');
+        for chunk in text.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                self.char(c);
+            }
+            for _ in chunk.invalid() {
+                self.raw("\\ufffd");
+            }
+        }
+        self.out.push(b'"');
+    }
+
+    fn char(&mut self, c: char) {
+        match c {
+            '"' => self.raw("\\\""),
+            '\\' => self.raw("\\\\"),
+            '\x08' => self.raw("\\b"),
+            '\x0c' => self.raw("\\f"),
+            '\n' => self.raw("\\n"),
+            '\r' => self.raw("\\r"),
+            '\t' => self.raw("\\t"),
+            '<' | '>' | '&' if self.style.html => self.unicode(c),
+            '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => self.unicode(c),
+            _ => unicode::push(&mut self.out, c),
+        }
+    }
+
+    fn unicode(&mut self, c: char) {
+        self.raw(&format!("\\u{:04x}", u32::from(c)));
+    }
+}
+
+/// Plain digits, or an exponent for the very large and the very small.
+fn write_float(out: &mut Vec<u8>, n: f64) -> Result<(), Failure> {
+    if !n.is_finite() {
+        let shown = shortest(n, 'g');
+        return Err(Failure::new("json: unsupported value: ").plain(shown.as_bytes()));
+    }
+    let size = n.abs();
+    let is_extreme = size != 0.0 && !(1e-6..1e21).contains(&size);
+    let text = shortest(n, if is_extreme { 'e' } else { 'f' });
+    // e-09 becomes e-9.
+    let text = match text.split_once("e-0") {
+        Some((digits, exponent)) => format!("{digits}e-{exponent}"),
+        None => text,
+    };
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}

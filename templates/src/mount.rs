@@ -1,0 +1,168 @@
+//! Where KV secrets really are: version 2 mounts keep them under `data/` and `metadata/`,
+//! and templates may leave that out.
+
+use crate::json::Datum;
+use crate::secret::{MalformedAnswer, object};
+
+/// A mount, as `sys/internal/ui/mounts/<path>` describes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mount {
+    path: String,
+    kind: String,
+    version: String,
+}
+
+impl Mount {
+    /// A mount known by other means; `path` ends with a slash.
+    pub fn new(path: &str, kind: &str, version: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            kind: kind.to_owned(),
+            version: version.to_owned(),
+        }
+    }
+
+    /// Reads the body of the answer.
+    pub fn from_json(body: &[u8]) -> Result<Self, MalformedAnswer> {
+        let answer = object(body)?;
+        let text = |of: Option<&Datum>| of.and_then(Datum::as_str).unwrap_or_default().to_owned();
+        let data = answer.get("data").unwrap_or(&Datum::Null);
+        let options = data.get("options").unwrap_or(&Datum::Null);
+        Ok(Self {
+            path: text(data.get("path")),
+            kind: text(data.get("type")),
+            version: text(options.get("version")),
+        })
+    }
+
+    /// Its path, with the slash at the end.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether secrets in it have versions.
+    pub fn is_kv_v2(&self) -> bool {
+        self.kind == "kv" && self.version == "2"
+    }
+}
+
+/// A path with percent escapes resolved, and the query it was written with.
+pub fn read_path(
+    request_path: &str,
+    mount: Option<&Mount>,
+    namespace: Option<&str>,
+) -> (String, Option<String>) {
+    let (path, query) = match request_path.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (request_path, None),
+    };
+    let path = percent_decoded(path);
+    (versioned(&path, mount, namespace), query)
+}
+
+/// Where to list; never rewritten outside KV v2.
+pub fn list_path(request_path: &str, mount: Option<&Mount>) -> String {
+    let Some(mount) = mount.filter(|mount| mount.is_kv_v2()) else {
+        return request_path.to_owned();
+    };
+    let mount = mount.path.trim_end_matches('/');
+    let metadata = joined(&[mount, "metadata"]);
+    if request_path.starts_with(&metadata) {
+        return request_path.to_owned();
+    }
+    if request_path == mount {
+        return metadata;
+    }
+    let rest = request_path.strip_prefix(mount).unwrap_or(request_path);
+    joined(&[mount, "metadata", rest])
+}
+
+/// Where to write, and whether the body must be wrapped in `data`.
+pub fn write_path(
+    request_path: &str,
+    mount: Option<&Mount>,
+    namespace: Option<&str>,
+) -> (String, bool) {
+    let wrapped = mount.is_some_and(Mount::is_kv_v2);
+    (versioned(request_path, mount, namespace), wrapped)
+}
+
+fn versioned(path: &str, mount: Option<&Mount>, namespace: Option<&str>) -> String {
+    let Some(mount) = mount.filter(|mount| mount.is_kv_v2()) else {
+        return path.to_owned();
+    };
+    let mount = mount.path.as_str();
+    if path == mount || path == mount.strip_suffix('/').unwrap_or(mount) {
+        return joined(&[mount, "data"]);
+    }
+    // The client puts its namespace in front of every path; a mount that has it too would double it.
+    let namespace = namespace.unwrap_or_default();
+    let namespace = format!("{}/", namespace.strip_suffix('/').unwrap_or(namespace));
+    let is_longer = mount.matches('/').count() > 1 && mount.len() > namespace.len();
+    let mount = mount
+        .strip_prefix(&namespace)
+        .filter(|_| is_longer)
+        .unwrap_or(mount);
+    let rest = path.strip_prefix(mount).unwrap_or(path);
+    let is_explicit = ["data/", "metadata/", "subkeys/"]
+        .iter()
+        .any(|prefix| rest.starts_with(prefix));
+    if is_explicit {
+        return path.to_owned();
+    }
+    joined(&[mount, "data", rest])
+}
+
+/// `path.Join`: non-empty parts joined, then cleaned.
+fn joined(parts: &[&str]) -> String {
+    let parts: Vec<_> = parts
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    clean(&parts.join("/"))
+}
+
+/// `path.Clean`.
+pub(crate) fn clean(path: &str) -> String {
+    let is_rooted = path.starts_with('/');
+    let mut kept: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if kept.last().is_some_and(|last| *last != "..") => {
+                kept.pop();
+            }
+            ".." if is_rooted => {}
+            _ => kept.push(part),
+        }
+    }
+    let rest = kept.join("/");
+    match (is_rooted, rest.is_empty()) {
+        (true, _) => format!("/{rest}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => rest,
+    }
+}
+
+fn percent_decoded(path: &str) -> String {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let hex = |at: usize| tail.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+        match (byte, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                rest = &tail[2..];
+            }
+            _ => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| path.to_owned())
+}

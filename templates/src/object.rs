@@ -1,0 +1,67 @@
+//! Go structs that templates can meet: their fields in order, and the store behind `scratch`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::text::Text;
+use crate::time::Moment;
+use crate::value::{Type, Value};
+
+pub(crate) enum Object {
+    Struct {
+        of: Type,
+        fields: Vec<(&'static str, Value)>,
+    },
+    Scratch(RefCell<BTreeMap<Text, Value>>),
+    Time(Moment),
+}
+
+impl Object {
+    pub(crate) fn type_of(&self) -> Type {
+        match self {
+            Self::Struct { of, .. } => *of,
+            Self::Scratch(_) => Type::Scratch,
+            Self::Time(_) => Type::Time,
+        }
+    }
+
+    pub(crate) fn field(&self, name: &[u8]) -> Option<&Value> {
+        self.fields()
+            .iter()
+            .find_map(|(field, value)| (field.as_bytes() == name).then_some(value))
+    }
+
+    pub(crate) fn fields(&self) -> &[(&'static str, Value)] {
+        match self {
+            Self::Struct { fields, .. } => fields,
+            Self::Scratch(_) | Self::Time(_) => &[],
+        }
+    }
+}
+
+/// The exported fields of a struct type, known even where there is only a nil pointer.
+pub(crate) fn has_field(of: Type, name: &[u8]) -> bool {
+    let fields: &[&str] = match of {
+        Type::Secret => &[
+            "RequestID",
+            "LeaseID",
+            "LeaseDuration",
+            "Renewable",
+            "Data",
+            "Warnings",
+            "Auth",
+            "WrapInfo",
+        ],
+        Type::Auth => &[
+            "ClientToken",
+            "Accessor",
+            "Policies",
+            "Metadata",
+            "LeaseDuration",
+            "Renewable",
+        ],
+        Type::Wrapping => &["Token", "TTL", "CreationTime", "WrappedAccessor"],
+        _ => &[],
+    };
+    fields.iter().any(|field| field.as_bytes() == name)
+}

@@ -1,0 +1,279 @@
+//! A template: parsed once, rendered whenever its answers change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::Error;
+use crate::exec::{Gathered, Input, Run};
+use crate::functions;
+use crate::json::{self, Numbers};
+use crate::lex::{Delimiters, Lexer};
+use crate::parse::{self, Bodies};
+use crate::request::{Answers, Request};
+use crate::text::Text;
+use crate::value::Value;
+
+/// How a text is read and what it may do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// `{{` unless set.
+    pub left_delimiter: String,
+    /// `}}` unless set.
+    pub right_delimiter: String,
+    /// Whether a key that a map lacks is an error instead of `<no value>`.
+    pub error_on_missing_key: bool,
+    /// Names of functions that fail when called; `*` stands for anything.
+    pub denied_functions: Vec<String>,
+    /// Where `file` must stay. Links are the caller's to resolve.
+    pub sandbox_path: Option<String>,
+    /// What a template may cost.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            left_delimiter: "{{".to_owned(),
+            right_delimiter: "}}".to_owned(),
+            error_on_missing_key: false,
+            denied_functions: Vec::new(),
+            sandbox_path: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds that no text and no data can pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of a template's text.
+    pub source: usize,
+    /// How deep blocks and parentheses nest.
+    pub nesting: usize,
+    /// How deep templates call templates.
+    pub template_depth: usize,
+    /// How deep blocks, calls and parentheses nest while running.
+    pub evaluation_depth: usize,
+    /// Steps of all ranges of a pass together.
+    pub iterations: u64,
+    /// Bytes of a result, and of any text on the way there.
+    pub output: usize,
+    /// Bytes that all functions of a pass read and make.
+    pub work: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            source: 4 << 20,
+            nesting: 500,
+            template_depth: 1_000,
+            evaluation_depth: 2_500,
+            iterations: 10_000_000,
+            output: 64 << 20,
+            work: 1 << 30,
+        }
+    }
+}
+
+/// What a pass is told about the world, secrets apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// What `timestamp` says.
+    pub now: SystemTime,
+    /// What `env` knows.
+    pub variables: BTreeMap<String, String>,
+    /// The template's own file.
+    pub destination: Option<String>,
+    /// Where random functions start.
+    pub seed: u64,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            now: UNIX_EPOCH,
+            variables: BTreeMap::new(),
+            destination: None,
+            seed: 0,
+        }
+    }
+}
+
+/// What the caller must do once a pass is complete.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Effect {
+    /// `writeToFile`.
+    WriteFile {
+        /// Where.
+        path: String,
+        /// Name or number; empty keeps the owner.
+        user: String,
+        /// Name or number; empty keeps the group.
+        group: String,
+        /// Permission bits.
+        mode: u32,
+        /// Whether the content goes to the end of the file.
+        appends: bool,
+        /// What is written.
+        content: Text,
+    },
+}
+
+/// The outcome of one evaluation.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    /// Everything was known.
+    Complete(Rendered),
+    /// Something must be asked first.
+    Waiting {
+        /// Requests without an answer.
+        missing: BTreeSet<Request>,
+        /// All requests the pass made, answered or not.
+        used: BTreeSet<Request>,
+    },
+}
+
+/// A finished text.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// The bytes.
+    pub text: Text,
+    /// Requests it depends on.
+    pub used: BTreeSet<Request>,
+    /// What else it asks for, in order.
+    pub effects: Vec<Effect>,
+    /// Places where the text is probably not what was meant.
+    pub warnings: Vec<String>,
+}
+
+/// One parsed text.
+pub struct Template {
+    source: Text,
+    bodies: Bodies,
+    options: Options,
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Template").finish_non_exhaustive()
+    }
+}
+
+/// `*` stands for any text.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+impl Template {
+    /// Parses a text. Unknown functions and undeclared variables are found here, even in dead branches.
+    pub fn parse(text: &[u8], options: &Options) -> Result<Self, Error> {
+        let limit = options.limits.source;
+        if text.len() > limit {
+            let message = format!("template is larger than {limit} bytes");
+            return Err(Error::parse(1, &message).into_limit());
+        }
+        let or = |delimiter: &'_ str, default: &'static str| -> String {
+            if delimiter.is_empty() {
+                default.to_owned()
+            } else {
+                delimiter.to_owned()
+            }
+        };
+        let left = or(&options.left_delimiter, "{{");
+        let right = or(&options.right_delimiter, "}}");
+        let delimiters = Delimiters {
+            left: left.as_bytes(),
+            right: right.as_bytes(),
+        };
+        let resolve = |name: &[u8]| {
+            let function = functions::find(name)?;
+            let denied = &options.denied_functions;
+            let is_denied = functions::is_deniable(function)
+                && denied
+                    .iter()
+                    .any(|pattern| matches_pattern(pattern, function.name));
+            Some(if is_denied {
+                &functions::DENIED
+            } else {
+                function
+            })
+        };
+        let lexer = Lexer::new(text, delimiters);
+        let bodies = parse::parse(lexer, &resolve, options.limits.nesting)?;
+        Ok(Self {
+            source: Text::from(text),
+            bodies,
+            options: options.clone(),
+        })
+    }
+
+    /// Runs the template once. While answers are missing the text and even an error count for nothing:
+    /// what is not known yet may be the cause.
+    pub fn render(&self, answers: &Answers, environment: &Environment) -> Result<Pass, Error> {
+        self.pass(answers, environment, Value::Nil)
+    }
+
+    /// Like [`Template::render`], with a JSON document as dot; its numbers keep their digits.
+    pub fn render_with(
+        &self,
+        document: &[u8],
+        answers: &Answers,
+        environment: &Environment,
+    ) -> Result<Pass, Error> {
+        let dot = json::decode(document)
+            .and_then(|document| document.value(Numbers::Kept))
+            .map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
+        self.pass(answers, environment, dot)
+    }
+
+    fn pass(
+        &self,
+        answers: &Answers,
+        environment: &Environment,
+        dot: Value,
+    ) -> Result<Pass, Error> {
+        let mut run = Run::new(Input {
+            source: &self.source,
+            bodies: &self.bodies,
+            options: &self.options,
+            answers,
+            environment,
+        });
+        let result = run.main(dot);
+        let text = Text::from(std::mem::take(&mut run.out));
+        let Gathered {
+            used,
+            missing,
+            effects,
+            warnings,
+        } = run.gathered;
+        match result {
+            _ if !missing.is_empty() => Ok(Pass::Waiting { missing, used }),
+            Err(error) => Err(*error),
+            Ok(()) => Ok(Pass::Complete(Rendered {
+                text,
+                used,
+                effects,
+                warnings,
+            })),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Values as Go sees them: printing, truth, comparison and argument checks all depend on the
+//! dynamic type, so the enum keeps apart what a JSON value would merge.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::object::Object;
+use crate::text::Text;
+
+/// `map[string]interface {}`: shared and mutable, as a Go map is.
+pub(crate) type Map = Rc<RefCell<BTreeMap<Text, Value>>>;
+
+#[derive(Clone)]
+pub(crate) enum Value {
+    /// Go's untyped nil; in a boxed [`Place`] it is a nil interface.
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Int64(i64),
+    Uint64(u64),
+    Uint8(u8),
+    Float(f64),
+    Complex(Rc<(f64, f64)>),
+    Text(Text),
+    /// `json.Number`: a string kind that keeps the digits the server wrote.
+    Number(Text),
+    List(Rc<Vec<Self>>),
+    Lists(Rc<Vec<Self>>),
+    Strings(Rc<Vec<Text>>),
+    Ints(Rc<Vec<i64>>),
+    Map(Map),
+    StringMap(Rc<BTreeMap<Text, Text>>),
+    AnyMap(Rc<Vec<(Self, Self)>>),
+    Object(Rc<Object>),
+    /// What a `*Struct`, `[]T` or `map[K]V` variable holds before anything is assigned.
+    TypedNil(Type),
+    /// `<-chan int64` of `loop`: next value and end.
+    Channel(Rc<(Cell<i64>, i64)>),
+}
+
+/// Dynamic and parameter types.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Type {
+    /// `interface {}`.
+    Any,
+    /// `reflect.Value`: takes anything, and sees whether it sat in an interface.
+    Raw,
+    Bool,
+    Int,
+    Int64,
+    Uint64,
+    Uint8,
+    Float,
+    Complex,
+    Text,
+    Number,
+    List,
+    Lists,
+    Strings,
+    Ints,
+    Map,
+    StringMap,
+    AnyMap,
+    Secret,
+    Auth,
+    Wrapping,
+    Certificate,
+    Scratch,
+    Time,
+    Channel,
+    /// A list of Consul key pairs or services; nothing here ever makes one.
+    Pairs,
+}
+
+/// What Go's `reflect.Kind` says about a type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Invalid,
+    Bool,
+    Int,
+    Uint,
+    Float,
+    Complex,
+    Text,
+    List,
+    Map,
+    Pointer,
+    Struct,
+    Channel,
+}
+
+impl Type {
+    /// The name Go prints in messages and for `%T`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "interface {}",
+            Self::Raw => "reflect.Value",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Int64 => "int64",
+            Self::Uint64 => "uint64",
+            Self::Uint8 => "uint8",
+            Self::Float => "float64",
+            Self::Complex => "complex128",
+            Self::Text => "string",
+            Self::Number => "json.Number",
+            Self::List => "[]interface {}",
+            Self::Lists => "[][]interface {}",
+            Self::Strings => "[]string",
+            Self::Ints => "[]int",
+            Self::Map => "map[string]interface {}",
+            Self::StringMap => "map[string]string",
+            Self::AnyMap => "map[interface {}]interface {}",
+            Self::Secret => "*dependency.Secret",
+            Self::Auth => "*dependency.SecretAuth",
+            Self::Wrapping => "*dependency.SecretWrapInfo",
+            Self::Certificate => "dependency.PemEncoded",
+            Self::Scratch => "*template.Scratch",
+            Self::Time => "time.Time",
+            Self::Channel => "<-chan int64",
+            Self::Pairs => "[]*dependency.KeyPair",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Any => Kind::Invalid,
+            Self::Bool => Kind::Bool,
+            Self::Int | Self::Int64 => Kind::Int,
+            Self::Uint64 | Self::Uint8 => Kind::Uint,
+            Self::Float => Kind::Float,
+            Self::Complex => Kind::Complex,
+            Self::Text | Self::Number => Kind::Text,
+            Self::List | Self::Lists | Self::Strings | Self::Ints | Self::Pairs => Kind::List,
+            Self::Map | Self::StringMap | Self::AnyMap => Kind::Map,
+            Self::Secret | Self::Auth | Self::Wrapping | Self::Scratch => Kind::Pointer,
+            Self::Certificate | Self::Time | Self::Raw => Kind::Struct,
+            Self::Channel => Kind::Channel,
+        }
+    }
+
+    /// Whether an untyped nil may stand for a value of this type.
+    pub(crate) fn can_be_nil(self) -> bool {
+        match self.kind() {
+            Kind::Invalid | Kind::List | Kind::Map | Kind::Pointer | Kind::Channel => true,
+            Kind::Struct => self == Self::Raw,
+            Kind::Bool | Kind::Int | Kind::Uint | Kind::Float | Kind::Complex | Kind::Text => false,
+        }
+    }
+
+    /// What a slot of this type holds before anything is assigned.
+    pub(crate) fn zero(self) -> Value {
+        match self {
+            Self::Any | Self::Raw => Value::Nil,
+            _ if self.can_be_nil() => Value::TypedNil(self),
+            Self::Bool => Value::Bool(false),
+            Self::Int64 => Value::Int64(0),
+            Self::Uint64 => Value::Uint64(0),
+            Self::Uint8 => Value::Uint8(0),
+            Self::Float => Value::Float(0.0),
+            Self::Number => Value::Number(Text::default()),
+            Self::Text => Value::Text(Text::default()),
+            Self::Int
+            | Self::Complex
+            | Self::List
+            | Self::Lists
+            | Self::Strings
+            | Self::Ints
+            | Self::Map
+            | Self::StringMap
+            | Self::AnyMap
+            | Self::Secret
+            | Self::Auth
+            | Self::Wrapping
+            | Self::Certificate
+            | Self::Scratch
+            | Self::Time
+            | Self::Channel
+            | Self::Pairs => Value::Int(0),
+        }
+    }
+}
+
+impl Value {
+    pub(crate) fn list(items: Vec<Self>) -> Self {
+        Self::List(Rc::new(items))
+    }
+
+    pub(crate) fn strings(items: Vec<Text>) -> Self {
+        Self::Strings(Rc::new(items))
+    }
+
+    pub(crate) fn map(entries: BTreeMap<Text, Self>) -> Self {
+        Self::Map(Rc::new(RefCell::new(entries)))
+    }
+
+    pub(crate) fn text(bytes: impl Into<Text>) -> Self {
+        Self::Text(bytes.into())
+    }
+
+    pub(crate) fn is_nil(&self) -> bool {
+        matches!(self, Self::Nil)
+    }
+
+    /// The dynamic type; untyped nil has none.
+    pub(crate) fn type_of(&self) -> Option<Type> {
+        Some(match self {
+            Self::Nil => return None,
+            Self::Bool(_) => Type::Bool,
+            Self::Int(_) => Type::Int,
+            Self::Int64(_) => Type::Int64,
+            Self::Uint64(_) => Type::Uint64,
+            Self::Uint8(_) => Type::Uint8,
+            Self::Float(_) => Type::Float,
+            Self::Complex(_) => Type::Complex,
+            Self::Text(_) => Type::Text,
+            Self::Number(_) => Type::Number,
+            Self::List(_) => Type::List,
+            Self::Lists(_) => Type::Lists,
+            Self::Strings(_) => Type::Strings,
+            Self::Ints(_) => Type::Ints,
+            Self::Map(_) => Type::Map,
+            Self::StringMap(_) => Type::StringMap,
+            Self::AnyMap(_) => Type::AnyMap,
+            Self::Object(object) => object.type_of(),
+            Self::TypedNil(of) => *of,
+            Self::Channel(_) => Type::Channel,
+        })
+    }
+
+    /// The name `%T` prints.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.type_of().map_or("<nil>", Type::name)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.type_of().map_or(Kind::Invalid, Type::kind)
+    }
+
+    /// The bytes of a value of a string kind.
+    pub(crate) fn as_text(&self) -> Option<&Text> {
+        match self {
+            Self::Text(text) | Self::Number(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A signed integer of any width.
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(n) | Self::Int64(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// An unsigned integer of any width.
+    pub(crate) fn as_uint(&self) -> Option<u64> {
+        match self {
+            Self::Uint64(n) => Some(*n),
+            Self::Uint8(n) => Some(u64::from(*n)),
+            _ => None,
+        }
+    }
+
+    /// The elements of any list; nil lists have none.
+    pub(crate) fn items(&self) -> Option<Vec<Self>> {
+        Some(match self {
+            Self::List(items) | Self::Lists(items) => items.to_vec(),
+            Self::Strings(items) => items.iter().cloned().map(Self::Text).collect(),
+            Self::Ints(items) => items.iter().copied().map(Self::Int).collect(),
+            Self::TypedNil(of) if of.kind() == Kind::List => Vec::new(),
+            _ => return None,
+        })
+    }
+
+    /// How many bytes, elements or entries; `None` for what has no length.
+    pub(crate) fn len(&self) -> Option<usize> {
+        Some(match self {
+            Self::Text(text) | Self::Number(text) => text.len(),
+            Self::List(items) | Self::Lists(items) => items.len(),
+            Self::Strings(items) => items.len(),
+            Self::Ints(items) => items.len(),
+            Self::Map(map) => map.borrow().len(),
+            Self::StringMap(map) => map.len(),
+            Self::AnyMap(entries) => entries.len(),
+            Self::Channel(_) => 0,
+            Self::TypedNil(of) if matches!(of.kind(), Kind::List | Kind::Map) => 0,
+            _ => return None,
+        })
+    }
+
+    /// What `if`, `with`, `and`, `or` and `not` ask.
+    pub(crate) fn is_true(&self) -> bool {
+        match self {
+            Self::Nil | Self::TypedNil(_) => false,
+            Self::Bool(truth) => *truth,
+            Self::Int(n) | Self::Int64(n) => *n != 0,
+            Self::Uint64(n) => *n != 0,
+            Self::Uint8(n) => *n != 0,
+            Self::Float(n) => *n != 0.0,
+            Self::Complex(c) => **c != (0.0, 0.0),
+            Self::Object(_) | Self::Channel(_) => true,
+            _ => self.len() != Some(0),
+        }
+    }
+}
+
+/// A value and whether it sits in a slot of type `interface {}`, which Go's messages and nil rules tell apart.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) value: Value,
+    pub(crate) boxed: bool,
+}
+
+impl Place {
+    pub(crate) fn boxed(value: Value) -> Self {
+        Self { value, boxed: true }
+    }
+
+    /// Neither a value nor an interface that could hold one: Go's zero `reflect.Value`.
+    pub(crate) fn is_invalid(&self) -> bool {
+        !self.boxed && self.value.is_nil()
+    }
+
+    /// The type of the slot, as messages name it.
+    pub(crate) fn type_name(&self) -> &'static str {
+        if self.boxed {
+            "interface {}"
+        } else {
+            self.value.type_name()
+        }
+    }
+}
+
+impl From<Value> for Place {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            boxed: false,
+        }
+    }
+}

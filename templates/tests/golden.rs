@@ -1,0 +1,112 @@
+//! Every line of `testdata/*.jsonl` is a template with the exact text, or a part of the error, that
+//! consul-template gives.
+
+use std::collections::BTreeMap;
+
+use planescape_templates::{
+    Answer, Answers, Environment, Options, Pass, Request, Secret, Template,
+};
+use serde_json::{Value, json};
+
+fn secret(body: &Value) -> Answer {
+    let secret = Secret::from_json(body.to_string().as_bytes()).unwrap();
+    Answer::Secret(Some(secret))
+}
+
+fn versioned(data: &Value) -> Value {
+    json!({"data": {"data": data, "metadata": {"version": 3, "custom_metadata": null}}})
+}
+
+/// What the golden templates find.
+fn answer(request: &Request) -> Option<Answer> {
+    let app2 = json!({"A": "1", "B": "two", "a-b": "x"});
+    let body = match (request, request.path()) {
+        (Request::List { .. }, "kv/metadata") => {
+            return Some(Answer::List(vec!["app2".into(), "app".into()]));
+        }
+        (Request::Read { .. }, "kv/data/app" | "kv/app") => versioned(&json!({
+            "user": "svc", "pass": "p&q<1>\"x\"", "port": 5432, "tls": true, "note": null,
+            "hosts": ["a", "b"], "nested": {"k": "v"}, "b64": "aGVsbG8=", "multi": "l1\nl2"
+        })),
+        (Request::Read { .. }, "kv/data/app2") => versioned(&app2),
+        (Request::Read { .. }, "kv/data/esc") => versioned(&json!({"v": "a&b<c>"})),
+        (Request::Read { .. }, "secret/legacy") => {
+            json!({"data": {"A": "1", "B": "2", "a-b": "x"}})
+        }
+        (Request::Read { .. }, "database/creds/ro") => json!({
+            "lease_id": "database/creds/ro/1", "lease_duration": 3600, "renewable": true,
+            "data": {"username": "v-ro-1", "password": "s3cr3t"}
+        }),
+        (Request::Write { .. }, "pki/issue/web") => json!({"data": {
+            "certificate": "CERT", "issuing_ca": "CA", "ca_chain": ["CA", "ROOT"], "private_key": "KEY"
+        }}),
+        // A secret that is not there is a nil, as for the original before it gives up.
+        (Request::Read { .. }, "kv/data/gone") => return Some(Answer::Secret(None)),
+        _ => return None,
+    };
+    Some(secret(&body))
+}
+
+fn render(case: &Value) -> Result<Vec<u8>, String> {
+    let mut options = Options {
+        error_on_missing_key: case["missingkey"] == "error",
+        ..Options::default()
+    };
+    if case["id"] == "R34" {
+        options.left_delimiter = "<<".into();
+        options.right_delimiter = ">>".into();
+    }
+    let text = case["t"].as_str().unwrap();
+    let template = Template::parse(text.as_bytes(), &options).map_err(|error| error.to_string())?;
+    let mut answers = Answers::new();
+    let environment = Environment {
+        variables: BTreeMap::new(),
+        ..Environment::default()
+    };
+    loop {
+        let pass = match case.get("d") {
+            Some(data) => {
+                let data = data.to_string();
+                template.render_with(data.as_bytes(), &answers, &environment)
+            }
+            None => template.render(&answers, &environment),
+        };
+        match pass.map_err(|error| error.to_string())? {
+            Pass::Complete(rendered) => return Ok(rendered.text.to_vec()),
+            Pass::Waiting { missing, .. } => {
+                for request in missing {
+                    let answer = answer(&request).expect("the fixture has everything");
+                    answers.insert(request, answer);
+                }
+            }
+        }
+    }
+}
+
+fn check(cases: &str) {
+    let mut wrong = Vec::new();
+    for line in cases.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let result = render(&case);
+        let is_right = match (&result, case["e"].as_str(), case["err"].as_str()) {
+            (Ok(text), Some(expected), _) => text == expected.as_bytes(),
+            (Err(error), _, Some(part)) => error.contains(part),
+            _ => false,
+        };
+        if !is_right {
+            let shown = result.map(|text| String::from_utf8_lossy(&text).into_owned());
+            wrong.push(format!("{line}\n  got {shown:?}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\n{} wrong",
+        wrong.join("\n"),
+        wrong.len()
+    );
+}
+
+#[test]
+fn templates_that_people_write_render_to_the_same_bytes() {
+    check(include_str!("../testdata/real_world.jsonl"));
+}
