@@ -1,0 +1,81 @@
+//! When a secret that cannot be renewed is read again.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use planescape_agent_config::TemplateConfig;
+use planescape_templates::{Answer, Secret};
+
+use crate::dice::Dice;
+
+/// No sooner than this, so that no answer can make us spin.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The configured interval and share of a lease.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    interval: Duration,
+    threshold: f64,
+}
+
+impl Refresh {
+    pub(super) fn new(config: &TemplateConfig) -> Self {
+        Self {
+            interval: config.static_secret_render_interval,
+            threshold: config.lease_renewal_threshold,
+        }
+    }
+
+    /// How long this answer is good for. Lists are read again at each interval; secrets near
+    /// the end of their lease, certificate, secret id or rotation, else at each interval too.
+    pub(super) fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
+        let Answer::Secret(Some(secret)) = answer else {
+            return self.interval;
+        };
+        if let Some(rotation) = rotation(secret) {
+            return rotation;
+        }
+        let life = certificate(secret, wall)
+            .or_else(|| secret_id(secret))
+            .or_else(|| Some(secret.lease_duration()).filter(|ttl| !ttl.is_zero()))
+            .unwrap_or(self.interval);
+        self.share_of(life, dice).max(SHORTEST)
+    }
+
+    fn share_of(&self, life: Duration, dice: &mut Dice) -> Duration {
+        let (low, high) = (self.threshold - 0.05, self.threshold + 0.05);
+        if low > 0.0 && high < 1.0 {
+            dice.scale(life, low, high)
+        } else {
+            life.mul_f64(self.threshold)
+        }
+    }
+}
+
+/// Static roles: a second after Vault rotates the password.
+fn rotation(secret: &Secret) -> Option<Duration> {
+    let rotates = secret.has_field("rotation_period") || secret.has_field("rotation_schedule");
+    if !rotates || !secret.lease_id().is_empty() {
+        return None;
+    }
+    Some(seconds(secret.number_field("ttl")?)? + Duration::from_secs(1))
+}
+
+fn certificate(secret: &Secret, wall: SystemTime) -> Option<Duration> {
+    if !secret.has_field("certificate") || !secret.lease_id().is_empty() {
+        return None;
+    }
+    let expires = UNIX_EPOCH.checked_add(seconds(secret.number_field("expiration")?)?)?;
+    expires.duration_since(wall).ok()
+}
+
+fn secret_id(secret: &Secret) -> Option<Duration> {
+    if !secret.has_field("secret_id") || !secret.lease_id().is_empty() {
+        return None;
+    }
+    let ttl = seconds(secret.number_field("secret_id_ttl")?)?;
+    (!ttl.is_zero()).then(|| ttl + Duration::from_secs(1))
+}
+
+fn seconds(number: i64) -> Option<Duration> {
+    u64::try_from(number).ok().map(Duration::from_secs)
+}

@@ -1,0 +1,16 @@
+//! The agent's process: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use planescape_agent::args::{Arguments, Task};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(usage) => return usage.print(),
+    };
+    match arguments.task() {
+        Task::Run => planescape_agent::run(&arguments),
+        Task::Wait => planescape_agent::wait(&arguments),
+    }
+}

@@ -1,0 +1,215 @@
+//! How the server is trusted, and how it trusts us.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use planescape_agent_config::Tls;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// Where distributions keep the certificates of public authorities.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Makes our choice of cryptography the process's.
+pub(crate) fn install_crypto_provider() -> Result<(), Arc<CryptoProvider>> {
+    aws_lc_rs::default_provider().install_default()
+}
+
+/// What the configuration says, with its files read. An address without TLS needs no roots.
+pub(super) fn client_config(tls: &Tls, is_https: bool) -> anyhow::Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.skip_verify || !is_https {
+        Arc::new(AnyCertificate(Arc::clone(&provider)))
+    } else {
+        let web_pki = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots(tls)?),
+            Arc::clone(&provider),
+        )
+        .build()?;
+        match &tls.server_name {
+            Some(name) => Arc::new(NamedCertificate {
+                inner: web_pki,
+                name: ServerName::try_from(name.clone())
+                    .with_context(|| format!("vault.tls_server_name: `{name}` is not a name"))?,
+            }),
+            None => web_pki,
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    match &tls.client {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => {
+            let chain = certificates(&read("vault.client_cert", certificate)?)
+                .with_context(|| format!("vault.client_cert: {certificate}"))?;
+            let key = PrivateKeyDer::from_pem_slice(&read("vault.client_key", key)?)
+                .map_err(|_| anyhow!("vault.client_key: {key}: holds no private key in PEM"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .context("vault.client_cert and vault.client_key do not fit together")
+        }
+    }
+}
+
+fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let mut add = |origin: &str, pem: &[u8]| -> anyhow::Result<()> {
+        for certificate in certificates(pem).with_context(|| origin.to_owned())? {
+            roots.add(certificate).with_context(|| origin.to_owned())?;
+        }
+        Ok(())
+    };
+    if let Some(pem) = &tls.ca_cert_bytes {
+        add("VAULT_CACERT_BYTES", pem.as_bytes())?;
+    } else if let Some(path) = &tls.ca_cert {
+        add(
+            &format!("vault.ca_cert: {path}"),
+            &read("vault.ca_cert", path)?,
+        )?;
+    } else if let Some(folder) = &tls.ca_path {
+        let entries =
+            fs::read_dir(folder).with_context(|| format!("vault.ca_path: cannot read {folder}"))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_file() {
+                let origin = format!("vault.ca_path: {}", path.display());
+                add(&origin, &fs::read(&path).with_context(|| origin.clone())?)?;
+            }
+        }
+    } else {
+        let bundle = std::env::var_os("SSL_CERT_FILE")
+            .map(Into::into)
+            .or_else(|| {
+                let known = SYSTEM_BUNDLES.iter().map(Path::new);
+                known
+                    .into_iter()
+                    .find(|path| path.is_file())
+                    .map(Path::to_owned)
+            });
+        let Some(bundle) = bundle else {
+            bail!(
+                "vault.ca_cert: this system has no certificate authorities of its own: name the file that holds Vault's"
+            );
+        };
+        let pem = fs::read(&bundle).with_context(|| bundle.display().to_string())?;
+        // A public bundle may hold what we cannot read; one odd certificate spoils nothing.
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+    }
+    if roots.is_empty() {
+        bail!("vault.ca_cert: no certificate authority found");
+    }
+    Ok(roots)
+}
+
+fn read(field: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{field}: cannot read {path}"))
+}
+
+fn certificates(pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| anyhow!("is not PEM"))?;
+    if certificates.is_empty() {
+        bail!("holds no certificate in PEM");
+    }
+    Ok(certificates)
+}
+
+/// Checks the certificate against another name than the address's host.
+#[derive(Debug)]
+struct NamedCertificate {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for NamedCertificate {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _host: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.inner
+            .verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// Accepts every certificate: for `tls_skip_verify`, and where no TLS is spoken.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _host: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
