@@ -74,6 +74,8 @@ impl Image {
                 "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
                 "Entrypoint": self.entrypoint,
                 "Cmd": self.command,
+                // Images of the same files still differ: their names stay apart in a pod's status.
+                "Labels": {"name": self.name},
                 "WorkingDir": "/",
             },
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hash(&self.layer))]},

@@ -23,5 +23,6 @@ pub mod process;
 pub mod progress;
 pub mod run_folder;
 pub mod servers;
+pub mod setup;
 pub mod testbed;
 pub mod vault;

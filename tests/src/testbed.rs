@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::node::{self, Node};
 use crate::postgres::Postgres;
 use crate::run_folder::RunFolder;
+use crate::setup::{self, Purpose};
 use crate::vault::{Tls, Vault};
 
 /// Where the operator runs.
@@ -37,6 +38,7 @@ impl Secrets {
 
     /// Starts both.
     pub async fn start() -> Result<Self> {
+        setup::require(Purpose::Servers)?;
         let run = RunFolder::create()?;
         let (vault, postgres) = start_secrets(&run, LOOPBACK).await?;
         Ok(Self {
@@ -70,6 +72,7 @@ impl Cluster {
 
     /// Starts all of it.
     pub async fn start() -> Result<Self> {
+        setup::require(Purpose::Servers)?;
         let run = RunFolder::create()?;
         let (vault, postgres, control_plane) = start_cluster(&run, LOOPBACK).await?;
         Ok(Self {
@@ -106,6 +109,7 @@ impl Testbed {
 
     /// Starts all of it.
     pub async fn start() -> Result<Self> {
+        setup::require(Purpose::Pods)?;
         let run = RunFolder::create()?;
         let machine = Machine::start(&run)?;
         let ip = IpAddr::V4(machine.host_address());

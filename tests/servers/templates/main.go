@@ -1,0 +1,304 @@
+// Renders templates with consul-template itself, from canned answers: the reference our engine is compared with.
+//
+//	reference --responses FILE --template FILE   prints the text
+//	reference --responses FILE --batch           one JSON case per line in, one JSON result per line out
+//	reference --responses FILE --bench           one JSON case per line in, nanoseconds per run out
+package main
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"time"
+
+	dep "github.com/hashicorp/consul-template/dependency"
+	"github.com/hashicorp/consul-template/template"
+	"github.com/hashicorp/vault/api"
+)
+
+type mount struct {
+	Type    string            `json:"type"`
+	Options map[string]string `json:"options"`
+}
+
+type world struct {
+	Mounts    map[string]mount           `json:"mounts"`
+	Responses map[string]json.RawMessage `json:"responses"`
+}
+
+type request struct {
+	Template string   `json:"t"`
+	Left     string   `json:"left"`
+	Right    string   `json:"right"`
+	Strict   bool     `json:"strict"`
+	Denied   []string `json:"denied"`
+}
+
+type result struct {
+	Text  []byte `json:"text"`
+	Error string `json:"error,omitempty"`
+}
+
+func trimmed(path string) string { return strings.Trim(path, "/") }
+
+// versioned inserts what a KV v2 mount keeps its entries under.
+func (w *world) versioned(path, under string) string {
+	for name, m := range w.Mounts {
+		rest, inside := strings.CutPrefix(path+"/", name)
+		if !inside || m.Type != "kv" || m.Options["version"] != "2" {
+			continue
+		}
+		first, _, _ := strings.Cut(rest, "/")
+		if first == "data" || first == "metadata" || first == "subkeys" {
+			return path
+		}
+		return trimmed(name + under + "/" + rest)
+	}
+	return path
+}
+
+func (w *world) find(method, path string) (json.RawMessage, bool) {
+	for key, body := range w.Responses {
+		m, p, _ := strings.Cut(key, " ")
+		p, _, _ = strings.Cut(p, " ")
+		if m == method && trimmed(p) == trimmed(path) {
+			return body, true
+		}
+	}
+	return nil, false
+}
+
+// written finds the answer to a write, whose parameters are known by their hash alone.
+func (w *world) written(path, hash string) (json.RawMessage, bool) {
+	for key, body := range w.Responses {
+		parts := strings.SplitN(key, " ", 3)
+		if parts[0] != "PUT" || trimmed(parts[1]) != path {
+			continue
+		}
+		if len(parts) == 2 || fingerprint(parts[2]) == hash {
+			return body, true
+		}
+	}
+	return nil, false
+}
+
+func fingerprint(parameters string) string {
+	var values map[string]any
+	if json.Unmarshal([]byte(parameters), &values) != nil {
+		return ""
+	}
+	keys := make([]string, 0, len(values))
+	for key := range values {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	hash := sha1.New()
+	for _, key := range keys {
+		fmt.Fprintf(hash, "%s=%q", key, values[key])
+	}
+	return fmt.Sprintf("%.4x", hash.Sum(nil))
+}
+
+func secret(body json.RawMessage) (*dep.Secret, error) {
+	theirs, err := api.ParseSecret(strings.NewReader(string(body)))
+	if err != nil {
+		return nil, err
+	}
+	ours := &dep.Secret{
+		RequestID: theirs.RequestID, LeaseID: theirs.LeaseID, LeaseDuration: theirs.LeaseDuration,
+		Renewable: theirs.Renewable, Data: theirs.Data, Warnings: theirs.Warnings,
+	}
+	if auth := theirs.Auth; auth != nil {
+		ours.Auth = &dep.SecretAuth{
+			ClientToken: auth.ClientToken, Accessor: auth.Accessor, Policies: auth.Policies,
+			Metadata: auth.Metadata, LeaseDuration: auth.LeaseDuration, Renewable: auth.Renewable,
+		}
+	}
+	return ours, nil
+}
+
+// recall answers one dependency, or says that nothing is known.
+func (w *world) recall(d dep.Dependency) (any, error) {
+	kind, rest, _ := strings.Cut(d.String(), "(")
+	rest = strings.TrimSuffix(rest, ")")
+	switch kind {
+	case "vault.read":
+		if body, ok := w.find("GET", w.versioned(rest, "data")); ok {
+			return secret(body)
+		}
+	case "vault.write":
+		path, hash, _ := strings.Cut(rest, " -> ")
+		if body, ok := w.written(path, hash); ok {
+			return secret(body)
+		}
+	case "vault.list":
+		body, ok := w.find("LIST", w.versioned(rest, "metadata"))
+		if !ok {
+			return []string(nil), nil
+		}
+		answer, err := secret(body)
+		if err != nil {
+			return nil, err
+		}
+		var names []string
+		keys, _ := answer.Data["keys"].([]any)
+		for _, key := range keys {
+			names = append(names, fmt.Sprint(key))
+		}
+		sort.Strings(names)
+		return names, nil
+	case "file":
+		content, err := os.ReadFile(rest)
+		return string(content), err
+	}
+	return nil, fmt.Errorf("missing: %s", d)
+}
+
+func newTemplate(r request) (*template.Template, error) {
+	return template.NewTemplate(&template.NewTemplateInput{
+		Contents: r.Template, LeftDelim: r.Left, RightDelim: r.Right,
+		ErrMissingKey: r.Strict, FunctionDenylist: r.Denied,
+	})
+}
+
+func (w *world) render(r request) (text []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	t, err := newTemplate(r)
+	if err != nil {
+		return nil, err
+	}
+	brain := template.NewBrain()
+	for range 20 {
+		out, err := t.Execute(&template.ExecuteInput{Brain: brain})
+		if err != nil {
+			return nil, err
+		}
+		if out.Missing.Len() == 0 {
+			return out.Output, nil
+		}
+		for _, d := range out.Missing.List() {
+			value, err := w.recall(d)
+			if err != nil {
+				return nil, err
+			}
+			brain.Remember(d, value)
+		}
+	}
+	return nil, fmt.Errorf("passes do not end")
+}
+
+// bench measures parsing and running together, which is what consul-template does on every pass.
+func (w *world) bench(r request) (int64, error) {
+	if _, err := w.render(r); err != nil {
+		return 0, err
+	}
+	t, _ := newTemplate(r)
+	brain := template.NewBrain()
+	run := func() int {
+		out, err := t.Execute(&template.ExecuteInput{Brain: brain})
+		if err != nil {
+			return 0
+		}
+		for _, d := range out.Missing.List() {
+			if value, err := w.recall(d); err == nil {
+				brain.Remember(d, value)
+			}
+		}
+		return out.Missing.Len()
+	}
+	for run() > 0 {
+	}
+	count, start := 0, time.Now()
+	for time.Since(start) < time.Second {
+		run()
+		count++
+	}
+	return time.Since(start).Nanoseconds() / int64(count), nil
+}
+
+func lines(each func(request) any) error {
+	in := bufio.NewReader(os.Stdin)
+	out := bufio.NewWriter(os.Stdout)
+	encoder := json.NewEncoder(out)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err == io.EOF {
+			return out.Flush()
+		}
+		var r request
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
+		}
+		if err := encoder.Encode(each(r)); err != nil {
+			return err
+		}
+		if in.Buffered() == 0 {
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func main() {
+	responses := flag.String("responses", "", "file with the answers")
+	file := flag.String("template", "", "file to render")
+	batch := flag.Bool("batch", false, "render cases from standard input")
+	bench := flag.Bool("bench", false, "measure cases from standard input")
+	flag.Parse()
+
+	w := &world{}
+	if *responses != "" {
+		content, err := os.ReadFile(*responses)
+		if err == nil {
+			err = json.Unmarshal(content, w)
+		}
+		if err != nil {
+			fail(err)
+		}
+	}
+	var err error
+	switch {
+	case *batch:
+		err = lines(func(r request) any {
+			text, err := w.render(r)
+			if err != nil {
+				return result{Error: err.Error()}
+			}
+			return result{Text: text}
+		})
+	case *bench:
+		err = lines(func(r request) any {
+			nanoseconds, err := w.bench(r)
+			if err != nil {
+				return result{Error: err.Error()}
+			}
+			return nanoseconds
+		})
+	default:
+		var content, text []byte
+		if content, err = os.ReadFile(*file); err == nil {
+			if text, err = w.render(request{Template: string(content)}); err == nil {
+				_, err = os.Stdout.Write(text)
+			}
+		}
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
