@@ -13,7 +13,7 @@ use crate::api::v1alpha1::{
     ActiveRun, Outcome, PlanescapeJobStatus, Resolved, Run, ScheduleReference, Skipped,
 };
 use crate::observed::Observed;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Deletion, Plan};
 use crate::problem::Problem;
 use crate::validate::ValidatedJob;
 pub use events::{Event, EventKind, events};
@@ -25,6 +25,8 @@ pub struct Applied {
     pub started: Option<Started>,
     /// The instant whose Job cannot be created, because somebody else's bears the name.
     pub conflict: Option<Timestamp>,
+    /// The Jobs that were deleted, and why.
+    pub deleted: Vec<(String, Deletion)>,
     /// What could not be done.
     pub failure: Option<Failure>,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use planescape_templates::{Options, Template};
+
 use super::{SECRETS_PATH, keys, reader::Reader, values};
 
 /// One file to render.
@@ -53,7 +55,7 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
         let secret = read_one(reader, name, &mount, default);
         if !destinations.insert(secret.destination.clone()) {
             let message = format!("another secret is written to {}", secret.destination);
-            reader.refuse(declaring_key(reader, &secret.name).as_str(), message);
+            reader.refuse(&declaring_key(reader, &secret.name), message);
         }
         if !mounts.contains(&mount) {
             mounts.push(mount);
@@ -183,7 +185,24 @@ fn relative_path(text: &str) -> Result<Option<String>, String> {
     Ok(Some(parts.join("/")))
 }
 
-fn refuse_a_bad_template(_reader: &mut Reader, _secret: &Secret) {}
+fn refuse_a_bad_template(reader: &mut Reader, secret: &Secret) {
+    let options = Options {
+        left_delimiter: secret.left_delimiter.clone(),
+        right_delimiter: secret.right_delimiter.clone(),
+        error_on_missing_key: secret.error_on_missing_key,
+        ..Options::default()
+    };
+    let Err(error) = Template::parse(secret.template.as_bytes(), &options) else {
+        return;
+    };
+    let place = match error.column() {
+        // People count columns from 1.
+        Some(column) => format!("line {}, column {}", error.line(), column + 1),
+        None => format!("line {}", error.line()),
+    };
+    let message = format!("{place}: {}", error.message());
+    reader.refuse(&declaring_key(reader, &secret.name), message);
+}
 
 fn declaring_key(reader: &Reader, name: &str) -> String {
     let template = format!("agent-inject-template-{name}");

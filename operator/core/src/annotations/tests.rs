@@ -215,6 +215,36 @@ fn writes_the_injectors_default_templates() {
 }
 
 #[test]
+fn refuses_a_template_that_does_not_parse_with_its_line() {
+    let refused = problems(&[
+        ("agent-inject", "true"),
+        ("role", "reader"),
+        ("agent-inject-secret-a", "kv/\"a"),
+        ("agent-inject-template-b", "fine\n{{ nosuch }}"),
+        ("agent-inject-template-c", "{{ with secret \"x\" }}"),
+        ("agent-inject-template-d", "{{ fine }} [[ end ]]"),
+        ("agent-template-left-delim-d", "[["),
+        ("agent-template-right-delim-d", "]]"),
+    ]);
+
+    let starts: Vec<&str> = refused
+        .iter()
+        .map(|text| text.split_inclusive("line ").next().unwrap())
+        .collect();
+    assert_eq!(
+        starts,
+        [
+            "agent-inject-secret-a: line ",
+            "agent-inject-template-b: line ",
+            "agent-inject-template-c: line ",
+            "agent-inject-template-d: line ",
+        ],
+    );
+    assert!(refused[1].contains("line 2"), "{refused:?}");
+    assert!(refused[1].contains("\"nosuch\" not defined"), "{refused:?}");
+}
+
+#[test]
 fn reads_the_shorthand_as_one_secret_of_key_value_lines() {
     let injection = read_template(&template(&[]), Some(&shorthand()))
         .unwrap()

@@ -3,7 +3,7 @@
 use super::Facts;
 use super::vault::{self, Standing};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
-use crate::plan::{Action, Deletion};
+use crate::plan::Deletion;
 
 const TOO_MANY_MISSED: i64 = 100;
 
@@ -124,29 +124,22 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
 }
 
 fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
-    let replaced = |action: &Action| match action {
-        Action::Delete {
-            job,
-            why: Deletion::Replace,
-            ..
-        } => {
-            let note = format!("Stops Job {job}, because a new run is due");
-            Some(Event::normal("Replaced", note).about(job))
-        }
-        Action::Delete {
-            job,
-            why: Deletion::History,
-            ..
-        } => {
-            let note = format!("Deleted Job {job}, which history no longer keeps");
-            Some(Event::normal("SuccessfulDelete", note).about(job))
-        }
-        Action::Create { .. }
-        | Action::Relabel { .. }
-        | Action::MarkStarted { .. }
-        | Action::Release { .. } => None,
-    };
-    facts.plan.actions.iter().filter_map(replaced).collect()
+    let deleted = facts.applied.deleted.iter();
+    deleted
+        .map(|(job, why)| {
+            let event = match why {
+                Deletion::Replace => {
+                    let note = format!("Stops Job {job}, because a new run is due");
+                    Event::normal("Replaced", note)
+                }
+                Deletion::History => {
+                    let note = format!("Deleted Job {job}, which history no longer keeps");
+                    Event::normal("SuccessfulDelete", note)
+                }
+            };
+            event.about(job)
+        })
+        .collect()
 }
 
 fn of_run(known: Option<&Run>, run: &Run) -> Vec<Event> {

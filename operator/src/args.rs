@@ -1,0 +1,125 @@
+//! The command line and its environment variables, as typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use planescape_operator_core::defaults::Defaults;
+use tracing::Level;
+
+/// Jobs for Kubernetes that get their own Vault credentials.
+#[derive(Debug, Parser)]
+#[command(name = "planescape", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Own the PlanescapeJobs of a cluster.
+    Operator(Operator),
+    /// Print the custom resource definition.
+    Crd,
+}
+
+/// The operator's settings. Each can be given by an environment variable as well.
+#[derive(Debug, Args)]
+pub struct Operator {
+    /// Where Vault is, unless a PlanescapeJob says otherwise.
+    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
+    pub vault_address: Option<String>,
+
+    /// A PEM file to trust Vault by.
+    #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
+    pub vault_ca_cert: Option<PathBuf>,
+
+    /// Where Vault's kubernetes auth method is mounted.
+    #[arg(
+        long,
+        env = "PLANESCAPE_VAULT_AUTH_PATH",
+        value_name = "PATH",
+        default_value = "auth/kubernetes"
+    )]
+    pub vault_auth_path: String,
+
+    /// The Vault namespace to log in to.
+    #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
+    pub vault_namespace: Option<String>,
+
+    /// The agent's image.
+    #[arg(
+        long,
+        env = "PLANESCAPE_AGENT_IMAGE",
+        value_name = "IMAGE",
+        default_value_t = Defaults::default().agent_image
+    )]
+    pub agent_image: String,
+
+    /// The one namespace to watch; all when absent.
+    #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// Where to answer /healthz and /readyz.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which log lines to write: error, warn, info, debug or trace.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: Level,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+impl Operator {
+    /// What PlanescapeJobs get that do not say otherwise. Empty settings count as absent, so that
+    /// a manifest can leave a variable blank.
+    pub fn defaults(&self) -> anyhow::Result<Defaults> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let ca_cert = self.vault_ca_cert.as_ref();
+        let ca_cert = ca_cert.filter(|path| !path.as_os_str().is_empty());
+        let vault_ca_cert = ca_cert
+            .map(|path| {
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read Vault's CA from {}", path.display()))
+            })
+            .transpose()?;
+        Ok(Defaults {
+            agent_image: self.agent_image.clone(),
+            vault_address: given(&self.vault_address),
+            vault_ca_cert,
+            auth_path: self.vault_auth_path.clone(),
+            namespace: given(&self.vault_namespace),
+            ..Defaults::default()
+        })
+    }
+}

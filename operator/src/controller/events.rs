@@ -1,0 +1,100 @@
+//! Publishes events, which `kubectl describe` shows.
+//!
+//! Each is told once, when something changed, so there is nothing to aggregate; kube's own
+//! recorder would merge events of one reason and lose all notes but the first.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::core::error_boundary::InvalidObject;
+use kube::{Api, Client, Resource, ResourceExt as _};
+use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::api::names::GROUP;
+use planescape_operator_core::status;
+use tracing::warn;
+
+const CONTROLLER: &str = "planescape.io/operator";
+
+/// The API server takes no more.
+const LONGEST_NOTE: usize = 1_024;
+
+pub(super) struct Recorder {
+    client: Client,
+    instance: String,
+}
+
+impl Recorder {
+    pub(super) fn new(client: Client) -> Self {
+        let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "planescape".to_owned());
+        Self { client, instance }
+    }
+
+    /// Never fails: an event is a courtesy.
+    pub(super) async fn publish(&self, job: &PlanescapeJob, event: status::Event) {
+        let related = event.job.as_ref().map(|name| ObjectReference {
+            api_version: Some("batch/v1".to_owned()),
+            kind: Some("Job".to_owned()),
+            name: Some(name.clone()),
+            namespace: job.namespace(),
+            ..ObjectReference::default()
+        });
+        self.create(job.object_ref(&()), related, event).await;
+    }
+
+    /// Says that an object cannot be read.
+    pub(super) async fn publish_invalid(&self, invalid: &InvalidObject) {
+        let object = ObjectReference {
+            api_version: Some(format!("{GROUP}/v1alpha1")),
+            kind: Some("PlanescapeJob".to_owned()),
+            name: invalid.metadata.name.clone(),
+            namespace: invalid.metadata.namespace.clone(),
+            uid: invalid.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let event = status::Event {
+            kind: status::EventKind::Warning,
+            reason: "Unreadable".to_owned(),
+            note: format!(
+                "Cannot read this object, nothing is done for it: {}",
+                invalid.error
+            ),
+            job: None,
+        };
+        self.create(object, None, event).await;
+    }
+
+    async fn create(
+        &self,
+        regarding: ObjectReference,
+        related: Option<ObjectReference>,
+        event: status::Event,
+    ) {
+        let namespace = regarding.namespace.clone().unwrap_or_default();
+        let name = regarding.name.clone().unwrap_or_default();
+        let event = Event {
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(MicroTime(jiff::Timestamp::now())),
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{name}.")),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            note: Some(event.note.chars().take(LONGEST_NOTE / 4).collect()),
+            reason: Some(event.reason),
+            regarding: Some(regarding),
+            related,
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            type_: Some(match event.kind {
+                status::EventKind::Normal => "Normal".to_owned(),
+                status::EventKind::Warning => "Warning".to_owned(),
+            }),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        if let Err(error) = api.create(&PostParams::default(), &event).await {
+            warn!(name, namespace, "cannot publish an event: {error}");
+        }
+    }
+}

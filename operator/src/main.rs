@@ -1,0 +1,40 @@
+//! `planescape`: the operator and its tools.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use planescape_operator::args::{Arguments, Command};
+use planescape_operator::{crd, log};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("nobody else installs a provider");
+    match start(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            let _ = writeln!(std::io::stderr(), "planescape: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Operator(settings) => {
+            log::start(settings.log_format, settings.log_level);
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?
+                .block_on(planescape_operator::run(settings))
+        }
+        Command::Crd => {
+            let mut output = std::io::stdout().lock();
+            output.write_all(crd::manifest()?.as_bytes())?;
+            Ok(())
+        }
+    }
+}
