@@ -1,0 +1,86 @@
+//! Our own programs as they go into images: static, small, built once.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::image::Image;
+use crate::progress;
+
+/// A program of ours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Program {
+    /// `planescape-agent`, which runs beside the jobs.
+    Agent,
+    /// `planescape`, the operator.
+    Operator,
+}
+
+impl Program {
+    /// The environment variable that names a binary built before.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Agent => "PLANESCAPE_AGENT",
+            Self::Operator => "PLANESCAPE_OPERATOR",
+        }
+    }
+
+    /// The path of the binary, which is built first unless the environment names one.
+    pub fn build(self) -> Result<PathBuf> {
+        if let Some(path) = std::env::var_os(self.variable()) {
+            return Ok(path.into());
+        }
+        let what = format!("build {} for its image", self.binary());
+        progress::step(&what, || self.build_with_cargo())
+    }
+
+    /// The image that manifests name.
+    pub fn image(self) -> Result<Image> {
+        Image::of_program(self.image_name(), &self.build()?)
+    }
+
+    /// Each package alone: together they would share features that only one of them asks for.
+    fn build_with_cargo(self) -> Result<PathBuf> {
+        let output = Command::new("cargo")
+            .args(["build", "--quiet", "--locked", "--profile=image"])
+            .args(["--target=x86_64-unknown-linux-musl"])
+            .args(["--message-format=json-render-diagnostics"])
+            .args(["--package", self.package(), "--bin", self.binary()])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            // Set by the test runner for the test harness alone.
+            .env_remove("RUSTC_BOOTSTRAP")
+            .stderr(Stdio::inherit())
+            .output()
+            .context("run cargo")?;
+        ensure!(output.status.success(), "cargo build: {}", output.status);
+        String::from_utf8(output.stdout)?
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .next_back()
+            .context("cargo has named no binary")
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Agent => "planescape-agent",
+            Self::Operator => "planescape-operator",
+        }
+    }
+
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Agent => "planescape-agent",
+            Self::Operator => "planescape",
+        }
+    }
+
+    fn image_name(self) -> &'static str {
+        match self {
+            Self::Agent => "planescape/planescape-agent:0.1.0",
+            Self::Operator => "planescape/planescape:0.1.0",
+        }
+    }
+}

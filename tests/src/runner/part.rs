@@ -1,0 +1,145 @@
+//! The parts, in the order in which they are worth knowing about.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use super::Tally;
+use super::cargo::{self, Selection};
+use crate::programs::Program;
+use crate::progress;
+use crate::servers;
+use crate::setup::Purpose;
+
+/// Something that has to pass.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Part {
+    /// Layout of the source.
+    Format,
+    /// Lints, with warnings denied.
+    Clippy,
+    /// Links and examples in the documentation.
+    Docs,
+    /// Licences, bans and sources of what we depend on.
+    Licences,
+    /// Unit and golden tests of each package.
+    Unit,
+    /// The servers and our images: what the parts below need.
+    Build,
+    /// The real agent and operator as processes.
+    Process,
+    /// Our programs in conversation with real servers, short of pods.
+    Conversation,
+    /// Pods on a real node.
+    Cluster,
+}
+
+/// Their tests need no servers.
+const PURE: [&str; 4] = [
+    "planescape-templates",
+    "planescape-agent-config",
+    "planescape-agent-core",
+    "planescape-operator-core",
+];
+
+/// These have tests that run programs as well.
+const SHELLS: [&str; 2] = ["planescape-agent", "planescape-operator"];
+
+const TESTBED: &str = "planescape-tests";
+
+impl Part {
+    /// What the machine has to offer.
+    pub(super) fn needs(self) -> Option<Purpose> {
+        match self {
+            Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,
+            Self::Process | Self::Conversation => Some(Purpose::Servers),
+            Self::Build | Self::Cluster => Some(Purpose::Pods),
+        }
+    }
+
+    pub(super) fn run(self) -> Result<Tally> {
+        match self {
+            Self::Format => cargo::check(&["fmt", "--all", "--check"]),
+            Self::Clippy => cargo::check(&[
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny=warnings",
+            ]),
+            Self::Docs => check_docs(),
+            Self::Licences => check_licences(),
+            Self::Unit => test_units(),
+            Self::Build => build().map(|()| Tally::one(true)),
+            Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
+            Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
+            // Pods mostly wait.
+            Self::Cluster => cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4)),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        formatter.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+fn check_docs() -> Result<Tally> {
+    let options = ["--quiet", "--locked", "--workspace"];
+    let mut tally = cargo::check(&[&["doc", "--no-deps"][..], &options].concat())?;
+    tally.add(cargo::check(&[&["test", "--doc"][..], &options].concat())?);
+    Ok(tally)
+}
+
+fn test_units() -> Result<Tally> {
+    let mut tally = cargo::test(&Selection::Everything(&PURE), None)?;
+    tally.add(cargo::test(&Selection::Units(&SHELLS), None)?);
+    tally.add(cargo::test(&Selection::Units(&[TESTBED]), None)?);
+    Ok(tally)
+}
+
+fn build() -> Result<()> {
+    for module in servers::ALL {
+        module.build()?;
+    }
+    for program in [Program::Agent, Program::Operator] {
+        program.build()?;
+    }
+    Ok(())
+}
+
+/// Advisories are left out: their database cannot be fetched everywhere, and a new one must not
+/// fail a change that has nothing to do with it.
+fn check_licences() -> Result<Tally> {
+    let status = Command::new(cargo_deny()?)
+        .args(["--locked", "check", "bans", "licenses", "sources"])
+        .current_dir(cargo::root())
+        .status()?;
+    Ok(Tally::one(status.success()))
+}
+
+fn cargo_deny() -> Result<PathBuf> {
+    let version = "0.20.2";
+    let folder = servers::cache_folder()?.join(format!("cargo-deny-{version}"));
+    let program = folder.join("bin/cargo-deny");
+    if !program.exists() {
+        progress::step("build cargo-deny", || {
+            let status = Command::new("cargo")
+                .args(["install", "--quiet", "--locked", "cargo-deny"])
+                .args(["--version", version, "--root"])
+                .arg(&folder)
+                .status()
+                .context("run cargo")?;
+            ensure!(status.success(), "cargo install cargo-deny: {status}");
+            Ok(())
+        })?;
+    }
+    Ok(program)
+}
