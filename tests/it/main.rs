@@ -1,4 +1,6 @@
 //! Our programs and the testbed itself against real servers, short of pods.
 
 mod control_plane;
+mod faults;
+mod scripted_vault;
 mod secrets;

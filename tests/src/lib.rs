@@ -15,6 +15,7 @@
 
 pub mod address;
 pub mod control_plane;
+pub mod faults;
 pub mod image;
 pub mod machine;
 pub mod node;
@@ -24,6 +25,7 @@ pub mod programs;
 pub mod progress;
 pub mod run_folder;
 pub mod runner;
+pub mod scripted_vault;
 pub mod servers;
 pub mod setup;
 pub mod testbed;
