@@ -154,6 +154,10 @@ async fn reconcile(
         turn = Turn::new(job, observed, &context.defaults);
     }
     let applied = apply::apply(&turn, &context).await?;
+    if turn.plan.changes_the_object() {
+        // The watch brings it back as it is now.
+        return Ok(Action::await_change());
+    }
     update_status::update_status(&turn, &applied, &context).await?;
     if let Some(failure) = applied.failure {
         return Err(Error::Refused {

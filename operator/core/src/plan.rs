@@ -152,6 +152,12 @@ impl Plan {
         actions.any(|action| matches!(action, Action::Create { .. }))
     }
 
+    /// Whether the PlanescapeJob itself is changed, so that what we know of it is old.
+    pub fn changes_the_object(&self) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|action| matches!(action, Action::MarkStarted { .. }))
+    }
+
     fn settles(&self) -> bool {
         self.creates() || self.skip.is_some()
     }

@@ -18,12 +18,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("cannot read {what}")]
+    #[error("cannot read {what}: {}", brief(source))]
     Read {
         what: &'static str,
         source: kube::Error,
     },
-    #[error("cannot {what}")]
+    #[error("cannot {what}: {}", brief(source))]
     Write {
         what: &'static str,
         source: kube::Error,
@@ -73,6 +73,14 @@ impl Error {
     }
 }
 
+/// What the API server said, without the rest of its answer.
+pub(super) fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// When to try again.
 pub(super) fn error_policy(
     object: Arc<DeserializeGuard<PlanescapeJob>>,
@@ -84,8 +92,7 @@ pub(super) fn error_policy(
     if error.is_conflict() {
         debug!(%object, "looks again: {error}");
     } else {
-        let cause = std::error::Error::source(error).map(ToString::to_string);
-        warn!(%object, cause, retry = ?wait, "{error}");
+        warn!(%object, retry = ?wait, "{error}");
     }
     Action::requeue(wait)
 }

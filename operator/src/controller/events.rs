@@ -14,6 +14,8 @@ use planescape_operator_core::api::names::GROUP;
 use planescape_operator_core::status;
 use tracing::warn;
 
+use super::error_policy::brief;
+
 const CONTROLLER: &str = "planescape.io/operator";
 
 /// The API server takes no more.
@@ -76,7 +78,7 @@ impl Recorder {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(jiff::Timestamp::now())),
             metadata: ObjectMeta {
-                generate_name: Some(format!("{name}.")),
+                generate_name: Some(format!("{name}-")),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
@@ -94,7 +96,8 @@ impl Recorder {
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
-            warn!(name, namespace, "cannot publish an event: {error}");
+            let cause = brief(&error);
+            warn!(name, namespace, "cannot publish an event: {cause}");
         }
     }
 }

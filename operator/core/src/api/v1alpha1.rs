@@ -185,6 +185,7 @@ pub struct PlanescapeJobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
     /// How many runs did not start, by reason.
+    #[serde(skip_serializing_if = "is_none_skipped")]
     pub skipped: Skipped,
     /// The latest runs, newest first.
     pub runs: Vec<Run>,
@@ -310,6 +311,10 @@ fn yes() -> bool {
 
 fn three() -> i32 {
     3
+}
+
+fn is_none_skipped(skipped: &Skipped) -> bool {
+    *skipped == Skipped::default()
 }
 
 fn is_zero(count: &i64) -> bool {
