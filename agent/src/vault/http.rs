@@ -1,5 +1,6 @@
 //! One request, one answer, at most one redirect.
 
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -172,27 +173,29 @@ fn failure(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         return Failure::Silent;
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+    let mut cause: &dyn Error = error;
+    loop {
+        if let Some(tls) = tls_error(cause) {
             return Failure::Tls {
                 message: tls.to_string(),
             };
         }
-        if let Some(inner) = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            && let Some(tls) = inner.downcast_ref::<rustls::Error>()
-        {
-            return Failure::Tls {
-                message: tls.to_string(),
-            };
+        match cause.source() {
+            Some(source) => cause = source,
+            None => break,
         }
     }
     Failure::Unreachable {
         message: cause.to_string(),
     }
+}
+
+/// IO errors wrap others without naming them as their source.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref().or_else(|| {
+        let wrapped = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+        tls_error(wrapped)
+    })
 }
 
 fn unsendable(what: &str) -> Failure {

@@ -1,0 +1,69 @@
+//! Configurations that are wrong, and the command line.
+
+use std::process::{Command, Output};
+
+use crate::agent::Place;
+
+#[tokio::test]
+async fn every_problem_is_named_at_once() {
+    let place = Place::offline("vault:8200")
+        .template("a", "{{ if }}")
+        .setting("listener \"tcp\" {}");
+
+    let output = place.run().await;
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(
+        log.contains("vault.address: `vault:8200` is not an address"),
+        "{log}"
+    );
+    assert!(log.contains("listener: is not supported"), "{log}");
+}
+
+#[tokio::test]
+async fn a_template_that_does_not_parse_is_named_with_its_line() {
+    let place = Place::offline("http://127.0.0.1:9")
+        .template("a", "fine")
+        .template("b", "one\n{{ nosuch 1 }}");
+
+    let output = place.run().await;
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(log.contains("template[1]"), "{log}");
+    assert!(log.contains("function \"nosuch\" not defined"), "{log}");
+    assert!(log.contains(":2"), "{log}");
+}
+
+#[test]
+fn without_a_configuration_it_says_how_to_give_one() {
+    let output = run(&[], None);
+
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("-config=PATH"));
+}
+
+#[test]
+fn a_configuration_in_the_environment_that_is_not_base64_is_refused() {
+    let output = run(&[], Some("{}"));
+
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("VAULT_CONFIG is not base64"));
+}
+
+#[test]
+fn help_and_version_end_well() {
+    for option in ["-h", "--help", "-help", "--version"] {
+        assert_eq!(run(&[option], None).status.code(), Some(0), "{option}");
+    }
+}
+
+fn run(arguments: &[&str], config: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_planescape-agent"));
+    command.args(arguments).env_clear();
+    if let Some(config) = config {
+        command.env("VAULT_CONFIG", config);
+    }
+    command.output().unwrap()
+}

@@ -1,0 +1,180 @@
+//! From the login to the revocation.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use planescape_tests::testbed::Cluster;
+use planescape_tests::vault::Role;
+use serde_json::json;
+
+use crate::agent::{DATABASE, Place, count, requests_of, until};
+
+#[tokio::test]
+async fn one_login_one_read_one_revocation_and_nothing_is_left() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let agent = place.start();
+
+    assert!(place.wait().await.success());
+    let file = place.read("db");
+    let (user, password) = file.trim_end().split_once(' ').unwrap();
+    assert!(cluster.postgres.admits(user, password).await.unwrap());
+    let mode = std::fs::metadata(place.path("db"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o644);
+
+    let output = agent.terminate().await;
+    assert_eq!(output.status.code(), Some(0));
+    let report = place.report();
+    assert_eq!(report["phase"], "done");
+    assert_eq!(report["reason"], "Revoked");
+    let requests = requests_of(cluster, report["accessor"].as_str().unwrap());
+    assert_eq!(count(&requests, "update", "auth/kubernetes/login"), 1);
+    assert_eq!(count(&requests, "read", "database/creds/readonly"), 1);
+    assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 1);
+    until("the database user is gone", async || {
+        !cluster
+            .postgres
+            .vault_roles()
+            .await
+            .unwrap()
+            .contains(&user.to_owned())
+    })
+    .await;
+    let log = String::from_utf8_lossy(&output.stderr);
+    let token = place.read("token");
+    assert!(
+        !log.contains(password) && !log.contains(token.trim()),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_until_its_maximum_and_then_replaced() {
+    let cluster = Cluster::shared().await.unwrap();
+    let role = Role {
+        name: "short",
+        default_ttl: "3s",
+        max_ttl: "8s",
+    };
+    cluster.vault.set_database_role(role).await.unwrap();
+    let place = Place::new(cluster)
+        .await
+        .template("db", &DATABASE.replace("readonly", "short"));
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    let first = place.read("db");
+
+    let mut users = vec![first.clone()];
+    for _ in 0..50 {
+        let file = place.read("db");
+        let (user, password) = file.trim_end().split_once(' ').unwrap();
+        assert!(
+            cluster.postgres.admits(user, password).await.unwrap(),
+            "{file}"
+        );
+        if users.last() != Some(&file) {
+            users.push(file.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    agent.terminate().await;
+    assert_eq!(users.len(), 2, "one rotation in ten seconds");
+    let requests = requests_of(cluster, place.report()["accessor"].as_str().unwrap());
+    assert_eq!(count(&requests, "read", "database/creds/short"), 2);
+    assert!(count(&requests, "update", "sys/leases/renew") >= 3);
+    assert_eq!(count(&requests, "update", "auth/kubernetes/login"), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_killed_renders_again_and_revokes_both_tokens() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let killed = place.start();
+    assert!(place.wait().await.success());
+    let first = place.read("db");
+    let old_token = place.read("token");
+    killed.signal(Signal::SIGKILL);
+    killed.output().await;
+
+    let agent = place.start();
+    until("the file is rendered again", async || {
+        place.read("db") != first
+    })
+    .await;
+    agent.terminate().await;
+
+    for token in [old_token, place.read("token")] {
+        let (status, _) = cluster
+            .vault
+            .read_as(token.trim(), "auth/token/lookup-self")
+            .await
+            .unwrap();
+        assert_eq!(status, 403);
+    }
+    assert_eq!(place.files(), ["agent.hcl", "db", "jwt", "report", "token"]);
+}
+
+#[tokio::test]
+async fn told_to_end_after_rendering_it_does_and_keeps_the_lease() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster)
+        .await
+        .template("db", DATABASE)
+        .setting("exit_after_auth = true");
+
+    let output = place.run().await;
+
+    assert_eq!(output.status.code(), Some(0));
+    let file = place.read("db");
+    let (user, password) = file.trim_end().split_once(' ').unwrap();
+    assert!(cluster.postgres.admits(user, password).await.unwrap());
+}
+
+#[tokio::test]
+async fn key_value_secrets_of_both_versions_render() {
+    let cluster = Cluster::shared().await.unwrap();
+    cluster
+        .vault
+        .put("agent-test", &json!({"user": "svc", "port": 5432}))
+        .await
+        .unwrap();
+    let place = Place::new(cluster)
+        .await
+        .role("key-value-reader")
+        .template("short", r#"{{ with secret "kv/agent-test" }}{{ .Data.data.user }}:{{ .Data.data.port }}{{ end }}"#)
+        .template("long", r#"{{ with secret "kv/data/agent-test" }}{{ .Data.metadata.version }}{{ end }}"#);
+    let agent = place.start();
+
+    assert!(place.wait().await.success());
+
+    assert_eq!(place.read("short"), "svc:5432\n");
+    assert_eq!(place.read("long"), "1\n");
+    agent.terminate().await;
+}
+
+#[tokio::test]
+async fn an_end_before_anything_is_rendered_leaves_no_lease() {
+    let cluster = Cluster::shared().await.unwrap();
+    for delay in [0, 5, 10, 20, 40, 80] {
+        let place = Place::new(cluster).await.template("db", DATABASE);
+        let agent = place.start();
+        until("it listens to signals", async || {
+            place.path("ready.sock").exists()
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+
+        let output = agent.terminate().await;
+
+        assert_eq!(output.status.code(), Some(0), "after {delay} ms");
+        if let Some(accessor) = place.report()["accessor"].as_str() {
+            let requests = requests_of(cluster, accessor);
+            assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 1);
+        }
+    }
+}

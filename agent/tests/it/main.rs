@@ -1,0 +1,6 @@
+//! The real program against real Vault, Postgres and Kubernetes.
+
+mod agent;
+mod configuration;
+mod failures;
+mod life;
