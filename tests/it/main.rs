@@ -3,4 +3,5 @@
 mod control_plane;
 mod faults;
 mod scripted_vault;
+mod operator;
 mod secrets;

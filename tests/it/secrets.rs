@@ -2,8 +2,9 @@
 
 use planescape_tests::postgres::REVOCATION;
 use planescape_tests::testbed::Secrets;
-use planescape_tests::vault::{Entry, Role};
+use planescape_tests::vault::{Entry, Role, Tls, Vault};
 use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -60,6 +61,36 @@ async fn a_sealed_vault_answers_503_until_it_is_unsealed() {
     bed.vault.unseal().await.unwrap();
     let answer = bed.vault.read("kv/data/app").await.unwrap();
     assert_eq!(answer["data"]["data"]["key"], "value");
+}
+
+#[tokio::test]
+async fn a_frozen_vault_answers_nothing_until_it_is_thawed() {
+    let bed = Secrets::start().await.unwrap();
+    bed.vault.freeze().unwrap();
+    let read = bed.vault.read("sys/policies/acl/database-reader");
+    let patience = Duration::from_millis(300);
+    assert!(tokio::time::timeout(patience, read).await.is_err());
+    bed.vault.thaw().unwrap();
+    bed.vault
+        .read("sys/policies/acl/database-reader")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_second_vault_in_the_same_run_can_speak_tls() {
+    let bed = Secrets::start().await.unwrap();
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let vault = Vault::start(&bed.run, loopback, Tls::On).await.unwrap();
+    assert!(vault.url().starts_with("https://"));
+    vault.put("app", &json!({"key": "value"})).await.unwrap();
+    assert!(bed.vault.read("kv/data/app").await.is_err());
+    let client = reqwest::Client::builder()
+        .tls_certs_only([])
+        .build()
+        .unwrap();
+    let health = format!("{}/v1/sys/health", vault.url());
+    assert!(client.get(health).send().await.is_err(), "trusted unasked");
 }
 
 fn find<'a>(requests: &'a [Entry], operation: &str, path: &str) -> &'a Entry {

@@ -15,7 +15,7 @@ use kube::{Api, Client, Config};
 use tokio::io::AsyncWriteExt;
 
 use crate::address;
-use crate::process::Server;
+use crate::process::{PROXY_VARIABLES, Server};
 use crate::run_folder::RunFolder;
 use crate::servers;
 
@@ -149,8 +149,12 @@ impl ControlPlane {
     }
 
     async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let mut child = tokio::process::Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
+        let mut kubectl = tokio::process::Command::new("setpriv");
+        kubectl.args(["--pdeathsig", "KILL", "--"]);
+        for variable in PROXY_VARIABLES {
+            kubectl.env_remove(variable);
+        }
+        let mut child = kubectl
             .arg(self.binaries.join("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig(User::Admin))
@@ -251,6 +255,7 @@ fn api_server(binaries: &Path, folder: &Path, address: SocketAddr, etcd: SocketA
 async fn until_ready(server: &mut Server, address: SocketAddr) -> Result<()> {
     // The certificate is not known yet, and what is asked here is no secret.
     let http = reqwest::Client::builder()
+        .no_proxy()
         .tls_danger_accept_invalid_certs(true)
         .build()?;
     let url = format!("https://{address}/readyz");

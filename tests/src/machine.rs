@@ -33,6 +33,7 @@ done
 mkdir settings
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
     kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+  [ -e "/proc/sys/${setting%=*}" ] || continue
   file="settings/$(basename "${setting%=*}")"
   echo "${setting#*=}" >"$file"
   mount --bind "$file" "/proc/sys/${setting%=*}"
@@ -50,8 +51,9 @@ const SLOTS: u8 = 16;
 pub struct Machine {
     folder: PathBuf,
     slot: u8,
-    _claim: File,
     first: Server,
+    /// Goes last: the next machine with these addresses comes after this one.
+    _claim: File,
 }
 
 impl Machine {
@@ -65,8 +67,8 @@ impl Machine {
         let mut machine = Self {
             folder,
             slot,
-            _claim: claim,
             first,
+            _claim: claim,
         };
         machine.until_ready()?;
         machine.connect()?;
@@ -190,19 +192,30 @@ fn run(line: &str) -> Result<()> {
 /// Makes the cgroup under which the kubelet puts its pods, in every hierarchy there is.
 pub(crate) fn create_cgroup(name: &str) -> Result<()> {
     let root = Path::new("/sys/fs/cgroup");
-    let has_one_hierarchy = root.join("cgroup.controllers").exists();
-    let hierarchies: Vec<PathBuf> = if has_one_hierarchy {
-        vec![root.to_owned()]
-    } else {
-        fs::read_dir(root)?
+    let hierarchies = match fs::read_to_string(root.join("cgroup.controllers")) {
+        Ok(controllers) => {
+            enable(&controllers, root);
+            vec![root.to_owned()]
+        }
+        Err(_) => fs::read_dir(root)?
             .flatten()
             .map(|entry| entry.path())
             .filter(|path| path.is_dir() && path.join("cgroup.procs").exists())
-            .collect()
+            .collect(),
     };
     for hierarchy in hierarchies {
         let path = hierarchy.join(name);
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Passes controllers on to what is below. The kubelet says precisely which one it lacks.
+fn enable(controllers: &str, cgroup: &Path) {
+    for controller in controllers.split_whitespace() {
+        let _ = fs::write(
+            cgroup.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        );
+    }
 }

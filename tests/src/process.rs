@@ -16,6 +16,10 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+/// Servers here talk to each other, never to the world.
+pub(crate) const PROXY_VARIABLES: [&str; 4] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+
 /// A running server, ended when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -130,6 +134,9 @@ pub(crate) fn contain(command: &Command, place: Place) -> Command {
         .arg("--")
         .arg(command.get_program())
         .args(command.get_args());
+    for variable in PROXY_VARIABLES {
+        contained.env_remove(variable);
+    }
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => contained.env(name, value),

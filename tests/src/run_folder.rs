@@ -1,7 +1,8 @@
 //! The temporary folder of one run, and the tidying up after it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,7 +43,9 @@ impl RunFolder {
     pub fn create() -> Result<Self> {
         let parent = std::env::temp_dir();
         remove_abandoned(&parent);
-        let path = create_unique(&parent)?;
+        let path = create_unique(&parent, &format!("{PREFIX}{}", std::process::id()))?;
+        // Servers that do not run as root have to get through.
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         let lock = lock(&path)?;
         let tidier = start_tidier(&path)?;
         Ok(Self {
@@ -62,11 +65,9 @@ impl RunFolder {
         name_of(&self.path)
     }
 
-    /// Makes a folder within.
+    /// Makes a folder within, whose name starts with `name`.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-        Ok(path)
+        create_unique(&self.path, name)
     }
 }
 
@@ -77,11 +78,11 @@ impl Drop for RunFolder {
     }
 }
 
-fn create_unique(parent: &Path) -> Result<PathBuf> {
+fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
     let mut number = 0;
     loop {
         number += 1;
-        let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        let path = parent.join(format!("{name}-{number}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

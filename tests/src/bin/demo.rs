@@ -13,6 +13,7 @@ use clap::Parser;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use planescape_tests::control_plane::User;
+use planescape_tests::programs::Program;
 use planescape_tests::setup::{self, Purpose};
 use planescape_tests::testbed::Testbed;
 use planescape_tests::{servers, vault};
@@ -34,6 +35,9 @@ struct Arguments {
     #[arg(long, hide = true)]
     hold: bool,
 }
+
+/// What the node gets images of, besides public ones.
+const PROGRAMS: [Program; 2] = [Program::Agent, Program::Operator];
 
 /// What `--down` has to know of a testbed that was left up.
 #[derive(Deserialize, Serialize)]
@@ -71,6 +75,9 @@ fn prepare(arguments: &Arguments) -> Result<()> {
     for module in servers::ALL {
         module.build()?;
     }
+    for program in PROGRAMS {
+        program.build()?;
+    }
     Ok(())
 }
 
@@ -78,6 +85,9 @@ fn prepare(arguments: &Arguments) -> Result<()> {
 async fn show() -> Result<Testbed> {
     eprintln!("start Vault, Postgres, Kubernetes and a node …");
     let bed = Testbed::start().await?;
+    for program in PROGRAMS {
+        bed.node.load(&program.image()?).await?;
+    }
     Ok(bed)
 }
 

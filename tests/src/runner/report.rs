@@ -61,8 +61,11 @@ impl fmt::Display for Report {
         for line in &self.lines {
             writeln!(formatter, "{}", Line(line))?;
         }
-        writeln!(formatter, "slowest:")?;
-        for (name, time) in self.slowest() {
+        let slowest = self.slowest();
+        if !slowest.is_empty() {
+            writeln!(formatter, "slowest:")?;
+        }
+        for (name, time) in slowest {
             writeln!(formatter, "{:7.1} s  {name}", time.as_secs_f32())?;
         }
         let (passed, failed) = self.count();

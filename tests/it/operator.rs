@@ -1,0 +1,8 @@
+//! The operator as a process, against a real API server and real controllers, without nodes.
+
+mod admission;
+mod broken_objects;
+mod crashes;
+mod running;
+mod runs;
+mod vault_reports;

@@ -1,0 +1,37 @@
+//! An object that cannot be read, because it was written under another resource definition.
+
+use std::time::Duration;
+
+use planescape_tests::testbed::Cluster;
+use serde_json::{Value, json};
+
+use super::running::{Bed, once};
+
+#[tokio::test]
+async fn an_unreadable_object_does_not_stop_the_others() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut bed = Bed::new(&cluster, "broken").await.unwrap();
+    let anything = json!([{ "op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema",
+        "value": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } }])
+    .to_string();
+    let definition = "crd/planescapejobs.planescape.io";
+    bed.kubectl(&["patch", definition, "--type=json", "-p", &anything])
+        .await
+        .unwrap();
+    let mut broken = once("broken");
+    broken["spec"]["schedule"] = json!({ "every": "day" });
+    while bed.apply(&broken).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    bed.start_operator().unwrap();
+    bed.apply(&once("good")).await.unwrap();
+
+    bed.pod("good").await.unwrap();
+    let events = bed.events("broken").await.unwrap();
+    let reasons: Vec<&str> = events.iter().map(|(reason, _)| reason.as_str()).collect();
+    assert_eq!(reasons, ["Unreadable"]);
+    let is_untouched = |job: &Value| job["status"].is_null();
+    let object = bed.get("pjob/broken").await.unwrap();
+    assert!(is_untouched(&object), "{object}");
+}

@@ -1,0 +1,163 @@
+//! From a PlanescapeJob to its Jobs, and back to its status.
+
+use std::time::{Duration, Instant};
+
+use planescape_tests::testbed::Cluster;
+use serde_json::json;
+
+use super::running::{Bed, condition, name, once};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_one_time_job_starts_within_a_second() {
+    let cluster = Cluster::start().await.unwrap();
+    let bed = Bed::with_operator(&cluster, "latency").await.unwrap();
+    bed.apply(&once("first")).await.unwrap();
+    bed.pod("first").await.unwrap();
+
+    let mut slowest = Duration::ZERO;
+    for number in 0..20 {
+        let job = format!("job-{number}");
+        bed.apply(&once(&job)).await.unwrap();
+        let created = Instant::now();
+        let selector = format!("job-name={job}");
+        while bed.list("jobs", &selector).await.unwrap().is_empty() {}
+        slowest = slowest.max(created.elapsed());
+    }
+
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn kubectl_waits_for_the_end_of_a_one_time_job() {
+    let cluster = Cluster::start().await.unwrap();
+    let bed = Bed::with_operator(&cluster, "complete").await.unwrap();
+    bed.apply(&once("my-job")).await.unwrap();
+    let pod = bed.pod("my-job").await.unwrap();
+
+    bed.patch_status(&format!("pod/{pod}"), &json!({ "phase": "Succeeded" }))
+        .await
+        .unwrap();
+
+    let wait = ["wait", "--for=condition=Complete", "planescapejob/my-job", "--timeout=20s"];
+    bed.kubectl(&wait).await.unwrap();
+    let job = bed.get("pjob/my-job").await.unwrap();
+    assert_eq!(job["status"]["lastResult"], "Succeeded");
+    assert_eq!(job["status"]["activeCount"], 0);
+    let reasons: Vec<String> = bed
+        .events("my-job")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(reason, _)| reason)
+        .collect();
+    assert!(reasons.contains(&"SuccessfulCreate".into()), "{reasons:?}");
+    assert!(reasons.contains(&"SawCompletedJob".into()), "{reasons:?}");
+    let jobs = bed.list("jobs", "job-name=my-job").await.unwrap();
+    assert_eq!(jobs[0]["metadata"]["finalizers"], json!(null));
+}
+
+#[tokio::test]
+async fn a_one_time_job_never_starts_again() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut bed = Bed::with_operator(&cluster, "once").await.unwrap();
+    bed.apply(&once("my-job")).await.unwrap();
+    bed.pod("my-job").await.unwrap();
+    let is_marked = |job: &serde_json::Value| {
+        job["metadata"]["annotations"]["planescape.io/once-started"].is_string()
+    };
+    bed.until("pjob/my-job", SOON, is_marked).await.unwrap();
+
+    bed.kubectl(&["delete", "jobs", "--all"]).await.unwrap();
+    bed.patch_status("pjob/my-job", &json!(null)).await.unwrap();
+    bed.kill_operator();
+    bed.start_operator().unwrap();
+    let seen = |job: &serde_json::Value| condition(job, "Ready").0 == "True";
+    bed.until("pjob/my-job", SOON, seen).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    assert_eq!(bed.list("jobs", "job-name=my-job").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn labels_find_the_history_and_the_latest_run() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut bed = Bed::new(&cluster, "labels").await.unwrap();
+    let mut job = once("my-job");
+    job["spec"]["schedule"] = json!("* * * * *");
+    job["spec"]["concurrencyPolicy"] = json!("Allow");
+    bed.apply(&job).await.unwrap();
+    // As if it had run until two minutes ago: the first run is due at once.
+    let ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(2);
+    let schedule = json!({ "schedule": "* * * * * UTC", "since": ago.to_string() });
+    bed.patch_status("pjob/my-job", &json!({ "scheduleReference": schedule }))
+        .await
+        .unwrap();
+    bed.start_operator().unwrap();
+    let first = bed.pod("my-job").await.unwrap();
+
+    let minute = Duration::from_secs(61);
+    let has_two = |job: &serde_json::Value| job["status"]["activeCount"] == 2;
+    let job = bed.until("pjob/my-job", minute, has_two).await.unwrap();
+
+    let late = jiff::Timestamp::now().as_second() % 60;
+    assert!(late <= 1, "{late} s after the minute");
+    let jobs = bed.list("jobs", "job-name=my-job").await.unwrap();
+    assert_eq!(jobs.len(), 2);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let newest = bed.list("pods", "job-name=my-job").await.unwrap();
+    let run = job["status"]["runs"][0]["job"].as_str().unwrap();
+    assert_eq!(newest.len(), 1);
+    assert!(name(&newest[0]).starts_with(run), "{}", name(&newest[0]));
+    let older = job["status"]["runs"][1]["job"].as_str().unwrap();
+    let older = bed.list("pods", &format!("job-name={older}")).await.unwrap();
+    assert_eq!(name(&older[0]), first);
+}
+
+#[tokio::test]
+async fn what_cannot_run_says_why_and_leaves_the_others_alone() {
+    let cluster = Cluster::start().await.unwrap();
+    let bed = Bed::with_operator(&cluster, "invalid").await.unwrap();
+    let mut schedule = once("bad-schedule");
+    schedule["spec"]["schedule"] = json!("0 0 30 2 *");
+    let mut zone = once("bad-zone");
+    zone["spec"]["schedule"] = json!("@daily");
+    zone["spec"]["timeZone"] = json!("Europe/Atlantis");
+    let mut template = once("bad-template");
+    template["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({ "annotations": {
+        "vault.hashicorp.com/agent-inject": "true",
+        "vault.hashicorp.com/rol": "reader",
+        "vault.hashicorp.com/agent-inject-template-db": "{{ with secret \"x\" }}\n{{ nosuch }}",
+    } });
+    let mut field = once("bad-field");
+    field["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containerz"] = json!([]);
+    for job in [&schedule, &zone, &template, &field, &once("good")] {
+        bed.apply(job).await.unwrap();
+    }
+
+    bed.pod("good").await.unwrap();
+    for (job, kind, reason, words) in [
+        ("bad-schedule", "ScheduleValid", "InvalidSchedule", &["never fires"][..]),
+        ("bad-zone", "ScheduleValid", "UnknownTimeZone", &["Europe/Atlantis"]),
+        (
+            "bad-template",
+            "Ready",
+            "InvalidTemplate",
+            &["agent-inject-template-db]: line 2", "did you mean role?", "/role]: is missing"],
+        ),
+        ("bad-field", "Ready", "FailedCreate", &["containerz"]),
+    ] {
+        let is_told = |job: &serde_json::Value| condition(job, kind).0 == "False";
+        let object = format!("pjob/{job}");
+        let object = bed.until(&object, SOON, is_told).await.unwrap();
+
+        let (_, told, message) = condition(&object, kind);
+        assert_eq!(told, reason);
+        for word in words {
+            assert!(message.contains(word), "{message}");
+        }
+        let jobs = bed.list("jobs", &format!("job-name={job}")).await.unwrap();
+        assert_eq!(jobs.len(), 0, "{job}");
+    }
+}
