@@ -7,6 +7,7 @@ mod convert;
 mod elsewhere;
 mod math;
 mod methods;
+mod sprig;
 mod text;
 mod world;
 
@@ -69,7 +70,7 @@ static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
         text::FUNCTIONS,
         world::FUNCTIONS,
     ];
-    let mut table: Vec<_> = groups.into_iter().flatten().collect();
+    let mut table: Vec<_> = groups.into_iter().chain(sprig::GROUPS).flatten().collect();
     table.sort_by_key(|function| function.name);
     table
 });

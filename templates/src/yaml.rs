@@ -1,8 +1,11 @@
-use crate::error::Failure;
-use crate::value::Value;
-pub(crate) fn encode(_: &Value, _: usize) -> Result<Vec<u8>, Failure> {
-    Err(Failure::new("yaml"))
-}
-pub(crate) fn decode(_: &[u8]) -> Result<Value, Failure> {
-    Err(Failure::new("yaml"))
-}
+//! YAML 1.1 as go-yaml 2 writes and reads it.
+
+mod block;
+mod emit;
+mod flow;
+mod read;
+mod resolve;
+mod scalar;
+
+pub(crate) use emit::encode;
+pub(crate) use read::decode;

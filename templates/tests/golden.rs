@@ -9,7 +9,7 @@ use planescape_templates::{
 use serde_json::{Value, json};
 
 fn secret(body: &Value) -> Answer {
-    let secret = Secret::from_json(body.to_string().as_bytes()).unwrap();
+    let secret = Secret::from_json(body.to_string().as_bytes()).expect("a secret");
     Answer::Secret(Some(secret))
 }
 
@@ -56,7 +56,7 @@ fn render(case: &Value) -> Result<Vec<u8>, String> {
         options.left_delimiter = "<<".into();
         options.right_delimiter = ">>".into();
     }
-    let text = case["t"].as_str().unwrap();
+    let text = case["t"].as_str().expect("a template");
     let template = Template::parse(text.as_bytes(), &options).map_err(|error| error.to_string())?;
     let mut answers = Answers::new();
     let environment = Environment {
@@ -86,7 +86,7 @@ fn render(case: &Value) -> Result<Vec<u8>, String> {
 fn check(cases: &str) {
     let mut wrong = Vec::new();
     for line in cases.lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
+        let case: Value = serde_json::from_str(line).expect("a case per line");
         let result = render(&case);
         let is_right = match (&result, case["e"].as_str(), case["err"].as_str()) {
             (Ok(text), Some(expected), _) => text == expected.as_bytes(),
@@ -109,4 +109,8 @@ fn check(cases: &str) {
 #[test]
 fn templates_that_people_write_render_to_the_same_bytes() {
     check(include_str!("../testdata/real_world.jsonl"));
+}
+#[test]
+fn every_corner_of_the_language_behaves_as_in_go() {
+    check(include_str!("../testdata/language.jsonl"));
 }

@@ -192,7 +192,7 @@ fn titled(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
+pub(super) fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
     // The longest possible result is known before any memory is taken.
     let places = whole.len() / from.len().max(1) + 1;
     run.charge(

@@ -1,0 +1,102 @@
+//! The hermetic functions of Sprig 3, as `sprig_…`.
+
+mod defaults;
+mod lists;
+mod maps;
+mod numbers;
+mod paths;
+mod patterns;
+mod shape;
+mod strings;
+
+use crate::error::Failure;
+use crate::fmt;
+use crate::text::Text;
+use crate::value::{Place, Type, Value};
+
+use super::{Function, Outcome, Run, collection, done, int, text};
+
+pub(super) const GROUPS: [&[Function]; 9] = [
+    defaults::FUNCTIONS,
+    lists::FUNCTIONS,
+    maps::FUNCTIONS,
+    numbers::FUNCTIONS,
+    paths::FUNCTIONS,
+    patterns::FUNCTIONS,
+    shape::FUNCTIONS,
+    strings::FUNCTIONS,
+    UNSUPPORTED,
+];
+
+/// Keys, certificates and passwords would differ on every pass, and rewrite the file each time.
+const UNSUPPORTED: &[Function] = &[
+    Function::new("sprig_ago", ANY, unsupported),
+    Function::new("sprig_bcrypt", ONE, unsupported),
+    Function::new("sprig_buildCustomCert", TWO, unsupported),
+    Function::new("sprig_decryptAES", TWO, unsupported),
+    Function::new("sprig_derivePassword", &[], unsupported).rest(Type::Any),
+    Function::new("sprig_encryptAES", TWO, unsupported),
+    Function::new("sprig_genCA", &[Type::Text, Type::Int], unsupported),
+    Function::new(
+        "sprig_genCAWithKey",
+        &[Type::Text, Type::Int, Type::Text],
+        unsupported,
+    ),
+    Function::new("sprig_genPrivateKey", ONE, unsupported),
+    Function::new("sprig_genSelfSignedCert", &[], unsupported).rest(Type::Any),
+    Function::new("sprig_genSelfSignedCertWithKey", &[], unsupported).rest(Type::Any),
+    Function::new("sprig_genSignedCert", &[], unsupported).rest(Type::Any),
+    Function::new("sprig_genSignedCertWithKey", &[], unsupported).rest(Type::Any),
+    Function::new("sprig_htpasswd", TWO, unsupported),
+    Function::new(
+        "sprig_mustDateModify",
+        &[Type::Text, Type::Time],
+        unsupported,
+    ),
+    Function::new("sprig_mustToDate", TWO, unsupported),
+    Function::new(
+        "sprig_must_date_modify",
+        &[Type::Text, Type::Time],
+        unsupported,
+    ),
+    Function::new("sprig_semver", ONE, unsupported),
+    Function::new("sprig_semverCompare", TWO, unsupported),
+    Function::new("sprig_toDate", TWO, unsupported),
+    Function::new("sprig_unixEpoch", &[Type::Time], unsupported),
+];
+
+const ANY: &[Type] = &[Type::Any];
+const ONE: &[Type] = &[Type::Text];
+const TWO: &[Type] = &[Type::Text, Type::Text];
+
+fn unsupported(_: &mut Run<'_>, _: &[Place]) -> Outcome {
+    Err(Failure::new("not supported"))
+}
+
+/// The text of any value: what `toString` gives.
+fn shown(run: &Run<'_>, value: &Value) -> Result<Text, Failure> {
+    match value {
+        Value::Text(text) | Value::Number(text) => Ok(text.clone()),
+        value => Ok(Text::from(fmt::display(value, run.output_limit())?)),
+    }
+}
+
+/// The texts of all elements that are not nil; anything but a list counts as one element.
+fn texts(run: &Run<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
+    match value {
+        Value::Nil => Ok(Vec::new()),
+        Value::Strings(items) => Ok(items.to_vec()),
+        value => match value.items() {
+            Some(items) => items
+                .iter()
+                .filter(|item| !item.is_nil())
+                .map(|item| shown(run, item))
+                .collect(),
+            None => Ok(vec![shown(run, value)?]),
+        },
+    }
+}
+
+fn out_of_range() -> Failure {
+    Failure::new("runtime error: slice bounds out of range")
+}

@@ -1,0 +1,239 @@
+//! Lists; the `must…` names are the same functions, because a panic is an error here.
+
+use std::rc::Rc;
+
+use crate::error::Failure;
+use crate::text::Text;
+use crate::value::{Place, Type, Value};
+
+use super::defaults::{deep_equal, is_empty, kind_name};
+use super::numbers::to_int;
+use super::{ANY, Function, Outcome, Run, int, out_of_range, texts};
+
+const PAIR: &[Type] = &[Type::Any, Type::Any];
+const CHUNK: &[Type] = &[Type::Int, Type::Any];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("sprig_list", &[], list).rest(Type::Any),
+    Function::new("sprig_tuple", &[], list).rest(Type::Any),
+    Function::new("sprig_first", ANY, |_, args| {
+        let items = items(args, "find first on")?;
+        Ok(items.first().cloned().unwrap_or(Value::Nil))
+    }),
+    Function::new("sprig_mustFirst", ANY, |_, args| {
+        let items = items(args, "find first on")?;
+        Ok(items.first().cloned().unwrap_or(Value::Nil))
+    }),
+    Function::new("sprig_last", ANY, |_, args| {
+        let items = items(args, "find last on")?;
+        Ok(items.last().cloned().unwrap_or(Value::Nil))
+    }),
+    Function::new("sprig_mustLast", ANY, |_, args| {
+        let items = items(args, "find last on")?;
+        Ok(items.last().cloned().unwrap_or(Value::Nil))
+    }),
+    Function::new("sprig_rest", ANY, rest),
+    Function::new("sprig_mustRest", ANY, rest),
+    Function::new("sprig_initial", ANY, initial),
+    Function::new("sprig_mustInitial", ANY, initial),
+    Function::new("sprig_append", PAIR, append),
+    Function::new("sprig_mustAppend", PAIR, append),
+    Function::new("sprig_push", PAIR, append),
+    Function::new("sprig_mustPush", PAIR, append),
+    Function::new("sprig_prepend", PAIR, prepend),
+    Function::new("sprig_mustPrepend", PAIR, prepend),
+    Function::new("sprig_concat", &[], concat).rest(Type::Any),
+    Function::new("sprig_reverse", ANY, reverse),
+    Function::new("sprig_mustReverse", ANY, reverse),
+    Function::new("sprig_uniq", ANY, uniq),
+    Function::new("sprig_mustUniq", ANY, uniq),
+    Function::new("sprig_without", ANY, without).rest(Type::Any),
+    Function::new("sprig_mustWithout", ANY, without).rest(Type::Any),
+    Function::new("sprig_has", PAIR, has),
+    Function::new("sprig_mustHas", PAIR, has),
+    Function::new("sprig_compact", ANY, compact),
+    Function::new("sprig_mustCompact", ANY, compact),
+    Function::new("sprig_slice", ANY, slice).rest(Type::Any),
+    Function::new("sprig_mustSlice", ANY, slice).rest(Type::Any),
+    Function::new("sprig_chunk", CHUNK, chunk),
+    Function::new("sprig_mustChunk", CHUNK, chunk),
+    Function::new("sprig_sortAlpha", ANY, |run, args| {
+        let mut sorted = texts(run, &args[0].value)?;
+        sorted.sort();
+        Ok(Value::strings(sorted))
+    }),
+    Function::new("sprig_toStrings", ANY, |run, args| {
+        Ok(Value::strings(texts(run, &args[0].value)?))
+    }),
+];
+
+/// What Go says about the type of an untyped nil.
+fn nil_pointer() -> Failure {
+    Failure::new("runtime error: invalid memory address or nil pointer dereference")
+}
+
+fn elements(value: &Value, complaint: impl FnOnce(&str) -> String) -> Result<Vec<Value>, Failure> {
+    if value.is_nil() {
+        return Err(nil_pointer());
+    }
+    value
+        .items()
+        .ok_or_else(|| Failure::new(complaint(kind_name(value))))
+}
+
+fn items(args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
+    elements(&args[0].value, |kind| {
+        let on = if what.contains(' ') { "" } else { " on" };
+        format!("Cannot {what}{on} type {kind}")
+    })
+}
+
+fn list(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    if args.is_empty() {
+        return Ok(Value::TypedNil(Type::List));
+    }
+    Ok(Value::list(
+        args.iter().map(|place| place.value.clone()).collect(),
+    ))
+}
+
+fn rest(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let items = items(args, "find rest on")?;
+    Ok(match items.split_first() {
+        Some((_, rest)) => Value::list(rest.to_vec()),
+        None => Value::TypedNil(Type::List),
+    })
+}
+
+fn initial(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let items = items(args, "find initial on")?;
+    Ok(match items.split_last() {
+        Some((_, initial)) => Value::list(initial.to_vec()),
+        None => Value::TypedNil(Type::List),
+    })
+}
+
+fn append(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(args, "push")?;
+    items.push(args[1].value.clone());
+    Ok(Value::list(items))
+}
+
+fn prepend(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(args, "prepend")?;
+    items.insert(0, args[1].value.clone());
+    Ok(Value::list(items))
+}
+
+fn concat(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut joined = Vec::new();
+    for place in args {
+        let items = elements(&place.value, |kind| {
+            format!("Cannot concat type {kind} as list")
+        })?;
+        joined.extend(items);
+    }
+    if joined.is_empty() {
+        return Ok(Value::TypedNil(Type::List));
+    }
+    Ok(Value::list(joined))
+}
+
+fn reverse(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(args, "find reverse on")?;
+    items.reverse();
+    Ok(Value::list(items))
+}
+
+fn is_among(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Failure> {
+    for item in items {
+        if deep_equal(run, item, wanted)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn uniq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut unique: Vec<Value> = Vec::new();
+    for item in items(args, "find uniq on")? {
+        if !is_among(run, &unique, &item)? {
+            unique.push(item);
+        }
+    }
+    Ok(Value::list(unique))
+}
+
+fn without(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let omitted: Vec<Value> = args[1..].iter().map(|place| place.value.clone()).collect();
+    let mut kept = Vec::new();
+    for item in items(args, "find without on")? {
+        if !is_among(run, &omitted, &item)? {
+            kept.push(item);
+        }
+    }
+    Ok(Value::list(kept))
+}
+
+fn has(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    if args[1].value.is_nil() {
+        return Ok(Value::Bool(false));
+    }
+    let items = items(&args[1..], "find has on")?;
+    is_among(run, &items, &args[0].value).map(Value::Bool)
+}
+
+fn compact(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(args, "compact")?;
+    items.retain(|item| !is_empty(item));
+    Ok(Value::list(items))
+}
+
+fn slice(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let list = &args[0].value;
+    let length = elements(list, |kind| {
+        format!("list should be type of slice or array but {kind}")
+    })?
+    .len();
+    if length == 0 {
+        return Ok(Value::Nil);
+    }
+    let bound = |index: usize, default: usize| match args.get(index) {
+        Some(place) => usize::try_from(to_int(&place.value)).map_err(|_| out_of_slice()),
+        None => Ok(default),
+    };
+    let (from, to) = (bound(1, 0)?, bound(2, length)?);
+    if from > to || to > length {
+        return Err(out_of_slice());
+    }
+    Ok(match list {
+        Value::Strings(items) => Value::strings(items[from..to].to_vec()),
+        Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
+        Value::Lists(items) => Value::Lists(Rc::new(items[from..to].to_vec())),
+        Value::List(items) => Value::list(items[from..to].to_vec()),
+        _ => Value::Nil,
+    })
+}
+
+fn out_of_slice() -> Failure {
+    Failure::new("reflect.Value.Slice: slice index out of bounds")
+}
+
+fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let items = items(&args[1..], "chunk")?;
+    if items.is_empty() {
+        return Ok(Value::Lists(Rc::default()));
+    }
+    let size = usize::try_from(int(args, 0)).ok().filter(|&size| size > 0);
+    let size = size.ok_or_else(out_of_range)?;
+    let chunks = items.chunks(size).map(|chunk| Value::list(chunk.to_vec()));
+    Ok(Value::Lists(Rc::new(chunks.collect())))
+}
+
+/// Joined with a separator.
+pub(super) fn joined(run: &mut Run<'_>, value: &Value, separator: &[u8]) -> Result<Text, Failure> {
+    let texts = texts(run, value)?;
+    let length: usize = texts.iter().map(|text| text.len() + separator.len()).sum();
+    run.charge(length)?;
+    Ok(Text::from(texts.join(separator)))
+}

@@ -1,0 +1,188 @@
+//! Maps; Go's random orders are sorted here, so that a file does not change by itself.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::error::Failure;
+use crate::value::{Map, Place, Type, Value};
+
+use super::{ANY, Function, Outcome, Run, collection, done, shown, text};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("sprig_dict", &[], dict).rest(Type::Any),
+    Function::new("sprig_get", KEYED, |_, args| {
+        let found = map(args, 0).borrow().get(text(args, 1)).cloned();
+        found.map_or_else(|| done(""), Ok)
+    }),
+    Function::new(
+        "sprig_set",
+        &[Type::Map, Type::Text, Type::Any],
+        |_, args| {
+            if let Value::TypedNil(_) = &args[0].value {
+                return Err(Failure::new("assignment to entry in nil map"));
+            }
+            let map = map(args, 0);
+            if collection::holds(&args[2].value, &map) {
+                return Err(Failure::new("a map cannot contain itself"));
+            }
+            map.borrow_mut()
+                .insert(text(args, 1).clone(), args[2].value.clone());
+            Ok(args[0].value.clone())
+        },
+    ),
+    Function::new("sprig_unset", KEYED, |_, args| {
+        map(args, 0).borrow_mut().remove(text(args, 1));
+        Ok(args[0].value.clone())
+    }),
+    Function::new("sprig_hasKey", KEYED, |_, args| {
+        Ok(Value::Bool(
+            map(args, 0).borrow().contains_key(text(args, 1)),
+        ))
+    }),
+    Function::new("sprig_keys", &[], |_, args| {
+        let keys = (0..args.len()).flat_map(|index| {
+            map(args, index)
+                .borrow()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        });
+        Ok(Value::strings(keys.collect()))
+    })
+    .rest(Type::Map),
+    Function::new("sprig_values", &[Type::Map], |_, args| {
+        Ok(Value::list(
+            map(args, 0).borrow().values().cloned().collect(),
+        ))
+    }),
+    Function::new("sprig_pick", &[Type::Map], |_, args| {
+        let map = map(args, 0);
+        let map = map.borrow();
+        let picked = (1..args.len()).filter_map(|index| {
+            let key = text(args, index);
+            Some((key.clone(), map.get(key)?.clone()))
+        });
+        Ok(Value::map(picked.collect()))
+    })
+    .rest(Type::Text),
+    Function::new("sprig_omit", &[Type::Map], |_, args| {
+        let mut kept = map(args, 0).borrow().clone();
+        for index in 1..args.len() {
+            kept.remove(text(args, index));
+        }
+        Ok(Value::map(kept))
+    })
+    .rest(Type::Text),
+    Function::new("sprig_pluck", &[Type::Text], |_, args| {
+        let found = (1..args.len())
+            .filter_map(|index| map(args, index).borrow().get(text(args, 0)).cloned());
+        Ok(Value::list(found.collect()))
+    })
+    .rest(Type::Map),
+    Function::new("sprig_merge", &[Type::Map], |_, args| merge(args, false)).rest(Type::Map),
+    Function::new("sprig_mustMerge", &[Type::Map], |_, args| {
+        merge(args, false)
+    })
+    .rest(Type::Map),
+    Function::new("sprig_mergeOverwrite", &[Type::Map], |_, args| {
+        merge(args, true)
+    })
+    .rest(Type::Map),
+    Function::new("sprig_mustMergeOverwrite", &[Type::Map], |_, args| {
+        merge(args, true)
+    })
+    .rest(Type::Map),
+    Function::new("sprig_deepCopy", ANY, |run, args| copy(run, &args[0].value)),
+    Function::new("sprig_mustDeepCopy", ANY, |run, args| {
+        copy(run, &args[0].value)
+    }),
+    Function::new("sprig_dig", &[], dig).rest(Type::Any),
+];
+
+const KEYED: &[Type] = &[Type::Map, Type::Text];
+
+fn map(args: &[Place], index: usize) -> Map {
+    match &args[index].value {
+        Value::Map(map) => Rc::clone(map),
+        _ => Map::default(),
+    }
+}
+
+fn dict(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let mut entries = BTreeMap::new();
+    for pair in args.chunks(2) {
+        let key = shown(run, &pair[0].value)?;
+        let value = match pair.get(1) {
+            Some(place) => place.value.clone(),
+            None => Value::text(""),
+        };
+        entries.insert(key, value);
+    }
+    Ok(Value::map(entries))
+}
+
+fn merge(args: &[Place], overrides: bool) -> Outcome {
+    let into = map(args, 0);
+    for index in 1..args.len() {
+        let from = map(args, index);
+        if !Rc::ptr_eq(&into, &from) {
+            collection::merge_maps(&into, &from, overrides)?;
+        }
+    }
+    Ok(Value::Map(into))
+}
+
+fn copy(run: &mut Run<'_>, value: &Value) -> Outcome {
+    run.charge(16)?;
+    Ok(match value {
+        Value::Map(map) => {
+            let map = map.borrow();
+            let mut copied = BTreeMap::new();
+            for (key, item) in map.iter() {
+                copied.insert(key.clone(), copy(run, item)?);
+            }
+            Value::map(copied)
+        }
+        Value::List(items) => {
+            let items: Result<_, _> = items.iter().map(|item| copy(run, item)).collect();
+            Value::list(items?)
+        }
+        value => value.clone(),
+    })
+}
+
+fn dig(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let conversion = |value: &Value, wanted: &str| {
+        let name = match value {
+            Value::Nil => "nil",
+            value => value.type_name(),
+        };
+        Failure::new(format!(
+            "interface conversion: interface {{}} is {name}, not {wanted}"
+        ))
+    };
+    let [keys @ .., default, map] = args else {
+        return Err(Failure::new("dig needs at least three arguments"));
+    };
+    if keys.is_empty() {
+        return Err(Failure::new("dig needs at least three arguments"));
+    }
+    let mut found = map.value.clone();
+    let mut path = Vec::new();
+    for key in keys {
+        match &key.value {
+            Value::Text(key) => path.push(key.clone()),
+            key => return Err(conversion(key, "string")),
+        }
+    }
+    for key in path {
+        let Value::Map(map) = &found else {
+            return Err(conversion(&found, "map[string]interface {}"));
+        };
+        let Some(next) = map.borrow().get(&key).cloned() else {
+            return Ok(default.value.clone());
+        };
+        found = next;
+    }
+    Ok(found)
+}

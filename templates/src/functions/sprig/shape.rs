@@ -1,0 +1,247 @@
+//! The shape of texts: cutting, padding, wrapping, case styles.
+
+use crate::bytes;
+use crate::error::Failure;
+use crate::unicode;
+use crate::value::{Place, Type};
+
+use super::{Function, ONE, Outcome, Run, done, int, out_of_range, text};
+
+const SIZED: &[Type] = &[Type::Int, Type::Text];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("sprig_indent", SIZED, |run, args| {
+        done(indented(run, args)?)
+    }),
+    Function::new("sprig_nindent", SIZED, |run, args| {
+        let indented = indented(run, args)?;
+        done([b"\n", &indented[..]].concat())
+    }),
+    Function::new("sprig_trunc", SIZED, |_, args| {
+        let whole = text(args, 1);
+        let count = int(args, 0);
+        let length = whole.len() as i64;
+        done(if count < 0 && length + count > 0 {
+            &whole[(length + count) as usize..]
+        } else if count >= 0 && length > count {
+            &whole[..count as usize]
+        } else {
+            &whole[..]
+        })
+    }),
+    Function::new("sprig_substr", &[Type::Int, Type::Int, Type::Text], substr),
+    Function::new("sprig_repeat", SIZED, repeat),
+    Function::new(
+        "sprig_plural",
+        &[Type::Text, Type::Text, Type::Int],
+        |_, args| done(text(args, usize::from(int(args, 2) != 1)).clone()),
+    ),
+    Function::new("sprig_abbrev", SIZED, |_, args| {
+        done(abbreviated(text(args, 1), 0, int(args, 0)))
+    }),
+    Function::new(
+        "sprig_abbrevboth",
+        &[Type::Int, Type::Int, Type::Text],
+        |_, args| {
+            let (left, right, whole) = (int(args, 0), int(args, 1), text(args, 2));
+            if right < 4 || left > 0 && right < 7 {
+                return done(whole.clone());
+            }
+            done(abbreviated(whole, left, right))
+        },
+    ),
+    Function::new("sprig_wrap", SIZED, |run, args| {
+        done(wrapped(run, text(args, 1), int(args, 0), b"\n", false)?)
+    }),
+    Function::new(
+        "sprig_wrapWith",
+        &[Type::Int, Type::Text, Type::Text],
+        |run, args| {
+            let separator = match &**text(args, 1) {
+                b"" => b"\n",
+                separator => separator,
+            };
+            done(wrapped(run, text(args, 2), int(args, 0), separator, true)?)
+        },
+    ),
+    Function::new("sprig_snakecase", ONE, |_, args| {
+        done(joined_words(text(args, 0), b'_'))
+    }),
+    Function::new("sprig_kebabcase", ONE, |_, args| {
+        done(joined_words(text(args, 0), b'-'))
+    }),
+    Function::new("sprig_camelcase", ONE, |_, args| {
+        done(pascal(text(args, 0)))
+    }),
+];
+
+fn indented(run: &mut Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
+    let count = usize::try_from(int(args, 0))
+        .map_err(|_| Failure::new("strings: negative Repeat count"))?;
+    let whole = text(args, 1);
+    let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    run.charge(count.saturating_mul(lines))?;
+    let pad = vec![b' '; count];
+    let broken = [b"\n", &pad[..]].concat();
+    Ok([&pad[..], &bytes::replace(whole, b"\n", &broken)].concat())
+}
+
+fn substr(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let (start, end, whole) = (int(args, 0), int(args, 1), text(args, 2));
+    let length = whole.len() as i64;
+    let (start, end) = if start < 0 {
+        (0, end)
+    } else if end < 0 || end > length {
+        (start, length)
+    } else {
+        (start, end)
+    };
+    let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+    let piece = range.and_then(|(start, end)| whole.get(start..end));
+    done(piece.ok_or_else(out_of_range)?)
+}
+
+fn repeat(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let count = usize::try_from(int(args, 0))
+        .map_err(|_| Failure::new("strings: negative Repeat count"))?;
+    let whole = text(args, 1);
+    let length = whole.len().saturating_mul(count);
+    run.charge(length)?;
+    if length > run.output_limit() {
+        let limit = run.output_limit();
+        return Err(Failure::limit(format!(
+            "output is larger than {limit} bytes"
+        )));
+    }
+    done(whole.repeat(count))
+}
+
+/// With an ellipsis where something is left out.
+fn abbreviated(whole: &[u8], left: i64, width: i64) -> Vec<u8> {
+    let length = whole.len() as i64;
+    if width < 4 || length <= width {
+        return whole.to_vec();
+    }
+    let mut offset = left.min(length);
+    if length - offset < width - 3 {
+        offset = length - (width - 3);
+    }
+    let cut = |from: i64, to: i64| &whole[from.max(0) as usize..to.clamp(0, length) as usize];
+    if offset <= 4 {
+        return [cut(0, width - 3), b"..."].concat();
+    }
+    let width_left = width - 3;
+    if offset + width_left < length {
+        let inner = abbreviated(&whole[offset as usize..], 0, width_left);
+        return [b"...", &inner[..]].concat();
+    }
+    [b"...", cut(length - (width - 3), length)].concat()
+}
+
+fn wrapped(
+    run: &mut Run<'_>,
+    whole: &[u8],
+    width: i64,
+    separator: &[u8],
+    breaks_words: bool,
+) -> Result<Vec<u8>, Failure> {
+    let width = usize::try_from(width).unwrap_or(1).max(1);
+    let mut out = Vec::new();
+    let mut rest = whole;
+    while rest.len() > width {
+        if rest[0] == b' ' {
+            rest = &rest[1..];
+            continue;
+        }
+        run.charge(separator.len())?;
+        let space = rest[..=width].iter().rposition(|&byte| byte == b' ');
+        let late = rest[width..].iter().position(|&byte| byte == b' ');
+        let (line, skipped) = match (space, late) {
+            (Some(at), _) => (at, at + 1),
+            (None, _) if breaks_words => (width, width),
+            (None, Some(at)) => (width + at, width + at + 1),
+            (None, None) => break,
+        };
+        out.extend_from_slice(&rest[..line]);
+        out.extend_from_slice(separator);
+        rest = &rest[skipped..];
+    }
+    out.extend_from_slice(rest);
+    Ok(out)
+}
+
+/// What a character is to the splitting of words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Upper,
+    Lower,
+    Digit,
+    Connector,
+    Other,
+}
+
+fn class(c: char) -> Class {
+    if unicode::is_letter(c) && unicode::lower(c) != c {
+        Class::Upper
+    } else if unicode::is_letter(c) {
+        Class::Lower
+    } else if unicode::is_digit(c) {
+        Class::Digit
+    } else if c == '-' || c == '_' || unicode::is_space(c) {
+        Class::Connector
+    } else {
+        Class::Other
+    }
+}
+
+/// Words of `CamelCase`, `snake_case` or `HTTPServer`, in lower case with `connector` between them.
+fn joined_words(whole: &[u8], connector: u8) -> Vec<u8> {
+    let chars: Vec<char> = unicode::chars(whole).collect();
+    let mut out = Vec::new();
+    for (index, &c) in chars.iter().enumerate() {
+        let own = class(c);
+        let before = index.checked_sub(1).map(|before| class(chars[before]));
+        let after = chars.get(index + 1).map(|&after| class(after));
+        if own == Class::Connector {
+            out.push(connector);
+            continue;
+        }
+        let starts_word = match (before, own) {
+            (Some(Class::Lower), Class::Upper | Class::Digit) => true,
+            (Some(Class::Digit), Class::Upper) => true,
+            (Some(Class::Upper), Class::Digit) => true,
+            (Some(Class::Upper), Class::Upper) => after == Some(Class::Lower),
+            _ => false,
+        };
+        if starts_word {
+            out.push(connector);
+        }
+        unicode::push(&mut out, unicode::lower(c));
+    }
+    out
+}
+
+/// `some_words` become `SomeWords`.
+fn pascal(whole: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut starts_word = true;
+    let mut seen_word = false;
+    for c in unicode::chars(whole) {
+        if class(c) == Class::Connector {
+            if !seen_word {
+                unicode::push(&mut out, c);
+            }
+            starts_word = true;
+            continue;
+        }
+        seen_word = true;
+        let mapped = if starts_word {
+            unicode::upper(c)
+        } else {
+            unicode::lower(c)
+        };
+        unicode::push(&mut out, mapped);
+        starts_word = false;
+    }
+    out
+}

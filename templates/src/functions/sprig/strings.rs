@@ -1,0 +1,324 @@
+//! Texts: case, trimming, quoting, encoding, hashing.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use base64::Engine;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::bytes;
+use crate::fmt;
+use crate::functions::text::{STANDARD, decoded, hex, pieces, replace_all};
+use crate::quote;
+use crate::text::Text;
+use crate::unicode;
+use crate::value::{Place, Type, Value};
+
+use super::{Function, ONE, Outcome, Run, TWO, done, int, lists, shown, text};
+
+pub(super) const FUNCTIONS: &[Function] =
+    &[
+        Function::new("sprig_trim", ONE, |_, args| {
+            done(unicode::trim_space(text(args, 0)))
+        }),
+        Function::new("sprig_trimAll", TWO, trim_all),
+        Function::new("sprig_trimall", TWO, trim_all),
+        Function::new("sprig_trimPrefix", TWO, |_, args| {
+            let whole = text(args, 1);
+            done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
+        }),
+        Function::new("sprig_trimSuffix", TWO, |_, args| {
+            let whole = text(args, 1);
+            done(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole))
+        }),
+        Function::new("sprig_upper", ONE, |_, args| {
+            done(unicode::mapped(text(args, 0), unicode::upper))
+        }),
+        Function::new("sprig_lower", ONE, |_, args| {
+            done(unicode::mapped(text(args, 0), unicode::lower))
+        }),
+        Function::new("sprig_title", ONE, |_, args| {
+            let mut after_word = false;
+            done(recased(text(args, 0), |c| {
+                let starts = !after_word;
+                after_word = !is_separator(c);
+                if starts { unicode::title(c) } else { c }
+            }))
+        }),
+        Function::new("sprig_untitle", ONE, |_, args| {
+            let mut starts = true;
+            done(recased(text(args, 0), |c| {
+                if unicode::is_space(c) {
+                    starts = true;
+                    c
+                } else if std::mem::take(&mut starts) {
+                    unicode::lower(c)
+                } else {
+                    c
+                }
+            }))
+        }),
+        Function::new("sprig_swapcase", ONE, |_, args| {
+            done(swapped(text(args, 0)))
+        }),
+        Function::new("sprig_nospace", ONE, |_, args| {
+            let kept = unicode::chars(text(args, 0)).filter(|c| !unicode::is_space(*c));
+            done(kept.collect::<String>())
+        }),
+        Function::new("sprig_initials", ONE, |_, args| {
+            done(initials(text(args, 0)))
+        }),
+        Function::new("sprig_contains", TWO, |_, args| {
+            Ok(Value::Bool(bytes::contains(text(args, 1), text(args, 0))))
+        }),
+        Function::new("sprig_hasPrefix", TWO, |_, args| {
+            Ok(Value::Bool(text(args, 1).starts_with(text(args, 0))))
+        }),
+        Function::new("sprig_hasSuffix", TWO, |_, args| {
+            Ok(Value::Bool(text(args, 1).ends_with(text(args, 0))))
+        }),
+        Function::new(
+            "sprig_replace",
+            &[Type::Text, Type::Text, Type::Text],
+            |run, args| replace_all(run, text(args, 2), text(args, 0), text(args, 1)),
+        ),
+        Function::new("sprig_quote", &[], |run, args| {
+            joined(run, args, |run, value| {
+                Ok(quote::quoted(&shown(run, value)?).into_bytes())
+            })
+        })
+        .rest(Type::Any),
+        Function::new("sprig_squote", &[], |run, args| {
+            joined(run, args, |run, value| {
+                let shown = fmt::display(value, run.output_limit())?;
+                Ok([b"'", &shown[..], b"'"].concat())
+            })
+        })
+        .rest(Type::Any),
+        Function::new("sprig_cat", &[], |run, args| {
+            joined(run, args, |run, value| {
+                fmt::display(value, run.output_limit())
+            })
+        })
+        .rest(Type::Any),
+        Function::new("sprig_join", &[Type::Text, Type::Any], |run, args| {
+            done(lists::joined(run, &args[1].value, text(args, 0))?)
+        }),
+        Function::new("sprig_splitList", TWO, |_, args| {
+            let pieces = pieces(text(args, 1), text(args, 0));
+            Ok(Value::strings(pieces.into_iter().map(Text::from).collect()))
+        }),
+        Function::new("sprig_split", TWO, |_, args| {
+            Ok(numbered(pieces(text(args, 1), text(args, 0))))
+        }),
+        Function::new(
+            "sprig_splitn",
+            &[Type::Text, Type::Int, Type::Text],
+            |_, args| {
+                Ok(numbered(limited(
+                    text(args, 2),
+                    text(args, 0),
+                    int(args, 1),
+                )))
+            },
+        ),
+        Function::new("sprig_shuffle", ONE, |run, args| {
+            let mut chars: Vec<char> = unicode::chars(text(args, 0)).collect();
+            for last in (1..chars.len()).rev() {
+                let other = next_random(run) % (last as u64 + 1);
+                chars.swap(last, other as usize);
+            }
+            done(chars.into_iter().collect::<String>())
+        }),
+        Function::new("sprig_b64enc", ONE, |_, args| {
+            done(STANDARD.encode(text(args, 0)))
+        }),
+        Function::new("sprig_b64dec", ONE, |_, args| {
+            done(decoded(&STANDARD, text(args, 0)).unwrap_or_else(|at| {
+                format!("illegal base64 data at input byte {at}").into_bytes()
+            }))
+        }),
+        Function::new("sprig_b32enc", ONE, |_, args| done(base32(text(args, 0)))),
+        Function::new("sprig_b32dec", ONE, |_, args| {
+            done(unbase32(text(args, 0)).unwrap_or_else(|at| {
+                format!("illegal base32 data at input byte {at}").into_bytes()
+            }))
+        }),
+        Function::new("sprig_sha1sum", ONE, |_, args| {
+            done(hex(&Sha1::digest(text(args, 0))))
+        }),
+        Function::new("sprig_sha256sum", ONE, |_, args| {
+            done(hex(&Sha256::digest(text(args, 0))))
+        }),
+        Function::new("sprig_sha512sum", ONE, |_, args| {
+            done(hex(&Sha512::digest(text(args, 0))))
+        }),
+        Function::new("sprig_adler32sum", ONE, |_, args| {
+            let (mut a, mut b) = (1u32, 0u32);
+            for &byte in &**text(args, 0) {
+                a = (a + u32::from(byte)) % 65_521;
+                b = (b + a) % 65_521;
+            }
+            done((b << 16 | a).to_string())
+        }),
+    ];
+
+/// The next number of the pass: splitmix64, from the seed the caller gave.
+pub(super) fn next_random(run: &mut Run<'_>) -> u64 {
+    run.random = run.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = run.random;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
+fn trim_all(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
+    done(unicode::trim(text(args, 1), |c| cutset.contains(&c)))
+}
+
+fn recased(whole: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
+    let mut out = Vec::with_capacity(whole.len());
+    for c in unicode::chars(whole) {
+        unicode::push(&mut out, map(c));
+    }
+    out
+}
+
+/// What `strings.Title` takes for the end of a word.
+fn is_separator(c: char) -> bool {
+    if c.is_ascii() {
+        return !(c.is_ascii_alphanumeric() || c == '_');
+    }
+    !(unicode::is_letter(c) || unicode::is_digit(c)) && unicode::is_space(c)
+}
+
+fn swapped(whole: &[u8]) -> Vec<u8> {
+    let mut after_space = true;
+    recased(whole, |c| {
+        let is_letter = unicode::is_letter(c);
+        if is_letter && unicode::lower(c) != c {
+            after_space = false;
+            unicode::lower(c)
+        } else if is_letter && unicode::upper(c) != c {
+            if std::mem::take(&mut after_space) {
+                unicode::title(c)
+            } else {
+                unicode::upper(c)
+            }
+        } else {
+            after_space = unicode::is_space(c);
+            c
+        }
+    })
+}
+
+/// The first byte of every word, each as a character of its own.
+fn initials(whole: &[u8]) -> String {
+    let mut after_gap = true;
+    let mut out = String::new();
+    for &byte in whole {
+        let c = char::from(byte);
+        if unicode::is_space(c) {
+            after_gap = true;
+        } else if std::mem::take(&mut after_gap) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The arguments that are not nil, with blanks between them.
+fn joined(
+    run: &mut Run<'_>,
+    args: &[Place],
+    show: impl Fn(&Run<'_>, &Value) -> Result<Vec<u8>, super::Failure>,
+) -> Outcome {
+    let mut out: Vec<Vec<u8>> = Vec::new();
+    for place in args.iter().filter(|place| !place.value.is_nil()) {
+        let shown = show(run, &place.value)?;
+        run.charge(shown.len())?;
+        out.push(shown);
+    }
+    done(out.join(&b' '))
+}
+
+fn numbered(pieces: Vec<&[u8]>) -> Value {
+    let entries: BTreeMap<Text, Text> = pieces
+        .into_iter()
+        .enumerate()
+        .map(|(index, piece)| (Text::from(format!("_{index}")), Text::from(piece)))
+        .collect();
+    Value::StringMap(Rc::new(entries))
+}
+
+/// `strings.SplitN`.
+fn limited<'t>(whole: &'t [u8], separator: &[u8], count: i64) -> Vec<&'t [u8]> {
+    let count = match usize::try_from(count) {
+        Ok(0) => return Vec::new(),
+        Ok(count) => count,
+        Err(_) => usize::MAX,
+    };
+    if !separator.is_empty() {
+        return bytes::split(whole, separator, count);
+    }
+    let mut units: Vec<&[u8]> = unicode::units(whole).collect();
+    if units.len() > count {
+        let start: usize = units[..count - 1].iter().map(|unit| unit.len()).sum();
+        units.truncate(count - 1);
+        units.push(&whole[start..]);
+    }
+    units
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+fn base32(whole: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in whole.chunks(5) {
+        let mut block = [0; 8];
+        block[3..3 + chunk.len()].copy_from_slice(chunk);
+        let bits = u64::from_be_bytes(block);
+        let digits = (chunk.len() * 8).div_ceil(5);
+        for digit in 0..8 {
+            out.push(if digit < digits {
+                BASE32[(bits >> (35 - 5 * digit) & 31) as usize]
+            } else {
+                b'='
+            });
+        }
+    }
+    out
+}
+
+/// Decodes, or says at which byte Go gives up.
+fn unbase32(encoded: &[u8]) -> Result<Vec<u8>, usize> {
+    let kept: Vec<u8> = encoded
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
+    let mut out = Vec::new();
+    for (block, chunk) in kept.chunks(8).enumerate() {
+        let start = block * 8;
+        let digits = chunk.iter().take_while(|&&byte| byte != b'=').count();
+        let mut bits = 0u64;
+        for (index, byte) in chunk[..digits].iter().enumerate() {
+            let value = BASE32.iter().position(|digit| digit == byte);
+            bits = bits << 5 | value.ok_or(start + index)? as u64;
+        }
+        if chunk.len() < 8 {
+            return Err(kept.len());
+        }
+        let is_last = start + 8 >= kept.len();
+        let is_padded = chunk[digits..].iter().all(|&byte| byte == b'=');
+        if digits < 8 && !(is_last && is_padded && matches!(digits, 2 | 4 | 5 | 7)) {
+            return Err(start + digits);
+        }
+        let bytes = digits * 5 / 8;
+        let bits = bits << (5 * (8 - digits));
+        out.extend_from_slice(&bits.to_be_bytes()[3..3 + bytes]);
+    }
+    Ok(out)
+}
