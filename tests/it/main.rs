@@ -2,6 +2,6 @@
 
 mod control_plane;
 mod faults;
-mod scripted_vault;
 mod operator;
+mod scripted_vault;
 mod secrets;

@@ -1,5 +1,7 @@
 //! What the API server makes of our resource definition.
 
+use std::path::Path;
+
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
@@ -7,13 +9,13 @@ use super::running::{Bed, once};
 
 #[tokio::test]
 async fn the_deployed_manifests_and_the_examples_are_accepted() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::new(&cluster, "examples").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::new(cluster, "examples").await.unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
     for folder in ["deploy", "examples/jobs"] {
-        let path = format!("{root}/{folder}");
-        let apply = ["apply", "--server-side", "-f", &path];
+        let path = Path::new(root).join(folder).canonicalize().unwrap();
+        let apply = ["apply", "--server-side", "-f", path.to_str().unwrap()];
         let applied = bed.control_plane().kubectl(&apply).await.unwrap();
         assert!(applied.contains("serverside-applied"), "{applied}");
     }
@@ -21,37 +23,92 @@ async fn the_deployed_manifests_and_the_examples_are_accepted() {
 
 #[tokio::test]
 async fn a_refusal_names_the_field() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::new(&cluster, "refusals").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::new(cluster, "refusals").await.unwrap();
     let template = "/spec/jobTemplate/spec/template";
     let labels = format!("{template}/metadata");
 
     for (pointer, value, expected) in [
-        ("/metadata/name".into(), json!("a".repeat(53)), "at most 52 characters"),
+        (
+            "/metadata/name".into(),
+            json!("a".repeat(53)),
+            "at most 52 characters",
+        ),
         ("/spec/schedule".into(), json!("@reboot"), "spec.schedule"),
-        ("/spec/schedule".into(), json!("@every 59s"), "spec.schedule"),
-        ("/spec/schedule".into(), json!("0 2 * * * *"), "spec.schedule"),
-        ("/spec/timeZone".into(), json!("Europe/Rome"), "spec.timeZone"),
-        ("/spec/startingDeadlineSeconds".into(), json!(-1), "spec.startingDeadlineSeconds"),
-        ("/spec/successfulJobsHistoryLimit".into(), json!(-1), "spec.successfulJobsHistoryLimit"),
-        ("/spec/concurrencyPolicy".into(), json!("Never"), "spec.concurrencyPolicy"),
-        ("/spec/vault".into(), json!({ "enabled": true }), "spec.vault"),
-        (labels.clone(), json!({ "labels": { "job-name": "x" } }), "template.metadata.labels"),
-        (labels, json!({ "labels": { "planescape.io/x": "x" } }), "template.metadata.labels"),
-        ("/spec/jobTemplate/spec/selector".into(), json!({}), "spec.jobTemplate.spec.selector"),
-        ("/spec/jobTemplate/spec/manualSelector".into(), json!(true), "spec.manualSelector"),
-        (format!("{template}/spec/restartPolicy"), json!("Always"), "template.spec.restartPolicy"),
+        (
+            "/spec/schedule".into(),
+            json!("@every 59s"),
+            "spec.schedule",
+        ),
+        (
+            "/spec/schedule".into(),
+            json!("0 2 * * * *"),
+            "spec.schedule",
+        ),
+        (
+            "/spec/timeZone".into(),
+            json!("Europe/Rome"),
+            "spec.timeZone",
+        ),
+        (
+            "/spec/startingDeadlineSeconds".into(),
+            json!(-1),
+            "spec.startingDeadlineSeconds",
+        ),
+        (
+            "/spec/successfulJobsHistoryLimit".into(),
+            json!(-1),
+            "spec.successfulJobsHistoryLimit",
+        ),
+        (
+            "/spec/concurrencyPolicy".into(),
+            json!("Never"),
+            "spec.concurrencyPolicy",
+        ),
+        (
+            "/spec/vault".into(),
+            json!({ "enabled": true }),
+            "spec.vault",
+        ),
+        (
+            labels.clone(),
+            json!({ "labels": { "job-name": "x" } }),
+            "template.metadata.labels",
+        ),
+        (
+            labels,
+            json!({ "labels": { "planescape.io/x": "x" } }),
+            "template.metadata.labels",
+        ),
+        (
+            "/spec/jobTemplate/spec/selector".into(),
+            json!({}),
+            "spec.jobTemplate.spec.selector",
+        ),
+        (
+            "/spec/jobTemplate/spec/manualSelector".into(),
+            json!(true),
+            "spec.manualSelector",
+        ),
+        (
+            format!("{template}/spec/restartPolicy"),
+            json!("Always"),
+            "template.spec.restartPolicy",
+        ),
     ] {
         let refused = bed.apply(&with(&pointer, value)).await.unwrap_err();
 
-        assert!(refused.to_string().contains(expected), "{pointer}: {refused}");
+        assert!(
+            refused.to_string().contains(expected),
+            "{pointer}: {refused}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_job_does_not_change_its_kind() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::new(&cluster, "kinds").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::new(cluster, "kinds").await.unwrap();
     bed.apply(&once("my-job")).await.unwrap();
 
     let mut hourly = once("my-job");
@@ -63,8 +120,8 @@ async fn a_job_does_not_change_its_kind() {
 
 #[tokio::test]
 async fn nothing_a_user_writes_is_dropped() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::new(&cluster, "fields").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::new(cluster, "fields").await.unwrap();
     let mut job = once("my-job");
     let template = &mut job["spec"]["jobTemplate"]["spec"]["template"];
     template["metadata"] = json!({ "annotations": { "a": "b" }, "labels": { "c": "d" } });

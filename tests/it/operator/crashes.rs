@@ -16,14 +16,11 @@ type Created = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
 #[tokio::test]
 async fn a_killed_operator_never_doubles_a_run() {
-    let cluster = Cluster::start().await.unwrap();
-    let mut bed = Bed::new(&cluster, "crashes").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let mut bed = Bed::new(cluster, "crashes").await.unwrap();
     let created = Created::default();
     let watching = tokio::spawn(watch(
-        Api::namespaced(
-            bed.control_plane().client().await.unwrap(),
-            &bed.namespace,
-        ),
+        Api::namespaced(bed.control_plane().client().await.unwrap(), &bed.namespace),
         created.clone(),
     ));
 

@@ -11,7 +11,10 @@ use planescape_tests::programs::Program;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
-const RESOURCE_DEFINITION: &str = include_str!("../../../deploy/10-planescapejobs.yaml");
+const RESOURCE_DEFINITION: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../deploy/10-planescapejobs.yaml"
+);
 
 /// A namespace of one test, and the operator of that namespace while it runs.
 pub(super) struct Bed<'a> {
@@ -32,7 +35,9 @@ impl<'a> Bed<'a> {
             operator: None,
         };
         let control_plane = bed.control_plane();
-        control_plane.apply(RESOURCE_DEFINITION).await?;
+        // Tests that share a cluster do this at once.
+        let define = ["apply", "--server-side", "-f", RESOURCE_DEFINITION];
+        control_plane.kubectl(&define).await?;
         let definition = "crd/planescapejobs.planescape.io";
         let wait = ["wait", "--for=condition=Established", definition];
         control_plane.kubectl(&wait).await?;
@@ -101,7 +106,14 @@ impl<'a> Bed<'a> {
     pub(super) async fn patch_status(&self, resource: &str, status: &Value) -> Result<()> {
         let patch = json!({ "status": status }).to_string();
         let kind = "--type=merge";
-        let arguments = ["patch", resource, "--subresource=status", kind, "-p", &patch];
+        let arguments = [
+            "patch",
+            resource,
+            "--subresource=status",
+            kind,
+            "-p",
+            &patch,
+        ];
         self.kubectl(&arguments).await?;
         Ok(())
     }
@@ -143,7 +155,14 @@ impl<'a> Bed<'a> {
     /// The events about a PlanescapeJob: reason and note.
     pub(super) async fn events(&self, job: &str) -> Result<Vec<(String, String)>> {
         let about = format!("regarding.name={job}");
-        let get = ["get", "events.v1.events.k8s.io", "--field-selector", &about, "-o", "json"];
+        let get = [
+            "get",
+            "events.v1.events.k8s.io",
+            "--field-selector",
+            &about,
+            "-o",
+            "json",
+        ];
         let list: Value = serde_json::from_str(&self.kubectl(&get).await?)?;
         let events = list["items"].as_array().context("a list")?;
         let text = |event: &Value, field: &str| event[field].as_str().unwrap_or("").to_owned();

@@ -11,8 +11,8 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_one_time_job_starts_within_a_second() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::with_operator(&cluster, "latency").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "latency").await.unwrap();
     bed.apply(&once("first")).await.unwrap();
     bed.pod("first").await.unwrap();
 
@@ -31,8 +31,8 @@ async fn a_one_time_job_starts_within_a_second() {
 
 #[tokio::test]
 async fn kubectl_waits_for_the_end_of_a_one_time_job() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::with_operator(&cluster, "complete").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "complete").await.unwrap();
     bed.apply(&once("my-job")).await.unwrap();
     let pod = bed.pod("my-job").await.unwrap();
 
@@ -40,7 +40,12 @@ async fn kubectl_waits_for_the_end_of_a_one_time_job() {
         .await
         .unwrap();
 
-    let wait = ["wait", "--for=condition=Complete", "planescapejob/my-job", "--timeout=20s"];
+    let wait = [
+        "wait",
+        "--for=condition=Complete",
+        "planescapejob/my-job",
+        "--timeout=20s",
+    ];
     bed.kubectl(&wait).await.unwrap();
     let job = bed.get("pjob/my-job").await.unwrap();
     assert_eq!(job["status"]["lastResult"], "Succeeded");
@@ -60,8 +65,8 @@ async fn kubectl_waits_for_the_end_of_a_one_time_job() {
 
 #[tokio::test]
 async fn a_one_time_job_never_starts_again() {
-    let cluster = Cluster::start().await.unwrap();
-    let mut bed = Bed::with_operator(&cluster, "once").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let mut bed = Bed::with_operator(cluster, "once").await.unwrap();
     bed.apply(&once("my-job")).await.unwrap();
     bed.pod("my-job").await.unwrap();
     let is_marked = |job: &serde_json::Value| {
@@ -82,8 +87,8 @@ async fn a_one_time_job_never_starts_again() {
 
 #[tokio::test]
 async fn labels_find_the_history_and_the_latest_run() {
-    let cluster = Cluster::start().await.unwrap();
-    let mut bed = Bed::new(&cluster, "labels").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let mut bed = Bed::new(cluster, "labels").await.unwrap();
     let mut job = once("my-job");
     job["spec"]["schedule"] = json!("* * * * *");
     job["spec"]["concurrencyPolicy"] = json!("Allow");
@@ -111,14 +116,17 @@ async fn labels_find_the_history_and_the_latest_run() {
     assert_eq!(newest.len(), 1);
     assert!(name(&newest[0]).starts_with(run), "{}", name(&newest[0]));
     let older = job["status"]["runs"][1]["job"].as_str().unwrap();
-    let older = bed.list("pods", &format!("job-name={older}")).await.unwrap();
+    let older = bed
+        .list("pods", &format!("job-name={older}"))
+        .await
+        .unwrap();
     assert_eq!(name(&older[0]), first);
 }
 
 #[tokio::test]
 async fn what_cannot_run_says_why_and_leaves_the_others_alone() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::with_operator(&cluster, "invalid").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "invalid").await.unwrap();
     let mut schedule = once("bad-schedule");
     schedule["spec"]["schedule"] = json!("0 0 30 2 *");
     let mut zone = once("bad-zone");
@@ -138,13 +146,27 @@ async fn what_cannot_run_says_why_and_leaves_the_others_alone() {
 
     bed.pod("good").await.unwrap();
     for (job, kind, reason, words) in [
-        ("bad-schedule", "ScheduleValid", "InvalidSchedule", &["never fires"][..]),
-        ("bad-zone", "ScheduleValid", "UnknownTimeZone", &["Europe/Atlantis"]),
+        (
+            "bad-schedule",
+            "ScheduleValid",
+            "InvalidSchedule",
+            &["never fires"][..],
+        ),
+        (
+            "bad-zone",
+            "ScheduleValid",
+            "UnknownTimeZone",
+            &["Europe/Atlantis"],
+        ),
         (
             "bad-template",
             "Ready",
             "InvalidTemplate",
-            &["agent-inject-template-db]: line 2", "did you mean role?", "/role]: is missing"],
+            &[
+                "agent-inject-template-db]: line 2",
+                "did you mean role?",
+                "/role]: is missing",
+            ],
         ),
         ("bad-field", "Ready", "FailedCreate", &["containerz"]),
     ] {

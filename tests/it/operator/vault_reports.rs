@@ -10,8 +10,8 @@ use super::running::{Bed, condition, once_with_secret};
 
 #[tokio::test]
 async fn a_denied_path_shows_within_five_seconds() {
-    let cluster = Cluster::start().await.unwrap();
-    let bed = Bed::with_operator(&cluster, "denied").await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "denied").await.unwrap();
     bed.apply(&once_with_secret("my-job")).await.unwrap();
     let pod = format!("pod/{}", bed.pod("my-job").await.unwrap());
     let report = json!({

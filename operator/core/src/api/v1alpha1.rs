@@ -91,12 +91,12 @@ pub struct PlanescapeJobSpec {
 
     /// How many successful Jobs to keep.
     #[serde(default = "three")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1000))]
     pub successful_jobs_history_limit: i32,
 
     /// How many failed Jobs to keep.
     #[serde(default = "one")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1000))]
     pub failed_jobs_history_limit: i32,
 
     /// The Job to create for each run, as in a CronJob.
