@@ -15,6 +15,7 @@
 
 pub mod address;
 pub mod control_plane;
+pub mod demo;
 pub mod deployment;
 pub mod faults;
 pub mod image;

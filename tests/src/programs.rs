@@ -18,6 +18,9 @@ pub enum Program {
     Operator,
 }
 
+/// How cargo builds what goes into an image.
+const STATIC: [&str; 2] = ["--profile=image", "--target=x86_64-unknown-linux-musl"];
+
 impl Program {
     /// The environment variable that names a binary built before.
     pub fn variable(self) -> &'static str {
@@ -33,7 +36,13 @@ impl Program {
             return Ok(path.into());
         }
         let what = format!("build {} for its image", self.binary());
-        progress::step(&what, || self.build_with_cargo())
+        progress::step(&what, || self.build_with_cargo(&STATIC))
+    }
+
+    /// The path of a binary built quickly, for this machine.
+    pub fn build_for_here(self) -> Result<PathBuf> {
+        let what = format!("build {}", self.binary());
+        progress::step(&what, || self.build_with_cargo(&[]))
     }
 
     /// The image that manifests name.
@@ -42,10 +51,10 @@ impl Program {
     }
 
     /// Each package alone: together they would share features that only one of them asks for.
-    fn build_with_cargo(self) -> Result<PathBuf> {
+    fn build_with_cargo(self, options: &[&str]) -> Result<PathBuf> {
         let output = Command::new("cargo")
-            .args(["build", "--quiet", "--locked", "--profile=image"])
-            .args(["--target=x86_64-unknown-linux-musl"])
+            .args(["build", "--quiet", "--locked"])
+            .args(options)
             .args(["--message-format=json-render-diagnostics"])
             .args(["--package", self.package(), "--bin", self.binary()])
             .current_dir(env!("CARGO_MANIFEST_DIR"))

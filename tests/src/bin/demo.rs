@@ -16,7 +16,7 @@ use planescape_tests::control_plane::User;
 use planescape_tests::programs::Program;
 use planescape_tests::setup::{self, Purpose};
 use planescape_tests::testbed::Testbed;
-use planescape_tests::{servers, vault};
+use planescape_tests::{demo, servers, vault};
 use serde::{Deserialize, Serialize};
 
 /// Runs the guide's job on real servers and shows what happens when.
@@ -25,6 +25,12 @@ struct Arguments {
     /// Install the Debian packages that are missing.
     #[arg(long)]
     yes: bool,
+    /// Show a recurring job after the one-time job.
+    #[arg(long)]
+    cron: bool,
+    /// Show it without a cluster, with nothing but Rust; says what is real and what is not.
+    #[arg(long, exclusive = true)]
+    local: bool,
     /// Leave everything up, and say how to reach it.
     #[arg(long)]
     keep: bool,
@@ -51,10 +57,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments {
         Arguments { down: true, .. } => take_down(),
-        Arguments { hold: true, .. } => hold().await,
-        Arguments { keep: true, .. } => prepare(&arguments).and_then(|()| keep()),
+        Arguments { local: true, .. } => demo::run_locally().await,
+        Arguments { hold: true, .. } => hold(arguments.cron).await,
+        Arguments { keep: true, .. } => prepare(&arguments).and_then(|()| keep(arguments.cron)),
         Arguments { .. } => match prepare(&arguments) {
-            Ok(()) => show().await.map(drop),
+            Ok(()) => show(arguments.cron).await.map(drop),
             Err(error) => Err(error),
         },
     };
@@ -82,22 +89,21 @@ fn prepare(arguments: &Arguments) -> Result<()> {
 }
 
 /// Brings the testbed up and runs the job on it.
-async fn show() -> Result<Testbed> {
+async fn show(cron: bool) -> Result<Testbed> {
     eprintln!("start Vault, Postgres, Kubernetes and a node …");
     let bed = Testbed::start().await?;
-    for program in PROGRAMS {
-        bed.node.load(&program.image()?).await?;
-    }
+    demo::run(&bed, cron).await?;
     Ok(bed)
 }
 
 /// Lets another process bring the testbed up, so that it outlives this one.
-fn keep() -> Result<()> {
+fn keep(cron: bool) -> Result<()> {
     if let Some(kept) = kept()? {
         bail!("one is up already in {}: --down", kept.folder.display());
     }
     let mut holder = Command::new(std::env::current_exe()?)
         .arg("--hold")
+        .args(cron.then_some("--cron"))
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -116,8 +122,8 @@ fn keep() -> Result<()> {
 /// The line by which the holder says that it will not say more.
 const READY: &str = "everything is up";
 
-async fn hold() -> Result<()> {
-    let bed = show().await?;
+async fn hold(cron: bool) -> Result<()> {
+    let bed = show(cron).await?;
     let kept = Kept {
         process: std::process::id(),
         folder: bed.run.path().to_owned(),
