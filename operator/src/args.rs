@@ -1,7 +1,6 @@
 //! The command line and its environment variables, as typed.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -35,7 +34,7 @@ pub struct Operator {
 
     /// A PEM file to trust Vault by.
     #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
-    pub vault_ca_cert: Option<PathBuf>,
+    pub vault_ca_cert: Option<String>,
 
     /// Where Vault's kubernetes auth method is mounted.
     #[arg(
@@ -105,12 +104,10 @@ impl Operator {
     /// a manifest can leave a variable blank.
     pub fn defaults(&self) -> anyhow::Result<Defaults> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let ca_cert = self.vault_ca_cert.as_ref();
-        let ca_cert = ca_cert.filter(|path| !path.as_os_str().is_empty());
-        let vault_ca_cert = ca_cert
+        let vault_ca_cert = given(&self.vault_ca_cert)
             .map(|path| {
-                std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read Vault's CA from {}", path.display()))
+                std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read Vault's CA from {path}"))
             })
             .transpose()?;
         Ok(Defaults {
@@ -121,5 +118,54 @@ impl Operator {
             namespace: given(&self.vault_namespace),
             ..Defaults::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_a_blank_setting_for_none() {
+        let defaults = defaults(&["--vault-address=", "--vault-namespace=", "--vault-ca-cert="]);
+
+        assert_eq!(defaults.unwrap(), Defaults::default());
+    }
+
+    #[test]
+    fn hands_every_setting_on() {
+        let defaults = defaults(&[
+            "--vault-address=https://vault:8200",
+            "--vault-auth-path=auth/other",
+            "--vault-namespace=team",
+            "--agent-image=agent:1",
+        ])
+        .unwrap();
+
+        assert_eq!(
+            defaults.vault_address.as_deref(),
+            Some("https://vault:8200")
+        );
+        assert_eq!(defaults.auth_path, "auth/other");
+        assert_eq!(defaults.namespace.as_deref(), Some("team"));
+        assert_eq!(defaults.agent_image, "agent:1");
+    }
+
+    #[test]
+    fn says_which_file_it_cannot_read() {
+        let error = defaults(&["--vault-ca-cert=/nowhere/ca.crt"]).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "cannot read Vault's CA from /nowhere/ca.crt"
+        );
+    }
+
+    fn defaults(arguments: &[&str]) -> anyhow::Result<Defaults> {
+        let arguments = [&["planescape", "operator"], arguments].concat();
+        match Arguments::try_parse_from(arguments)?.command {
+            Command::Operator(settings) => settings.defaults(),
+            Command::Crd => unreachable!("the arguments say operator"),
+        }
     }
 }

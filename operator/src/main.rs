@@ -15,8 +15,11 @@ fn main() -> ExitCode {
     match start(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            let _ = writeln!(std::io::stderr(), "planescape: {error:#}");
+            if tracing::dispatcher::has_been_set() {
+                tracing::error!("{error:#}");
+            } else {
+                let _ = writeln!(std::io::stderr(), "planescape: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -53,6 +53,11 @@ pub fn inject(mut template: Value, injection: &Injection) -> Value {
     template
 }
 
+/// How many bytes the agent's configuration takes in its environment.
+pub fn configuration_size(injection: &Injection) -> usize {
+    containers::configuration(injection).len()
+}
+
 /// Keeps a real injector away, and lets `kubectl logs` find the job's own container.
 fn annotate(template: &mut Value) {
     let first = template.pointer("/spec/containers/0/name").cloned();

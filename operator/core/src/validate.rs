@@ -8,8 +8,12 @@ use crate::annotations::{self, Injection};
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobSpec};
 use crate::defaults::Defaults;
+use crate::inject;
 use crate::problem::{Kind, Problem};
 use crate::schedule::{self, Schedule};
+
+/// Linux takes no longer environment variable than 128 KiB, with its name.
+const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
 
 /// A PlanescapeJob that can run.
 #[derive(Clone, Debug)]
@@ -116,7 +120,16 @@ fn injection(
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let pod = spec.job_template.pointer("/spec/template");
     let pod = pod.unwrap_or(&Value::Null);
-    annotations::read(pod, spec.vault.as_ref(), defaults)
+    let injection = annotations::read(pod, spec.vault.as_ref(), defaults)?;
+    let size = injection.as_ref().map_or(0, inject::configuration_size);
+    if size > LARGEST_CONFIGURATION {
+        let field = "spec.jobTemplate.spec.template.metadata.annotations";
+        let message = format!(
+            "the agent's configuration takes {size} bytes, and Linux hands over {LARGEST_CONFIGURATION} at most; write shorter templates"
+        );
+        return Err(vec![Problem::template(field, message)]);
+    }
+    Ok(injection)
 }
 
 #[cfg(test)]

@@ -75,10 +75,10 @@ impl Error {
 
 /// What the API server said, without the rest of its answer.
 pub(super) fn brief(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
     }
+    error.to_string()
 }
 
 /// When to try again.

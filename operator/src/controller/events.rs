@@ -18,7 +18,7 @@ use super::error_policy::brief;
 
 const CONTROLLER: &str = "planescape.io/operator";
 
-/// The API server takes no more.
+/// In bytes; the API server takes no more.
 const LONGEST_NOTE: usize = 1_024;
 
 pub(super) struct Recorder {
@@ -82,7 +82,7 @@ impl Recorder {
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
-            note: Some(event.note.chars().take(LONGEST_NOTE / 4).collect()),
+            note: Some(shortened(event.note)),
             reason: Some(event.reason),
             regarding: Some(regarding),
             related,
@@ -99,5 +99,22 @@ impl Recorder {
             let cause = brief(&error);
             warn!(name, namespace, "cannot publish an event: {cause}");
         }
+    }
+}
+
+fn shortened(mut note: String) -> String {
+    note.truncate(note.floor_char_boundary(LONGEST_NOTE));
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_a_note_where_the_api_server_would_refuse_it() {
+        assert_eq!(shortened("a".repeat(1_024)).len(), 1_024);
+        assert_eq!(shortened("ä".repeat(600)).len(), 1_024);
+        assert_eq!(shortened("a".to_owned() + &"ä".repeat(600)).len(), 1_023);
     }
 }

@@ -38,13 +38,18 @@ fn gate() -> Value {
 }
 
 fn environment(injection: &Injection) -> Value {
-    let document = serde_json::to_vec(&document::of(injection)).expect("a document is plain data");
-    let config = BASE64_STANDARD.encode(document);
-    let mut environment = vec![json!({ "name": "VAULT_CONFIG", "value": config })];
+    let config = json!({ "name": "VAULT_CONFIG", "value": configuration(injection) });
+    let mut environment = vec![config];
     if let Some(certificates) = &injection.server.ca_bytes {
         environment.push(json!({ "name": "VAULT_CACERT_BYTES", "value": certificates }));
     }
     Value::Array(environment)
+}
+
+/// The agent's configuration as its environment carries it.
+pub(super) fn configuration(injection: &Injection) -> String {
+    let document = serde_json::to_vec(&document::of(injection)).expect("a document is plain data");
+    BASE64_STANDARD.encode(document)
 }
 
 /// What the restricted Pod Security standard asks for.

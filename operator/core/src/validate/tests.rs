@@ -44,6 +44,30 @@ fn names_a_zone_that_does_not_exist() {
     );
 }
 
+#[test]
+fn refuses_templates_that_no_environment_can_hold() {
+    let with_template = |template: &str| {
+        json!({ "jobTemplate": { "spec": { "template": {
+            "metadata": { "annotations": {
+                "vault.hashicorp.com/agent-inject": "true",
+                "vault.hashicorp.com/role": "reader",
+                "vault.hashicorp.com/service": "https://vault:8200",
+                "vault.hashicorp.com/agent-inject-template-db": template,
+            } },
+            "spec": { "containers": [{ "name": "main" }] },
+        } } } })
+    };
+
+    let problems = problems(with_template(&"a".repeat(100_000)));
+
+    assert!(
+        problems[0].contains("Linux hands over 131058"),
+        "{problems:?}"
+    );
+    let spec = with_template(&"a".repeat(90_000));
+    assert!(validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).is_ok());
+}
+
 fn valid(schedule: &str) -> ValidatedJob {
     let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
     validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap()
