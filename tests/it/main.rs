@@ -5,3 +5,5 @@ mod faults;
 mod operator;
 mod scripted_vault;
 mod secrets;
+mod tidy;
+mod tidying;

@@ -75,7 +75,7 @@ impl Postgres {
 
     /// Whether `user` can log in with `password` and read the table `users`.
     pub async fn admits(&self, user: &str, password: &str) -> Result<bool> {
-        let output = tokio::process::Command::new("psql")
+        let output = client("psql")?
             .args(["-X", "-At", "-h", &self.address.ip().to_string()])
             .args(["-p", &self.address.port().to_string()])
             .args(["-U", user, "-d", DATABASE, "-c", "select 1 from users"])
@@ -93,7 +93,7 @@ impl Postgres {
     }
 
     async fn query_in(&self, database: &str, sql: &str) -> Result<Vec<Vec<String>>> {
-        let output = tokio::process::Command::new("psql")
+        let output = client("psql")?
             .args(["-X", "-q", "-At", "-F", "\t", "-v", "ON_ERROR_STOP=1"])
             .arg("-h")
             .arg(&self.folder)
@@ -160,7 +160,10 @@ fn serve(folder: &Path, data: &Path, address: SocketAddr) -> Result<Command> {
 /// It accepts connections a moment before it serves them.
 async fn until_ready(server: &mut Server, folder: &Path, address: SocketAddr) -> Result<()> {
     address::until(server, Duration::from_secs(30), async || {
-        let status = tokio::process::Command::new("pg_isready")
+        let Ok(mut pg_isready) = client("pg_isready") else {
+            return false;
+        };
+        let status = pg_isready
             .arg("-q")
             .arg("-h")
             .arg(folder)
@@ -184,6 +187,13 @@ fn as_postgres(program: &Path) -> Command {
 
 fn user() -> Result<User> {
     User::from_name("postgres")?.context("there is no user `postgres` on this machine")
+}
+
+/// A client program itself: Debian's wrapper around it, on the path, takes its time.
+fn client(name: &str) -> Result<tokio::process::Command> {
+    let mut command = tokio::process::Command::new(programs()?.join(name));
+    command.kill_on_drop(true);
+    Ok(command)
 }
 
 /// The newest PostgreSQL that Debian has installed.

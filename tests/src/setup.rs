@@ -35,11 +35,10 @@ enum Remedy {
 }
 
 /// Programs for [`Purpose::Servers`], and their packages.
-const SERVERS: [(&str, &str); 4] = [
+const SERVERS: [(&str, &str); 3] = [
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("openssl", "openssl"),
-    ("psql", "postgresql"),
 ];
 
 /// Programs that [`Purpose::Pods`] needs besides, and their packages.
