@@ -53,12 +53,17 @@ fn victim() {
     let folder = run.path().to_owned();
     let starter = thread::spawn(move || Server::start("sh", &command, &folder).unwrap());
     let server = starter.join().unwrap();
+    let started = Instant::now();
     let processes = loop {
         if let Some(id) = server.id()
             && let Some(child) = child_of(id)
         {
             break [id, child];
         }
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "the server ended"
+        );
     };
     // The harness has begun a line.
     println!("\n{}\n{}", run.path().display(), cgroup.display());
