@@ -143,7 +143,9 @@ async fn reconcile(
             return Ok(Action::await_change());
         }
     };
-    orphans::release_former(&job, &context).await?;
+    if let Err(error) = orphans::release_former(&job, &context).await {
+        warn!("cannot let the Jobs of a former PlanescapeJob go: {error}");
+    }
     let observed = dereference::from_stores(&job, &context).await?;
     let mut turn = Turn::new(job, observed, &context.defaults);
     if turn.plan.creates() {
@@ -153,12 +155,15 @@ async fn reconcile(
         };
         turn = Turn::new(job, observed, &context.defaults);
     }
-    let applied = apply::apply(&turn, &context).await?;
-    if turn.plan.changes_the_object() {
+    let (applied, trouble) = apply::apply(&turn, &context).await;
+    if trouble.is_none() && turn.plan.changes_the_object() {
         // The watch brings it back as it is now.
         return Ok(Action::await_change());
     }
     update_status::update_status(&turn, &applied, &context).await?;
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
     if let Some(failure) = applied.failure {
         return Err(Error::Refused {
             message: failure.message,

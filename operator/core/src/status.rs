@@ -83,7 +83,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         last_result: runs.iter().find_map(ended).or(before.last_result),
         active_count: 0,
         active: active(&runs),
-        last_schedule_time: settled(facts).or(before.last_schedule_time.clone()),
+        last_schedule_time: settled(facts).or_else(|| latest(&runs, &before)),
         last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
         last_failure_time: last(Outcome::Failed, &before.last_failure_time),
         next_schedule_time: facts.plan.next.map(Time),
@@ -117,6 +117,15 @@ fn settled(facts: &Facts<'_>) -> Option<Time> {
     let started = facts.applied.started.as_ref().map(|started| started.tick);
     let skipped = facts.plan.skip.map(|skip| skip.tick);
     started.or(skipped).or(facts.applied.conflict).map(Time)
+}
+
+/// A Job that exists was started, even if nobody came to record it.
+fn latest(runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
+    let ticks = runs.iter().map(|run| &run.scheduled_time);
+    ticks
+        .chain(&before.last_schedule_time)
+        .max_by_key(|tick| tick.0)
+        .cloned()
 }
 
 fn reference(facts: &Facts<'_>) -> Option<ScheduleReference> {

@@ -1,7 +1,6 @@
 //! Does what a plan says, in its order.
 
 use http::Uri;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, Request};
@@ -19,27 +18,40 @@ use serde_json::{Value, json};
 use super::error_policy::Error;
 use super::{Context, Turn, namespace, post_params};
 
-pub(super) async fn apply(turn: &Turn, context: &Context) -> Result<Applied, Error> {
+/// What was done, and the first thing that could not be. One failure keeps nothing else from
+/// being tried: a run must start even if an older one cannot be tidied up.
+pub(super) async fn apply(turn: &Turn, context: &Context) -> (Applied, Option<Error>) {
     let mut applied = Applied::default();
+    let mut trouble = None;
     for action in &turn.plan.actions {
-        match action {
-            Action::Create { job, tick } => create(turn, job, *tick, context, &mut applied).await?,
-            Action::Delete { job, uid, why } => {
-                if delete(turn, job, uid, *why, context).await? {
-                    applied.deleted.push((job.clone(), *why));
-                }
-            }
-            Action::Relabel { pod, uid, job } => {
-                let labels = json!({ "labels": { LEGACY_JOB_NAME_LABEL: job } });
-                patch::<Pod>(turn, pod, uid, labels, context).await?;
-            }
-            Action::MarkStarted { job_uid } => mark_started(turn, job_uid, context).await?,
-            Action::Release { job, uid } => {
-                release(&context.client, namespace(&turn.job), job, uid).await?;
-            }
+        if let Err(error) = act(turn, action, context, &mut applied).await {
+            tracing::warn!(job = turn.job.name_any(), "{error}");
+            trouble = trouble.or(Some(error));
         }
     }
-    Ok(applied)
+    (applied, trouble)
+}
+
+async fn act(
+    turn: &Turn,
+    action: &Action,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    match action {
+        Action::Create { job, tick } => create(turn, job, *tick, context, applied).await,
+        Action::Delete { job, uid, why } => {
+            if delete(turn, job, uid, *why, context).await? {
+                applied.deleted.push((job.clone(), *why));
+            }
+            Ok(())
+        }
+        Action::Relabel { pod, uid, job } => relabel(turn, pod, uid, job, context).await,
+        Action::MarkStarted { job_uid } => mark_started(turn, job_uid, context).await,
+        Action::Release { job, uid } => {
+            release(&context.client, namespace(&turn.job), job, uid).await
+        }
+    }
 }
 
 /// Takes our finalizer off a Job, whatever others it bears.
@@ -197,21 +209,16 @@ async fn mark_started(turn: &Turn, job_uid: &str, context: &Context) -> Result<(
     unless_gone(result, "mark a one-time job").map(|_| ())
 }
 
-async fn patch<K>(
+async fn relabel(
     turn: &Turn,
-    name: &str,
+    pod: &str,
     uid: &str,
-    mut metadata: Value,
+    job: &str,
     context: &Context,
-) -> Result<(), Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    metadata["uid"] = json!(uid);
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace(&turn.job));
-    let patch = Patch::Merge(json!({ "metadata": metadata }));
-    let result = api.patch(name, &manager(), &patch).await;
+) -> Result<(), Error> {
+    let patch = json!({ "metadata": { "uid": uid, "labels": { LEGACY_JOB_NAME_LABEL: job } } });
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace(&turn.job));
+    let result = api.patch(pod, &manager(), &Patch::Merge(patch)).await;
     unless_gone(result, "relabel a pod").map(|_| ())
 }
 

@@ -137,7 +137,7 @@ async fn nothing_a_user_writes_is_dropped() {
 
 fn with(pointer: &str, value: Value) -> Value {
     let mut job = once("my-job");
-    let (parent, field) = pointer.rsplit_once('/').unwrap();
-    job.pointer_mut(parent).unwrap()[field] = value;
+    let (parent, field) = pointer.rsplit_once('/').expect("a pointer has a slash");
+    job.pointer_mut(parent).expect("the parent exists")[field] = value;
     job
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
@@ -51,14 +52,14 @@ async fn a_killed_operator_never_doubles_a_run() {
 }
 
 async fn watch(jobs: Api<Job>, created: Created) -> anyhow::Result<()> {
-    use futures::TryStreamExt as _;
     let mut changes = Box::pin(jobs.watch(&WatchParams::default(), "0").await?);
     while let Some(change) = changes.try_next().await? {
         if let WatchEvent::Added(job) = change {
             let labels = job.metadata.labels.unwrap_or_default();
             let name = labels["job-name"].clone();
             let uid = job.metadata.uid.unwrap_or_default();
-            created.lock().unwrap().entry(name).or_default().insert(uid);
+            let mut created = created.lock().expect("nobody panics with it");
+            created.entry(name).or_default().insert(uid);
         }
     }
     Ok(())

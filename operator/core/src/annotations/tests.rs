@@ -364,7 +364,7 @@ fn finds_the_token_in_a_volume_of_the_pod() {
     ]);
     template["spec"]["volumes"] = json!([{ "name": "mine", "projected": { "sources": [
         { "configMap": { "name": "x" } },
-        { "serviceAccountToken": { "path": "vault", "audience": "vault" } },
+        { "serviceAccountToken": { "path": "vault", "audience": "other" } },
     ] } }]);
 
     let injection = read_template(&template, None).unwrap().unwrap();

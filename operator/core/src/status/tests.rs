@@ -30,6 +30,16 @@ fn is_the_same_when_nothing_changed() {
 }
 
 #[test]
+fn records_a_run_that_nobody_came_to_record() {
+    let after = Scene::once().with_run(json!({})).status();
+
+    assert_eq!(
+        after.last_schedule_time,
+        Some(Time(at("2026-11-24T10:00:00Z")))
+    );
+}
+
+#[test]
 fn says_complete_when_the_one_run_is() {
     let scene = Scene::once().with_run(ended("Complete"));
 
