@@ -1,7 +1,7 @@
 //! One agent process, in a folder of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -119,9 +119,14 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_planescape-agent")), arguments)
+    }
+
+    /// The same with another binary.
+    pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         let config = self.path("agent.hcl");
         fs::write(&config, self.config()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_planescape-agent"));
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .arg(format!("-config={}", config.display()))
