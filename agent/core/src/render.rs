@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use planescape_agent_config::{Problem, Template as Settings};
-use planescape_templates::{Answers, Environment, Options, Pass, Request, Template};
+use planescape_templates::{Answers, Environment, Options, Pass, Rendered, Request, Template};
 
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination};
@@ -131,6 +131,16 @@ impl Renderer {
             };
             file.state = State::Settled;
             match file.template.render(answers, &environment) {
+                Ok(Pass::Waiting { used, .. } | Pass::Complete(Rendered { used, .. }))
+                    if used
+                        .iter()
+                        .any(|request| matches!(request, Request::Pki { .. })) =>
+                {
+                    failures.push(unsupported(index, "pkiCert"));
+                }
+                Ok(Pass::Complete(rendered)) if !rendered.effects.is_empty() => {
+                    failures.push(unsupported(index, "writeToFile"));
+                }
                 Ok(Pass::Waiting { missing, used }) => {
                     file.missing = missing;
                     file.used = used;
@@ -200,6 +210,13 @@ impl File {
             State::Waiting { until } => until <= now,
             State::Settled | State::Writing | State::WritingStale => false,
         }
+    }
+}
+
+fn unsupported(template: usize, function: &str) -> RenderFailure {
+    RenderFailure {
+        template,
+        message: format!("function {function} is not supported by planescape-agent yet"),
     }
 }
 

@@ -317,6 +317,20 @@ fn a_template_that_does_not_fit_its_secret_is_reported() {
 }
 
 #[test]
+fn a_function_that_we_do_not_have_yet_is_named() {
+    let mut world =
+        World::new(&[r#"{{ with pkiCert "pki/issue/web" "common_name=a" }}x{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.feed(Input::Revoked(Ok(())));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Template);
+    assert!(report.message.unwrap().contains("pkiCert is not supported"));
+}
+
+#[test]
 fn two_templates_share_one_read() {
     let mut world = World::new(&[DATABASE, DATABASE]);
     world.step();
