@@ -40,7 +40,10 @@ impl<'a> Bed<'a> {
         control_plane.kubectl(&define).await?;
         let definition = "crd/planescapejobs.planescape.io";
         let wait = ["wait", "--for=condition=Established", definition];
-        control_plane.kubectl(&wait).await?;
+        // Fails as long as there is no condition at all.
+        while control_plane.kubectl(&wait).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let create = ["create", "namespace", &bed.namespace];
         control_plane.kubectl(&create).await?;
         // The controller makes no pods before its ServiceAccount exists.
