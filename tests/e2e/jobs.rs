@@ -53,7 +53,10 @@ impl Place {
         if let Err(error) = wait {
             let described = self.kubectl(&["describe", &object]).await;
             let pods = self.kubectl(&["describe", "pods"]).await;
-            panic!("{error:#}\n{described}\n{pods}");
+            let selector = format!("job-name={name}");
+            let logs = ["logs", "-l", &selector, "--all-containers", "--tail=20"];
+            let logs = self.try_kubectl(&logs).await;
+            panic!("{error:#}\n{described}\n{pods}\n{logs:?}");
         }
     }
 

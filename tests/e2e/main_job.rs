@@ -77,6 +77,23 @@ async fn a_long_job_keeps_one_credential_alive() {
 }
 
 #[tokio::test]
+async fn an_init_container_renders_once_and_leaves_the_lease_to_its_ttl() {
+    let place = Place::new("init").await;
+    let script = ". /vault/secrets/db; psql -Atc 'select count(*) from users'";
+    let job = database_job("init", "readonly", script).replace(
+        "vault.hashicorp.com/role:",
+        "vault.hashicorp.com/agent-pre-populate-only: \"true\"\n            vault.hashicorp.com/role:",
+    );
+    place.apply(&job).await;
+    place.wait("init", "Complete").await;
+
+    assert_eq!(place.logs("init").await, "3\n");
+    let requests = place.requests("init").await;
+    assert_eq!(count(&requests, "read", CREDENTIALS), 1);
+    assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 0);
+}
+
+#[tokio::test]
 async fn a_failing_job_leaves_no_lease() {
     let place = Place::new("failing").await;
     place

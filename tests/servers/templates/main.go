@@ -160,6 +160,57 @@ func (w *world) recall(d dep.Dependency) (any, error) {
 	return nil, fmt.Errorf("missing: %s", d)
 }
 
+// brain knows every answer beforehand, because consul-template gives up on an error that a missing secret
+// causes; it is made anew for every case, because templates can change the secrets in it.
+func (w *world) brain() (*template.Brain, error) {
+	brain := template.NewBrain()
+	for key, body := range w.Responses {
+		parts := strings.SplitN(key, " ", 3)
+		method, path := parts[0], trimmed(parts[1])
+		for _, path := range []string{path, w.short(path)} {
+			var d dep.Dependency
+			answer, err := secret(body)
+			if err != nil {
+				return nil, err
+			}
+			var value any = answer
+			switch method {
+			case "GET":
+				d, err = dep.NewVaultReadQuery(path)
+			case "LIST":
+				if d, err = dep.NewVaultListQuery(path); err == nil {
+					value, err = w.recall(d)
+				}
+			case "PUT":
+				parameters := map[string]any{}
+				if len(parts) > 2 {
+					err = json.Unmarshal([]byte(parts[2]), &parameters)
+				}
+				if err == nil {
+					d, err = dep.NewVaultWriteQuery(path, parameters)
+				}
+			}
+			if err != nil {
+				return nil, err
+			}
+			brain.Remember(d, value)
+		}
+	}
+	return brain, nil
+}
+
+// short leaves out what a KV v2 mount keeps its entries under.
+func (w *world) short(path string) string {
+	for name, m := range w.Mounts {
+		rest, inside := strings.CutPrefix(path, name)
+		if inside && m.Type == "kv" && m.Options["version"] == "2" {
+			rest = strings.TrimPrefix(strings.TrimPrefix(rest, "data/"), "metadata/")
+			return name + rest
+		}
+	}
+	return path
+}
+
 func newTemplate(r request) (*template.Template, error) {
 	return template.NewTemplate(&template.NewTemplateInput{
 		Contents: r.Template, LeftDelim: r.Left, RightDelim: r.Right,
@@ -177,7 +228,10 @@ func (w *world) render(r request) (text []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	brain := template.NewBrain()
+	brain, err := w.brain()
+	if err != nil {
+		return nil, err
+	}
 	for range 20 {
 		out, err := t.Execute(&template.ExecuteInput{Brain: brain})
 		if err != nil {
@@ -203,7 +257,10 @@ func (w *world) bench(r request) (int64, error) {
 		return 0, err
 	}
 	t, _ := newTemplate(r)
-	brain := template.NewBrain()
+	brain, err := w.brain()
+	if err != nil {
+		return 0, err
+	}
 	run := func() int {
 		out, err := t.Execute(&template.ExecuteInput{Brain: brain})
 		if err != nil {
@@ -242,10 +299,8 @@ func lines(each func(request) any) error {
 		if err := encoder.Encode(each(r)); err != nil {
 			return err
 		}
-		if in.Buffered() == 0 {
-			if err := out.Flush(); err != nil {
-				return err
-			}
+		if err := out.Flush(); err != nil {
+			return err
 		}
 	}
 }

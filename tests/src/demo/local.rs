@@ -77,7 +77,10 @@ pub async fn run() -> Result<()> {
     let container = &pod["containers"][0];
     let output = place.script(container).await?;
     for line in output.lines() {
-        timeline.add(Timestamp::now(), format!("{}: {line}", text(&container["name"])));
+        timeline.add(
+            Timestamp::now(),
+            format!("{}: {line}", text(&container["name"])),
+        );
     }
     let id = running.id().context("the agent is gone")?;
     kill(Pid::from_raw(id.try_into()?), Signal::SIGTERM)?;
