@@ -520,6 +520,7 @@ impl<'t> Run<'t> {
             // A read that is known to find nothing looks like one that has found nothing yet.
             Answer::Secret(None) if matches!(request, Request::Read { .. }) => Value::Nil,
             Answer::Secret(None) => Value::TypedNil(crate::value::Type::Secret),
+            Answer::List(keys) if keys.is_empty() => Value::TypedNil(crate::value::Type::Strings),
             Answer::List(keys) => {
                 let mut keys: Vec<_> = keys.iter().map(|key| Text::from(key.as_str())).collect();
                 keys.sort();

@@ -249,6 +249,9 @@ impl<'o> Printer<'o> {
 
     fn typed_nil(&mut self, of: Type, value: &Value, verb: char) {
         match of.kind() {
+            Kind::Pointer if self.flags.sharp_v => {
+                self.raw(&format!("({})(nil)", of.name()));
+            }
             _ if self.flags.sharp_v => self.raw(&format!("{}(nil)", of.name())),
             Kind::List => self.raw("[]"),
             Kind::Map => self.raw("map[]"),

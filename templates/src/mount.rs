@@ -128,22 +128,27 @@ fn joined(parts: &[&str]) -> String {
 
 /// `path.Clean`.
 pub(crate) fn clean(path: &str) -> String {
-    let is_rooted = path.starts_with('/');
-    let mut kept: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+    String::from_utf8_lossy(&clean_bytes(path.as_bytes())).into_owned()
+}
+
+/// `path.Clean` of any bytes.
+pub(crate) fn clean_bytes(path: &[u8]) -> Vec<u8> {
+    let is_rooted = path.starts_with(b"/");
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&byte| byte == b'/') {
         match part {
-            "" | "." => {}
-            ".." if kept.last().is_some_and(|last| *last != "..") => {
+            b"" | b"." => {}
+            b".." if kept.last().is_some_and(|last| *last != b"..") => {
                 kept.pop();
             }
-            ".." if is_rooted => {}
+            b".." if is_rooted => {}
             _ => kept.push(part),
         }
     }
-    let rest = kept.join("/");
+    let rest = kept.join(&b'/');
     match (is_rooted, rest.is_empty()) {
-        (true, _) => format!("/{rest}"),
-        (false, true) => ".".to_owned(),
+        (true, _) => [b"/", &rest[..]].concat(),
+        (false, true) => b".".to_vec(),
         (false, false) => rest,
     }
 }

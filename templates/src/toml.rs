@@ -19,11 +19,6 @@ pub(crate) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
         limit,
         depth: 0,
     };
-    if value.is_nil() {
-        return Err(Failure::new(
-            "reflect: call of reflect.Value.Type on zero Value",
-        ));
-    }
     encoder.entry(&[], value)?;
     Ok(encoder.out)
 }

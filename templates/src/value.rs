@@ -71,6 +71,8 @@ pub(crate) enum Type {
     Channel,
     /// A list of Consul key pairs or services; nothing here ever makes one.
     Pairs,
+    /// An option of the library behind `mergeMap`; no template can write one.
+    MergeOption,
 }
 
 /// What Go's `reflect.Kind` says about a type.
@@ -120,6 +122,7 @@ impl Type {
             Self::Time => "time.Time",
             Self::Channel => "<-chan int64",
             Self::Pairs => "[]*dependency.KeyPair",
+            Self::MergeOption => "func(*mergo.Config)",
         }
     }
 
@@ -134,7 +137,9 @@ impl Type {
             Self::Text | Self::Number => Kind::Text,
             Self::List | Self::Lists | Self::Strings | Self::Ints | Self::Pairs => Kind::List,
             Self::Map | Self::StringMap | Self::AnyMap => Kind::Map,
-            Self::Secret | Self::Auth | Self::Wrapping | Self::Scratch => Kind::Pointer,
+            Self::Secret | Self::Auth | Self::Wrapping | Self::Scratch | Self::MergeOption => {
+                Kind::Pointer
+            }
             Self::Certificate | Self::Time | Self::Raw => Kind::Struct,
             Self::Channel => Kind::Channel,
         }
@@ -177,7 +182,8 @@ impl Type {
             | Self::Scratch
             | Self::Time
             | Self::Channel
-            | Self::Pairs => Value::Int(0),
+            | Self::Pairs
+            | Self::MergeOption => Value::Int(0),
         }
     }
 }

@@ -188,6 +188,11 @@ fn slice(args: &[Place]) -> Outcome {
     };
     let mut bounds = [0, length, length];
     for (bound, index) in bounds.iter_mut().zip(indexes) {
+        if index.boxed {
+            return Err(Failure::new(
+                "cannot index slice/array with type interface {}",
+            ));
+        }
         *bound = position(&index.value, length)?;
     }
     let [from, to, capacity] = bounds;

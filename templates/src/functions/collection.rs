@@ -40,7 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("mergeMap", &[Type::Map, Type::Map], |_, args| {
         merge(args, false)
     })
-    .rest(Type::Pairs),
+    .rest(Type::MergeOption),
     Function::new(
         "mergeMapWithOverride",
         &[Type::Map, Type::Map],
@@ -206,20 +206,21 @@ pub(super) fn merge_maps(into: &Map, from: &Map, overrides: bool) -> Result<(), 
         .collect();
     for (key, value) in entries {
         let own = into.borrow().get(&key).cloned();
-        match (&own, &value) {
-            (Some(Value::Map(own)), Value::Map(other)) => {
-                if !Rc::ptr_eq(own, other) {
-                    merge_maps(own, other, overrides)?;
-                }
+        if let (Some(Value::Map(own)), Value::Map(other)) = (&own, &value) {
+            if !Rc::ptr_eq(own, other) {
+                merge_maps(own, other, overrides)?;
+            }
+            if !own.borrow().is_empty() {
                 continue;
             }
-            (Some(own), value) => {
-                let replaces = is_empty(own) || overrides && !is_empty(value);
-                if !replaces {
-                    continue;
-                }
-            }
-            (None, _) => {}
+        }
+        let replaces = match (&own, &value) {
+            (_, Value::Nil | Value::TypedNil(_)) => overrides,
+            (Some(own), _) => overrides || is_empty(own),
+            (None, _) => true,
+        };
+        if !replaces {
+            continue;
         }
         if holds(&value, into) {
             return Err(Failure::new("a map cannot contain itself"));

@@ -104,13 +104,16 @@ fn same(a: &Value, b: &Value) -> Result<bool, Failure> {
     }
 }
 
+/// The most of a value that a message repeats.
+const LONGEST: usize = 1_000;
+
 fn shown(value: &Value) -> Vec<u8> {
-    const LONGEST: usize = 1_000;
     fmt::display(value, LONGEST).unwrap_or_default()
 }
 
 fn not_comparable(words: &str, value: &Value) -> Failure {
-    Failure::new(words).plain(&shown(value))
+    let shown = fmt::printf(b"%s", std::slice::from_ref(value), LONGEST);
+    Failure::new(words).plain(&shown.unwrap_or_default())
 }
 
 fn lt(args: &[Place]) -> Result<bool, Failure> {

@@ -71,6 +71,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         )
     }),
     Function::new("toTOML", ANY, |run, args| {
+        if args[0].value.is_nil() {
+            return Err(Failure::new(
+                "reflect: call of reflect.Value.Type on zero Value",
+            ));
+        }
         trimmed(
             "toTOML",
             crate::toml::encode(&args[0].value, run.output_limit()),

@@ -1,5 +1,6 @@
 //! The hermetic functions of Sprig 3, as `sprig_…`.
 
+mod case;
 mod defaults;
 mod lists;
 mod maps;
@@ -95,8 +96,4 @@ fn texts(run: &Run<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
             None => Ok(vec![shown(run, value)?]),
         },
     }
-}
-
-fn out_of_range() -> Failure {
-    Failure::new("runtime error: slice bounds out of range")
 }

@@ -56,13 +56,13 @@ impl Reader {
             Some('|' | '>') => self.block_scalar(parent, properties),
             Some('[' | '{') => {
                 let value = self.flow_collection()?;
-                self.end_of_line()?;
+                self.end_of_node(parent)?;
                 Ok(self.anchored(properties, value))
             }
             Some('*') => self.alias(),
             Some('"' | '\'') => {
                 let text = self.quoted()?;
-                self.end_of_line()?;
+                self.end_of_node(parent)?;
                 self.scalar(text, false, properties)
             }
             Some('-') if is_blank(self.peek_at(1)) => {
@@ -94,6 +94,14 @@ impl Reader {
 
     fn at_value(&self) -> bool {
         self.peek() == Some(':') && is_blank(self.peek_at(1))
+    }
+
+    /// Nothing that follows the root is looked at.
+    fn end_of_node(&mut self, parent: isize) -> Result<(), Failure> {
+        if parent < 0 {
+            return Ok(());
+        }
+        self.end_of_line()
     }
 
     /// After a finished value only a comment may follow on the line.

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 200;
 /// The first document of a text.
 pub(crate) fn decode(text: &[u8]) -> Result<Value, Failure> {
     let Ok(text) = std::str::from_utf8(text) else {
-        return Err(Failure::new("yaml: invalid Unicode character"));
+        return Err(Failure::new("yaml: invalid leading UTF-8 octet"));
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
@@ -166,12 +166,8 @@ impl Reader {
                 return Ok(Value::Nil);
             }
         }
-        let value = self.node(-1, true)?;
-        self.skip_lines()?;
-        if self.peek().is_some() && !self.at_document_marker() {
-            return Err(self.error("did not find expected <document start>"));
-        }
-        Ok(value)
+        // What follows the first node is never looked at.
+        self.node(-1, true)
     }
 
     pub(super) fn properties(&mut self) -> Result<Properties, Failure> {

@@ -8,7 +8,7 @@ use crate::value::{Place, Type, Value};
 
 use super::defaults::{deep_equal, is_empty, kind_name};
 use super::numbers::to_int;
-use super::{ANY, Function, Outcome, Run, int, out_of_range, texts};
+use super::{ANY, Function, Outcome, Run, int, texts};
 
 const PAIR: &[Type] = &[Type::Any, Type::Any];
 const CHUNK: &[Type] = &[Type::Int, Type::Any];
@@ -58,7 +58,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_chunk", CHUNK, chunk),
     Function::new("sprig_mustChunk", CHUNK, chunk),
     Function::new("sprig_sortAlpha", ANY, |run, args| {
-        let mut sorted = texts(run, &args[0].value)?;
+        let mut sorted = match &args[0].value {
+            Value::Nil => vec![Text::from("<nil>")],
+            value => texts(run, value)?,
+        };
         sorted.sort();
         Ok(Value::strings(sorted))
     }),
@@ -82,16 +85,10 @@ fn elements(value: &Value, complaint: impl FnOnce(&str) -> String) -> Result<Vec
 }
 
 fn items(args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
-    elements(&args[0].value, |kind| {
-        let on = if what.contains(' ') { "" } else { " on" };
-        format!("Cannot {what}{on} type {kind}")
-    })
+    elements(&args[0].value, |kind| format!("Cannot {what} type {kind}"))
 }
 
 fn list(_: &mut Run<'_>, args: &[Place]) -> Outcome {
-    if args.is_empty() {
-        return Ok(Value::TypedNil(Type::List));
-    }
     Ok(Value::list(
         args.iter().map(|place| place.value.clone()).collect(),
     ))
@@ -114,13 +111,13 @@ fn initial(_: &mut Run<'_>, args: &[Place]) -> Outcome {
 }
 
 fn append(_: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let mut items = items(args, "push")?;
+    let mut items = items(args, "push on")?;
     items.push(args[1].value.clone());
     Ok(Value::list(items))
 }
 
 fn prepend(_: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let mut items = items(args, "prepend")?;
+    let mut items = items(args, "prepend on")?;
     items.insert(0, args[1].value.clone());
     Ok(Value::list(items))
 }
@@ -184,7 +181,7 @@ fn has(run: &mut Run<'_>, args: &[Place]) -> Outcome {
 }
 
 fn compact(_: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let mut items = items(args, "compact")?;
+    let mut items = items(args, "compact on")?;
     items.retain(|item| !is_empty(item));
     Ok(Value::list(items))
 }
@@ -221,12 +218,18 @@ fn out_of_slice() -> Failure {
 
 fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     let items = items(&args[1..], "chunk")?;
-    if items.is_empty() {
-        return Ok(Value::Lists(Rc::default()));
+    let size = int(args, 0);
+    // A negative size leaves no chunks, or fewer than none.
+    let last = items.len() as f64 - 1.0;
+    let count = (last / size as f64).floor() + 1.0;
+    if !(0.0..=last + 1.0).contains(&count) || size < 0 && count > 0.0 {
+        return Err(Failure::new("runtime error: makeslice: len out of range"));
     }
-    let size = usize::try_from(int(args, 0)).ok().filter(|&size| size > 0);
-    let size = size.ok_or_else(out_of_range)?;
-    let chunks = items.chunks(size).map(|chunk| Value::list(chunk.to_vec()));
+    let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
+    let chunks = items
+        .chunks(size)
+        .take(count as usize)
+        .map(|chunk| Value::list(chunk.to_vec()));
     Ok(Value::Lists(Rc::new(chunks.collect())))
 }
 

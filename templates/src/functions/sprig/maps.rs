@@ -92,10 +92,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         merge(args, true)
     })
     .rest(Type::Map),
-    Function::new("sprig_deepCopy", ANY, |run, args| copy(run, &args[0].value)),
-    Function::new("sprig_mustDeepCopy", ANY, |run, args| {
-        copy(run, &args[0].value)
-    }),
+    Function::new("sprig_deepCopy", ANY, copied),
+    Function::new("sprig_mustDeepCopy", ANY, copied),
     Function::new("sprig_dig", &[], dig).rest(Type::Any),
 ];
 
@@ -130,6 +128,16 @@ fn merge(args: &[Place], overrides: bool) -> Outcome {
         }
     }
     Ok(Value::Map(into))
+}
+
+fn copied(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let value = &args[0].value;
+    if value.is_nil() {
+        return Err(Failure::new(
+            "reflect: call of reflect.Value.Type on zero Value",
+        ));
+    }
+    copy(run, value)
 }
 
 fn copy(run: &mut Run<'_>, value: &Value) -> Outcome {
@@ -167,6 +175,9 @@ fn dig(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     if keys.is_empty() {
         return Err(Failure::new("dig needs at least three arguments"));
     }
+    let Value::Map(_) = &map.value else {
+        return Err(conversion(&map.value, "map[string]interface {}"));
+    };
     let mut found = map.value.clone();
     let mut path = Vec::new();
     for key in keys {

@@ -58,24 +58,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_max", ANY, |_, args| Ok(ints(args, i64::max))).rest(Type::Any),
     Function::new("sprig_biggest", ANY, |_, args| Ok(ints(args, i64::max))).rest(Type::Any),
     Function::new("sprig_min", ANY, |_, args| Ok(ints(args, i64::min))).rest(Type::Any),
-    Function::new("sprig_maxf", ANY, |_, args| {
-        Ok(floats(args, |a, b| {
-            if a.is_nan() || b.is_nan() {
-                f64::NAN
-            } else {
-                a.max(b)
-            }
-        }))
-    })
-    .rest(Type::Any),
+    Function::new("sprig_maxf", ANY, |_, args| Ok(floats(args, larger))).rest(Type::Any),
     Function::new("sprig_minf", ANY, |_, args| {
-        Ok(floats(args, |a, b| {
-            if a.is_nan() || b.is_nan() {
-                f64::NAN
-            } else {
-                a.min(b)
-            }
-        }))
+        Ok(floats(args, |a, b| -larger(-a, -b)))
     })
     .rest(Type::Any),
     Function::new("sprig_add1f", ANY, |_, args| {
@@ -179,6 +164,14 @@ pub(super) fn to_float(value: &Value) -> f64 {
 fn ints(args: &[Place], pick: fn(i64, i64) -> i64) -> Value {
     let numbers = args.iter().map(|place| to_int(&place.value));
     Value::Int64(numbers.reduce(pick).unwrap_or(0))
+}
+
+/// `math.Max`: not a number wins, and zero is larger than minus zero.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        return f64::NAN;
+    }
+    if a.total_cmp(&b).is_gt() { a } else { b }
 }
 
 fn floats(args: &[Place], pick: fn(f64, f64) -> f64) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Failure;
-use crate::mount;
+use crate::mount::{self, clean_bytes as clean};
 use crate::number::{Base, parse_int};
 use crate::text::Text;
 use crate::value::{Kind, Place, Type, Value};
@@ -43,10 +43,6 @@ fn is_absolute(args: &[Place]) -> Value {
     Value::Bool(text(args, 0).starts_with(b"/"))
 }
 
-fn clean(path: &[u8]) -> String {
-    mount::clean(&String::from_utf8_lossy(path))
-}
-
 fn base(path: &[u8]) -> Vec<u8> {
     if path.is_empty() {
         return b".".to_vec();
@@ -59,7 +55,7 @@ fn base(path: &[u8]) -> Vec<u8> {
     path[start.map_or(0, |slash| slash + 1)..=end].to_vec()
 }
 
-fn dir(path: &[u8]) -> String {
+fn dir(path: &[u8]) -> Vec<u8> {
     let end = path.iter().rposition(|&byte| byte == b'/');
     clean(&path[..end.map_or(0, |slash| slash + 1)])
 }

@@ -2,10 +2,9 @@
 
 use crate::bytes;
 use crate::error::Failure;
-use crate::unicode;
 use crate::value::{Place, Type};
 
-use super::{Function, ONE, Outcome, Run, done, int, out_of_range, text};
+use super::{Function, ONE, Outcome, Run, case, done, int, text};
 
 const SIZED: &[Type] = &[Type::Int, Type::Text];
 
@@ -65,13 +64,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     ),
     Function::new("sprig_snakecase", ONE, |_, args| {
-        done(joined_words(text(args, 0), b'_'))
+        done(case::connected(text(args, 0), '_'))
     }),
     Function::new("sprig_kebabcase", ONE, |_, args| {
-        done(joined_words(text(args, 0), b'-'))
+        done(case::connected(text(args, 0), '-'))
     }),
     Function::new("sprig_camelcase", ONE, |_, args| {
-        done(pascal(text(args, 0)))
+        done(case::pascal(text(args, 0)))
     }),
 ];
 
@@ -89,16 +88,25 @@ fn indented(run: &mut Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
 fn substr(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     let (start, end, whole) = (int(args, 0), int(args, 1), text(args, 2));
     let length = whole.len() as i64;
-    let (start, end) = if start < 0 {
-        (0, end)
+    let (start, end, is_open) = if start < 0 {
+        (0, end, true)
     } else if end < 0 || end > length {
-        (start, length)
+        (start, length, false)
     } else {
-        (start, end)
+        (start, end, false)
     };
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-    let piece = range.and_then(|(start, end)| whole.get(start..end));
-    done(piece.ok_or_else(out_of_range)?)
+    if let Some(piece) = range.and_then(|(start, end)| whole.get(start..end)) {
+        return done(piece);
+    }
+    let bounds = match (is_open, end < 0) {
+        (true, true) => format!("[:{end}]"),
+        (true, false) => format!("[:{end}] with length {length}"),
+        (false, _) => format!("[{start}:{end}]"),
+    };
+    Err(Failure::new(format!(
+        "runtime error: slice bounds out of range {bounds}"
+    )))
 }
 
 fn repeat(run: &mut Run<'_>, args: &[Place]) -> Outcome {
@@ -168,80 +176,4 @@ fn wrapped(
     }
     out.extend_from_slice(rest);
     Ok(out)
-}
-
-/// What a character is to the splitting of words.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Upper,
-    Lower,
-    Digit,
-    Connector,
-    Other,
-}
-
-fn class(c: char) -> Class {
-    if unicode::is_letter(c) && unicode::lower(c) != c {
-        Class::Upper
-    } else if unicode::is_letter(c) {
-        Class::Lower
-    } else if unicode::is_digit(c) {
-        Class::Digit
-    } else if c == '-' || c == '_' || unicode::is_space(c) {
-        Class::Connector
-    } else {
-        Class::Other
-    }
-}
-
-/// Words of `CamelCase`, `snake_case` or `HTTPServer`, in lower case with `connector` between them.
-fn joined_words(whole: &[u8], connector: u8) -> Vec<u8> {
-    let chars: Vec<char> = unicode::chars(whole).collect();
-    let mut out = Vec::new();
-    for (index, &c) in chars.iter().enumerate() {
-        let own = class(c);
-        let before = index.checked_sub(1).map(|before| class(chars[before]));
-        let after = chars.get(index + 1).map(|&after| class(after));
-        if own == Class::Connector {
-            out.push(connector);
-            continue;
-        }
-        let starts_word = match (before, own) {
-            (Some(Class::Lower), Class::Upper | Class::Digit) => true,
-            (Some(Class::Digit), Class::Upper) => true,
-            (Some(Class::Upper), Class::Digit) => true,
-            (Some(Class::Upper), Class::Upper) => after == Some(Class::Lower),
-            _ => false,
-        };
-        if starts_word {
-            out.push(connector);
-        }
-        unicode::push(&mut out, unicode::lower(c));
-    }
-    out
-}
-
-/// `some_words` become `SomeWords`.
-fn pascal(whole: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut starts_word = true;
-    let mut seen_word = false;
-    for c in unicode::chars(whole) {
-        if class(c) == Class::Connector {
-            if !seen_word {
-                unicode::push(&mut out, c);
-            }
-            starts_word = true;
-            continue;
-        }
-        seen_word = true;
-        let mapped = if starts_word {
-            unicode::upper(c)
-        } else {
-            unicode::lower(c)
-        };
-        unicode::push(&mut out, mapped);
-        starts_word = false;
-    }
-    out
 }

@@ -63,8 +63,17 @@ pub(super) const FUNCTIONS: &[Function] =
             done(swapped(text(args, 0)))
         }),
         Function::new("sprig_nospace", ONE, |_, args| {
-            let kept = unicode::chars(text(args, 0)).filter(|c| !unicode::is_space(*c));
-            done(kept.collect::<String>())
+            // The original takes every byte for a character of its own, unless there is nothing to do.
+            let whole = text(args, 0);
+            let chars = || whole.iter().map(|&byte| char::from(byte));
+            if !chars().any(unicode::is_space) {
+                return done(whole.clone());
+            }
+            done(
+                chars()
+                    .filter(|c| !unicode::is_space(*c))
+                    .collect::<String>(),
+            )
         }),
         Function::new("sprig_initials", ONE, |_, args| {
             done(initials(text(args, 0)))
@@ -302,23 +311,36 @@ fn unbase32(encoded: &[u8]) -> Result<Vec<u8>, usize> {
     let mut out = Vec::new();
     for (block, chunk) in kept.chunks(8).enumerate() {
         let start = block * 8;
-        let digits = chunk.iter().take_while(|&&byte| byte != b'=').count();
-        let mut bits = 0u64;
-        for (index, byte) in chunk[..digits].iter().enumerate() {
+        let is_last = start + 8 >= kept.len();
+        let (mut bits, mut digits) = (0u64, 0);
+        for (index, byte) in chunk.iter().enumerate() {
+            if *byte == b'=' && index >= 2 && is_last {
+                padding32(chunk, index).map_err(|at| start + at)?;
+                break;
+            }
             let value = BASE32.iter().position(|digit| digit == byte);
             bits = bits << 5 | value.ok_or(start + index)? as u64;
+            digits += 1;
         }
-        if chunk.len() < 8 {
-            return Err(kept.len());
+        if digits == chunk.len() && digits < 8 {
+            return Err(start);
         }
-        let is_last = start + 8 >= kept.len();
-        let is_padded = chunk[digits..].iter().all(|&byte| byte == b'=');
-        if digits < 8 && !(is_last && is_padded && matches!(digits, 2 | 4 | 5 | 7)) {
-            return Err(start + digits);
-        }
-        let bytes = digits * 5 / 8;
         let bits = bits << (5 * (8 - digits));
-        out.extend_from_slice(&bits.to_be_bytes()[3..3 + bytes]);
+        out.extend_from_slice(&bits.to_be_bytes()[3..3 + digits * 5 / 8]);
     }
     Ok(out)
+}
+
+/// Checks what follows the first `=`, which stands at `index`.
+fn padding32(chunk: &[u8], index: usize) -> Result<(), usize> {
+    if chunk.len() < 8 {
+        return Err(chunk.len());
+    }
+    if let Some(bad) = chunk[index..].iter().position(|&byte| byte != b'=') {
+        return Err(index + bad - 1);
+    }
+    match index {
+        3 | 6 => Err(index),
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,750 @@
+//! Random templates: mostly sound, sometimes wrong in type, sometimes broken in syntax.
+
+use super::Case;
+
+/// What an expression gives, as far as the generator cares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Text,
+    Int,
+    Float,
+    Bool,
+    List,
+    Strings,
+    Map,
+    Any,
+    /// A text that is valid UTF-8, always.
+    Name,
+    /// A small number, always: the reference has no limits.
+    Count,
+}
+
+use Kind::{Any, Bool, Count, Float, Int, List, Map, Name, Strings, Text};
+
+/// Name, parameters, result.
+type Signature = (&'static str, &'static [Kind], Kind);
+
+const FUNCTIONS: &[Signature] = &[
+    ("print", &[Any, Any], Text),
+    ("print", &[Any], Text),
+    ("println", &[Any, Any, Any], Text),
+    ("html", &[Any], Text),
+    ("js", &[Any], Text),
+    ("urlquery", &[Any], Text),
+    ("len", &[List], Int),
+    ("len", &[Text], Int),
+    ("index", &[List, Int], Any),
+    ("index", &[Map, Text], Any),
+    ("index", &[Text, Int], Int),
+    ("slice", &[Text, Int], Text),
+    ("slice", &[List, Int, Int], List),
+    ("not", &[Any], Bool),
+    ("and", &[Any, Any], Any),
+    ("or", &[Any, Any, Any], Any),
+    ("eq", &[Any, Any], Bool),
+    ("eq", &[Text, Text], Bool),
+    ("ne", &[Int, Int], Bool),
+    ("lt", &[Int, Int], Bool),
+    ("le", &[Text, Text], Bool),
+    ("gt", &[Float, Float], Bool),
+    ("ge", &[Any, Any], Bool),
+    ("add", &[Int, Int], Int),
+    ("subtract", &[Int, Float], Float),
+    ("multiply", &[Int, Int], Int),
+    ("divide", &[Int, Int], Int),
+    ("modulo", &[Int, Int], Int),
+    ("minimum", &[Int, Float], Float),
+    ("maximum", &[Any, Int], Any),
+    ("toUpper", &[Text], Text),
+    ("toLower", &[Text], Text),
+    ("toTitle", &[Text], Text),
+    ("trim", &[Text, Text], Text),
+    ("trimPrefix", &[Text, Text], Text),
+    ("trimSuffix", &[Text, Text], Text),
+    ("trimSpace", &[Text], Text),
+    ("replaceAll", &[Text, Text, Text], Text),
+    ("split", &[Text, Text], Strings),
+    ("join", &[Text, Strings], Text),
+    ("splitToMap", &[Text, Text, Text], Any),
+    ("indent", &[Count, Text], Text),
+    ("base64Encode", &[Text], Text),
+    ("base64Decode", &[Text], Text),
+    ("base64URLEncode", &[Text], Text),
+    ("base64URLDecode", &[Text], Text),
+    ("sha256Hex", &[Text], Text),
+    ("md5sum", &[Text], Text),
+    ("hmacSHA256Hex", &[Text, Text], Text),
+    ("toJSON", &[Any], Text),
+    ("toJSONPretty", &[Any], Text),
+    ("toUnescapedJSON", &[Any], Text),
+    ("toUnescapedJSONPretty", &[Any], Text),
+    ("toYAML", &[Any], Text),
+    ("toTOML", &[Map], Text),
+    ("parseJSON", &[Text], Any),
+    ("parseBool", &[Text], Bool),
+    ("parseInt", &[Text], Int),
+    ("parseUint", &[Text], Int),
+    ("parseFloat", &[Text], Float),
+    ("in", &[List, Any], Bool),
+    ("contains", &[Any, List], Bool),
+    ("containsAll", &[List, List], Bool),
+    ("containsAny", &[List, List], Bool),
+    ("containsNone", &[List, List], Bool),
+    ("containsNotAll", &[List, List], Bool),
+    ("explodeMap", &[Map], Map),
+    ("mergeMap", &[Map, Map], Map),
+    ("mergeMapWithOverride", &[Map, Map], Map),
+    ("executeTemplate", &[Text, Any], Text),
+    ("env", &[Text], Text),
+    ("envOrDefault", &[Text, Text], Text),
+    ("regexMatch", &[Text, Text], Bool),
+    ("secrets", &[Text], Strings),
+    ("sprig_default", &[Any, Any], Any),
+    ("sprig_empty", &[Any], Bool),
+    ("sprig_coalesce", &[Any, Any], Any),
+    ("sprig_all", &[Any, Any], Bool),
+    ("sprig_any", &[Any, Any], Bool),
+    ("sprig_ternary", &[Any, Any, Bool], Any),
+    ("sprig_quote", &[Any, Any], Text),
+    ("sprig_squote", &[Any, Any], Text),
+    ("sprig_cat", &[Any, Any], Text),
+    ("sprig_toString", &[Any], Text),
+    ("sprig_toStrings", &[List], Strings),
+    ("sprig_trim", &[Text], Text),
+    ("sprig_trimAll", &[Text, Text], Text),
+    ("sprig_upper", &[Text], Text),
+    ("sprig_lower", &[Text], Text),
+    ("sprig_title", &[Text], Text),
+    ("sprig_untitle", &[Text], Text),
+    ("sprig_swapcase", &[Text], Text),
+    ("sprig_nospace", &[Text], Text),
+    ("sprig_initials", &[Text], Text),
+    ("sprig_indent", &[Count, Text], Text),
+    ("sprig_nindent", &[Count, Text], Text),
+    ("sprig_trunc", &[Int, Text], Text),
+    ("sprig_substr", &[Int, Int, Text], Text),
+    ("sprig_repeat", &[Count, Text], Text),
+    ("sprig_replace", &[Text, Text, Text], Text),
+    ("sprig_contains", &[Text, Text], Bool),
+    ("sprig_hasPrefix", &[Text, Text], Bool),
+    ("sprig_plural", &[Text, Text, Int], Text),
+    ("sprig_abbrev", &[Int, Text], Text),
+    ("sprig_abbrevboth", &[Int, Int, Text], Text),
+    ("sprig_wrap", &[Int, Text], Text),
+    ("sprig_wrapWith", &[Int, Text, Text], Text),
+    ("sprig_snakecase", &[Name], Text),
+    ("sprig_camelcase", &[Name], Text),
+    ("sprig_kebabcase", &[Name], Text),
+    ("sprig_split", &[Text, Text], Any),
+    ("sprig_splitn", &[Text, Int, Text], Any),
+    ("sprig_splitList", &[Text, Text], Strings),
+    ("sprig_join", &[Text, Any], Text),
+    ("sprig_sortAlpha", &[Any], Strings),
+    ("sprig_atoi", &[Text], Int),
+    ("sprig_int", &[Any], Int),
+    ("sprig_int64", &[Any], Int),
+    ("sprig_float64", &[Any], Float),
+    ("sprig_add", &[Any, Any], Int),
+    ("sprig_sub", &[Any, Any], Int),
+    ("sprig_mul", &[Any, Any], Int),
+    ("sprig_div", &[Any, Any], Int),
+    ("sprig_mod", &[Any, Any], Int),
+    ("sprig_max", &[Any, Any], Int),
+    ("sprig_min", &[Any, Any], Int),
+    ("sprig_maxf", &[Any, Any], Float),
+    ("sprig_minf", &[Any, Any], Float),
+    ("sprig_addf", &[Any, Any], Float),
+    ("sprig_subf", &[Any, Any], Float),
+    ("sprig_mulf", &[Any, Any], Float),
+    ("sprig_divf", &[Any, Any], Float),
+    ("sprig_ceil", &[Any], Float),
+    ("sprig_floor", &[Any], Float),
+    ("sprig_round", &[Any, Count], Float),
+    ("sprig_seq", &[Count, Count], Text),
+    ("sprig_until", &[Count], Any),
+    ("sprig_untilStep", &[Count, Count, Count], Any),
+    ("sprig_toDecimal", &[Any], Int),
+    ("sprig_list", &[Any, Any, Any], List),
+    ("sprig_list", &[], List),
+    ("sprig_first", &[List], Any),
+    ("sprig_last", &[List], Any),
+    ("sprig_rest", &[List], List),
+    ("sprig_initial", &[List], List),
+    ("sprig_append", &[List, Any], List),
+    ("sprig_prepend", &[List, Any], List),
+    ("sprig_concat", &[List, List], List),
+    ("sprig_reverse", &[List], List),
+    ("sprig_uniq", &[List], List),
+    ("sprig_without", &[List, Any], List),
+    ("sprig_has", &[Any, List], Bool),
+    ("sprig_compact", &[List], List),
+    ("sprig_slice", &[List, Int, Int], Any),
+    ("sprig_chunk", &[Count, List], Any),
+    ("sprig_dict", &[Text, Any], Map),
+    ("sprig_dict", &[Text, Any, Text, Any], Map),
+    ("sprig_get", &[Map, Text], Any),
+    ("sprig_set", &[Map, Text, Text], Map),
+    ("sprig_unset", &[Map, Text], Map),
+    ("sprig_hasKey", &[Map, Text], Bool),
+    ("sprig_pick", &[Map, Text, Text], Map),
+    ("sprig_omit", &[Map, Text], Map),
+    ("sprig_pluck", &[Text, Map, Map], List),
+    ("sprig_merge", &[Map, Map], Map),
+    ("sprig_mergeOverwrite", &[Map, Map], Map),
+    ("sprig_deepCopy", &[Map], Map),
+    ("sprig_dig", &[Text, Any, Map], Any),
+    ("sprig_toJson", &[Any], Text),
+    ("sprig_toPrettyJson", &[Any], Text),
+    ("sprig_toRawJson", &[Any], Text),
+    ("sprig_fromJson", &[Text], Any),
+    ("sprig_b64enc", &[Text], Text),
+    ("sprig_b64dec", &[Text], Text),
+    ("sprig_b32enc", &[Text], Text),
+    ("sprig_b32dec", &[Text], Text),
+    ("sprig_sha1sum", &[Text], Text),
+    ("sprig_sha512sum", &[Text], Text),
+    ("sprig_adler32sum", &[Text], Text),
+    ("sprig_typeOf", &[Any], Text),
+    ("sprig_kindOf", &[Any], Text),
+    ("sprig_deepEqual", &[Any, Any], Bool),
+    ("sprig_base", &[Text], Text),
+    ("sprig_dir", &[Text], Text),
+    ("sprig_clean", &[Text], Text),
+    ("sprig_ext", &[Text], Text),
+    ("sprig_duration", &[Any], Text),
+    ("sprig_durationRound", &[Any], Text),
+    ("sprig_regexQuoteMeta", &[Text], Text),
+    ("parseYAML", &[Name], Any),
+];
+
+const TEXTS: &[&str] = &[
+    "\"\"",
+    "\"a\"",
+    "\"b c\"",
+    "\"Hello World\"",
+    "`raw \\n`",
+    "\"x\\ty\\n\"",
+    "\"5\"",
+    "\"-12\"",
+    "\"1.50\"",
+    "\"1e3\"",
+    "\"true\"",
+    "\"a,b,,c\"",
+    "\"a=1,b=2,c\"",
+    "\"\\xff\\xfe\"",
+    "\"é\\u00df\"",
+    "\"aGVsbG8=\"",
+    "\"{\\\"a\\\":[1,2.5,null],\\\"b/c\\\":{\\\"d\\\":\\\"<&>\\\"}}\"",
+    "\"[1,\\\"x\\\"]\"",
+    "\"a/b/c.txt\"",
+    "\"fooBarHTTPServer_2x y\"",
+    "\"  pad  \"",
+    "\"line1\\nline2\\n\"",
+    "\"k: v\"",
+    "\"- 1\\n- two\\n\"",
+    "\"yes\"",
+    "\"12:30\"",
+    "\"2024-01-02\"",
+    "\"%d %s\"",
+    "\"0x1F\"",
+    "\"user\"",
+    "\"kv/app\"",
+    "\"t1\"",
+    "\"'quoted' \\\"twice\\\"\"",
+    "\"#x\"",
+    "\"ǆ ДА\"",
+    "\"null\"",
+    "\"~\"",
+];
+const INTS: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "7",
+    "100",
+    "0x10",
+    "017",
+    "'a'",
+    "1_000",
+    "9223372036854775807",
+    "(len \"abc\")",
+];
+const FLOATS: &[&str] = &[
+    "0.5",
+    "1.0",
+    "1e6",
+    "2.25",
+    "1e-7",
+    "123456.75",
+    "1e21",
+    "-0.0",
+    "0x1p-2",
+    ".5",
+];
+const FIELDS: &[&str] = &[
+    "user",
+    "pass",
+    "port",
+    "tls",
+    "note",
+    "hosts",
+    "nested",
+    "multi",
+    "empty",
+    "zero",
+    "list",
+    "map",
+    "uni",
+    "json",
+    "yaml",
+    "csv",
+    "big",
+    "exp",
+    "neg",
+    "nope",
+    "b64",
+    "nested.k",
+    "nested.n",
+    "nested.deep.x",
+    "nested.nope",
+    "note.x",
+    "user.x",
+    "nested.deep",
+];
+const VERBS: &[&str] = &[
+    "%v", "%d", "%s", "%q", "%x", "%X", "%T", "%t", "%5v|", "%-8s|", "%05d", "%+d", "%.2f", "%e",
+    "%g", "%#v", "%+v", "%6.2f", "%c", "%U", "%b", "%o", "%O", "%#x", "% x", "%.3s", "%#q", "%z",
+    "%", "%%", "%[1]v", "%*d", "%[3]d", "%08.3f", "%x", "%G", "%+q", "%.0f", "%!", "%-5d|",
+    "%+.3e", "%#g", "%# x",
+];
+const REGEXES: &[&str] = &[
+    "a+",
+    "(a)(b)?",
+    "^l",
+    "[a-c]",
+    "\\\\d+",
+    "(?i)HELLO",
+    "\\\\bW",
+    "x*",
+    "(l+)o",
+    "[^a-z]",
+    "(?m)^line",
+    ".",
+    "a|b",
+    "(?P<n>o)",
+    "[[:upper:]]",
+    "(",
+    "[z-a]",
+    "*",
+    "\\\\s",
+    "o{1,2}",
+    "\\\\pL+",
+    "(?s).*",
+    "",
+];
+const REPLACEMENTS: &[&str] = &["", "X", "$1", "${1}x", "<$0>", "$n", "$$", "$1x"];
+const LITERALS: &[&str] = &[
+    "", " ", "\n", "text", "a b\n", "\t\n ", "key: ", "{", "}}", "é", "\r\n", "x = \"", "\"\n",
+    "--",
+];
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+}
+
+struct Writer {
+    random: Random,
+    variables: Vec<String>,
+    budget: usize,
+    ranges: usize,
+}
+
+pub(crate) fn case(seed: u64) -> Case {
+    let mut writer = Writer {
+        random: Random(seed),
+        variables: Vec::new(),
+        budget: 12,
+        ranges: 0,
+    };
+    let strict = writer.random.chance(20);
+    let mut text = String::new();
+    if writer.random.chance(25) {
+        text.push_str("{{define \"t1\"}}<{{.}}>{{end}}");
+    }
+    text.push_str(&writer.list(0));
+    let mut bytes = text.into_bytes();
+    if writer.random.chance(8) {
+        writer.mutate(&mut bytes);
+    }
+    Case {
+        seed,
+        text: bytes,
+        strict,
+    }
+}
+
+impl Writer {
+    fn mutate(&mut self, text: &mut Vec<u8>) {
+        const NOISE: &[u8] = b"{}()|.$\"`'-:=,/* \n\tab0";
+        for _ in 0..=self.random.below(2) {
+            if text.is_empty() {
+                return;
+            }
+            let at = self.random.below(text.len());
+            let noise = NOISE[self.random.below(NOISE.len())];
+            match self.random.below(3) {
+                0 => {
+                    text.remove(at);
+                }
+                1 => text.insert(at, noise),
+                _ => text[at] = noise,
+            }
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> String {
+        let mark = self.variables.len();
+        let mut out = String::new();
+        for _ in 0..=self.random.below(3) {
+            if self.budget == 0 {
+                break;
+            }
+            self.budget -= 1;
+            out.push_str(self.random.pick(LITERALS));
+            out.push_str(&self.action(depth));
+        }
+        out.push_str(self.random.pick(LITERALS));
+        self.variables.truncate(mark);
+        out
+    }
+
+    fn wrap(&mut self, inner: &str) -> String {
+        let left = if self.random.chance(15) { "{{- " } else { "{{" };
+        let right = if self.random.chance(15) { " -}}" } else { "}}" };
+        let pad = if self.random.chance(50) { " " } else { "" };
+        format!("{left}{pad}{inner}{pad}{right}")
+    }
+
+    fn action(&mut self, depth: usize) -> String {
+        if depth > 3 {
+            let expression = self.pipeline(2);
+            return self.wrap(&expression);
+        }
+        match self.random.below(20) {
+            0 => self.block("if", depth),
+            1 | 2 => self.block("with", depth),
+            3 => self.range(depth),
+            4 | 5 => self.secret(depth),
+            6 => {
+                let value = self.pipeline(2);
+                let name = format!("$v{}", self.random.below(3));
+                self.variables.push(name.clone());
+                self.wrap(&format!("{name} := {value}"))
+            }
+            7 if !self.variables.is_empty() => {
+                let at = self.random.below(self.variables.len());
+                let name = self.variables[at].clone();
+                let value = self.pipeline(2);
+                self.wrap(&format!("{name} = {value}"))
+            }
+            8 => self
+                .wrap("/* note */")
+                .replace("{{ /*", "{{/*")
+                .replace("{{-  /*", "{{- /*"),
+            9 => {
+                let value = self.pipeline(2);
+                self.wrap(&format!("template \"t1\" {value}"))
+            }
+            10 if self.ranges > 0 => {
+                let word = self.random.pick(&["break", "continue"]);
+                self.wrap(word)
+            }
+            11 => self.scratch(),
+            12 => self.formatted(),
+            13 => self.pattern(),
+            _ => {
+                let expression = self.pipeline(3);
+                self.wrap(&expression)
+            }
+        }
+    }
+
+    fn block(&mut self, word: &str, depth: usize) -> String {
+        let condition = self.pipeline(2);
+        let mut out = self.wrap(&format!("{word} {condition}"));
+        out.push_str(&self.list(depth + 1));
+        if self.random.chance(30) {
+            let condition = self.pipeline(1);
+            out.push_str(&self.wrap(&format!("else {word} {condition}")));
+            out.push_str(&self.list(depth + 1));
+        }
+        if self.random.chance(40) {
+            out.push_str(&self.wrap("else"));
+            out.push_str(&self.list(depth + 1));
+        }
+        out.push_str(&self.wrap("end"));
+        out
+    }
+
+    fn range(&mut self, depth: usize) -> String {
+        // Never a number that was computed: the reference would count to any end.
+        let over = match self.random.below(5) {
+            0 => self
+                .random
+                .pick(&["3", "0", "(loop 3)", "(len \"ab\")", "$", ".", "nil"])
+                .to_owned(),
+            1 => self.call(List, 2),
+            2 => self.call(Strings, 2),
+            3 => self.call(Map, 2),
+            _ => self.literal(List),
+        };
+        let declared = match self.random.below(4) {
+            0 => "$e := ",
+            1 => "$i, $e := ",
+            _ => "",
+        };
+        let mark = self.variables.len();
+        if !declared.is_empty() {
+            self.variables.push("$e".to_owned());
+        }
+        let mut out = self.wrap(&format!("range {declared}{over}"));
+        self.ranges += 1;
+        out.push_str(&self.list(depth + 1));
+        self.ranges -= 1;
+        if self.random.chance(30) {
+            out.push_str(&self.wrap("else"));
+            out.push_str(&self.list(depth + 1));
+        }
+        self.variables.truncate(mark);
+        out.push_str(&self.wrap("end"));
+        out
+    }
+
+    fn secret(&mut self, depth: usize) -> String {
+        let call = self.random.pick(&[
+            "secret \"kv/app\"",
+            "secret \"kv/data/app\"",
+            "secret \"secret/legacy\"",
+            "secret \"database/creds/ro\"",
+            "secret \"auth/token/create\" \"ttl=1h\"",
+            "secret \"pki/issue/web\" \"common_name=a.example\"",
+            "$s := secret \"kv/app2\"",
+        ]);
+        let mut out = self.wrap(&format!("with {call}"));
+        for _ in 0..=self.random.below(2) {
+            let expression = self.secret_field();
+            out.push_str(&self.wrap(&expression));
+        }
+        out.push_str(&self.list(depth + 1));
+        out.push_str(&self.wrap("end"));
+        out
+    }
+
+    fn secret_field(&mut self) -> String {
+        let field = match self.random.below(6) {
+            0 => self
+                .random
+                .pick(&[
+                    ".Data",
+                    ".LeaseID",
+                    ".LeaseDuration",
+                    ".Renewable",
+                    ".RequestID",
+                    ".Warnings",
+                    ".Auth.ClientToken",
+                    ".Auth.Policies",
+                    ".Auth.Metadata.k",
+                    ".Data.metadata.version",
+                    ".data",
+                    ".WrapInfo",
+                    ".Auth",
+                    ".Data.ca_chain",
+                    ".Data.username",
+                ])
+                .to_owned(),
+            1 => format!(".Data.{}", self.random.pick(FIELDS)),
+            _ => format!(".Data.data.{}", self.random.pick(FIELDS)),
+        };
+        match self.random.below(3) {
+            0 => {
+                let (name, params, _) = FUNCTIONS[self.random.below(FUNCTIONS.len())];
+                if params.contains(&Count) || params.contains(&Name) {
+                    return field;
+                }
+                format!("{field} | {name}")
+            }
+            1 => {
+                let verb = self.random.pick(VERBS);
+                format!("printf \"{verb}\" {field}")
+            }
+            _ => field,
+        }
+    }
+
+    fn scratch(&mut self) -> String {
+        let value = self.expression(Any, 1);
+        let method = match self.random.below(6) {
+            0 => format!("scratch.Set \"k\" {value}"),
+            1 => format!("scratch.MapSet \"m\" \"x\" {value}"),
+            2 => "scratch.MapValues \"m\"".to_owned(),
+            3 => "scratch.Get \"m\"".to_owned(),
+            4 => format!("scratch.SetX \"k\" {value}"),
+            _ => "scratch.Get \"k\"".to_owned(),
+        };
+        self.wrap(&method)
+    }
+
+    fn formatted(&mut self) -> String {
+        let mut format = String::new();
+        let mut values = String::new();
+        for _ in 0..=self.random.below(2) {
+            format.push_str(self.random.pick(VERBS));
+            if self.random.chance(90) {
+                values.push(' ');
+                values.push_str(&self.expression(Any, 1));
+            }
+        }
+        self.wrap(&format!("printf \"{format}\"{values}"))
+    }
+
+    fn pattern(&mut self) -> String {
+        let regex = self.random.pick(REGEXES);
+        let text = self.expression(Text, 1);
+        let replacement = self.random.pick(REPLACEMENTS);
+        let call = match self.random.below(5) {
+            0 => format!("regexReplaceAll \"{regex}\" \"{replacement}\" {text}"),
+            1 => format!("sprig_regexFindAll \"{regex}\" {text} -1"),
+            2 => format!("sprig_regexSplit \"{regex}\" {text} -1"),
+            3 => format!("sprig_regexFind \"{regex}\" {text}"),
+            _ => format!("regexMatch \"{regex}\" {text}"),
+        };
+        self.wrap(&call)
+    }
+
+    fn pipeline(&mut self, depth: usize) -> String {
+        let first = self.expression(Any, depth);
+        let first = match first
+            .strip_prefix('(')
+            .and_then(|inner| inner.strip_suffix(')'))
+        {
+            Some(inner) if !inner.contains('(') && self.random.chance(80) => inner.to_owned(),
+            _ => first,
+        };
+        if !self.random.chance(25) {
+            return first;
+        }
+        let (name, params, _) = FUNCTIONS[self.random.below(FUNCTIONS.len())];
+        if matches!(params.last(), Some(Count | Name)) {
+            return first;
+        }
+        let mut out = format!("{first} | {name}");
+        for &kind in params.iter().rev().skip(1).rev() {
+            out.push(' ');
+            out.push_str(&self.expression(kind, 0));
+        }
+        out
+    }
+
+    fn expression(&mut self, kind: Kind, depth: usize) -> String {
+        if kind == Name {
+            return self
+                .random
+                .pick(&[
+                    "\"fooBarHTTPServer_2x y\"",
+                    "\"a-b__c 12d\"",
+                    "\"X9Y\"",
+                    "\"ДобрыйДень\"",
+                    "\"\"",
+                    "\"a.b/c\"",
+                    "\"k: v\\nl:\\n- 1\\n- x: ~\"",
+                ])
+                .to_owned();
+        }
+        if kind == Count {
+            return self
+                .random
+                .pick(&["0", "1", "2", "3", "5", "-1", "\"2\"", "12"])
+                .to_owned();
+        }
+        let wanted = if self.random.chance(6) { Any } else { kind };
+        if depth > 0 && self.random.chance(55) {
+            return self.call(wanted, depth);
+        }
+        if !self.variables.is_empty() && self.random.chance(15) {
+            let at = self.random.below(self.variables.len());
+            return self.variables[at].clone();
+        }
+        let concrete = if wanted == Any {
+            [Text, Int, Float, Bool, List, Map, Strings][self.random.below(7)]
+        } else {
+            wanted
+        };
+        self.literal(concrete)
+    }
+
+    fn literal(&mut self, kind: Kind) -> String {
+        match kind {
+            Text | Any => self.random.pick(TEXTS),
+            Int | Count | Name => self.random.pick(INTS),
+            Float => self.random.pick(FLOATS),
+            Bool => self.random.pick(&["true", "false"]),
+            List => self.random.pick(&[
+                "(sprig_list 1 \"a\" 2.5)",
+                "(sprig_list)",
+                "(parseJSON \"[1,\\\"b\\\",null,true]\")",
+                "(sprig_list \"b\" \"a\" \"b\")",
+                "(parseJSON \"[{\\\"k\\\":1},{\\\"k\\\":[2]}]\")",
+            ]),
+            Strings => self.random.pick(&["(split \",\" \"x,y,z\")", "(secrets \"kv/metadata/\")", "(sprig_splitList \" \" \"b a\")"]),
+            Map => self.random.pick(&[
+                "(sprig_dict \"a\" 1 \"b\" \"x\")",
+                "(parseJSON \"{\\\"n\\\":{\\\"x\\\":1,\\\"a2\\\":2,\\\"a10\\\":[]},\\\"f\\\":1.5,\\\"s\\\":\\\"t: u\\\",\\\"z\\\":null}\")",
+                "(sprig_dict)",
+                "(secret \"kv/app\").Data.data",
+                "(parseJSON \"{\\\"a/b\\\":1,\\\"a/c\\\":{\\\"d\\\":2},\\\"e\\\":\\\"\\\"}\")",
+                "(secret \"secret/legacy\").Data",
+            ]),
+        }
+        .to_owned()
+    }
+
+    fn call(&mut self, kind: Kind, depth: usize) -> String {
+        let fits: Vec<&Signature> = FUNCTIONS
+            .iter()
+            .filter(|(_, _, result)| kind == Any || *result == kind)
+            .collect();
+        let &&(name, params, _) = &fits[self.random.below(fits.len())];
+        let mut out = format!("({name}");
+        for &param in params {
+            out.push(' ');
+            out.push_str(&self.expression(param, depth - 1));
+        }
+        if self.random.chance(2) {
+            out.push_str(" 1");
+        }
+        out.push(')');
+        out
+    }
+}

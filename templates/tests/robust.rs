@@ -1,0 +1,224 @@
+//! Whatever the text and the data: a result or an error, in bounded time and memory.
+
+use std::collections::BTreeMap;
+
+use planescape_templates::{
+    Answer, Answers, Environment, Error, ErrorKind, Limits, Options, Pass, Request, Secret,
+    Template,
+};
+use proptest::prelude::*;
+
+fn small() -> Options {
+    Options {
+        limits: Limits {
+            iterations: 10_000,
+            output: 1 << 16,
+            work: 1 << 20,
+            ..Limits::default()
+        },
+        ..Options::default()
+    }
+}
+
+fn render_with(text: &[u8], options: &Options) -> Result<Pass, Error> {
+    Template::parse(text, options)?.render(&answers(), &Environment::default())
+}
+
+fn render(text: &str) -> Result<String, Error> {
+    match render_with(text.as_bytes(), &Options::default())? {
+        Pass::Complete(rendered) => Ok(String::from_utf8_lossy(&rendered.text).into_owned()),
+        Pass::Waiting { missing, .. } => panic!("missing {missing:?}"),
+    }
+}
+
+fn failure(text: &str) -> Error {
+    render(text).expect_err("it must fail")
+}
+
+/// A stack as small as the smallest thread that renders.
+fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(if cfg!(debug_assertions) {
+        16 << 20
+    } else {
+        2 << 20
+    });
+    let thread = thread.spawn(test).expect("a thread starts");
+    thread.join().expect("the test ends well");
+}
+
+fn answers() -> Answers {
+    let body = br#"{"data": {"data": {"password": "hunter2-hunter2", "n": 5}}}"#;
+    let secret = Secret::from_json(body).expect("a secret");
+    let mut answers = Answers::new();
+    let path = "kv/app".to_owned();
+    answers.insert(Request::Read { path }, Answer::Secret(Some(secret)));
+    answers
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_overflowed() {
+    on_a_small_stack(|| {
+        for depth in [100, 1_000, 100_000] {
+            let parentheses = format!("{{{{{}1{}}}}}", "(".repeat(depth), ")".repeat(depth));
+            let blocks = format!("{}x{}", "{{if 1}}".repeat(depth), "{{end}}".repeat(depth));
+            let chain = format!("{{{{if 0}}}}{}{{{{end}}}}", "{{else if 0}}".repeat(depth));
+            for text in [parentheses, blocks, chain] {
+                let result = render_with(text.as_bytes(), &Options::default());
+                assert_eq!(result.is_ok(), depth <= 100, "{depth}");
+            }
+        }
+    });
+}
+
+#[test]
+fn recursion_of_templates_ends_with_an_error() {
+    on_a_small_stack(|| {
+        let endless = failure(
+            "{{define \"a\"}}{{if true}}{{template \"a\" (print .)}}{{end}}{{end}}{{template \"a\"}}",
+        );
+        assert_eq!(endless.kind(), ErrorKind::Limit);
+
+        let through_a_function =
+            failure("{{define \"a\"}}{{executeTemplate \"a\"}}{{end}}{{template \"a\"}}");
+        assert_eq!(through_a_function.kind(), ErrorKind::Limit);
+    });
+}
+
+#[test]
+fn nested_data_is_refused_and_not_overflowed() {
+    on_a_small_stack(|| {
+        for (open, parse) in [
+            ("[", "parseJSON"),
+            ("{\"a\":", "parseJSON"),
+            ("[", "parseYAML"),
+            ("- ", "parseYAML"),
+        ] {
+            let text = format!("{{{{{parse} `{}`}}}}", open.repeat(100_000));
+            failure(&text);
+        }
+        failure(&format!("{{{{regexMatch `{}` `x`}}}}", "(".repeat(100_000)));
+    });
+}
+
+#[test]
+fn endless_work_is_cut_off() {
+    let limits = [
+        "{{range 1000000000}}{{end}}",
+        "{{range loop 1000000000000}}{{end}}",
+        "{{$s := `x`}}{{range 64}}{{$s = print $s $s}}{{end}}",
+        "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{$l}}",
+        "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{toJSON $l}}",
+        "{{$l := sprig_list 1}}{{$m := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{$m = sprig_list $m $m}}{{end}}{{sprig_deepEqual $l $m}}",
+        "{{sprig_repeat 1000000000 `abc`}}",
+        "{{indent 1000000000 `abc`}}",
+        "{{len (sprig_until 1000000000)}}",
+        "{{range 100000}}{{printf `%999999d` 1}}{{end}}",
+        "{{range 1000000}}{{regexMatch `(a*)*b` `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`}}{{end}}",
+        "{{replaceAll `` (sprig_repeat 100000 `x`) (sprig_repeat 100000 `y`)}}",
+    ];
+    for text in limits {
+        let error = render_with(text.as_bytes(), &small()).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
+#[test]
+fn a_map_cannot_contain_itself() {
+    let error = failure("{{$m := sprig_dict}}{{$_ := sprig_set $m `a` (sprig_list $m)}}{{$m}}");
+    assert_eq!(
+        error.message(),
+        "error calling sprig_set: a map cannot contain itself"
+    );
+}
+
+#[test]
+fn errors_and_debug_texts_show_no_secret() {
+    let telling = [
+        "{{with secret `kv/app`}}{{parseInt .Data.data.password}}{{end}}",
+        "{{with secret `kv/app`}}{{sprig_fail (base64Encode .Data.data.password)}}{{end}}",
+        "{{with secret `kv/app`}}{{range .}}{{end}}{{end}}",
+        "{{with secret `kv/app`}}{{add .Data.data.password 1}}{{end}}",
+        "{{with secret `kv/app`}}{{eq .Data .Data}}{{end}}",
+        "{{with secret `kv/app`}}{{regexMatch (print `(` .Data.data.password) ``}}{{end}}",
+    ];
+    for text in telling {
+        let error = failure(text);
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("aHVudGVy"),
+                "{shown}"
+            );
+        }
+    }
+    assert!(!format!("{:?}", answers()).contains("hunter2"));
+}
+
+#[test]
+fn a_failing_pass_waits_while_something_is_missing() {
+    let template = Template::parse(
+        b"{{(secret `kv/new`).Data.data.key | base64Decode}}",
+        &Options::default(),
+    )
+    .expect("it parses");
+
+    let pass = template.render(&Answers::new(), &Environment::default());
+
+    let Ok(Pass::Waiting { missing, .. }) = pass else {
+        panic!("{pass:?}");
+    };
+    let shown: Vec<String> = missing.iter().map(Request::to_string).collect();
+    assert_eq!(shown, ["vault.read(kv/new)"]);
+}
+
+#[test]
+fn denied_functions_fail_only_when_they_are_called() {
+    let options = Options {
+        denied_functions: vec!["sprig_*".to_owned(), "env".to_owned()],
+        ..Options::default()
+    };
+    let dead = render_with(b"{{if false}}{{env `x`}}{{end}}ok", &options);
+    assert!(matches!(dead, Ok(Pass::Complete(_))));
+
+    let error = render_with(b"{{sprig_upper `x`}}", &options).expect_err("it is denied");
+    assert!(error.message().ends_with("function is disabled"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_parsed_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = render_with(&text, &small());
+    }
+
+    #[test]
+    fn any_tokens_are_parsed_or_refused(
+        tokens in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "{{", "}}", "{{-", "-}}", " ", "\n", "(", ")", "|", ".", ".a", "$", "$x", ":=", "=", ",", "\"s\"",
+                "`r`", "'c'", "1", "-2", "1.5", "1e9", "0x", "nil", "true", "if", "else", "end", "range", "with",
+                "define", "block", "template", "break", "continue", "print", "printf", "index", "secret", "/*", "*/",
+                "sprig_dict", "parseJSON", "parseYAML", "regexReplaceAll", "é", "\u{0}", "%5.3v", "toYAML", "\\",
+            ]),
+            0..40,
+        ),
+    ) {
+        let _ = render_with(tokens.concat().as_bytes(), &small());
+    }
+
+    #[test]
+    fn any_document_is_read_or_refused(text in "[-a-z0-9:\\[\\]{},&*!|>'\"#%\n \t?~.<]{0,80}") {
+        let call = |function: &str| {
+            let mut variables = BTreeMap::new();
+            variables.insert("TEXT".to_owned(), text.clone());
+            let environment = Environment { variables, ..Environment::default() };
+            let source = format!("{{{{{function}}}}}");
+            let template = Template::parse(source.as_bytes(), &small()).expect("it parses");
+            let _ = template.render(&Answers::new(), &environment);
+        };
+        call("env `TEXT` | parseYAML | toYAML");
+        call("env `TEXT` | parseJSON | toTOML");
+        call("regexReplaceAll (env `TEXT`) `$1` (env `TEXT`)");
+        call("printf (env `TEXT`) 1 `x` 2.5 nil");
+    }
+}
