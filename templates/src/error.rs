@@ -53,6 +53,12 @@ impl Error {
         }
     }
 
+    /// The same error, at a column of its line.
+    pub(crate) fn at(mut self, column: usize) -> Self {
+        self.column = Some(column);
+        self
+    }
+
     /// The same error, with every one of these texts covered.
     pub(crate) fn without(mut self, secrets: &[Text]) -> Self {
         for secret in secrets {
@@ -85,7 +91,7 @@ impl Error {
         self.line
     }
 
-    /// Bytes before the failing word in its line; parse errors know only the line.
+    /// Bytes in its line before the failing word, or the last word that was read.
     pub fn column(&self) -> Option<usize> {
         self.column
     }

@@ -2,6 +2,7 @@
 //! whole files hang on that, so its rules are kept to the letter.
 
 use crate::bytes::find;
+use crate::error::Position;
 use crate::unicode;
 
 /// What a token is.
@@ -93,6 +94,13 @@ pub(crate) struct Lexer<'t> {
     /// The line at `start`.
     line: usize,
     inside_action: bool,
+}
+
+impl Lexer<'_> {
+    /// Bytes before a place in its line.
+    pub(crate) fn column(&self, offset: usize) -> usize {
+        Position::of(offset, self.input).column
+    }
 }
 
 fn is_space(byte: u8) -> bool {

@@ -31,6 +31,7 @@ pub(crate) fn parse(
         names: vec![Text::from("$")],
         ahead: Vec::new(),
         last_line: 0,
+        last_offset: 0,
         body: Body::default(),
     };
     let list = parser.top_level()?;
@@ -49,6 +50,8 @@ struct Parser<'t, 'f> {
     ahead: Vec<Token<'t>>,
     /// Where messages point: the line of the token read last.
     last_line: usize,
+    /// Where that token begins.
+    last_offset: usize,
     body: Body,
 }
 
@@ -107,6 +110,7 @@ impl<'t> Parser<'t, '_> {
         self.ahead.pop().unwrap_or_else(|| {
             let token = self.lexer.next();
             self.last_line = token.line;
+            self.last_offset = token.offset;
             token
         })
     }
@@ -137,7 +141,8 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn error(&self, message: impl AsRef<str>) -> Error {
-        Error::parse(self.last_line, message.as_ref())
+        let column = self.lexer.column(self.last_offset);
+        Error::parse(self.last_line, message.as_ref()).at(column)
     }
 
     fn unexpected(&self, token: &Token<'_>, context: &str) -> Error {

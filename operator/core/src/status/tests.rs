@@ -192,11 +192,12 @@ fn says_which_part_of_the_schedule_is_wrong() {
 fn counts_what_did_not_run() {
     let mut scene = Scene::once().with_run(json!({}));
     scene.job["spec"]["schedule"] = json!("0 * * * *");
+    scene.job["status"] = json!({ "skipped": { "forbid": 4 } });
     scene.now = at("2026-11-24T13:00:00Z");
 
     let after = scene.status();
 
-    assert_eq!(after.skipped.forbid, 1);
+    assert_eq!(after.skipped.forbid, 5);
     assert_eq!(after.skipped.missed, 2);
     assert_eq!(
         after.last_schedule_time,
