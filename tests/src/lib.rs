@@ -7,8 +7,8 @@
 //! | Start | What runs | Ready after |
 //! | --- | --- | --- |
 //! | [`Secrets::start`](testbed::Secrets::start) | Vault, Postgres | 2 s |
-//! | [`Cluster::start`](testbed::Cluster::start) | and the Kubernetes control plane | 6 s |
-//! | [`Testbed::start`](testbed::Testbed::start) | and one node that runs pods | 15 s |
+//! | [`Cluster::start`](testbed::Cluster::start) | and the Kubernetes control plane | 5 s |
+//! | [`Testbed::start`](testbed::Testbed::start) | and one node that runs pods | 12 s |
 //!
 //! In front of any of them, [`faults`] makes the network misbehave; [`scripted_vault`] gives the
 //! answers that a real Vault cannot be made to give.
