@@ -24,6 +24,9 @@ pub use secrets::Secret;
 /// Where the secrets are, unless said otherwise.
 pub const SECRETS_PATH: &str = "/vault/secrets";
 
+/// Says `injected` on a pod that has an agent already.
+pub const STATUS_ANNOTATION: &str = "vault.hashicorp.com/agent-inject-status";
+
 /// What a pod template asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Injection {

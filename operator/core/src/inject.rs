@@ -8,7 +8,7 @@ mod volumes;
 
 use serde_json::{Map, Value, json};
 
-use crate::annotations::{Injection, Mode};
+use crate::annotations::{Injection, Mode, STATUS_ANNOTATION};
 
 /// The agent's container where it runs beside the job.
 pub const SIDECAR: &str = "vault-agent";
@@ -16,7 +16,6 @@ pub const SIDECAR: &str = "vault-agent";
 /// The agent's container where it ends before the job begins.
 pub const INIT_CONTAINER: &str = "vault-agent-init";
 
-const STATUS_ANNOTATION: &str = "vault.hashicorp.com/agent-inject-status";
 const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
 impl Mode {
