@@ -1,7 +1,7 @@
 //! When a job runs: the schedule's text, and the instants it stands for.
 //!
 //! What is accepted is what a Kubernetes CronJob accepts. What daylight saving does differs, on
-//! purpose: every reading of the clock that a schedule names happens once (see [`calendar`]).
+//! purpose: every reading of the clock that a schedule names happens once (see [`Schedule::Calendar`]).
 
 mod calendar;
 mod cron;
@@ -20,7 +20,8 @@ pub enum Schedule {
     Once,
     /// At a fixed interval, whatever the calendar says.
     Every(Every),
-    /// By the calendar of a time zone.
+    /// By the clock of a time zone: each reading that is named happens once, also when the clock
+    /// is turned forward or back.
     Calendar(Calendar),
 }
 
