@@ -1,6 +1,7 @@
 //! Go's regular expressions: the same syntax, the same leftmost-first matches, time linear in the text.
 //! A general crate would bring Unicode rules that Go does not have, and half a megabyte.
 
+mod class;
 mod parse;
 mod program;
 

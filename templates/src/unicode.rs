@@ -44,19 +44,11 @@ pub(crate) fn units(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn within(table: &[(u32, u32)], c: char) -> bool {
+/// Runs lie in order; a character is inside one if an odd number of bounds come before or at it.
+fn within(table: &[u32], c: char) -> bool {
     let code = u32::from(c);
-    table
-        .binary_search_by(|&(first, last)| {
-            if last < code {
-                std::cmp::Ordering::Less
-            } else if first > code {
-                std::cmp::Ordering::Greater
-            } else {
-                std::cmp::Ordering::Equal
-            }
-        })
-        .is_ok()
+    let bounds = table.partition_point(|&bound| bound < code);
+    bounds % 2 == 1 || table.get(bounds) == Some(&code)
 }
 
 pub(crate) fn is_letter(c: char) -> bool {

@@ -6,7 +6,8 @@ use crate::error::Failure;
 use crate::unicode;
 
 use super::Spans;
-use super::parse::{Assertion, Class, Node};
+use super::class::Class;
+use super::parse::{Assertion, Node};
 
 /// More instructions than this are refused.
 const MAX_SIZE: usize = 200_000;
