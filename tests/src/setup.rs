@@ -30,6 +30,8 @@ pub struct Missing {
 enum Remedy {
     /// Debian and Ubuntu have it in this package.
     Package(&'static str),
+    /// `rustup` brings this target.
+    Target(&'static str),
     /// Somebody has to do this.
     Hand(&'static str),
 }
@@ -52,6 +54,8 @@ const PODS: [(&str, &str); 8] = [
     ("musl-gcc", "musl-tools"),
     ("gcc", "gcc"),
 ];
+
+const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// All that is missing for `purpose`.
 pub fn missing(purpose: Purpose) -> Vec<Missing> {
@@ -103,8 +107,8 @@ pub fn missing(purpose: Purpose) -> Vec<Missing> {
         );
         check(
             has_musl_target(),
-            "Rust's target x86_64-unknown-linux-musl",
-            Remedy::Hand("rustup target add x86_64-unknown-linux-musl"),
+            "the Rust target of our static programs",
+            Remedy::Target(MUSL),
         );
     }
     missing
@@ -120,15 +124,18 @@ pub fn require(purpose: Purpose) -> Result<()> {
     bail!("this machine lacks:\n{}", lines.join("\n"));
 }
 
-/// Installs the Debian packages among what is missing for `purpose`, and checks again.
+/// Installs what packages and `rustup` bring of what is missing for `purpose`, and checks again.
 pub fn install(purpose: Purpose) -> Result<()> {
-    let mut packages: Vec<_> = missing(purpose)
-        .iter()
-        .filter_map(|missing| match missing.remedy {
-            Remedy::Package(package) => Some(package),
-            Remedy::Hand(_) => None,
-        })
-        .collect();
+    let mut packages = Vec::new();
+    for missing in missing(purpose) {
+        match missing.remedy {
+            Remedy::Package(package) => packages.push(package),
+            Remedy::Target(target) => {
+                progress::step(&format!("install {target}"), || add_target(target))?;
+            }
+            Remedy::Hand(_) => {}
+        }
+    }
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {
@@ -154,6 +161,20 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
         .context("run apt-get; this is no Debian or Ubuntu")?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "apt-get {arguments:?}: {errors}");
+    Ok(())
+}
+
+fn add_target(target: &str) -> Result<()> {
+    let output = Command::new("rustup")
+        .args(["target", "add", target])
+        .stdin(Stdio::null())
+        .output()
+        .context("run rustup; install the target as you installed Rust")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "rustup target add {target}: {errors}"
+    );
     Ok(())
 }
 
@@ -213,10 +234,7 @@ fn has_cgroups() -> bool {
 
 fn has_musl_target() -> bool {
     let output = Command::new("rustc")
-        .args([
-            "--print=target-libdir",
-            "--target=x86_64-unknown-linux-musl",
-        ])
+        .args(["--print=target-libdir", "--target", MUSL])
         .output();
     output.is_ok_and(|output| {
         let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -229,6 +247,7 @@ impl fmt::Display for Missing {
         write!(formatter, "{}: ", self.what)?;
         match self.remedy {
             Remedy::Package(package) => write!(formatter, "apt-get install {package} (or --yes)"),
+            Remedy::Target(target) => write!(formatter, "rustup target add {target} (or --yes)"),
             Remedy::Hand(remedy) => write!(formatter, "{remedy}"),
         }
     }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// Runs the guide's job on real servers and shows what happens when.
 #[derive(Parser)]
 struct Arguments {
-    /// Install the Debian packages that are missing.
+    /// Install the Debian packages and the Rust target that are missing.
     #[arg(long)]
     yes: bool,
     /// Show a recurring job after the one-time job.

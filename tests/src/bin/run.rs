@@ -9,7 +9,7 @@ use planescape_tests::runner::{self, Part};
 #[derive(Parser)]
 #[command(name = "tests/run")]
 struct Arguments {
-    /// Install the Debian packages that are missing.
+    /// Install the Debian packages and the Rust target that are missing.
     #[arg(long)]
     yes: bool,
     /// Only these parts.
