@@ -1,12 +1,13 @@
 //! The loop in which the core and the world meet.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use planescape_agent_core::{Agent, Command, ExitCode, Input};
+use planescape_agent_core::{Agent, ExitCode, Input};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::clock;
 use crate::effects::Effects;
-use crate::{clock, log};
 
 /// tokio's timers stand still while the machine sleeps; after so long we look at the real clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -18,14 +19,8 @@ pub(crate) async fn drive(mut agent: Agent, mut effects: Effects) -> ExitCode {
     loop {
         agent.handle(input, clock::now());
         while let Some(command) = agent.poll_command() {
-            match command {
-                Command::Log(notice) => log::tell(&notice),
-                Command::Exit { code, report } => {
-                    effects.end(&report);
-                    tracing::info!(code = code as u8, reason = report.reason, "agent ends");
-                    return code;
-                }
-                command => effects.start(command),
+            if let ControlFlow::Break(code) = effects.start(command) {
+                return code;
             }
         }
         let sleep = match agent.poll_timeout() {

@@ -1,12 +1,14 @@
 //! Does one command and reports one input. Never decides.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use planescape_agent_config::{Config, Kubernetes, Method};
-use planescape_agent_core::{Command, Destination, Failure, Input, Report};
+use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input};
 use planescape_templates::{Answer, Text};
 use tokio::task::JoinSet;
 
+use crate::log;
 use crate::ready::Door;
 use crate::sink::{self, Target};
 use crate::termination::Termination;
@@ -78,13 +80,8 @@ impl Effects {
         }
     }
 
-    /// Writes the report. The token's sinks go: what they hold is revoked or about to end.
-    pub(crate) fn end(&self, report: &Report) {
-        self.termination.write(report);
-    }
-
-    /// Starts a command whose result comes through [`Self::next`].
-    pub(crate) fn start(&mut self, command: Command) {
+    /// Starts a command whose result comes through [`Self::next`]; breaks when it is the last one.
+    pub(crate) fn start(&mut self, command: Command) -> ControlFlow<ExitCode> {
         let vault = Arc::clone(&self.vault);
         match command {
             Command::LogIn => {
@@ -146,8 +143,14 @@ impl Effects {
                 tracing::info!("every template is rendered");
                 self.door.announce();
             }
-            Command::Log(_) | Command::Exit { .. } => {}
+            Command::Log(notice) => log::tell(&notice),
+            Command::Exit { code, report } => {
+                self.termination.write(&report);
+                tracing::info!(code = code as u8, reason = report.reason, "agent ends");
+                return ControlFlow::Break(code);
+            }
         }
+        ControlFlow::Continue(())
     }
 
     fn write(&mut self, destination: Destination, contents: Text) {

@@ -1,7 +1,7 @@
 //! Logs in to Vault, renders templates, renews leases, revokes them at the end.
 //!
 //! This crate acts; [`planescape_agent_core`] decides. [`run`] is the whole life: read the
-//! configuration, build the [`Agent`](planescape_agent_core::Agent), let the driver feed it what
+//! configuration, build the [`Agent`], let the driver feed it what
 //! happens and do what it says.
 
 pub mod args;
