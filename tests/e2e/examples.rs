@@ -77,12 +77,16 @@ async fn the_migration_example_completes() {
     assert_eq!(tables, [["notes"]]);
 }
 
-#[tokio::test]
-async fn the_guides_commands_find_the_runs_of_a_recurring_job() {
-    let place = Place::new(NAMESPACE).await;
-    place
-        .apply(
-            r#"
+/// What the guide tells to type about a job called `my-job`, all but the pod's name.
+const COMMANDS: [&str; 5] = [
+    "kubectl get planescapejobs -n planescape-system",
+    "kubectl describe planescapejob my-job -n planescape-system",
+    "kubectl get jobs -l job-name=my-job -n planescape-system",
+    "kubectl logs -l job-name=my-job -n planescape-system",
+    "kubectl logs POD -n planescape-system",
+];
+
+const RECURRING: &str = r#"
 apiVersion: planescape.io/v1alpha1
 kind: PlanescapeJob
 metadata: {name: my-job}
@@ -96,74 +100,51 @@ spec:
           - name: main
             image: busybox:1.35
             command: [sh, -c, "echo run of $(hostname)"]
-"#,
-        )
-        .await;
-    let selector = ["-l", "job-name=my-job", "-n", NAMESPACE];
-    let cluster = &place.bed.control_plane;
-    until("two runs are retained and done", 150, async || {
-        let jobs = cluster
-            .kubectl(
-                &[
-                    &["get", "jobs"],
-                    &selector[..],
-                    &["-o", "jsonpath={.items[*].status.succeeded}"],
-                ]
-                .concat(),
-            )
-            .await
-            .ok()?;
-        (jobs.split_whitespace().count() >= 2).then_some(())
+"#;
+
+#[tokio::test]
+async fn the_guides_commands_find_the_runs_of_a_recurring_job() {
+    let place = Place::new(NAMESPACE).await;
+    let [list, describe, history, newest, pod] = COMMANDS;
+    place.apply(RECURRING).await;
+    let runs = until("two runs are retained and done", 150, async || {
+        let jobs = typed(&place, history).await.ok()?;
+        let done = jobs.lines().filter(|line| line.contains("Complete"));
+        (done.count() >= 2).then_some(jobs)
     })
     .await;
 
-    let listed = cluster
-        .kubectl(&["get", "planescapejobs", "-n", NAMESPACE])
-        .await
-        .unwrap();
+    let listed = typed(&place, list).await.unwrap();
     assert!(listed.contains("my-job"), "{listed}");
-    let described = cluster
-        .kubectl(&["describe", "planescapejob", "my-job", "-n", NAMESPACE])
-        .await
-        .unwrap();
+
+    let described = typed(&place, describe).await.unwrap();
     assert!(described.contains("Last Schedule Time"), "{described}");
-    let jobs = cluster
-        .kubectl(&[&["get", "jobs"], &selector[..], &["-o", "name"]].concat())
-        .await
-        .unwrap();
-    let mut names: Vec<&str> = jobs
-        .lines()
-        .filter_map(|line| line.strip_prefix("job.batch/"))
-        .collect();
-    names.sort_unstable();
-    let newest = *names.last().unwrap();
-    assert!(names.len() >= 2, "{jobs}");
-    let log = until("the newest run alone is in the log", 15, async || {
-        let log = cluster
-            .kubectl(&[&["logs"], &selector[..]].concat())
-            .await
-            .ok()?;
+
+    let names = runs.lines().filter_map(|line| line.split(' ').next());
+    let last_run = names.max().unwrap_or_default();
+    let printed = until("the newest run alone is in the log", 15, async || {
+        let log = typed(&place, newest).await.ok()?;
         (log.lines().count() == 1).then_some(log)
     })
     .await;
-    assert!(log.starts_with("run of my-job-"), "{log}");
-    let pods = cluster
-        .kubectl(&[
-            "get",
-            "pods",
-            "-n",
-            NAMESPACE,
-            "-l",
-            &format!("batch.kubernetes.io/job-name={newest}"),
-            "-o",
-            "jsonpath={.items[0].metadata.name}",
-        ])
-        .await
-        .unwrap();
-    let log = cluster
-        .kubectl(&["logs", &pods, "-n", NAMESPACE])
-        .await
-        .unwrap();
-    assert_eq!(log, format!("run of {pods}\n"));
+    let last_pod = printed.trim_start_matches("run of ").trim_end();
+    assert!(last_pod.starts_with(last_run), "{printed} after {runs}");
+
+    let log = typed(&place, &pod.replace("POD", last_pod)).await.unwrap();
+    assert_eq!(log, printed);
     place.kubectl(&["delete", "planescapejob", "my-job"]).await;
+}
+
+#[test]
+fn the_guide_has_these_commands() {
+    let guide = include_str!("../../docs/job-management-guide.md");
+    for command in &COMMANDS[..4] {
+        assert!(guide.contains(command), "{command}");
+    }
+}
+
+/// Runs a line of the guide, as it stands there.
+async fn typed(place: &Place, line: &str) -> anyhow::Result<String> {
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    place.bed.control_plane.kubectl(&words).await
 }

@@ -1,5 +1,7 @@
 //! Pods on a real node, with real secrets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod examples;
 mod jobs;

@@ -134,7 +134,7 @@ fn no_file_is_longer_than_it_may_be() {
 #[test]
 fn files_sockets_and_annotation_keys_have_their_owners() {
     for (folder, text, owners) in OWNERS {
-        for path in rust_files(&root().join(folder)) {
+        for path in files(&root().join(folder), "rs") {
             let within = path.strip_prefix(root().join(folder)).unwrap();
             let is_owner = owners
                 .iter()
@@ -168,6 +168,28 @@ fn nothing_is_left_undone() {
     }
 }
 
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let pages = files(&root(), "md");
+    assert!(pages.len() > 5, "{pages:?}");
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links(&text) {
+            let target = link.split('#').next().unwrap();
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {link}", page.display());
+        }
+    }
+}
+
+/// Targets of Markdown links that are neither addresses nor places on the same page.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.contains("://") && !link.starts_with('#'))
+}
+
 /// The names of everything a package is built from when it is built alone, tests left out.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new("cargo")
@@ -175,38 +197,44 @@ fn dependencies(package: &str) -> BTreeSet<String> {
         .args(["--format={lib}", "--package", package])
         .current_dir(root())
         .output()
-        .unwrap();
+        .expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let names = String::from_utf8(output.stdout).unwrap();
+    let names = String::from_utf8(output.stdout).expect("names are text");
     names.lines().map(|name| name.replace('_', "-")).collect()
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .unwrap()
+        .expect("this package is in a folder of the repository")
         .to_owned()
 }
 
 fn sources() -> Vec<PathBuf> {
     ["agent", "operator", "templates", "tests"]
         .iter()
-        .flat_map(|folder| rust_files(&root().join(folder)))
+        .flat_map(|folder| files(&root().join(folder), "rs"))
         .collect()
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
+/// All files with an extension; build results and hidden folders are left out.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).expect("a folder that exists");
+    for entry in entries.flatten() {
         let path = entry.path();
+        let name = entry.file_name();
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|own| own == extension) {
+            found.push(path);
         }
     }
-    files
+    found
 }
 
 /// Lines that are neither blank, nor comments, nor inline tests.
