@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use planescape_operator_core::defaults::Defaults;
 use tracing::Level;
 
+use crate::template::Template;
+
 /// Jobs for Kubernetes that get their own Vault credentials.
 #[derive(Debug, Parser)]
 #[command(name = "planescape", version)]
@@ -23,6 +25,9 @@ pub enum Command {
     Operator(Operator),
     /// Print the custom resource definition.
     Crd,
+    /// Try templates without a cluster and without a Vault.
+    #[command(subcommand)]
+    Template(Template),
 }
 
 /// The operator's settings. Each can be given by an environment variable as well.
@@ -165,7 +170,7 @@ mod tests {
         let arguments = [&["planescape", "operator"], arguments].concat();
         match Arguments::try_parse_from(arguments)?.command {
             Command::Operator(settings) => settings.defaults(),
-            Command::Crd => unreachable!("the arguments say operator"),
+            Command::Crd | Command::Template(_) => unreachable!("the arguments say operator"),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod crd;
 pub mod health;
 pub mod log;
 pub mod shutdown;
+pub mod template;
 
 use anyhow::Context as _;
 use kube::Client;

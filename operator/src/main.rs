@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         .install_default()
         .expect("nobody else installs a provider");
     match start(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             if tracing::dispatcher::has_been_set() {
                 tracing::error!("{error:#}");
@@ -25,19 +25,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(command: Command) -> anyhow::Result<()> {
+fn start(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Operator(settings) => {
             log::start(settings.log_format, settings.log_level);
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()?
-                .block_on(planescape_operator::run(settings))
+                .block_on(planescape_operator::run(settings))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Crd => {
             let mut output = std::io::stdout().lock();
             output.write_all(crd::manifest()?.as_bytes())?;
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
+        Command::Template(template) => template.run(),
     }
 }

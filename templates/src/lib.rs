@@ -48,6 +48,7 @@ mod parse;
 mod quote;
 mod regex;
 mod request;
+pub mod responses;
 mod secret;
 mod template;
 mod text;

@@ -221,17 +221,20 @@ fn strings(texts: &[Text]) -> Value {
 impl Secret {
     /// Reads the body of an answer.
     pub fn from_json(body: &[u8]) -> Result<Self, MalformedAnswer> {
-        let answer = object(body)?;
-        Ok(Self {
-            request_id: text(&answer, "request_id"),
-            lease_id: text(&answer, "lease_id"),
-            lease_duration: number(&answer, "lease_duration"),
-            renewable: flag(&answer, "renewable"),
+        Ok(Self::of(&object(body)?))
+    }
+
+    pub(crate) fn of(answer: &Datum) -> Self {
+        Self {
+            request_id: text(answer, "request_id"),
+            lease_id: text(answer, "lease_id"),
+            lease_duration: number(answer, "lease_duration"),
+            renewable: flag(answer, "renewable"),
             data: answer.get("data").cloned().unwrap_or(Datum::Null),
-            warnings: texts(&answer, "warnings"),
-            auth: Auth::of(&answer),
-            wrapping: Wrapping::of(&answer),
-        })
+            warnings: texts(answer, "warnings"),
+            auth: Auth::of(answer),
+            wrapping: Wrapping::of(answer),
+        }
     }
 
     /// Takes over what a renewal answered; what it leaves out stays.

@@ -1,0 +1,111 @@
+//! Renders with canned answers alone.
+
+use crate::error::Error;
+use crate::request::{Answer, Answers, Request};
+use crate::template::{Environment, Pass, Rendered, Template};
+use crate::text::Text;
+
+use super::{Response, Responses};
+
+/// More layers of requests than this depend on each other in no template that people write.
+const MOST_PASSES: usize = 100;
+
+/// Why canned answers do not give a text. No message shows a value.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The template is wrong for these answers.
+    #[error(transparent)]
+    Template(#[from] Error),
+    /// An answer is a failure.
+    #[error("{key}: vault answered {status}{}", told(errors))]
+    Refused {
+        /// The answer's key.
+        key: String,
+        /// The HTTP status.
+        status: u16,
+        /// Vault's words.
+        errors: Vec<String>,
+    },
+    /// A file that the template reads cannot be read.
+    #[error("file {path}: {reason}")]
+    File {
+        /// As the template says it.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// There are no answers to these.
+    #[error("no response for:\n  {}", keys.join("\n  "))]
+    Missing {
+        /// What the answers' keys would be.
+        keys: Vec<String>,
+    },
+}
+
+fn told(errors: &[String]) -> String {
+    if errors.is_empty() {
+        return String::new();
+    }
+    format!(": {}", errors.join("; "))
+}
+
+impl Responses {
+    /// Renders a template with these answers; `read` reads the files it names.
+    ///
+    /// # Errors
+    /// What the template or an answer says; every missing answer that can be known.
+    pub fn render(
+        &self,
+        template: &Template,
+        environment: &Environment,
+        mut read: impl FnMut(&str) -> Result<Text, String>,
+    ) -> Result<Rendered, RenderError> {
+        let mut answers = Answers::new();
+        let mut keys = Vec::new();
+        for _ in 0..MOST_PASSES {
+            let missing = match template.render(&answers, environment)? {
+                Pass::Complete(rendered) => return Ok(rendered),
+                Pass::Waiting { missing, .. } => missing,
+            };
+            keys.clear();
+            let mut is_further = false;
+            for request in missing {
+                match self.answer(&request, &mut read)? {
+                    Some(answer) => {
+                        answers.insert(request, answer);
+                        is_further = true;
+                    }
+                    None => keys.push(self.key(&request)),
+                }
+            }
+            // Answers can lead to requests that are missing too; name them all.
+            if !is_further {
+                break;
+            }
+        }
+        Err(RenderError::Missing { keys })
+    }
+
+    fn answer(
+        &self,
+        request: &Request,
+        read: &mut impl FnMut(&str) -> Result<Text, String>,
+    ) -> Result<Option<Answer>, RenderError> {
+        if let Request::File { path } = request {
+            let path = path.clone();
+            return match read(&path) {
+                Ok(text) => Ok(Some(Answer::File(text))),
+                Err(reason) => Err(RenderError::File { path, reason }),
+            };
+        }
+        match self.response(request) {
+            Some(Response::Answer(answer)) => Ok(Some(answer)),
+            Some(Response::Refused { status, errors }) => Err(RenderError::Refused {
+                key: self.key(request),
+                status,
+                errors,
+            }),
+            None => Ok(None),
+        }
+    }
+}

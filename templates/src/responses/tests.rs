@@ -1,0 +1,158 @@
+use super::*;
+
+const DOCUMENT: &str = r#"{
+    "mounts": {
+        "kv/": {"type": "kv", "options": {"version": "2"}},
+        "kv/team": {"type": "kv", "options": {"version": 1}}
+    },
+    "responses": {
+        "GET kv/data/app": {"data": {"data": {"user": "svc"}}},
+        "GET kv/data/app?version=1": {"data": {"data": {"user": "old"}}},
+        "GET kv/team/app/": {"data": {"user": "v1"}},
+        "GET kv/data/gone": {"status": 404},
+        "GET kv/data/denied": {"status": 403, "errors": ["permission denied"]},
+        "LIST kv/metadata/": {"data": {"keys": ["b", "a"]}},
+        "LIST kv/metadata/none": {"status": 404},
+        "PUT pki/issue/web": {"data": {"certificate": "any"}},
+        "PUT pki/issue/web {\"common_name\": \"a.example\"}": {"data": {"certificate": "a"}},
+        "PUT kv/data/new {\"data\": {\"k\": \"v\"}}": null,
+        "PUT sys/seal": {"status": 204}
+    }
+}"#;
+
+#[test]
+fn requests_are_answered_as_the_mount_rewrites_them() {
+    for path in ["kv/app", "kv/data/app"] {
+        assert_eq!(user(&read(path)), "svc");
+    }
+    assert_eq!(user(&read("kv/app?version=1")), "old");
+    assert_eq!(user(&read("kv/team/app")), "v1");
+    assert!(responses().response(&read("kv/app?version=9")).is_none());
+}
+
+#[test]
+fn parameters_choose_among_writes_and_any_is_the_last_choice() {
+    let certificate =
+        |name: &str| text(&write("pki/issue/web", "common_name", name), "certificate");
+    assert_eq!(certificate("a.example"), "a");
+    assert_eq!(certificate("b.example"), "any");
+
+    for request in [write("kv/new", "k", "v"), write("sys/seal", "k", "v")] {
+        let response = responses().response(&request);
+        assert!(
+            matches!(response, Some(Response::Answer(Answer::Secret(None)))),
+            "{response:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_fails_a_read_and_empties_a_list() {
+    assert_eq!(
+        refusal("kv/gone"),
+        (404, vec!["no secret exists at kv/data/gone".to_owned()])
+    );
+    assert_eq!(
+        refusal("kv/denied"),
+        (403, vec!["permission denied".to_owned()])
+    );
+    for (path, keys) in [("kv", vec!["b", "a"]), ("kv/none", vec![])] {
+        let path = path.to_owned();
+        let response = responses().response(&Request::List { path });
+        let Some(Response::Answer(Answer::List(found))) = response else {
+            panic!("{response:?}");
+        };
+        assert_eq!(found, keys);
+    }
+}
+
+#[test]
+fn a_missing_answer_is_named_by_its_key_without_values() {
+    assert_eq!(
+        responses().key(&read("kv/x?version=2")),
+        "GET kv/data/x?version=2"
+    );
+    assert_eq!(
+        responses().key(&write("kv/x", "password", "hunter2")),
+        "PUT kv/data/x (with password)"
+    );
+}
+
+#[test]
+fn every_mistake_in_a_document_is_named_at_once() {
+    let document = br#"{
+        "mount": {},
+        "mounts": {"a/": {}, "b/": {"type": "kv", "options": {"version": true}}},
+        "responses": {"READ a": {}, "GET": {}, "GET a {}": {}, "PUT a [1]": {}, "GET b": 1, "GET c": {"status": 42}}
+    }"#;
+    let error = Responses::from_json(document).expect_err("it is wrong");
+    let fields: Vec<&str> = error
+        .problems
+        .iter()
+        .filter_map(|problem| problem.split(": ").next())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "mount",
+            "mounts.a/",
+            "mounts.b/",
+            "responses.GET",
+            "responses.GET a {}",
+            "responses.GET b",
+            "responses.GET c",
+            "responses.PUT a [1]",
+            "responses.READ a",
+        ]
+    );
+    let error = Responses::from_json(b"{\"responses\": {\"GET a\": hunter2}}");
+    let error = error.expect_err("no JSON").to_string();
+    assert!(
+        error.starts_with("not JSON") && !error.contains("hunter"),
+        "{error}"
+    );
+}
+
+fn responses() -> Responses {
+    Responses::from_json(DOCUMENT.as_bytes()).expect("it is right")
+}
+
+fn read(path: &str) -> Request {
+    let path = path.to_owned();
+    Request::Read { path }
+}
+
+fn write(path: &str, key: &str, value: &str) -> Request {
+    let parameters = [(key.to_owned(), value.to_owned())].into();
+    let path = path.to_owned();
+    Request::Write { path, parameters }
+}
+
+fn text(request: &Request, field: &str) -> String {
+    match responses().response(request) {
+        Some(Response::Answer(Answer::Secret(Some(secret)))) => {
+            secret.text_field(field).unwrap_or_default().to_owned()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// From either version of KV.
+fn user(request: &Request) -> String {
+    let Some(Response::Answer(Answer::Secret(Some(secret)))) = responses().response(request) else {
+        panic!("{request} has no answer");
+    };
+    let inner = secret.data().get("data").unwrap_or(secret.data());
+    inner
+        .get("user")
+        .and_then(crate::json::Datum::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn refusal(path: &str) -> (u16, Vec<String>) {
+    match responses().response(&read(path)) {
+        Some(Response::Refused { status, errors }) => (status, errors),
+        other => panic!("{other:?}"),
+    }
+}
