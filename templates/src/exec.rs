@@ -1,6 +1,7 @@
 //! Runs a parsed template: control actions here, expressions in [`eval`], calls in [`call`].
 
 mod call;
+mod check;
 mod eval;
 
 use std::cell::RefCell;
@@ -14,7 +15,7 @@ use crate::fmt;
 use crate::object::Object;
 use crate::parse::Bodies;
 use crate::request::{Answer, Answers, Request};
-use crate::template::{Effect, Environment, Options};
+use crate::template::{Effect, Environment, Options, Warning};
 use crate::text::Text;
 use crate::value::{Place, Value};
 
@@ -53,7 +54,7 @@ pub(crate) struct Gathered {
     pub(crate) used: BTreeSet<Request>,
     pub(crate) missing: BTreeSet<Request>,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 pub(crate) struct Run<'t> {
@@ -298,10 +299,12 @@ impl<'t> Run<'t> {
                 return Err(self.error(&format!("can't print {node} of type {name}")));
             }
             Value::Nil => {
-                let position = self.position();
-                self.gathered.warnings.push(format!(
-                    "{position}: {node} has no value; `<no value>` is written"
-                ));
+                let Position { line, column } = self.position();
+                self.gathered.warnings.push(Warning {
+                    line,
+                    column,
+                    message: format!("{node} has no value; `<no value>` is written"),
+                });
             }
             _ => {}
         }
@@ -312,13 +315,12 @@ impl<'t> Run<'t> {
         result.map_err(|failure| self.stop(&failure))
     }
 
-    fn position(&self) -> String {
+    fn position(&self) -> Position {
         let offset = match self.at {
             At::Node(node) => node_offset(node),
             At::Start | At::Pipe(_) | At::Command(_) | At::Term(_) => 0,
         };
-        let Position { line, column } = Position::of(offset, self.input.source);
-        format!("{line}:{column}")
+        Position::of(offset, self.input.source)
     }
 
     fn branch(&mut self, dot: &Place, branch: &'t Branch, changes_dot: bool) -> Result<Flow, Stop> {

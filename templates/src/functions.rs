@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 
 use crate::error::Failure;
 use crate::exec::Run;
+use crate::spelling;
 use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
@@ -81,6 +82,15 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Function> {
         .binary_search_by(|function| function.name.as_bytes().cmp(name))
         .ok()?;
     Some(TABLE[index])
+}
+
+/// The function that a name was meant to be: Sprig's own names lack the prefix here.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    let prefixed = format!("sprig_{name}");
+    match find(prefixed.as_bytes()) {
+        Some(function) => Some(function.name),
+        None => spelling::closest(name, TABLE.iter().map(|function| function.name)),
+    }
 }
 
 /// Whether consul-template brings it; the language's own functions cannot be denied.

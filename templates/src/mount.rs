@@ -40,6 +40,11 @@ impl Mount {
         &self.path
     }
 
+    /// Whether it keeps keys and values, one version of each.
+    pub fn is_kv_v1(&self) -> bool {
+        self.kind == "kv" && self.version != "2"
+    }
+
     /// Whether secrets in it have versions.
     pub fn is_kv_v2(&self) -> bool {
         self.kind == "kv" && self.version == "2"

@@ -146,7 +146,25 @@ pub struct Rendered {
     /// What else it asks for, in order.
     pub effects: Vec<Effect>,
     /// Places where the text is probably not what was meant.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
+}
+
+/// A place where a text is probably not what was meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Warning {
+    /// Counted from 1.
+    pub line: usize,
+    /// Bytes in its line before the place.
+    pub column: usize,
+    /// What is odd about it; no values.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // People count columns from 1.
+        write!(f, "{}:{}: {}", self.line, self.column + 1, self.message)
+    }
 }
 
 /// One parsed text.
@@ -242,6 +260,18 @@ impl Template {
             .and_then(|document| document.value(Numbers::Kept))
             .map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
         self.pass(answers, environment, dot)
+    }
+
+    pub(crate) fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     fn pass(

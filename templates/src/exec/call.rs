@@ -24,7 +24,11 @@ impl Arguments<'_> {
 }
 
 impl<'t> Run<'t> {
-    fn check_count(&self, function: &Function, arguments: &Arguments<'_>) -> Result<(), Stop> {
+    pub(super) fn check_count(
+        &self,
+        function: &Function,
+        arguments: &Arguments<'_>,
+    ) -> Result<(), Stop> {
         let name = function.name;
         let wanted = function.params.len();
         let got = arguments.count();
@@ -102,7 +106,12 @@ impl<'t> Run<'t> {
         }
     }
 
-    fn argument(&mut self, dot: &Place, of: Type, term: &'t Term) -> Result<Place, Stop> {
+    pub(super) fn argument(
+        &mut self,
+        dot: &Place,
+        of: Type,
+        term: &'t Term,
+    ) -> Result<Place, Stop> {
         if let Some(place) = self.operand(dot, term) {
             return self.fitted(place?, of);
         }
@@ -144,7 +153,7 @@ impl<'t> Run<'t> {
     }
 
     /// Checks an evaluated value against a parameter's type.
-    fn fitted(&mut self, place: Place, of: Type) -> Result<Place, Stop> {
+    pub(super) fn fitted(&mut self, place: Place, of: Type) -> Result<Place, Stop> {
         if place.is_invalid() {
             if of.can_be_nil() {
                 return Ok(self.nil_of(of));

@@ -1,0 +1,142 @@
+//! Calls that can never succeed, whatever the data is.
+
+use crate::ast::{Command, Node, Pipe, Term};
+use crate::error::ErrorKind;
+use crate::exec::{Input, Run, Stop};
+use crate::request::Answers;
+use crate::template::{Environment, Limits, Options, Template};
+
+use super::{Finding, Rule, located};
+
+/// What one call may cost while it is checked.
+const LIMITS: Limits = Limits {
+    source: usize::MAX,
+    nesting: 500,
+    template_depth: 1,
+    evaluation_depth: 500,
+    iterations: 1_000,
+    output: 1 << 20,
+    work: 1 << 22,
+};
+
+/// Their results depend on more than their arguments, or failing is what they are for.
+const OPEN: [&str; 14] = [
+    "env",
+    "envOrDefault",
+    "executeTemplate",
+    "file",
+    "mustEnv",
+    "pkiCert",
+    "scratch",
+    "secret",
+    "secrets",
+    "sprig_fail",
+    "sprig_randInt",
+    "sprig_shuffle",
+    "timestamp",
+    "writeToFile",
+];
+
+pub(super) fn findings(template: &Template) -> Vec<Finding> {
+    let options = Options {
+        limits: LIMITS,
+        ..template.options().clone()
+    };
+    let (answers, environment) = (Answers::new(), Environment::default());
+    let mut calls = Calls {
+        input: Input {
+            source: template.source(),
+            bodies: template.bodies(),
+            options: &options,
+            answers: &answers,
+            environment: &environment,
+        },
+        findings: Vec::new(),
+    };
+    for list in template.bodies().values() {
+        calls.list(list);
+    }
+    calls.findings
+}
+
+struct Calls<'t> {
+    input: Input<'t>,
+    findings: Vec<Finding>,
+}
+
+impl<'t> Calls<'t> {
+    fn list(&mut self, list: &'t [Node]) {
+        for node in list {
+            match node {
+                Node::Action(_, pipe) => self.pipe(pipe),
+                Node::If(branch) | Node::With(branch) | Node::Range(branch) => {
+                    self.pipe(&branch.pipe);
+                    self.list(&branch.list);
+                    self.list(branch.otherwise.as_deref().unwrap_or_default());
+                }
+                Node::Template { pipe, .. } => {
+                    if let Some(pipe) = pipe {
+                        self.pipe(pipe);
+                    }
+                }
+                Node::Text(_) | Node::Break | Node::Continue => {}
+            }
+        }
+    }
+
+    /// Inner calls first: what is wrong there is the reason for what is wrong outside.
+    fn pipe(&mut self, pipe: &'t Pipe) {
+        let before = self.findings.len();
+        for arg in pipe.commands.iter().flat_map(|command| &command.args) {
+            self.inner(arg);
+        }
+        if self.findings.len() > before {
+            return;
+        }
+        let finding = if is_closed(pipe) {
+            self.attempt(|run| run.evaluate(pipe))
+        } else {
+            let mut commands = pipe.commands.iter().enumerate();
+            commands.find_map(|(stage, command)| {
+                self.attempt(|run| run.check_call(command, stage > 0, &is_known))
+            })
+        };
+        self.findings.extend(finding);
+    }
+
+    fn inner(&mut self, term: &'t Term) {
+        match term {
+            Term::Pipe(pipe) => self.pipe(pipe),
+            Term::Chain(term, _) => self.inner(term),
+            Term::Bool(..)
+            | Term::Dot(_)
+            | Term::Nil(_)
+            | Term::Number(..)
+            | Term::Text { .. }
+            | Term::Field(_)
+            | Term::Variable(..)
+            | Term::Function(..) => {}
+        }
+    }
+
+    fn attempt(&self, act: impl FnOnce(&mut Run<'t>) -> Result<(), Stop>) -> Option<Finding> {
+        let error = act(&mut Run::new(self.input)).err()?;
+        // Being expensive is no mistake.
+        (error.kind() != ErrorKind::Limit).then(|| located(self.input.source, Rule::Call, &error))
+    }
+}
+
+fn is_closed(pipe: &Pipe) -> bool {
+    let is_whole = |command: &Command| command.args.iter().all(is_known);
+    pipe.commands.iter().all(is_whole)
+}
+
+/// Whether a term means the same whatever the data is.
+fn is_known(term: &Term) -> bool {
+    match term {
+        Term::Bool(..) | Term::Nil(_) | Term::Number(..) | Term::Text { .. } => true,
+        Term::Function(_, function) => !OPEN.contains(&function.name),
+        Term::Pipe(pipe) => pipe.declared.is_empty() && is_closed(pipe),
+        Term::Dot(_) | Term::Field(_) | Term::Variable(..) | Term::Chain(..) => false,
+    }
+}

@@ -1,0 +1,211 @@
+use super::*;
+
+const RESPONSES: &str = r#"{
+    "mounts": {
+        "kv/": {"type": "kv", "options": {"version": "2"}},
+        "old/": {"type": "kv", "options": {"version": "1"}},
+        "database/": {"type": "database"},
+        "pki/": {"type": "pki"}
+    },
+    "responses": {
+        "GET kv/data/app": {"data": {"data": {"username": "hunter2", "nested": {"key": "x"}}, "metadata": {"version": 1}}},
+        "GET old/app": {"data": {"user": "svc"}},
+        "GET old/odd": {"data": {"data": {"user": "svc"}}},
+        "GET database/creds/ro": {"data": {"username": "v-1", "password": "p"}},
+        "PUT pki/issue/web": {"data": {"certificate": "c"}},
+        "LIST kv/metadata": {"data": {"keys": ["app"]}}
+    }
+}"#;
+
+#[test]
+fn what_does_not_parse_is_one_finding() {
+    assert_eq!(
+        found("a\n  {{ if }}{{ end }}"),
+        ["2:9 syntax: missing value for if"]
+    );
+    assert_eq!(
+        found("{{ b64enc `x` }}"),
+        ["1:4 unknown-function: function \"b64enc\" not defined; did you mean `sprig_b64enc`?"]
+    );
+    assert_eq!(
+        found("{{ secert `x` }}"),
+        ["1:4 unknown-function: function \"secert\" not defined; did you mean `secret`?"]
+    );
+}
+
+#[test]
+fn calls_that_can_never_succeed_are_found_in_every_branch() {
+    for (text, expected) in [
+        (
+            "{{ toUpper }}",
+            "1:4 call: wrong number of args for toUpper: want 1 got 0",
+        ),
+        (
+            "{{ if .x }}{{ toUpper .x 1 }}{{ end }}",
+            "1:15 call: wrong number of args for toUpper: want 1 got 2",
+        ),
+        (
+            "{{ .x | indent `2` }}",
+            "1:16 call: expected integer; found `2`",
+        ),
+        (
+            "{{ define `a` }}{{ toUpper 5 }}{{ end }}",
+            "1:28 call: expected string; found 5",
+        ),
+        (
+            "{{ .x | indent (add 1 1) }}",
+            "1:17 call: wrong type for value; expected int; got int64",
+        ),
+        (
+            "{{ $y := divide 0 1 }}",
+            "1:10 call: error calling divide: runtime error: integer divide by zero",
+        ),
+        (
+            "{{ print (parseInt `x`) 1 }}",
+            "1:11 call: error calling parseInt: parseInt: strconv.ParseInt: parsing \"x\": invalid syntax",
+        ),
+        (
+            "{{ key `a` }}",
+            "1:4 call: error calling key: consul functions are not supported by this agent",
+        ),
+    ] {
+        assert_eq!(found(text), [expected], "{text}");
+    }
+    for text in [
+        "{{ if not (env `X`) }}{{ sprig_fail `X is required` }}{{ end }}",
+        "{{ range 3 }}{{ . | printf `%d` }}{{ end }}",
+        "{{ with $x := secret (print `a/` .y) }}{{ $x.Data.z | toUpper }}{{ end }}",
+        "{{ timestamp `unix` }}{{ executeTemplate `nope` }}{{ sprig_list | sprig_first }}",
+    ] {
+        assert_eq!(found(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn the_versions_of_kv_are_kept_apart() {
+    for (text, expected) in [
+        (
+            "{{ with secret `kv/app` }}{{ .Data.username }}{{ end }}",
+            "1:35 kv-data: `kv/app` is KV version 2, whose .Data holds `data` and `metadata`; write `.Data.data.username`",
+        ),
+        (
+            "{{ $s := secret `old/app` }}\n{{ $s.Data.data.user }}",
+            "2:11 kv-data: `old/app` is not KV version 2, so its keys are in .Data itself; write `.Data.user`",
+        ),
+        (
+            "{{ (secret `database/creds/ro`).Data.data.username }}",
+            "1:37 kv-data: `database/creds/ro` is not KV version 2, so its keys are in .Data itself; write `.Data.username`",
+        ),
+        (
+            "{{ with secret `kv/app` }}{{ range $k, $v := .Data }}{{ end }}{{ end }}",
+            "1:36 kv-data: ranges over `data` and `metadata` of a KV version 2 secret; range over `.Data.data`",
+        ),
+        (
+            "{{ range secrets `kv/data/` }}{{ end }}",
+            "1:18 kv-path: `kv` is KV version 2, which lists below metadata/, not data/; write `kv`",
+        ),
+        (
+            "{{ with secret `old/data/x` }}{{ end }}",
+            "1:16 kv-path: `old` is KV version 1, which has no data/; write `old/x`",
+        ),
+        (
+            "{{ with secret `kc/app` }}{{ end }}",
+            "1:16 kv-path: no mount serves `kc/app`; name its mount among the responses' `mounts`",
+        ),
+    ] {
+        assert_eq!(
+            linted(text).first().map(String::as_str),
+            Some(expected),
+            "{text}"
+        );
+    }
+    for text in [
+        "{{ with secret `kv/app` }}{{ .Data.data.username }}{{ .Data.metadata.version }}{{ end }}",
+        "{{ with secret `old/odd` }}{{ .Data.data.user }}{{ end }}",
+        "{{ with secret `pki/issue/web` `ttl=1h` }}{{ .Data.certificate }}{{ end }}",
+    ] {
+        assert_eq!(linted(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn a_path_with_data_behind_its_mount_is_version_2_unless_the_mounts_say_otherwise() {
+    let text = "{{ with secret `kv/data/app` }}{{ .Data.user }}{{ end }}";
+    assert!(
+        found(text)[0].starts_with("1:40 kv-data"),
+        "{:?}",
+        found(text)
+    );
+    assert_eq!(
+        found("{{ with secret `kv/app` }}{{ .Data.user }}{{ end }}"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn fields_that_no_secret_has_and_keys_that_this_one_lacks_are_found() {
+    for (text, expected) in [
+        (
+            "{{ with secret `kv/app` }}{{ .data.username }}{{ end }}",
+            "1:30 secret-field: a secret has no field `data`; did you mean `.Data`?",
+        ),
+        (
+            "{{ with (secret `kv/app`).Data.data }}{{ .usernam }}{{ end }}",
+            "1:42 missing-key: the response for `kv/app` has no key `usernam`; did you mean `username`?",
+        ),
+        (
+            "{{ with secret `kv/app` }}{{ if false }}{{ .Data.data.nested.kye }}{{ end }}{{ end }}",
+            "1:61 missing-key: the response for `kv/app` has no key `kye`; did you mean `key`?",
+        ),
+        (
+            "{{ with secret `kv/app` }}{{ index .Data.data `nope` }}{{ end }}",
+            "1:30 missing-key: {{index .Data.data `nope`}} has no value; `<no value>` is written",
+        ),
+        (
+            "{{ with secret `kv/app` }}{{ .Data.data.username | parseInt }}{{ end }}",
+            "1:52 execution: error calling parseInt: parseInt: strconv.ParseInt: parsing [redacted]: invalid syntax",
+        ),
+        (
+            "{{ with secret `kv/other` }}{{ end }}",
+            "1:1 missing-response: no response for:\n  GET kv/data/other",
+        ),
+    ] {
+        let found = linted(text);
+        assert_eq!(found, [expected], "{text}");
+        assert!(!format!("{found:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn what_depends_on_the_way_there_is_left_alone() {
+    let text = "{{ $s := secret `kv/app` }}{{ if .x }}{{ $s = secret `old/app` }}{{ end }}{{ $s.Data.user }}";
+    assert_eq!(found(text), [""; 0]);
+}
+
+fn found(text: &str) -> Vec<String> {
+    findings(text, None)
+}
+
+fn linted(text: &str) -> Vec<String> {
+    let responses = Responses::from_json(RESPONSES.as_bytes()).expect("it is right");
+    findings(text, Some(&responses))
+}
+
+fn findings(text: &str, responses: Option<&Responses>) -> Vec<String> {
+    let environment = Environment::default();
+    let no_files = |_: &str| Err("no files".to_owned());
+    let options = Options::default();
+    lint(text.as_bytes(), &options, responses, &environment, no_files)
+        .into_iter()
+        .map(|finding| {
+            let place = format!("{}:{}", finding.line, finding.column + 1);
+            let suggestion = finding.suggestion.map(|text| format!("; {text}"));
+            let suggestion = suggestion.unwrap_or_default();
+            format!(
+                "{place} {}: {}{suggestion}",
+                finding.rule.name(),
+                finding.message
+            )
+        })
+        .collect()
+}

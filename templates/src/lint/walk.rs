@@ -1,0 +1,274 @@
+//! Goes through every branch of a template with what is known about dot and the variables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::ast::{Branch, Command, Fields, Name, Node, Pipe, Term, Variable};
+use crate::request::Request;
+use crate::responses::Responses;
+use crate::template::Template;
+use crate::text::Text;
+
+use super::shape::{Kind, Shape};
+use super::{Finding, Rule, at, calls, paths};
+
+pub(super) fn findings(template: &Template, responses: Option<&Responses>) -> Vec<Finding> {
+    let mut walk = Walk {
+        text: template.source(),
+        responses,
+        variables: Vec::new(),
+        reassigned: BTreeSet::new(),
+        findings: calls::findings(template),
+    };
+    for list in template.bodies().values() {
+        walk.note_assignments(list);
+    }
+    for list in template.bodies().values() {
+        walk.variables.clear();
+        walk.list(&Shape::Unknown, list);
+    }
+    walk.findings
+}
+
+struct Walk<'t> {
+    text: &'t [u8],
+    responses: Option<&'t Responses>,
+    variables: Vec<(Name, Shape)>,
+    /// What these hold depends on the way there.
+    reassigned: BTreeSet<Name>,
+    findings: Vec<Finding>,
+}
+
+impl Walk<'_> {
+    fn note_assignments(&mut self, list: &[Node]) {
+        for node in list {
+            let (pipe, inner): (Option<&Pipe>, Vec<&[Node]>) = match node {
+                Node::Action(_, pipe) => (Some(pipe), Vec::new()),
+                Node::If(branch) | Node::With(branch) | Node::Range(branch) => {
+                    let otherwise = branch.otherwise.as_deref();
+                    let lists = std::iter::once(&branch.list[..]).chain(otherwise);
+                    (Some(&branch.pipe), lists.collect())
+                }
+                Node::Template { pipe, .. } => (pipe.as_ref(), Vec::new()),
+                Node::Text(_) | Node::Break | Node::Continue => (None, Vec::new()),
+            };
+            if let Some(pipe) = pipe.filter(|pipe| pipe.assigns) {
+                let names = pipe.declared.iter().map(|variable| variable.name);
+                self.reassigned.extend(names);
+            }
+            inner
+                .into_iter()
+                .for_each(|list| self.note_assignments(list));
+        }
+    }
+
+    fn list(&mut self, dot: &Shape, list: &[Node]) {
+        let mark = self.variables.len();
+        for node in list {
+            self.node(dot, node);
+        }
+        self.variables.truncate(mark);
+    }
+
+    fn node(&mut self, dot: &Shape, node: &Node) {
+        match node {
+            Node::Action(_, pipe) => {
+                self.pipe(dot, pipe);
+            }
+            Node::If(branch) => self.branch(dot, branch, |_| dot.clone()),
+            Node::With(branch) => self.branch(dot, branch, Shape::clone),
+            Node::Range(branch) => {
+                self.range(dot, branch);
+            }
+            Node::Template { pipe, .. } => {
+                if let Some(pipe) = pipe {
+                    self.pipe(dot, pipe);
+                }
+            }
+            Node::Text(_) | Node::Break | Node::Continue => {}
+        }
+    }
+
+    fn branch(&mut self, dot: &Shape, branch: &Branch, inner: impl Fn(&Shape) -> Shape) {
+        let mark = self.variables.len();
+        let value = self.pipe(dot, &branch.pipe);
+        self.list(&inner(&value), &branch.list);
+        if let Some(otherwise) = &branch.otherwise {
+            self.list(dot, otherwise);
+        }
+        self.variables.truncate(mark);
+    }
+
+    fn range(&mut self, dot: &Shape, branch: &Branch) {
+        let mark = self.variables.len();
+        let value = self.pipe(dot, &branch.pipe);
+        if value.is_versioned_data() {
+            let width = branch.pipe.to_string().len();
+            let message = "ranges over `data` and `metadata` of a KV version 2 secret".to_owned();
+            let finding = at(self.text, branch.pipe.offset, width, Rule::KvData, message);
+            self.findings.push(Finding {
+                suggestion: Some("range over `.Data.data`".to_owned()),
+                ..finding
+            });
+        }
+        // The elements are not what the pipeline gave.
+        self.variables.truncate(mark);
+        self.declare(&branch.pipe, &Shape::Unknown);
+        self.list(&Shape::Unknown, &branch.list);
+        if let Some(otherwise) = &branch.otherwise {
+            self.list(dot, otherwise);
+        }
+        self.variables.truncate(mark);
+    }
+
+    fn declare(&mut self, pipe: &Pipe, shape: &Shape) {
+        for Variable { name, .. } in &pipe.declared {
+            let is_known = !self.reassigned.contains(name);
+            let shape = if is_known { shape } else { &Shape::Unknown };
+            self.variables.push((*name, shape.clone()));
+        }
+    }
+
+    fn pipe(&mut self, dot: &Shape, pipe: &Pipe) -> Shape {
+        let mut value = Shape::Unknown;
+        for (stage, command) in pipe.commands.iter().enumerate() {
+            value = self.command(dot, command, stage > 0);
+        }
+        if !pipe.assigns {
+            self.declare(pipe, &value);
+        }
+        value
+    }
+
+    fn command(&mut self, dot: &Shape, command: &Command, is_piped: bool) -> Shape {
+        let Some((word, args)) = command.args.split_first() else {
+            return Shape::Unknown;
+        };
+        for arg in args {
+            self.term(dot, arg);
+        }
+        match word {
+            Term::Function(offset, function) if !is_piped => {
+                self.request(*offset, function.name, args)
+            }
+            _ => self.term(dot, word),
+        }
+    }
+
+    fn term(&mut self, dot: &Shape, term: &Term) -> Shape {
+        match term {
+            Term::Dot(_) => dot.clone(),
+            Term::Field(fields) => self.fields(dot, fields),
+            Term::Variable(variable, fields) => {
+                let shape = self.variable(variable);
+                self.fields(&shape, fields)
+            }
+            Term::Chain(inner, fields) => {
+                let shape = self.term(dot, inner);
+                self.fields(&shape, fields)
+            }
+            Term::Pipe(pipe) => self.pipe(dot, pipe),
+            Term::Function(..)
+            | Term::Bool(..)
+            | Term::Nil(_)
+            | Term::Number(..)
+            | Term::Text { .. } => Shape::Unknown,
+        }
+    }
+
+    fn variable(&self, variable: &Variable) -> Shape {
+        let found = self.variables.iter().rev();
+        found
+            .clone()
+            .find(|(name, _)| *name == variable.name)
+            .map_or(Shape::Unknown, |(_, shape)| shape.clone())
+    }
+
+    fn fields(&mut self, receiver: &Shape, fields: &Fields) -> Shape {
+        if let Some(bad) = receiver.refuse(&fields.names) {
+            let rule = match bad.kind {
+                Kind::SecretField => Rule::SecretField,
+                Kind::KvData => Rule::KvData,
+                Kind::MissingKey => Rule::MissingKey,
+            };
+            let offset = self.start(fields, bad.index);
+            let width = fields.names[bad.index].len() + 1;
+            let finding = at(self.text, offset, width, rule, bad.message);
+            self.findings.push(Finding {
+                suggestion: bad.suggestion,
+                ..finding
+            });
+            return Shape::Unknown;
+        }
+        receiver.then(&fields.names)
+    }
+
+    /// Where a field of a chain begins; errors about a chain point at its second field.
+    fn start(&self, fields: &Fields, index: usize) -> usize {
+        let length = |names: &[Text]| names.iter().map(|name| name.len() + 1).sum::<usize>();
+        let first = &fields.names[..1];
+        let begin = [fields.offset, fields.offset.saturating_sub(length(first))]
+            .into_iter()
+            .find(|&begin| {
+                let word = [b".", &*fields.names[0]].concat();
+                self.text
+                    .get(begin..)
+                    .is_some_and(|text| text.starts_with(&word))
+            });
+        begin.map_or(fields.offset, |begin| {
+            begin + length(&fields.names[..index])
+        })
+    }
+
+    /// What a function reads, where its arguments are written out.
+    fn request(&mut self, offset: usize, function: &str, args: &[Term]) -> Shape {
+        let texts: Option<Vec<String>> = args
+            .iter()
+            .map(|arg| match arg {
+                Term::Text { text, .. } => String::from_utf8(text.to_vec()).ok(),
+                _ => None,
+            })
+            .collect();
+        let Some(request) = texts.and_then(|texts| request(function, &texts)) else {
+            return Shape::Unknown;
+        };
+        if let Some(responses) = self.responses
+            && let Some((message, suggestion)) = paths::refuse(&request, responses)
+        {
+            let width = args.first().map_or(1, |path| path.to_string().len());
+            let offset = args.first().map_or(offset, Term::offset);
+            let finding = at(self.text, offset, width, Rule::KvPath, message);
+            self.findings.push(Finding {
+                suggestion: Some(suggestion),
+                ..finding
+            });
+        }
+        match request {
+            Request::Read { .. } | Request::Write { .. } => {
+                Shape::Of(Rc::new(paths::origin(&request, self.responses)), Vec::new())
+            }
+            Request::List { .. } | Request::Pki { .. } | Request::File { .. } => Shape::Unknown,
+        }
+    }
+}
+
+fn request(function: &str, texts: &[String]) -> Option<Request> {
+    let (path, rest) = texts.split_first()?;
+    let path = path.trim().trim_matches('/').to_owned();
+    match (function, rest) {
+        ("secret", []) => Some(Request::Read { path }),
+        ("secret", pairs) => {
+            let pairs = pairs.iter().filter(|pair| !pair.is_empty());
+            let parameters: Option<BTreeMap<_, _>> = pairs
+                .map(|pair| {
+                    let (key, value) = pair.split_once('=')?;
+                    Some((key.trim().to_owned(), value.trim().to_owned()))
+                })
+                .collect();
+            let parameters = parameters?;
+            Some(Request::Write { path, parameters })
+        }
+        ("secrets", []) => Some(Request::List { path }),
+        _ => None,
+    }
+}
