@@ -21,7 +21,7 @@ pub use render::RenderError;
 ///     "mounts": {"kv/": {"type": "kv", "options": {"version": "2"}}},
 ///     "responses": {
 ///         "GET kv/data/app": {"data": {"data": {"user": "svc"}, "metadata": {"version": 1}}},
-///         "PUT pki/issue/web {\"common_name\":\"a.example\"}": {"data": {"certificate": "…"}},
+///         "PUT pki/issue/web {\"common_name\":\"a.example\"}": {"data": {"certificate": "..."}},
 ///         "LIST kv/metadata/": {"data": {"keys": ["app"]}},
 ///         "GET kv/data/gone": {"status": 404}
 ///     }
