@@ -5,6 +5,7 @@
 //! know instead of ignoring it, and name every problem at once.
 
 mod keys;
+mod manifest;
 mod reader;
 mod secrets;
 mod shorthand;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::api::v1alpha1::VaultShorthand;
 use crate::defaults::Defaults;
 use crate::problem::Problem;
+pub use manifest::templates;
 use reader::Reader;
 pub use secrets::Secret;
 

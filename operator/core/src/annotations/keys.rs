@@ -139,7 +139,7 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 pub(super) fn nearest(name: &str) -> String {
     KEYS.iter()
         .flat_map(|key| spellings(key, name))
-        .min_by_key(|(spelling, _)| distance(name, spelling))
+        .min_by_key(|(spelling, _)| strsim::osa_distance(name, spelling))
         .map(|(_, shown)| shown)
         .expect("there are keys")
 }
@@ -164,31 +164,10 @@ pub(super) fn closest<'word>(
     candidates: impl Iterator<Item = &'word str>,
 ) -> Option<&'word str> {
     candidates
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
         .min()
         .filter(|(distance, _)| *distance <= 1 + word.chars().count() / 3)
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be inserted, dropped, replaced or swapped with their neighbour.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
-    for (i, letter) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, other) in to.iter().enumerate() {
-            let above = &rows[i];
-            let mut least = (above[j] + usize::from(letter != other))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *letter == to[j - 1] && from[i - 1] == *other {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]

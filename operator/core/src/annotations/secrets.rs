@@ -25,6 +25,19 @@ pub struct Secret {
     pub error_on_missing_key: bool,
 }
 
+impl Secret {
+    /// How its text is read.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            left_delimiter: self.left_delimiter.clone(),
+            right_delimiter: self.right_delimiter.clone(),
+            error_on_missing_key: self.error_on_missing_key,
+            ..Options::default()
+        }
+    }
+}
+
 /// Annotations that say more about a secret that another one declares.
 const COMPANIONS: [&str; 7] = [
     "agent-inject-file-",
@@ -186,13 +199,7 @@ fn relative_path(text: &str) -> Result<Option<String>, String> {
 }
 
 fn refuse_a_bad_template(reader: &mut Reader, secret: &Secret) {
-    let options = Options {
-        left_delimiter: secret.left_delimiter.clone(),
-        right_delimiter: secret.right_delimiter.clone(),
-        error_on_missing_key: secret.error_on_missing_key,
-        ..Options::default()
-    };
-    let Err(error) = Template::parse(secret.template.as_bytes(), &options) else {
+    let Err(error) = Template::parse(secret.template.as_bytes(), &secret.options()) else {
         return;
     };
     let place = match error.column() {

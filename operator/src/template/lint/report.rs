@@ -1,0 +1,155 @@
+//! Findings as people, programs and code hosts want them.
+
+use std::fmt::Write as _;
+
+use planescape_templates::lint::Rule;
+use serde_json::{Value, json};
+
+use super::Located;
+
+pub(super) fn text(found: &[Located], templates: usize) -> String {
+    let mut out = String::new();
+    for one in found {
+        // Writing to a string cannot fail.
+        let _ = write_one(&mut out, one);
+    }
+    let warnings = found
+        .iter()
+        .filter(|one| one.finding.rule.is_warning())
+        .count();
+    let errors = found.len() - warnings;
+    let _ = writeln!(
+        out,
+        "{}, {} in {}",
+        counted(errors, "error"),
+        counted(warnings, "warning"),
+        counted(templates, "template")
+    );
+    out
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+fn write_one(out: &mut String, one: &Located) -> std::fmt::Result {
+    let Located {
+        file,
+        place,
+        finding,
+        ..
+    } = one;
+    let rule = finding.rule.name();
+    let (line, column) = (place.line, place.column);
+    writeln!(
+        out,
+        "{file}:{line}:{column}: {}[{rule}]: {}",
+        severity(finding.rule),
+        message(one)
+    )?;
+    let margin = " ".repeat(line.to_string().len());
+    writeln!(out, "{margin} |\n{line} | {}", place.text)?;
+    // Tabs keep their width, whatever it is.
+    let before: String = place
+        .text
+        .chars()
+        .take(column - 1)
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    let caret = "^".repeat(place.end - column);
+    writeln!(out, "{margin} | {before}{caret}")?;
+    if let Some(suggestion) = &finding.suggestion {
+        writeln!(out, "{margin} = {suggestion}")?;
+    }
+    writeln!(out)
+}
+
+fn severity(rule: Rule) -> &'static str {
+    if rule.is_warning() {
+        "warning"
+    } else {
+        "error"
+    }
+}
+
+/// With the place in the template, where the file shows it otherwise.
+fn message(one: &Located) -> String {
+    let finding = &one.finding;
+    if !one.place.is_approximate {
+        return finding.message.clone();
+    }
+    let (line, column) = (finding.line, finding.column + 1);
+    format!(
+        "line {line}, column {column} of the template: {}",
+        finding.message
+    )
+}
+
+pub(super) fn json(found: &[Located]) -> serde_json::Result<String> {
+    let findings: Vec<Value> = found
+        .iter()
+        .map(|one| {
+            json!({
+                "file": one.file,
+                "template": one.within,
+                "line": one.place.line,
+                "column": one.place.column,
+                "endColumn": one.place.end,
+                "rule": one.finding.rule.name(),
+                "severity": severity(one.finding.rule),
+                "message": message(one),
+                "suggestion": one.finding.suggestion,
+            })
+        })
+        .collect();
+    Ok(serde_json::to_string_pretty(&findings)? + "\n")
+}
+
+pub(super) fn sarif(found: &[Located]) -> serde_json::Result<String> {
+    let rules: Vec<Value> = Rule::ALL
+        .iter()
+        .map(|rule| {
+            json!({
+                "id": rule.name(),
+                "shortDescription": {"text": rule.summary()},
+                "defaultConfiguration": {"level": severity(*rule)},
+            })
+        })
+        .collect();
+    let results: Vec<Value> = found.iter().map(sarif_result).collect();
+    let document = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "planescape",
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn sarif_result(one: &Located) -> Value {
+    let mut text = message(one);
+    if let Some(suggestion) = &one.finding.suggestion {
+        text = format!("{text}; {suggestion}");
+    }
+    json!({
+        "ruleId": one.finding.rule.name(),
+        "level": severity(one.finding.rule),
+        "message": {"text": text},
+        "locations": [{"physicalLocation": {
+            "artifactLocation": {"uri": one.file},
+            "region": {
+                "startLine": one.place.line,
+                "startColumn": one.place.column,
+                "endColumn": one.place.end,
+            },
+        }}],
+    })
+}

@@ -1,0 +1,98 @@
+//! `planescape template lint`.
+
+use serde_json::Value;
+
+use super::{file, planescape};
+
+const MANIFEST: &str = r#"apiVersion: v1
+kind: List
+items:
+- apiVersion: apps/v1
+  kind: Deployment
+  spec:
+    template:
+      metadata:
+        annotations:
+          openbao.org/agent-inject-template-db: |
+            user={{ with secret "kv/data/app" -}}
+            {{ .Data.user }}{{ end }}
+"#;
+
+#[test]
+fn a_finding_is_shown_in_the_manifest_that_holds_the_template() {
+    let (_folder, path) = file("job.yaml", MANIFEST);
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    assert_eq!(outcome.code, Some(1));
+    assert_eq!(
+        outcome.out,
+        format!(
+            "{path}:12:21: error[kv-data]: `kv/data/app` is KV version 2, whose .Data holds `data` and `metadata`\n   \
+             |\n\
+             12 |             {{{{ .Data.user }}}}{{{{ end }}}}\n   \
+             |                     ^^^^^\n   \
+             = write `.Data.data.user`\n\n\
+             1 error, 0 warnings in 1 template\n"
+        )
+    );
+}
+
+#[test]
+fn programs_get_json_and_code_hosts_sarif() {
+    let lint = |format: &str| {
+        let outcome = planescape(
+            &["template", "lint", "--format", format, "-"],
+            "é {{ b64enc 1 }}",
+        );
+        assert_eq!(outcome.code, Some(1));
+        serde_json::from_str::<Value>(&outcome.out).unwrap()
+    };
+
+    let json = lint("json");
+    assert_eq!(json[0]["rule"], "unknown-function");
+    assert_eq!(
+        (&json[0]["line"], &json[0]["column"]),
+        (&1.into(), &6.into())
+    );
+
+    let sarif = lint("sarif");
+    let run = &sarif["runs"][0];
+    assert_eq!(sarif["version"], "2.1.0");
+    assert_eq!(run["results"][0]["ruleId"], "unknown-function");
+    let region = run["results"][0]["locations"][0]["physicalLocation"]["region"].clone();
+    assert_eq!(
+        (&region["startColumn"], &region["endColumn"]),
+        (&6.into(), &12.into())
+    );
+}
+
+#[test]
+fn a_file_that_is_no_manifest_is_a_template() {
+    let (_folder, path) = file("app.yaml", "user: {{ env `SHELL_NAME` }}\n");
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    assert_eq!(
+        (outcome.code, &*outcome.out),
+        (Some(0), "0 errors, 0 warnings in 1 template\n")
+    );
+}
+
+#[test]
+fn responses_tell_which_keys_there_are() {
+    let responses = r#"{"responses": {"GET a/b": {"data": {"user": "x"}}}}"#;
+    let (_folder, path) = file("responses.json", responses);
+    let text = "{{ with secret `a/b` }}\n\t{{ .Data.usr }}{{ end }}";
+
+    let outcome = planescape(&["template", "lint", "--responses", &path, "-"], text);
+
+    assert!(
+        outcome.out.starts_with(
+            "standard input:2:10: warning[missing-key]: the response for `a/b` has no key `usr`\n  \
+             |\n2 | \t{{ .Data.usr }}{{ end }}\n  | \t        ^^^^\n  = did you mean `user`?\n"
+        ),
+        "{}",
+        outcome.out
+    );
+}
