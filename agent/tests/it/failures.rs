@@ -126,6 +126,24 @@ async fn a_vault_that_is_not_there_is_waited_for_and_reported() {
 }
 
 #[tokio::test]
+async fn a_sealed_vault_is_waited_for_and_reported() {
+    let run = RunFolder::create().unwrap();
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let vault = Vault::start(&run, loopback, Tls::Off).await.unwrap();
+    vault.seal().await.unwrap();
+    let place = Place::offline(&vault.url())
+        .template("db", DATABASE)
+        .setting(r#"planescape { give_up_after = "2s" termination_log = "FOLDER/report" }"#);
+    std::fs::write(place.path("jwt"), "x").unwrap();
+
+    let output = place.run().await;
+
+    assert_eq!(output.status.code(), Some(69));
+    assert_eq!(place.report()["reason"], "Sealed");
+    assert_eq!(place.report()["status"], 503);
+}
+
+#[tokio::test]
 async fn a_token_file_that_comes_late_is_waited_for() {
     let cluster = Cluster::shared().await.unwrap();
     let place = Place::new(cluster).await.template("db", DATABASE);
