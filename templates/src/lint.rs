@@ -164,6 +164,9 @@ fn rendering(text: &[u8], outcome: Result<Vec<Warning>, RenderError>) -> Vec<Fin
         Err(error @ RenderError::Missing { .. }) => {
             vec![whole(Rule::MissingResponse, error.to_string())]
         }
+        Err(RenderError::Malformed { key, source }) => {
+            vec![whole(Rule::Execution, format!("{key}: {source}"))]
+        }
         Err(error @ (RenderError::Refused { .. } | RenderError::File { .. })) => {
             vec![whole(Rule::Execution, error.to_string())]
         }

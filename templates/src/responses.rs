@@ -6,9 +6,10 @@ mod render;
 
 use std::collections::BTreeMap;
 
+use crate::certificate::Certificate;
 use crate::mount::{self, Mount};
 use crate::request::{Answer, Request};
-use crate::secret::Secret;
+use crate::secret::{MalformedAnswer, Secret};
 
 pub use render::RenderError;
 
@@ -67,6 +68,8 @@ pub enum Response {
         /// Vault's words.
         errors: Vec<String>,
     },
+    /// With a body that is no answer to this request.
+    Malformed(MalformedAnswer),
 }
 
 /// A document that holds no answers.
@@ -188,6 +191,12 @@ fn adapted(response: Response, request: &Request, path: &str) -> Response {
         (Response::Answer(Answer::Secret(None)), Request::Read { .. }) => nothing(),
         (Response::Answer(Answer::Secret(Some(secret))), Request::List { .. }) => {
             Response::Answer(Answer::List(keys(&secret)))
+        }
+        (Response::Answer(Answer::Secret(Some(secret))), Request::Pki { .. }) => {
+            match Certificate::issued(&secret) {
+                Ok(certificate) => Response::Answer(Answer::Pki(certificate)),
+                Err(malformed) => Response::Malformed(malformed),
+            }
         }
         (response, _) => response,
     }

@@ -49,7 +49,7 @@ pub struct MalformedAnswer {
 }
 
 impl MalformedAnswer {
-    fn new(reason: &str) -> Self {
+    pub(crate) fn new(reason: &str) -> Self {
         let reason = reason.to_owned();
         Self { reason }
     }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::request::{Answer, Answers, Request};
+use crate::secret::MalformedAnswer;
 use crate::template::{Environment, Pass, Rendered, Template};
 use crate::text::Text;
 
@@ -25,6 +26,14 @@ pub enum RenderError {
         status: u16,
         /// Vault's words.
         errors: Vec<String>,
+    },
+    /// An answer is none to this request.
+    #[error("{key}")]
+    Malformed {
+        /// The answer's key.
+        key: String,
+        /// What is wrong with it.
+        source: MalformedAnswer,
     },
     /// A file that the template reads cannot be read.
     #[error("file {path}: {reason}")]
@@ -104,6 +113,10 @@ impl Responses {
                 key: self.key(request),
                 status,
                 errors,
+            }),
+            Some(Response::Malformed(source)) => Err(RenderError::Malformed {
+                key: self.key(request),
+                source,
             }),
             None => Ok(None),
         }

@@ -15,6 +15,7 @@ const DOCUMENT: &str = r#"{
         "LIST kv/metadata/none": {"status": 404},
         "PUT pki/issue/web": {"data": {"certificate": "any"}},
         "PUT pki/issue/web {\"common_name\": \"a.example\"}": {"data": {"certificate": "a"}},
+        "PUT pki/issue/other": {"data": {"certificate": "none"}},
         "PUT kv/data/new {\"data\": {\"k\": \"v\"}}": null,
         "PUT sys/seal": {"status": 204}
     }
@@ -44,6 +45,31 @@ fn parameters_choose_among_writes_and_any_is_the_last_choice() {
             "{response:?}"
         );
     }
+}
+
+#[test]
+fn a_certificate_is_found_in_the_answer_or_its_lack_is_told() {
+    let request = |path: &str| Request::Pki {
+        path: path.to_owned(),
+        parameters: BTreeMap::new(),
+        destination: None,
+    };
+    let pem = include_str!("../../testdata/pki/leaf.pem").replace('\n', "\\n");
+    let document = DOCUMENT.replace("\"any\"", &format!("\"{pem}\""));
+    let responses = Responses::from_json(document.as_bytes()).expect("it is right");
+
+    let issued = responses.response(&request("pki/issue/web"));
+    let Some(Response::Answer(Answer::Pki(certificate))) = issued else {
+        panic!("{issued:?}");
+    };
+    assert!(
+        certificate
+            .certificate
+            .starts_with(b"-----BEGIN CERTIFICATE-----")
+    );
+
+    let other = responses.response(&request("pki/issue/other"));
+    assert!(matches!(other, Some(Response::Malformed(_))), "{other:?}");
 }
 
 #[test]
