@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::Problems;
 use crate::config::{Config, Overrides, Planescape, TemplateConfig};
 use crate::reader::{Notes, Reader};
+use crate::template::Template;
 use crate::tree::{Body, Tree};
 
 /// Blocks of which a later file's replaces an earlier file's.
@@ -54,6 +55,21 @@ impl Config {
             None => Ok(config),
             Some(problems) => Err(problems),
         }
+    }
+}
+
+impl Tree {
+    /// The `template` and `env_template` blocks with the paths of their fields, as far as they can be
+    /// read, whatever else the file says.
+    #[must_use]
+    pub fn templates(&self) -> Vec<(String, Template)> {
+        let notes = Notes::default();
+        let root = Reader::new(&self.root, &notes);
+        ["template", "env_template"]
+            .into_iter()
+            .flat_map(|key| root.blocks(key))
+            .map(|block| (block.field(""), template::read(&block)))
+            .collect()
     }
 }
 

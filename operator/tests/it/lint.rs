@@ -68,6 +68,22 @@ fn programs_get_json_and_code_hosts_sarif() {
 }
 
 #[test]
+fn the_templates_of_an_agents_configuration_are_linted_in_place() {
+    let config = "vault { address = \"http://127.0.0.1:8200\" }\ntemplate {\n  contents = <<EOT\n{{ if }}\nEOT\n}\n";
+    let (_folder, path) = file("agent.hcl", config);
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    assert!(
+        outcome.out.starts_with(&format!(
+            "{path}:4:7: error[syntax]: missing value for if\n"
+        )),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
 fn a_file_that_is_no_manifest_is_a_template() {
     let (_folder, path) = file("app.yaml", "user: {{ env `SHELL_NAME` }}\n");
 

@@ -20,6 +20,31 @@ template {
 "#;
 
 #[test]
+fn templates_can_be_read_from_a_file_that_is_wrong_elsewhere() {
+    let file = r#"
+        listener "tcp" {}
+        template { contents = "a" left_delimiter = "<<" }
+        env_template "KEY" { contents = "b" }
+    "#;
+
+    let templates = Tree::parse(file).unwrap().templates();
+
+    let texts: Vec<_> = templates
+        .iter()
+        .map(|(field, template)| (field.as_str(), &template.text))
+        .collect();
+    let inline = |text: &str| TemplateText::Inline(text.to_owned());
+    assert_eq!(
+        texts,
+        [
+            ("template[0]", &inline("a")),
+            ("env_template[0]", &inline("b"))
+        ]
+    );
+    assert_eq!(templates[0].1.left_delimiter, "<<");
+}
+
+#[test]
 fn reads_a_vault_agent_file() {
     let config = accept(SMALL);
 

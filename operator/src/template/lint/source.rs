@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+use planescape_agent_config::{Template, TemplateText, Tree};
 use planescape_operator_core::annotations;
 use planescape_templates::Options;
 use serde_json::Value;
@@ -20,17 +22,47 @@ pub(super) struct Source {
 pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::Result<Vec<Source>> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let embedded = match (extension, std::str::from_utf8(bytes)) {
-        (Some("yaml" | "yml" | "json"), Ok(text)) => manifests(text),
+        (Some("hcl"), Ok(text)) => {
+            let file = path.display();
+            let tree = Tree::parse(text).with_context(|| format!("{file} is no configuration"))?;
+            Some(configuration(&tree))
+        }
+        (Some("yaml" | "yml"), Ok(text)) => manifests(text),
+        (Some("json"), Ok(text)) => manifests(text).or_else(|| {
+            let sources = configuration(&Tree::parse(text).ok()?);
+            (!sources.is_empty()).then_some(sources)
+        }),
         _ => None,
     };
-    if let Some(sources) = embedded {
-        return Ok(sources);
-    }
-    Ok(vec![Source {
-        within: None,
-        text: bytes.to_vec(),
-        options: reading.options(),
-    }])
+    Ok(embedded.unwrap_or_else(|| {
+        vec![Source {
+            within: None,
+            text: bytes.to_vec(),
+            options: reading.options(),
+        }]
+    }))
+}
+
+/// The texts that an agent's configuration holds itself.
+fn configuration(tree: &Tree) -> Vec<Source> {
+    let inline = |(field, template): (String, Template)| {
+        let options = Options {
+            left_delimiter: template.left_delimiter,
+            right_delimiter: template.right_delimiter,
+            error_on_missing_key: template.error_on_missing_key,
+            denied_functions: template.denied_functions,
+            ..Options::default()
+        };
+        match template.text {
+            TemplateText::Inline(text) => Some(Source {
+                within: Some(field),
+                text: text.into_bytes(),
+                options,
+            }),
+            TemplateText::File(_) => None,
+        }
+    };
+    tree.templates().into_iter().filter_map(inline).collect()
 }
 
 /// The annotations of every object, if these are objects.
