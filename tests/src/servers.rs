@@ -78,8 +78,16 @@ pub const MIGRATE: Module = Module {
     )],
 };
 
+/// Renders templates with consul-template itself: what ours are compared with.
+pub const TEMPLATES: Module = Module {
+    name: "templates",
+    flags: &[],
+    settings: "",
+    programs: &[(".", "reference")],
+};
+
 /// All of them.
-pub const ALL: [Module; 4] = [VAULT, KUBERNETES, COREDNS, MIGRATE];
+pub const ALL: [Module; 5] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES];
 
 impl Module {
     /// The folder with this module's binaries, which are built first if they are not there.
@@ -137,9 +145,13 @@ impl Module {
 
     /// Changes whenever the binaries would.
     fn key(&self) -> Result<String> {
+        let sources = self.sources();
         let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            let path = self.sources().join(file);
+        let entries =
+            fs::read_dir(&sources).with_context(|| format!("read {}", sources.display()))?;
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.sort_unstable();
+        for path in files {
             hash.update(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
         }
         hash.update(format!("{self:?}"));

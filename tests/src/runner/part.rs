@@ -29,6 +29,8 @@ pub enum Part {
     Unit,
     /// The servers and our images: what the parts below need.
     Build,
+    /// Random templates, rendered here and by consul-template.
+    Differential,
     /// The real agent and operator as processes.
     Process,
     /// Our programs in conversation with real servers, short of pods.
@@ -55,7 +57,7 @@ impl Part {
     pub(super) fn needs(self) -> Option<Purpose> {
         match self {
             Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,
-            Self::Process | Self::Conversation => Some(Purpose::Servers),
+            Self::Differential | Self::Process | Self::Conversation => Some(Purpose::Servers),
             Self::Build | Self::Cluster => Some(Purpose::Pods),
         }
     }
@@ -76,6 +78,7 @@ impl Part {
             Self::Licences => check_licences(),
             Self::Unit => test_units(),
             Self::Build => build().map(|()| Tally::one(true)),
+            Self::Differential => compare_templates(),
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
             // Pods mostly wait.
@@ -113,6 +116,16 @@ fn build() -> Result<()> {
         program.build()?;
     }
     Ok(())
+}
+
+/// Seeds count up from one, so that every run compares the same templates.
+fn compare_templates() -> Result<Tally> {
+    let reference = servers::TEMPLATES.build()?.join("reference");
+    let reference = reference.to_str().context("a path that is text")?;
+    let example = ["run", "--quiet", "--locked", "--release"];
+    let example = [&example[..], &["--package", "planescape-templates"]].concat();
+    let cases = ["--example", "differential", "--", reference, "20000"];
+    cargo::check(&[example, cases.to_vec()].concat())
 }
 
 /// Advisories are left out: their database cannot be fetched everywhere, and a new one must not
