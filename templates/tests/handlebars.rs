@@ -10,6 +10,38 @@ use planescape_templates::{
 use proptest::prelude::*;
 
 #[test]
+fn the_guides_example_renders() {
+    let guide = include_str!("../../docs/job-management-guide.md");
+    let (_, example) = guide
+        .split_once("agent-inject-template-app: |\n")
+        .expect("it has one");
+    let (example, _) = example.split_once("```").expect("it ends");
+    let text = example.replace("\n    ", "\n");
+    let template = Template::parse(text.trim_start().as_bytes(), &options()).expect("it parses");
+    let body =
+        br#"{"data": {"data": {"user": "svc", "hosts": ["a", "b"]}, "metadata": {"version": 1}}}"#;
+    let mut answers = Answers::new();
+    let path = "kv/app".to_owned();
+    let secret = Secret::from_json(body).expect("a secret");
+    answers.insert(Request::Read { path }, Answer::Secret(Some(secret)));
+
+    let Ok(Pass::Complete(rendered)) = template.render(&answers, &Environment::default()) else {
+        panic!("everything is known");
+    };
+
+    let rendered = String::from_utf8_lossy(&rendered.text).into_owned();
+    let lines: Vec<&str> = rendered.lines().collect();
+    let expected = [
+        "user = svc",
+        "port = 5432",
+        "host.0 = a",
+        "host.1 = b",
+        "debug = false",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn deep_nesting_is_refused_and_not_overflowed() {
     for depth in [50, 1_000, 100_000] {
         let nested = |before: &str, middle: &str, after: &str| {
