@@ -12,6 +12,8 @@ const DEEPEST: usize = 100;
 /// the start of the text.
 const MOST_WORK: usize = 1 << 27;
 
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// Checks every tag. Gives the texts of all raw blocks, in order.
 pub(super) fn check(source: &str, nesting: usize) -> Result<Vec<&str>, Error> {
     let mut scanner = Scanner {
@@ -161,6 +163,7 @@ impl<'s> Scanner<'s> {
             return Err(self.refuse(start, "four braces open {{{{raw}}}}, and nothing else"));
         }
         let text = self.at;
+        let opens_alone = self.is_alone(start, text);
         let end = self.next_braces("{{{{");
         let is_closed = end.is_some() && {
             self.skip_space();
@@ -168,11 +171,30 @@ impl<'s> Scanner<'s> {
         };
         match end {
             Some(end) if is_closed => {
-                self.raw_texts.push(&self.source[text..end]);
+                let mut text = &self.source[text..end];
+                if opens_alone {
+                    let rest = text.trim_start_matches(BLANKS);
+                    text = rest
+                        .strip_prefix("\r\n")
+                        .or(rest.strip_prefix('\n'))
+                        .unwrap_or(rest);
+                }
+                if self.is_alone(end, self.at) {
+                    text = text.trim_end_matches(BLANKS);
+                }
+                self.raw_texts.push(text);
                 Ok(())
             }
             _ => Err(self.refuse(start, "{{{{raw}}}} is not closed with {{{{/raw}}}}")),
         }
+    }
+
+    /// Whether a tag is all that stands on its line, which then vanishes.
+    fn is_alone(&self, start: usize, end: usize) -> bool {
+        let before = self.source[..start].trim_end_matches(BLANKS);
+        let after = self.source[end..].trim_start_matches(BLANKS);
+        let starts_line = before.is_empty() || before.ends_with(['\n', '\r']);
+        starts_line && (after.is_empty() || after.starts_with(['\n', '\r']))
     }
 
     fn comment(&mut self, start: usize) -> Result<(), Error> {
