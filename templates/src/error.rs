@@ -59,6 +59,14 @@ impl Error {
         self
     }
 
+    /// The same error, with what to try.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        for words in [&mut self.text, &mut self.message] {
+            *words = format!("{words}; {hint}");
+        }
+        self
+    }
+
     /// The same error, with every one of these texts covered.
     pub(crate) fn without(mut self, secrets: &[Text]) -> Self {
         for secret in secrets {

@@ -161,10 +161,14 @@ impl<'t> Run<'t> {
             ),
             At::Term(term) => (term.offset(), term.to_string()),
         };
+        self.stop_at(Position::of(offset, self.input.source), &node, failure)
+    }
+
+    /// Ties a failure to a place.
+    pub(crate) fn stop_at(&self, position: Position, node: &str, failure: &Failure) -> Stop {
         let message = failure.message(|value| self.may_show(value));
-        let position = Position::of(offset, self.input.source);
         let body = String::from_utf8_lossy(&self.body);
-        let error = Error::execute(position, &body, &node, message);
+        let error = Error::execute(position, &body, node, message);
         let error = error.without(&self.secret_leaves());
         Box::new(if failure.is_limit {
             error.into_limit()

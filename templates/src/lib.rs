@@ -1,5 +1,5 @@
 //! Go's `text/template` with the consul-template function set, in pure Rust: the language of Vault Agent
-//! templates, byte for byte.
+//! templates, byte for byte. Handlebars is a second language, for templates that say so ([`Engine`]).
 //!
 //! Nothing here reads a clock, a file or a network. A [`Template`] is rendered in passes: each pass says
 //! which [`Request`]s it made, the caller finds the [`Answers`], and a pass with nothing missing is the text.
@@ -35,10 +35,13 @@
 mod ast;
 mod bytes;
 mod certificate;
+mod engine;
 mod error;
 mod exec;
 mod fmt;
 mod functions;
+#[cfg(feature = "handlebars")]
+mod handlebars;
 mod json;
 mod lex;
 pub mod lint;
@@ -61,6 +64,7 @@ mod value;
 mod yaml;
 
 pub use certificate::Certificate;
+pub use engine::{Engine, Output};
 pub use error::{Error, ErrorKind};
 pub use request::{Answer, Answers, Request};
 pub use secret::{MalformedAnswer, Secret};

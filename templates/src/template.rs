@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::Error;
+use crate::engine::{Engine, Output};
+use crate::error::{Error, ErrorKind, Position};
 use crate::exec::{Gathered, Input, Run};
 use crate::functions;
 use crate::json::{self, Numbers};
@@ -17,11 +18,15 @@ use crate::value::Value;
 /// How a text is read and what it may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
+    /// The language.
+    pub engine: Engine,
+    /// What becomes of the rendered text.
+    pub output: Output,
     /// `{{` unless set.
     pub left_delimiter: String,
-    /// `}}` unless set.
+    /// `}}` unless set. Handlebars has no other delimiters.
     pub right_delimiter: String,
-    /// Whether a key that a map lacks is an error instead of `<no value>`.
+    /// Whether a key that a map lacks is an error instead of `<no value>`, or of nothing in Handlebars.
     pub error_on_missing_key: bool,
     /// Names of functions that fail when called; `*` stands for anything.
     pub denied_functions: Vec<String>,
@@ -34,6 +39,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            engine: Engine::default(),
+            output: Output::default(),
             left_delimiter: "{{".to_owned(),
             right_delimiter: "}}".to_owned(),
             error_on_missing_key: false,
@@ -170,7 +177,10 @@ impl fmt::Display for Warning {
 /// One parsed text.
 pub struct Template {
     source: Text,
+    /// None in Handlebars.
     bodies: Bodies,
+    #[cfg(feature = "handlebars")]
+    handlebars: Option<crate::handlebars::Program>,
     options: Options,
 }
 
@@ -181,7 +191,7 @@ impl fmt::Debug for Template {
 }
 
 /// `*` stands for any text.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else {
@@ -203,6 +213,39 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
 impl Template {
     /// Parses a text. Unknown functions and undeclared variables are found here, even in dead branches.
     pub fn parse(text: &[u8], options: &Options) -> Result<Self, Error> {
+        let parsed = match options.engine {
+            Engine::Go => Self::parse_go(text, options),
+            Engine::Handlebars => Self::parse_handlebars(text, options),
+        };
+        parsed.map_err(|error| match options.engine.hint(text) {
+            Some(hint) if error.kind() == ErrorKind::Parse => error.with_hint(hint),
+            Some(_) | None => error,
+        })
+    }
+
+    #[cfg(feature = "handlebars")]
+    fn parse_handlebars(text: &[u8], options: &Options) -> Result<Self, Error> {
+        let is_usual = |delimiter: &str, usual| delimiter.is_empty() || delimiter == usual;
+        if !is_usual(&options.left_delimiter, "{{") || !is_usual(&options.right_delimiter, "}}") {
+            return Err(Error::parse(
+                1,
+                "handlebars has no delimiters but {{ and }}",
+            ));
+        }
+        Ok(Self {
+            source: Text::from(text),
+            bodies: Bodies::new(),
+            handlebars: Some(crate::handlebars::Program::parse(text, options)?),
+            options: options.clone(),
+        })
+    }
+
+    #[cfg(not(feature = "handlebars"))]
+    fn parse_handlebars(_: &[u8], _: &Options) -> Result<Self, Error> {
+        Err(Error::parse(1, "this program was built without handlebars"))
+    }
+
+    fn parse_go(text: &[u8], options: &Options) -> Result<Self, Error> {
         let limit = options.limits.source;
         if text.len() > limit {
             let message = format!("template is larger than {limit} bytes");
@@ -239,6 +282,8 @@ impl Template {
         Ok(Self {
             source: Text::from(text),
             bodies,
+            #[cfg(feature = "handlebars")]
+            handlebars: None,
             options: options.clone(),
         })
     }
@@ -287,8 +332,19 @@ impl Template {
             answers,
             environment,
         });
+        #[cfg(feature = "handlebars")]
+        let result = match &self.handlebars {
+            Some(program) => program.run(&mut run, dot),
+            None => run.main(dot),
+        };
+        #[cfg(not(feature = "handlebars"))]
         let result = run.main(dot);
-        let text = Text::from(std::mem::take(&mut run.out));
+        let rendered = std::mem::take(&mut run.out);
+        let start = Position { line: 1, column: 0 };
+        let result = result.and_then(|()| {
+            let text = self.options.output.of(rendered);
+            text.map_err(|failure| run.stop_at(start, "", &failure))
+        });
         let Gathered {
             used,
             missing,
@@ -298,7 +354,7 @@ impl Template {
         match result {
             _ if !missing.is_empty() => Ok(Pass::Waiting { missing, used }),
             Err(error) => Err(*error),
-            Ok(()) => Ok(Pass::Complete(Rendered {
+            Ok(text) => Ok(Pass::Complete(Rendered {
                 text,
                 used,
                 effects,

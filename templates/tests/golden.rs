@@ -1,10 +1,11 @@
 //! Every line of `testdata/*.jsonl` is a template with the exact text, or a part of the error, that
-//! consul-template gives.
+//! consul-template gives; in `handlebars.jsonl`, that the guide promises.
 
 use std::collections::BTreeMap;
 
 use planescape_templates::{
-    Answer, Answers, Environment, Options, Pass, Request, Secret, Template,
+    Answer, Answers, Certificate, Engine, Environment, Options, Output, Pass, Request, Secret,
+    Template,
 };
 use serde_json::{Value, json};
 
@@ -37,6 +38,21 @@ fn answer(request: &Request) -> Option<Answer> {
             "lease_id": "database/creds/ro/1", "lease_duration": 3600, "renewable": true,
             "data": {"username": "v-ro-1", "password": "s3cr3t"}
         }),
+        (Request::Read { .. }, "kv/numbers") => {
+            let body =
+                r#"{"data": {"port": 5432, "big": 1e6, "price": 1.50, "zero": 0, "none": 0.0}}"#;
+            let secret = Secret::from_json(body.as_bytes()).expect("a secret");
+            return Some(Answer::Secret(Some(secret)));
+        }
+        (Request::File { .. }, "/etc/motd") => return Some(Answer::File("hello".into())),
+        (Request::Pki { .. }, "pki/issue/web") => {
+            return Some(Answer::Pki(Certificate {
+                certificate: "CERT".into(),
+                key: "KEY".into(),
+                authority: "CA".into(),
+                chain: vec!["CA".into(), "ROOT".into()],
+            }));
+        }
         (Request::Write { .. }, "pki/issue/web") => json!({"data": {
             "certificate": "CERT", "issuing_ca": "CA", "ca_chain": ["CA", "ROOT"], "private_key": "KEY"
         }}),
@@ -47,20 +63,33 @@ fn answer(request: &Request) -> Option<Answer> {
     Some(secret(&body))
 }
 
-fn render(case: &Value) -> Result<Vec<u8>, String> {
+fn options(case: &Value, engine: Engine) -> Options {
     let mut options = Options {
-        error_on_missing_key: case["missingkey"] == "error",
+        engine,
+        error_on_missing_key: match engine {
+            Engine::Go => case["missingkey"] == "error",
+            Engine::Handlebars => case["strict"] != false,
+        },
+        output: match case["output"].as_str() {
+            Some(_) => Output::Base64Decoded,
+            None => Output::Text,
+        },
         ..Options::default()
     };
     if case["id"] == "R34" {
         options.left_delimiter = "<<".into();
         options.right_delimiter = ">>".into();
     }
+    options
+}
+
+fn render(case: &Value, engine: Engine) -> Result<Vec<u8>, String> {
+    let options = options(case, engine);
     let text = case["t"].as_str().expect("a template");
     let template = Template::parse(text.as_bytes(), &options).map_err(|error| error.to_string())?;
     let mut answers = Answers::new();
     let environment = Environment {
-        variables: BTreeMap::new(),
+        variables: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
         ..Environment::default()
     };
     loop {
@@ -83,11 +112,11 @@ fn render(case: &Value) -> Result<Vec<u8>, String> {
     }
 }
 
-fn check(cases: &str) {
+fn check(cases: &str, engine: Engine) {
     let mut wrong = Vec::new();
     for line in cases.lines() {
         let case: Value = serde_json::from_str(line).expect("a case per line");
-        let result = render(&case);
+        let result = render(&case, engine);
         let is_right = match (&result, case["e"].as_str(), case["err"].as_str()) {
             (Ok(text), Some(expected), _) => text == expected.as_bytes(),
             (Err(error), _, Some(part)) => error.contains(part),
@@ -108,9 +137,18 @@ fn check(cases: &str) {
 
 #[test]
 fn templates_that_people_write_render_to_the_same_bytes() {
-    check(include_str!("../testdata/real_world.jsonl"));
+    check(include_str!("../testdata/real_world.jsonl"), Engine::Go);
 }
 #[test]
 fn every_corner_of_the_language_behaves_as_in_go() {
-    check(include_str!("../testdata/language.jsonl"));
+    check(include_str!("../testdata/language.jsonl"), Engine::Go);
+}
+
+#[cfg(feature = "handlebars")]
+#[test]
+fn handlebars_renders_what_the_guide_promises() {
+    check(
+        include_str!("../testdata/handlebars.jsonl"),
+        Engine::Handlebars,
+    );
 }

@@ -123,8 +123,14 @@ pub struct Template {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perms: Option<String>,
     /// Whether a key that a secret lacks is an error.
-    #[serde(skip_serializing_if = "is_false")]
-    pub error_on_missing_key: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_on_missing_key: Option<bool>,
+    /// The language of the text, if `vault agent` does not know it: `handlebars`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// What becomes of the rendered text, if it is not the file: `base64-decoded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// `template_config`.

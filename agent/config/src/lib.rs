@@ -26,5 +26,5 @@ pub use file_mode::FileMode;
 pub use method::{Kubernetes, Method};
 pub use problem::{Problem, Problems};
 pub use secret_text::SecretText;
-pub use template::{Template, TemplateText};
+pub use template::{Engine, Output, Template, TemplateText};
 pub use tree::{SyntaxError, Tree};

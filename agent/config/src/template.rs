@@ -13,11 +13,15 @@ pub struct Template {
     pub mode: Option<FileMode>,
     /// Whether missing parent folders are created, with mode 0755.
     pub create_parents: bool,
+    /// The language of the text.
+    pub engine: Engine,
+    /// What becomes of the rendered text.
+    pub output: Output,
     /// What opens an action.
     pub left_delimiter: String,
     /// What closes an action.
     pub right_delimiter: String,
-    /// Whether a key that a secret lacks is an error.
+    /// Whether a key that a secret lacks is an error; in Handlebars it is, unless said otherwise.
     pub error_on_missing_key: bool,
     /// Functions that the text may not call.
     pub denied_functions: Vec<String>,
@@ -32,4 +36,72 @@ pub enum TemplateText {
     Inline(String),
     /// `source`: a file, read once at the start.
     File(String),
+}
+
+/// `engine`: the language of a template. It is said, never guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// What `vault agent` knows.
+    #[default]
+    Go,
+    /// Handlebars, with helpers of our own.
+    Handlebars,
+}
+
+impl Engine {
+    /// The names that are written in configurations.
+    pub const NAMES: [&str; 2] = ["go", "handlebars"];
+
+    /// The engine of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "go" => Some(Self::Go),
+            "handlebars" => Some(Self::Handlebars),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::Handlebars => "handlebars",
+        }
+    }
+}
+
+/// `output`: what becomes of a rendered text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// It is the file.
+    #[default]
+    Text,
+    /// It is base64, and what it stands for is the file.
+    Base64Decoded,
+}
+
+impl Output {
+    /// The names that are written in configurations.
+    pub const NAMES: [&str; 2] = ["text", "base64-decoded"];
+
+    /// The output of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "base64-decoded" => Some(Self::Base64Decoded),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Base64Decoded => "base64-decoded",
+        }
+    }
 }

@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planescape_agent_config as config;
 use planescape_agent_config::{Problem, Template as Settings};
-use planescape_templates::{Answers, Environment, Options, Pass, Rendered, Request, Template};
+use planescape_templates::{
+    Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template,
+};
 
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination};
@@ -222,11 +225,63 @@ fn unsupported(template: usize, function: &str) -> RenderFailure {
 
 fn options(settings: &Settings) -> Options {
     Options {
+        engine: match settings.engine {
+            config::Engine::Go => Engine::Go,
+            config::Engine::Handlebars => Engine::Handlebars,
+        },
+        output: match settings.output {
+            config::Output::Text => Output::Text,
+            config::Output::Base64Decoded => Output::Base64Decoded,
+        },
         left_delimiter: settings.left_delimiter.clone(),
         right_delimiter: settings.right_delimiter.clone(),
         error_on_missing_key: settings.error_on_missing_key,
         denied_functions: settings.denied_functions.clone(),
         sandbox_path: settings.sandbox_path.clone(),
         ..Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use planescape_agent_config::{Config, Overrides, Tree};
+
+    use super::*;
+
+    #[test]
+    fn each_text_is_read_in_its_own_language_and_written_in_its_own_form() {
+        let configuration = r#"
+            auto_auth { method "kubernetes" { config { role = "reader" } } }
+            template { contents = "x" destination = "/go" }
+            template { contents = "x" destination = "/hbs" engine = "handlebars" output = "base64-decoded" }
+        "#;
+        let config = Config::new(
+            &[Tree::parse(configuration).unwrap()],
+            &Overrides::default(),
+        );
+        let texts = ["{{ print 1 }}", "{{base64_encode (concat 2)}}\n"];
+        let texts = texts.map(|text| text.as_bytes().to_vec());
+        let texts: Vec<_> = config.unwrap().templates.into_iter().zip(texts).collect();
+        let now = Now {
+            moment: Moment::since_boot(Duration::ZERO),
+            wall: SystemTime::UNIX_EPOCH,
+        };
+
+        let mut renderer = Renderer::new(&texts, BTreeMap::new(), 1).unwrap();
+        let (commands, failures) = renderer.advance(&Answers::new(), now);
+
+        assert!(failures.is_empty(), "{failures:?}");
+        let written: Vec<&[u8]> = commands
+            .iter()
+            .map(|command| {
+                let Command::Write { contents, .. } = command else {
+                    panic!("{command:?}");
+                };
+                contents.as_bytes()
+            })
+            .collect();
+        assert_eq!(written, [b"1", b"2"]);
     }
 }

@@ -178,3 +178,42 @@ async fn an_end_before_anything_is_rendered_leaves_no_lease() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_handlebars_template_gets_what_vault_really_answers() {
+    let cluster = Cluster::shared().await.unwrap();
+    cluster
+        .vault
+        .put(
+            "agent-handlebars",
+            &json!({"user": "svc", "port": 5432, "key": "AP8="}),
+        )
+        .await
+        .unwrap();
+    let block = |contents: &str, file: &str, more: &str| {
+        format!(
+            "template {{ contents = <<EOT\n{contents}\nEOT\n destination = \"FOLDER/{file}\" engine = \"handlebars\" {more} }}"
+        )
+    };
+    let place = Place::new(cluster)
+        .await
+        .role("key-value-reader")
+        .setting(&block(
+            r#"{{#with (secret "kv/agent-handlebars") as |s|}}{{s.data.user}}:{{s.data.port}} v{{s.metadata.version}}{{/with}}"#,
+            "text",
+            "",
+        ))
+        .setting(&block(
+            r#"{{kv "kv/agent-handlebars" "key"}}"#,
+            "binary",
+            "output = \"base64-decoded\"",
+        ))
+        .setting("exit_after_auth = true");
+
+    let output = place.run().await;
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert_eq!(place.read("text"), "svc:5432 v1\n");
+    assert_eq!(std::fs::read(place.path("binary")).unwrap(), [0, 255]);
+}

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::document::{self, Document};
-use crate::{Config, FileMode, Method, Overrides, TemplateText, Tree};
+use crate::{Config, Engine, FileMode, Method, Output, Overrides, TemplateText, Tree};
 
 const SMALL: &str = r#"
 auto_auth {
@@ -102,7 +102,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             left_delimiter: "<<".to_owned(),
             right_delimiter: ">>".to_owned(),
             perms: Some("0400".to_owned()),
-            error_on_missing_key: true,
+            error_on_missing_key: Some(true),
             ..document::Template::default()
         }],
         template_config: document::TemplateConfig {
@@ -142,6 +142,44 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
 }
 
 #[test]
+fn a_handlebars_template_comes_through_in_every_form() {
+    let block = "template { contents = \"x\" destination = \"/x\" engine = \"handlebars\" output = \"base64-decoded\" }";
+    let written = document::Template {
+        destination: "/x".to_owned(),
+        contents: Some("x".to_owned()),
+        engine: Some(Engine::Handlebars.name().to_owned()),
+        output: Some(Output::Base64Decoded.name().to_owned()),
+        error_on_missing_key: Some(false),
+        ..document::Template::default()
+    };
+    let json = format!(
+        "{{\"template\": [{}]}}",
+        serde_json::to_string(&written).unwrap()
+    );
+
+    let read = |text: &str| {
+        let trees = [Tree::parse(SMALL).unwrap(), Tree::parse(text).unwrap()];
+        let config = Config::new(&trees, &Overrides::default()).unwrap();
+        let template = config.templates[1].clone();
+        (
+            template.engine,
+            template.output,
+            template.error_on_missing_key,
+        )
+    };
+
+    assert_eq!(
+        read(block),
+        (Engine::Handlebars, Output::Base64Decoded, true)
+    );
+    assert_eq!(
+        read(&json),
+        (Engine::Handlebars, Output::Base64Decoded, false)
+    );
+    assert_eq!(accept(SMALL).templates[0].engine, Engine::Go);
+}
+
+#[test]
 fn all_problems_are_reported_at_once_with_their_fields() {
     let problems = refuse(
         r#"
@@ -152,6 +190,8 @@ fn all_problems_are_reported_at_once_with_their_fields() {
         vault { address = "vault:8200" client_cert = "/c.pem" }
         template { contents = "x" source = "/y" perms = "0999" colour = "red" }
         template { contents = "x" destination = "/z" command = "reload" }
+        template { contents = "x" destination = "/a" engine = "handlebars" left_delimiter = "<<" }
+        template { contents = "x" destination = "/b" engine = "jinja" output = "hex" }
         template_config { lease_renewal_threshold = 1.5 }
         listener "tcp" { address = "127.0.0.1:8100" }
         exit_after_auth = "maybe"
@@ -173,6 +213,9 @@ fn all_problems_are_reported_at_once_with_their_fields() {
             "template[0].destination: is missing: name the file to write",
             "template[0].perms: is not a file mode: write for example \"0400\"",
             "template[1].command: is not supported by planescape-agent yet: remove it",
+            "template[2].left_delimiter: must be {{ in handlebars: remove it",
+            "template[3].engine: unknown engine \"jinja\": choose one of go, handlebars",
+            "template[3].output: unknown output \"hex\": choose one of text, base64-decoded",
             "template_config.lease_renewal_threshold: is not between 0 and 1",
             "vault.address: `vault:8200` is not an address: write for example https://vault.example:8200",
             "vault.client_key: is missing: client_cert needs it",

@@ -1,4 +1,5 @@
-//! Every annotation key that the Agent Injector knows, and what we make of it.
+//! Every annotation key that the Agent Injector knows, and what we make of it; and the few that
+//! only we know.
 
 /// Both prefixes mean the same.
 pub(super) const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
@@ -122,9 +123,20 @@ const KEYS: &[Key] = &[
     built("tls-skip-verify"),
 ];
 
+/// About the second template language, which the injector does not have.
+const OURS: &[Key] = &[
+    built("agent-inject-default-template-engine"),
+    built_with_suffix("agent-inject-template-engine-"),
+    built_with_suffix("agent-inject-template-output-"),
+];
+
+fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(OURS)
+}
+
 /// The key that a name stands for; of two that fit, the longer.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter()
+    all()
         .filter(|key| {
             if key.takes_suffix {
                 name.len() > key.name.len() && name.starts_with(key.name)
@@ -137,7 +149,7 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
 
 /// The known key that a misspelt name most likely stands for, with the name's own suffix.
 pub(super) fn nearest(name: &str) -> String {
-    KEYS.iter()
+    all()
         .flat_map(|key| spellings(key, name))
         .min_by_key(|(spelling, _)| strsim::osa_distance(name, spelling))
         .map(|(_, shown)| shown)
@@ -187,6 +199,8 @@ mod tests {
     fn takes_the_longer_of_two_keys_that_fit() {
         assert!(find("agent-inject-template-db").is_some_and(|key| key.is_built));
         assert!(find("agent-inject-template-file-db").is_some_and(|key| !key.is_built));
+        let key = find("agent-inject-template-engine-db").expect("it is a key");
+        assert_eq!(key.name, "agent-inject-template-engine-");
     }
 
     #[test]

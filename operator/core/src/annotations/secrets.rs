@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use planescape_templates::{Options, Template};
+use planescape_agent_config::{Engine, Output};
+use planescape_templates::{self as templates, Options, Template};
 
 use super::{SECRETS_PATH, keys, reader::Reader, values};
 
@@ -15,6 +16,10 @@ pub struct Secret {
     pub destination: String,
     /// The text to render.
     pub template: String,
+    /// The language of the text.
+    pub engine: Engine,
+    /// What becomes of the rendered text.
+    pub output: Output,
     /// What opens an action.
     pub left_delimiter: String,
     /// What closes an action.
@@ -30,6 +35,14 @@ impl Secret {
     #[must_use]
     pub fn options(&self) -> Options {
         Options {
+            engine: match self.engine {
+                Engine::Go => templates::Engine::Go,
+                Engine::Handlebars => templates::Engine::Handlebars,
+            },
+            output: match self.output {
+                Output::Text => templates::Output::Text,
+                Output::Base64Decoded => templates::Output::Base64Decoded,
+            },
             left_delimiter: self.left_delimiter.clone(),
             right_delimiter: self.right_delimiter.clone(),
             error_on_missing_key: self.error_on_missing_key,
@@ -39,9 +52,11 @@ impl Secret {
 }
 
 /// Annotations that say more about a secret that another one declares.
-const COMPANIONS: [&str; 7] = [
+const COMPANIONS: [&str; 9] = [
     "agent-inject-file-",
     "agent-inject-perms-",
+    "agent-inject-template-engine-",
+    "agent-inject-template-output-",
     "agent-template-left-delim-",
     "agent-template-right-delim-",
     "error-on-missing-key-",
@@ -54,7 +69,12 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
     let common = reader
         .parse("secret-volume-path", values::absolute_path)
         .unwrap_or_else(|| SECRETS_PATH.to_owned());
-    let default = default_template(reader);
+    let defaults = Usual {
+        template: default_template(reader),
+        engine: reader
+            .parse("agent-inject-default-template-engine", values::engine)
+            .unwrap_or_default(),
+    };
     let names = declared(reader);
     refuse_orphans(reader, &names);
 
@@ -65,7 +85,7 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
         let mount = reader
             .parse(&format!("secret-volume-path-{name}"), values::absolute_path)
             .unwrap_or_else(|| common.clone());
-        let secret = read_one(reader, name, &mount, default);
+        let secret = read_one(reader, name, &mount, &defaults);
         if !destinations.insert(secret.destination.clone()) {
             let message = format!("another secret is written to {}", secret.destination);
             reader.refuse(&declaring_key(reader, &secret.name), message);
@@ -76,6 +96,13 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
         secrets.push(secret);
     }
     (secrets, mounts)
+}
+
+/// What holds for secrets that do not say otherwise.
+struct Usual {
+    template: DefaultTemplate,
+    /// Of the templates that are written in annotations.
+    engine: Engine,
 }
 
 #[derive(Clone, Copy)]
@@ -122,32 +149,60 @@ fn refuse_orphans(reader: &mut Reader, names: &BTreeSet<String>) {
     }
 }
 
-fn read_one(reader: &mut Reader, name: String, mount: &str, default: DefaultTemplate) -> Secret {
+fn read_one(reader: &mut Reader, name: String, mount: &str, usual: &Usual) -> Secret {
     let key = |prefix: &str| format!("{prefix}{name}");
-    let delimiter = |reader: &Reader, side: &str, usual: &str| {
-        reader
-            .text(&format!("agent-template-{side}-delim-{name}"))
-            .filter(|delimiter| !delimiter.is_empty())
-            .unwrap_or_else(|| usual.to_owned())
-    };
     let inline = reader
         .text(&key("agent-inject-template-"))
         .filter(|template| !template.is_empty());
+    let engine = engine(reader, &name, inline.is_some(), usual.engine);
     let mut secret = Secret {
         destination: format!("{mount}/{}", file_name(reader, &name)),
-        left_delimiter: delimiter(reader, "left", "{{"),
-        right_delimiter: delimiter(reader, "right", "}}"),
+        engine,
+        output: reader
+            .parse(&key("agent-inject-template-output-"), values::output)
+            .unwrap_or_default(),
+        left_delimiter: delimiter(reader, &key("agent-template-left-delim-"), "{{", engine),
+        right_delimiter: delimiter(reader, &key("agent-template-right-delim-"), "}}", engine),
         perms: reader.parse(&key("agent-inject-perms-"), values::file_mode),
-        error_on_missing_key: reader.boolean(&key("error-on-missing-key-"), false),
+        error_on_missing_key: reader
+            .boolean(&key("error-on-missing-key-"), engine == Engine::Handlebars),
         template: String::new(),
         name,
     };
     secret.template = inline.unwrap_or_else(|| {
         let path = reader.text(&format!("agent-inject-secret-{}", secret.name));
-        default.of(&path.unwrap_or_default())
+        usual.template.of(&path.unwrap_or_default())
     });
     refuse_a_bad_template(reader, &secret);
     secret
+}
+
+/// The default templates are Go's, whatever the templates of annotations are.
+fn engine(reader: &mut Reader, name: &str, has_template: bool, usual: Engine) -> Engine {
+    let key = format!("agent-inject-template-engine-{name}");
+    let own = reader.parse(&key, values::engine);
+    if has_template {
+        return own.unwrap_or(usual);
+    }
+    if own == Some(Engine::Handlebars) {
+        let message = format!(
+            "the default template is not written in it; write agent-inject-template-{name}"
+        );
+        reader.refuse(&key, message);
+    }
+    Engine::Go
+}
+
+fn delimiter(reader: &mut Reader, key: &str, usual: &str, engine: Engine) -> String {
+    let own = reader.text(key).filter(|delimiter| !delimiter.is_empty());
+    match (own, engine) {
+        (Some(own), Engine::Handlebars) if own != usual => {
+            reader.refuse(key, format!("must be {usual} in handlebars"));
+            usual.to_owned()
+        }
+        (Some(own), _) => own,
+        (None, _) => usual.to_owned(),
+    }
 }
 
 impl DefaultTemplate {

@@ -1,3 +1,4 @@
+use planescape_agent_config::{Engine, Output};
 use serde_json::json;
 
 use super::*;
@@ -243,6 +244,69 @@ fn refuses_a_template_that_does_not_parse_with_its_place() {
     assert_eq!(
         refused[1],
         "agent-inject-template-b: line 2, column 4: function \"nosuch\" not defined"
+    );
+}
+
+#[test]
+fn a_template_is_handlebars_where_it_or_the_default_says_so() {
+    let injection = wanted(&[
+        ("agent-inject-default-template-engine", "handlebars"),
+        ("agent-inject-template-a", "{{kv \"kv/a\" \"x\"}}"),
+        ("error-on-missing-key-a", "false"),
+        ("agent-inject-template-b", "{{ print 1 }}"),
+        ("agent-inject-template-engine-b", "go"),
+        ("agent-inject-template-output-b", "base64-decoded"),
+        ("agent-inject-secret-c", "kv/c"),
+        ("agent-inject-template-d", "{{concat 1}}"),
+    ]);
+
+    let read: Vec<_> = injection
+        .secrets
+        .iter()
+        .map(|secret| (secret.engine, secret.output, secret.error_on_missing_key))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            (Engine::Handlebars, Output::Text, false),
+            (Engine::Go, Output::Base64Decoded, false),
+            (Engine::Go, Output::Text, false),
+            (Engine::Handlebars, Output::Text, true),
+        ]
+    );
+}
+
+#[test]
+fn refuses_what_is_no_handlebars_template_with_its_place() {
+    let refused = problems(&[
+        ("agent-inject", "true"),
+        ("role", "reader"),
+        ("agent-inject-default-template-engine", "handelbars"),
+        ("agent-inject-template-a", "fine\n{{#if x}}"),
+        ("agent-inject-template-engine-a", "handlebars"),
+        ("agent-inject-template-b", "x"),
+        ("agent-inject-template-engine-b", "handlebars"),
+        ("agent-template-left-delim-b", "[["),
+        ("agent-inject-template-c", "{{#if x}}{{/if}}"),
+        ("agent-inject-template-engine-c", "jinja"),
+        ("agent-inject-secret-d", "kv/d"),
+        ("agent-inject-template-engine-d", "handlebars"),
+        ("agent-inject-template-output-d", "hex"),
+        ("agent-inject-template-engine-e", "handlebars"),
+    ]);
+
+    assert_eq!(
+        refused,
+        [
+            "agent-inject-default-template-engine: `handelbars` is no template engine; write go or handlebars",
+            "agent-inject-template-a: line 2, column 1: {{#if}} is not closed",
+            "agent-inject-template-c: line 1, column 3: unexpected \"#\" in command; did you mean engine \"handlebars\"?",
+            "agent-inject-template-engine-c: `jinja` is no template engine; write go or handlebars",
+            "agent-inject-template-engine-d: the default template is not written in it; write agent-inject-template-d",
+            "agent-inject-template-engine-e: no secret is named `e`; did you mean `a`?",
+            "agent-inject-template-output-d: `hex` is no output; write text or base64-decoded",
+            "agent-template-left-delim-b: must be {{ in handlebars",
+        ]
     );
 }
 

@@ -1,5 +1,7 @@
 //! How the texts of annotations are read.
 
+use planescape_agent_config::{Engine, Output};
+
 /// Go's booleans, and nothing for false.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
@@ -7,6 +9,18 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => Err(format!("`{text}` is no boolean; write true or false")),
     }
+}
+
+/// The language of a template.
+pub(super) fn engine(text: &str) -> Result<Engine, String> {
+    let known = Engine::NAMES.join(" or ");
+    Engine::named(text).ok_or_else(|| format!("`{text}` is no template engine; write {known}"))
+}
+
+/// What becomes of a rendered text.
+pub(super) fn output(text: &str) -> Result<Output, String> {
+    let known = Output::NAMES.join(" or ");
+    Output::named(text).ok_or_else(|| format!("`{text}` is no output; write {known}"))
 }
 
 /// A whole number, and nothing for zero.

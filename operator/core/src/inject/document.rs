@@ -1,6 +1,7 @@
 //! The agent's configuration, as the agent reads it.
 
 use planescape_agent_config::document::{AutoAuth, Document, Method, Planescape, Template, Vault};
+use planescape_agent_config::{Engine, Output};
 
 use super::volumes;
 use crate::annotations::{Injection, Mode, Secret};
@@ -59,7 +60,12 @@ fn template(secret: &Secret) -> Template {
         command: None,
         source: None,
         perms: secret.perms.clone(),
-        error_on_missing_key: secret.error_on_missing_key,
+        error_on_missing_key: match secret.engine {
+            Engine::Go => secret.error_on_missing_key.then_some(true),
+            Engine::Handlebars => Some(secret.error_on_missing_key),
+        },
+        engine: (secret.engine != Engine::default()).then(|| secret.engine.name().to_owned()),
+        output: (secret.output != Output::default()).then(|| secret.output.name().to_owned()),
     }
 }
 

@@ -63,6 +63,28 @@ fn writes_every_setting_where_it_belongs() {
 }
 
 #[test]
+fn says_what_vault_agent_does_not_know_only_where_it_is_asked_for() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-inject-template-db"] =
+        json!("{{kv \"kv/app\" \"user\"}}");
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-inject-template-engine-db"] =
+        json!("handlebars");
+
+    let document = |template| injected(template).to_string();
+
+    assert!(!document(guide()).contains("engine"));
+    let handlebars = document(template);
+    assert!(
+        handlebars.contains("\"engine\":\"handlebars\""),
+        "{handlebars}"
+    );
+    assert!(
+        handlebars.contains("\"error_on_missing_key\":true"),
+        "{handlebars}"
+    );
+}
+
+#[test]
 fn leaves_no_gate_without_pre_population() {
     let mut template = guide();
     template["metadata"]["annotations"]["vault.hashicorp.com/agent-pre-populate"] = json!("false");

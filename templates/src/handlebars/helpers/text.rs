@@ -1,0 +1,129 @@
+//! Texts and what they are made of: writing, reading, encoding, cutting.
+
+use crate::error::Failure;
+use crate::exec::Run;
+use crate::functions::Outcome;
+use crate::handlebars::model::plain;
+use crate::json::{self, Numbers};
+use crate::text::Text;
+use crate::value::Value;
+
+use super::{Arguments, Helper, MANY, go, sort, text_of};
+
+pub(super) const HELPERS: &[Helper] = &[
+    Helper::new("to_json", 1..=1, |run, args| {
+        written(run, "toUnescapedJSON", args)
+    }),
+    Helper::new("to_json_pretty", 1..=1, |run, args| {
+        written(run, "toUnescapedJSONPretty", args)
+    }),
+    Helper::new("to_yaml", 1..=1, |run, args| written(run, "toYAML", args)),
+    Helper::new("to_toml", 1..=1, |run, args| match args.value(0) {
+        Value::Map(_) => written(run, "toTOML", args),
+        value => {
+            let sort = sort(value);
+            Err(Failure::new(format!(
+                "TOML is made of an object, and not of {sort}"
+            )))
+        }
+    }),
+    Helper::new("from_json", 1..=1, |_, args| {
+        let text = args.text(0)?;
+        if text.is_empty() {
+            return Ok(Value::Nil);
+        }
+        json::decode(&text)
+            .and_then(|datum| datum.value(Numbers::Kept))
+            .map_err(|failure| match failure.is_limit {
+                true => failure,
+                false => Failure::new("the text is no JSON"),
+            })
+    }),
+    Helper::new("base64_encode", 1..=1, |run, args| {
+        let text = args.text(0)?;
+        go(run, "base64Encode", vec![Value::Text(text)])
+    }),
+    Helper::new("base64_decode", 1..=1, base64_decode),
+    Helper::new("sha256", 1..=1, |run, args| {
+        let text = args.text(0)?;
+        go(run, "sha256Hex", vec![Value::Text(text)])
+    }),
+    Helper::new("upper", 1..=1, |run, args| {
+        let text = args.text(0)?;
+        go(run, "toUpper", vec![Value::Text(text)])
+    }),
+    Helper::new("lower", 1..=1, |run, args| {
+        let text = args.text(0)?;
+        go(run, "toLower", vec![Value::Text(text)])
+    }),
+    Helper::new("trim", 1..=1, |run, args| {
+        let text = args.text(0)?;
+        go(run, "trimSpace", vec![Value::Text(text)])
+    }),
+    Helper::new("replace", 3..=3, |run, args| {
+        let texts = vec![args.text(1)?, args.text(2)?, args.text(0)?];
+        go(
+            run,
+            "replaceAll",
+            texts.into_iter().map(Value::Text).collect(),
+        )
+    }),
+    Helper::new("split", 2..=2, |run, args| {
+        let texts = vec![args.text(1)?, args.text(0)?];
+        let pieces = go(run, "split", texts.into_iter().map(Value::Text).collect())?;
+        Ok(plain(&pieces))
+    }),
+    Helper::new("join", 2..=2, |run, args| {
+        let items = match args.value(0) {
+            Value::Nil => Vec::new(),
+            Value::List(items) => items
+                .iter()
+                .map(text_of)
+                .collect::<Result<Vec<Text>, _>>()?,
+            value => {
+                let sort = sort(value);
+                return Err(Failure::new(format!("a list is joined, and not {sort}")));
+            }
+        };
+        let separator = Value::Text(args.text(1)?);
+        go(run, "join", vec![separator, Value::strings(items)])
+    }),
+    Helper::new("indent", 2..=2, |run, args| {
+        let text = args.text(0)?;
+        let blanks = args.text(1)?;
+        let blanks = std::str::from_utf8(&blanks)
+            .ok()
+            .and_then(|digits| digits.parse::<u32>().ok());
+        let blanks = blanks.ok_or_else(|| Failure::new("the number of blanks comes second"))?;
+        go(
+            run,
+            "indent",
+            vec![Value::Int(i64::from(blanks)), Value::Text(text)],
+        )
+    }),
+    Helper::new("concat", 1..=MANY, |_, args| {
+        let texts = args
+            .values
+            .iter()
+            .map(text_of)
+            .collect::<Result<Vec<Text>, _>>()?;
+        Ok(Value::text(texts.concat()))
+    }),
+];
+
+fn written(run: &mut Run<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
+    go(run, function, vec![args.value(0).clone()])
+}
+
+/// A text: other bytes would be written as they are, and are rarely meant to stand in one.
+fn base64_decode(run: &mut Run<'_>, args: &Arguments<'_>) -> Outcome {
+    let text = args.text(0)?;
+    let decoded = go(run, "base64Decode", vec![Value::Text(text)])
+        .map_err(|_| Failure::new("the text is no base64"))?;
+    match decoded.as_text() {
+        Some(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(
+            "the bytes are no UTF-8 text; write a binary file with output \"base64-decoded\"",
+        )),
+        _ => Ok(decoded),
+    }
+}
