@@ -105,6 +105,8 @@ fn keep(cron: bool) -> Result<()> {
         .arg("--hold")
         .args(cron.then_some("--cron"))
         .stdin(Stdio::null())
+        // Whoever reads what we print must not wait for what outlives us.
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
