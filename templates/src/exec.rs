@@ -67,6 +67,8 @@ pub(crate) struct Run<'t> {
     known: BTreeMap<Request, Value>,
     body: Text,
     at: At<'t>,
+    /// The first operand of the call at hand, as it is written.
+    callee: Option<&'t Term>,
     variables: Vec<(Name, Place)>,
     /// Where the variables of the running body start.
     frame: usize,
@@ -87,6 +89,7 @@ impl<'t> Run<'t> {
             known: BTreeMap::new(),
             body: Text::default(),
             at: At::Start,
+            callee: None,
             variables: Vec::new(),
             frame: 0,
             templates: 0,
@@ -217,6 +220,11 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
+    /// How the first operand of the running call is written; nothing if it came through a pipe.
+    pub(crate) fn callee(&self) -> Option<String> {
+        self.callee.map(Term::to_string)
+    }
+
     /// The largest text a function may make.
     pub(crate) fn output_limit(&self) -> usize {
         self.input.options.limits.output
@@ -341,11 +349,15 @@ impl<'t> Run<'t> {
         let value = self.pipeline(dot, &branch.pipe)?.value;
         let ran = self.iterate(&value, branch)?;
         let flow = match &branch.otherwise {
-            Some(list) if !ran => self.walk(dot, list),
-            _ => Ok(Flow::Next),
+            Some(list) if !ran => self.walk(dot, list)?,
+            _ => Flow::Next,
         };
         self.variables.truncate(outer);
-        flow
+        // Go's inner range takes a `break` in its `else` for its own, but not a `continue`.
+        Ok(match flow {
+            Flow::Continue => Flow::Continue,
+            Flow::Next | Flow::Break => Flow::Next,
+        })
     }
 
     /// Visits every element; false if there was none.

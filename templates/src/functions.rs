@@ -15,10 +15,27 @@ use std::sync::LazyLock;
 
 use crate::error::Failure;
 use crate::exec::Run;
+use crate::object::Object;
 use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 pub(crate) use methods::method;
+
+/// The text of a value that has a method to say it.
+pub(crate) fn stated(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.to_string()),
+        object => sprig::shown_version(object),
+    }
+}
+
+/// The text that takes a value's place in a document.
+pub(crate) fn marshalled(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.format("2006-01-02T15:04:05.999999999Z07:00")),
+        object => sprig::shown_version(object),
+    }
+}
 
 /// What a function gives back.
 pub(crate) type Outcome = Result<Value, Failure>;
@@ -89,11 +106,22 @@ pub(crate) fn is_deniable(function: &Function) -> bool {
     !own.map(|own| own.name).any(|name| name == function.name)
 }
 
-/// Stands in for a denied function.
-pub(crate) static DENIED: Function = Function::new("denied", &[], |_, _| {
-    Err(Failure::new("function is disabled"))
-})
-.rest(Type::Text);
+/// The same names again, for whoever may not call them.
+static DENIED: LazyLock<Vec<Function>> = LazyLock::new(|| {
+    let refusing = |function: &&Function| {
+        let refuse: Call = |_, _| Err(Failure::new("function is disabled"));
+        Function::new(function.name, &[], refuse).rest(Type::Text)
+    };
+    TABLE.iter().map(refusing).collect()
+});
+
+/// What takes the place of a function that is denied.
+pub(crate) fn denied(function: &Function) -> &'static Function {
+    let index = TABLE
+        .binary_search_by_key(&function.name, |function| function.name)
+        .expect("every function is in the table");
+    &DENIED[index]
+}
 
 /// What a map holds under this key.
 pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {

@@ -33,6 +33,8 @@ pub(crate) enum Numbers {
     Kept,
     /// `float64`, as `parseJSON` makes them.
     Floats,
+    /// `float64`, and nil where that is too small for a number.
+    FittingFloats,
 }
 
 impl Datum {
@@ -55,6 +57,9 @@ impl Datum {
             Self::Null => Value::Nil,
             Self::Bool(truth) => Value::Bool(*truth),
             Self::Number(text) if numbers == Numbers::Kept => Value::Number(text.clone()),
+            Self::Number(text) if numbers == Numbers::FittingFloats => {
+                parse_float(text).map_or(Value::Nil, Value::Float)
+            }
             Self::Number(text) => Value::Float(parse_float(text).map_err(|_| {
                 Failure::new("json: cannot unmarshal number ")
                     .plain(text)
@@ -120,9 +125,18 @@ impl Reader<'_> {
 
     /// Complains about the byte at hand, or about the end.
     fn invalid(&self, context: &str) -> Failure {
-        let Some(byte) = self.peek() else {
-            return Failure::new("unexpected end of JSON input");
-        };
+        match self.peek() {
+            Some(byte) => Self::complaint(byte, context),
+            None => Failure::new("unexpected end of JSON input"),
+        }
+    }
+
+    /// Complains inside a word: Go reads a blank behind the end and finds that wrong.
+    fn invalid_within(&self, context: &str) -> Failure {
+        Self::complaint(self.peek().unwrap_or(b' '), context)
+    }
+
+    fn complaint(byte: u8, context: &str) -> Failure {
         let shown = match byte {
             b'\'' => "'\\''".to_owned(),
             b'"' => "'\"'".to_owned(),
@@ -217,7 +231,9 @@ impl Reader<'_> {
         for expected in word.bytes() {
             if self.peek() != Some(expected) {
                 let expected = char::from(expected);
-                return Err(self.invalid(&format!("in literal {word} (expecting '{expected}')")));
+                return Err(
+                    self.invalid_within(&format!("in literal {word} (expecting '{expected}')"))
+                );
             }
             self.at += 1;
         }
@@ -226,7 +242,7 @@ impl Reader<'_> {
 
     fn digits(&mut self, context: &str) -> Result<(), Failure> {
         if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Err(self.invalid(context));
+            return Err(self.invalid_within(context));
         }
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
@@ -303,7 +319,7 @@ impl Reader<'_> {
                 unicode::push(out, c);
                 return Ok(());
             }
-            _ => return Err(self.invalid("in string escape code")),
+            _ => return Err(self.invalid_within("in string escape code")),
         };
         self.at += 1;
         out.push(byte);
@@ -315,7 +331,7 @@ impl Reader<'_> {
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
-                return Err(self.invalid("in \\u hexadecimal character escape"));
+                return Err(self.invalid_within("in \\u hexadecimal character escape"));
             };
             unit = unit << 4 | digit;
             self.at += 1;

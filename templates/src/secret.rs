@@ -177,12 +177,7 @@ impl Wrapping {
     }
 
     fn value(&self) -> Value {
-        const YEAR_ONE: Moment = Moment {
-            seconds: -62_135_596_800,
-            nanoseconds: 0,
-            offset: 0,
-        };
-        let created = self.creation_time.unwrap_or(YEAR_ONE);
+        let created = self.creation_time.unwrap_or(Moment::ZERO);
         structure(
             Type::Wrapping,
             vec![

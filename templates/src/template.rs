@@ -211,7 +211,7 @@ impl Template {
                     .iter()
                     .any(|pattern| matches_pattern(pattern, function.name));
             Some(if is_denied {
-                &functions::DENIED
+                functions::denied(function)
             } else {
                 function
             })

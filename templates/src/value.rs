@@ -68,9 +68,13 @@ pub(crate) enum Type {
     Certificate,
     Scratch,
     Time,
+    /// A semantic version.
+    Version,
     Channel,
-    /// A list of Consul key pairs or services; nothing here ever makes one.
+    /// A list of Consul's key pairs; nothing here ever makes one.
     Pairs,
+    /// A list of Consul's services; nothing here ever makes one.
+    Services,
     /// An option of the library behind `mergeMap`; no template can write one.
     MergeOption,
 }
@@ -120,8 +124,10 @@ impl Type {
             Self::Certificate => "dependency.PemEncoded",
             Self::Scratch => "*template.Scratch",
             Self::Time => "time.Time",
+            Self::Version => "*semver.Version",
             Self::Channel => "<-chan int64",
             Self::Pairs => "[]*dependency.KeyPair",
+            Self::Services => "[]*dependency.HealthService",
             Self::MergeOption => "func(*mergo.Config)",
         }
     }
@@ -135,11 +141,19 @@ impl Type {
             Self::Float => Kind::Float,
             Self::Complex => Kind::Complex,
             Self::Text | Self::Number => Kind::Text,
-            Self::List | Self::Lists | Self::Strings | Self::Ints | Self::Pairs => Kind::List,
+            Self::List
+            | Self::Lists
+            | Self::Strings
+            | Self::Ints
+            | Self::Pairs
+            | Self::Services => Kind::List,
             Self::Map | Self::StringMap | Self::AnyMap => Kind::Map,
-            Self::Secret | Self::Auth | Self::Wrapping | Self::Scratch | Self::MergeOption => {
-                Kind::Pointer
-            }
+            Self::Secret
+            | Self::Auth
+            | Self::Wrapping
+            | Self::Scratch
+            | Self::Version
+            | Self::MergeOption => Kind::Pointer,
             Self::Certificate | Self::Time | Self::Raw => Kind::Struct,
             Self::Channel => Kind::Channel,
         }
@@ -181,8 +195,10 @@ impl Type {
             | Self::Certificate
             | Self::Scratch
             | Self::Time
+            | Self::Version
             | Self::Channel
             | Self::Pairs
+            | Self::Services
             | Self::MergeOption => Value::Int(0),
         }
     }

@@ -277,15 +277,52 @@ fn complex(token: &Token<'_>) -> Result<Option<(f64, f64)>, String> {
     if token.kind == Kind::Number {
         return Ok(parse_float(text).ok().map(|imaginary| (0.0, imaginary)));
     }
-    let is_split = |&at: &usize| {
-        matches!(text[at], b'+' | b'-') && !matches!(text[at - 1], b'e' | b'E' | b'p' | b'P')
+    let mut rest = text;
+    let real = float_token(&mut rest);
+    if !matches!(rest, [b'+' | b'-', ..]) {
+        return Err(MALFORMED_COMPLEX.to_owned());
+    }
+    let imaginary = float_token(&mut rest);
+    if !rest.is_empty() {
+        return Err(MALFORMED_COMPLEX.to_owned());
+    }
+    let parse = |part: &[u8]| {
+        parse_float(part).map_err(|error| {
+            let failure = error.failure("ParseFloat", part);
+            failure.message(|_| true)
+        })
     };
-    let Some(split) = (1..text.len()).rev().find(is_split) else {
-        return Ok(None);
-    };
-    let parse = |part| parse_float(part).map_err(|_| "syntax error scanning complex number");
-    let (real, imaginary) = text.split_at(split);
     Ok(Some((parse(real)?, parse(imaginary)?)))
+}
+
+const MALFORMED_COMPLEX: &str = "syntax error scanning complex number";
+
+/// What Go's scanner takes for a float, sound or not.
+fn float_token<'t>(rest: &mut &'t [u8]) -> &'t [u8] {
+    let text = *rest;
+    let mut at = 0;
+    let accept = |at: &mut usize, set: &[u8]| {
+        let found = text.get(*at).is_some_and(|byte| set.contains(byte));
+        *at += usize::from(found);
+        found
+    };
+    const DECIMAL: &[u8] = b"0123456789_";
+    accept(&mut at, b"+-");
+    let (mut digits, mut exponent) = (DECIMAL, &b"eEpP"[..]);
+    if accept(&mut at, b"0") && accept(&mut at, b"xX") {
+        digits = b"0123456789aAbBcCdDeEfF_";
+        exponent = b"pP";
+    }
+    while accept(&mut at, digits) {}
+    if accept(&mut at, b".") {
+        while accept(&mut at, digits) {}
+    }
+    if accept(&mut at, exponent) {
+        accept(&mut at, b"+-");
+        while accept(&mut at, DECIMAL) {}
+    }
+    *rest = &text[at..];
+    &text[..at]
 }
 
 /// A float without a fraction is also an integer.

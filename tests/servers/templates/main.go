@@ -14,13 +14,20 @@ import (
 	"io"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
+	_ "unsafe"
 
 	dep "github.com/hashicorp/consul-template/dependency"
 	"github.com/hashicorp/consul-template/template"
 	"github.com/hashicorp/vault/api"
 )
+
+// now is consul-template's own clock; REFERENCE_NOW, in nanoseconds since 1970, stops it.
+//
+//go:linkname now github.com/hashicorp/consul-template/template.now
+var now func() time.Time
 
 type mount struct {
 	Type    string            `json:"type"`
@@ -34,6 +41,7 @@ type world struct {
 
 type request struct {
 	Template string   `json:"t"`
+	Bytes    []byte   `json:"b64"`
 	Left     string   `json:"left"`
 	Right    string   `json:"right"`
 	Strict   bool     `json:"strict"`
@@ -212,8 +220,12 @@ func (w *world) short(path string) string {
 }
 
 func newTemplate(r request) (*template.Template, error) {
+	contents := r.Template
+	if len(r.Bytes) > 0 {
+		contents = string(r.Bytes)
+	}
 	return template.NewTemplate(&template.NewTemplateInput{
-		Contents: r.Template, LeftDelim: r.Left, RightDelim: r.Right,
+		Contents: contents, LeftDelim: r.Left, RightDelim: r.Right,
 		ErrMissingKey: r.Strict, FunctionDenylist: r.Denied,
 	})
 }
@@ -286,6 +298,8 @@ func (w *world) bench(r request) (int64, error) {
 func lines(each func(request) any) error {
 	in := bufio.NewReader(os.Stdin)
 	out := bufio.NewWriter(os.Stdout)
+	// Some functions print; what they print is no result.
+	os.Stdout = os.Stderr
 	encoder := json.NewEncoder(out)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -312,6 +326,13 @@ func main() {
 	bench := flag.Bool("bench", false, "measure cases from standard input")
 	flag.Parse()
 
+	if text := os.Getenv("REFERENCE_NOW"); text != "" {
+		nanoseconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			fail(err)
+		}
+		now = func() time.Time { return time.Unix(0, nanoseconds).UTC() }
+	}
 	w := &world{}
 	if *responses != "" {
 		content, err := os.ReadFile(*responses)
