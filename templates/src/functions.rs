@@ -11,6 +11,7 @@ mod sprig;
 mod text;
 mod world;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::error::Failure;
@@ -92,12 +93,16 @@ static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
     table
 });
 
+static NAMES: LazyLock<HashMap<&'static [u8], &'static Function>> = LazyLock::new(|| {
+    let names = TABLE
+        .iter()
+        .map(|&function| (function.name.as_bytes(), function));
+    names.collect()
+});
+
 /// The function of this name.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Function> {
-    let index = TABLE
-        .binary_search_by(|function| function.name.as_bytes().cmp(name))
-        .ok()?;
-    Some(TABLE[index])
+    NAMES.get(name).copied()
 }
 
 /// Whether consul-template brings it; the language's own functions cannot be denied.

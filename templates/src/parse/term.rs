@@ -90,7 +90,7 @@ impl<'t> Parser<'t, '_> {
     fn variable(&mut self, token: &Token<'_>) -> Variable {
         let known = self.names.iter().position(|name| **name == *token.text);
         let index = known.unwrap_or_else(|| {
-            self.names.push(Text::from(token.text));
+            self.names.push(self.part(token));
             self.names.len() - 1
         });
         Variable {
@@ -150,7 +150,7 @@ impl<'t> Parser<'t, '_> {
         };
         while self.peek().kind == Kind::Field {
             let token = self.next();
-            fields.names.push(Text::from(&token.text[1..]));
+            fields.names.push(self.field_name(&token));
         }
         Ok(Some(match term {
             Term::Field(mut first) => {
@@ -167,6 +167,12 @@ impl<'t> Parser<'t, '_> {
                 Term::Chain(Box::new(term), fields)
             }
         }))
+    }
+
+    /// Without the point.
+    fn field_name(&self, token: &Token<'_>) -> Text {
+        self.source
+            .slice(token.offset + 1, token.offset + token.text.len())
     }
 
     fn term(&mut self) -> Result<Option<Term>, Error> {
@@ -194,12 +200,13 @@ impl<'t> Parser<'t, '_> {
             }
             Kind::Field => Term::Field(Fields {
                 offset,
-                names: vec![Text::from(&token.text[1..])],
+                names: vec![self.field_name(&token)],
             }),
             Kind::Bool => Term::Bool(offset, token.text == b"true"),
-            Kind::CharConstant | Kind::Complex | Kind::Number => {
-                Term::Number(offset, number(&token).map_err(|text| self.error(text))?)
-            }
+            Kind::CharConstant | Kind::Complex | Kind::Number => Term::Number(
+                offset,
+                number(&token, self.part(&token)).map_err(|text| self.error(text))?,
+            ),
             Kind::LeftParen => {
                 Term::Pipe(Box::new(self.nested(|parser| {
                     parser.pipeline("parenthesized pipeline", Kind::RightParen)
@@ -207,8 +214,8 @@ impl<'t> Parser<'t, '_> {
             }
             Kind::String | Kind::RawString => Term::Text {
                 offset,
-                quoted: Text::from(token.text),
-                text: Text::from(self.unquote(&token)?),
+                quoted: self.part(&token),
+                text: self.unquote(&token)?,
             },
             _ => {
                 self.give_back(token);
@@ -219,10 +226,10 @@ impl<'t> Parser<'t, '_> {
 }
 
 /// Every type a literal can be.
-fn number(token: &Token<'_>) -> Result<Number, String> {
+fn number(token: &Token<'_>, source: Text) -> Result<Number, String> {
     let text = token.text;
     let mut number = Number {
-        text: Text::from(text),
+        text: source,
         ..Number::default()
     };
     if token.kind == Kind::CharConstant {
