@@ -152,6 +152,8 @@ impl<'t> Run<'t> {
         flow
     }
 
+    #[cold]
+    #[inline(never)]
     fn stop(&self, failure: &Failure) -> Stop {
         let (offset, node) = match self.at {
             At::Start => (0, String::new()),
@@ -200,10 +202,14 @@ impl<'t> Run<'t> {
         leaves
     }
 
+    #[cold]
+    #[inline(never)]
     fn error(&self, words: &str) -> Stop {
         self.stop(&Failure::new(words))
     }
 
+    #[cold]
+    #[inline(never)]
     fn limit(&self, words: String) -> Stop {
         self.stop(&Failure::limit(words))
     }
@@ -277,27 +283,32 @@ impl<'t> Run<'t> {
             Node::If(branch) => return self.branch(dot, branch, false),
             Node::With(branch) => return self.branch(dot, branch, true),
             Node::Range(branch) => return self.range(dot, branch),
-            Node::Template { name, pipe, .. } => {
-                if !self.input.bodies.contains_key(name) {
-                    let name = crate::quote::quoted(name);
-                    return Err(self.error(&format!("template {name} not defined")));
-                }
-                let limit = self.input.options.limits.template_depth;
-                if self.templates > limit {
-                    return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
-                }
-                let dot = match pipe {
-                    Some(pipe) => self.pipeline(dot, pipe)?,
-                    None => Place::from(Value::Nil),
-                };
-                self.run_body(name, dot)?;
-            }
+            Node::Template { name, pipe, .. } => self.invoke(dot, name, pipe.as_ref())?,
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
     }
 
+    // Kept apart from `node`, which calls itself through it, so that neither needs the stack of the other.
+    #[inline(never)]
+    fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
+        if !self.input.bodies.contains_key(name) {
+            let name = crate::quote::quoted(name);
+            return Err(self.error(&format!("template {name} not defined")));
+        }
+        let limit = self.input.options.limits.template_depth;
+        if self.templates > limit {
+            return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
+        }
+        let dot = match pipe {
+            Some(pipe) => self.pipeline(dot, pipe)?,
+            None => Place::from(Value::Nil),
+        };
+        self.run_body(name, dot).map(|_| ())
+    }
+
+    #[inline(never)]
     fn print(&mut self, place: &Place, node: &dyn Display) -> Result<(), Stop> {
         match &place.value {
             Value::Text(text) | Value::Number(text) => return self.write(text),
@@ -329,6 +340,7 @@ impl<'t> Run<'t> {
         format!("{line}:{column}")
     }
 
+    #[inline(never)]
     fn branch(&mut self, dot: &Place, branch: &'t Branch, changes_dot: bool) -> Result<Flow, Stop> {
         let mark = self.variables.len();
         let value = self.pipeline(dot, &branch.pipe)?;
@@ -344,6 +356,7 @@ impl<'t> Run<'t> {
         flow
     }
 
+    #[inline(never)]
     fn range(&mut self, dot: &Place, branch: &'t Branch) -> Result<Flow, Stop> {
         let outer = self.variables.len();
         let value = self.pipeline(dot, &branch.pipe)?.value;

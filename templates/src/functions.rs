@@ -131,7 +131,7 @@ pub(crate) fn denied(function: &Function) -> &'static Function {
 /// What a map holds under this key.
 pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
     match map {
-        Value::Map(map) => map.borrow().get(key).cloned().map(Place::boxed),
+        Value::Map(map) => map.get(key).map(Place::boxed),
         Value::StringMap(map) => map.get(key).cloned().map(|text| Value::Text(text).into()),
         Value::AnyMap(entries) => entries.iter().find_map(|(own, item)| match own {
             Value::Text(own) if **own == *key => Some(Place::boxed(item.clone())),

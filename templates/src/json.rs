@@ -3,12 +3,14 @@
 mod write;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Failure;
 use crate::number::parse_float;
 use crate::text::Text;
 use crate::unicode;
-use crate::value::Value;
+use crate::value::{Entries, Value};
 
 pub(crate) use write::{Style, encode};
 
@@ -23,14 +25,12 @@ pub(crate) enum Datum {
     Number(Text),
     Text(Text),
     List(Vec<Self>),
-    Object(BTreeMap<Text, Self>),
+    Object(Arc<BTreeMap<Text, Self>>),
 }
 
 /// How a document's numbers become values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
-    /// `json.Number`, as in Vault's answers.
-    Kept,
     /// `float64`, as `parseJSON` makes them.
     Floats,
     /// `float64`, and nil where that is too small for a number.
@@ -52,20 +52,31 @@ impl Datum {
         }
     }
 
-    pub(crate) fn value(&self, numbers: Numbers) -> Result<Value, Failure> {
-        Ok(match self {
+    /// The value in which numbers keep their digits, as in Vault's answers.
+    pub(crate) fn kept(&self) -> Value {
+        match self {
             Self::Null => Value::Nil,
             Self::Bool(truth) => Value::Bool(*truth),
-            Self::Number(text) if numbers == Numbers::Kept => Value::Number(text.clone()),
-            Self::Number(text) if numbers == Numbers::FittingFloats => {
-                parse_float(text).map_or(Value::Nil, Value::Float)
-            }
-            Self::Number(text) => Value::Float(parse_float(text).map_err(|_| {
-                Failure::new("json: cannot unmarshal number ")
-                    .plain(text)
-                    .words(" into Go value of type float64")
-            })?),
+            Self::Number(text) => Value::Number(text.clone()),
             Self::Text(text) => Value::Text(text.clone()),
+            Self::List(items) => Value::list(items.iter().map(Self::kept).collect()),
+            Self::Object(entries) => Value::Map(Rc::new(Entries::answered(entries))),
+        }
+    }
+
+    /// The value in which numbers are floats.
+    pub(crate) fn value(&self, numbers: Numbers) -> Result<Value, Failure> {
+        Ok(match self {
+            Self::Null | Self::Bool(_) | Self::Text(_) => self.kept(),
+            Self::Number(text) => match (parse_float(text), numbers) {
+                (Ok(number), _) => Value::Float(number),
+                (Err(_), Numbers::FittingFloats) => Value::Nil,
+                (Err(_), Numbers::Floats) => {
+                    return Err(Failure::new("json: cannot unmarshal number ")
+                        .plain(text)
+                        .words(" into Go value of type float64"));
+                }
+            },
             Self::List(items) => Value::list(
                 items
                     .iter()
@@ -179,7 +190,7 @@ impl Reader<'_> {
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Datum::Object(entries));
+            return Ok(Datum::Object(Arc::new(entries)));
         }
         loop {
             self.skip_space();
@@ -199,7 +210,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Datum::Object(entries));
+                    return Ok(Datum::Object(Arc::new(entries)));
                 }
                 _ => return Err(self.invalid("after object key:value pair")),
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::json::{self, Datum, Numbers};
+use crate::json::{self, Datum};
 use crate::object::Object;
 use crate::text::Text;
 use crate::time::Moment;
@@ -338,8 +338,8 @@ impl Secret {
 
     /// What the template gets: a pointer to a struct.
     pub(crate) fn value(&self) -> Value {
-        let data = match self.data.value(Numbers::Kept) {
-            Ok(data @ Value::Map(_)) => data,
+        let data = match &self.data {
+            data @ Datum::Object(_) => data.kept(),
             _ => Value::TypedNil(Type::Map),
         };
         let auth = self

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::Error;
 use crate::exec::{Gathered, Input, Run};
 use crate::functions;
-use crate::json::{self, Numbers};
+use crate::json;
 use crate::lex::Delimiters;
 use crate::parse::{self, Bodies};
 use crate::request::{Answers, Request};
@@ -239,7 +239,7 @@ impl Template {
         environment: &Environment,
     ) -> Result<Pass, Error> {
         let dot = json::decode(document)
-            .and_then(|document| document.value(Numbers::Kept))
+            .map(|document| document.kept())
             .map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
         self.pass(answers, environment, dot)
     }

@@ -1,15 +1,64 @@
 //! Values as Go sees them: printing, truth, comparison and argument checks all depend on the
 //! dynamic type, so the enum keeps apart what a JSON value would merge.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::json::Datum;
 use crate::object::Object;
 use crate::text::Text;
 
 /// `map[string]interface {}`: shared and mutable, as a Go map is.
-pub(crate) type Map = Rc<RefCell<BTreeMap<Text, Value>>>;
+pub(crate) type Map = Rc<Entries>;
+
+/// The entries of a map. Those of an answer become values when somebody looks at more than a leaf of them, because
+/// templates look at few.
+#[derive(Default)]
+pub(crate) struct Entries {
+    made: RefCell<BTreeMap<Text, Value>>,
+    answered: RefCell<Option<Arc<BTreeMap<Text, Datum>>>>,
+}
+
+impl Entries {
+    pub(crate) fn answered(data: &Arc<BTreeMap<Text, Datum>>) -> Self {
+        Self {
+            made: RefCell::default(),
+            answered: RefCell::new(Some(Arc::clone(data))),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> Ref<'_, BTreeMap<Text, Value>> {
+        self.make();
+        self.made.borrow()
+    }
+
+    pub(crate) fn borrow_mut(&self) -> RefMut<'_, BTreeMap<Text, Value>> {
+        self.make();
+        self.made.borrow_mut()
+    }
+
+    /// The value of one key.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
+        if let Some(data) = &*self.answered.borrow() {
+            match data.get(key)? {
+                // What can be changed must be the same one each time.
+                Datum::List(_) | Datum::Object(_) => {}
+                leaf => return Some(leaf.kept()),
+            }
+        }
+        self.borrow().get(key).cloned()
+    }
+
+    fn make(&self) {
+        let Some(data) = self.answered.take() else {
+            return;
+        };
+        let made = data.iter().map(|(key, item)| (key.clone(), item.kept()));
+        self.made.replace(made.collect());
+    }
+}
 
 #[derive(Clone)]
 pub(crate) enum Value {
@@ -214,7 +263,10 @@ impl Value {
     }
 
     pub(crate) fn map(entries: BTreeMap<Text, Self>) -> Self {
-        Self::Map(Rc::new(RefCell::new(entries)))
+        Self::Map(Rc::new(Entries {
+            made: RefCell::new(entries),
+            answered: RefCell::default(),
+        }))
     }
 
     pub(crate) fn text(bytes: impl Into<Text>) -> Self {

@@ -48,7 +48,7 @@ impl<'t> Parser<'t, '_> {
             let variable = self.next();
             // In `$x foo` the blank must be given back too: `$x` is then an argument.
             let after = self.next();
-            let space = (after.kind == Kind::Space).then(|| after.clone());
+            let space = (after.kind == Kind::Space).then_some(after);
             let next = if space.is_some() {
                 self.next_word()
             } else {
