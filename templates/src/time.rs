@@ -274,11 +274,7 @@ impl Moment {
             return "UTC".to_owned();
         }
         let (sign, hours, minutes, _) = self.offset_parts();
-        if minutes == 0 {
-            format!("{sign}{hours:02}")
-        } else {
-            format!("{sign}{hours:02}{minutes:02}")
-        }
+        format!("{sign}{hours:02}{minutes:02}")
     }
 
     fn offset_parts(self) -> (char, i32, i32, i32) {

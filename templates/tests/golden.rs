@@ -114,3 +114,18 @@ fn templates_that_people_write_render_to_the_same_bytes() {
 fn every_corner_of_the_language_behaves_as_in_go() {
     check(include_str!("../testdata/language.jsonl"));
 }
+
+#[test]
+fn every_action_runs_as_in_go() {
+    check(include_str!("../testdata/actions.jsonl"));
+}
+
+#[test]
+fn every_verb_prints_every_type_as_in_go() {
+    check(include_str!("../testdata/printing.jsonl"));
+}
+
+#[test]
+fn functions_refuse_with_the_words_of_the_original() {
+    check(include_str!("../testdata/functions.jsonl"));
+}

@@ -443,14 +443,13 @@ impl Parts {
                 zone,
                 ..moment
             },
+            // The hours of `GMT+3` are shown, and do not move the time.
             (None, Some(name)) => {
                 let hours = name
                     .strip_prefix(b"GMT")
                     .and_then(|hours| std::str::from_utf8(hours).ok()?.parse::<i32>().ok());
-                let offset = hours.unwrap_or(0) * 3600;
                 Moment {
-                    seconds: seconds - i64::from(offset),
-                    offset,
+                    offset: hours.unwrap_or(0) * 3600,
                     zone,
                     ..moment
                 }
