@@ -26,7 +26,8 @@ pub struct Certificate {
     pub authority: Text,
     /// All authorities up to the root.
     pub chain: Vec<Text>,
-    validity: Option<(SystemTime, SystemTime)>,
+    /// When the certificate begins and ends to be valid.
+    pub validity: Option<(SystemTime, SystemTime)>,
 }
 
 impl fmt::Debug for Certificate {
@@ -67,11 +68,6 @@ impl Certificate {
             return Err(MalformedAnswer::new("no certificate"));
         }
         Ok(found)
-    }
-
-    /// When the certificate begins and ends to be valid.
-    pub fn validity(&self) -> Option<(SystemTime, SystemTime)> {
-        self.validity
     }
 
     fn add(&mut self, block: &Pem) -> Result<(), MalformedAnswer> {
@@ -127,7 +123,7 @@ fn encoded(block: &Pem) -> Text {
 /// The texts of an answer, a line for each, and those of its `ca_chain`.
 fn collect(data: &Datum, texts: &mut Vec<u8>) {
     let Datum::Object(entries) = data else { return };
-    for (name, value) in entries {
+    for (name, value) in &**entries {
         match value {
             Datum::Text(text) => {
                 texts.extend_from_slice(text);
@@ -167,7 +163,7 @@ mod tests {
         assert_eq!(&*found.authority, INTERMEDIATE.as_bytes());
         let chain: Vec<&[u8]> = found.chain.iter().map(|text| &**text).collect();
         assert_eq!(chain, [INTERMEDIATE.as_bytes(), ROOT.as_bytes()]);
-        let (begin, end) = found.validity().expect("it has a certificate");
+        let (begin, end) = found.validity.expect("it has a certificate");
         let years = end.duration_since(begin).expect("in order").as_secs() / (365 * 86_400);
         assert_eq!(years, 100);
     }

@@ -68,6 +68,8 @@ pub(crate) struct Run<'t> {
     known: BTreeMap<Request, Value>,
     body: Text,
     at: At<'t>,
+    /// The first operand of the call at hand, as it is written.
+    callee: Option<&'t Term>,
     variables: Vec<(Name, Place)>,
     /// Where the variables of the running body start.
     frame: usize,
@@ -88,6 +90,7 @@ impl<'t> Run<'t> {
             known: BTreeMap::new(),
             body: Text::default(),
             at: At::Start,
+            callee: None,
             variables: Vec::new(),
             frame: 0,
             templates: 0,
@@ -150,6 +153,8 @@ impl<'t> Run<'t> {
         flow
     }
 
+    #[cold]
+    #[inline(never)]
     fn stop(&self, failure: &Failure) -> Stop {
         let (offset, node) = match self.at {
             At::Start => (0, String::new()),
@@ -202,10 +207,14 @@ impl<'t> Run<'t> {
         leaves
     }
 
+    #[cold]
+    #[inline(never)]
     fn error(&self, words: &str) -> Stop {
         self.stop(&Failure::new(words))
     }
 
+    #[cold]
+    #[inline(never)]
     fn limit(&self, words: String) -> Stop {
         self.stop(&Failure::limit(words))
     }
@@ -220,6 +229,11 @@ impl<'t> Run<'t> {
             )));
         }
         Ok(())
+    }
+
+    /// How the first operand of the running call is written; nothing if it came through a pipe.
+    pub(crate) fn callee(&self) -> Option<String> {
+        self.callee.map(Term::to_string)
     }
 
     /// The largest text a function may make.
@@ -274,27 +288,32 @@ impl<'t> Run<'t> {
             Node::If(branch) => return self.branch(dot, branch, false),
             Node::With(branch) => return self.branch(dot, branch, true),
             Node::Range(branch) => return self.range(dot, branch),
-            Node::Template { name, pipe, .. } => {
-                if !self.input.bodies.contains_key(name) {
-                    let name = crate::quote::quoted(name);
-                    return Err(self.error(&format!("template {name} not defined")));
-                }
-                let limit = self.input.options.limits.template_depth;
-                if self.templates > limit {
-                    return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
-                }
-                let dot = match pipe {
-                    Some(pipe) => self.pipeline(dot, pipe)?,
-                    None => Place::from(Value::Nil),
-                };
-                self.run_body(name, dot)?;
-            }
+            Node::Template { name, pipe, .. } => self.invoke(dot, name, pipe.as_ref())?,
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
     }
 
+    // Kept apart from `node`, which calls itself through it, so that neither needs the stack of the other.
+    #[inline(never)]
+    fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
+        if !self.input.bodies.contains_key(name) {
+            let name = crate::quote::quoted(name);
+            return Err(self.error(&format!("template {name} not defined")));
+        }
+        let limit = self.input.options.limits.template_depth;
+        if self.templates > limit {
+            return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
+        }
+        let dot = match pipe {
+            Some(pipe) => self.pipeline(dot, pipe)?,
+            None => Place::from(Value::Nil),
+        };
+        self.run_body(name, dot).map(|_| ())
+    }
+
+    #[inline(never)]
     fn print(&mut self, place: &Place, node: &dyn Display) -> Result<(), Stop> {
         match &place.value {
             Value::Text(text) | Value::Number(text) => return self.write(text),
@@ -327,6 +346,7 @@ impl<'t> Run<'t> {
         Position::of(offset, self.input.source)
     }
 
+    #[inline(never)]
     fn branch(&mut self, dot: &Place, branch: &'t Branch, changes_dot: bool) -> Result<Flow, Stop> {
         let mark = self.variables.len();
         let value = self.pipeline(dot, &branch.pipe)?;
@@ -342,16 +362,21 @@ impl<'t> Run<'t> {
         flow
     }
 
+    #[inline(never)]
     fn range(&mut self, dot: &Place, branch: &'t Branch) -> Result<Flow, Stop> {
         let outer = self.variables.len();
         let value = self.pipeline(dot, &branch.pipe)?.value;
         let ran = self.iterate(&value, branch)?;
         let flow = match &branch.otherwise {
-            Some(list) if !ran => self.walk(dot, list),
-            _ => Ok(Flow::Next),
+            Some(list) if !ran => self.walk(dot, list)?,
+            _ => Flow::Next,
         };
         self.variables.truncate(outer);
-        flow
+        // Go's inner range takes a `break` in its `else` for its own, but not a `continue`.
+        Ok(match flow {
+            Flow::Continue => Flow::Continue,
+            Flow::Next | Flow::Break => Flow::Next,
+        })
     }
 
     /// Visits every element; false if there was none.

@@ -50,7 +50,7 @@ pub(crate) fn print(out: &mut Vec<u8>, value: &Value, limit: usize) -> Result<()
         Value::Object(object) => {
             let mut printer = Printer::new(out, limit);
             match &**object {
-                Object::Struct { of, .. } if of.kind() == Kind::Pointer => {
+                Object::Struct { of, .. } if of.kind() == Kind::Pointer && *of != Type::Version => {
                     printer.structure(object, 'v', 0);
                 }
                 _ => printer.value(value, 'v', 0),
@@ -105,23 +105,27 @@ pub(crate) fn display(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
     sprint(std::slice::from_ref(value), limit)
 }
 
-/// The order in which `range` and printing visit a map with keys of any type.
+/// The order in which `range` and printing visit a map with keys of any type: first by type, where Go goes by
+/// addresses and this is how they lie in the original program, then by value.
 pub(crate) fn compare_keys(a: &Value, b: &Value) -> std::cmp::Ordering {
-    use std::cmp::Ordering;
+    let rank = |value: &Value| match value {
+        Value::Nil => 0,
+        Value::Text(_) => 1,
+        Value::Uint64(_) => 2,
+        Value::Int(_) => 3,
+        Value::Float(_) => 4,
+        Value::Bool(_) => 5,
+        _ => 6,
+    };
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Uint64(a), Value::Uint64(b)) => a.cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.cmp(b),
         (Value::Float(a), Value::Float(b)) => a
             .partial_cmp(b)
             .unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())),
-        _ => {
-            if let (Some(a), Some(b)) = (a.as_int(), b.as_int()) {
-                return a.cmp(&b);
-            }
-            match (a.as_text(), b.as_text()) {
-                (Some(a), Some(b)) => a.cmp(b),
-                _ => a.type_of().cmp(&b.type_of()).then(Ordering::Equal),
-            }
-        }
+        _ => rank(a).cmp(&rank(b)),
     }
 }
 
@@ -178,6 +182,8 @@ impl<'o> Printer<'o> {
         match (value, verb) {
             (Value::Nil, 'T' | 'v') => self.pad(b"<nil>"),
             (Value::Nil, _) => self.bad_verb(value, verb),
+            // An error would be wrapped, and nothing here is one.
+            (_, 'w') => self.bad_verb(value, verb),
             (_, 'T') => self.text(value.type_name().as_bytes(), 's', value),
             (_, 'p') => self.pointer(value, 'p'),
             _ => self.value(value, verb, 0),
@@ -260,10 +266,15 @@ impl<'o> Printer<'o> {
     }
 
     fn object(&mut self, value: &Value, object: &Object, verb: char, depth: usize) {
+        if !self.flags.sharp_v
+            && matches!(verb, 'v' | 's' | 'x' | 'X' | 'q')
+            && let Some(text) = crate::functions::stated(object)
+        {
+            return self.text(text.as_bytes(), verb, value);
+        }
         match object {
-            Object::Time(time) if matches!(verb, 'v' | 's' | 'x' | 'X' | 'q') => {
-                let text = time.to_string();
-                self.text(text.as_bytes(), verb, value);
+            Object::Time(time) if verb == 'v' && self.flags.sharp_v => {
+                self.raw(&time.source());
             }
             _ if object.type_of().kind() == Kind::Pointer && depth > 0 => {
                 self.pointer(value, verb);

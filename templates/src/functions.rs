@@ -11,15 +11,33 @@ mod sprig;
 mod text;
 mod world;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::error::Failure;
 use crate::exec::Run;
+use crate::object::Object;
 use crate::spelling;
 use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 pub(crate) use methods::method;
+
+/// The text of a value that has a method to say it.
+pub(crate) fn stated(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.to_string()),
+        object => sprig::shown_version(object),
+    }
+}
+
+/// The text that takes a value's place in a document.
+pub(crate) fn marshalled(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.format("2006-01-02T15:04:05.999999999Z07:00")),
+        object => sprig::shown_version(object),
+    }
+}
 
 /// What a function gives back.
 pub(crate) type Outcome = Result<Value, Failure>;
@@ -76,12 +94,16 @@ static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
     table
 });
 
+static NAMES: LazyLock<HashMap<&'static [u8], &'static Function>> = LazyLock::new(|| {
+    let names = TABLE
+        .iter()
+        .map(|&function| (function.name.as_bytes(), function));
+    names.collect()
+});
+
 /// The function of this name.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Function> {
-    let index = TABLE
-        .binary_search_by(|function| function.name.as_bytes().cmp(name))
-        .ok()?;
-    Some(TABLE[index])
+    NAMES.get(name).copied()
 }
 
 /// The function that a name was meant to be: Sprig's own names lack the prefix here.
@@ -99,16 +121,27 @@ pub(crate) fn is_deniable(function: &Function) -> bool {
     !own.map(|own| own.name).any(|name| name == function.name)
 }
 
-/// Stands in for a denied function.
-pub(crate) static DENIED: Function = Function::new("denied", &[], |_, _| {
-    Err(Failure::new("function is disabled"))
-})
-.rest(Type::Text);
+/// The same names again, for whoever may not call them.
+static DENIED: LazyLock<Vec<Function>> = LazyLock::new(|| {
+    let refusing = |function: &&Function| {
+        let refuse: Call = |_, _| Err(Failure::new("function is disabled"));
+        Function::new(function.name, &[], refuse).rest(Type::Text)
+    };
+    TABLE.iter().map(refusing).collect()
+});
+
+/// What takes the place of a function that is denied.
+pub(crate) fn denied(function: &Function) -> &'static Function {
+    let index = TABLE
+        .binary_search_by_key(&function.name, |function| function.name)
+        .expect("every function is in the table");
+    &DENIED[index]
+}
 
 /// What a map holds under this key.
 pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
     match map {
-        Value::Map(map) => map.borrow().get(key).cloned().map(Place::boxed),
+        Value::Map(map) => map.get(key).map(Place::boxed),
         Value::StringMap(map) => map.get(key).cloned().map(|text| Value::Text(text).into()),
         Value::AnyMap(entries) => entries.iter().find_map(|(own, item)| match own {
             Value::Text(own) if **own == *key => Some(Place::boxed(item.clone())),

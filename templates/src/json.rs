@@ -3,12 +3,14 @@
 mod write;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Failure;
 use crate::number::parse_float;
 use crate::text::Text;
 use crate::unicode;
-use crate::value::Value;
+use crate::value::{Entries, Value};
 
 pub(crate) use write::{Style, encode};
 
@@ -23,16 +25,16 @@ pub(crate) enum Datum {
     Number(Text),
     Text(Text),
     List(Vec<Self>),
-    Object(BTreeMap<Text, Self>),
+    Object(Arc<BTreeMap<Text, Self>>),
 }
 
 /// How a document's numbers become values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
-    /// `json.Number`, as in Vault's answers.
-    Kept,
     /// `float64`, as `parseJSON` makes them.
     Floats,
+    /// `float64`, and nil where that is too small for a number.
+    FittingFloats,
 }
 
 impl Datum {
@@ -50,17 +52,31 @@ impl Datum {
         }
     }
 
-    pub(crate) fn value(&self, numbers: Numbers) -> Result<Value, Failure> {
-        Ok(match self {
+    /// The value in which numbers keep their digits, as in Vault's answers.
+    pub(crate) fn kept(&self) -> Value {
+        match self {
             Self::Null => Value::Nil,
             Self::Bool(truth) => Value::Bool(*truth),
-            Self::Number(text) if numbers == Numbers::Kept => Value::Number(text.clone()),
-            Self::Number(text) => Value::Float(parse_float(text).map_err(|_| {
-                Failure::new("json: cannot unmarshal number ")
-                    .plain(text)
-                    .words(" into Go value of type float64")
-            })?),
+            Self::Number(text) => Value::Number(text.clone()),
             Self::Text(text) => Value::Text(text.clone()),
+            Self::List(items) => Value::list(items.iter().map(Self::kept).collect()),
+            Self::Object(entries) => Value::Map(Rc::new(Entries::answered(entries))),
+        }
+    }
+
+    /// The value in which numbers are floats.
+    pub(crate) fn value(&self, numbers: Numbers) -> Result<Value, Failure> {
+        Ok(match self {
+            Self::Null | Self::Bool(_) | Self::Text(_) => self.kept(),
+            Self::Number(text) => match (parse_float(text), numbers) {
+                (Ok(number), _) => Value::Float(number),
+                (Err(_), Numbers::FittingFloats) => Value::Nil,
+                (Err(_), Numbers::Floats) => {
+                    return Err(Failure::new("json: cannot unmarshal number ")
+                        .plain(text)
+                        .words(" into Go value of type float64"));
+                }
+            },
             Self::List(items) => Value::list(
                 items
                     .iter()
@@ -120,9 +136,18 @@ impl Reader<'_> {
 
     /// Complains about the byte at hand, or about the end.
     fn invalid(&self, context: &str) -> Failure {
-        let Some(byte) = self.peek() else {
-            return Failure::new("unexpected end of JSON input");
-        };
+        match self.peek() {
+            Some(byte) => Self::complaint(byte, context),
+            None => Failure::new("unexpected end of JSON input"),
+        }
+    }
+
+    /// Complains inside a word: Go reads a blank behind the end and finds that wrong.
+    fn invalid_within(&self, context: &str) -> Failure {
+        Self::complaint(self.peek().unwrap_or(b' '), context)
+    }
+
+    fn complaint(byte: u8, context: &str) -> Failure {
         let shown = match byte {
             b'\'' => "'\\''".to_owned(),
             b'"' => "'\"'".to_owned(),
@@ -165,7 +190,7 @@ impl Reader<'_> {
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Datum::Object(entries));
+            return Ok(Datum::Object(Arc::new(entries)));
         }
         loop {
             self.skip_space();
@@ -185,7 +210,7 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Datum::Object(entries));
+                    return Ok(Datum::Object(Arc::new(entries)));
                 }
                 _ => return Err(self.invalid("after object key:value pair")),
             }
@@ -217,7 +242,9 @@ impl Reader<'_> {
         for expected in word.bytes() {
             if self.peek() != Some(expected) {
                 let expected = char::from(expected);
-                return Err(self.invalid(&format!("in literal {word} (expecting '{expected}')")));
+                return Err(
+                    self.invalid_within(&format!("in literal {word} (expecting '{expected}')"))
+                );
             }
             self.at += 1;
         }
@@ -226,7 +253,7 @@ impl Reader<'_> {
 
     fn digits(&mut self, context: &str) -> Result<(), Failure> {
         if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Err(self.invalid(context));
+            return Err(self.invalid_within(context));
         }
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
@@ -303,7 +330,7 @@ impl Reader<'_> {
                 unicode::push(out, c);
                 return Ok(());
             }
-            _ => return Err(self.invalid("in string escape code")),
+            _ => return Err(self.invalid_within("in string escape code")),
         };
         self.at += 1;
         out.push(byte);
@@ -315,7 +342,7 @@ impl Reader<'_> {
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else {
-                return Err(self.invalid("in \\u hexadecimal character escape"));
+                return Err(self.invalid_within("in \\u hexadecimal character escape"));
             };
             unit = unit << 4 | digit;
             self.at += 1;

@@ -68,15 +68,13 @@ impl Keyword {
     }
 }
 
-/// A token, or the message why there is none.
-#[derive(Clone, Debug)]
+/// A token; why there is none is known by the lexer.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) kind: Kind,
     pub(crate) offset: usize,
     pub(crate) line: usize,
     pub(crate) text: &'t [u8],
-    /// Only for [`Kind::Error`].
-    pub(crate) message: String,
 }
 
 /// Delimiters of one template.
@@ -94,9 +92,15 @@ pub(crate) struct Lexer<'t> {
     /// The line at `start`.
     line: usize,
     inside_action: bool,
+    /// Why the text ends here, once there was a [`Kind::Error`].
+    message: String,
 }
 
 impl Lexer<'_> {
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Bytes before a place in its line.
     pub(crate) fn column(&self, offset: usize) -> usize {
         Position::of(offset, self.input).column
@@ -129,6 +133,7 @@ impl<'t> Lexer<'t> {
             parens: 0,
             line: 1,
             inside_action: false,
+            message: String::new(),
         }
     }
 
@@ -155,7 +160,6 @@ impl<'t> Lexer<'t> {
             offset: self.start,
             line: self.line,
             text,
-            message: String::new(),
         };
         self.skip();
         token
@@ -173,8 +177,8 @@ impl<'t> Lexer<'t> {
             offset: self.start,
             line: self.line,
             text: b"",
-            message: message.into(),
         };
+        self.message = message.into();
         self.input = b"";
         self.at = 0;
         self.start = 0;
@@ -374,6 +378,10 @@ impl<'t> Lexer<'t> {
     /// Passes letters, digits and underscores; returns the character after them.
     fn pass_word(&mut self) -> Option<char> {
         loop {
+            let ascii = self.rest().iter();
+            self.at += ascii
+                .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+                .count();
             let (c, width) = unicode::decode(self.rest());
             if width == 0 {
                 return None;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::ast::{Branch, Command, List, Name, Node, Pipe, Term, Variable};
 use crate::error::Error;
-use crate::lex::{Keyword, Kind, Lexer, Token};
+use crate::lex::{Delimiters, Keyword, Kind, Lexer, Token};
 use crate::quote;
 use crate::text::Text;
 
@@ -18,12 +18,14 @@ pub(crate) type Bodies = BTreeMap<Text, List>;
 pub(crate) type Resolve<'f> = &'f dyn Fn(&[u8]) -> Option<&'static crate::functions::Function>;
 
 pub(crate) fn parse(
-    lexer: Lexer<'_>,
+    source: &Text,
+    delimiters: Delimiters<'_>,
     resolve: Resolve<'_>,
     nesting: usize,
 ) -> Result<Bodies, Error> {
     let mut parser = Parser {
-        lexer,
+        source,
+        lexer: Lexer::new(source, delimiters),
         resolve,
         nesting,
         depth: 0,
@@ -40,6 +42,7 @@ pub(crate) fn parse(
 }
 
 struct Parser<'t, 'f> {
+    source: &'t Text,
     lexer: Lexer<'t>,
     resolve: Resolve<'f>,
     nesting: usize,
@@ -125,6 +128,12 @@ impl<'t> Parser<'t, '_> {
         &self.ahead[self.ahead.len() - 1]
     }
 
+    /// A token as a part of the source, without a copy.
+    fn part(&self, token: &Token<'_>) -> Text {
+        self.source
+            .slice(token.offset, token.offset + token.text.len())
+    }
+
     fn next_word(&mut self) -> Token<'t> {
         loop {
             let token = self.next();
@@ -160,7 +169,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn lexical(&self, token: &Token<'_>) -> Error {
-        let message = &token.message;
+        let message = self.lexer.message();
         let line = self.body.action_line;
         if line == 0 || line == token.line {
             return self.error(message);
@@ -253,13 +262,23 @@ impl<'t> Parser<'t, '_> {
 
     fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Text, Error> {
         match token.kind {
-            Kind::String | Kind::RawString => self.unquote(token).map(Text::from),
+            Kind::String | Kind::RawString => self.unquote(token),
             _ => Err(self.unexpected(token, context)),
         }
     }
 
-    fn unquote(&self, token: &Token<'_>) -> Result<Vec<u8>, Error> {
-        quote::unquoted(token.text).map_err(|quote::InvalidSyntax| self.error("invalid syntax"))
+    fn unquote(&self, token: &Token<'_>) -> Result<Text, Error> {
+        let is_plain = match token.kind {
+            Kind::RawString => !token.text.contains(&b'\r'),
+            _ => !token.text.contains(&b'\\'),
+        };
+        if is_plain {
+            let part = self.part(token);
+            return Ok(part.slice(1, part.len() - 1));
+        }
+        quote::unquoted(token.text)
+            .map(Text::from)
+            .map_err(|quote::InvalidSyntax| self.error("invalid syntax"))
     }
 
     fn list(&mut self) -> Result<(List, Ended), Error> {
@@ -278,7 +297,7 @@ impl<'t> Parser<'t, '_> {
     fn text_or_action(&mut self) -> Result<Item, Error> {
         let token = self.next_word();
         match token.kind {
-            Kind::Text => Ok(Item::Node(Node::Text(Text::from(token.text)))),
+            Kind::Text => Ok(Item::Node(Node::Text(self.part(&token)))),
             Kind::LeftDelimiter => {
                 self.body.action_line = token.line;
                 let item = self.action();

@@ -58,6 +58,10 @@ struct Call {
 
 /// How a request is answered.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 pub enum Response {
     /// With a body.
     Answer(Answer),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::json::{self, Datum, Numbers};
+use crate::json::{self, Datum};
 use crate::object::Object;
 use crate::text::Text;
 use crate::time::Moment;
@@ -177,12 +177,7 @@ impl Wrapping {
     }
 
     fn value(&self) -> Value {
-        const YEAR_ONE: Moment = Moment {
-            seconds: -62_135_596_800,
-            nanoseconds: 0,
-            offset: 0,
-        };
-        let created = self.creation_time.unwrap_or(YEAR_ONE);
+        let created = self.creation_time.unwrap_or(Moment::ZERO);
         structure(
             Type::Wrapping,
             vec![
@@ -346,8 +341,8 @@ impl Secret {
 
     /// What the template gets: a pointer to a struct.
     pub(crate) fn value(&self) -> Value {
-        let data = match self.data.value(Numbers::Kept) {
-            Ok(data @ Value::Map(_)) => data,
+        let data = match &self.data {
+            data @ Datum::Object(_) => data.kept(),
             _ => Value::TypedNil(Type::Map),
         };
         let auth = self

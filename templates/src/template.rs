@@ -8,8 +8,8 @@ use crate::engine::{Engine, Output};
 use crate::error::{Error, ErrorKind, Position};
 use crate::exec::{Gathered, Input, Run};
 use crate::functions;
-use crate::json::{self, Numbers};
-use crate::lex::{Delimiters, Lexer};
+use crate::json;
+use crate::lex::Delimiters;
 use crate::parse::{self, Bodies};
 use crate::request::{Answers, Request};
 use crate::text::Text;
@@ -267,20 +267,20 @@ impl Template {
         let resolve = |name: &[u8]| {
             let function = functions::find(name)?;
             let denied = &options.denied_functions;
-            let is_denied = functions::is_deniable(function)
-                && denied
-                    .iter()
-                    .any(|pattern| matches_pattern(pattern, function.name));
+            let is_denied = denied
+                .iter()
+                .any(|pattern| matches_pattern(pattern, function.name))
+                && functions::is_deniable(function);
             Some(if is_denied {
-                &functions::DENIED
+                functions::denied(function)
             } else {
                 function
             })
         };
-        let lexer = Lexer::new(text, delimiters);
-        let bodies = parse::parse(lexer, &resolve, options.limits.nesting)?;
+        let source = Text::from(text);
+        let bodies = parse::parse(&source, delimiters, &resolve, options.limits.nesting)?;
         Ok(Self {
-            source: Text::from(text),
+            source,
             bodies,
             #[cfg(feature = "handlebars")]
             handlebars: None,
@@ -302,7 +302,7 @@ impl Template {
         environment: &Environment,
     ) -> Result<Pass, Error> {
         let dot = json::decode(document)
-            .and_then(|document| document.value(Numbers::Kept))
+            .map(|document| document.kept())
             .map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
         self.pass(answers, environment, dot)
     }

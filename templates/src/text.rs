@@ -1,17 +1,24 @@
 //! Byte strings that share their bytes when cloned and wipe them when the last holder lets go.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use zeroize::Zeroize;
 
-/// Bytes of a template, a secret or a result: cheap to clone, zeroed on drop, never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Arc<Wiped>);
+/// Bytes of a template, a secret or a result: cheap to clone and to cut, zeroed on drop, never shown by `Debug`.
+#[derive(Clone, Default)]
+pub struct Text {
+    /// Nothing stands for no bytes.
+    whole: Option<Arc<Wiped>>,
+    /// Which part of the whole; a `u32` each, because four gibibytes are beyond every limit.
+    start: u32,
+    end: u32,
+}
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Wiped(Vec<u8>);
 
 impl Drop for Wiped {
@@ -23,19 +30,63 @@ impl Drop for Wiped {
 impl Text {
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0.0
+        match &self.whole {
+            Some(whole) => &whole.0[self.start as usize..self.end as usize],
+            None => &[],
+        }
+    }
+
+    /// A part of it, without a copy.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
+        assert!(
+            from <= to && to <= self.len(),
+            "a part lies within the whole"
+        );
+        Self {
+            whole: self.whole.clone(),
+            start: self.start + from as u32,
+            end: self.start + to as u32,
+        }
     }
 }
 
-impl Default for Text {
-    fn default() -> Self {
-        Self::from(Vec::new())
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl From<Vec<u8>> for Text {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Wiped(bytes)))
+        if bytes.is_empty() {
+            return Self::default();
+        }
+        let end = u32::try_from(bytes.len()).expect("limits keep texts below four gibibytes");
+        Self {
+            whole: Some(Arc::new(Wiped(bytes))),
+            start: 0,
+            end,
+        }
     }
 }
 

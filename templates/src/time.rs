@@ -1,6 +1,13 @@
 //! Calendar time as Go prints it. The clock itself is the caller's.
 
+mod layout;
+mod parse;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use layout::{Element, Shape};
+
+pub(crate) use parse::parse_duration;
 
 /// An instant and the offset it was written with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +17,32 @@ pub(crate) struct Moment {
     pub(crate) nanoseconds: u32,
     /// Seconds east of UTC.
     pub(crate) offset: i32,
+    /// What the zone is called, if it was named.
+    pub(crate) zone: Option<ZoneName>,
+    /// Whether it counts as local time, which is UTC here too.
+    pub(crate) is_local: bool,
+}
+
+/// A zone's abbreviation, filled up with zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ZoneName([u8; 8]);
+
+impl ZoneName {
+    pub(crate) fn new(name: &[u8]) -> Self {
+        let mut bytes = [0; 8];
+        let length = name.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&name[..length]);
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for ZoneName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let letters = self.0.iter().take_while(|&&byte| byte != 0);
+        letters
+            .copied()
+            .try_for_each(|byte| write!(f, "{}", char::from(byte)))
+    }
 }
 
 /// Date and time of day.
@@ -73,12 +106,21 @@ impl From<SystemTime> for Moment {
         Self {
             seconds,
             nanoseconds,
-            offset: 0,
+            ..Self::ZERO
         }
     }
 }
 
 impl Moment {
+    /// What Go has before anything is assigned.
+    pub(crate) const ZERO: Self = Self {
+        seconds: -62_135_596_800,
+        nanoseconds: 0,
+        offset: 0,
+        zone: None,
+        is_local: false,
+    };
+
     /// Reads RFC 3339.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -126,6 +168,7 @@ impl Moment {
             seconds: days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset,
             nanoseconds,
             offset: offset as i32,
+            ..Self::ZERO
         })
     }
 
@@ -166,18 +209,22 @@ impl Moment {
         let mut out = String::new();
         let mut rest = layout;
         while !rest.is_empty() {
-            let (piece, width) = self.piece(&civil, rest);
-            match piece {
-                Some(piece) => out.push_str(&piece),
-                None => out.push_str(&rest[..width]),
+            match layout::element(rest.as_bytes()) {
+                Some((element, width)) => {
+                    out.push_str(&self.piece(&civil, element));
+                    rest = &rest[width..];
+                }
+                None => {
+                    let width = rest.chars().next().map_or(1, char::len_utf8);
+                    out.push_str(&rest[..width]);
+                    rest = &rest[width..];
+                }
             }
-            rest = &rest[width..];
         }
         out
     }
 
-    /// The element of a layout that `rest` starts with, or nothing and the length of a literal character.
-    fn piece(self, civil: &Civil, rest: &str) -> (Option<String>, usize) {
+    fn piece(self, civil: &Civil, element: Element) -> String {
         let month = MONTHS[civil.month - 1];
         let day = DAYS[civil.weekday];
         let hour12 = match civil.hour % 12 {
@@ -185,51 +232,49 @@ impl Moment {
             hour => hour,
         };
         let half = if civil.hour < 12 { "AM" } else { "PM" };
-        let starts = |element: &str| rest.starts_with(element);
-        let lower_next = |at: usize| rest[at..].starts_with(|c: char| c.is_ascii_lowercase());
-        let literal = rest.chars().next().map_or(1, char::len_utf8);
-        let (text, width) = match rest.as_bytes()[0] {
-            b'J' if starts("January") => (month.to_owned(), 7),
-            b'J' if starts("Jan") && !lower_next(3) => (month[..3].to_owned(), 3),
-            b'M' if starts("Monday") => (day.to_owned(), 6),
-            b'M' if starts("Mon") && !lower_next(3) => (day[..3].to_owned(), 3),
-            b'M' if starts("MST") => (self.zone_name(), 3),
-            b'0' if starts("002") => (format!("{:03}", civil.yearday), 3),
-            b'0' if starts("01") => (format!("{:02}", civil.month), 2),
-            b'0' if starts("02") => (format!("{:02}", civil.day), 2),
-            b'0' if starts("03") => (format!("{hour12:02}"), 2),
-            b'0' if starts("04") => (format!("{:02}", civil.minute), 2),
-            b'0' if starts("05") => (format!("{:02}", civil.second), 2),
-            b'0' if starts("06") => (format!("{:02}", civil.year.rem_euclid(100)), 2),
-            b'1' if starts("15") => (format!("{:02}", civil.hour), 2),
-            b'1' => (civil.month.to_string(), 1),
-            b'2' if starts("2006") => (format!("{:04}", civil.year), 4),
-            b'2' => (civil.day.to_string(), 1),
-            b'_' if starts("_2006") => (format!("_{:04}", civil.year), 5),
-            b'_' if starts("__2") => (format!("{:3}", civil.yearday), 3),
-            b'_' if starts("_2") => (format!("{:2}", civil.day), 2),
-            b'3' => (hour12.to_string(), 1),
-            b'4' => (civil.minute.to_string(), 1),
-            b'5' => (civil.second.to_string(), 1),
-            b'P' if starts("PM") => (half.to_owned(), 2),
-            b'p' if starts("pm") => (half.to_ascii_lowercase(), 2),
-            b'-' | b'Z' => return self.zone(rest, literal),
-            b'.' | b',' => return self.fraction(rest, literal),
-            _ => return (None, literal),
-        };
-        (Some(text), width)
+        match element {
+            Element::LongMonth => month.to_owned(),
+            Element::Month => month[..3].to_owned(),
+            Element::LongWeekday => day.to_owned(),
+            Element::Weekday => day[..3].to_owned(),
+            Element::ZoneName => self.zone_name(),
+            Element::ZeroYearday => format!("{:03}", civil.yearday),
+            Element::PaddedYearday => format!("{:3}", civil.yearday),
+            Element::ZeroMonth => format!("{:02}", civil.month),
+            Element::NumberMonth => civil.month.to_string(),
+            Element::ZeroDay => format!("{:02}", civil.day),
+            Element::PaddedDay => format!("{:2}", civil.day),
+            Element::Day => civil.day.to_string(),
+            Element::Hour => format!("{:02}", civil.hour),
+            Element::ZeroHour12 => format!("{hour12:02}"),
+            Element::Hour12 => hour12.to_string(),
+            Element::ZeroMinute => format!("{:02}", civil.minute),
+            Element::Minute => civil.minute.to_string(),
+            Element::ZeroSecond => format!("{:02}", civil.second),
+            Element::Second => civil.second.to_string(),
+            Element::Year => format!("{:02}", civil.year.rem_euclid(100)),
+            Element::LongYear if civil.year < 0 => format!("-{:04}", -civil.year),
+            Element::LongYear => format!("{:04}", civil.year),
+            Element::UpperHalf => half.to_owned(),
+            Element::LowerHalf => half.to_ascii_lowercase(),
+            Element::Offset { shape, zulu } => self.zone(shape, zulu),
+            Element::Fraction {
+                mark,
+                digits,
+                keeps_zeros,
+            } => self.fraction(mark, digits, keeps_zeros),
+        }
     }
 
     fn zone_name(self) -> String {
+        if let Some(name) = self.zone {
+            return name.to_string();
+        }
         if self.offset == 0 {
             return "UTC".to_owned();
         }
         let (sign, hours, minutes, _) = self.offset_parts();
-        if minutes == 0 {
-            format!("{sign}{hours:02}")
-        } else {
-            format!("{sign}{hours:02}{minutes:02}")
-        }
+        format!("{sign}{hours:02}{minutes:02}")
     }
 
     fn offset_parts(self) -> (char, i32, i32, i32) {
@@ -238,54 +283,77 @@ impl Moment {
         (sign, east / 3600, east / 60 % 60, east % 60)
     }
 
-    fn zone(self, rest: &str, literal: usize) -> (Option<String>, usize) {
-        let shapes = [
-            "07:00:00", "070000", "07:00", "0700", "07", // longest first
-        ];
-        let Some(shape) = shapes
-            .into_iter()
-            .find(|shape| rest[literal..].starts_with(shape))
-        else {
-            return (None, literal);
-        };
-        let width = literal + shape.len();
-        if rest.starts_with('Z') && self.offset == 0 {
-            return (Some("Z".to_owned()), width);
+    fn zone(self, shape: Shape, zulu: bool) -> String {
+        if zulu && self.offset == 0 {
+            return "Z".to_owned();
         }
         let (sign, hours, minutes, seconds) = self.offset_parts();
-        let text = match shape {
-            "07:00:00" => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
-            "070000" => format!("{sign}{hours:02}{minutes:02}{seconds:02}"),
-            "07:00" => format!("{sign}{hours:02}:{minutes:02}"),
-            "0700" => format!("{sign}{hours:02}{minutes:02}"),
-            _ => format!("{sign}{hours:02}"),
-        };
-        (Some(text), width)
+        match shape {
+            Shape::ColonSeconds => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
+            Shape::Seconds => format!("{sign}{hours:02}{minutes:02}{seconds:02}"),
+            Shape::Colon => format!("{sign}{hours:02}:{minutes:02}"),
+            Shape::Minutes => format!("{sign}{hours:02}{minutes:02}"),
+            Shape::Hours => format!("{sign}{hours:02}"),
+        }
     }
 
-    /// `.000` keeps zeros, `.999` drops them; a run that digits follow is text.
-    fn fraction(self, rest: &str, literal: usize) -> (Option<String>, usize) {
-        let bytes = rest.as_bytes();
-        let Some(&digit @ (b'0' | b'9')) = bytes.get(1) else {
-            return (None, literal);
-        };
-        let count = bytes[1..].iter().take_while(|&&byte| byte == digit).count();
-        if bytes.get(1 + count).is_some_and(u8::is_ascii_digit) {
-            return (None, literal);
-        }
+    /// `.000` keeps zeros, `.999` drops them.
+    fn fraction(self, mark: char, digits: usize, keeps_zeros: bool) -> String {
         let nanoseconds = format!("{:09}", self.nanoseconds);
-        let kept = &nanoseconds[..count.min(9)];
-        let width = 1 + count;
-        if digit == b'0' {
-            return (Some(format!("{}{kept}", char::from(bytes[0]))), width);
-        }
-        let kept = kept.trim_end_matches('0');
-        let text = if kept.is_empty() {
-            String::new()
+        let kept = &nanoseconds[..digits.min(9)];
+        let kept = if keeps_zeros {
+            kept
         } else {
-            format!("{}{kept}", char::from(bytes[0]))
+            kept.trim_end_matches('0')
         };
-        (Some(text), width)
+        if kept.is_empty() {
+            return String::new();
+        }
+        format!("{mark}{kept}")
+    }
+
+    /// `Time.GoString`.
+    pub(crate) fn source(self) -> String {
+        let civil = self.civil();
+        let place = match (self.zone, self.is_local) {
+            (None, _) if self.offset != 0 => "time.Location(\"\")".to_owned(),
+            (Some(name), _) => format!("time.Location(\"{name}\")"),
+            (None, true) => "time.Local".to_owned(),
+            (None, false) => "time.UTC".to_owned(),
+        };
+        format!(
+            "time.Date({}, time.{}, {}, {}, {}, {}, {}, {place})",
+            civil.year,
+            MONTHS[civil.month - 1],
+            civil.day,
+            civil.hour,
+            civil.minute,
+            civil.second,
+            self.nanoseconds,
+        )
+    }
+
+    /// The same place on the clock, later by nanoseconds.
+    pub(crate) fn after(self, nanoseconds: i64) -> Self {
+        const SECOND: i64 = 1_000_000_000;
+        let total = i64::from(self.nanoseconds) + nanoseconds.rem_euclid(SECOND);
+        Self {
+            seconds: self.seconds + nanoseconds.div_euclid(SECOND) + total / SECOND,
+            nanoseconds: (total % SECOND) as u32,
+            ..self
+        }
+    }
+
+    /// How long ago something was, as far as 64 bits go.
+    pub(crate) fn nanoseconds_since(self, earlier: Self) -> i64 {
+        let seconds = i128::from(self.seconds) - i128::from(earlier.seconds);
+        let nanoseconds = i128::from(self.nanoseconds) - i128::from(earlier.nanoseconds);
+        let total = seconds * 1_000_000_000 + nanoseconds;
+        total.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
+    pub(crate) fn year(self) -> i64 {
+        self.civil().year
     }
 }
 

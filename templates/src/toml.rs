@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::quote;
 use crate::text::Text;
 use crate::unicode;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Type, Value};
 
 /// How deep values may nest.
 const MAX_DEPTH: usize = 1_000;
@@ -66,7 +66,7 @@ fn is_nil(value: &Value) -> bool {
 fn is_table(value: &Value) -> bool {
     match value {
         Value::AnyMap(_) => true,
-        Value::Object(object) => !matches!(&**object, Object::Time(_)),
+        Value::Object(object) => !matches!(object.type_of(), Type::Time | Type::Version),
         _ => value.kind() == Kind::Map && !is_nil(value),
     }
 }
@@ -144,12 +144,21 @@ impl Encoder {
                 Ok(())
             }
             Value::Complex(_) | Value::Channel(_) => {
-                let name = if let Value::Channel(_) = value {
+                let kind = if let Value::Channel(_) = value {
                     "chan"
                 } else {
                     "complex128"
                 };
-                Err(Failure::new(format!("unsupported type: {name}")))
+                let mut path = Vec::new();
+                for part in key {
+                    if !path.is_empty() {
+                        path.push(b'.');
+                    }
+                    path.extend_from_slice(part);
+                }
+                Err(Failure::new("unsupported type for key '")
+                    .plain(&path)
+                    .words(format!("': {kind}")))
             }
             value => encoder.key_value(key, value, false),
         })
@@ -214,6 +223,11 @@ impl Encoder {
 
     fn inline_table(&mut self, value: &Value) -> Result<(), Failure> {
         let (direct, tables) = Self::parts(value)?;
+        // Of a struct, only its very last field goes without a comma, and nil fields are no reason to drop one.
+        let last_field = match value {
+            Value::Object(object) => object.fields().last().map(|(name, _)| *name),
+            _ => None,
+        };
         self.raw("{");
         for (entries, goes_on) in [(&direct, !tables.is_empty()), (&tables, false)] {
             for (index, (name, item)) in entries.iter().enumerate() {
@@ -221,7 +235,11 @@ impl Encoder {
                     continue;
                 }
                 self.key_value(std::slice::from_ref(name), item, true)?;
-                if goes_on || index + 1 < entries.len() {
+                let goes_on = match last_field {
+                    Some(last) => **name != *last.as_bytes(),
+                    None => goes_on || index + 1 < entries.len(),
+                };
+                if goes_on {
                     self.raw(", ");
                 }
             }
@@ -251,6 +269,10 @@ impl Encoder {
                 Value::Bool(truth) => encoder.raw(if *truth { "true" } else { "false" }),
                 Value::Float(number) => encoder.float(*number),
                 Value::Number(text) => encoder.number(text)?,
+                Value::Object(object) if object.type_of() == Type::Version => {
+                    let text = crate::functions::marshalled(object).unwrap_or_default();
+                    encoder.quoted(text.as_bytes());
+                }
                 Value::Object(object) => match &**object {
                     Object::Time(time) => {
                         let text = time.format("2006-01-02T15:04:05.999999999Z07:00");

@@ -1,6 +1,7 @@
 //! What Go's `unicode` and `utf8` packages say, byte for byte, which is not always what Rust's `char` says:
 //! Go maps case one code point to one, and knows Unicode 15.
 
+pub(crate) mod classes;
 mod tables;
 
 /// First character of `bytes` and how many bytes it takes; an invalid sequence takes one byte and gives `None`.

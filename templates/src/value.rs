@@ -1,15 +1,64 @@
 //! Values as Go sees them: printing, truth, comparison and argument checks all depend on the
 //! dynamic type, so the enum keeps apart what a JSON value would merge.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::json::Datum;
 use crate::object::Object;
 use crate::text::Text;
 
 /// `map[string]interface {}`: shared and mutable, as a Go map is.
-pub(crate) type Map = Rc<RefCell<BTreeMap<Text, Value>>>;
+pub(crate) type Map = Rc<Entries>;
+
+/// The entries of a map. Those of an answer become values when somebody looks at more than a leaf of them, because
+/// templates look at few.
+#[derive(Default)]
+pub(crate) struct Entries {
+    made: RefCell<BTreeMap<Text, Value>>,
+    answered: RefCell<Option<Arc<BTreeMap<Text, Datum>>>>,
+}
+
+impl Entries {
+    pub(crate) fn answered(data: &Arc<BTreeMap<Text, Datum>>) -> Self {
+        Self {
+            made: RefCell::default(),
+            answered: RefCell::new(Some(Arc::clone(data))),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> Ref<'_, BTreeMap<Text, Value>> {
+        self.make();
+        self.made.borrow()
+    }
+
+    pub(crate) fn borrow_mut(&self) -> RefMut<'_, BTreeMap<Text, Value>> {
+        self.make();
+        self.made.borrow_mut()
+    }
+
+    /// The value of one key.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
+        if let Some(data) = &*self.answered.borrow() {
+            match data.get(key)? {
+                // What can be changed must be the same one each time.
+                Datum::List(_) | Datum::Object(_) => {}
+                leaf => return Some(leaf.kept()),
+            }
+        }
+        self.borrow().get(key).cloned()
+    }
+
+    fn make(&self) {
+        let Some(data) = self.answered.take() else {
+            return;
+        };
+        let made = data.iter().map(|(key, item)| (key.clone(), item.kept()));
+        self.made.replace(made.collect());
+    }
+}
 
 #[derive(Clone)]
 pub(crate) enum Value {
@@ -68,9 +117,13 @@ pub(crate) enum Type {
     Certificate,
     Scratch,
     Time,
+    /// A semantic version.
+    Version,
     Channel,
-    /// A list of Consul key pairs or services; nothing here ever makes one.
+    /// A list of Consul's key pairs; nothing here ever makes one.
     Pairs,
+    /// A list of Consul's services; nothing here ever makes one.
+    Services,
     /// An option of the library behind `mergeMap`; no template can write one.
     MergeOption,
 }
@@ -120,8 +173,10 @@ impl Type {
             Self::Certificate => "dependency.PemEncoded",
             Self::Scratch => "*template.Scratch",
             Self::Time => "time.Time",
+            Self::Version => "*semver.Version",
             Self::Channel => "<-chan int64",
             Self::Pairs => "[]*dependency.KeyPair",
+            Self::Services => "[]*dependency.HealthService",
             Self::MergeOption => "func(*mergo.Config)",
         }
     }
@@ -135,11 +190,19 @@ impl Type {
             Self::Float => Kind::Float,
             Self::Complex => Kind::Complex,
             Self::Text | Self::Number => Kind::Text,
-            Self::List | Self::Lists | Self::Strings | Self::Ints | Self::Pairs => Kind::List,
+            Self::List
+            | Self::Lists
+            | Self::Strings
+            | Self::Ints
+            | Self::Pairs
+            | Self::Services => Kind::List,
             Self::Map | Self::StringMap | Self::AnyMap => Kind::Map,
-            Self::Secret | Self::Auth | Self::Wrapping | Self::Scratch | Self::MergeOption => {
-                Kind::Pointer
-            }
+            Self::Secret
+            | Self::Auth
+            | Self::Wrapping
+            | Self::Scratch
+            | Self::Version
+            | Self::MergeOption => Kind::Pointer,
             Self::Certificate | Self::Time | Self::Raw => Kind::Struct,
             Self::Channel => Kind::Channel,
         }
@@ -181,8 +244,10 @@ impl Type {
             | Self::Certificate
             | Self::Scratch
             | Self::Time
+            | Self::Version
             | Self::Channel
             | Self::Pairs
+            | Self::Services
             | Self::MergeOption => Value::Int(0),
         }
     }
@@ -198,7 +263,10 @@ impl Value {
     }
 
     pub(crate) fn map(entries: BTreeMap<Text, Self>) -> Self {
-        Self::Map(Rc::new(RefCell::new(entries)))
+        Self::Map(Rc::new(Entries {
+            made: RefCell::new(entries),
+            answered: RefCell::default(),
+        }))
     }
 
     pub(crate) fn text(bytes: impl Into<Text>) -> Self {

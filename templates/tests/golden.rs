@@ -51,6 +51,7 @@ fn answer(request: &Request) -> Option<Answer> {
                 key: "KEY".into(),
                 authority: "CA".into(),
                 chain: vec!["CA".into(), "ROOT".into()],
+                validity: None,
             }));
         }
         (Request::Write { .. }, "pki/issue/web") => json!({"data": {
@@ -151,4 +152,19 @@ fn handlebars_renders_what_the_guide_promises() {
         include_str!("../testdata/handlebars.jsonl"),
         Engine::Handlebars,
     );
+}
+
+#[test]
+fn every_action_runs_as_in_go() {
+    check(include_str!("../testdata/actions.jsonl"), Engine::Go);
+}
+
+#[test]
+fn every_verb_prints_every_type_as_in_go() {
+    check(include_str!("../testdata/printing.jsonl"), Engine::Go);
+}
+
+#[test]
+fn functions_refuse_with_the_words_of_the_original() {
+    check(include_str!("../testdata/functions.jsonl"), Engine::Go);
 }

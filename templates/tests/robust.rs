@@ -61,8 +61,17 @@ fn deep_nesting_is_refused_and_not_overflowed() {
         for depth in [100, 1_000, 100_000] {
             let parentheses = format!("{{{{{}1{}}}}}", "(".repeat(depth), ")".repeat(depth));
             let blocks = format!("{}x{}", "{{if 1}}".repeat(depth), "{{end}}".repeat(depth));
+            let ranges = format!(
+                "{}x{}",
+                "{{range 1}}".repeat(depth),
+                "{{end}}".repeat(depth)
+            );
+            let withs = format!("{}x{}", "{{with 1}}".repeat(depth), "{{end}}".repeat(depth));
+            let inner = |index| format!("{{{{block \"{index}\" 1}}}}");
+            let bodies: String = (0..depth).map(inner).collect();
+            let bodies = format!("{bodies}x{}", "{{end}}".repeat(depth));
             let chain = format!("{{{{if 0}}}}{}{{{{end}}}}", "{{else if 0}}".repeat(depth));
-            for text in [parentheses, blocks, chain] {
+            for text in [parentheses, blocks, ranges, withs, bodies, chain] {
                 let result = render_with(text.as_bytes(), &Options::default());
                 assert_eq!(result.is_ok(), depth <= 100, "{depth}");
             }
@@ -120,6 +129,42 @@ fn endless_work_is_cut_off() {
         let error = render_with(text.as_bytes(), &small()).expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }
+}
+
+#[test]
+fn text_of_every_kind_is_copied_or_refused() {
+    let taken = [
+        ("a\r\nb{{1}}\r\n", "a\r\nb1\r\n"),
+        ("\0{{\"\0\"}}\0", "\0\0\0"),
+        ("{{`a\r\nb`}}", "a\nb"),
+    ];
+    for (text, expected) in taken {
+        assert_eq!(render(text).as_deref(), Ok(expected));
+    }
+    let invalid = b"\xff\xc3{{print \"\\xff\"}}\xe2\x82";
+    let Ok(Pass::Complete(rendered)) = render_with(invalid, &Options::default()) else {
+        panic!("bytes that are no text are copied");
+    };
+    assert_eq!(&*rendered.text, b"\xff\xc3\xff\xe2\x82");
+
+    for broken in ["{{ .x", "{{/* x", "{{\"x", "{{\0}}", "{{\u{a0}}}"] {
+        assert_eq!(failure(broken).kind(), ErrorKind::Parse, "{broken:?}");
+    }
+}
+
+#[test]
+fn what_is_too_large_is_a_limit_and_not_a_mistake() {
+    let large = [
+        format!("{{{{regexMatch `{}` ``}}}}", "(a{100}){10}".repeat(400)),
+        "{{printf `%1000000d` 1 | printf `%s%[1]s%[1]s%[1]s` | len}}".to_owned(),
+        format!("{{{{print `{}`}}}}", "x".repeat(100_000)),
+    ];
+    for text in large {
+        let error = render_with(text.as_bytes(), &small()).expect_err("it is too large");
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    }
+    let long = "x".repeat(Limits::default().source + 1);
+    assert_eq!(failure(&long).kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -220,5 +265,9 @@ proptest! {
         call("env `TEXT` | parseJSON | toTOML");
         call("regexReplaceAll (env `TEXT`) `$1` (env `TEXT`)");
         call("printf (env `TEXT`) 1 `x` 2.5 nil");
+        call("sprig_toDate (env `TEXT`) (env `TEXT`)");
+        call("sprig_semverCompare (env `TEXT`) (env `TEXT`)");
+        call("sprig_urlParse (env `TEXT`)");
+        call("sprig_dict (env `TEXT`) (env `TEXT`) | toYAML");
     }
 }

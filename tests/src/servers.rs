@@ -149,7 +149,8 @@ impl Module {
         let mut hash = Sha256::new();
         let entries =
             fs::read_dir(&sources).with_context(|| format!("read {}", sources.display()))?;
-        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        let paths = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
         files.sort_unstable();
         for path in files {
             hash.update(fs::read(&path).with_context(|| format!("read {}", path.display()))?);

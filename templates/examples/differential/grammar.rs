@@ -1,36 +1,19 @@
 //! Random templates: mostly sound, sometimes wrong in type, sometimes broken in syntax.
 
+mod documents;
+mod patterns;
+mod random;
+mod syntax;
+mod texts;
+mod values;
 mod words;
 
 use super::Case;
+use random::Random;
 use words::{
     Any, Bool, Count, FIELDS, FLOATS, FUNCTIONS, Float, INTS, Int, Kind, LITERALS, List, Map, Name,
     REGEXES, REPLACEMENTS, Signature, Strings, TEXTS, Text, VERBS,
 };
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
 
 struct Writer {
     random: Random,
@@ -39,14 +22,98 @@ struct Writer {
     ranges: usize,
 }
 
+/// The case of a number, which tells what it is about.
 pub(crate) fn case(seed: u64) -> Case {
+    let mut random = Random(seed);
+    let strict = random.chance(20);
+    let (family, text): (_, Vec<u8>) = match random.below(20) {
+        0..=4 => ("program", program(&mut random)),
+        5..=8 => ("call", action(values::call(&mut random))),
+        9 => ("printf", action(values::formatted(&mut random))),
+        10 => ("compare", action(values::compared(&mut random))),
+        11 => ("member", action(values::member(&mut random))),
+        12 => ("literal", action(syntax::literals(&mut random))),
+        13 => ("tokens", syntax::tokens(&mut random)),
+        14 => ("blocks", [&syntax::blocks(&mut random)[..], b"."].concat()),
+        15 => ("pattern", action(patterns::call(&mut random))),
+        16 => ("yaml", {
+            let document = documents::yaml(&mut random);
+            action(match random.below(3) {
+                0 => format!("parseYAML {document} | toYAML"),
+                _ => format!("parseYAML {document} | printf \"%#v\""),
+            })
+        }),
+        17 => ("json", {
+            let document = documents::json(&mut random);
+            let name = random.pick(&[
+                "parseJSON",
+                "parseJSON",
+                "sprig_fromJson",
+                "sprig_mustFromJson",
+            ]);
+            action(format!("{name} {document} | printf \"%#v\""))
+        }),
+        _ => ("emit", {
+            let value = documents::value(&mut random, 3);
+            let names = &[
+                "toYAML",
+                "toYAML",
+                "toYAML",
+                "toTOML",
+                "toTOML",
+                "toJSON",
+                "toJSONPretty",
+                "toUnescapedJSON",
+                "sprig_toPrettyJson",
+                "sprig_toRawJson",
+            ];
+            action(format!("{} {value}", random.pick(names)))
+        }),
+    };
+    let mut case = Case {
+        seed,
+        family,
+        text,
+        strict,
+        ..Case::default()
+    };
+    if random.chance(3) && !matches!(family, "yaml" | "json" | "emit") {
+        (case.text, case.delimiters) = syntax::delimited(&mut random, &case.text);
+    }
+    if random.chance(3) {
+        let patterns = &[
+            "sprig_*",
+            "*",
+            "print",
+            "env",
+            "*Map*",
+            "s*t",
+            "to*",
+            "p?rseJSON",
+            "sprig_list",
+            "*JSON",
+            "**",
+            "",
+            "regex*All",
+        ];
+        case.denied = (0..=random.below(2))
+            .map(|_| random.pick(patterns).to_owned())
+            .collect();
+    }
+    case
+}
+
+fn action(inner: String) -> Vec<u8> {
+    format!("{{{{{inner}}}}}").into_bytes()
+}
+
+fn program(random: &mut Random) -> Vec<u8> {
     let mut writer = Writer {
-        random: Random(seed),
+        random: Random(random.below(usize::MAX) as u64),
         variables: Vec::new(),
         budget: 12,
         ranges: 0,
     };
-    let strict = writer.random.chance(20);
     let mut text = String::new();
     if writer.random.chance(25) {
         text.push_str("{{define \"t1\"}}<{{.}}>{{end}}");
@@ -54,34 +121,14 @@ pub(crate) fn case(seed: u64) -> Case {
     text.push_str(&writer.list(0));
     let mut bytes = text.into_bytes();
     if writer.random.chance(8) {
-        writer.mutate(&mut bytes);
+        writer
+            .random
+            .mutate(&mut bytes, b"{}()|.$\"`'-:=,/* \n\tab0");
     }
-    Case {
-        seed,
-        text: bytes,
-        strict,
-    }
+    bytes
 }
 
 impl Writer {
-    fn mutate(&mut self, text: &mut Vec<u8>) {
-        const NOISE: &[u8] = b"{}()|.$\"`'-:=,/* \n\tab0";
-        for _ in 0..=self.random.below(2) {
-            if text.is_empty() {
-                return;
-            }
-            let at = self.random.below(text.len());
-            let noise = NOISE[self.random.below(NOISE.len())];
-            match self.random.below(3) {
-                0 => {
-                    text.remove(at);
-                }
-                1 => text.insert(at, noise),
-                _ => text[at] = noise,
-            }
-        }
-    }
-
     fn list(&mut self, depth: usize) -> String {
         let mark = self.variables.len();
         let mut out = String::new();

@@ -69,6 +69,7 @@ impl<'t> Run<'t> {
             let value = self.fitted(piped, of)?;
             values.push(value);
         }
+        self.callee = arguments.args.first();
         let result = self.guarded(function, &values);
         result.map_err(|failure| {
             self.at = at;

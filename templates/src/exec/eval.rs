@@ -231,7 +231,9 @@ impl<'t> Run<'t> {
         let has_arguments = !arguments.is_empty();
         match &receiver.value {
             Value::Object(object) => {
-                if let Some(field) = object.field(name) {
+                let field = object.field(name);
+                let is_hidden = name.first().is_some_and(u8::is_ascii_lowercase);
+                if let Some(field) = field.filter(|_| !is_hidden) {
                     if has_arguments {
                         return Err(self.error(&format!(
                             "{shown} has arguments but cannot be invoked as function"
@@ -239,9 +241,8 @@ impl<'t> Run<'t> {
                     }
                     return Ok(field.clone().into());
                 }
-                if let Object::Scratch(_) = &**object
-                    && matches!(name, b"once" | b"values")
-                {
+                let is_store = matches!(&**object, Object::Scratch(_));
+                if field.is_some() || is_store && matches!(name, b"once" | b"values") {
                     return Err(self.error(&format!(
                         "{shown} is an unexported field of struct type {type_name}"
                     )));

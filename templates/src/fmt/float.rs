@@ -29,7 +29,8 @@ const ALL_DIGITS: usize = 1_100;
 
 fn fixed(n: f64, precision: Option<usize>) -> String {
     let Some(precision) = precision else {
-        return n.to_string();
+        let (negative, digits, exponent) = scientific(n, None);
+        return plain(negative, &digits, exponent);
     };
     let digits = precision.min(ALL_DIGITS);
     let mut text = format!("{n:.digits$}");
@@ -37,11 +38,32 @@ fn fixed(n: f64, precision: Option<usize>) -> String {
     text
 }
 
+/// The shortest form; where two are equally near, the one with an even last digit.
+fn even(n: f64) -> String {
+    /// A number in the middle between two shorter ones has more digits than this.
+    const FEWEST: usize = 15;
+    let shortest = format!("{n:e}");
+    let digits = shortest
+        .bytes()
+        .take_while(|&byte| byte != b'e')
+        .filter(u8::is_ascii_digit)
+        .count();
+    if digits < FEWEST {
+        return shortest;
+    }
+    let rounded = format!("{n:.*e}", digits - 1);
+    if rounded.parse() == Ok(n) {
+        rounded
+    } else {
+        shortest
+    }
+}
+
 /// Sign, digits without a point, and the exponent of the first digit.
 fn scientific(n: f64, digits: Option<usize>) -> (bool, String, i32) {
     let text = match digits {
         Some(digits) => format!("{:.*e}", digits.min(ALL_DIGITS), n.abs()),
-        None => format!("{:e}", n.abs()),
+        None => even(n.abs()),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let digits = mantissa.replace('.', "");
@@ -83,12 +105,17 @@ fn general(n: f64, precision: Option<usize>) -> String {
     if exponent < -4 || i64::from(exponent) >= threshold {
         return joined(negative, digits, exponent);
     }
+    plain(negative, digits, exponent)
+}
+
+/// All digits, and no exponent.
+fn plain(negative: bool, digits: &str, exponent: i32) -> String {
     let sign = if negative { "-" } else { "" };
     if exponent < 0 {
         let zeros = "0".repeat((-exponent - 1) as usize);
         return format!("{sign}0.{zeros}{digits}");
     }
-    let whole = point as usize;
+    let whole = exponent as usize + 1;
     if digits.len() <= whole {
         let zeros = "0".repeat(whole - digits.len());
         return format!("{sign}{digits}{zeros}");

@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("len", &[Type::Raw], |_, args| len(&args[0])),
     Function::new("index", &[Type::Raw], |_, args| index(args)).rest(Type::Raw),
     Function::new("slice", &[Type::Raw], |_, args| slice(args)).rest(Type::Raw),
-    Function::new("call", &[Type::Raw], |_, args| call(&args[0])).rest(Type::Raw),
+    Function::new("call", &[Type::Raw], |run, args| call(run, &args[0])).rest(Type::Raw),
     Function::new("print", &[], |run, args| {
         done(fmt::sprint(&values(args), run.output_limit())?)
     })
@@ -215,13 +215,20 @@ fn slice(args: &[Place]) -> Outcome {
     })
 }
 
-fn call(function: &Place) -> Outcome {
+/// No template has a function as a value.
+fn call(run: &Run<'_>, function: &Place) -> Outcome {
     let value = &function.value;
     if value.is_nil() {
         return Err(Failure::new("call of nil"));
     }
     let name = value.type_name();
-    Err(Failure::new(format!("non-function of type {name}")))
+    let failure = Failure::new("non-function ");
+    let failure = match (run.callee(), value) {
+        (Some(callee), _) => failure.words(callee),
+        (None, Value::Text(text) | Value::Number(text)) => failure.plain(text),
+        (None, _) => failure.words(format!("<{name} Value>")),
+    };
+    Err(failure.words(format!(" of type {name}")))
 }
 
 /// The arguments as one text, pointers followed.

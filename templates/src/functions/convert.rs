@@ -65,10 +65,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         to_json(run, args, "toUnescapedJSONPretty", style)
     }),
     Function::new("toYAML", ANY, |run, args| {
-        trimmed(
-            "toYAML",
-            crate::yaml::encode(&args[0].value, run.output_limit()),
-        )
+        // Go's encoder panics, and a panic goes past the function that would name itself.
+        let encoded = crate::yaml::encode(&args[0].value, run.output_limit())?;
+        let encoded = zeroize::Zeroizing::new(encoded);
+        done(unicode::trim_space(&encoded))
     }),
     Function::new("toTOML", ANY, |run, args| {
         if args[0].value.is_nil() {
@@ -76,10 +76,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 "reflect: call of reflect.Value.Type on zero Value",
             ));
         }
-        trimmed(
-            "toTOML",
-            crate::toml::encode(&args[0].value, run.output_limit()),
-        )
+        let encoded = crate::toml::encode(&args[0].value, run.output_limit())
+            .map_err(|failure| failure.under("toTOML: "))?;
+        let encoded = zeroize::Zeroizing::new(encoded);
+        done(unicode::trim_space(&encoded))
     }),
 ];
 
@@ -115,10 +115,4 @@ fn to_json(run: &Run<'_>, args: &[Place], name: &str, style: Style) -> Outcome {
         json::encode(&args[0].value, style, run.output_limit())
             .map_err(|failure| failure.under(format!("{name}: ")))?,
     )
-}
-
-fn trimmed(name: &str, encoded: Result<Vec<u8>, Failure>) -> Outcome {
-    let encoded = encoded.map_err(|failure| failure.under(format!("{name}: ")))?;
-    let encoded = zeroize::Zeroizing::new(encoded);
-    done(unicode::trim_space(&encoded))
 }

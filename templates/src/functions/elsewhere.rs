@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("nomadVar", ONE, nomad),
     Function::new("nomadVarExists", ONE, nomad),
     Function::new("byKey", &[Type::Pairs], |_, _| consul_map()),
-    Function::new("byMeta", &[Type::Text, Type::Pairs], |_, _| consul_map()),
+    Function::new("byMeta", &[Type::Text, Type::Services], |_, _| consul_map()),
     Function::new("byPort", &[Type::Any], |_, args| {
         by("byPort", &args[0].value)
     }),
@@ -48,12 +48,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Err(Failure::new("programs are not run by this agent"))
     })
     .rest(Type::Text),
-    Function::new("pkiCertExternalCa", &[], |_, _| {
-        Err(Failure::new("not supported"))
-    })
-    .rest(Type::Text),
+    Function::new("pkiCertExternalCa", &[], |_, _| unsupported()).rest(Type::Text),
     Function::new("spew_dump", &[], |_, _| done("")).rest(Type::Any),
     Function::new("spew_printf", ONE, |_, _| done("")).rest(Type::Any),
+    Function::new("spew_sdump", &[], |_, _| unsupported()).rest(Type::Any),
+    Function::new("spew_sprintf", ONE, |_, _| unsupported()).rest(Type::Any),
 ];
 
 const ONE: &[Type] = &[Type::Text];
@@ -70,6 +69,10 @@ fn nomad(_: &mut Run<'_>, _: &[crate::value::Place]) -> Outcome {
     Err(Failure::new(
         "nomad functions are not supported by this agent",
     ))
+}
+
+fn unsupported() -> Outcome {
+    Err(Failure::new("not supported"))
 }
 
 fn consul_map() -> Outcome {

@@ -18,6 +18,7 @@ pub(crate) fn method(receiver: &Value, name: &[u8]) -> Option<&'static Function>
         Type::Certificate => CERTIFICATE,
         Type::Number => NUMBER,
         Type::Time => TIME,
+        Type::Version => super::sprig::VERSION,
         _ => return None,
     };
     methods.iter().find(|method| method.name.as_bytes() == name)
@@ -149,6 +150,20 @@ static NUMBER: &[Function] = &[
 ];
 
 static TIME: &[Function] = &[
+    Function::new("Year", &[], |_, args| match &args[0].value {
+        Value::Object(object) => match &**object {
+            Object::Time(time) => Ok(Value::Int(time.year())),
+            Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
+        },
+        _ => Ok(Value::Nil),
+    }),
+    Function::new("String", &[], |_, args| match &args[0].value {
+        Value::Object(object) => match &**object {
+            Object::Time(time) => done(time.to_string()),
+            Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
+        },
+        _ => Ok(Value::Nil),
+    }),
     Function::new("Unix", &[], |_, args| match &args[0].value {
         Value::Object(object) => match &**object {
             Object::Time(time) => Ok(Value::Int64(time.seconds)),

@@ -1,6 +1,7 @@
 //! The hermetic functions of Sprig 3, as `sprig_…`.
 
 mod case;
+mod dates;
 mod defaults;
 mod lists;
 mod maps;
@@ -9,6 +10,10 @@ mod paths;
 mod patterns;
 mod shape;
 mod strings;
+mod versions;
+
+pub(super) use versions::METHODS as VERSION;
+pub(super) use versions::shown as shown_version;
 
 use crate::error::Failure;
 use crate::fmt;
@@ -17,7 +22,8 @@ use crate::value::{Place, Type, Value};
 
 use super::{Function, Outcome, Run, collection, done, int, text};
 
-pub(super) const GROUPS: [&[Function]; 9] = [
+pub(super) const GROUPS: [&[Function]; 11] = [
+    dates::FUNCTIONS,
     defaults::FUNCTIONS,
     lists::FUNCTIONS,
     maps::FUNCTIONS,
@@ -26,6 +32,7 @@ pub(super) const GROUPS: [&[Function]; 9] = [
     patterns::FUNCTIONS,
     shape::FUNCTIONS,
     strings::FUNCTIONS,
+    versions::FUNCTIONS,
     UNSUPPORTED,
 ];
 
@@ -49,21 +56,6 @@ const UNSUPPORTED: &[Function] = &[
     Function::new("sprig_genSignedCert", &[], unsupported).rest(Type::Any),
     Function::new("sprig_genSignedCertWithKey", &[], unsupported).rest(Type::Any),
     Function::new("sprig_htpasswd", TWO, unsupported),
-    Function::new(
-        "sprig_mustDateModify",
-        &[Type::Text, Type::Time],
-        unsupported,
-    ),
-    Function::new("sprig_mustToDate", TWO, unsupported),
-    Function::new(
-        "sprig_must_date_modify",
-        &[Type::Text, Type::Time],
-        unsupported,
-    ),
-    Function::new("sprig_semver", ONE, unsupported),
-    Function::new("sprig_semverCompare", TWO, unsupported),
-    Function::new("sprig_toDate", TWO, unsupported),
-    Function::new("sprig_unixEpoch", &[Type::Time], unsupported),
 ];
 
 const ANY: &[Type] = &[Type::Any];

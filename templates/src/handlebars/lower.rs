@@ -2,6 +2,7 @@
 //! the text is refused. The walk is no deeper than [`super::scan`] lets a text be.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::vec;
 
 use handlebars::JsonValue;
@@ -243,11 +244,8 @@ fn datum(literal: JsonValue) -> Datum {
         JsonValue::Array(items) => Datum::List(items.into_iter().map(datum).collect()),
         JsonValue::Object(entries) => {
             let entries = entries.into_iter();
-            Datum::Object(
-                entries
-                    .map(|(key, item)| (Text::from(key), datum(item)))
-                    .collect(),
-            )
+            let entries = entries.map(|(key, item)| (Text::from(key), datum(item)));
+            Datum::Object(Arc::new(entries.collect()))
         }
     }
 }

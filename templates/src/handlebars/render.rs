@@ -235,10 +235,7 @@ impl<'r, 't> Renderer<'r, 't> {
     /// Nothing where a path leads nowhere.
     fn found(&mut self, expression: &Expression) -> Result<Option<Value>, Stop> {
         match expression {
-            Expression::Literal(literal) => literal
-                .value(crate::json::Numbers::Kept)
-                .map(Some)
-                .map_err(|failure| self.stop(&failure)),
+            Expression::Literal(literal) => Ok(Some(literal.kept())),
             Expression::Path(path) => Ok(self.look_up(path)),
             Expression::Call(call) => self.call(call).map(Some),
         }

@@ -90,6 +90,10 @@ impl Writer {
     }
 
     fn object(&mut self, object: &Object) -> Result<(), Failure> {
+        if let Some(text) = crate::functions::marshalled(object) {
+            self.string(text.as_bytes());
+            return Ok(());
+        }
         match object {
             Object::Struct { fields, .. } => self.entries(
                 b"{}",
@@ -98,13 +102,8 @@ impl Writer {
                     .map(|(name, item)| (Some(name.as_bytes()), item)),
             ),
             // Its fields are unexported.
-            Object::Scratch(_) => {
+            Object::Scratch(_) | Object::Time(_) => {
                 self.raw("{}");
-                Ok(())
-            }
-            Object::Time(time) => {
-                let text = time.format("2006-01-02T15:04:05.999999999Z07:00");
-                self.string(text.as_bytes());
                 Ok(())
             }
         }

@@ -48,7 +48,7 @@ impl<'t> Parser<'t, '_> {
             let variable = self.next();
             // In `$x foo` the blank must be given back too: `$x` is then an argument.
             let after = self.next();
-            let space = (after.kind == Kind::Space).then(|| after.clone());
+            let space = (after.kind == Kind::Space).then_some(after);
             let next = if space.is_some() {
                 self.next_word()
             } else {
@@ -90,7 +90,7 @@ impl<'t> Parser<'t, '_> {
     fn variable(&mut self, token: &Token<'_>) -> Variable {
         let known = self.names.iter().position(|name| **name == *token.text);
         let index = known.unwrap_or_else(|| {
-            self.names.push(Text::from(token.text));
+            self.names.push(self.part(token));
             self.names.len() - 1
         });
         Variable {
@@ -150,7 +150,7 @@ impl<'t> Parser<'t, '_> {
         };
         while self.peek().kind == Kind::Field {
             let token = self.next();
-            fields.names.push(Text::from(&token.text[1..]));
+            fields.names.push(self.field_name(&token));
         }
         Ok(Some(match term {
             Term::Field(mut first) => {
@@ -167,6 +167,12 @@ impl<'t> Parser<'t, '_> {
                 Term::Chain(Box::new(term), fields)
             }
         }))
+    }
+
+    /// Without the point.
+    fn field_name(&self, token: &Token<'_>) -> Text {
+        self.source
+            .slice(token.offset + 1, token.offset + token.text.len())
     }
 
     fn term(&mut self) -> Result<Option<Term>, Error> {
@@ -194,12 +200,13 @@ impl<'t> Parser<'t, '_> {
             }
             Kind::Field => Term::Field(Fields {
                 offset,
-                names: vec![Text::from(&token.text[1..])],
+                names: vec![self.field_name(&token)],
             }),
             Kind::Bool => Term::Bool(offset, token.text == b"true"),
-            Kind::CharConstant | Kind::Complex | Kind::Number => {
-                Term::Number(offset, number(&token).map_err(|text| self.error(text))?)
-            }
+            Kind::CharConstant | Kind::Complex | Kind::Number => Term::Number(
+                offset,
+                number(&token, self.part(&token)).map_err(|text| self.error(text))?,
+            ),
             Kind::LeftParen => {
                 Term::Pipe(Box::new(self.nested(|parser| {
                     parser.pipeline("parenthesized pipeline", Kind::RightParen)
@@ -207,8 +214,8 @@ impl<'t> Parser<'t, '_> {
             }
             Kind::String | Kind::RawString => Term::Text {
                 offset,
-                quoted: Text::from(token.text),
-                text: Text::from(self.unquote(&token)?),
+                quoted: self.part(&token),
+                text: self.unquote(&token)?,
             },
             _ => {
                 self.give_back(token);
@@ -219,10 +226,10 @@ impl<'t> Parser<'t, '_> {
 }
 
 /// Every type a literal can be.
-fn number(token: &Token<'_>) -> Result<Number, String> {
+fn number(token: &Token<'_>, source: Text) -> Result<Number, String> {
     let text = token.text;
     let mut number = Number {
-        text: Text::from(text),
+        text: source,
         ..Number::default()
     };
     if token.kind == Kind::CharConstant {
@@ -277,15 +284,52 @@ fn complex(token: &Token<'_>) -> Result<Option<(f64, f64)>, String> {
     if token.kind == Kind::Number {
         return Ok(parse_float(text).ok().map(|imaginary| (0.0, imaginary)));
     }
-    let is_split = |&at: &usize| {
-        matches!(text[at], b'+' | b'-') && !matches!(text[at - 1], b'e' | b'E' | b'p' | b'P')
+    let mut rest = text;
+    let real = float_token(&mut rest);
+    if !matches!(rest, [b'+' | b'-', ..]) {
+        return Err(MALFORMED_COMPLEX.to_owned());
+    }
+    let imaginary = float_token(&mut rest);
+    if !rest.is_empty() {
+        return Err(MALFORMED_COMPLEX.to_owned());
+    }
+    let parse = |part: &[u8]| {
+        parse_float(part).map_err(|error| {
+            let failure = error.failure("ParseFloat", part);
+            failure.message(|_| true)
+        })
     };
-    let Some(split) = (1..text.len()).rev().find(is_split) else {
-        return Ok(None);
-    };
-    let parse = |part| parse_float(part).map_err(|_| "syntax error scanning complex number");
-    let (real, imaginary) = text.split_at(split);
     Ok(Some((parse(real)?, parse(imaginary)?)))
+}
+
+const MALFORMED_COMPLEX: &str = "syntax error scanning complex number";
+
+/// What Go's scanner takes for a float, sound or not.
+fn float_token<'t>(rest: &mut &'t [u8]) -> &'t [u8] {
+    let text = *rest;
+    let mut at = 0;
+    let accept = |at: &mut usize, set: &[u8]| {
+        let found = text.get(*at).is_some_and(|byte| set.contains(byte));
+        *at += usize::from(found);
+        found
+    };
+    const DECIMAL: &[u8] = b"0123456789_";
+    accept(&mut at, b"+-");
+    let (mut digits, mut exponent) = (DECIMAL, &b"eEpP"[..]);
+    if accept(&mut at, b"0") && accept(&mut at, b"xX") {
+        digits = b"0123456789aAbBcCdDeEfF_";
+        exponent = b"pP";
+    }
+    while accept(&mut at, digits) {}
+    if accept(&mut at, b".") {
+        while accept(&mut at, digits) {}
+    }
+    if accept(&mut at, exponent) {
+        accept(&mut at, b"+-");
+        while accept(&mut at, DECIMAL) {}
+    }
+    *rest = &text[at..];
+    &text[..at]
 }
 
 /// A float without a fraction is also an integer.

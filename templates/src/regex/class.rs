@@ -2,82 +2,140 @@
 
 use std::rc::Rc;
 
-use crate::unicode;
+use crate::unicode::{self, classes};
 
 use super::parse::{Node, Parser, SyntaxError};
 
-/// A set of characters.
-#[derive(Clone, Default)]
+/// First and last code of a run of characters.
+type Range = (u32, u32);
+
+const LAST: u32 = 0x10_ffff;
+
+/// A set of characters: sorted ranges that do not touch.
+#[derive(Clone)]
 pub(super) struct Class {
-    parts: Rc<Vec<Part>>,
-    negated: bool,
-    folds: bool,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Part {
-    Range(char, char),
-    Letters,
-    Digits,
-    Upper,
-    Lower,
-    /// Everything but the ranges that follow, which end the part list of a negated class escape.
-    Not(&'static [(char, char)]),
-    NotLetters,
-    NotDigits,
-}
-
-impl Part {
-    fn contains(self, c: char) -> bool {
-        match self {
-            Self::Range(first, last) => (first..=last).contains(&c),
-            Self::Letters => unicode::is_letter(c),
-            Self::Digits => unicode::is_digit(c),
-            Self::Upper => unicode::is_letter(c) && unicode::lower(c) != c,
-            Self::Lower => unicode::is_letter(c) && unicode::upper(c) != c,
-            Self::Not(ranges) => !ranges
-                .iter()
-                .any(|(first, last)| (*first..=*last).contains(&c)),
-            Self::NotLetters => !unicode::is_letter(c),
-            Self::NotDigits => !unicode::is_digit(c),
-        }
-    }
+    ranges: Rc<[Range]>,
+    /// One bit for each character of ASCII.
+    ascii: u128,
 }
 
 impl Class {
-    pub(super) fn new(parts: Vec<Part>, negated: bool, folds: bool) -> Self {
-        Self {
-            parts: Rc::new(parts),
-            negated,
-            folds,
+    pub(super) fn contains(&self, c: char) -> bool {
+        let code = u32::from(c);
+        if code < 128 {
+            return self.ascii >> code & 1 == 1;
         }
+        let after = self.ranges.partition_point(|(first, _)| *first <= code);
+        after > 0 && code <= self.ranges[after - 1].1
     }
 
-    pub(super) fn contains(&self, c: char) -> bool {
-        let has = |c: char| self.parts.iter().any(|part| part.contains(c));
-        let found = has(c)
-            || self.folds && {
-                let (lower, upper) = (unicode::lower(c), unicode::upper(c));
-                // Characters with three forms.
-                let third = match lower {
-                    'k' => '\u{212a}',
-                    's' => '\u{17f}',
-                    'å' => '\u{212b}',
-                    _ => c,
-                };
-                has(lower) || has(upper) || has(unicode::lower(upper)) || has(third)
-            };
-        found != self.negated
+    /// Everything, or everything but line breaks.
+    pub(super) fn dot(takes_newlines: bool) -> Self {
+        let mut set = Set::default();
+        if !takes_newlines {
+            set.add(10, 10);
+        }
+        set.negate();
+        set.class()
+    }
+
+    /// One character, and the ones that differ from it in case if `folds`.
+    pub(super) fn single(code: u32, folds: bool) -> Self {
+        let mut set = Set::default();
+        set.add(code, code);
+        if folds {
+            set.fold();
+        }
+        set.class()
     }
 }
 
-const DIGIT: &[(char, char)] = &[('0', '9')];
-const SPACE: &[(char, char)] = &[('\t', '\n'), ('\x0c', '\r'), (' ', ' ')];
-const WORD: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
+/// A class in the making.
+#[derive(Default)]
+struct Set(Vec<Range>);
+
+impl Set {
+    fn add(&mut self, first: u32, last: u32) {
+        self.0.push((first, last));
+    }
+
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        let mut merged: Vec<Range> = Vec::with_capacity(self.0.len());
+        for &(first, last) in &self.0 {
+            match merged.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => merged.push((first, last)),
+            }
+        }
+        self.0 = merged;
+    }
+
+    fn negate(&mut self) {
+        self.sort();
+        let mut outside = Vec::with_capacity(self.0.len() + 1);
+        let mut next = 0;
+        for &(first, last) in &self.0 {
+            if first > next {
+                outside.push((next, first - 1));
+            }
+            next = last + 1;
+        }
+        if next <= LAST {
+            outside.push((next, LAST));
+        }
+        self.0 = outside;
+    }
+
+    /// Adds what differs from a member in case alone.
+    fn fold(&mut self) {
+        self.sort();
+        let inside = |code: u32| {
+            let after = self.0.partition_point(|(first, _)| *first <= code);
+            after > 0 && code <= self.0[after - 1].1
+        };
+        let mut others = Vec::new();
+        for ring in classes::rings() {
+            if ring.iter().any(|&code| inside(code)) {
+                others.extend(ring.iter().map(|&code| (code, code)));
+            }
+        }
+        self.0.extend(others);
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    fn class(mut self) -> Class {
+        self.sort();
+        let mut ascii = 0;
+        for &(first, last) in &self.0 {
+            for code in first..=last.min(127) {
+                ascii |= 1 << code;
+            }
+        }
+        Class {
+            ranges: self.0.into(),
+            ascii,
+        }
+    }
+}
+
+const DIGIT: &[Range] = &[(48, 57)];
+const SPACE: &[Range] = &[(9, 10), (12, 13), (32, 32)];
+const WORD: &[Range] = &[(48, 57), (65, 90), (95, 95), (97, 122)];
+
+const INVALID_RANGE: &str = "invalid character class range";
+const INVALID_ESCAPE: &str = "invalid escape sequence";
 
 impl<'p> Parser<'p> {
-    /// `\d`, `\pL` and their like.
-    pub(super) fn class_escape(&mut self, parts: &mut Vec<Part>) -> Result<bool, SyntaxError<'p>> {
+    /// `\d`, `\pL` and their like, as a class; nothing if there is no such thing here.
+    pub(super) fn class_escape(&mut self) -> Result<Option<Class>, SyntaxError<'p>> {
+        Ok(self.escaped_set()?.map(Set::class))
+    }
+
+    fn escaped_set(&mut self) -> Result<Option<Set>, SyntaxError<'p>> {
         let (ranges, negated) = match self.rest() {
             [b'\\', b'd', ..] => (DIGIT, false),
             [b'\\', b'D', ..] => (DIGIT, true),
@@ -85,40 +143,41 @@ impl<'p> Parser<'p> {
             [b'\\', b'S', ..] => (SPACE, true),
             [b'\\', b'w', ..] => (WORD, false),
             [b'\\', b'W', ..] => (WORD, true),
-            [b'\\', b'p' | b'P', ..] => return self.category(parts).map(|()| true),
-            _ => return Ok(false),
+            [b'\\', b'p' | b'P', ..] => return self.category().map(Some),
+            _ => return Ok(None),
         };
         self.at += 2;
-        if negated {
-            parts.push(Part::Not(ranges));
-        } else {
-            parts.extend(
-                ranges
-                    .iter()
-                    .map(|(first, last)| Part::Range(*first, *last)),
-            );
-        }
-        Ok(true)
+        Ok(Some(self.set(ranges.to_vec(), negated)))
     }
 
-    fn category(&mut self, parts: &mut Vec<Part>) -> Result<(), SyntaxError<'p>> {
-        const INVALID: &str = "invalid character class range";
+    /// Folded first, negated afterwards.
+    fn set(&self, ranges: Vec<Range>, negated: bool) -> Set {
+        let mut set = Set(ranges);
+        if self.flags.folds {
+            set.fold();
+        }
+        if negated {
+            set.negate();
+        }
+        set
+    }
+
+    fn category(&mut self) -> Result<Set, SyntaxError<'p>> {
         let start = self.at;
         let mut negated = self.pattern[self.at + 1] == b'P';
         self.at += 2;
-        if self.peek().is_none() {
-            return Err(self.error(INVALID, start, self.at));
-        }
-        let name = if self.eat(b"{") {
+        let name = if self.rest().starts_with(b"{") {
             let Some(close) = self.rest().iter().position(|&byte| byte == b'}') else {
-                return Err(self.error(INVALID, start, self.pattern.len()));
+                self.valid(start, self.pattern.len())?;
+                return Err(self.error(INVALID_RANGE, start, self.pattern.len()));
             };
-            let name = &self.rest()[..close];
+            let name = &self.rest()[1..close];
+            self.valid(self.at + 1, self.at + close)?;
             self.at += close + 1;
             name
         } else {
             let from = self.at;
-            self.char();
+            self.char()?;
             &self.pattern[from..self.at]
         };
         let name = match name.strip_prefix(b"^") {
@@ -128,102 +187,105 @@ impl<'p> Parser<'p> {
             }
             None => name,
         };
-        parts.push(match (name, negated) {
-            (b"L", false) => Part::Letters,
-            (b"L", true) => Part::NotLetters,
-            (b"Nd" | b"N", false) => Part::Digits,
-            (b"Nd" | b"N", true) => Part::NotDigits,
-            (b"Lu", false) => Part::Upper,
-            (b"Ll", false) => Part::Lower,
-            _ => return Err(self.error(INVALID, start, self.at)),
-        });
-        Ok(())
+        let name = canonical(name);
+        let ranges = match name.as_str() {
+            "Any" => Some(vec![(0, LAST)]),
+            "Ascii" => Some(vec![(0, 127)]),
+            "Assigned" => {
+                negated = !negated;
+                classes::class("Cn")
+            }
+            name => classes::class(name),
+        };
+        match ranges {
+            Some(ranges) => Ok(self.set(ranges, negated)),
+            None => Err(self.error(INVALID_RANGE, start, self.at)),
+        }
     }
 
-    pub(super) fn escaped_char(&mut self) -> Result<char, SyntaxError<'p>> {
-        const INVALID: &str = "invalid escape sequence";
+    /// The code of an escaped character.
+    pub(super) fn escaped_char(&mut self) -> Result<u32, SyntaxError<'p>> {
         let start = self.at;
         self.at += 1;
         if self.peek().is_none() {
             return Err(self.error("trailing backslash at end of expression", self.at, self.at));
         }
-        let c = self.char();
-        let code = match c {
-            'a' => 7,
-            'f' => 12,
-            'n' => 10,
-            'r' => 13,
-            't' => 9,
-            'v' => 11,
-            'x' => match self.hex() {
-                Some(code) => code,
-                None => return Err(self.error(INVALID, start, self.at)),
-            },
-            '0'..='7' => {
+        let code = match self.char()? {
+            'a' => Some(7),
+            'f' => Some(12),
+            'n' => Some(10),
+            'r' => Some(13),
+            't' => Some(9),
+            'v' => Some(11),
+            'x' => self.hex()?,
+            c @ '0'..='7' => {
                 let is_octal = c == '0' || matches!(self.peek(), Some(b'0'..=b'7'));
-                if !is_octal {
-                    return Err(self.error(INVALID, start, self.at));
-                }
-                let mut code = u32::from(c) - u32::from('0');
-                for _ in 0..2 {
-                    let Some(digit @ b'0'..=b'7') = self.peek() else {
-                        break;
-                    };
-                    code = code * 8 + u32::from(digit - b'0');
-                    self.at += 1;
-                }
-                code
+                is_octal.then(|| self.octal(c))
             }
-            c if c.is_ascii_punctuation() => return Ok(c),
-            _ => return Err(self.error(INVALID, start, self.at)),
+            c => c.is_ascii_punctuation().then_some(u32::from(c)),
         };
-        char::from_u32(code).ok_or_else(|| self.error(INVALID, start, self.at))
+        code.ok_or_else(|| self.error(INVALID_ESCAPE, start, self.at))
+    }
+
+    fn octal(&mut self, first: char) -> u32 {
+        let mut code = u32::from(first) - u32::from('0');
+        for _ in 0..2 {
+            let Some(digit @ b'0'..=b'7') = self.peek() else {
+                break;
+            };
+            code = code * 8 + u32::from(digit - b'0');
+            self.at += 1;
+        }
+        code
     }
 
     /// `\x7F` and `\x{10FFFF}`, after the `x`.
-    fn hex(&mut self) -> Option<u32> {
-        let is_braced = self.eat(b"{");
-        let mut code = 0u32;
-        let mut count = 0;
-        while count < 8 && (is_braced || count < 2) {
-            if is_braced && self.peek() == Some(b'}') {
-                break;
+    fn hex(&mut self) -> Result<Option<u32>, SyntaxError<'p>> {
+        if self.peek().is_none() {
+            return Ok(None);
+        }
+        let first = self.char()?;
+        if first != '{' {
+            let second = self.char()?;
+            let digits = first.to_digit(16).zip(second.to_digit(16));
+            return Ok(digits.map(|(high, low)| high << 4 | low));
+        }
+        let mut code = None;
+        loop {
+            if self.peek().is_none() {
+                return Ok(None);
             }
-            let c = (self.at < self.pattern.len()).then(|| self.char())?;
-            code = code << 4 | c.to_digit(16)?;
-            count += 1;
+            let c = self.char()?;
+            if c == '}' {
+                return Ok(code);
+            }
+            let Some(digit) = c.to_digit(16) else {
+                return Ok(None);
+            };
+            let longer = code.unwrap_or(0) << 4 | digit;
+            if longer > LAST {
+                return Ok(None);
+            }
+            code = Some(longer);
         }
-        if is_braced && !self.eat(b"}") || count == 0 {
-            return None;
-        }
-        Some(code)
     }
 
     pub(super) fn class(&mut self) -> Result<Node, SyntaxError<'p>> {
         let start = self.at;
         self.at += 1;
         let negated = self.eat(b"^");
-        let mut parts = Vec::new();
+        let mut set = Set::default();
         let mut is_first = true;
-        loop {
-            match self.peek() {
-                None => {
-                    return Err(self.error("missing closing ]", start, self.pattern.len()));
-                }
-                Some(b']') if !is_first => break,
-                _ => {}
-            }
-            // A lone minus is text only at an end.
-            if !is_first && self.rest().starts_with(b"-") && !self.rest().starts_with(b"-]") {
-                let mut next = self.at + 1;
-                next += unicode::decode(&self.pattern[next..]).1;
-                return Err(self.error("invalid character class range", self.at, next));
-            }
+        while is_first || self.peek() != Some(b']') {
             is_first = false;
-            if self.rest().starts_with(b"[:") && self.named_class(&mut parts)? {
+            if self.rest().starts_with(b"[:")
+                && let Some(named) = self.named_class()?
+            {
+                set.extend(&named);
                 continue;
             }
-            if self.class_escape(&mut parts)? {
+            if let Some(escaped) = self.escaped_set()? {
+                set.extend(&escaped);
                 continue;
             }
             let from = self.at;
@@ -235,28 +297,30 @@ impl<'p> Parser<'p> {
                 self.at += 1;
                 last = self.class_char(start)?;
                 if last < first {
-                    return Err(self.error("invalid character class range", from, self.at));
+                    return Err(self.error(INVALID_RANGE, from, self.at));
                 }
             }
-            parts.push(Part::Range(first, last));
+            set.extend(&self.set(vec![(first, last)], false));
         }
         self.at += 1;
-        let folds = self.flags.folds;
-        Ok(Node::Class(Class::new(parts, negated, folds)))
+        if negated {
+            set.negate();
+        }
+        Ok(Node::Class(set.class()))
     }
 
-    fn class_char(&mut self, start: usize) -> Result<char, SyntaxError<'p>> {
+    fn class_char(&mut self, start: usize) -> Result<u32, SyntaxError<'p>> {
         match self.peek() {
             None => Err(self.error("missing closing ]", start, self.pattern.len())),
             Some(b'\\') => self.escaped_char(),
-            Some(_) => Ok(self.char()),
+            Some(_) => self.char().map(u32::from),
         }
     }
 
-    /// `[:alpha:]` and its like; false if there is no closing `:]`.
-    fn named_class(&mut self, parts: &mut Vec<Part>) -> Result<bool, SyntaxError<'p>> {
+    /// `[:alpha:]` and its like; nothing if there is no closing `:]`.
+    fn named_class(&mut self) -> Result<Option<Set>, SyntaxError<'p>> {
         let Some(length) = crate::bytes::find(&self.rest()[2..], b":]") else {
-            return Ok(false);
+            return Ok(None);
         };
         let end = self.at + 2 + length + 2;
         let name = &self.rest()[2..2 + length];
@@ -264,33 +328,37 @@ impl<'p> Parser<'p> {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let ranges: &'static [(char, char)] = match name {
-            b"alnum" => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
-            b"alpha" => &[('A', 'Z'), ('a', 'z')],
-            b"ascii" => &[('\0', '\x7f')],
-            b"blank" => &[('\t', '\t'), (' ', ' ')],
-            b"cntrl" => &[('\0', '\x1f'), ('\x7f', '\x7f')],
+        let ranges: &[Range] = match name {
+            b"alnum" => &[(48, 57), (65, 90), (97, 122)],
+            b"alpha" => &[(65, 90), (97, 122)],
+            b"ascii" => &[(0, 127)],
+            b"blank" => &[(9, 9), (32, 32)],
+            b"cntrl" => &[(0, 31), (127, 127)],
             b"digit" => DIGIT,
-            b"graph" => &[('!', '~')],
-            b"lower" => &[('a', 'z')],
-            b"print" => &[(' ', '~')],
-            b"punct" => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
-            b"space" => &[('\t', '\r'), (' ', ' ')],
-            b"upper" => &[('A', 'Z')],
+            b"graph" => &[(33, 126)],
+            b"lower" => &[(97, 122)],
+            b"print" => &[(32, 126)],
+            b"punct" => &[(33, 47), (58, 64), (91, 96), (123, 126)],
+            b"space" => &[(9, 13), (32, 32)],
+            b"upper" => &[(65, 90)],
             b"word" => WORD,
-            b"xdigit" => &[('0', '9'), ('A', 'F'), ('a', 'f')],
-            _ => return Err(self.error("invalid character class range", self.at, end)),
+            b"xdigit" => &[(48, 57), (65, 70), (97, 102)],
+            _ => return Err(self.error(INVALID_RANGE, self.at, end)),
         };
         self.at = end;
-        if negated {
-            parts.push(Part::Not(ranges));
-        } else {
-            parts.extend(
-                ranges
-                    .iter()
-                    .map(|(first, last)| Part::Range(*first, *last)),
-            );
-        }
-        Ok(true)
+        Ok(Some(self.set(ranges.to_vec(), negated)))
     }
+}
+
+/// The name without what may be left out, its first letter large and the rest small.
+fn canonical(name: &[u8]) -> String {
+    let mut out = String::new();
+    for c in unicode::chars(name).filter(|c| !matches!(c, '_' | '-' | ' ')) {
+        out.push(if out.is_empty() {
+            c.to_ascii_uppercase()
+        } else {
+            c.to_ascii_lowercase()
+        });
+    }
+    out
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::error::Failure;
 use crate::unicode;
 
-use super::class::{Class, Part};
+use super::class::Class;
 
 #[derive(Clone)]
 pub(super) enum Node {
@@ -46,7 +46,11 @@ impl Node {
                 nodes.iter().map(Self::repetitions).max().unwrap_or(1)
             }
             Self::Repeat(repeat) => {
-                let own = repeat.most.unwrap_or(repeat.least).max(1);
+                let own = repeat.most.unwrap_or(repeat.least);
+                if repeat.most == Some(0) {
+                    return 1;
+                }
+                let own = own.max(1);
                 own.saturating_mul(repeat.node.repetitions())
             }
         }
@@ -101,12 +105,6 @@ pub(super) struct Parsed {
 }
 
 pub(super) fn parse(pattern: &[u8]) -> Result<Parsed, SyntaxError<'_>> {
-    if std::str::from_utf8(pattern).is_err() {
-        return Err(SyntaxError {
-            reason: "invalid UTF-8",
-            part: pattern,
-        });
-    }
     let mut parser = Parser {
         pattern,
         at: 0,
@@ -140,6 +138,13 @@ pub(super) struct Parser<'p> {
     names: Vec<String>,
 }
 
+/// How often something repeats, and where the operator ends.
+struct Counts {
+    least: usize,
+    most: Option<usize>,
+    end: usize,
+}
+
 const MAX_DEPTH: usize = 200;
 const MAX_REPEAT: usize = 1_000;
 
@@ -166,14 +171,26 @@ impl<'p> Parser<'p> {
         found
     }
 
-    pub(super) fn char(&mut self) -> char {
+    /// The next character; U+FFFD at the end.
+    pub(super) fn char(&mut self) -> Result<char, SyntaxError<'p>> {
         let (c, width) = unicode::decode(self.rest());
+        if c.is_none() && width > 0 {
+            return Err(self.error("invalid UTF-8", self.at, self.pattern.len()));
+        }
         self.at += width;
-        c.unwrap_or(char::REPLACEMENT_CHARACTER)
+        Ok(c.unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn literal(&self, c: char) -> Node {
-        Node::Class(Class::new(vec![Part::Range(c, c)], false, self.flags.folds))
+    /// Whether this part of the pattern is a valid text.
+    pub(super) fn valid(&self, from: usize, to: usize) -> Result<(), SyntaxError<'p>> {
+        match std::str::from_utf8(&self.pattern[from..to]) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error("invalid UTF-8", from + error.valid_up_to(), to)),
+        }
+    }
+
+    fn literal(&self, code: u32) -> Node {
+        Node::Class(Class::single(code, self.flags.folds))
     }
 
     fn alternation(&mut self) -> Result<Node, SyntaxError<'p>> {
@@ -189,31 +206,22 @@ impl<'p> Parser<'p> {
 
     fn concatenation(&mut self) -> Result<Node, SyntaxError<'p>> {
         let mut nodes: Vec<Node> = Vec::new();
+        // Where the repetition right before this place began.
+        let mut repetition: Option<usize> = None;
         loop {
             let start = self.at;
-            let node = match self.peek() {
+            if let Some(counts) = self.counts() {
+                self.repeat(&mut nodes, counts, repetition)?;
+                repetition = Some(start);
+                continue;
+            }
+            repetition = None;
+            match self.peek() {
                 None | Some(b'|' | b')') => break,
-                Some(b'(') => match self.group()? {
-                    Some(node) => node,
-                    None => continue,
-                },
-                Some(b'*' | b'+' | b'?') => {
-                    let reason = "missing argument to repetition operator";
-                    return Err(self.error(reason, start, start + 1));
-                }
-                Some(b'{') if self.counts().is_some() => {
-                    let (_, end) = self.counts().unwrap_or_default();
-                    let reason = "missing argument to repetition operator";
-                    return Err(self.error(reason, start, end));
-                }
-                Some(b'\\') if self.eat(b"\\Q") => {
-                    self.quoted(&mut nodes)?;
-                    continue;
-                }
-                Some(_) => self.atom()?,
-            };
-            let node = self.repetition(node)?;
-            nodes.push(node);
+                Some(b'(') => nodes.extend(self.group()?),
+                Some(b'\\') if self.eat(b"\\Q") => self.quoted(&mut nodes)?,
+                Some(_) => nodes.push(self.atom()?),
+            }
         }
         Ok(match nodes.len() {
             0 => Node::Empty,
@@ -225,12 +233,8 @@ impl<'p> Parser<'p> {
     /// `\Q…\E`: every character stands for itself.
     fn quoted(&mut self, nodes: &mut Vec<Node>) -> Result<(), SyntaxError<'p>> {
         while self.at < self.pattern.len() && !self.eat(b"\\E") {
-            let c = self.char();
-            nodes.push(self.literal(c));
-        }
-        if let Some(last) = nodes.pop() {
-            let last = self.repetition(last)?;
-            nodes.push(last);
+            let c = self.char()?;
+            nodes.push(self.literal(c.into()));
         }
         Ok(())
     }
@@ -240,24 +244,33 @@ impl<'p> Parser<'p> {
         match self.peek() {
             Some(b'[') => self.class(),
             Some(b'\\') => self.escape(),
-            _ => Ok(match self.char() {
-                '.' if flags.dot_all => Node::Class(Class::new(Vec::new(), true, false)),
-                '.' => {
-                    let newline = vec![Part::Range('\n', '\n')];
-                    Node::Class(Class::new(newline, true, false))
-                }
+            _ => Ok(match self.char()? {
+                '.' => Node::Class(Class::dot(flags.dot_all)),
                 '^' if flags.multi_line => Node::Assert(Assertion::LineStart),
                 '^' => Node::Assert(Assertion::TextStart),
                 '$' if flags.multi_line => Node::Assert(Assertion::LineEnd),
                 '$' => Node::Assert(Assertion::TextEnd),
-                c => self.literal(c),
+                c => self.literal(c.into()),
             }),
         }
     }
 
-    /// `{2}`, `{2,}`, `{2,3}` here: the counts, and where they end. Anything else is text.
-    fn counts(&self) -> Option<((usize, Option<usize>), usize)> {
-        let body = self.rest().strip_prefix(b"{")?;
+    /// `*`, `+`, `?`, `{2}`, `{2,}`, `{2,3}` here. Any other brace is text.
+    fn counts(&self) -> Option<Counts> {
+        let simple = |least, most| {
+            Some(Counts {
+                least,
+                most,
+                end: self.at + 1,
+            })
+        };
+        let body = match self.rest() {
+            [b'*', ..] => return simple(0, None),
+            [b'+', ..] => return simple(1, None),
+            [b'?', ..] => return simple(0, Some(1)),
+            [b'{', body @ ..] => body,
+            _ => return None,
+        };
         let close = body.iter().position(|&byte| byte == b'}')?;
         let text = std::str::from_utf8(&body[..close]).ok()?;
         let number = |text: &str| -> Option<usize> {
@@ -265,54 +278,48 @@ impl<'p> Parser<'p> {
             let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             (is_plain && is_digits).then(|| text.parse().unwrap_or(usize::MAX))
         };
-        let counts = match text.split_once(',') {
+        let (least, most) = match text.split_once(',') {
             None => (number(text)?, Some(number(text)?)),
             Some((least, "")) => (number(least)?, None),
             Some((least, most)) => (number(least)?, Some(number(most)?)),
         };
-        Some((counts, self.at + close + 2))
+        let end = self.at + close + 2;
+        Some(Counts { least, most, end })
     }
 
-    fn repetition(&mut self, node: Node) -> Result<Node, SyntaxError<'p>> {
-        let mut node = node;
-        let mut first: Option<usize> = None;
-        loop {
-            let start = self.at;
-            let (least, most) = match self.peek() {
-                Some(b'*') => (0, None),
-                Some(b'+') => (1, None),
-                Some(b'?') => (0, Some(1)),
-                Some(b'{') => match self.counts() {
-                    Some((counts, end)) => {
-                        self.at = end - 1;
-                        counts
-                    }
-                    None => return Ok(node),
-                },
-                _ => return Ok(node),
-            };
-            self.at += 1;
-            let is_invalid =
-                least > MAX_REPEAT || most.is_some_and(|most| most > MAX_REPEAT || most < least);
-            if is_invalid {
-                return Err(self.error("invalid repeat count", start, self.at));
-            }
-            let swaps = self.eat(b"?");
-            if let Some(first) = first {
-                let reason = "invalid nested repetition operator";
-                return Err(self.error(reason, first, self.at));
-            }
-            first = Some(start);
-            node = Node::Repeat(Rc::new(Repeat {
-                node,
-                least,
-                most,
-                greedy: swaps == self.flags.ungreedy,
-            }));
-            if node.repetitions() > MAX_REPEAT {
-                return Err(self.error("invalid repeat count", start, self.at));
-            }
+    /// Repeats the last node; `before` is where a repetition right before this one began.
+    fn repeat(
+        &mut self,
+        nodes: &mut Vec<Node>,
+        counts: Counts,
+        before: Option<usize>,
+    ) -> Result<(), SyntaxError<'p>> {
+        const INVALID: &str = "invalid repeat count";
+        let start = self.at;
+        let Counts { least, most, end } = counts;
+        self.at = end;
+        if least > MAX_REPEAT || most.is_some_and(|most| most > MAX_REPEAT || most < least) {
+            return Err(self.error(INVALID, start, end));
         }
+        let swaps = self.eat(b"?");
+        if let Some(before) = before {
+            return Err(self.error("invalid nested repetition operator", before, self.at));
+        }
+        let Some(node) = nodes.pop() else {
+            let reason = "missing argument to repetition operator";
+            return Err(self.error(reason, start, self.at));
+        };
+        let node = Node::Repeat(Rc::new(Repeat {
+            node,
+            least,
+            most,
+            greedy: swaps == self.flags.ungreedy,
+        }));
+        if node.repetitions() > MAX_REPEAT {
+            return Err(self.error(INVALID, start, self.at));
+        }
+        nodes.push(node);
+        Ok(())
     }
 
     /// A group, or nothing where flags were set for what follows.
@@ -357,16 +364,15 @@ impl<'p> Parser<'p> {
             2
         };
         let Some(close) = self.rest().iter().position(|&byte| byte == b'>') else {
+            self.valid(start, self.pattern.len())?;
             return Err(self.error(INVALID, start, self.pattern.len()));
         };
         let end = self.at + close + 1;
+        self.valid(self.at + open, end - 1)?;
         let name = String::from_utf8_lossy(&self.rest()[open..close]).into_owned();
         let is_word = |c: char| c == '_' || c.is_ascii_alphanumeric();
         if name.is_empty() || !name.chars().all(is_word) {
             return Err(self.error(INVALID, start, end));
-        }
-        if self.names.contains(&name) {
-            return Err(self.error("duplicate capture group name", self.at + open, end - 1));
         }
         self.at = end;
         Ok(name)
@@ -377,32 +383,26 @@ impl<'p> Parser<'p> {
         let mut flags = self.flags;
         let mut sets = true;
         let mut seen = false;
-        loop {
-            let Some(letter) = self.peek() else {
-                return Err(self.error("missing closing )", 0, self.pattern.len()));
-            };
-            self.char();
-            match letter {
-                b'i' => flags.folds = sets,
-                b'm' => flags.multi_line = sets,
-                b's' => flags.dot_all = sets,
-                b'U' => flags.ungreedy = sets,
-                b'-' if sets => {
+        while self.peek().is_some() {
+            match self.char()? {
+                'i' => flags.folds = sets,
+                'm' => flags.multi_line = sets,
+                's' => flags.dot_all = sets,
+                'U' => flags.ungreedy = sets,
+                '-' if sets => {
                     sets = false;
                     seen = false;
                     continue;
                 }
-                b':' | b')' if sets || seen => {
+                end @ (':' | ')') if sets || seen => {
                     self.flags = flags;
-                    return Ok(letter == b')');
+                    return Ok(end == ')');
                 }
-                _ => {
-                    let reason = "invalid or unsupported Perl syntax";
-                    return Err(self.error(reason, start, self.at));
-                }
+                _ => break,
             }
             seen = true;
         }
+        Err(self.error("invalid or unsupported Perl syntax", start, self.at))
     }
 
     fn escape(&mut self) -> Result<Node, SyntaxError<'p>> {
@@ -417,11 +417,13 @@ impl<'p> Parser<'p> {
             self.at += 2;
             return Ok(Node::Assert(assertion));
         }
-        let mut parts = Vec::new();
-        if self.class_escape(&mut parts)? {
-            return Ok(Node::Class(Class::new(parts, false, self.flags.folds)));
+        if self.rest().starts_with(b"\\C") {
+            return Err(self.error("invalid escape sequence", self.at, self.at + 2));
         }
-        let c = self.escaped_char()?;
-        Ok(self.literal(c))
+        if let Some(class) = self.class_escape()? {
+            return Ok(Node::Class(class));
+        }
+        let code = self.escaped_char()?;
+        Ok(self.literal(code))
     }
 }

@@ -10,7 +10,7 @@ use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::text::Text;
 use crate::unicode;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Type, Value};
 
 use super::resolve::{self, Resolved};
 use super::scalar::{self, Analysis};
@@ -40,6 +40,8 @@ pub(crate) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
     emitter.out.push(b'\n');
     Ok(emitter.out)
 }
+
+const BINARY_TAG: &str = "!!binary";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Context {
@@ -144,6 +146,11 @@ impl Emitter {
             Value::AnyMap(entries) => self.sorted_mapping(entries.to_vec()),
             Value::TypedNil(of) if of.kind() == Kind::List => self.sequence(&[], context),
             Value::TypedNil(of) if of.kind() == Kind::Map => self.mapping(&[]),
+            Value::Object(object) if object.type_of() == Type::Version => {
+                let text = crate::functions::marshalled(object).unwrap_or_default();
+                self.text(&Text::from(text), context);
+                Ok(())
+            }
             Value::Object(object) => match &**object {
                 Object::Time(time) => {
                     let text = time.format("2006-01-02T15:04:05.999999999Z07:00");
@@ -245,7 +252,7 @@ impl Emitter {
             if !self.after_blank {
                 self.put(' ');
             }
-            "!!binary".chars().for_each(|c| self.put(c));
+            BINARY_TAG.chars().for_each(|c| self.put(c));
             self.after_blank = false;
             self.in_indentation = false;
             let encoded = binary(text);
@@ -256,7 +263,7 @@ impl Emitter {
             };
             return self.scalar(&encoded, style, context);
         }
-        let is_text = matches!(resolve::resolve(text), Resolved::Text);
+        let is_text = matches!(resolve::resolve(text), Resolved::Text | Resolved::Merge);
         let style = if text.contains(&b'\n') {
             Style::Literal
         } else if is_text && !resolve::is_base60(text) {
@@ -506,6 +513,11 @@ fn float(number: f64) -> String {
 
 fn is_simple_key(key: &Value) -> Result<bool, Failure> {
     Ok(match key {
+        Value::Text(text) if std::str::from_utf8(text).is_err() => {
+            let encoded = binary(text);
+            let tagged = encoded.len() + BINARY_TAG.len();
+            tagged <= LONGEST_SIMPLE_KEY && !encoded.contains(&b'\n')
+        }
         Value::Text(text) => text.len() <= LONGEST_SIMPLE_KEY && !scalar::analyse(text).multi_line,
         _ if matches!(key.kind(), Kind::List | Kind::Map) => key.len() == Some(0),
         _ => plain(key)?.len() <= LONGEST_SIMPLE_KEY,

@@ -287,7 +287,7 @@ pub(super) fn mapping(entries: Vec<(Value, bool, Value)>) -> Result<Value, Failu
         }
         put(&mut own, key, value);
     }
-    own.sort_by(|(a, _), (b, _)| a.type_of().cmp(&b.type_of()).then(fmt::compare_keys(a, b)));
+    own.sort_by(|(a, _), (b, _)| fmt::compare_keys(a, b));
     Ok(Value::AnyMap(Rc::new(own)))
 }
 

@@ -2,7 +2,7 @@
 //
 //	reference --responses FILE --template FILE   prints the text
 //	reference --responses FILE --batch           one JSON case per line in, one JSON result per line out
-//	reference --responses FILE --bench           one JSON case per line in, nanoseconds per run out
+//	reference --responses FILE --bench           one JSON case per line in, nanoseconds of each phase out
 package main
 
 import (
@@ -14,13 +14,21 @@ import (
 	"io"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
+	parser "text/template/parse"
 	"time"
+	_ "unsafe"
 
 	dep "github.com/hashicorp/consul-template/dependency"
 	"github.com/hashicorp/consul-template/template"
 	"github.com/hashicorp/vault/api"
 )
+
+// now is consul-template's own clock; REFERENCE_NOW, in nanoseconds since 1970, stops it.
+//
+//go:linkname now github.com/hashicorp/consul-template/template.now
+var now func() time.Time
 
 type mount struct {
 	Type    string            `json:"type"`
@@ -34,6 +42,7 @@ type world struct {
 
 type request struct {
 	Template string   `json:"t"`
+	Bytes    []byte   `json:"b64"`
 	Left     string   `json:"left"`
 	Right    string   `json:"right"`
 	Strict   bool     `json:"strict"`
@@ -212,8 +221,12 @@ func (w *world) short(path string) string {
 }
 
 func newTemplate(r request) (*template.Template, error) {
+	contents := r.Template
+	if len(r.Bytes) > 0 {
+		contents = string(r.Bytes)
+	}
 	return template.NewTemplate(&template.NewTemplateInput{
-		Contents: r.Template, LeftDelim: r.Left, RightDelim: r.Right,
+		Contents: contents, LeftDelim: r.Left, RightDelim: r.Right,
 		ErrMissingKey: r.Strict, FunctionDenylist: r.Denied,
 	})
 }
@@ -251,12 +264,50 @@ func (w *world) render(r request) (text []byte, err error) {
 	return nil, fmt.Errorf("passes do not end")
 }
 
-// bench measures parsing and running together, which is what consul-template does on every pass.
-func (w *world) bench(r request) (int64, error) {
+// times are nanoseconds: of parsing, of running what is parsed, and of both, as consul-template does them on every pass.
+type times struct {
+	Parse   int64 `json:"parse"`
+	Execute int64 `json:"execute"`
+	Both    int64 `json:"both"`
+}
+
+func each(duration time.Duration, run func()) int64 {
+	count, start := 0, time.Now()
+	for time.Since(start) < duration {
+		run()
+		count++
+	}
+	return time.Since(start).Nanoseconds() / int64(count)
+}
+
+// bench measures consul-template as it is, which parses and makes its functions anew in every run; parsing alone, with the
+// same names; and running alone, as what each further round of the same text costs.
+func (w *world) bench(r request, duration time.Duration) (all times, err error) {
+	if all.Both, err = w.pass(r, duration); err != nil {
+		return all, err
+	}
+	functions := names(r.Template)
+	all.Parse = each(duration, func() {
+		if _, err := parser.Parse("", r.Template, r.Left, r.Right, functions); err != nil {
+			panic(err)
+		}
+	})
+	const rounds = 50
+	r.Template = fmt.Sprintf("{{range %d}}%s{{end}}", rounds+1, r.Template)
+	many, err := w.pass(r, duration)
+	all.Execute = (many - all.Both) / rounds
+	return all, err
+}
+
+// pass measures one evaluation of a text whose answers are all known.
+func (w *world) pass(r request, duration time.Duration) (int64, error) {
 	if _, err := w.render(r); err != nil {
 		return 0, err
 	}
-	t, _ := newTemplate(r)
+	t, err := newTemplate(r)
+	if err != nil {
+		return 0, err
+	}
 	brain, err := w.brain()
 	if err != nil {
 		return 0, err
@@ -275,17 +326,31 @@ func (w *world) bench(r request) (int64, error) {
 	}
 	for run() > 0 {
 	}
-	count, start := 0, time.Now()
-	for time.Since(start) < time.Second {
-		run()
-		count++
+	return each(duration, func() { run() }), nil
+}
+
+// names finds the functions that a text needs to be parsed: one is asked for after the other.
+func names(text string) map[string]any {
+	functions := map[string]any{}
+	for {
+		_, err := parser.Parse("", text, "", "", functions)
+		if err == nil {
+			return functions
+		}
+		_, rest, found := strings.Cut(err.Error(), "function \"")
+		name, _, _ := strings.Cut(rest, "\"")
+		if !found {
+			return functions
+		}
+		functions[name] = true
 	}
-	return time.Since(start).Nanoseconds() / int64(count), nil
 }
 
 func lines(each func(request) any) error {
 	in := bufio.NewReader(os.Stdin)
 	out := bufio.NewWriter(os.Stdout)
+	// Some functions print; what they print is no result.
+	os.Stdout = os.Stderr
 	encoder := json.NewEncoder(out)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -310,8 +375,16 @@ func main() {
 	file := flag.String("template", "", "file to render")
 	batch := flag.Bool("batch", false, "render cases from standard input")
 	bench := flag.Bool("bench", false, "measure cases from standard input")
+	milliseconds := flag.Int("milliseconds", 1000, "how long a measurement takes")
 	flag.Parse()
 
+	if text := os.Getenv("REFERENCE_NOW"); text != "" {
+		nanoseconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			fail(err)
+		}
+		now = func() time.Time { return time.Unix(0, nanoseconds).UTC() }
+	}
 	w := &world{}
 	if *responses != "" {
 		content, err := os.ReadFile(*responses)
@@ -334,11 +407,11 @@ func main() {
 		})
 	case *bench:
 		err = lines(func(r request) any {
-			nanoseconds, err := w.bench(r)
+			times, err := w.bench(r, time.Duration(*milliseconds)*time.Millisecond)
 			if err != nil {
 				return result{Error: err.Error()}
 			}
-			return nanoseconds
+			return times
 		})
 	default:
 		var content, text []byte

@@ -46,7 +46,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(shown(run, &args[0].value)?)
     }),
     Function::new("sprig_fromJson", ONE, |_, args| {
-        Ok(from_json(args).unwrap_or(Value::Nil))
+        let Ok(document) = json::decode(text(args, 0)) else {
+            return Ok(Value::Nil);
+        };
+        document.value(Numbers::FittingFloats)
     }),
     Function::new("sprig_mustFromJson", ONE, |_, args| from_json(args)),
     Function::new("sprig_toJson", ANY, |run, args| lenient(run, args, PLAIN)),

@@ -110,7 +110,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// `strconv.Atoi` whose error is ignored: zero, or the nearest number there is.
-fn saturated(number: Result<i64, crate::number::NumberError>, text: &[u8]) -> i64 {
+pub(super) fn saturated(number: Result<i64, crate::number::NumberError>, text: &[u8]) -> i64 {
     match number {
         Ok(number) => number,
         Err(crate::number::NumberError::Syntax) => 0,

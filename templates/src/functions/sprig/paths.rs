@@ -1,15 +1,14 @@
-//! Paths, URLs and durations.
+//! Paths and URLs.
 
 use std::collections::BTreeMap;
 
 use crate::error::Failure;
 use crate::mount::{self, clean_bytes as clean};
-use crate::number::{Base, parse_int};
 use crate::text::Text;
 use crate::value::{Kind, Place, Type, Value};
 
 use super::defaults::kind_name;
-use super::{ANY, Function, ONE, Outcome, done, text};
+use super::{Function, ONE, Outcome, done, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_base", ONE, |_, args| done(base(text(args, 0)))),
@@ -25,17 +24,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_urlParse", ONE, |_, args| url_parse(text(args, 0))),
     Function::new("sprig_urlJoin", &[Type::Map], |_, args| {
         url_join(&args[0].value)
-    }),
-    Function::new("sprig_duration", ANY, |_, args| {
-        let seconds = match &args[0].value {
-            Value::Text(text) => parse_int(text, Base::Fixed(10)).unwrap_or(0),
-            Value::Int64(seconds) => *seconds,
-            _ => 0,
-        };
-        done(duration(seconds))
-    }),
-    Function::new("sprig_durationRound", ANY, |_, args| {
-        done(rounded_duration(&args[0].value))
     }),
 ];
 
@@ -188,85 +176,4 @@ fn escaped(text: &str, kept: &str) -> String {
         }
     }
     out
-}
-
-/// `Duration.String` of whole seconds.
-fn duration(seconds: i64) -> String {
-    let nanoseconds = seconds.wrapping_mul(1_000_000_000);
-    let sign = if nanoseconds < 0 { "-" } else { "" };
-    let size = nanoseconds.unsigned_abs();
-    let (whole, fraction) = (size / 1_000_000_000, size % 1_000_000_000);
-    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-    let fraction = match fraction {
-        0 => String::new(),
-        fraction => {
-            let digits = format!(".{fraction:09}");
-            digits.trim_end_matches('0').to_owned()
-        }
-    };
-    if hours > 0 {
-        format!("{sign}{hours}h{minutes}m{seconds}{fraction}s")
-    } else if minutes > 0 {
-        format!("{sign}{minutes}m{seconds}{fraction}s")
-    } else {
-        format!("{sign}{seconds}{fraction}s")
-    }
-}
-
-/// `time.ParseDuration`, in nanoseconds.
-fn parse_duration(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
-        total += number
-            * match &rest[..unit] {
-                "ns" => 1.0,
-                "us" | "µs" | "μs" => 1e3,
-                "ms" => 1e6,
-                "s" => 1e9,
-                "m" => 60e9,
-                "h" => 3600e9,
-                _ => return None,
-            };
-        rest = &rest[unit..];
-    }
-    Some((sign * total) as i64)
-}
-
-fn rounded_duration(value: &Value) -> String {
-    const SECOND: u64 = 1_000_000_000;
-    let nanoseconds = match value {
-        Value::Text(text) => parse_duration(text).unwrap_or(0),
-        Value::Int64(nanoseconds) => *nanoseconds,
-        _ => 0,
-    };
-    let size = nanoseconds.unsigned_abs();
-    let units = [
-        (365 * 86_400 * SECOND, "y"),
-        (30 * 86_400 * SECOND, "mo"),
-        (86_400 * SECOND, "d"),
-        (3600 * SECOND, "h"),
-        (60 * SECOND, "m"),
-        (SECOND, "s"),
-    ];
-    match units.into_iter().find(|(unit, _)| size > *unit) {
-        Some((unit, name)) => format!("{}{name}", size / unit),
-        None => "0s".to_owned(),
-    }
 }

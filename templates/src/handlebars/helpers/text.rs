@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::exec::Run;
 use crate::functions::Outcome;
 use crate::handlebars::model::plain;
-use crate::json::{self, Numbers};
+use crate::json;
 use crate::text::Text;
 use crate::value::Value;
 
@@ -33,7 +33,7 @@ pub(super) const HELPERS: &[Helper] = &[
             return Ok(Value::Nil);
         }
         json::decode(&text)
-            .and_then(|datum| datum.value(Numbers::Kept))
+            .map(|datum| datum.kept())
             .map_err(|failure| match failure.is_limit {
                 true => failure,
                 false => Failure::new("the text is no JSON"),

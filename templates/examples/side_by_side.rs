@@ -1,0 +1,199 @@
+//! Measures this engine and consul-template with the same templates, and prints a table.
+//!
+//! ```text
+//! cargo run --release -p planescape-templates --example side_by_side -- REFERENCE [MILLISECONDS]
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it reports to a terminal")]
+
+#[path = "differential/answers.rs"]
+mod answers;
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+
+use planescape_templates::{Answers, Environment, Options, Pass, Template};
+use serde_json::{Value, json};
+
+/// One template and what it is called in the table.
+struct Case {
+    name: &'static str,
+    text: String,
+}
+
+/// The everyday templates, and two large ones.
+fn cases(answers: &Answers) -> Vec<Case> {
+    let lines = include_str!("../testdata/real_world.jsonl").lines();
+    let everyday: String = lines
+        .filter_map(|line| {
+            let case: Value = serde_json::from_str(line).ok()?;
+            let is_plain = case["id"] != "R34" && case["e"].is_string();
+            let text = case["t"].as_str()?;
+            let template = Template::parse(text.as_bytes(), &Options::default()).ok()?;
+            let pass = template.render(answers, &Environment::default());
+            let is_known = matches!(pass, Ok(Pass::Complete(_)));
+            // A name may be defined once in a text only.
+            let fits = is_plain && is_known && !text.contains("define");
+            fits.then(|| text.to_owned())
+        })
+        .collect();
+    let one = include_str!("../testdata/real_world.jsonl")
+        .lines()
+        .find_map(|line| {
+            let case: Value = serde_json::from_str(line).ok()?;
+            (case["id"] == "R02").then(|| case["t"].as_str().unwrap_or_default().to_owned())
+        });
+    let keys = "{{$m := sprig_dict}}{{range $i := 200}}{{$_ := sprig_set $m (printf `KEY_%03d` $i) \
+                (print `value ` $i)}}{{end}}{{range $k, $v := $m}}export {{$k}}={{$v | toJSON}}\n{{end}}";
+    let megabyte = "{{$line := sprig_repeat 1023 `x`}}{{range 1024}}{{$line}}\n{{end}}";
+    vec![
+        Case {
+            name: "one secret, three lines",
+            text: one.unwrap_or_default(),
+        },
+        Case {
+            name: "everyday templates",
+            text: everyday,
+        },
+        Case {
+            name: "range over 200 keys",
+            text: keys.to_owned(),
+        },
+        Case {
+            name: "1 MiB of output",
+            text: megabyte.to_owned(),
+        },
+    ]
+}
+
+const PHASES: [&str; 3] = ["parse", "execute", "both"];
+
+struct Reference {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Reference {
+    fn start(program: &str, milliseconds: u64) -> std::io::Result<Self> {
+        let responses = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/responses.json");
+        let mut child = Command::new(program)
+            .args(["--responses", responses, "--bench", "--milliseconds"])
+            .arg(milliseconds.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let missing = || std::io::Error::other("no pipe to the reference");
+        let input = child.stdin.take().ok_or_else(missing)?;
+        let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        Ok(Self {
+            child,
+            input,
+            output,
+        })
+    }
+
+    /// Nanoseconds of each phase.
+    fn measure(&mut self, text: &str) -> std::io::Result<[f64; 3]> {
+        writeln!(self.input, "{}", json!({ "t": text }))?;
+        self.input.flush()?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let result: Value = serde_json::from_str(&line)?;
+        let times = PHASES.map(|phase| result[phase].as_f64());
+        match times {
+            [Some(parse), Some(execute), Some(both)] => Ok([parse, execute, both]),
+            _ => Err(std::io::Error::other(line)),
+        }
+    }
+}
+
+/// The most memory a process has had, in kilobytes.
+fn peak(process: u32) -> Option<u64> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel says it in a file only"
+    )]
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Nanoseconds of one run.
+fn time(milliseconds: u64, mut run: impl FnMut()) -> f64 {
+    #[expect(clippy::disallowed_methods, reason = "it measures")]
+    let start = std::time::Instant::now();
+    let mut count = 0u32;
+    while start.elapsed().as_millis() < u128::from(milliseconds) {
+        run();
+        count += 1;
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(count.max(1))
+}
+
+fn render(template: &Template, answers: &Answers) -> usize {
+    match template.render(answers, &Environment::default()) {
+        Ok(Pass::Complete(rendered)) => rendered.text.len(),
+        Ok(Pass::Waiting { missing, .. }) => panic!("missing {missing:?}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn measure(text: &str, answers: &Answers, milliseconds: u64) -> [f64; 3] {
+    let options = Options::default();
+    let parse = || Template::parse(text.as_bytes(), &options).expect("it parses");
+    let parsed = parse();
+    [
+        time(milliseconds, || drop(black_box(parse()))),
+        time(milliseconds, || {
+            black_box(render(&parsed, answers));
+        }),
+        time(milliseconds, || {
+            black_box(render(&parse(), answers));
+        }),
+    ]
+}
+
+fn run() -> std::io::Result<bool> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = || std::io::Error::other("usage: side_by_side REFERENCE [MILLISECONDS]");
+    let program = arguments.next().ok_or_else(usage)?;
+    let milliseconds = match arguments.next() {
+        Some(text) => text.parse().map_err(std::io::Error::other)?,
+        None => 1_000,
+    };
+    let answers = answers::load(include_str!("../testdata/responses.json"));
+    println!("| Case | Phase | Here | consul-template | Ratio | Memory here | there |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
+    let mut is_faster = true;
+    for case in cases(&answers) {
+        let mut reference = Reference::start(&program, milliseconds)?;
+        let theirs = reference.measure(&case.text)?;
+        let ours = measure(&case.text, &answers, milliseconds);
+        let memory = [peak(std::process::id()), peak(reference.child.id())];
+        let [here, there] = memory.map(|kilobytes| kilobytes.unwrap_or(0) / 1024);
+        for (phase, (ours, theirs)) in PHASES.iter().zip(ours.iter().zip(theirs)) {
+            let ratio = theirs / ours;
+            is_faster &= ratio >= 3.0;
+            let (name, ours, theirs) = (case.name, ours / 1e3, theirs / 1e3);
+            println!(
+                "| {name} | {phase} | {ours:.1} µs | {theirs:.1} µs | {ratio:.1} | {here} MiB | {there} MiB |"
+            );
+        }
+        drop(reference.input);
+        reference.child.wait()?;
+    }
+    Ok(is_faster)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
