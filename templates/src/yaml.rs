@@ -1,6 +1,8 @@
 //! YAML 1.1 as go-yaml 2 writes and reads it.
 
 mod emit;
+mod encoding;
+mod order;
 mod read;
 mod resolve;
 mod scalar;
