@@ -304,6 +304,7 @@ impl Reader {
                         _ => self.key(Place::Entry)?,
                     };
                     let value = self.block_value()?;
+                    self.check_merge(&key, &value);
                     entries.push((key, value));
                 }
                 // A value without a key has come as a token of its own kind only after a mistake.
@@ -401,6 +402,7 @@ impl Reader {
                     {
                         value = self.node(Place::Flow)?;
                     }
+                    self.check_merge(&key, &value);
                     entries.push((key, value));
                 }
                 Token::FlowMappingEnd => break,
@@ -410,6 +412,16 @@ impl Reader {
         }
         self.scanner.skip();
         Ok(self.entries(entries))
+    }
+
+    /// What cannot be merged is found before what is wrong with later entries.
+    fn check_merge(&mut self, key: &Key, value: &Value) {
+        if key.is_merge
+            && self.mistake.is_none()
+            && !matches!(value, Value::AnyMap(_) | Value::List(_))
+        {
+            self.mistake = Some(not_a_map());
+        }
     }
 
     fn entries(&mut self, entries: Vec<(Key, Value)>) -> Value {

@@ -95,7 +95,8 @@ impl Scanner {
             chars: text.chars().collect(),
             mark: Mark::default(),
             tokens: VecDeque::new(),
-            taken: 0,
+            // The original counts the start of the stream.
+            taken: 1,
             is_over: false,
             flow_level: 0,
             indent: -1,
