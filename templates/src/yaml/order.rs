@@ -22,18 +22,18 @@ pub(super) fn natural_order(a: &Value, b: &Value) -> Ordering {
     /// Go's order of kinds.
     fn rank(key: &Value) -> usize {
         match key.kind() {
-            Kind::Invalid => 0,
+            Kind::Invalid => 7,
             Kind::Bool => 1,
             Kind::Int => 2,
             Kind::Uint => 3,
             Kind::Float => 4,
             Kind::Complex => 5,
             Kind::Channel => 6,
-            Kind::Map => 7,
-            Kind::Pointer => 8,
-            Kind::List => 9,
-            Kind::Text => 10,
-            Kind::Struct => 11,
+            Kind::Map => 8,
+            Kind::Pointer => 9,
+            Kind::List => 10,
+            Kind::Text => 11,
+            Kind::Struct => 12,
         }
     }
     if let (Some(a_number), Some(b_number)) = (as_number(a), as_number(b)) {

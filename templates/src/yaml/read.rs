@@ -416,10 +416,12 @@ impl Reader {
 
     /// What cannot be merged is found before what is wrong with later entries.
     fn check_merge(&mut self, key: &Key, value: &Value) {
-        if key.is_merge
-            && self.mistake.is_none()
-            && !matches!(value, Value::AnyMap(_) | Value::List(_))
-        {
+        let is_map = |value: &Value| matches!(value, Value::AnyMap(_));
+        let can_merge = match value {
+            Value::List(items) => items.iter().all(is_map),
+            value => is_map(value),
+        };
+        if key.is_merge && !can_merge && self.mistake.is_none() {
             self.mistake = Some(not_a_map());
         }
     }
