@@ -107,6 +107,32 @@ pub(crate) fn title(c: char) -> char {
     }
 }
 
+/// The title case of a character that has none in one character.
+pub(crate) fn long_title(c: char) -> Option<String> {
+    let mut upper = c.to_uppercase();
+    let is_title = matches!(
+        c,
+        '\u{1f88}'..='\u{1f8f}' | '\u{1f98}'..='\u{1f9f}' | '\u{1fa8}'..='\u{1faf}'
+            | '\u{1fbc}' | '\u{1fcc}' | '\u{1ffc}'
+    );
+    if c.is_ascii() || is_title || upper.len() < 2 || title(c) != c {
+        return None;
+    }
+    if c == '\u{149}' {
+        return Some("\u{2bc}N".to_owned());
+    }
+    let is_greek = ('\u{1f00}'..='\u{1fff}').contains(&c);
+    let mut out: String = upper.next().into_iter().collect();
+    for rest in upper {
+        match rest {
+            // The iota stays below.
+            '\u{399}' if is_greek => out.push('\u{345}'),
+            rest => out.extend(rest.to_lowercase()),
+        }
+    }
+    Some(out)
+}
+
 fn shift(c: char, by: u32) -> char {
     char::from_u32(u32::from(c) + by).unwrap_or(c)
 }

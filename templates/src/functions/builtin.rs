@@ -151,6 +151,12 @@ fn any_entry(map: &Value, key: &Value) -> Option<Place> {
 fn map_key(map: &Value, key: &Value) -> Outcome {
     let takes_any = matches!(map.type_of(), Some(Type::AnyMap));
     match key {
+        _ if takes_any && matches!(key.kind(), Kind::List | Kind::Map) => {
+            let name = key.type_name();
+            Err(Failure::new(format!(
+                "runtime error: hash of unhashable type {name}"
+            )))
+        }
         _ if takes_any => Ok(key.clone()),
         Value::Text(_) => Ok(key.clone()),
         Value::Nil => Err(Failure::new("value is nil; should be of type string")),

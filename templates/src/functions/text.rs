@@ -175,15 +175,12 @@ fn titled(text: &[u8]) -> Vec<u8> {
             inside = false;
             continue;
         };
-        let is_letter = unicode::is_letter(c);
-        unicode::push(
-            &mut out,
-            if is_letter && !inside {
-                unicode::title(c)
-            } else {
-                c
-            },
-        );
+        let is_letter = unicode::is_letter(c) || unicode::title(c) != c;
+        match unicode::long_title(c).filter(|_| is_letter && !inside) {
+            Some(long) => out.extend_from_slice(long.as_bytes()),
+            None if is_letter && !inside => unicode::push(&mut out, unicode::title(c)),
+            None => unicode::push(&mut out, c),
+        }
         inside = match c {
             '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '_' => inside,
             _ => is_letter || inside && unicode::is_digit(c),

@@ -1,312 +1,548 @@
-//! The reader: documents, comments, anchors, tags and what they make of a node.
+//! The reader: documents, anchors, tags and what they make of a node.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use base64::Engine;
 
 use crate::error::Failure;
 use crate::fmt;
-use crate::text::Text;
 use crate::value::{Kind, Value};
 
+use super::encoding;
 use super::resolve::{self, Resolved};
+use super::scan::{Mark, Scanner, Token};
 
 /// How deep collections may nest.
 const MAX_DEPTH: usize = 200;
 
 /// The first document of a text.
 pub(crate) fn decode(text: &[u8]) -> Result<Value, Failure> {
-    let Ok(text) = std::str::from_utf8(text) else {
-        return Err(Failure::new("yaml: invalid leading UTF-8 octet"));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = encoding::decoded(text)?;
     let mut reader = Reader {
-        chars: text.chars().collect(),
-        at: 0,
-        anchors: BTreeMap::new(),
+        scanner: Scanner::new(&text),
+        anchors: HashMap::new(),
+        handles: Vec::new(),
         depth: 0,
+        mistake: None,
     };
-    reader.document()
+    let value = reader.document()?;
+    match reader.mistake {
+        Some(mistake) => Err(mistake),
+        None => Ok(value),
+    }
 }
 
-pub(super) struct Reader {
-    pub(super) chars: Vec<char>,
-    pub(super) at: usize,
-    anchors: BTreeMap<String, Value>,
+struct Reader {
+    scanner: Scanner,
+    /// Nothing while the node that has the name is not finished.
+    anchors: HashMap<String, Option<Value>>,
+    /// What `%TAG` makes of the start of a tag.
+    handles: Vec<(String, String)>,
     depth: usize,
+    /// What is wrong with the values of a document that is sound otherwise.
+    mistake: Option<Failure>,
 }
 
 /// What stands in front of a node.
 #[derive(Default)]
-pub(super) struct Properties {
+struct Properties {
     anchor: Option<String>,
     tag: Option<String>,
 }
 
-impl Properties {
-    pub(super) fn is_empty(&self) -> bool {
-        self.anchor.is_none() && self.tag.is_none()
-    }
+/// Where a node stands, which decides what it may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Flow,
+    Block,
+    /// In a block mapping, where a sequence need not be indented.
+    Entry,
 }
 
-pub(super) fn is_blank(c: Option<char>) -> bool {
-    matches!(c, None | Some(' ' | '\t' | '\n' | '\r'))
+fn error_at(problem: &str, mark: Mark, context: Mark) -> Failure {
+    let line = if mark.line > 0 {
+        mark.line
+    } else {
+        context.line
+    };
+    match line {
+        0 => Failure::new(format!("yaml: {problem}")),
+        line => Failure::new(format!("yaml: line {line}: {problem}")),
+    }
 }
 
 impl Reader {
-    pub(super) fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
+    fn peek(&mut self) -> Result<(Token, Mark), Failure> {
+        self.scanner.peek()
     }
 
-    pub(super) fn peek_at(&self, ahead: usize) -> Option<char> {
-        self.chars.get(self.at + ahead).copied()
+    fn next(&mut self) -> Result<(Token, Mark), Failure> {
+        self.scanner.skip();
+        self.scanner.peek()
     }
 
-    pub(super) fn starts_with(&self, text: &str) -> bool {
-        text.chars()
-            .enumerate()
-            .all(|(ahead, c)| self.peek_at(ahead) == Some(c))
+    fn document(&mut self) -> Result<Value, Failure> {
+        let (token, _) = self.peek()?;
+        let value = match token {
+            Token::StreamEnd => return Ok(Value::Nil),
+            Token::Version(..) | Token::TagDirective(..) | Token::DocumentStart => {
+                self.directives()?;
+                let (token, mark) = self.peek()?;
+                if token != Token::DocumentStart {
+                    let problem = "did not find expected <document start>";
+                    return Err(error_at(problem, mark, mark));
+                }
+                match self.next()?.0 {
+                    Token::Version(..)
+                    | Token::TagDirective(..)
+                    | Token::DocumentStart
+                    | Token::DocumentEnd
+                    | Token::StreamEnd => Value::Nil,
+                    _ => self.node(Place::Block)?,
+                }
+            }
+            _ => {
+                self.directives()?;
+                self.node(Place::Block)?
+            }
+        };
+        // The original looks at the token after the document, and at no more.
+        self.peek()?;
+        Ok(value)
     }
 
-    pub(super) fn column(&self) -> usize {
-        let before = &self.chars[..self.at];
-        match before.iter().rposition(|&c| c == '\n') {
-            Some(newline) => self.at - newline - 1,
-            None => self.at,
+    fn directives(&mut self) -> Result<(), Failure> {
+        let mut has_version = false;
+        loop {
+            let (token, mark) = self.peek()?;
+            match token {
+                Token::Version(..) if has_version => {
+                    return Err(error_at("found duplicate %YAML directive", mark, mark));
+                }
+                Token::Version(1, 1) => has_version = true,
+                Token::Version(..) => {
+                    return Err(error_at("found incompatible YAML document", mark, mark));
+                }
+                Token::TagDirective(handle, prefix) => {
+                    if self.handles.iter().any(|(own, _)| *own == handle) {
+                        return Err(error_at("found duplicate %TAG directive", mark, mark));
+                    }
+                    self.handles.push((handle, prefix));
+                }
+                _ => break,
+            }
+            self.scanner.skip();
         }
+        for (handle, prefix) in [("!", "!"), ("!!", "tag:yaml.org,2002:")] {
+            if !self.handles.iter().any(|(own, _)| own == handle) {
+                self.handles.push((handle.to_owned(), prefix.to_owned()));
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn error(&self, problem: &str) -> Failure {
-        let line = 1 + self.chars[..self.at.min(self.chars.len())]
-            .iter()
-            .filter(|&&c| c == '\n')
-            .count();
-        Failure::new(format!("yaml: line {line}: {problem}"))
-    }
-
-    pub(super) fn deeper<T>(
-        &mut self,
-        inner: impl FnOnce(&mut Self) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn node(&mut self, place: Place) -> Result<Value, Failure> {
         if self.depth == MAX_DEPTH {
             return Err(Failure::limit("yaml: document is nested too deeply"));
         }
         self.depth += 1;
-        let result = inner(self);
+        let value = self.content(place)?;
         self.depth -= 1;
-        result
+        Ok(value)
     }
 
-    pub(super) fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(' ' | '\t')) {
-            self.at += 1;
+    fn content(&mut self, place: Place) -> Result<Value, Failure> {
+        let (mut token, start) = self.peek()?;
+        if let Token::Alias(name) = token {
+            self.scanner.skip();
+            return self.alias(&name);
         }
-    }
-
-    /// Passes blanks, line breaks and comments; true if a line ended.
-    pub(super) fn skip_lines(&mut self) -> Result<bool, Failure> {
-        let mut broke = false;
-        loop {
-            let start = self.at;
-            while self.peek() == Some(' ') || self.peek() == Some('\t') && !self.at_line_start() {
-                self.at += 1;
-            }
-            match self.peek() {
-                Some('#')
-                    if self.at == 0
-                        || self.at > start
-                        || is_blank(Some(self.chars[self.at - 1])) =>
-                {
-                    while !matches!(self.peek(), None | Some('\n')) {
-                        self.at += 1;
-                    }
-                }
-                Some('\r') => self.at += 1,
-                Some('\n') => {
-                    self.at += 1;
-                    broke = true;
-                }
-                Some('\t') => {
-                    return Err(self.error("found character that cannot start any token"));
-                }
-                _ => return Ok(broke),
-            }
-        }
-    }
-
-    fn at_line_start(&self) -> bool {
-        let before = &self.chars[..self.at];
-        before
-            .iter()
-            .rev()
-            .find(|&&c| c != ' ')
-            .is_none_or(|&c| c == '\n')
-    }
-
-    /// `---` or `...` at the start of a line.
-    pub(super) fn at_document_marker(&self) -> bool {
-        (self.starts_with("---") || self.starts_with("..."))
-            && self.column() == 0
-            && is_blank(self.peek_at(3))
-    }
-
-    fn document(&mut self) -> Result<Value, Failure> {
-        self.skip_lines()?;
-        while self.peek() == Some('%') && self.column() == 0 {
-            while !matches!(self.peek(), None | Some('\n')) {
-                self.at += 1;
-            }
-            self.skip_lines()?;
-        }
-        if self.at_document_marker() {
-            let ends = self.starts_with("...");
-            self.at += 3;
-            if ends {
-                return Ok(Value::Nil);
-            }
-        }
-        // What follows the first node is never looked at.
-        self.node(-1, true)
-    }
-
-    pub(super) fn properties(&mut self) -> Result<Properties, Failure> {
         let mut properties = Properties::default();
+        let mut mark = start;
         loop {
-            match self.peek() {
-                Some('&') if properties.anchor.is_none() => {
-                    self.at += 1;
-                    properties.anchor = Some(self.name("while scanning an anchor")?);
+            match token {
+                Token::Anchor(name) if properties.anchor.is_none() => {
+                    properties.anchor = Some(name);
                 }
-                Some('!') if properties.tag.is_none() => {
-                    let start = self.at;
-                    while !is_blank(self.peek()) && !matches!(self.peek(), Some(',' | ']' | '}')) {
-                        self.at += 1;
-                    }
-                    properties.tag = Some(self.chars[start..self.at].iter().collect());
+                Token::Tag(handle, suffix) if properties.tag.is_none() => {
+                    properties.tag = Some(self.resolved_tag(&handle, &suffix, mark, start)?);
                 }
-                _ => return Ok(properties),
+                other => {
+                    token = other;
+                    break;
+                }
             }
-            self.skip_blanks();
+            (token, mark) = self.next()?;
+        }
+        if let Some(anchor) = &properties.anchor {
+            self.anchors.insert(anchor.clone(), None);
+        }
+        let value = match token {
+            Token::BlockEntry if place == Place::Entry => self.indentless()?,
+            Token::Scalar { text, is_plain } => {
+                self.scanner.skip();
+                return Ok(self.tagged(text, is_plain, properties));
+            }
+            Token::FlowSequenceStart => self.flow_sequence(mark)?,
+            Token::FlowMappingStart => self.flow_mapping(mark)?,
+            Token::SequenceStart if place != Place::Flow => self.sequence(mark)?,
+            Token::MappingStart if place != Place::Flow => self.mapping(mark)?,
+            _ if properties.anchor.is_some() || properties.tag.is_some() => {
+                let is_plain = properties.tag.is_none();
+                return Ok(self.tagged(String::new(), is_plain, properties));
+            }
+            _ => return Err(error_at("did not find expected node content", mark, start)),
+        };
+        Ok(self.anchored(properties, value))
+    }
+
+    fn alias(&mut self, name: &str) -> Result<Value, Failure> {
+        match self.anchors.get(name) {
+            Some(Some(value)) => Ok(value.clone()),
+            Some(None) => {
+                let mistake = format!("yaml: anchor '{name}' value contains itself");
+                self.mistake.get_or_insert(Failure::new(mistake));
+                Ok(Value::Nil)
+            }
+            None => {
+                let mistake = format!("yaml: unknown anchor '{name}' referenced");
+                Err(Failure::new(mistake))
+            }
         }
     }
 
-    fn name(&mut self, context: &str) -> Result<String, Failure> {
-        let start = self.at;
-        while self
-            .peek()
-            .is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-        {
-            self.at += 1;
-        }
-        if self.at == start {
-            return Err(self.error(&format!(
-                "{context}: did not find expected alphabetic or numeric character"
-            )));
-        }
-        Ok(self.chars[start..self.at].iter().collect())
-    }
-
-    pub(super) fn alias(&mut self) -> Result<Value, Failure> {
-        self.at += 1;
-        let name = self.name("while scanning an alias")?;
-        self.anchors
-            .get(&name)
-            .cloned()
-            .ok_or_else(|| Failure::new(format!("yaml: unknown anchor '{name}' referenced")))
+    /// The tag in its short form.
+    fn resolved_tag(
+        &self,
+        handle: &str,
+        suffix: &str,
+        mark: Mark,
+        start: Mark,
+    ) -> Result<String, Failure> {
+        let tag = if handle.is_empty() {
+            suffix.to_owned()
+        } else {
+            let prefix = self.handles.iter().find(|(own, _)| own == handle);
+            let Some((_, prefix)) = prefix else {
+                return Err(error_at("found undefined tag handle", mark, start));
+            };
+            format!("{prefix}{suffix}")
+        };
+        Ok(match tag.strip_prefix("tag:yaml.org,2002:") {
+            Some(name) => format!("!!{name}"),
+            None => tag,
+        })
     }
 
     /// Remembers the anchor of a finished node.
-    pub(super) fn anchored(&mut self, properties: Properties, value: Value) -> Value {
+    fn anchored(&mut self, properties: Properties, value: Value) -> Value {
         if let Some(anchor) = properties.anchor {
-            self.anchors.insert(anchor, value.clone());
+            self.anchors.insert(anchor, Some(value.clone()));
         }
         value
     }
 
-    /// The value of a scalar under its tag.
-    pub(super) fn scalar(
-        &mut self,
-        text: String,
-        is_plain: bool,
-        properties: Properties,
-    ) -> Result<Value, Failure> {
-        let tag = properties.tag.as_deref().unwrap_or_default();
-        let resolved = if is_plain && tag != "!" {
-            resolve::resolve(text.as_bytes())
-        } else {
-            Resolved::Text
-        };
-        let mismatch = || {
-            Failure::new("yaml: unmarshal errors: cannot decode ")
-                .plain(text.as_bytes())
-                .words(format!(" as a {tag}"))
-        };
-        let value = match (tag, resolved) {
-            ("!!str" | "!", _) => Value::text(text),
-            ("!!binary", _) => {
-                let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-                let engine = base64::engine::general_purpose::STANDARD;
-                let bytes = engine.decode(compact);
-                Value::text(bytes.map_err(|_| {
-                    Failure::new("yaml: !!binary value contains invalid base64 data")
-                })?)
+    fn tagged(&mut self, text: String, is_plain: bool, properties: Properties) -> Value {
+        let value = scalar(
+            text,
+            is_plain,
+            properties.tag.as_deref().unwrap_or_default(),
+        );
+        let value = value.unwrap_or_else(|mistake| {
+            self.mistake.get_or_insert(mistake);
+            Value::Nil
+        });
+        self.anchored(properties, value)
+    }
+
+    fn sequence(&mut self, start: Mark) -> Result<Value, Failure> {
+        let mut items = Vec::new();
+        self.scanner.skip();
+        loop {
+            let (token, mark) = self.peek()?;
+            match token {
+                Token::BlockEntry => {
+                    let (next, _) = self.next()?;
+                    items.push(match next {
+                        Token::BlockEntry | Token::BlockEnd => Value::Nil,
+                        _ => self.node(Place::Block)?,
+                    });
+                }
+                Token::BlockEnd => {
+                    self.scanner.skip();
+                    return Ok(Value::list(items));
+                }
+                _ => return Err(error_at("did not find expected '-' indicator", mark, start)),
             }
-            ("!!float", _) => match resolve::resolve(text.as_bytes()) {
-                Resolved::Value(Value::Int(number)) => Value::Float(number as f64),
-                Resolved::Value(value @ Value::Float(_)) => value,
-                _ => return Err(mismatch()),
-            },
-            ("!!int", _) => match resolve::resolve(text.as_bytes()) {
-                Resolved::Value(value @ (Value::Int(_) | Value::Uint64(_))) => value,
-                _ => return Err(mismatch()),
-            },
-            ("!!bool", _) => match resolve::resolve(text.as_bytes()) {
-                Resolved::Value(value @ Value::Bool(_)) => value,
-                _ => return Err(mismatch()),
-            },
-            ("!!null", _) => Value::Nil,
-            (_, Resolved::Value(value)) => value,
-            (_, Resolved::Text | Resolved::Timestamp | Resolved::Merge) => Value::text(text),
+        }
+    }
+
+    fn indentless(&mut self) -> Result<Value, Failure> {
+        let mut items = Vec::new();
+        while self.peek()?.0 == Token::BlockEntry {
+            let (next, _) = self.next()?;
+            items.push(match next {
+                Token::BlockEntry | Token::Key | Token::Value | Token::BlockEnd => Value::Nil,
+                _ => self.node(Place::Block)?,
+            });
+        }
+        Ok(Value::list(items))
+    }
+
+    fn mapping(&mut self, start: Mark) -> Result<Value, Failure> {
+        let mut entries = Vec::new();
+        self.scanner.skip();
+        loop {
+            let (token, mark) = self.peek()?;
+            match token {
+                Token::Key => {
+                    let (next, _) = self.next()?;
+                    let key = match next {
+                        Token::Key | Token::Value | Token::BlockEnd => Key::nil(),
+                        _ => self.key(Place::Entry)?,
+                    };
+                    let value = self.block_value()?;
+                    self.check_merge(&key, &value);
+                    entries.push((key, value));
+                }
+                // A value without a key has come as a token of its own kind only after a mistake.
+                Token::BlockEnd => {
+                    self.scanner.skip();
+                    return Ok(self.entries(entries));
+                }
+                _ => return Err(error_at("did not find expected key", mark, start)),
+            }
+        }
+    }
+
+    fn block_value(&mut self) -> Result<Value, Failure> {
+        if self.peek()?.0 != Token::Value {
+            return Ok(Value::Nil);
+        }
+        match self.next()?.0 {
+            Token::Key | Token::Value | Token::BlockEnd => Ok(Value::Nil),
+            _ => self.node(Place::Entry),
+        }
+    }
+
+    fn key(&mut self, place: Place) -> Result<Key, Failure> {
+        let (token, _) = self.peek()?;
+        let is_merge = matches!(&token, Token::Scalar { text, is_plain: true } if text == "<<");
+        let value = self.node(place)?;
+        // What cannot be a key is found before what is wrong with its value.
+        if !is_merge && matches!(value.kind(), Kind::List | Kind::Map) && self.mistake.is_none() {
+            let shown = fmt::printf(b"%#v", std::slice::from_ref(&value), 1_000)?;
+            let mistake = Failure::new("yaml: invalid map key: ").plain(&shown);
+            self.mistake = Some(mistake);
+        }
+        Ok(Key { value, is_merge })
+    }
+
+    fn flow_sequence(&mut self, start: Mark) -> Result<Value, Failure> {
+        let mut items = Vec::new();
+        let (mut token, mut mark) = self.next()?;
+        while token != Token::FlowSequenceEnd {
+            if !items.is_empty() {
+                if token != Token::FlowEntry {
+                    return Err(error_at("did not find expected ',' or ']'", mark, start));
+                }
+                (token, _) = self.next()?;
+            }
+            match token {
+                Token::Key => items.push(self.single_entry()?),
+                Token::FlowSequenceEnd => break,
+                _ => items.push(self.node(Place::Flow)?),
+            }
+            (token, mark) = self.peek()?;
+        }
+        self.scanner.skip();
+        Ok(Value::list(items))
+    }
+
+    /// `[a: b]`: a mapping of one entry.
+    fn single_entry(&mut self) -> Result<Value, Failure> {
+        let key = match self.next()?.0 {
+            Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
+                // The original passes whatever stands there.
+                self.scanner.skip();
+                Key::nil()
+            }
+            _ => self.key(Place::Flow)?,
         };
-        Ok(self.anchored(properties, value))
+        let mut value = Value::Nil;
+        if self.peek()?.0 == Token::Value
+            && !matches!(self.next()?.0, Token::FlowEntry | Token::FlowSequenceEnd)
+        {
+            value = self.node(Place::Flow)?;
+        }
+        Ok(self.entries(vec![(key, value)]))
+    }
+
+    fn flow_mapping(&mut self, start: Mark) -> Result<Value, Failure> {
+        let mut entries = Vec::new();
+        let (mut token, mut mark) = self.next()?;
+        while token != Token::FlowMappingEnd {
+            if !entries.is_empty() {
+                if token != Token::FlowEntry {
+                    return Err(error_at("did not find expected ',' or '}'", mark, start));
+                }
+                (token, _) = self.next()?;
+            }
+            match token {
+                Token::Key => {
+                    let key = match self.next()?.0 {
+                        Token::Value | Token::FlowEntry | Token::FlowMappingEnd => Key::nil(),
+                        _ => self.key(Place::Flow)?,
+                    };
+                    let mut value = Value::Nil;
+                    if self.peek()?.0 == Token::Value
+                        && !matches!(self.next()?.0, Token::FlowEntry | Token::FlowMappingEnd)
+                    {
+                        value = self.node(Place::Flow)?;
+                    }
+                    self.check_merge(&key, &value);
+                    entries.push((key, value));
+                }
+                Token::FlowMappingEnd => break,
+                _ => entries.push((self.key(Place::Flow)?, Value::Nil)),
+            }
+            (token, mark) = self.peek()?;
+        }
+        self.scanner.skip();
+        Ok(self.entries(entries))
+    }
+
+    /// What cannot be merged is found before what is wrong with later entries.
+    fn check_merge(&mut self, key: &Key, value: &Value) {
+        let is_map = |value: &Value| matches!(value, Value::AnyMap(_));
+        let can_merge = match value {
+            Value::List(items) => items.iter().all(is_map),
+            value => is_map(value),
+        };
+        if key.is_merge && !can_merge && self.mistake.is_none() {
+            self.mistake = Some(not_a_map());
+        }
+    }
+
+    fn entries(&mut self, entries: Vec<(Key, Value)>) -> Value {
+        mapping(entries).unwrap_or_else(|mistake| {
+            self.mistake.get_or_insert(mistake);
+            Value::Nil
+        })
     }
 }
 
-/// Entries of a mapping: later ones win, merged ones fill in.
-pub(super) fn mapping(entries: Vec<(Value, bool, Value)>) -> Result<Value, Failure> {
-    let mut own: Vec<(Value, Value)> = Vec::new();
-    for (key, is_merge, value) in entries {
+/// A key as it stands in a mapping.
+struct Key {
+    value: Value,
+    /// Whether it asks for a merge.
+    is_merge: bool,
+}
+
+impl Key {
+    fn nil() -> Self {
+        Self {
+            value: Value::Nil,
+            is_merge: false,
+        }
+    }
+}
+
+/// The value of a scalar under its tag.
+fn scalar(text: String, is_plain: bool, tag: &str) -> Result<Value, Failure> {
+    let resolved = resolve::resolve(text.as_bytes());
+    let own = match &resolved {
+        Resolved::Value(Value::Nil) => "!!null",
+        Resolved::Value(Value::Bool(_)) => "!!bool",
+        Resolved::Value(Value::Float(_)) => "!!float",
+        Resolved::Value(_) => "!!int",
+        Resolved::Timestamp => "!!timestamp",
+        Resolved::Text | Resolved::Merge => "!!str",
+    };
+    match (tag, resolved) {
+        ("", Resolved::Value(value)) if is_plain => Ok(value),
+        ("!!binary", _) => {
+            let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+            let engine = base64::engine::general_purpose::STANDARD;
+            let bytes = engine.decode(compact);
+            Ok(Value::text(bytes.map_err(|_| {
+                Failure::new("yaml: !!binary value contains invalid base64 data")
+            })?))
+        }
+        ("!!float", Resolved::Value(Value::Int(number))) => Ok(Value::Float(number as f64)),
+        ("!!int" | "!!float" | "!!bool" | "!!null", Resolved::Value(value)) if own == tag => {
+            Ok(value)
+        }
+        ("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp", _) if own != tag => {
+            Err(Failure::new(format!("yaml: cannot decode {own} `"))
+                .plain(text.as_bytes())
+                .words(format!("` as a {tag}")))
+        }
+        _ => Ok(Value::text(text)),
+    }
+}
+
+/// Keys in the order of their kinds and values.
+struct Ordered(Value);
+
+impl PartialEq for Ordered {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ordered {}
+
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fmt::compare_keys(&self.0, &other.0)
+    }
+}
+
+type Own = BTreeMap<Ordered, Value>;
+
+/// Entries of a mapping: later ones win, merged ones count as if they were written out.
+#[expect(
+    clippy::mutable_key_type,
+    reason = "a key is a scalar, in which nothing changes"
+)]
+fn mapping(entries: Vec<(Key, Value)>) -> Result<Value, Failure> {
+    let mut own = Own::new();
+    for (
+        Key {
+            value: key,
+            is_merge,
+        },
+        value,
+    ) in entries
+    {
         if is_merge {
             merge(&mut own, &value)?;
             continue;
         }
-        if matches!(key.kind(), Kind::List | Kind::Map) {
-            let shown = fmt::printf(b"%#v", &[key], 1_000)?;
-            return Err(Failure::new("yaml: invalid map key: ").plain(&shown));
-        }
-        put(&mut own, key, value);
+        own.insert(Ordered(key), value);
     }
-    own.sort_by(|(a, _), (b, _)| fmt::compare_keys(a, b));
-    Ok(Value::AnyMap(Rc::new(own)))
+    let entries = own.into_iter().map(|(key, value)| (key.0, value));
+    Ok(Value::AnyMap(Rc::new(entries.collect())))
 }
 
-fn is_same(a: &Value, b: &Value) -> bool {
-    a.type_of() == b.type_of() && fmt::compare_keys(a, b).is_eq()
-}
-
-fn put(own: &mut Vec<(Value, Value)>, key: Value, value: Value) {
-    match own.iter_mut().find(|(existing, _)| is_same(existing, &key)) {
-        Some(entry) => entry.1 = value,
-        None => own.push((key, value)),
-    }
-}
-
-fn merge(own: &mut Vec<(Value, Value)>, value: &Value) -> Result<(), Failure> {
+#[expect(
+    clippy::mutable_key_type,
+    reason = "a key is a scalar, in which nothing changes"
+)]
+fn merge(own: &mut Own, value: &Value) -> Result<(), Failure> {
     match value {
         Value::AnyMap(entries) => {
             for (key, value) in entries.iter() {
-                put(own, key.clone(), value.clone());
+                own.insert(Ordered(key.clone()), value.clone());
             }
             Ok(())
         }
@@ -320,9 +556,4 @@ fn merge(own: &mut Vec<(Value, Value)>, value: &Value) -> Result<(), Failure> {
 
 fn not_a_map() -> Failure {
     Failure::new("yaml: map merge requires map or sequence of maps as the value")
-}
-
-/// Whether a plain key asks for a merge.
-pub(super) fn is_merge(key: &Value, is_plain: bool) -> bool {
-    is_plain && matches!(key, Value::Text(text) if *text == Text::from("<<"))
 }

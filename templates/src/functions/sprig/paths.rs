@@ -68,12 +68,21 @@ fn url_parse(url: &Text) -> Outcome {
             .words(": net/url: invalid control character in URL"));
     }
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
+    let mistakes = [(rest, url_mistake(rest)), (&*url, broken_escape(fragment))];
+    for (part, mistake) in mistakes {
+        if let Some(mistake) = mistake {
+            return Err(Failure::new("unable to parse url: parse ")
+                .quoted(part.as_bytes())
+                .words(format!(": {mistake}")));
+        }
+    }
     let (scheme, rest) = scheme(rest);
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut parts = BTreeMap::new();
     let mut put = |name: &str, value: &str| parts.insert(Text::from(name), Value::text(value));
     let (mut authority, mut path, mut opaque) = ("", rest, "");
-    if let Some(after) = rest.strip_prefix("//") {
+    let is_rooted = scheme.is_empty() && rest.starts_with("///");
+    if let Some(after) = rest.strip_prefix("//").filter(|_| !is_rooted) {
         let end = after.find('/').unwrap_or(after.len());
         (authority, path) = after.split_at(end);
     } else if !scheme.is_empty() && !rest.starts_with('/') {
@@ -93,6 +102,76 @@ fn url_parse(url: &Text) -> Outcome {
     put("fragment", &mount::percent_decoded(fragment));
     put("userinfo", userinfo);
     Ok(Value::map(parts))
+}
+
+/// Why a text without a fragment is no URL.
+fn url_mistake(rest: &str) -> Option<String> {
+    if rest.starts_with(':') {
+        return Some("missing protocol scheme".to_owned());
+    }
+    let (scheme, rest) = scheme(rest);
+    let (rest, _) = rest.split_once('?').unwrap_or((rest, ""));
+    if !rest.starts_with('/') {
+        let first = rest.split('/').next().unwrap_or_default();
+        return match (scheme.is_empty(), first.contains(':')) {
+            (false, _) => None,
+            (true, true) => Some("first path segment in URL cannot contain colon".to_owned()),
+            (true, false) => broken_escape(rest),
+        };
+    }
+    let is_rooted = scheme.is_empty() && rest.starts_with("///");
+    let mut path = rest;
+    if let Some(after) = rest.strip_prefix("//").filter(|_| !is_rooted) {
+        let end = after.find('/').unwrap_or(after.len());
+        let authority = &after[..end];
+        path = &after[end..];
+        let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if let Some(mistake) = host_mistake(host) {
+            return Some(mistake);
+        }
+    }
+    broken_escape(path)
+}
+
+fn host_mistake(host: &str) -> Option<String> {
+    let port = if host.starts_with('[') {
+        let Some(end) = host.rfind(']') else {
+            return Some("missing ']' in host".to_owned());
+        };
+        &host[end + 1..]
+    } else {
+        host.rfind(':').map_or("", |colon| &host[colon..])
+    };
+    let is_port = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    if !is_port {
+        let shown = crate::quote::quoted(port.as_bytes());
+        return Some(format!("invalid port {shown} after host"));
+    }
+    let escape = broken_escape(host).or_else(|| {
+        // Only bytes beyond ASCII are escaped in a host.
+        let at = host.find('%').filter(|_| !host.starts_with('['))?;
+        let is_ascii = host[at + 1..].starts_with(|c: char| matches!(c, '0'..='7'));
+        let shown = crate::quote::quoted(&host.as_bytes()[at..at + 3]);
+        is_ascii.then(|| format!("invalid URL escape {shown}"))
+    });
+    escape.or_else(|| {
+        let bad = host.chars().find(|c| " \\^`{}|".contains(*c))?;
+        let shown = crate::quote::quoted(bad.to_string().as_bytes());
+        Some(format!("invalid character {shown} in host name"))
+    })
+}
+
+/// A percent sign without two digits.
+fn broken_escape(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let at = (0..bytes.len())
+        .find(|&at| bytes[at] == b'%' && !(is_digit(at + 1) && is_digit(at + 2)))?;
+    let shown = crate::quote::quoted(&bytes[at..bytes.len().min(at + 3)]);
+    Some(format!("invalid URL escape {shown}"))
 }
 
 fn scheme(url: &str) -> (&str, &str) {
