@@ -4,15 +4,15 @@ mod lint;
 mod render;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use planescape_templates::responses::Responses;
-use planescape_templates::{Environment, Options, Text};
+use planescape_templates::{self as templates, Environment, Options, Text, reference};
 
 pub use lint::Lint;
 pub use render::Render;
@@ -26,11 +26,17 @@ pub enum Template {
     /// Find mistakes in templates before they run.
     #[command(after_help = RESPONSES)]
     Lint(Lint),
+    /// Print the reference of all functions, in Markdown.
+    Functions,
 }
 
 /// How a text is read that is a template as a whole.
 #[derive(Debug, Args)]
 pub struct Reading {
+    /// The template's language.
+    #[arg(long, value_name = "ENGINE", default_value = "go")]
+    engine: Engine,
+
     /// What opens an action.
     #[arg(long, value_name = "TEXT", default_value = "{{")]
     left_delimiter: String,
@@ -39,9 +45,10 @@ pub struct Reading {
     #[arg(long, value_name = "TEXT", default_value = "}}")]
     right_delimiter: String,
 
-    /// Fail on a key that a map lacks, instead of writing `<no value>`.
-    #[arg(long)]
-    error_on_missing_key: bool,
+    /// Fail on a key that a map lacks, instead of writing `<no value>`. Handlebars does unless it is
+    /// told not to.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    error_on_missing_key: Option<bool>,
 }
 
 /// What a template is told.
@@ -78,6 +85,15 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The template's language.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Engine {
+    /// Go's `text/template` with the functions of consul-template.
+    Go,
+    /// Handlebars; keys that are not there are errors.
+    Handlebars,
+}
+
 impl Template {
     /// Does it.
     ///
@@ -87,6 +103,12 @@ impl Template {
         match self {
             Self::Render(render) => render.run(),
             Self::Lint(lint) => lint.run(),
+            Self::Functions => {
+                std::io::stdout()
+                    .lock()
+                    .write_all(reference::functions().as_bytes())?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }
@@ -94,9 +116,15 @@ impl Template {
 impl Reading {
     fn options(&self) -> Options {
         Options {
+            engine: match self.engine {
+                Engine::Go => templates::Engine::Go,
+                Engine::Handlebars => templates::Engine::Handlebars,
+            },
             left_delimiter: self.left_delimiter.clone(),
             right_delimiter: self.right_delimiter.clone(),
-            error_on_missing_key: self.error_on_missing_key,
+            error_on_missing_key: self
+                .error_on_missing_key
+                .unwrap_or(self.engine == Engine::Handlebars),
             ..Options::default()
         }
     }

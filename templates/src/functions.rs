@@ -106,6 +106,11 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Function> {
     NAMES.get(name).copied()
 }
 
+/// The names of all functions, in order.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|function| function.name)
+}
+
 /// The function that a name was meant to be: Sprig's own names lack the prefix here.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     let prefixed = format!("sprig_{name}");

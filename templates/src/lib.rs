@@ -50,6 +50,7 @@ mod number;
 mod object;
 mod parse;
 mod quote;
+pub mod reference;
 mod regex;
 mod request;
 pub mod responses;

@@ -8,6 +8,7 @@
 pub mod annotations;
 pub mod api;
 pub mod defaults;
+pub mod dialect;
 pub mod inject;
 pub mod observed;
 pub mod plan;

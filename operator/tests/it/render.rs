@@ -5,7 +5,7 @@ use super::{Outcome, file, planescape};
 const RESPONSES: &str = r#"{
     "mounts": {"kv/": {"type": "kv", "options": {"version": "2"}}},
     "responses": {
-        "GET kv/data/app": {"data": {"data": {"user": "svc", "port": 5432}}},
+        "GET kv/data/app": {"data": {"data": {"user": "svc", "port": 5432}, "metadata": {"version": 1}}},
         "LIST kv/metadata/": {"data": {"keys": ["app", "new"]}},
         "GET kv/data/denied": {"status": 403, "errors": ["permission denied"]}
     }
@@ -100,6 +100,26 @@ fn a_value_that_is_not_there_is_warned_of() {
         "{}",
         outcome.errors
     );
+}
+
+#[test]
+fn handlebars_is_chosen_and_is_strict_unless_told_otherwise() {
+    let text =
+        "{{kv `kv/app` `user`}} {{#with (secret 'kv/app')}}{{data.port}} {{data.x}}.{{/with}}";
+    let text = text.replace('`', "\"");
+    let handlebars = ["--engine", "handlebars"];
+
+    let strict = render(&text, &handlebars);
+    assert_eq!(
+        (strict.code, &*strict.out),
+        (Some(1), ""),
+        "{}",
+        strict.errors
+    );
+
+    let lenient = [&handlebars[..], &["--error-on-missing-key=false"]].concat();
+    let lenient = render(&text, &lenient);
+    assert_eq!(lenient.out, "svc 5432 .", "{}", lenient.errors);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use planescape_agent_config::{Engine, Output};
-use planescape_templates::{self as templates, Options, Template};
+use planescape_templates::{Options, Template};
+
+use crate::dialect;
 
 use super::{SECRETS_PATH, keys, reader::Reader, values};
 
@@ -35,18 +37,10 @@ impl Secret {
     #[must_use]
     pub fn options(&self) -> Options {
         Options {
-            engine: match self.engine {
-                Engine::Go => templates::Engine::Go,
-                Engine::Handlebars => templates::Engine::Handlebars,
-            },
-            output: match self.output {
-                Output::Text => templates::Output::Text,
-                Output::Base64Decoded => templates::Output::Base64Decoded,
-            },
             left_delimiter: self.left_delimiter.clone(),
             right_delimiter: self.right_delimiter.clone(),
             error_on_missing_key: self.error_on_missing_key,
-            ..Options::default()
+            ..dialect::options(self.engine, self.output)
         }
     }
 }

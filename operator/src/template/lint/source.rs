@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use planescape_agent_config::{Template, TemplateText, Tree};
-use planescape_operator_core::annotations;
+use planescape_operator_core::{annotations, dialect};
 use planescape_templates::Options;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ fn configuration(tree: &Tree) -> Vec<Source> {
             right_delimiter: template.right_delimiter,
             error_on_missing_key: template.error_on_missing_key,
             denied_functions: template.denied_functions,
-            ..Options::default()
+            ..dialect::options(template.engine, template.output)
         };
         match template.text {
             TemplateText::Inline(text) => Some(Source {
