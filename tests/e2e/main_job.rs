@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use planescape_tests::vault::Role;
+use serde_json::json;
 
 use crate::jobs::{Place, count, database_job, until};
 
@@ -74,6 +75,29 @@ async fn a_long_job_keeps_one_credential_alive() {
     assert_eq!(count(&requests, "read", "database/creds/long"), 1);
     assert!(count(&requests, "update", "sys/leases/renew") >= 5);
     assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 1);
+}
+
+#[tokio::test]
+async fn a_job_reads_a_file_that_handlebars_has_rendered() {
+    let place = Place::new("handlebars").await;
+    let data = json!({"user": "svc", "pass": "p&q<1>"});
+    place.bed.vault.put("handlebars", &data).await.unwrap();
+    let job = database_job("handlebars", "readonly", "cat /vault/secrets/app")
+        .replace("\"database-reader\"", "\"key-value-reader\"");
+    let (head, rest) = job
+        .split_once("            vault.hashicorp.com/agent-inject-template-db")
+        .unwrap();
+    let (_, tail) = rest.split_once("        spec:").unwrap();
+    let job = format!(
+        r#"{head}            vault.hashicorp.com/agent-inject-template-engine-app: "handlebars"
+            vault.hashicorp.com/agent-inject-template-app: |
+              {{{{#with (secret "kv/handlebars")}}}}{{{{data.user}}}}:{{{{data.pass}}}}{{{{/with}}}}
+        spec:{tail}"#
+    );
+    place.apply(&job).await;
+    place.wait("handlebars", "Complete").await;
+
+    assert_eq!(place.logs("handlebars").await, "svc:p&q<1>\n");
 }
 
 #[tokio::test]
