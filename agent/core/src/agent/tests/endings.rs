@@ -1,0 +1,107 @@
+//! On the way out.
+
+use planescape_agent_config::SecretText;
+use std::time::Duration;
+
+use super::world::*;
+use crate::input::Input;
+
+#[test]
+fn both_tokens_are_revoked_at_the_end() {
+    let mut world = World::ready(&["static"]);
+    world.pass(Duration::from_secs(2530));
+    world.step();
+    world.renew_token(600);
+    world.pass(Duration::from_secs(421));
+    world.step();
+    world.log_in("t2", 3600);
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["revoke t2"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn a_token_that_an_earlier_life_left_is_revoked_too() {
+    let mut world = World::with(|start| {
+        start.left_token = Some(SecretText::new("t0".to_owned()));
+    });
+
+    world.step();
+    world.feed(Input::Terminate);
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["revoke t0"]);
+    world.feed(Input::Revoked(Err(denied("invalid token", 403))));
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn an_end_during_the_login_waits_for_its_token_and_revokes_it() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn an_end_during_a_read_waits_for_its_lease() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.answer("database/creds/ro", CREDENTIALS);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn revocation_is_tried_until_the_grace_ends() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Revoked(Err(down())));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_millis(250));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.pass(Duration::from_secs(20));
+
+    assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Interrupted Interrupted"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), NOTHING);
+}
+#[test]
+fn ends_after_everything_is_rendered_if_told_so_and_keeps_the_token() {
+    let mut world = World::with(|start| start.config.exit_after_auth = true);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+
+    assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
+}
