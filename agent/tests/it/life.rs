@@ -125,7 +125,7 @@ async fn told_to_end_after_rendering_it_does_and_keeps_the_lease() {
     let place = Place::new(cluster)
         .await
         .template("db", DATABASE)
-        .setting("exit_after_auth = true");
+        .setting("exit_after_auth = true\nplanescape { revoke_on_exit = true }");
 
     let output = place.run().await;
 

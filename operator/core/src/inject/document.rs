@@ -72,8 +72,7 @@ fn template(secret: &Secret) -> Template {
 fn planescape(injection: &Injection) -> Planescape {
     let is_sidecar = matches!(injection.mode, Mode::Sidecar { .. });
     Planescape {
-        // An init container's credentials must outlive it.
-        revoke_on_exit: is_sidecar && injection.revokes_on_exit,
+        revoke_on_exit: injection.revokes_on_exit,
         termination_log: Some("/dev/termination-log".to_owned()),
         ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
         give_up_after: Some("30s".to_owned()),

@@ -94,6 +94,23 @@ fn leaves_no_gate_without_pre_population() {
     assert_eq!(injected.pointer("/spec/initContainers/0/lifecycle"), None);
 }
 
+#[test]
+fn both_kinds_of_agent_revoke_unless_told_otherwise() {
+    for mode in ["false", "true"] {
+        let mut template = guide();
+        let annotations = &mut template["metadata"]["annotations"];
+        annotations["vault.hashicorp.com/agent-pre-populate-only"] = json!(mode);
+        let revokes = |template: &Value| {
+            document(&injected(template.clone()))["planescape"]["revoke_on_exit"].clone()
+        };
+
+        assert_eq!(revokes(&template), true);
+        template["metadata"]["annotations"]["vault.hashicorp.com/agent-revoke-on-shutdown"] =
+            json!("false");
+        assert_eq!(revokes(&template), false);
+    }
+}
+
 /// The pod template of the guide's `database-job`.
 fn guide() -> Value {
     json!({
@@ -128,4 +145,9 @@ fn injected(template: Value) -> Value {
     let document = BASE64_STANDARD.decode(config.as_str().unwrap()).unwrap();
     *config = serde_json::from_slice(&document).unwrap();
     injected
+}
+
+/// The agent's configuration in an injected template.
+fn document(injected: &Value) -> &Value {
+    &injected["spec"]["initContainers"][0]["env"][0]["value"]
 }

@@ -1,6 +1,6 @@
 //! On the way out.
 
-use planescape_agent_config::SecretText;
+use planescape_agent_config::{Planescape, SecretText};
 use std::time::Duration;
 
 use super::world::*;
@@ -104,4 +104,30 @@ fn ends_after_everything_is_rendered_if_told_so_and_keeps_the_token() {
     world.written();
 
     assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
+}
+
+#[test]
+fn an_agent_that_would_end_after_rendering_revokes_when_it_fails_before() {
+    let mut world = World::build(&[DATABASE], |start| start.config.exit_after_auth = true);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.pass(Duration::from_secs(30));
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn without_our_own_settings_nothing_is_revoked() {
+    let mut world = World::with(|start| {
+        start.config.planescape = Planescape::default();
+        start.left_token = Some(SecretText::new("t0".to_owned()));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+
+    world.feed(Input::Terminate);
+
+    assert!(world.step().iter().all(|step| !step.contains("revoke")));
 }
