@@ -164,6 +164,10 @@ pub struct Planescape {
     /// so that the kubelet shows the report and starts it again. A duration text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_up_after: Option<String>,
+    /// Whether, before everything is rendered, a refusal by Vault ends the agent once it is
+    /// believed, and an outage never does so before `give_up_after`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub exit_on_refusal: bool,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -1,5 +1,7 @@
 //! The whole agent: one value, fed with what happened, asked for what to do.
 
+mod troubles;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -17,8 +19,9 @@ use crate::report::{self, ExitCode, Phase, Report};
 use crate::secrets::{Secrets, Trouble};
 use crate::shutdown::Shutdown;
 use crate::sinks::Sinks;
+use troubles::{Concern, Troubles};
 
-/// After this many failures in a row a refusal is believed.
+/// After this many in a row a refusal is believed.
 const BELIEVED: u32 = 3;
 
 /// How long after a failed write the next one comes.
@@ -39,8 +42,7 @@ pub struct Agent {
     dice: Dice,
     started: Moment,
     is_ready: bool,
-    /// What went wrong last and is not yet mended.
-    trouble: Option<(ExitCode, Report)>,
+    troubles: Troubles,
     shutdown: Option<Shutdown>,
     commands: VecDeque<Command>,
     has_ended: bool,
@@ -89,7 +91,7 @@ impl Agent {
             dice: Dice::new(start.seed),
             started: now.moment,
             is_ready: false,
-            trouble: None,
+            troubles: Troubles::default(),
             shutdown: None,
             commands: VecDeque::new(),
             has_ended: false,
@@ -122,8 +124,8 @@ impl Agent {
             Input::Answered { request, result } => {
                 let is_answer = result.is_ok();
                 let trouble = self.secrets.answered(&request, result, &mut self.dice, now);
-                if is_answer {
-                    self.trouble = None;
+                if is_answer && trouble.is_none() {
+                    self.troubles.mend(&Concern::Request(request.clone()));
                     self.renderer.answer_changed(&request);
                 }
                 self.judge_request(trouble, now.moment);
@@ -181,7 +183,8 @@ impl Agent {
             return;
         }
         if self.shutdown.is_none() && self.give_up_at().is_some_and(|moment| moment <= now.moment) {
-            let (code, report) = self.trouble.take().unwrap_or_else(|| self.lateness());
+            let latest = self.troubles.latest();
+            let (code, report) = latest.unwrap_or_else(|| self.lateness());
             self.stop(code, report, now.moment);
         }
         if self.shutdown.is_none() {
@@ -212,7 +215,9 @@ impl Agent {
     fn render(&mut self, now: Now) {
         let (commands, failures) = self.renderer.advance(self.secrets.answers(), now);
         self.commands.extend(commands);
-        self.secrets.keep(&self.renderer.wanted(), now.moment);
+        let wanted = self.renderer.wanted();
+        self.secrets.keep(&wanted, now.moment);
+        self.troubles.keep(&wanted);
         for failure in failures {
             let report = Report {
                 message: Some(failure.message.clone()),
@@ -223,7 +228,11 @@ impl Agent {
                 template: failure.template,
                 message: failure.message,
             });
-            self.trouble = Some((ExitCode::Template, report.clone()));
+            self.troubles.note(
+                Concern::Template(failure.template),
+                Remedy::GiveUp,
+                (ExitCode::Template, report.clone()),
+            );
             if self.ends_on_failure() {
                 self.stop(ExitCode::Template, report, now.moment);
                 return;
@@ -236,7 +245,7 @@ impl Agent {
             return;
         }
         self.is_ready = true;
-        self.trouble = None;
+        self.troubles = Troubles::default();
         self.commands.push_back(Command::AnnounceReady);
         if self.exit_after_auth {
             let report = Report {
@@ -259,7 +268,7 @@ impl Agent {
                 let notice = self.session.logged_in(login, &mut self.dice, now);
                 self.secrets.token_replaced(now);
                 self.sinks.token_replaced();
-                self.trouble = None;
+                self.troubles.mend(&Concern::Login);
                 self.log(notice);
             }
             (Err(failure), _) => self.login_failed(failure, now),
@@ -272,12 +281,13 @@ impl Agent {
             path: Some(format!("{}/login", self.auth.mount_path)),
             ..Report::of_failure(Phase::Login, &failure)
         };
-        let is_refused = failure.remedy() == Remedy::GiveUp;
+        let remedy = failure.remedy();
         let code = report::exit_code(&failure);
         let notice = self.session.login_failed(failure, &mut self.dice, now);
         self.log(notice);
-        self.trouble = Some((code, report.clone()));
-        let is_believed = is_refused && self.session.failures() >= BELIEVED;
+        let end = (code, report.clone());
+        let refusals = self.troubles.note(Concern::Login, remedy, end);
+        let is_believed = refusals >= BELIEVED;
         if self.auth.exit_on_error || (is_believed && self.reports_early()) {
             self.stop(code, report, now);
         }
@@ -302,11 +312,6 @@ impl Agent {
         let Some(trouble) = trouble else { return };
         self.log(trouble.notice());
         let remedy = trouble.failure.remedy();
-        if remedy == Remedy::LogInAgain {
-            self.session.lose();
-            self.log(Notice::TokenLost);
-            return;
-        }
         let code = report::exit_code(&trouble.failure);
         let report = Report {
             role: Some(self.role().to_owned()),
@@ -314,10 +319,19 @@ impl Agent {
             accessor: self.accessor(),
             ..Report::of_failure(Phase::Read, &trouble.failure)
         };
-        self.trouble = Some((code, report.clone()));
-        let is_believed = remedy == Remedy::GiveUp && trouble.failures >= BELIEVED;
-        let is_exhausted = trouble.failures > self.retries && self.ends_on_failure();
-        if is_exhausted || (is_believed && self.reports_early()) {
+        let concern = Concern::Request(trouble.request);
+        let refusals = self.troubles.note(concern, remedy, (code, report.clone()));
+        if remedy == Remedy::LogInAgain {
+            self.session.lose();
+            self.log(Notice::TokenLost);
+            return;
+        }
+        let is_enough = if self.reports_early() {
+            refusals >= BELIEVED
+        } else {
+            trouble.failures > self.retries && self.ends_on_failure()
+        };
+        if is_enough {
             self.stop(code, report, now);
         }
     }
@@ -325,9 +339,13 @@ impl Agent {
     fn written(&mut self, destination: Destination, result: Result<(), Failure>, now: Moment) {
         let Err(failure) = result else {
             match destination {
-                Destination::Template(index) => self.renderer.written(index),
+                Destination::Template(index) => {
+                    self.renderer.written(index);
+                    self.troubles.mend(&Concern::Template(index));
+                }
                 Destination::Sink(index) => self.sinks.written(index),
             }
+            self.troubles.mend(&Concern::Write(destination));
             return;
         };
         let backoff = WRITE_BACKOFF;
@@ -336,7 +354,9 @@ impl Agent {
             Destination::Sink(index) => self.sinks.not_written(index, now + backoff),
         }
         let report = Report::of_failure(Phase::Write, &failure);
-        self.trouble = Some((ExitCode::File, report.clone()));
+        let end = (ExitCode::File, report.clone());
+        self.troubles
+            .note(Concern::Write(destination), failure.remedy(), end);
         self.log(Notice::WriteFailed {
             destination,
             failure,
@@ -388,9 +408,9 @@ impl Agent {
         self.exit_on_retry_failure && !(self.is_ready && self.planescape.revoke_on_exit)
     }
 
-    /// Whether a refusal is reported by ending, so that the pod shows it.
+    /// Whether a refusal is reported by ending, so that the pod shows it, and nothing else is.
     fn reports_early(&self) -> bool {
-        self.planescape.give_up_after.is_some() && !self.is_ready
+        self.planescape.exit_on_refusal && !self.is_ready
     }
 
     fn give_up_at(&self) -> Option<Moment> {

@@ -59,11 +59,6 @@ impl Session {
             .filter(|accessor| !accessor.is_empty())
     }
 
-    /// How many logins failed in a row.
-    pub(crate) fn failures(&self) -> u32 {
-        self.backoff.failures()
-    }
-
     pub(crate) fn is_logging_in(&self) -> bool {
         matches!(self.activity, Activity::LoggingIn)
     }

@@ -114,6 +114,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             termination_log: Some("/dev/termination-log".to_owned()),
             ready_socket: Some("/home/vault/ready.sock".to_owned()),
             give_up_after: Some("30s".to_owned()),
+            exit_on_refusal: true,
         }),
         ..Document::default()
     };
@@ -134,6 +135,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     assert_eq!(config.templates[0].left_delimiter, "<<");
     assert!(config.template_config.exit_on_retry_failure);
     assert!(config.planescape.revoke_on_exit);
+    assert!(config.planescape.exit_on_refusal);
     assert_eq!(
         config.planescape.give_up_after,
         Some(Duration::from_secs(30))

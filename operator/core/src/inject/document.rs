@@ -12,7 +12,7 @@ pub(super) fn of(injection: &Injection) -> Document {
             method: method(injection),
             sink: Vec::new(),
         },
-        exit_after_auth: injection.mode == Mode::Init,
+        exit_after_auth: matches!(injection.mode, Mode::Init { .. }),
         pid_file: None,
         vault: vault(injection),
         template: injection.secrets.iter().map(template).collect(),
@@ -71,10 +71,16 @@ fn template(secret: &Secret) -> Template {
 
 fn planescape(injection: &Injection) -> Planescape {
     let is_sidecar = matches!(injection.mode, Mode::Sidecar { .. });
+    // An end is a report only where another start follows; else it would fail the pod.
+    let is_restarted = match injection.mode {
+        Mode::Sidecar { .. } => true,
+        Mode::Init { restarts } => restarts,
+    };
     Planescape {
         revoke_on_exit: injection.revokes_on_exit,
         termination_log: Some("/dev/termination-log".to_owned()),
         ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
-        give_up_after: Some("30s".to_owned()),
+        give_up_after: is_restarted.then(|| "30s".to_owned()),
+        exit_on_refusal: true,
     }
 }

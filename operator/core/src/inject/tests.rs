@@ -111,6 +111,29 @@ fn both_kinds_of_agent_revoke_unless_told_otherwise() {
     }
 }
 
+#[test]
+fn only_an_agent_that_is_started_again_ends_because_vault_is_down() {
+    let cases = [
+        ("true", None, json!(null)),
+        ("true", Some("Never"), json!(null)),
+        ("true", Some("OnFailure"), json!("30s")),
+        ("false", Some("Never"), json!("30s")),
+        ("false", Some("OnFailure"), json!("30s")),
+    ];
+    for (populates_only, policy, limit) in cases {
+        let mut template = guide();
+        let annotations = &mut template["metadata"]["annotations"];
+        annotations["vault.hashicorp.com/agent-pre-populate-only"] = json!(populates_only);
+        template["spec"]["restartPolicy"] = json!(policy);
+
+        let injected = injected(template);
+
+        let ours = &document(&injected)["planescape"];
+        assert_eq!(ours["give_up_after"], limit, "{populates_only} {policy:?}");
+        assert_eq!(ours["exit_on_refusal"], true);
+    }
+}
+
 /// The pod template of the guide's `database-job`.
 fn guide() -> Value {
     json!({

@@ -73,6 +73,37 @@ fn a_vault_that_is_down_is_waited_for_until_the_limit() {
 }
 
 #[test]
+fn without_a_limit_an_outage_is_waited_out_and_a_refusal_still_reported() {
+    let mut world = World::build(&[DATABASE], |start| {
+        start.config.planescape.give_up_after = None;
+    });
+    for _ in 0..50 {
+        assert_eq!(world.step(), ["log in"]);
+        world.feed(Input::LoggedIn(Err(down())));
+        world.pass(Duration::from_secs(300));
+    }
+    world.step();
+    world.log_in("t1", 1_000_000);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    for _ in 0..50 {
+        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+        world.fail("database/creds/ro", &down());
+        world.pass(Duration::from_secs(60));
+    }
+
+    for _ in 0..3 {
+        assert!(!world.step().is_empty());
+        world.find_mount("database/creds/ro", "database");
+        world.step();
+        world.fail("database/creds/ro", &denied("permission denied", 403));
+        world.pass(Duration::from_secs(60));
+    }
+
+    assert_eq!(world.step(), ["revoke t1", "exit Denied PermissionDenied"]);
+}
+
+#[test]
 fn without_our_own_settings_a_refused_login_is_tried_for_ever() {
     let mut world = World::with(|start| start.config.planescape = Planescape::default());
 

@@ -56,7 +56,7 @@ impl World {
             r#"
             auto_auth {{ method "kubernetes" {{ config {{ role = "reader" }} }} }}
             template_config {{ exit_on_retry_failure = true }}
-            planescape {{ revoke_on_exit = true give_up_after = "30s" }}
+            planescape {{ revoke_on_exit = true give_up_after = "30s" exit_on_refusal = true }}
             {}"#,
             blocks.join("\n")
         );
