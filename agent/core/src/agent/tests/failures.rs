@@ -1,6 +1,7 @@
 //! What ends the agent, and what it says then.
 
 use planescape_agent_config::Planescape;
+use planescape_templates::{Answer, Request, Text};
 use std::time::Duration;
 
 use super::world::*;
@@ -101,6 +102,50 @@ fn without_a_limit_an_outage_is_waited_out_and_a_refusal_still_reported() {
     }
 
     assert_eq!(world.step(), ["revoke t1", "exit Denied PermissionDenied"]);
+}
+
+#[test]
+fn what_works_does_not_hide_what_does_not() {
+    let both =
+        r#"{{ file "/x" }}{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}"#;
+    let mut world = World::new(&[both]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.fail("database/creds/ro", &down());
+
+    world.feed(Input::Answered {
+        request: Request::File {
+            path: "/x".to_owned(),
+        },
+        result: Ok(Answer::File(Text::from("text"))),
+    });
+    world.pass_until_ended(Duration::from_secs(30));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(report.reason, "Unreachable");
+    assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
+}
+
+#[test]
+fn a_token_that_vault_does_not_take_is_reported() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.fail("database/creds/ro", &denied("invalid token", 403));
+    assert_eq!(world.step(), ["log in"]);
+
+    world.pass_until_ended(Duration::from_secs(30));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Denied);
+    assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
 }
 
 #[test]

@@ -119,6 +119,12 @@ impl World {
         }
     }
 
+    /// Lets so much time pass, and then the whole way out.
+    pub(super) fn pass_until_ended(&mut self, duration: Duration) {
+        self.pass(duration);
+        self.pass(Duration::from_secs(20));
+    }
+
     /// What the agent wants done now, log lines left out.
     pub(super) fn step(&mut self) -> Vec<String> {
         self.pending = std::iter::from_fn(|| self.agent.poll_command())
