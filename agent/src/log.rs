@@ -61,7 +61,7 @@ pub(crate) fn tell(notice: &Notice) {
             failure,
             backoff,
         } => warn!(?destination, error = %failure, ?backoff, "cannot write file, will retry"),
-        Notice::RevokeFailed { failure } => warn!(error = %failure, "cannot revoke token yet"),
+        Notice::RevokeFailed { failure } => warn!(error = %failure, "cannot revoke token"),
         Notice::Stopping => info!("stopping"),
     }
 }

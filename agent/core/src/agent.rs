@@ -8,7 +8,7 @@ use std::time::Duration;
 use planescape_agent_config::{Auth, Config, Method, Planescape, Problem, SecretText, Template};
 use planescape_templates::{Request, Text};
 
-use crate::auth::Session;
+use crate::auth::{Living, Session};
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
 use crate::dice::Dice;
@@ -17,7 +17,7 @@ use crate::input::{Grant, Input, Login};
 use crate::render::Renderer;
 use crate::report::{self, ExitCode, Phase, Report};
 use crate::secrets::{Secrets, Trouble};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Awaited, Shutdown};
 use crate::sinks::Sinks;
 use troubles::{Concern, Troubles};
 
@@ -75,9 +75,7 @@ impl Agent {
             config.templates.into_iter().zip(start.texts).collect();
         let left = start
             .left_token
-            .filter(|_| config.planescape.revoke_on_exit)
-            .into_iter()
-            .collect();
+            .filter(|_| config.planescape.revoke_on_exit);
         Ok(Self {
             session: Session::new(&config.auth, left),
             renderer: Renderer::new(&texts, start.variables, start.seed)?,
@@ -205,8 +203,12 @@ impl Agent {
             self.check_ready(now.moment);
         }
         if let Some(shutdown) = &mut self.shutdown {
-            let is_settled = !self.session.is_logging_in() && !self.secrets.is_reading();
-            let command = shutdown.advance(is_settled, now.moment);
+            let revokes = self.planescape.revoke_on_exit;
+            let awaited = Awaited {
+                login: revokes && self.session.is_logging_in(),
+                lease: revokes && self.secrets.is_reading(),
+            };
+            let command = shutdown.advance(awaited, now.moment);
             self.has_ended = matches!(command, Some(Command::Exit { .. }));
             self.commands.extend(command);
         }
@@ -252,7 +254,7 @@ impl Agent {
                 accessor: self.accessor(),
                 ..Report::new(Phase::Done, "Rendered")
             };
-            self.shutdown = Some(Shutdown::new(ExitCode::Done, report, Vec::new(), now));
+            self.shutdown = Some(Shutdown::keeping(report, now));
         }
     }
 
@@ -261,7 +263,7 @@ impl Agent {
             (Ok(login), Some(shutdown)) => {
                 self.session.login_ended();
                 if self.planescape.revoke_on_exit {
-                    shutdown.add(login.token);
+                    shutdown.add(Living::of_login(login, now));
                 }
             }
             (Ok(login), None) => {
@@ -377,16 +379,17 @@ impl Agent {
             });
             return;
         }
-        let reason = if self.planescape.revoke_on_exit {
-            "Revoked"
+        let (code, report) = if self.is_ready {
+            let report = Report {
+                accessor: self.accessor(),
+                ..Report::new(Phase::Done, "Rendered")
+            };
+            (ExitCode::Done, report)
         } else {
-            "Terminated"
+            let latest = self.troubles.latest();
+            latest.unwrap_or_else(|| self.interruption())
         };
-        let report = Report {
-            accessor: self.accessor(),
-            ..Report::new(Phase::Done, reason)
-        };
-        self.stop(ExitCode::Done, report, now);
+        self.stop(code, report, now);
     }
 
     fn stop(&mut self, code: ExitCode, report: Report, now: Moment) {
@@ -430,6 +433,17 @@ impl Agent {
             ..Report::of_failure(phase, &Failure::Silent)
         };
         (ExitCode::Unavailable, report)
+    }
+
+    /// The report of an end that came before the files.
+    fn interruption(&self) -> (ExitCode, Report) {
+        let report = Report {
+            message: Some("told to end before every file was rendered".to_owned()),
+            role: Some(self.role().to_owned()),
+            accessor: self.accessor(),
+            ..Report::new(Phase::Done, "Terminated")
+        };
+        (ExitCode::Interrupted, report)
     }
 
     fn role(&self) -> &str {

@@ -171,7 +171,7 @@ pub enum Notice {
         /// When it is tried again.
         backoff: Duration,
     },
-    /// A token could not be revoked yet.
+    /// A token could not be revoked.
     RevokeFailed {
         /// Why.
         failure: Failure,

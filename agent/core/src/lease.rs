@@ -82,6 +82,10 @@ impl Lease {
         now.since(self.granted_at) >= self.ttl.mul_f64(0.9)
     }
 
+    pub(crate) fn ends_at(&self) -> Moment {
+        self.granted_at + self.ttl
+    }
+
     pub(crate) fn is_over(&self, now: Moment) -> bool {
         now.since(self.granted_at) >= self.ttl
     }

@@ -20,7 +20,7 @@ pub enum ExitCode {
     File = 74,
     /// Vault refused.
     Denied = 77,
-    /// A second signal came.
+    /// A signal came before everything was rendered, or a second one.
     Interrupted = 143,
 }
 

@@ -171,8 +171,13 @@ async fn an_end_before_anything_is_rendered_leaves_no_lease() {
 
         let output = agent.terminate().await;
 
-        assert_eq!(output.status.code(), Some(0), "after {delay} ms");
-        if let Some(accessor) = place.report()["accessor"].as_str() {
+        let report = place.report();
+        let expected = match output.status.code() {
+            Some(0) => "Revoked",
+            _ => "Terminated",
+        };
+        assert_eq!(report["reason"], expected, "after {delay} ms");
+        if let Some(accessor) = report["accessor"].as_str() {
             let requests = requests_of(cluster, accessor);
             assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 1);
         }

@@ -84,7 +84,12 @@ impl World {
 
     /// An agent that rendered everything, with a token of an hour and leases of 90 s.
     pub(super) fn ready(templates: &[&str]) -> Self {
-        let mut world = Self::new(templates);
+        Self::ready_with(templates, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(super) fn ready_with(templates: &[&str], change: impl FnOnce(&mut Start)) -> Self {
+        let mut world = Self::build(templates, change);
         world.step();
         world.log_in("t1", 3600);
         for _ in 0..10 {
@@ -99,6 +104,19 @@ impl World {
             }
         }
         assert!(world.agent.is_ready());
+        world
+    }
+
+    /// A ready agent whose token `t1`, near its maximum, was replaced by `t2`; `t1` has 179 s left.
+    pub(super) fn with_a_replaced_token() -> Self {
+        let mut world = Self::ready(&["static"]);
+        world.pass(Duration::from_secs(2530));
+        world.step();
+        world.renew_token(600);
+        world.pass(Duration::from_secs(421));
+        world.step();
+        world.log_in("t2", 3600);
+        world.step();
         world
     }
 
