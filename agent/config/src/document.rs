@@ -72,8 +72,17 @@ pub struct Sink {
     /// Always `file`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `path`.
-    pub config: BTreeMap<String, String>,
+    /// Where it is.
+    pub config: SinkConfig,
+}
+
+/// `auto_auth.sink.config`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkConfig {
+    /// The file.
+    pub path: String,
+    /// Its permission bits; a number, since `vault agent` takes no text.
+    pub mode: u32,
 }
 
 /// `vault`.

@@ -85,10 +85,10 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             },
             sink: vec![document::Sink {
                 kind: "file".to_owned(),
-                config: BTreeMap::from([(
-                    "path".to_owned(),
-                    "/home/vault/.vault-token".to_owned(),
-                )]),
+                config: document::SinkConfig {
+                    path: "/home/vault/.vault-token".to_owned(),
+                    mode: 0o600,
+                },
             }],
         },
         vault: document::Vault {
@@ -124,6 +124,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     assert_eq!(config.auth.namespace.as_deref(), Some("team/"));
     assert_eq!(config.vault.namespace.as_deref(), Some("team/"));
     assert_eq!(config.auth.sinks[0].path, "/home/vault/.vault-token");
+    assert_eq!(config.auth.sinks[0].mode.bits(), 0o600);
     assert_eq!(
         config.vault.tls.ca_cert.as_deref(),
         Some("/vault/tls/ca.crt")

@@ -1,6 +1,8 @@
 //! The agent's configuration, as the agent reads it.
 
-use planescape_agent_config::document::{AutoAuth, Document, Method, Planescape, Template, Vault};
+use planescape_agent_config::document::{
+    AutoAuth, Document, Method, Planescape, Sink, SinkConfig, Template, Vault,
+};
 use planescape_agent_config::{Engine, Output};
 
 use super::volumes;
@@ -10,7 +12,7 @@ pub(super) fn of(injection: &Injection) -> Document {
     Document {
         auto_auth: AutoAuth {
             method: method(injection),
-            sink: Vec::new(),
+            sink: sink(injection).into_iter().collect(),
         },
         exit_after_auth: matches!(injection.mode, Mode::Init { .. }),
         pid_file: None,
@@ -36,6 +38,19 @@ fn method(injection: &Injection) -> Method {
         config,
         exit_on_err: auth.exits_on_error,
     }
+}
+
+/// Where an agent that is killed leaves its token for the next life to revoke. Only the agent
+/// mounts this volume.
+fn sink(injection: &Injection) -> Option<Sink> {
+    let has_next_life = matches!(injection.mode, Mode::Sidecar { .. });
+    (has_next_life && injection.revokes_on_exit).then(|| Sink {
+        kind: "file".to_owned(),
+        config: SinkConfig {
+            path: format!("{}/.vault-token", volumes::HOME),
+            mode: 0o600,
+        },
+    })
 }
 
 fn vault(injection: &Injection) -> Vault {

@@ -112,6 +112,52 @@ fn both_kinds_of_agent_revoke_unless_told_otherwise() {
 }
 
 #[test]
+fn a_killed_sidecar_leaves_its_token_where_only_the_agent_looks() {
+    let mut template = guide();
+    template["spec"]["initContainers"] = json!([{ "name": "prepare" }]);
+
+    let injected = injected(template);
+
+    let sink = &document(&injected)["auto_auth"]["sink"][0];
+    assert_eq!(sink["type"], "file");
+    assert_eq!(sink["config"]["mode"], 0o600);
+    assert_eq!(sink["config"]["path"], "/home/vault/.vault-token");
+    let volumes = injected["spec"]["volumes"].as_array().unwrap();
+    let home = json!({ "name": "home-sidecar", "emptyDir": { "medium": "Memory" } });
+    assert!(volumes.contains(&home));
+    let lists = ["containers", "initContainers"].map(|list| injected["spec"][list].as_array());
+    let containers = lists.into_iter().flatten().flatten();
+    let seers: Vec<&Value> = containers
+        .filter(|container| {
+            container["volumeMounts"]
+                .to_string()
+                .contains("home-sidecar")
+        })
+        .map(|container| &container["name"])
+        .collect();
+    assert_eq!(seers, ["vault-agent"]);
+}
+
+#[test]
+fn an_agent_that_revokes_nothing_or_has_no_next_life_leaves_no_token() {
+    for annotation in [
+        "agent-pre-populate-only=true",
+        "agent-revoke-on-shutdown=false",
+    ] {
+        let (name, value) = annotation.split_once('=').unwrap();
+        let mut template = guide();
+        template["metadata"]["annotations"][format!("vault.hashicorp.com/{name}")] = json!(value);
+
+        let injected = injected(template);
+
+        assert!(
+            document(&injected)["auto_auth"]["sink"].is_null(),
+            "{annotation}"
+        );
+    }
+}
+
+#[test]
 fn only_an_agent_that_is_started_again_ends_because_vault_is_down() {
     let cases = [
         ("true", None, json!(null)),
