@@ -159,15 +159,19 @@ impl Agent {
         if let Some(shutdown) = &self.shutdown {
             return Some(shutdown.timeout());
         }
-        let secrets = self.session.token().and_then(|_| self.secrets.timeout());
-        let timeouts = [
-            self.session.timeout(),
-            secrets,
+        let with_a_token = [
+            self.secrets.timeout(),
             self.renderer.timeout(),
             self.sinks.timeout(),
-            self.give_up_at(),
         ];
-        timeouts.into_iter().flatten().min()
+        let has_token = self.session.token().is_some();
+        let always = [self.session.timeout(), self.give_up_at()];
+        with_a_token
+            .into_iter()
+            .filter(|_| has_token)
+            .chain(always)
+            .flatten()
+            .min()
     }
 
     /// Whether every file and sink was written at least once.

@@ -123,12 +123,7 @@ impl Secrets {
 
     /// What to do now. Without a token only local files can be read.
     pub(crate) fn advance(&mut self, token: Option<&SecretText>, now: Moment) -> Vec<Command> {
-        let busy = self
-            .entries
-            .values()
-            .filter(|entry| entry.activity != Activity::Idle)
-            .count();
-        let free = self.limit.saturating_sub(busy);
+        let free = self.free();
         let namespace = self.namespace.as_deref();
         self.entries
             .iter_mut()
@@ -138,8 +133,22 @@ impl Secrets {
             .collect()
     }
 
-    /// When `advance` has something to do although nothing happened.
+    /// How many more requests may be in flight.
+    fn free(&self) -> usize {
+        let busy = self
+            .entries
+            .values()
+            .filter(|entry| entry.activity != Activity::Idle)
+            .count();
+        self.limit.saturating_sub(busy)
+    }
+
+    /// When `advance` has something to do although nothing happened; with nothing free, a result
+    /// must come first.
     pub(crate) fn timeout(&self) -> Option<Moment> {
+        if self.free() == 0 {
+            return None;
+        }
         self.entries
             .values()
             .filter(|entry| entry.activity == Activity::Idle)

@@ -2,6 +2,7 @@
 
 mod endings;
 mod failures;
+mod timers;
 mod world;
 
 use std::time::Duration;

@@ -176,10 +176,9 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, path: &str, body: &str) {
-        let secret = Secret::from_json(body.as_bytes()).unwrap();
         self.feed(Input::Answered {
             request: read(path),
-            result: Ok(Answer::Secret(Some(secret))),
+            result: Ok(secret(body)),
         });
     }
 
@@ -218,6 +217,10 @@ impl World {
             }
         }
     }
+}
+
+pub(super) fn secret(body: &str) -> Answer {
+    Answer::Secret(Some(Secret::from_json(body.as_bytes()).unwrap()))
 }
 
 pub(super) fn read(path: &str) -> Request {
