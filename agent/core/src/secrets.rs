@@ -44,6 +44,8 @@ struct Entry {
     /// Known once Vault said it; the inner `None`: Vault does not say.
     mount: Option<Option<Mount>>,
     lease: Option<Lease>,
+    /// Whether what is being read belongs to a token that was replaced meanwhile.
+    is_outdated: bool,
     backoff: Backoff,
 }
 
@@ -107,6 +109,7 @@ impl Secrets {
                     due: now,
                     mount: None,
                     lease: None,
+                    is_outdated: false,
                     backoff: Backoff::request_between(self.backoff.0, self.backoff.1),
                 };
                 self.entries.insert(request.clone(), entry);
@@ -192,6 +195,7 @@ impl Secrets {
     ) -> Option<Trouble> {
         let entry = self.entries.get_mut(request)?;
         entry.activity = Activity::Idle;
+        let is_outdated = std::mem::take(&mut entry.is_outdated);
         match result {
             Ok(Answer::Secret(Some(secret))) if secret.is_deleted(now.wall) => {
                 let failure = Failure::Status {
@@ -208,6 +212,9 @@ impl Secrets {
                     (None, Request::File { .. }) => now.moment + FILE_INTERVAL,
                     (None, _) => now.moment + self.refresh.wait(&answer, dice, now.wall),
                 };
+                if is_outdated && lease_id(&answer).is_some() {
+                    entry.end_lease(now.moment);
+                }
                 self.answers.insert(request.clone(), answer);
                 None
             }
@@ -253,8 +260,7 @@ impl Secrets {
                     .as_ref()
                     .is_none_or(|lease| lease.is_nearly_over(now));
             if is_hopeless {
-                entry.lease = None;
-                entry.due = now;
+                entry.end_lease(now);
             } else {
                 entry.due = now + wait;
             }
@@ -267,9 +273,10 @@ impl Secrets {
 
     /// There is another token: what the old one leased ends with it and is read again.
     pub(crate) fn token_replaced(&mut self, now: Moment) {
-        for entry in self.entries.values_mut() {
-            if entry.lease.take().is_some() {
-                entry.due = now;
+        for (request, entry) in &mut self.entries {
+            entry.is_outdated = entry.activity == Activity::Reading;
+            if self.answers.get(request).and_then(lease_id).is_some() {
+                entry.end_lease(now);
             }
         }
     }
@@ -321,6 +328,12 @@ impl Entry {
         })
     }
 
+    /// The answer must be had anew.
+    fn end_lease(&mut self, now: Moment) {
+        self.lease = None;
+        self.due = now;
+    }
+
     fn fail(
         &mut self,
         request: &Request,
@@ -345,9 +358,10 @@ fn lease(answer: &Answer, dice: &mut Dice, now: Moment) -> Option<Lease> {
     let Answer::Secret(Some(secret)) = answer else {
         return None;
     };
-    if secret.lease_id().is_empty() || !secret.is_renewable() {
+    if !secret.is_renewable() {
         return None;
     }
+    lease_id(answer)?;
     let grant = Grant {
         ttl: secret.lease_duration(),
         renewable: true,
@@ -355,9 +369,12 @@ fn lease(answer: &Answer, dice: &mut Dice, now: Moment) -> Option<Lease> {
     Lease::new(grant, dice, now)
 }
 
+/// What is leased ends with the token that it was read with.
 fn lease_id(answer: &Answer) -> Option<String> {
     match answer {
-        Answer::Secret(Some(secret)) => Some(secret.lease_id().to_owned()),
+        Answer::Secret(Some(secret)) => {
+            Some(secret.lease_id().to_owned()).filter(|id| !id.is_empty())
+        }
         Answer::Secret(None) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
     }
 }

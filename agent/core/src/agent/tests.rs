@@ -7,6 +7,7 @@ mod world;
 
 use std::time::Duration;
 
+use crate::input::Input;
 use world::*;
 
 #[test]
@@ -90,6 +91,48 @@ fn logs_in_again_when_the_token_is_lost_and_replaces_what_it_leased() {
     world.log_in("t2", 3600);
 
     assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+}
+
+#[test]
+fn a_lease_that_cannot_be_renewed_ends_with_its_token_too() {
+    let fixed = CREDENTIALS.replace("\"renewable\":true", "\"renewable\":false");
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.answer("database/creds/ro", &fixed);
+    world.step();
+
+    world.feed(Input::TokenRenewed(Err(denied("invalid token", 403))));
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+}
+
+#[test]
+fn an_answer_to_a_token_that_was_replaced_meanwhile_is_read_again() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(2530));
+    assert_eq!(
+        world.step(),
+        ["renew token t1", "renew lease database/creds/ro/1 as t1"]
+    );
+    world.fail_lease(&denied("lease not found", 400));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+    world.feed(Input::TokenRenewed(Err(denied("not renewable", 400))));
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+    assert_eq!(world.step(), NOTHING);
+
+    world.answer("database/creds/ro", CREDENTIALS);
+
+    assert_eq!(
+        world.step(),
+        ["write template 0: v-1", "get database/creds/ro as t2"]
+    );
 }
 
 #[test]
