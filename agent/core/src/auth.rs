@@ -33,7 +33,7 @@ pub(crate) struct Living {
 impl Living {
     /// A token that comes too late to be used.
     pub(crate) fn of_login(login: Login, now: Moment) -> Self {
-        let ttl = login.grant.ttl;
+        let ttl = login.grant.ttl();
         Self {
             secret: login.token,
             ends_at: (!ttl.is_zero()).then(|| now + ttl),
@@ -155,7 +155,7 @@ impl Session {
     pub(crate) fn logged_in(&mut self, login: Login, dice: &mut Dice, now: Moment) -> Notice {
         let notice = Notice::LoggedIn {
             accessor: login.accessor.clone(),
-            ttl: login.grant.ttl,
+            ttl: login.grant.ttl(),
         };
         let replaced = self.current.replace(Held {
             token: login.token,
@@ -195,7 +195,7 @@ impl Session {
         }
         Notice::Renewed {
             request: None,
-            ttl: grant.ttl,
+            ttl: grant.ttl(),
         }
     }
 

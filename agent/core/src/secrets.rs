@@ -239,7 +239,7 @@ impl Secrets {
         }
         Notice::Renewed {
             request: Some(request.clone()),
-            ttl: grant.ttl,
+            ttl: grant.ttl(),
         }
     }
 
@@ -362,10 +362,7 @@ fn lease(answer: &Answer, dice: &mut Dice, now: Moment) -> Option<Lease> {
         return None;
     }
     lease_id(answer)?;
-    let grant = Grant {
-        ttl: secret.lease_duration(),
-        renewable: true,
-    };
+    let grant = Grant::new(secret.lease_duration(), true);
     Lease::new(grant, dice, now)
 }
 

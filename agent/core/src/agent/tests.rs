@@ -136,6 +136,25 @@ fn an_answer_to_a_token_that_was_replaced_meanwhile_is_read_again() {
 }
 
 #[test]
+fn a_life_that_no_clock_can_hold_is_taken_for_a_very_long_one() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(65));
+    assert_eq!(world.step(), ["renew lease database/creds/ro/1 as t1"]);
+
+    world.renew_lease(u64::MAX);
+    world.log_in("t2", u64::MAX);
+    world.step();
+    world.answer(
+        "database/creds/ro",
+        &CREDENTIALS.replace("90", &i64::MAX.to_string()),
+    );
+    world.renew_token(u64::MAX);
+
+    world.pass(Duration::from_secs(365 * 24 * 3600));
+    assert!(world.step().iter().all(|step| step.starts_with("write")));
+}
+
+#[test]
 fn renews_the_token_and_replaces_it_near_its_maximum() {
     let mut world = World::ready(&["static"]);
 

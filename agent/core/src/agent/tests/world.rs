@@ -230,10 +230,7 @@ pub(super) fn read(path: &str) -> Request {
 }
 
 pub(super) fn grant(seconds: u64) -> Grant {
-    Grant {
-        ttl: Duration::from_secs(seconds),
-        renewable: true,
-    }
+    Grant::new(Duration::from_secs(seconds), true)
 }
 
 fn describe(command: &Command) -> String {
