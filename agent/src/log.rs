@@ -56,6 +56,10 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::RenderFailed { template, message } => {
             warn!(template, error = %message, "cannot render template");
         }
+        Notice::RenderWarned { template, warnings } => {
+            let places: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            warn!(template, warnings = %places.join(", "), "the rendered text is probably not what was meant");
+        }
         Notice::WriteFailed {
             destination,
             failure,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_config::SecretText;
-use planescape_templates::{Request, Text};
+use planescape_templates::{Request, Text, Warning};
 
 use crate::failure::Failure;
 use crate::report::{ExitCode, Report};
@@ -161,6 +161,14 @@ pub enum Notice {
         template: usize,
         /// The engine's words, without values.
         message: String,
+    },
+    /// A text was rendered with places that are probably not what was meant. Told once, and again
+    /// when the places change.
+    RenderWarned {
+        /// `template[n]`.
+        template: usize,
+        /// Each place once, without values.
+        warnings: Vec<Warning>,
     },
     /// A file could not be written.
     WriteFailed {

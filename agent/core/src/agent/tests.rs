@@ -166,6 +166,37 @@ fn renews_the_token_and_replaces_it_near_its_maximum() {
 }
 
 #[test]
+fn places_without_a_value_are_told_once_until_they_change() {
+    let text =
+        r#"{{ with secret "kv/a" }}{{ .Data.x }}{{ range .Data.list }}{{ .y }}{{ end }}{{ end }}"#;
+    let mut world = World::new(&[text]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("kv/a", "kv");
+    world.step();
+    let mut warnings_of = |body: &str| {
+        world.answer("kv/a", body);
+        world.step();
+        world.written();
+        std::mem::take(&mut world.warnings)
+    };
+
+    let first = warnings_of(r#"{"data":{"s":"s3cr3t","list":[{},{}]}}"#);
+    assert_eq!(
+        first,
+        [[
+            "1:28: {{.Data.x}} has no value; `<no value>` is written",
+            "1:63: {{.y}} has no value; `<no value>` is written",
+        ]]
+    );
+    assert!(warnings_of(r#"{"data":{"list":[{}]}}"#).is_empty());
+    assert_eq!(warnings_of(r#"{"data":{"list":[]}}"#).len(), 1);
+    assert!(warnings_of(r#"{"data":{"x":1,"list":[]}}"#).is_empty());
+    assert_eq!(warnings_of(r#"{"data":{"list":[]}}"#).len(), 1);
+}
+
+#[test]
 fn two_templates_share_one_read() {
     let mut world = World::new(&[DATABASE, DATABASE]);
     world.step();

@@ -9,7 +9,7 @@ use planescape_templates::{Answer, Request, Secret};
 
 use crate::agent::{Agent, Start};
 use crate::clock::{Moment, Now};
-use crate::command::{Call, Command, Destination};
+use crate::command::{Call, Command, Destination, Notice};
 use crate::failure::Failure;
 use crate::input::{Grant, Input, Login};
 use crate::report::{ExitCode, Report};
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) agent: Agent,
     pub(super) now: Now,
     pub(super) pending: Vec<Command>,
+    /// What templates were warned of.
+    pub(super) warnings: Vec<Vec<String>>,
 }
 
 impl World {
@@ -77,6 +79,7 @@ impl World {
             agent: Agent::new(start, now).unwrap(),
             now,
             pending: Vec::new(),
+            warnings: Vec::new(),
         };
         world.feed(Input::Timeout);
         world
@@ -145,9 +148,10 @@ impl World {
 
     /// What the agent wants done now, log lines left out.
     pub(super) fn step(&mut self) -> Vec<String> {
-        self.pending = std::iter::from_fn(|| self.agent.poll_command())
-            .filter(|command| !matches!(command, Command::Log(_)))
-            .collect();
+        let commands = std::iter::from_fn(|| self.agent.poll_command());
+        let (notices, pending) = commands.partition(|command| matches!(command, Command::Log(_)));
+        self.pending = pending;
+        self.warnings.extend(notices.iter().filter_map(warnings));
         self.pending.iter().map(describe).collect()
     }
 
@@ -231,6 +235,13 @@ pub(super) fn read(path: &str) -> Request {
 
 pub(super) fn grant(seconds: u64) -> Grant {
     Grant::new(Duration::from_secs(seconds), true)
+}
+
+fn warnings(command: &Command) -> Option<Vec<String>> {
+    let Command::Log(Notice::RenderWarned { warnings, .. }) = command else {
+        return None;
+    };
+    Some(warnings.iter().map(ToString::to_string).collect())
 }
 
 fn describe(command: &Command) -> String {
