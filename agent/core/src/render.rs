@@ -141,7 +141,7 @@ impl Renderer {
                         .iter()
                         .any(|request| matches!(request, Request::Pki { .. })) =>
                 {
-                    failures.push(unsupported(index, "pkiCert"));
+                    failures.push(unsupported(index, "pkiCert (in Handlebars pki_cert)"));
                 }
                 Ok(Pass::Complete(rendered)) if !rendered.effects.is_empty() => {
                     failures.push(unsupported(index, "writeToFile"));

@@ -204,5 +204,8 @@ fn a_function_that_we_do_not_have_yet_is_named() {
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Template);
-    assert!(report.message.unwrap().contains("pkiCert is not supported"));
+    assert_eq!(
+        report.message.as_deref(),
+        Some("function pkiCert (in Handlebars pki_cert) is not supported by planescape-agent yet")
+    );
 }
