@@ -46,6 +46,8 @@ struct Entry {
     lease: Option<Lease>,
     /// Whether what is being read belongs to a token that was replaced meanwhile.
     is_outdated: bool,
+    /// Whether the lease ended with its token and nothing has replaced it yet.
+    is_orphan: bool,
     backoff: Backoff,
 }
 
@@ -110,6 +112,7 @@ impl Secrets {
                     mount: None,
                     lease: None,
                     is_outdated: false,
+                    is_orphan: false,
                     backoff: Backoff::request_between(self.backoff.0, self.backoff.1),
                 };
                 self.entries.insert(request.clone(), entry);
@@ -206,6 +209,7 @@ impl Secrets {
             }
             Ok(answer) => {
                 entry.backoff.succeed();
+                entry.is_orphan = false;
                 entry.lease = lease(&answer, dice, now.moment);
                 entry.due = match (&entry.lease, request) {
                     (Some(lease), _) => lease.act_at(),
@@ -213,7 +217,7 @@ impl Secrets {
                     (None, _) => now.moment + self.refresh.wait(&answer, dice, now.wall),
                 };
                 if is_outdated && lease_id(&answer).is_some() {
-                    entry.end_lease(now.moment);
+                    entry.orphan(now.moment);
                 }
                 self.answers.insert(request.clone(), answer);
                 None
@@ -276,7 +280,7 @@ impl Secrets {
         for (request, entry) in &mut self.entries {
             entry.is_outdated = entry.activity == Activity::Reading;
             if self.answers.get(request).and_then(lease_id).is_some() {
-                entry.end_lease(now);
+                entry.orphan(now);
             }
         }
     }
@@ -332,6 +336,13 @@ impl Entry {
     fn end_lease(&mut self, now: Moment) {
         self.lease = None;
         self.due = now;
+    }
+
+    /// Once, so that tokens that come and go do not undo the backoff.
+    fn orphan(&mut self, now: Moment) {
+        if !std::mem::replace(&mut self.is_orphan, true) {
+            self.end_lease(now);
+        }
     }
 
     fn fail(

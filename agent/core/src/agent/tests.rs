@@ -113,6 +113,24 @@ fn a_lease_that_cannot_be_renewed_ends_with_its_token_too() {
 }
 
 #[test]
+fn a_lease_that_no_token_can_replace_is_asked_for_ever_less_often() {
+    let mut world = World::ready(&[DATABASE]);
+    world.feed(Input::TokenRenewed(Err(denied("invalid token", 403))));
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+
+    for wait in [250, 500, 1000] {
+        world.fail("database/creds/ro", &denied("invalid token", 403));
+        assert_eq!(world.step(), ["log in"]);
+        world.log_in("t3", 3600);
+        assert_eq!(world.step(), NOTHING);
+        world.pass(Duration::from_millis(wait));
+        assert_eq!(world.step(), ["get database/creds/ro as t3"]);
+    }
+}
+
+#[test]
 fn an_answer_to_a_token_that_was_replaced_meanwhile_is_read_again() {
     let mut world = World::ready(&[DATABASE]);
     world.pass(Duration::from_secs(2530));
