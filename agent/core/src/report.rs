@@ -14,7 +14,7 @@ pub enum ExitCode {
     Config = 64,
     /// A template does not fit what Vault answered.
     Template = 65,
-    /// Vault could not be reached, or did not revoke, within its limit.
+    /// Vault could not be reached within the limit, or a token was not revoked.
     Unavailable = 69,
     /// A file could not be read or written.
     File = 74,
