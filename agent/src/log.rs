@@ -56,12 +56,16 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::RenderFailed { template, message } => {
             warn!(template, error = %message, "cannot render template");
         }
+        Notice::RenderWarned { template, warnings } => {
+            let places: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            warn!(template, warnings = %places.join(", "), "the rendered text is probably not what was meant");
+        }
         Notice::WriteFailed {
             destination,
             failure,
             backoff,
         } => warn!(?destination, error = %failure, ?backoff, "cannot write file, will retry"),
-        Notice::RevokeFailed { failure } => warn!(error = %failure, "cannot revoke token yet"),
+        Notice::RevokeFailed { failure } => warn!(error = %failure, "cannot revoke token"),
         Notice::Stopping => info!("stopping"),
     }
 }

@@ -4,6 +4,8 @@ mod http;
 mod tls;
 mod wire;
 
+use std::time::Duration;
+
 use planescape_agent_config::{SecretText, Vault as Config};
 use planescape_agent_core::{Call, Failure, Grant, Login};
 use planescape_templates::mount::Mount;
@@ -12,6 +14,9 @@ use planescape_templates::{Answer, Secret};
 use http::{Http, Method, Request};
 
 pub(crate) use tls::install_crypto_provider;
+
+/// So short that one attempt without an answer leaves time for others before the pod is gone.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client of one Vault.
 pub(crate) struct Vault {
@@ -59,6 +64,7 @@ impl Vault {
         let body = wire::empty();
         let request = Request {
             body: Some(&body),
+            timeout: Some(REVOKE_TIMEOUT),
             ..Request::new(Method::Put, "auth/token/revoke-self", Some(token))
         };
         self.http.send(request).await.map(drop)

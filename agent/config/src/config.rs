@@ -120,6 +120,9 @@ pub struct Planescape {
     pub ready_socket: Option<String>,
     /// How long the first rendering may take before the agent reports why it is late and ends.
     pub give_up_after: Option<Duration>,
+    /// Whether, before everything is rendered, a refusal by Vault ends the agent once it is
+    /// believed, and an outage never does so before `give_up_after`.
+    pub exit_on_refusal: bool,
 }
 
 /// What flags and the environment say; each wins over the files.

@@ -72,8 +72,17 @@ pub struct Sink {
     /// Always `file`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `path`.
-    pub config: BTreeMap<String, String>,
+    /// Where it is.
+    pub config: SinkConfig,
+}
+
+/// `auto_auth.sink.config`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkConfig {
+    /// The file.
+    pub path: String,
+    /// Its permission bits; a number, since `vault agent` takes no text.
+    pub mode: u32,
 }
 
 /// `vault`.
@@ -164,6 +173,10 @@ pub struct Planescape {
     /// so that the kubelet shows the report and starts it again. A duration text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_up_after: Option<String>,
+    /// Whether, before everything is rendered, a refusal by Vault ends the agent once it is
+    /// believed, and an outage never does so before `give_up_after`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub exit_on_refusal: bool,
 }
 
 fn is_false(value: &bool) -> bool {

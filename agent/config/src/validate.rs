@@ -146,6 +146,7 @@ fn planescape(block: &Reader<'_>) -> Planescape {
         give_up_after: block
             .duration("give_up_after")
             .filter(|duration: &Duration| !duration.is_zero()),
+        exit_on_refusal: block.boolean("exit_on_refusal").unwrap_or(false),
     };
     block.deny_unknown();
     planescape

@@ -1,12 +1,14 @@
 //! The whole agent: one value, fed with what happened, asked for what to do.
 
+mod troubles;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use planescape_agent_config::{Auth, Config, Method, Planescape, Problem, SecretText, Template};
 use planescape_templates::{Request, Text};
 
-use crate::auth::Session;
+use crate::auth::{Living, Session};
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
 use crate::dice::Dice;
@@ -15,10 +17,11 @@ use crate::input::{Grant, Input, Login};
 use crate::render::Renderer;
 use crate::report::{self, ExitCode, Phase, Report};
 use crate::secrets::{Secrets, Trouble};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Awaited, Shutdown};
 use crate::sinks::Sinks;
+use troubles::{Concern, Troubles};
 
-/// After this many failures in a row a refusal is believed.
+/// After this many in a row a refusal is believed.
 const BELIEVED: u32 = 3;
 
 /// How long after a failed write the next one comes.
@@ -39,8 +42,7 @@ pub struct Agent {
     dice: Dice,
     started: Moment,
     is_ready: bool,
-    /// What went wrong last and is not yet mended.
-    trouble: Option<(ExitCode, Report)>,
+    troubles: Troubles,
     shutdown: Option<Shutdown>,
     commands: VecDeque<Command>,
     has_ended: bool,
@@ -73,9 +75,7 @@ impl Agent {
             config.templates.into_iter().zip(start.texts).collect();
         let left = start
             .left_token
-            .filter(|_| config.planescape.revoke_on_exit)
-            .into_iter()
-            .collect();
+            .filter(|_| config.planescape.revoke_on_exit);
         Ok(Self {
             session: Session::new(&config.auth, left),
             renderer: Renderer::new(&texts, start.variables, start.seed)?,
@@ -89,7 +89,7 @@ impl Agent {
             dice: Dice::new(start.seed),
             started: now.moment,
             is_ready: false,
-            trouble: None,
+            troubles: Troubles::default(),
             shutdown: None,
             commands: VecDeque::new(),
             has_ended: false,
@@ -122,8 +122,8 @@ impl Agent {
             Input::Answered { request, result } => {
                 let is_answer = result.is_ok();
                 let trouble = self.secrets.answered(&request, result, &mut self.dice, now);
-                if is_answer {
-                    self.trouble = None;
+                if is_answer && trouble.is_none() {
+                    self.troubles.mend(&Concern::Request(request.clone()));
                     self.renderer.answer_changed(&request);
                 }
                 self.judge_request(trouble, now.moment);
@@ -159,15 +159,19 @@ impl Agent {
         if let Some(shutdown) = &self.shutdown {
             return Some(shutdown.timeout());
         }
-        let secrets = self.session.token().and_then(|_| self.secrets.timeout());
-        let timeouts = [
-            self.session.timeout(),
-            secrets,
+        let with_a_token = [
+            self.secrets.timeout(),
             self.renderer.timeout(),
             self.sinks.timeout(),
-            self.give_up_at(),
         ];
-        timeouts.into_iter().flatten().min()
+        let has_token = self.session.token().is_some();
+        let always = [self.session.timeout(), self.give_up_at()];
+        with_a_token
+            .into_iter()
+            .filter(|_| has_token)
+            .chain(always)
+            .flatten()
+            .min()
     }
 
     /// Whether every file and sink was written at least once.
@@ -181,7 +185,8 @@ impl Agent {
             return;
         }
         if self.shutdown.is_none() && self.give_up_at().is_some_and(|moment| moment <= now.moment) {
-            let (code, report) = self.trouble.take().unwrap_or_else(|| self.lateness());
+            let latest = self.troubles.latest();
+            let (code, report) = latest.unwrap_or_else(|| self.lateness());
             self.stop(code, report, now.moment);
         }
         if self.shutdown.is_none() {
@@ -202,8 +207,12 @@ impl Agent {
             self.check_ready(now.moment);
         }
         if let Some(shutdown) = &mut self.shutdown {
-            let is_settled = !self.session.is_logging_in() && !self.secrets.is_reading();
-            let command = shutdown.advance(is_settled, now.moment);
+            let revokes = self.planescape.revoke_on_exit;
+            let awaited = Awaited {
+                login: revokes && self.session.is_logging_in(),
+                lease: revokes && self.secrets.is_reading(),
+            };
+            let command = shutdown.advance(awaited, now.moment);
             self.has_ended = matches!(command, Some(Command::Exit { .. }));
             self.commands.extend(command);
         }
@@ -212,7 +221,9 @@ impl Agent {
     fn render(&mut self, now: Now) {
         let (commands, failures) = self.renderer.advance(self.secrets.answers(), now);
         self.commands.extend(commands);
-        self.secrets.keep(&self.renderer.wanted(), now.moment);
+        let wanted = self.renderer.wanted();
+        self.secrets.keep(&wanted, now.moment);
+        self.troubles.keep(&wanted);
         for failure in failures {
             let report = Report {
                 message: Some(failure.message.clone()),
@@ -223,7 +234,11 @@ impl Agent {
                 template: failure.template,
                 message: failure.message,
             });
-            self.trouble = Some((ExitCode::Template, report.clone()));
+            self.troubles.note(
+                Concern::Template(failure.template),
+                Remedy::GiveUp,
+                (ExitCode::Template, report.clone()),
+            );
             if self.ends_on_failure() {
                 self.stop(ExitCode::Template, report, now.moment);
                 return;
@@ -236,14 +251,14 @@ impl Agent {
             return;
         }
         self.is_ready = true;
-        self.trouble = None;
+        self.troubles = Troubles::default();
         self.commands.push_back(Command::AnnounceReady);
         if self.exit_after_auth {
             let report = Report {
                 accessor: self.accessor(),
                 ..Report::new(Phase::Done, "Rendered")
             };
-            self.shutdown = Some(Shutdown::new(ExitCode::Done, report, Vec::new(), now));
+            self.shutdown = Some(Shutdown::keeping(report, now));
         }
     }
 
@@ -252,14 +267,14 @@ impl Agent {
             (Ok(login), Some(shutdown)) => {
                 self.session.login_ended();
                 if self.planescape.revoke_on_exit {
-                    shutdown.add(login.token);
+                    shutdown.add(Living::of_login(login, now));
                 }
             }
             (Ok(login), None) => {
                 let notice = self.session.logged_in(login, &mut self.dice, now);
                 self.secrets.token_replaced(now);
                 self.sinks.token_replaced();
-                self.trouble = None;
+                self.troubles.mend(&Concern::Login);
                 self.log(notice);
             }
             (Err(failure), _) => self.login_failed(failure, now),
@@ -272,12 +287,13 @@ impl Agent {
             path: Some(format!("{}/login", self.auth.mount_path)),
             ..Report::of_failure(Phase::Login, &failure)
         };
-        let is_refused = failure.remedy() == Remedy::GiveUp;
+        let remedy = failure.remedy();
         let code = report::exit_code(&failure);
         let notice = self.session.login_failed(failure, &mut self.dice, now);
         self.log(notice);
-        self.trouble = Some((code, report.clone()));
-        let is_believed = is_refused && self.session.failures() >= BELIEVED;
+        let end = (code, report.clone());
+        let refusals = self.troubles.note(Concern::Login, remedy, end);
+        let is_believed = refusals >= BELIEVED;
         if self.auth.exit_on_error || (is_believed && self.reports_early()) {
             self.stop(code, report, now);
         }
@@ -302,11 +318,6 @@ impl Agent {
         let Some(trouble) = trouble else { return };
         self.log(trouble.notice());
         let remedy = trouble.failure.remedy();
-        if remedy == Remedy::LogInAgain {
-            self.session.lose();
-            self.log(Notice::TokenLost);
-            return;
-        }
         let code = report::exit_code(&trouble.failure);
         let report = Report {
             role: Some(self.role().to_owned()),
@@ -314,10 +325,19 @@ impl Agent {
             accessor: self.accessor(),
             ..Report::of_failure(Phase::Read, &trouble.failure)
         };
-        self.trouble = Some((code, report.clone()));
-        let is_believed = remedy == Remedy::GiveUp && trouble.failures >= BELIEVED;
-        let is_exhausted = trouble.failures > self.retries && self.ends_on_failure();
-        if is_exhausted || (is_believed && self.reports_early()) {
+        let concern = Concern::Request(trouble.request);
+        let refusals = self.troubles.note(concern, remedy, (code, report.clone()));
+        if remedy == Remedy::LogInAgain {
+            self.session.lose();
+            self.log(Notice::TokenLost);
+            return;
+        }
+        let is_enough = if self.reports_early() {
+            refusals >= BELIEVED
+        } else {
+            trouble.failures > self.retries && self.ends_on_failure()
+        };
+        if is_enough {
             self.stop(code, report, now);
         }
     }
@@ -325,9 +345,13 @@ impl Agent {
     fn written(&mut self, destination: Destination, result: Result<(), Failure>, now: Moment) {
         let Err(failure) = result else {
             match destination {
-                Destination::Template(index) => self.renderer.written(index),
+                Destination::Template(index) => {
+                    self.renderer.written(index);
+                    self.troubles.mend(&Concern::Template(index));
+                }
                 Destination::Sink(index) => self.sinks.written(index),
             }
+            self.troubles.mend(&Concern::Write(destination));
             return;
         };
         let backoff = WRITE_BACKOFF;
@@ -336,7 +360,9 @@ impl Agent {
             Destination::Sink(index) => self.sinks.not_written(index, now + backoff),
         }
         let report = Report::of_failure(Phase::Write, &failure);
-        self.trouble = Some((ExitCode::File, report.clone()));
+        let end = (ExitCode::File, report.clone());
+        self.troubles
+            .note(Concern::Write(destination), failure.remedy(), end);
         self.log(Notice::WriteFailed {
             destination,
             failure,
@@ -357,16 +383,17 @@ impl Agent {
             });
             return;
         }
-        let reason = if self.planescape.revoke_on_exit {
-            "Revoked"
+        let (code, report) = if self.is_ready {
+            let report = Report {
+                accessor: self.accessor(),
+                ..Report::new(Phase::Done, "Rendered")
+            };
+            (ExitCode::Done, report)
         } else {
-            "Terminated"
+            let latest = self.troubles.latest();
+            latest.unwrap_or_else(|| self.interruption())
         };
-        let report = Report {
-            accessor: self.accessor(),
-            ..Report::new(Phase::Done, reason)
-        };
-        self.stop(ExitCode::Done, report, now);
+        self.stop(code, report, now);
     }
 
     fn stop(&mut self, code: ExitCode, report: Report, now: Moment) {
@@ -388,9 +415,9 @@ impl Agent {
         self.exit_on_retry_failure && !(self.is_ready && self.planescape.revoke_on_exit)
     }
 
-    /// Whether a refusal is reported by ending, so that the pod shows it.
+    /// Whether a refusal is reported by ending, so that the pod shows it, and nothing else is.
     fn reports_early(&self) -> bool {
-        self.planescape.give_up_after.is_some() && !self.is_ready
+        self.planescape.exit_on_refusal && !self.is_ready
     }
 
     fn give_up_at(&self) -> Option<Moment> {
@@ -410,6 +437,17 @@ impl Agent {
             ..Report::of_failure(phase, &Failure::Silent)
         };
         (ExitCode::Unavailable, report)
+    }
+
+    /// The report of an end that came before the files.
+    fn interruption(&self) -> (ExitCode, Report) {
+        let report = Report {
+            message: Some("told to end before every file was rendered".to_owned()),
+            role: Some(self.role().to_owned()),
+            accessor: self.accessor(),
+            ..Report::new(Phase::Done, "Terminated")
+        };
+        (ExitCode::Interrupted, report)
     }
 
     fn role(&self) -> &str {

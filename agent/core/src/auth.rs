@@ -17,7 +17,51 @@ pub(crate) struct Session {
     activity: Activity,
     backoff: Backoff,
     /// Tokens that were replaced and may still live, with leases that programs still use.
-    retired: Vec<SecretText>,
+    retired: Vec<Living>,
+}
+
+/// A token that may live, to be revoked at the end.
+#[derive(Debug)]
+pub(crate) struct Living {
+    pub(crate) secret: SecretText,
+    /// When Vault forgets it by itself; `None`: never, or not known.
+    ends_at: Option<Moment>,
+    /// Whether an earlier life of this agent left it.
+    pub(crate) is_left: bool,
+}
+
+impl Living {
+    /// A token that comes too late to be used.
+    pub(crate) fn of_login(login: Login, now: Moment) -> Self {
+        let ttl = login.grant.ttl();
+        Self {
+            secret: login.token,
+            ends_at: (!ttl.is_zero()).then(|| now + ttl),
+            is_left: false,
+        }
+    }
+
+    fn left(secret: SecretText) -> Self {
+        Self {
+            secret,
+            ends_at: None,
+            is_left: true,
+        }
+    }
+
+    pub(crate) fn is_over(&self, now: Moment) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+}
+
+impl From<Held> for Living {
+    fn from(held: Held) -> Self {
+        Self {
+            secret: held.token,
+            ends_at: held.lease.as_ref().map(Lease::ends_at),
+            is_left: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -39,12 +83,12 @@ enum Activity {
 }
 
 impl Session {
-    pub(crate) fn new(auth: &Auth, retired: Vec<SecretText>) -> Self {
+    pub(crate) fn new(auth: &Auth, left: Option<SecretText>) -> Self {
         Self {
             current: None,
             activity: Activity::Idle,
             backoff: Backoff::login(auth.min_backoff, auth.max_backoff),
-            retired,
+            retired: left.map(Living::left).into_iter().collect(),
         }
     }
 
@@ -59,20 +103,15 @@ impl Session {
             .filter(|accessor| !accessor.is_empty())
     }
 
-    /// How many logins failed in a row.
-    pub(crate) fn failures(&self) -> u32 {
-        self.backoff.failures()
-    }
-
     pub(crate) fn is_logging_in(&self) -> bool {
         matches!(self.activity, Activity::LoggingIn)
     }
 
-    /// Every token that may live, for revocation.
-    pub(crate) fn take_tokens(&mut self) -> Vec<SecretText> {
-        let mut tokens = std::mem::take(&mut self.retired);
-        tokens.extend(self.current.take().map(|held| held.token));
-        tokens
+    /// Every token that may live, the one in use first.
+    pub(crate) fn take_tokens(&mut self) -> Vec<Living> {
+        let current = self.current.take().map(Living::from);
+        let retired = std::mem::take(&mut self.retired);
+        current.into_iter().chain(retired).collect()
     }
 
     /// What to do now, if anything.
@@ -116,14 +155,15 @@ impl Session {
     pub(crate) fn logged_in(&mut self, login: Login, dice: &mut Dice, now: Moment) -> Notice {
         let notice = Notice::LoggedIn {
             accessor: login.accessor.clone(),
-            ttl: login.grant.ttl,
+            ttl: login.grant.ttl(),
         };
         let replaced = self.current.replace(Held {
             token: login.token,
             accessor: login.accessor,
             lease: Lease::new(login.grant, dice, now),
         });
-        self.retired.extend(replaced.map(|held| held.token));
+        self.retired.retain(|token| !token.is_over(now));
+        self.retired.extend(replaced.map(Living::from));
         self.activity = Activity::Idle;
         self.backoff.succeed();
         notice
@@ -155,7 +195,7 @@ impl Session {
         }
         Notice::Renewed {
             request: None,
-            ttl: grant.ttl,
+            ttl: grant.ttl(),
         }
     }
 

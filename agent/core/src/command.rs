@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_config::SecretText;
-use planescape_templates::{Request, Text};
+use planescape_templates::{Request, Text, Warning};
 
 use crate::failure::Failure;
 use crate::report::{ExitCode, Report};
@@ -162,6 +162,14 @@ pub enum Notice {
         /// The engine's words, without values.
         message: String,
     },
+    /// A text was rendered with places that are probably not what was meant. Told once, and again
+    /// when the places change.
+    RenderWarned {
+        /// `template[n]`.
+        template: usize,
+        /// Each place once, without values.
+        warnings: Vec<Warning>,
+    },
     /// A file could not be written.
     WriteFailed {
         /// Which.
@@ -171,7 +179,7 @@ pub enum Notice {
         /// When it is tried again.
         backoff: Duration,
     },
-    /// A token could not be revoked yet.
+    /// A token could not be revoked.
     RevokeFailed {
         /// Why.
         failure: Failure,

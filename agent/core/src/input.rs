@@ -66,8 +66,32 @@ pub struct Login {
 /// How long something lasts from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
+    ttl: Duration,
+    renewable: bool,
+}
+
+impl Grant {
+    /// A hundred years: no sum of such durations overflows.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    /// What Vault said; a TTL of zero means for ever, one beyond a hundred years is shortened.
+    #[must_use]
+    pub fn new(ttl: Duration, renewable: bool) -> Self {
+        Self {
+            ttl: ttl.min(Self::LONGEST),
+            renewable,
+        }
+    }
+
     /// Zero means for ever.
-    pub ttl: Duration,
+    #[must_use]
+    pub fn ttl(self) -> Duration {
+        self.ttl
+    }
+
     /// Whether it can be extended.
-    pub renewable: bool,
+    #[must_use]
+    pub fn is_renewable(self) -> bool {
+        self.renewable
+    }
 }

@@ -29,25 +29,25 @@ pub(crate) enum Step {
 impl Lease {
     /// `None` for what never expires.
     pub(crate) fn new(grant: Grant, dice: &mut Dice, now: Moment) -> Option<Self> {
-        if grant.ttl.is_zero() {
+        if grant.ttl().is_zero() {
             return None;
         }
         Some(Self {
             granted_at: now,
-            ttl: grant.ttl,
-            longest: grant.ttl,
-            renewable: grant.renewable,
-            act_at: now + act_after(grant.ttl, dice),
+            ttl: grant.ttl(),
+            longest: grant.ttl(),
+            renewable: grant.is_renewable(),
+            act_at: now + act_after(grant.ttl(), dice),
         })
     }
 
     /// Notes what a renewal granted.
     pub(crate) fn renewed(&mut self, grant: Grant, dice: &mut Dice, now: Moment) {
         self.granted_at = now;
-        self.ttl = grant.ttl;
-        self.longest = self.longest.max(grant.ttl);
-        self.renewable = grant.renewable;
-        self.act_at = now + act_after(grant.ttl, dice);
+        self.ttl = grant.ttl();
+        self.longest = self.longest.max(grant.ttl());
+        self.renewable = grant.is_renewable();
+        self.act_at = now + act_after(grant.ttl(), dice);
     }
 
     /// When to act, unless a failed attempt says later.
@@ -80,6 +80,10 @@ impl Lease {
     /// Whether so little is left that another failed renewal would be the last.
     pub(crate) fn is_nearly_over(&self, now: Moment) -> bool {
         now.since(self.granted_at) >= self.ttl.mul_f64(0.9)
+    }
+
+    pub(crate) fn ends_at(&self) -> Moment {
+        self.granted_at + self.ttl
     }
 
     pub(crate) fn is_over(&self, now: Moment) -> bool {
@@ -145,10 +149,7 @@ mod tests {
     }
 
     fn grant(seconds: u64, renewable: bool) -> Grant {
-        Grant {
-            ttl: Duration::from_secs(seconds),
-            renewable,
-        }
+        Grant::new(Duration::from_secs(seconds), renewable)
     }
 
     fn lease(seconds: u64) -> Lease {

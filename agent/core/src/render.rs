@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use planescape_agent_config as config;
 use planescape_agent_config::{Problem, Template as Settings};
 use planescape_templates::{
-    Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template,
+    Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template, Warning,
 };
 
 use crate::clock::{Moment, Now};
-use crate::command::{Command, Destination};
+use crate::command::{Command, Destination, Notice};
 
 /// All texts of the configuration.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ struct File {
     state: State,
     /// Whether it was written once.
     is_there: bool,
+    /// What the last complete pass warned of.
+    warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +141,7 @@ impl Renderer {
                         .iter()
                         .any(|request| matches!(request, Request::Pki { .. })) =>
                 {
-                    failures.push(unsupported(index, "pkiCert"));
+                    failures.push(unsupported(index, "pkiCert (in Handlebars pki_cert)"));
                 }
                 Ok(Pass::Complete(rendered)) if !rendered.effects.is_empty() => {
                     failures.push(unsupported(index, "writeToFile"));
@@ -151,6 +153,7 @@ impl Renderer {
                 Ok(Pass::Complete(rendered)) => {
                     file.state = State::Writing;
                     file.used = rendered.used;
+                    commands.extend(file.warn(index, rendered.warnings));
                     commands.push(Command::Write {
                         destination: Destination::Template(index),
                         contents: rendered.text,
@@ -204,7 +207,23 @@ impl File {
             missing: BTreeSet::new(),
             state: State::Stale,
             is_there: false,
+            warnings: Vec::new(),
         }
+    }
+
+    /// A loop meets one place many times.
+    fn warn(&mut self, index: usize, mut warnings: Vec<Warning>) -> Option<Command> {
+        warnings.sort_by_key(|warning| (warning.line, warning.column));
+        warnings.dedup();
+        if warnings == self.warnings {
+            return None;
+        }
+        self.warnings.clone_from(&warnings);
+        let notice = Notice::RenderWarned {
+            template: index,
+            warnings,
+        };
+        (!self.warnings.is_empty()).then_some(Command::Log(notice))
     }
 
     fn is_due(&self, now: Moment) -> bool {

@@ -14,13 +14,13 @@ pub enum ExitCode {
     Config = 64,
     /// A template does not fit what Vault answered.
     Template = 65,
-    /// Vault could not be reached, or did not revoke, within its limit.
+    /// Vault could not be reached within the limit, or a token was not revoked.
     Unavailable = 69,
     /// A file could not be read or written.
     File = 74,
     /// Vault refused.
     Denied = 77,
-    /// A second signal came.
+    /// A signal came before everything was rendered, or a second one.
     Interrupted = 143,
 }
 

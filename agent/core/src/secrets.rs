@@ -44,6 +44,10 @@ struct Entry {
     /// Known once Vault said it; the inner `None`: Vault does not say.
     mount: Option<Option<Mount>>,
     lease: Option<Lease>,
+    /// Whether what is being read belongs to a token that was replaced meanwhile.
+    is_outdated: bool,
+    /// Whether the lease ended with its token and nothing has replaced it yet.
+    is_orphan: bool,
     backoff: Backoff,
 }
 
@@ -107,6 +111,8 @@ impl Secrets {
                     due: now,
                     mount: None,
                     lease: None,
+                    is_outdated: false,
+                    is_orphan: false,
                     backoff: Backoff::request_between(self.backoff.0, self.backoff.1),
                 };
                 self.entries.insert(request.clone(), entry);
@@ -123,12 +129,7 @@ impl Secrets {
 
     /// What to do now. Without a token only local files can be read.
     pub(crate) fn advance(&mut self, token: Option<&SecretText>, now: Moment) -> Vec<Command> {
-        let busy = self
-            .entries
-            .values()
-            .filter(|entry| entry.activity != Activity::Idle)
-            .count();
-        let free = self.limit.saturating_sub(busy);
+        let free = self.free();
         let namespace = self.namespace.as_deref();
         self.entries
             .iter_mut()
@@ -138,8 +139,22 @@ impl Secrets {
             .collect()
     }
 
-    /// When `advance` has something to do although nothing happened.
+    /// How many more requests may be in flight.
+    fn free(&self) -> usize {
+        let busy = self
+            .entries
+            .values()
+            .filter(|entry| entry.activity != Activity::Idle)
+            .count();
+        self.limit.saturating_sub(busy)
+    }
+
+    /// When `advance` has something to do although nothing happened; with nothing free, a result
+    /// must come first.
     pub(crate) fn timeout(&self) -> Option<Moment> {
+        if self.free() == 0 {
+            return None;
+        }
         self.entries
             .values()
             .filter(|entry| entry.activity == Activity::Idle)
@@ -183,6 +198,7 @@ impl Secrets {
     ) -> Option<Trouble> {
         let entry = self.entries.get_mut(request)?;
         entry.activity = Activity::Idle;
+        let is_outdated = std::mem::take(&mut entry.is_outdated);
         match result {
             Ok(Answer::Secret(Some(secret))) if secret.is_deleted(now.wall) => {
                 let failure = Failure::Status {
@@ -193,12 +209,16 @@ impl Secrets {
             }
             Ok(answer) => {
                 entry.backoff.succeed();
+                entry.is_orphan = false;
                 entry.lease = lease(&answer, dice, now.moment);
                 entry.due = match (&entry.lease, request) {
                     (Some(lease), _) => lease.act_at(),
                     (None, Request::File { .. }) => now.moment + FILE_INTERVAL,
                     (None, _) => now.moment + self.refresh.wait(&answer, dice, now.wall),
                 };
+                if is_outdated && lease_id(&answer).is_some() {
+                    entry.orphan(now.moment);
+                }
                 self.answers.insert(request.clone(), answer);
                 None
             }
@@ -223,7 +243,7 @@ impl Secrets {
         }
         Notice::Renewed {
             request: Some(request.clone()),
-            ttl: grant.ttl,
+            ttl: grant.ttl(),
         }
     }
 
@@ -244,8 +264,7 @@ impl Secrets {
                     .as_ref()
                     .is_none_or(|lease| lease.is_nearly_over(now));
             if is_hopeless {
-                entry.lease = None;
-                entry.due = now;
+                entry.end_lease(now);
             } else {
                 entry.due = now + wait;
             }
@@ -258,9 +277,10 @@ impl Secrets {
 
     /// There is another token: what the old one leased ends with it and is read again.
     pub(crate) fn token_replaced(&mut self, now: Moment) {
-        for entry in self.entries.values_mut() {
-            if entry.lease.take().is_some() {
-                entry.due = now;
+        for (request, entry) in &mut self.entries {
+            entry.is_outdated = entry.activity == Activity::Reading;
+            if self.answers.get(request).and_then(lease_id).is_some() {
+                entry.orphan(now);
             }
         }
     }
@@ -312,6 +332,19 @@ impl Entry {
         })
     }
 
+    /// The answer must be had anew.
+    fn end_lease(&mut self, now: Moment) {
+        self.lease = None;
+        self.due = now;
+    }
+
+    /// Once, so that tokens that come and go do not undo the backoff.
+    fn orphan(&mut self, now: Moment) {
+        if !std::mem::replace(&mut self.is_orphan, true) {
+            self.end_lease(now);
+        }
+    }
+
     fn fail(
         &mut self,
         request: &Request,
@@ -336,19 +369,20 @@ fn lease(answer: &Answer, dice: &mut Dice, now: Moment) -> Option<Lease> {
     let Answer::Secret(Some(secret)) = answer else {
         return None;
     };
-    if secret.lease_id().is_empty() || !secret.is_renewable() {
+    if !secret.is_renewable() {
         return None;
     }
-    let grant = Grant {
-        ttl: secret.lease_duration(),
-        renewable: true,
-    };
+    lease_id(answer)?;
+    let grant = Grant::new(secret.lease_duration(), true);
     Lease::new(grant, dice, now)
 }
 
+/// What is leased ends with the token that it was read with.
 fn lease_id(answer: &Answer) -> Option<String> {
     match answer {
-        Answer::Secret(Some(secret)) => Some(secret.lease_id().to_owned()),
+        Answer::Secret(Some(secret)) => {
+            Some(secret.lease_id().to_owned()).filter(|id| !id.is_empty())
+        }
         Answer::Secret(None) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Request<'a> {
     /// Instead of the client's own.
     pub(super) namespace: Option<&'a str>,
     pub(super) body: Option<&'a Body>,
+    /// Instead of the client's own, if it is shorter.
+    pub(super) timeout: Option<Duration>,
 }
 
 impl<'a> Request<'a> {
@@ -47,6 +49,7 @@ impl<'a> Request<'a> {
             token,
             namespace: None,
             body: None,
+            timeout: None,
         }
     }
 }
@@ -55,6 +58,7 @@ pub(super) struct Http {
     client: Client,
     base: Url,
     namespace: Option<String>,
+    timeout: Duration,
 }
 
 impl Http {
@@ -74,6 +78,7 @@ impl Http {
             client,
             base,
             namespace: config.namespace.clone(),
+            timeout: config.timeout,
         })
     }
 
@@ -103,6 +108,10 @@ impl Http {
         let builder = self.with_headers(builder, request)?;
         let builder = match request.body {
             Some(body) => builder.body(body.to_vec()),
+            None => builder,
+        };
+        let builder = match request.timeout {
+            Some(timeout) => builder.timeout(timeout.min(self.timeout)),
             None => builder,
         };
         builder.send().await.map_err(|error| failure(&error))

@@ -126,10 +126,7 @@ fn auth(body: &[u8]) -> Result<Auth, Failure> {
 }
 
 fn grant(seconds: u64, renewable: bool) -> Grant {
-    Grant {
-        ttl: Duration::from_secs(seconds),
-        renewable,
-    }
+    Grant::new(Duration::from_secs(seconds), renewable)
 }
 
 /// serde's error may quote a value, so only its place is told.

@@ -173,6 +173,7 @@ impl Place {
                 r#"planescape {{
                   revoke_on_exit = true
                   give_up_after = "20s"
+                  exit_on_refusal = true
                   termination_log = "{folder}/report"
                   ready_socket = "{folder}/ready.sock"
                 }}"#

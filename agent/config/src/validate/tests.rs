@@ -85,10 +85,10 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             },
             sink: vec![document::Sink {
                 kind: "file".to_owned(),
-                config: BTreeMap::from([(
-                    "path".to_owned(),
-                    "/home/vault/.vault-token".to_owned(),
-                )]),
+                config: document::SinkConfig {
+                    path: "/home/vault/.vault-token".to_owned(),
+                    mode: 0o600,
+                },
             }],
         },
         vault: document::Vault {
@@ -114,6 +114,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             termination_log: Some("/dev/termination-log".to_owned()),
             ready_socket: Some("/home/vault/ready.sock".to_owned()),
             give_up_after: Some("30s".to_owned()),
+            exit_on_refusal: true,
         }),
         ..Document::default()
     };
@@ -123,6 +124,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     assert_eq!(config.auth.namespace.as_deref(), Some("team/"));
     assert_eq!(config.vault.namespace.as_deref(), Some("team/"));
     assert_eq!(config.auth.sinks[0].path, "/home/vault/.vault-token");
+    assert_eq!(config.auth.sinks[0].mode.bits(), 0o600);
     assert_eq!(
         config.vault.tls.ca_cert.as_deref(),
         Some("/vault/tls/ca.crt")
@@ -134,6 +136,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     assert_eq!(config.templates[0].left_delimiter, "<<");
     assert!(config.template_config.exit_on_retry_failure);
     assert!(config.planescape.revoke_on_exit);
+    assert!(config.planescape.exit_on_refusal);
     assert_eq!(
         config.planescape.give_up_after,
         Some(Duration::from_secs(30))

@@ -1,6 +1,8 @@
 //! The agent's configuration, as the agent reads it.
 
-use planescape_agent_config::document::{AutoAuth, Document, Method, Planescape, Template, Vault};
+use planescape_agent_config::document::{
+    AutoAuth, Document, Method, Planescape, Sink, SinkConfig, Template, Vault,
+};
 use planescape_agent_config::{Engine, Output};
 
 use super::volumes;
@@ -10,9 +12,9 @@ pub(super) fn of(injection: &Injection) -> Document {
     Document {
         auto_auth: AutoAuth {
             method: method(injection),
-            sink: Vec::new(),
+            sink: sink(injection).into_iter().collect(),
         },
-        exit_after_auth: injection.mode == Mode::Init,
+        exit_after_auth: matches!(injection.mode, Mode::Init { .. }),
         pid_file: None,
         vault: vault(injection),
         template: injection.secrets.iter().map(template).collect(),
@@ -36,6 +38,19 @@ fn method(injection: &Injection) -> Method {
         config,
         exit_on_err: auth.exits_on_error,
     }
+}
+
+/// Where an agent that is killed leaves its token for the next life to revoke. Only the agent
+/// mounts this volume.
+fn sink(injection: &Injection) -> Option<Sink> {
+    let has_next_life = matches!(injection.mode, Mode::Sidecar { .. });
+    (has_next_life && injection.revokes_on_exit).then(|| Sink {
+        kind: "file".to_owned(),
+        config: SinkConfig {
+            path: format!("{}/.vault-token", volumes::HOME),
+            mode: 0o600,
+        },
+    })
 }
 
 fn vault(injection: &Injection) -> Vault {
@@ -71,11 +86,16 @@ fn template(secret: &Secret) -> Template {
 
 fn planescape(injection: &Injection) -> Planescape {
     let is_sidecar = matches!(injection.mode, Mode::Sidecar { .. });
+    // An end is a report only where another start follows; else it would fail the pod.
+    let is_restarted = match injection.mode {
+        Mode::Sidecar { .. } => true,
+        Mode::Init { restarts } => restarts,
+    };
     Planescape {
-        // An init container's credentials must outlive it.
-        revoke_on_exit: is_sidecar && injection.revokes_on_exit,
+        revoke_on_exit: injection.revokes_on_exit,
         termination_log: Some("/dev/termination-log".to_owned()),
         ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
-        give_up_after: Some("30s".to_owned()),
+        give_up_after: is_restarted.then(|| "30s".to_owned()),
+        exit_on_refusal: true,
     }
 }

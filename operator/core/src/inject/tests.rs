@@ -94,6 +94,92 @@ fn leaves_no_gate_without_pre_population() {
     assert_eq!(injected.pointer("/spec/initContainers/0/lifecycle"), None);
 }
 
+#[test]
+fn both_kinds_of_agent_revoke_unless_told_otherwise() {
+    for mode in ["false", "true"] {
+        let mut template = guide();
+        let annotations = &mut template["metadata"]["annotations"];
+        annotations["vault.hashicorp.com/agent-pre-populate-only"] = json!(mode);
+        let revokes = |template: &Value| {
+            document(&injected(template.clone()))["planescape"]["revoke_on_exit"].clone()
+        };
+
+        assert_eq!(revokes(&template), true);
+        template["metadata"]["annotations"]["vault.hashicorp.com/agent-revoke-on-shutdown"] =
+            json!("false");
+        assert_eq!(revokes(&template), false);
+    }
+}
+
+#[test]
+fn a_killed_sidecar_leaves_its_token_where_only_the_agent_looks() {
+    let mut template = guide();
+    template["spec"]["initContainers"] = json!([{ "name": "prepare" }]);
+
+    let injected = injected(template);
+
+    let sink = &document(&injected)["auto_auth"]["sink"][0];
+    assert_eq!(sink["type"], "file");
+    assert_eq!(sink["config"]["mode"], 0o600);
+    assert_eq!(sink["config"]["path"], "/home/vault/.vault-token");
+    let volumes = injected["spec"]["volumes"].as_array().unwrap();
+    let home = json!({ "name": "home-sidecar", "emptyDir": { "medium": "Memory" } });
+    assert!(volumes.contains(&home));
+    let lists = ["containers", "initContainers"].map(|list| injected["spec"][list].as_array());
+    let containers = lists.into_iter().flatten().flatten();
+    let seers: Vec<&Value> = containers
+        .filter(|container| {
+            container["volumeMounts"]
+                .to_string()
+                .contains("home-sidecar")
+        })
+        .map(|container| &container["name"])
+        .collect();
+    assert_eq!(seers, ["vault-agent"]);
+}
+
+#[test]
+fn an_agent_that_revokes_nothing_or_has_no_next_life_leaves_no_token() {
+    for annotation in [
+        "agent-pre-populate-only=true",
+        "agent-revoke-on-shutdown=false",
+    ] {
+        let (name, value) = annotation.split_once('=').unwrap();
+        let mut template = guide();
+        template["metadata"]["annotations"][format!("vault.hashicorp.com/{name}")] = json!(value);
+
+        let injected = injected(template);
+
+        assert!(
+            document(&injected)["auto_auth"]["sink"].is_null(),
+            "{annotation}"
+        );
+    }
+}
+
+#[test]
+fn only_an_agent_that_is_started_again_ends_because_vault_is_down() {
+    let cases = [
+        ("true", None, json!(null)),
+        ("true", Some("Never"), json!(null)),
+        ("true", Some("OnFailure"), json!("30s")),
+        ("false", Some("Never"), json!("30s")),
+        ("false", Some("OnFailure"), json!("30s")),
+    ];
+    for (populates_only, policy, limit) in cases {
+        let mut template = guide();
+        let annotations = &mut template["metadata"]["annotations"];
+        annotations["vault.hashicorp.com/agent-pre-populate-only"] = json!(populates_only);
+        template["spec"]["restartPolicy"] = json!(policy);
+
+        let injected = injected(template);
+
+        let ours = &document(&injected)["planescape"];
+        assert_eq!(ours["give_up_after"], limit, "{populates_only} {policy:?}");
+        assert_eq!(ours["exit_on_refusal"], true);
+    }
+}
+
 /// The pod template of the guide's `database-job`.
 fn guide() -> Value {
     json!({
@@ -128,4 +214,9 @@ fn injected(template: Value) -> Value {
     let document = BASE64_STANDARD.decode(config.as_str().unwrap()).unwrap();
     *config = serde_json::from_slice(&document).unwrap();
     injected
+}
+
+/// The agent's configuration in an injected template.
+fn document(injected: &Value) -> &Value {
+    &injected["spec"]["initContainers"][0]["env"][0]["value"]
 }

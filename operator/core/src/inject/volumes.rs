@@ -67,7 +67,7 @@ pub(super) fn token_path(injection: &Injection) -> String {
 fn home(mode: Mode) -> &'static str {
     match mode {
         Mode::Sidecar { .. } => "home-sidecar",
-        Mode::Init => "home-init",
+        Mode::Init { .. } => "home-init",
     }
 }
 

@@ -12,7 +12,7 @@ pub struct ObservedAgent {
     pub is_init: bool,
     /// Whether every file is rendered and it still runs.
     pub is_ready: bool,
-    /// Whether it ended well.
+    /// Whether it ended well, with every file rendered.
     pub is_done: bool,
     /// What it said when it last ended.
     pub report: Option<Report>,
@@ -80,7 +80,7 @@ impl ObservedAgent {
         Some(Self {
             is_init: status.name == INIT_CONTAINER,
             is_ready: is_running && status.started == Some(true),
-            is_done: ended.is_some_and(|ended| ended.exit_code == 0),
+            is_done: ended.is_some_and(has_rendered),
             report: ended.or(ended_before).and_then(report),
         })
     }
@@ -99,6 +99,38 @@ fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref()
 }
 
+/// An agent of another make says nothing; then its exit code must do.
+fn has_rendered(ended: &ContainerStateTerminated) -> bool {
+    let says_so = |report: Report| matches!(report.reason.as_str(), "Rendered" | "Revoked");
+    ended.exit_code == 0 && report(ended).is_none_or(says_so)
+}
+
 fn report(ended: &ContainerStateTerminated) -> Option<Report> {
     serde_json::from_str(ended.message.as_ref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_end_after_rendering_is_done() {
+        let cases = [
+            (0, r#"{"phase":"done","reason":"Rendered"}"#, true),
+            (0, r#"{"phase":"done","reason":"Revoked"}"#, true),
+            (0, "", true),
+            (0, r#"{"phase":"done","reason":"Terminated"}"#, false),
+            (143, r#"{"phase":"done","reason":"Terminated"}"#, false),
+            (69, r#"{"phase":"done","reason":"RevokeFailed"}"#, false),
+        ];
+        for (exit_code, message, is_done) in cases {
+            let ended = ContainerStateTerminated {
+                exit_code,
+                message: Some(message.to_owned()),
+                ..ContainerStateTerminated::default()
+            };
+
+            assert_eq!(has_rendered(&ended), is_done, "{exit_code} {message}");
+        }
+    }
 }

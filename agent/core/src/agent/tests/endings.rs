@@ -1,0 +1,268 @@
+//! On the way out.
+
+use planescape_agent_config::{Planescape, SecretText};
+use std::time::Duration;
+
+use super::world::*;
+use crate::input::Input;
+use crate::report::{ExitCode, Phase, Report};
+
+#[test]
+fn both_tokens_are_revoked_at_the_end_the_one_in_use_first() {
+    let mut world = World::with_a_replaced_token();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t2"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn a_replaced_token_that_has_ended_is_not_revoked() {
+    let mut world = World::with_a_replaced_token();
+    world.pass(Duration::from_secs(180));
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t2"]);
+    world.feed(Input::Revoked(Ok(())));
+
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn a_token_that_cannot_be_revoked_now_lets_the_others_pass() {
+    let mut world = World::with_a_replaced_token();
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t2"]);
+
+    world.feed(Input::Revoked(Err(down())));
+    world.pass(Duration::from_millis(250));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+
+    assert_eq!(world.step(), ["revoke t2"]);
+}
+
+#[test]
+fn a_token_that_an_earlier_life_left_is_revoked_too() {
+    let mut world = World::with(|start| {
+        start.left_token = Some(SecretText::new("t0".to_owned()));
+    });
+
+    world.step();
+    world.feed(Input::Terminate);
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["revoke t0"]);
+    world.feed(Input::Revoked(Err(denied("invalid token", 403))));
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn a_left_token_that_vault_refuses_may_be_gone_and_is_no_failure() {
+    let mut world = World::ready_with(&["static"], |start| {
+        start.left_token = Some(SecretText::new("t0".to_owned()));
+    });
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["revoke t0"]);
+    world.feed(Input::Revoked(Err(denied("permission denied", 403))));
+
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn a_refused_revocation_is_reported() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Revoked(Err(denied("permission denied", 403))));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(
+        report,
+        Report {
+            message: Some(
+                "the token could not be revoked: vault answered 403: permission denied; \
+                 its leases end with their TTL"
+                    .to_owned()
+            ),
+            status: Some(403),
+            accessor: Some("accessor of 2".to_owned()),
+            ..Report::new(Phase::Done, "RevokeFailed")
+        }
+    );
+}
+
+#[test]
+fn a_token_that_vault_does_not_know_is_as_good_as_revoked() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Revoked(Err(denied("invalid token", 403))));
+
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn without_a_token_nothing_is_said_to_be_revoked() {
+    let mut world = World::ready_with(&["static"], |start| {
+        start.config.auth.min_backoff = Duration::from_secs(60);
+    });
+    world.pass(Duration::from_secs(2530));
+    world.step();
+    world.feed(Input::TokenRenewed(Err(denied("invalid token", 403))));
+    assert_eq!(world.step(), ["log in"]);
+    world.feed(Input::LoggedIn(Err(down())));
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Done Rendered"]);
+}
+
+#[test]
+fn an_end_before_the_files_says_so() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+
+    assert_eq!(world.step(), ["exit Interrupted Terminated"]);
+}
+
+#[test]
+fn an_end_before_the_files_says_what_kept_them() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Denied LoginDenied"]);
+}
+
+#[test]
+fn an_end_during_the_login_waits_for_its_token_and_revokes_it() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(19));
+    assert_eq!(world.step(), NOTHING);
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn a_login_that_never_ends_is_not_waited_for_after_the_grace() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+
+    world.feed(Input::Terminate);
+    world.pass(Duration::from_secs(20));
+
+    assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
+}
+
+#[test]
+fn who_revokes_nothing_waits_for_nothing() {
+    let mut world = World::with(|start| start.config.planescape = Planescape::default());
+    world.step();
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Interrupted Terminated"]);
+}
+
+#[test]
+fn an_end_during_a_read_waits_for_its_lease() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.answer("database/creds/ro", CREDENTIALS);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn revocation_is_tried_until_the_grace_ends() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Revoked(Err(down())));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_millis(250));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.pass(Duration::from_secs(20));
+
+    assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Interrupted Interrupted"]);
+    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), NOTHING);
+}
+#[test]
+fn ends_after_everything_is_rendered_if_told_so_and_keeps_the_token() {
+    let mut world = World::with(|start| start.config.exit_after_auth = true);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+
+    assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
+}
+
+#[test]
+fn an_agent_that_would_end_after_rendering_revokes_when_it_fails_before() {
+    let mut world = World::build(&[DATABASE], |start| start.config.exit_after_auth = true);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.pass(Duration::from_secs(30));
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn without_our_own_settings_nothing_is_revoked() {
+    let mut world = World::with(|start| {
+        start.config.planescape = Planescape::default();
+        start.left_token = Some(SecretText::new("t0".to_owned()));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+
+    world.feed(Input::Terminate);
+
+    assert!(world.step().iter().all(|step| !step.contains("revoke")));
+}

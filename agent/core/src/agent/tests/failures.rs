@@ -1,0 +1,211 @@
+//! What ends the agent, and what it says then.
+
+use planescape_agent_config::Planescape;
+use planescape_templates::{Answer, Request, Text};
+use std::time::Duration;
+
+use super::world::*;
+use crate::input::Input;
+use crate::report::{ExitCode, Phase, Report};
+
+#[test]
+fn a_refused_login_is_believed_at_the_third_time_and_reported() {
+    let mut world = World::new(&["static"]);
+
+    for _ in 0..2 {
+        assert_eq!(world.step(), ["log in"]);
+        world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+        assert_eq!(world.step(), NOTHING);
+        world.pass(Duration::from_secs(3));
+    }
+    world.step();
+    world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Denied);
+    assert_eq!(
+        report,
+        Report {
+            message: Some("vault answered 403: permission denied".to_owned()),
+            role: Some("reader".to_owned()),
+            path: Some("auth/kubernetes/login".to_owned()),
+            status: Some(403),
+            ..Report::new(Phase::Login, "LoginDenied")
+        }
+    );
+}
+
+#[test]
+fn a_denied_path_is_reported_and_the_token_revoked() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    for wait in [250, 500, 0] {
+        world.step();
+        world.find_mount("database/creds/ro", "database");
+        world.step();
+        world.fail("database/creds/ro", &denied("permission denied", 403));
+        world.pass(Duration::from_millis(wait));
+    }
+
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Denied);
+    assert_eq!(report.reason, "PermissionDenied");
+    assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
+    assert_eq!(report.status, Some(403));
+}
+
+#[test]
+fn a_vault_that_is_down_is_waited_for_until_the_limit() {
+    let mut world = World::new(&["static"]);
+    world.step();
+    world.feed(Input::LoggedIn(Err(down())));
+
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.step(), ["log in"]);
+    world.feed(Input::LoggedIn(Err(down())));
+    world.pass(Duration::from_secs(10));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(report.reason, "Unreachable");
+}
+
+#[test]
+fn without_a_limit_an_outage_is_waited_out_and_a_refusal_still_reported() {
+    let mut world = World::build(&[DATABASE], |start| {
+        start.config.planescape.give_up_after = None;
+    });
+    for _ in 0..50 {
+        assert_eq!(world.step(), ["log in"]);
+        world.feed(Input::LoggedIn(Err(down())));
+        world.pass(Duration::from_secs(300));
+    }
+    world.step();
+    world.log_in("t1", 1_000_000);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    for _ in 0..50 {
+        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+        world.fail("database/creds/ro", &down());
+        world.pass(Duration::from_secs(60));
+    }
+
+    for _ in 0..3 {
+        assert!(!world.step().is_empty());
+        world.find_mount("database/creds/ro", "database");
+        world.step();
+        world.fail("database/creds/ro", &denied("permission denied", 403));
+        world.pass(Duration::from_secs(60));
+    }
+
+    assert_eq!(world.step(), ["revoke t1", "exit Denied PermissionDenied"]);
+}
+
+#[test]
+fn what_works_does_not_hide_what_does_not() {
+    let both =
+        r#"{{ file "/x" }}{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}"#;
+    let mut world = World::new(&[both]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.fail("database/creds/ro", &down());
+
+    world.feed(Input::Answered {
+        request: Request::File {
+            path: "/x".to_owned(),
+        },
+        result: Ok(Answer::File(Text::from("text"))),
+    });
+    world.pass_until_ended(Duration::from_secs(30));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(report.reason, "Unreachable");
+    assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
+}
+
+#[test]
+fn a_token_that_vault_does_not_take_is_reported() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.fail("database/creds/ro", &denied("invalid token", 403));
+    assert_eq!(world.step(), ["log in"]);
+
+    world.pass_until_ended(Duration::from_secs(30));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Denied);
+    assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
+}
+
+#[test]
+fn without_our_own_settings_a_refused_login_is_tried_for_ever() {
+    let mut world = World::with(|start| start.config.planescape = Planescape::default());
+
+    for _ in 0..50 {
+        assert_eq!(world.step(), ["log in"]);
+        world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+        world.pass(Duration::from_secs(300));
+    }
+}
+
+#[test]
+fn failures_after_everything_was_rendered_do_not_end_the_agent() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+
+    for _ in 0..30 {
+        world.step();
+        world.fail("database/creds/ro", &denied("permission denied", 403));
+        world.pass(Duration::from_secs(60));
+    }
+
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_template_that_does_not_fit_its_secret_is_reported() {
+    let mut world = World::new(&[r#"{{ with secret "kv/a" }}{{ .Data.x.y }}{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("kv/a", "kv");
+    world.step();
+    world.answer("kv/a", r#"{"data":{"password":"s3cr3t"}}"#);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Revoked(Ok(())));
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Template);
+    assert_eq!(report.reason, "TemplateFailed");
+    assert!(!format!("{report:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn a_function_that_we_do_not_have_yet_is_named() {
+    let mut world =
+        World::new(&[r#"{{ with pkiCert "pki/issue/web" "common_name=a" }}x{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.feed(Input::Revoked(Ok(())));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Template);
+    assert_eq!(
+        report.message.as_deref(),
+        Some("function pkiCert (in Handlebars pki_cert) is not supported by planescape-agent yet")
+    );
+}

@@ -1,0 +1,279 @@
+//! An agent and a clock; commands are read as sentences.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use planescape_agent_config::{Config, Overrides, SecretText, Tree};
+use planescape_templates::mount::Mount;
+use planescape_templates::{Answer, Request, Secret};
+
+use crate::agent::{Agent, Start};
+use crate::clock::{Moment, Now};
+use crate::command::{Call, Command, Destination, Notice};
+use crate::failure::Failure;
+use crate::input::{Grant, Input, Login};
+use crate::report::{ExitCode, Report};
+
+pub(super) const DATABASE: &str =
+    r#"{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}"#;
+pub(super) const NOTHING: [&str; 0] = [];
+pub(super) const CREDENTIALS: &str = r#"{"lease_id":"database/creds/ro/1","lease_duration":90,
+    "renewable":true,"data":{"username":"v-1","password":"p-1"}}"#;
+
+pub(super) fn denied(message: &str, code: u16) -> Failure {
+    Failure::Status {
+        code,
+        message: message.to_owned(),
+    }
+}
+
+pub(super) fn down() -> Failure {
+    Failure::Unreachable {
+        message: "connection refused".to_owned(),
+    }
+}
+
+pub(super) struct World {
+    pub(super) agent: Agent,
+    pub(super) now: Now,
+    pub(super) pending: Vec<Command>,
+    /// What templates were warned of.
+    pub(super) warnings: Vec<Vec<String>>,
+}
+
+impl World {
+    pub(super) fn new(templates: &[&str]) -> Self {
+        Self::build(templates, |_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Start)) -> Self {
+        Self::build(&["static"], change)
+    }
+
+    pub(super) fn build(templates: &[&str], change: impl FnOnce(&mut Start)) -> Self {
+        let blocks: Vec<String> = (0..templates.len())
+            .map(|n| format!("template {{ contents = \"x\" destination = \"/{n}\" }}"))
+            .collect();
+        let text = format!(
+            r#"
+            auto_auth {{ method "kubernetes" {{ config {{ role = "reader" }} }} }}
+            template_config {{ exit_on_retry_failure = true }}
+            planescape {{ revoke_on_exit = true give_up_after = "30s" exit_on_refusal = true }}
+            {}"#,
+            blocks.join("\n")
+        );
+        let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default()).unwrap();
+        let mut start = Start {
+            config,
+            texts: templates.iter().map(|t| t.as_bytes().to_vec()).collect(),
+            variables: BTreeMap::new(),
+            left_token: None,
+            seed: 1,
+        };
+        change(&mut start);
+        let now = Now {
+            moment: Moment::since_boot(Duration::from_secs(1000)),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        };
+        let mut world = Self {
+            agent: Agent::new(start, now).unwrap(),
+            now,
+            pending: Vec::new(),
+            warnings: Vec::new(),
+        };
+        world.feed(Input::Timeout);
+        world
+    }
+
+    /// An agent that rendered everything, with a token of an hour and leases of 90 s.
+    pub(super) fn ready(templates: &[&str]) -> Self {
+        Self::ready_with(templates, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(super) fn ready_with(templates: &[&str], change: impl FnOnce(&mut Start)) -> Self {
+        let mut world = Self::build(templates, change);
+        world.step();
+        world.log_in("t1", 3600);
+        for _ in 0..10 {
+            for command in world.step() {
+                if command.starts_with("find mount") {
+                    world.find_mount("database/creds/ro", "database");
+                } else if command.starts_with("get") {
+                    world.answer("database/creds/ro", CREDENTIALS);
+                } else if command.starts_with("write") {
+                    world.written();
+                }
+            }
+        }
+        assert!(world.agent.is_ready());
+        world
+    }
+
+    /// A ready agent whose token `t1`, near its maximum, was replaced by `t2`; `t1` has 179 s left.
+    pub(super) fn with_a_replaced_token() -> Self {
+        let mut world = Self::ready(&["static"]);
+        world.pass(Duration::from_secs(2530));
+        world.step();
+        world.renew_token(600);
+        world.pass(Duration::from_secs(421));
+        world.step();
+        world.log_in("t2", 3600);
+        world.step();
+        world
+    }
+
+    pub(super) fn feed(&mut self, input: Input) {
+        self.agent.handle(input, self.now);
+    }
+
+    /// Lets time pass and wakes the agent only if it asked for it.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        self.now.moment = self.now.moment + duration;
+        self.now.wall += duration;
+        if self
+            .agent
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now.moment)
+        {
+            self.feed(Input::Timeout);
+        }
+    }
+
+    /// Lets so much time pass, and then the whole way out.
+    pub(super) fn pass_until_ended(&mut self, duration: Duration) {
+        self.pass(duration);
+        self.pass(Duration::from_secs(20));
+    }
+
+    /// What the agent wants done now, log lines left out.
+    pub(super) fn step(&mut self) -> Vec<String> {
+        let commands = std::iter::from_fn(|| self.agent.poll_command());
+        let (notices, pending) = commands.partition(|command| matches!(command, Command::Log(_)));
+        self.pending = pending;
+        self.warnings.extend(notices.iter().filter_map(warnings));
+        self.pending.iter().map(describe).collect()
+    }
+
+    pub(super) fn exit(&mut self) -> (ExitCode, Report) {
+        self.step();
+        match self.pending.pop() {
+            Some(Command::Exit { code, report }) => (code, report),
+            other => panic!("{other:?} instead of an exit"),
+        }
+    }
+
+    pub(super) fn log_in(&mut self, token: &str, ttl: u64) {
+        self.feed(Input::LoggedIn(Ok(Login {
+            token: SecretText::new(token.to_owned()),
+            accessor: format!("accessor of {}", token.len()),
+            grant: grant(ttl),
+        })));
+    }
+
+    pub(super) fn find_mount(&mut self, path: &str, kind: &str) {
+        let mount = Mount::new("mount/", kind, "1");
+        self.feed(Input::MountFound {
+            request: read(path),
+            result: Ok(Some(mount)),
+        });
+    }
+
+    pub(super) fn answer(&mut self, path: &str, body: &str) {
+        self.feed(Input::Answered {
+            request: read(path),
+            result: Ok(secret(body)),
+        });
+    }
+
+    pub(super) fn fail(&mut self, path: &str, failure: &Failure) {
+        self.feed(Input::Answered {
+            request: read(path),
+            result: Err(failure.clone()),
+        });
+    }
+
+    pub(super) fn renew_lease(&mut self, ttl: u64) {
+        self.feed(Input::LeaseRenewed {
+            request: read("database/creds/ro"),
+            result: Ok(grant(ttl)),
+        });
+    }
+
+    pub(super) fn fail_lease(&mut self, failure: &Failure) {
+        self.feed(Input::LeaseRenewed {
+            request: read("database/creds/ro"),
+            result: Err(failure.clone()),
+        });
+    }
+
+    pub(super) fn renew_token(&mut self, ttl: u64) {
+        self.feed(Input::TokenRenewed(Ok(grant(ttl))));
+    }
+
+    pub(super) fn written(&mut self) {
+        for command in std::mem::take(&mut self.pending) {
+            if let Command::Write { destination, .. } = command {
+                self.feed(Input::Written {
+                    destination,
+                    result: Ok(()),
+                });
+            }
+        }
+    }
+}
+
+pub(super) fn secret(body: &str) -> Answer {
+    Answer::Secret(Some(Secret::from_json(body.as_bytes()).unwrap()))
+}
+
+pub(super) fn read(path: &str) -> Request {
+    Request::Read {
+        path: path.to_owned(),
+    }
+}
+
+pub(super) fn grant(seconds: u64) -> Grant {
+    Grant::new(Duration::from_secs(seconds), true)
+}
+
+fn warnings(command: &Command) -> Option<Vec<String>> {
+    let Command::Log(Notice::RenderWarned { warnings, .. }) = command else {
+        return None;
+    };
+    Some(warnings.iter().map(ToString::to_string).collect())
+}
+
+fn describe(command: &Command) -> String {
+    match command {
+        Command::LogIn => "log in".to_owned(),
+        Command::RenewToken { token } => format!("renew token {}", token.expose()),
+        Command::FindMount { request, token, .. } => {
+            format!("find mount of {} as {}", request.path(), token.expose())
+        }
+        Command::Read { call, token, .. } => match call {
+            Call::Get { path, .. } => format!("get {path} as {}", token.expose()),
+            Call::List { path } => format!("list {path} as {}", token.expose()),
+            Call::Put { path, .. } => format!("put {path} as {}", token.expose()),
+        },
+        Command::ReadFile { path, .. } => format!("read file {path}"),
+        Command::RenewLease {
+            lease_id, token, ..
+        } => format!("renew lease {lease_id} as {}", token.expose()),
+        Command::Write {
+            destination: Destination::Template(index),
+            contents,
+        } => format!(
+            "write template {index}: {}",
+            String::from_utf8_lossy(contents)
+        ),
+        Command::Write {
+            destination: Destination::Sink(index),
+            contents,
+        } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
+        Command::AnnounceReady => "announce ready".to_owned(),
+        Command::Revoke { token } => format!("revoke {}", token.expose()),
+        Command::Log(notice) => format!("log {notice:?}"),
+        Command::Exit { code, report } => format!("exit {code:?} {}", report.reason),
+    }
+}
