@@ -178,13 +178,8 @@ impl Turn {
     fn new(job: PlanescapeJob, observed: Observed, defaults: &Defaults) -> Self {
         let now = Timestamp::now();
         let validated = validate(&job, defaults, now);
-        let plan = match &validated {
-            Ok(validated) => plan::plan(&job, validated, &observed, now),
-            Err(_) => Plan {
-                actions: plan::upkeep(&job, &observed),
-                ..Plan::default()
-            },
-        };
+        let checked = validated.as_ref().map_err(Vec::as_slice);
+        let plan = plan::plan(&job, checked, &observed, now);
         Self {
             job,
             validated,
