@@ -9,7 +9,7 @@ use crate::api::names::KUBERNETES_JOB_NAME_LABEL;
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::observed::Report;
 use crate::plan::Blocker;
-use crate::problem::Problem;
+use crate::problem::{Kind as ProblemKind, Problem};
 
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -73,8 +73,8 @@ fn condition(finding: Finding, facts: &Facts<'_>, before: &PlanescapeJobStatus) 
 fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus) -> Finding {
     const KIND: &str = "Ready";
     if let Err(problems) = facts.validated {
-        let reason = problems.iter().map(|problem| problem.kind).min();
-        let reason = reason.map_or("InvalidSpec", |kind| kind.reason());
+        let kinds = problems.iter().map(|problem| problem.kind);
+        let reason = kinds.min().unwrap_or(ProblemKind::Template).reason();
         return Finding::new(KIND, false, reason, listed(problems.iter()));
     }
     if let Some(failure) = &facts.applied.failure {
