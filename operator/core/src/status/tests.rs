@@ -120,6 +120,7 @@ fn forgets_a_refusal_once_the_agent_has_rendered() {
     let report = json!({ "phase": "login", "reason": "LoginDenied" });
     let ready = json!({
         "started": true,
+        "ready": true,
         "state": { "running": {} },
         "lastState": terminated(77, &report),
     });
@@ -131,6 +132,19 @@ fn forgets_a_refusal_once_the_agent_has_rendered() {
 
     assert_eq!(condition(&after, "VaultReady").0, "True");
     assert_eq!(after.runs[0].lease, Some(Lease::Held));
+}
+
+#[test]
+fn an_agent_that_only_runs_has_rendered_nothing() {
+    let running = json!({ "started": true, "ready": false, "state": { "running": {} } });
+
+    let after = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(running)
+        .status();
+
+    assert_eq!(condition(&after, "VaultReady").0, "Unknown");
+    assert_eq!(after.runs[0].lease, None);
 }
 
 #[test]
