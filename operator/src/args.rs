@@ -41,27 +41,17 @@ pub struct Operator {
     #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
     pub vault_ca_cert: Option<String>,
 
-    /// Where Vault's kubernetes auth method is mounted.
-    #[arg(
-        long,
-        env = "PLANESCAPE_VAULT_AUTH_PATH",
-        value_name = "PATH",
-        default_value = "auth/kubernetes"
-    )]
-    pub vault_auth_path: String,
+    /// Where Vault's kubernetes auth method is mounted; auth/kubernetes when absent.
+    #[arg(long, env = "PLANESCAPE_VAULT_AUTH_PATH", value_name = "PATH")]
+    pub vault_auth_path: Option<String>,
 
     /// The Vault namespace to log in to.
     #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
     pub vault_namespace: Option<String>,
 
-    /// The agent's image.
-    #[arg(
-        long,
-        env = "PLANESCAPE_AGENT_IMAGE",
-        value_name = "IMAGE",
-        default_value_t = Defaults::default().agent_image
-    )]
-    pub agent_image: String,
+    /// The agent's image; the one of this version when absent.
+    #[arg(long, env = "PLANESCAPE_AGENT_IMAGE", value_name = "IMAGE")]
+    pub agent_image: Option<String>,
 
     /// The one namespace to watch; all when absent.
     #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
@@ -109,6 +99,7 @@ impl Operator {
     /// a manifest can leave a variable blank.
     pub fn defaults(&self) -> anyhow::Result<Defaults> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let usual = Defaults::default();
         let vault_ca_cert = given(&self.vault_ca_cert)
             .map(|path| {
                 std::fs::read_to_string(&path)
@@ -116,10 +107,10 @@ impl Operator {
             })
             .transpose()?;
         Ok(Defaults {
-            agent_image: self.agent_image.clone(),
+            agent_image: given(&self.agent_image).unwrap_or(usual.agent_image),
             vault_address: given(&self.vault_address),
             vault_ca_cert,
-            auth_path: self.vault_auth_path.clone(),
+            auth_path: given(&self.vault_auth_path).unwrap_or(usual.auth_path),
             namespace: given(&self.vault_namespace),
             ..Defaults::default()
         })
@@ -132,7 +123,13 @@ mod tests {
 
     #[test]
     fn takes_a_blank_setting_for_none() {
-        let defaults = defaults(&["--vault-address=", "--vault-namespace=", "--vault-ca-cert="]);
+        let defaults = defaults(&[
+            "--vault-address=",
+            "--vault-auth-path=",
+            "--vault-namespace=",
+            "--vault-ca-cert=",
+            "--agent-image=",
+        ]);
 
         assert_eq!(defaults.unwrap(), Defaults::default());
     }

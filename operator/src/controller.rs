@@ -1,6 +1,7 @@
 //! The loop: observe, decide, act, report.
 
 mod apply;
+mod backoff;
 mod dereference;
 mod error_policy;
 mod events;
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,7 +21,7 @@ use kube::api::PostParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller as Runtime};
 use kube::runtime::reflector::Store;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::MANAGER;
 use planescape_operator_core::defaults::Defaults;
@@ -30,10 +31,11 @@ use planescape_operator_core::problem::Problem;
 use planescape_operator_core::status::{Applied, Facts};
 use planescape_operator_core::validate::{ValidatedJob, validate};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::health::Readiness;
-use error_policy::Error;
+use backoff::Backoff;
+use error_policy::{Error, within};
 
 /// One object at a time, but this many objects at once.
 const CONCURRENCY: u16 = 32;
@@ -43,6 +45,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 
 /// Never before the instant: it would not be due yet.
 const AFTER_THE_TICK: Duration = Duration::from_millis(5);
+
+/// How long the API server may take for all calls of one look at an object.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// What reconciling needs beside the object.
 pub struct Controller {
@@ -55,9 +60,11 @@ pub struct Controller {
 struct Context {
     client: Client,
     defaults: Defaults,
+    planescape_jobs: Store<DeserializeGuard<PlanescapeJob>>,
     jobs: Store<Job>,
     pods: Store<Pod>,
     events: events::Recorder,
+    backoff: Backoff,
 }
 
 /// One look at one PlanescapeJob, and what follows from it.
@@ -86,13 +93,14 @@ impl Controller {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let watches = watches::start(&self.client, self.scope.as_deref());
-        let planescape_jobs = watches.planescape_jobs.store.clone();
         let context = Arc::new(Context {
             client: self.client.clone(),
             defaults: self.defaults,
+            planescape_jobs: watches.planescape_jobs.store.clone(),
             jobs: watches.jobs.store,
             pods: watches.pods.store,
             events: events::Recorder::new(self.client),
+            backoff: Backoff::default(),
         });
         let stopped = shutdown.clone().cancelled_owned();
         let reconciled = Runtime::for_stream(
@@ -105,9 +113,9 @@ impl Controller {
         .graceful_shutdown_on(stopped)
         .run(reconcile, error_policy::error_policy, context.clone());
 
-        let announce = async {
+        let tend = async {
             let stores = (
-                planescape_jobs.wait_until_ready(),
+                context.planescape_jobs.wait_until_ready(),
                 context.jobs.wait_until_ready(),
                 context.pods.wait_until_ready(),
             );
@@ -115,6 +123,7 @@ impl Controller {
                 readiness.set(true);
                 info!("ready");
             }
+            orphans::tend(&context).await
         };
         let look_after_each = async {
             let mut reconciled = pin!(reconciled);
@@ -122,7 +131,7 @@ impl Controller {
                 orphans::look_after(result, &context).await;
             }
         };
-        futures::join!(announce, look_after_each);
+        future::select(pin!(look_after_each), pin!(tend)).await;
         readiness.set(false);
         if shutdown.is_cancelled() {
             return Ok(());
@@ -135,56 +144,51 @@ async fn reconcile(
     object: Arc<DeserializeGuard<PlanescapeJob>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    // Names are computed, so that a call that is cut off is found done by the next look.
+    let action = within(LONGEST_LOOK, look(&object, &context)).await?;
+    let metadata = object.meta();
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    context.backoff.forget(namespace, name);
+    Ok(action)
+}
+
+async fn look(
+    object: &DeserializeGuard<PlanescapeJob>,
+    context: &Context,
+) -> Result<Action, Error> {
     let job = match &object.0 {
         Ok(job) => job.clone(),
         Err(invalid) => {
-            warn!(error = %invalid.error, "cannot read a PlanescapeJob");
             context.events.publish_invalid(invalid).await;
             return Ok(Action::await_change());
         }
     };
-    if let Err(error) = orphans::release_former(&job, &context).await {
-        warn!("cannot let the Jobs of a former PlanescapeJob go: {error}");
-    }
-    let observed = dereference::from_stores(&job, &context).await?;
+    orphans::release_former(namespace(&job), &job.name_any(), context).await;
+    let observed = dereference::from_stores(&job, context).await?;
     let mut turn = Turn::new(job, observed, &context.defaults);
     if turn.plan.creates() {
         // What we keep in memory may be older than what we did last.
-        let Some((job, observed)) = dereference::fresh(&turn.job, &context).await? else {
+        let Some(fresh) = turn.fresh(context).await? else {
             return Ok(Action::await_change());
         };
-        turn = Turn::new(job, observed, &context.defaults);
+        turn = fresh;
     }
-    let (applied, trouble) = apply::apply(&turn, &context).await;
-    if trouble.is_none() && turn.plan.changes_the_object() {
-        // The watch brings it back as it is now.
-        return Ok(Action::await_change());
+    match turn.take(context).await {
+        Err(error) if error.is_conflict() => match turn.fresh(context).await? {
+            Some(fresh) => fresh.take(context).await,
+            None => Ok(Action::await_change()),
+        },
+        taken => taken,
     }
-    update_status::update_status(&turn, &applied, &context).await?;
-    if let Some(trouble) = trouble {
-        return Err(trouble);
-    }
-    if let Some(failure) = applied.failure {
-        return Err(Error::Refused {
-            message: failure.message,
-            since: error_policy::not_ready_since(&turn.job),
-        });
-    }
-    debug!(job = turn.job.metadata.name, wake = ?turn.plan.wake, "reconciled");
-    Ok(turn.next())
 }
 
 impl Turn {
     fn new(job: PlanescapeJob, observed: Observed, defaults: &Defaults) -> Self {
         let now = Timestamp::now();
         let validated = validate(&job, defaults, now);
-        let plan = match &validated {
-            Ok(validated) => plan::plan(&job, validated, &observed, now),
-            Err(_) => Plan {
-                actions: plan::upkeep(&job, &observed),
-                ..Plan::default()
-            },
-        };
+        let checked = validated.as_ref().map_err(Vec::as_slice);
+        let plan = plan::plan(&job, checked, &observed, now);
         Self {
             job,
             validated,
@@ -192,6 +196,33 @@ impl Turn {
             plan,
             now,
         }
+    }
+
+    /// The same from the API server, unless the object is gone.
+    async fn fresh(&self, context: &Context) -> Result<Option<Self>, Error> {
+        let fresh = dereference::fresh(&self.job, context).await?;
+        Ok(fresh.map(|(job, observed)| Self::new(job, observed, &context.defaults)))
+    }
+
+    /// Does what is planned, and reports.
+    async fn take(&self, context: &Context) -> Result<Action, Error> {
+        let (applied, trouble) = apply::apply(self, context).await;
+        if trouble.is_none() && self.plan.changes_the_object() {
+            // The watch brings it back as it is now.
+            return Ok(Action::await_change());
+        }
+        match update_status::update_status(self, &applied, context).await {
+            Err(error) if error.is_gone() => return Ok(Action::await_change()),
+            written => written?,
+        }
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        if let Some(failure) = applied.failure {
+            return Err(Error::Refused(failure.message));
+        }
+        debug!(job = self.job.metadata.name, wake = ?self.plan.wake, "reconciled");
+        Ok(self.next())
     }
 
     fn facts<'a>(&'a self, applied: &'a Applied) -> Facts<'a> {

@@ -69,6 +69,9 @@ async fn a_long_job_keeps_one_credential_alive() {
     place.bed.vault.set_database_role(role).await.unwrap();
     let script = "for i in $(seq 40); do . /vault/secrets/db\n psql -Atc 'select 1' >/dev/null || exit 1\n sleep 1; done";
     place.apply(&database_job("long", "long", script)).await;
+    place.wait("long", "VaultReady").await;
+    let job = place.get("pjob/long").await;
+    assert_eq!(job["status"]["runs"][0]["lease"], "Held");
     place.wait("long", "Complete").await;
 
     let requests = place.requests("long").await;
@@ -98,6 +101,24 @@ async fn a_job_reads_a_file_that_handlebars_has_rendered() {
     place.wait("handlebars", "Complete").await;
 
     assert_eq!(place.logs("handlebars").await, "svc:p&q<1>\n");
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_held_back_is_vault_ready_once_its_files_are_there() {
+    let place = Place::new("ungated").await;
+    let script = "until [ -s /vault/secrets/db ]; do sleep 1; done; sleep 10";
+    let job = database_job("ungated", "readonly", script).replacen(
+        "vault.hashicorp.com/role:",
+        "vault.hashicorp.com/agent-pre-populate: \"false\"\n            vault.hashicorp.com/role:",
+        1,
+    );
+    place.apply(&job).await;
+
+    place.wait("ungated", "VaultReady").await;
+
+    let job = place.get("pjob/ungated").await;
+    assert_eq!(job["status"]["runs"][0]["lease"], "Held", "{job}");
+    place.wait("ungated", "Complete").await;
 }
 
 #[tokio::test]

@@ -143,6 +143,11 @@ pub struct TokenVolume {
     pub path: String,
 }
 
+/// Where an annotation is written, or would be, by its name without prefix.
+pub fn field(template: &Value, name: &str) -> String {
+    Reader::new(template).field(name)
+}
+
 /// Reads a pod template, and the shorthand if there is one. `None`: nothing is to be injected.
 pub fn read(
     template: &Value,

@@ -2,6 +2,7 @@
 //!
 //! The template stays JSON: what we do not know about a pod, we do not touch.
 
+mod check;
 mod containers;
 mod document;
 mod volumes;
@@ -55,6 +56,11 @@ pub fn inject(mut template: Value, injection: &Injection) -> Value {
 /// How many bytes the agent's configuration takes in its environment.
 pub fn configuration_size(injection: &Injection) -> usize {
     containers::configuration(injection).len()
+}
+
+/// What the agent would refuse: an annotation's name without prefix, and what is wrong with it.
+pub fn refusals(injection: &Injection) -> Vec<(String, String)> {
+    check::refusals(injection)
 }
 
 /// Keeps a real injector away, and lets `kubectl logs` find the job's own container.

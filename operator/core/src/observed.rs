@@ -4,14 +4,20 @@ mod agent;
 
 use std::borrow::Borrow;
 
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 pub use agent::{ObservedAgent, Phase, Report};
 
 use crate::api::names::{LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
+
+/// What pods get that do not say how long they may take to stop.
+const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Whom a Job's `managedBy` names unless somebody else makes its pods.
+const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
 /// What belongs to a PlanescapeJob in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,13 +39,17 @@ pub struct ObservedJob {
     pub started: Option<Timestamp>,
     /// How it ended.
     pub end: Option<End>,
-    /// Whether it waits for its deletion.
-    pub is_deleting: bool,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Timestamp>,
+    /// How long its pods may take to stop.
+    pub grace: SignedDuration,
+    /// Whether the Job controller is to make pods for it.
+    pub expects_pods: bool,
     /// Whether it bears our finalizer.
     pub is_tracked: bool,
     /// Whether it is deleted some time after it ended.
     pub has_ttl: bool,
-    /// Its pods.
+    /// Its pods, the oldest first.
     pub pods: Vec<ObservedPod>,
 }
 
@@ -63,6 +73,10 @@ pub struct ObservedPod {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it has ended.
+    pub is_over: bool,
     /// The value of its label `job-name`.
     pub job_name_label: Option<String>,
     /// Our agent in it.
@@ -87,11 +101,22 @@ impl Observed {
 }
 
 impl ObservedJob {
+    /// Whether it is being deleted.
+    pub fn is_deleting(&self) -> bool {
+        self.deleting_since.is_some()
+    }
+
     fn new<P: Borrow<Pod>>(job: &Job, pods: &[P]) -> Option<Self> {
         let uid = job.metadata.uid.clone()?;
         let spec = job.spec.as_ref();
         let status = job.status.as_ref();
         let belongs = |pod: &&P| is_owned_by(&Borrow::<Pod>::borrow(*pod).metadata, &uid);
+        let mut pods: Vec<ObservedPod> = pods
+            .iter()
+            .filter(belongs)
+            .filter_map(|pod| ObservedPod::new(pod.borrow()))
+            .collect();
+        pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Some(Self {
             name: job.metadata.name.clone()?,
             tick: tick(&job.metadata)?,
@@ -99,14 +124,12 @@ impl ObservedJob {
                 .and_then(|status| status.start_time.as_ref())
                 .map(instant),
             end: End::of(job),
-            is_deleting: job.metadata.deletion_timestamp.is_some(),
+            deleting_since: job.metadata.deletion_timestamp.as_ref().map(instant),
+            grace: grace(spec),
+            expects_pods: spec.is_none_or(expects_pods),
             is_tracked: is_tracked(&job.metadata),
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
-            pods: pods
-                .iter()
-                .filter(belongs)
-                .filter_map(|pod| ObservedPod::new(pod.borrow()))
-                .collect(),
+            pods,
             uid,
         })
     }
@@ -134,9 +157,12 @@ impl End {
 impl ObservedPod {
     fn new(pod: &Pod) -> Option<Self> {
         let labels = pod.metadata.labels.as_ref();
+        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
         Some(Self {
             name: pod.metadata.name.clone()?,
             uid: pod.metadata.uid.clone()?,
+            created: pod.metadata.creation_timestamp.as_ref().map(instant),
+            is_over: matches!(phase, Some("Succeeded" | "Failed")),
             job_name_label: labels
                 .and_then(|labels| labels.get(LEGACY_JOB_NAME_LABEL))
                 .cloned(),
@@ -158,6 +184,19 @@ pub fn is_owned_by(metadata: &ObjectMeta, uid: &str) -> bool {
 pub fn is_tracked(metadata: &ObjectMeta) -> bool {
     let mut finalizers = metadata.finalizers.iter().flatten();
     finalizers.any(|finalizer| finalizer == RUN_TRACKING_FINALIZER)
+}
+
+fn grace(spec: Option<&JobSpec>) -> SignedDuration {
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let seconds = pod.and_then(|pod| pod.termination_grace_period_seconds);
+    seconds.map_or(USUAL_GRACE, SignedDuration::from_secs)
+}
+
+fn expects_pods(spec: &JobSpec) -> bool {
+    let manager = spec.managed_by.as_deref();
+    spec.suspend != Some(true)
+        && spec.parallelism != Some(0)
+        && manager.is_none_or(|manager| manager == JOB_CONTROLLER)
 }
 
 fn tick(metadata: &ObjectMeta) -> Option<Timestamp> {

@@ -7,14 +7,16 @@ mod job;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
-use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobStatus};
-use crate::observed::Observed;
+use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobStatus, ScheduleReference};
+use crate::observed::{Observed, ObservedJob};
+use crate::problem::Problem;
 use crate::validate::ValidatedJob;
-pub use upkeep::upkeep;
+use upkeep::upkeep;
 
 /// What to do, in order, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,8 +31,14 @@ pub struct Plan {
     pub next: Option<Timestamp>,
     /// When to look again, whatever happens.
     pub wake: Option<Timestamp>,
-    /// Since when the schedule is as it is.
-    pub since: Option<Timestamp>,
+    /// The schedule, and since when it is as it is.
+    pub reference: Option<ScheduleReference>,
+    /// The instant whose run waits for the end of the run that it replaces.
+    pub pending: Option<Timestamp>,
+    /// What keeps that run waiting for longer than it should.
+    pub blocked_by: Option<Blocker>,
+    /// A Job that should have had a pod by now.
+    pub podless: Option<String>,
 }
 
 /// One thing to do.
@@ -102,8 +110,26 @@ pub enum Skipped {
     TooLate,
 }
 
+/// A Job that is being deleted and should be gone by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its name.
+    pub job: String,
+    /// Since when it is being deleted.
+    pub since: Timestamp,
+}
+
 /// How long a replaced run may take to end before we look again.
 const REPLACEMENT_CHECK: SignedDuration = SignedDuration::from_secs(10);
+
+/// How much longer than its pods' grace period a Job's deletion may take.
+const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// How soon a Job that started has a pod.
+const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
+
+/// Kubernetes cuts the time of creation to whole seconds.
+const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
 
 /// A recorded instant this far ahead is the work of a wrong clock.
 const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -111,10 +137,10 @@ const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// Counting what was missed stops here.
 const MOST_MISSED: usize = 1_000;
 
-/// Plans for a job that can run.
+/// Plans for a job that can run, or for one that has problems and starts nothing.
 pub fn plan(
     job: &PlanescapeJob,
-    validated: &ValidatedJob,
+    validated: Result<&ValidatedJob, &[Problem]>,
     observed: &Observed,
     now: Timestamp,
 ) -> Plan {
@@ -125,23 +151,29 @@ pub fn plan(
     if job.metadata.deletion_timestamp.is_some() {
         return plan;
     }
+    let reference = reference(job, validated.is_ok(), now);
+    let since = reference.since.0;
+    plan.reference = Some(reference);
+    let Ok(validated) = validated else {
+        return plan;
+    };
+    expect_pods(&mut plan, observed, now);
+    if job.spec.suspend {
+        return plan;
+    }
     let situation = Situation {
         job,
         validated,
         observed,
-        since: since(job, now),
+        since,
         now,
     };
-    plan.since = Some(situation.since);
-    if job.spec.suspend {
-        return plan;
-    }
     if let Some(due) = situation.due() {
         plan.missed = situation.missed(&due);
         situation.settle(&mut plan, due.tick);
     }
     plan.next = situation.next(plan.settles());
-    plan.wake = plan.wake.or(plan.next);
+    plan.wake_by(plan.next);
     plan
 }
 
@@ -160,6 +192,25 @@ impl Plan {
 
     fn settles(&self) -> bool {
         self.creates() || self.skip.is_some()
+    }
+
+    fn wake_by(&mut self, instant: Option<Timestamp>) {
+        self.wake = self.wake.into_iter().chain(instant).min();
+    }
+}
+
+/// Finds a Job without a pod, or plans to look when there should be one.
+fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
+    for job in observed.active() {
+        if !job.expects_pods || job.is_deleting() || !job.pods.is_empty() {
+            continue;
+        }
+        let due = job.started.and_then(|it| it.checked_add(FIRST_POD).ok());
+        match due {
+            Some(due) if due > now => plan.wake_by(Some(due)),
+            Some(_) => plan.podless = plan.podless.take().or(Some(job.name.clone())),
+            None => {}
+        }
     }
 }
 
@@ -215,32 +266,70 @@ impl Situation<'_> {
 
     /// Decides about an instant that is due.
     fn settle(&self, plan: &mut Plan, tick: Timestamp) {
-        let deadline = self.validated.deadline;
-        if deadline.is_some_and(|deadline| self.now.duration_since(tick) > deadline) {
+        let is_promised = self.is_promised(tick);
+        plan.pending = is_promised.then_some(tick);
+        if !is_promised && self.is_too_late(tick) {
             let why = Skipped::TooLate;
             plan.skip = Some(Skip { tick, why });
             return;
         }
-        let mut active = self.observed.active().peekable();
+        let is_busy = self.observed.active().next().is_some();
         match self.validated.policy {
-            ConcurrencyPolicy::Forbid if active.peek().is_some() => {
+            ConcurrencyPolicy::Forbid if is_busy => {
                 let why = Skipped::Forbid;
                 plan.skip = Some(Skip { tick, why });
             }
-            ConcurrencyPolicy::Replace if active.peek().is_some() => {
-                let stopping = active.filter(|old| !old.is_deleting);
-                plan.actions.extend(stopping.map(|old| Action::Delete {
-                    job: old.name.clone(),
-                    uid: old.uid.clone(),
-                    why: Deletion::Replace,
-                }));
-                plan.wake = self.now.checked_add(REPLACEMENT_CHECK).ok();
-            }
+            ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
             ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
                 let job = job::build(self.job, self.validated, tick);
                 plan.actions.push(Action::Create { job, tick });
             }
         }
+    }
+
+    /// Stops what runs; the run of `tick` starts when all of it is gone.
+    fn make_way(&self, plan: &mut Plan, tick: Timestamp) {
+        let running = self.observed.active().filter(|old| !old.is_deleting());
+        plan.actions.extend(running.map(|old| Action::Delete {
+            job: old.name.clone(),
+            uid: old.uid.clone(),
+            why: Deletion::Replace,
+        }));
+        plan.pending = Some(tick);
+        plan.blocked_by = self.observed.active().find_map(|old| self.overdue(old));
+        plan.wake_by(self.now.checked_add(REPLACEMENT_CHECK).ok());
+    }
+
+    fn overdue(&self, old: &ObservedJob) -> Option<Blocker> {
+        let since = old.deleting_since?;
+        let limit = old.grace.saturating_add(STOPPING_MARGIN);
+        (self.now.duration_since(since) > limit).then(|| Blocker {
+            job: old.name.clone(),
+            since,
+        })
+    }
+
+    /// Whether an old run is stopped, or has been, to make way for this one: it then starts however
+    /// long that takes.
+    fn is_promised(&self, tick: Timestamp) -> bool {
+        let status = self.job.status.as_ref();
+        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
+        let mut active = self.observed.active();
+        self.validated.policy == ConcurrencyPolicy::Replace
+            && (pending.is_some_and(|pending| pending.0 == tick)
+                || active.any(ObservedJob::is_deleting))
+    }
+
+    fn is_too_late(&self, tick: Timestamp) -> bool {
+        let (from, tolerance) = if self.validated.schedule.is_once() {
+            (tick.max(self.since), CUT_OFF_CREATION)
+        } else {
+            (tick, SignedDuration::ZERO)
+        };
+        let lateness = self.now.duration_since(from).saturating_sub(tolerance);
+        self.validated
+            .deadline
+            .is_some_and(|deadline| lateness > deadline)
     }
 
     fn next(&self, is_settled: bool) -> Option<Timestamp> {
@@ -252,23 +341,29 @@ impl Situation<'_> {
     }
 }
 
-/// Since when the schedule is as it is: an edit or a resumption never starts a run for an instant
+/// Since when the schedule is as it is: an edit, a correction or a resumption never starts a run for an instant
 /// that lies before it.
-fn since(job: &PlanescapeJob, now: Timestamp) -> Timestamp {
+fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> ScheduleReference {
+    let schedule = schedule_text(job, is_valid);
     let status = job.status.as_ref();
-    match status.and_then(|status| status.schedule_reference.as_ref()) {
-        Some(reference) if reference.schedule == schedule_text(job) => reference.since.0,
+    let since = match status.and_then(|status| status.schedule_reference.as_ref()) {
+        Some(reference) if reference.schedule == schedule => reference.since.0,
         Some(_) => now,
         None => created(job).unwrap_or(now),
+    };
+    ScheduleReference {
+        schedule,
+        since: Time(since),
     }
 }
 
 /// What the schedule depends on, in one text.
-pub(crate) fn schedule_text(job: &PlanescapeJob) -> String {
+fn schedule_text(job: &PlanescapeJob, is_valid: bool) -> String {
     let spec = &job.spec;
     let zone = spec.time_zone.as_deref().unwrap_or("UTC");
     let suspended = if spec.suspend { " (suspended)" } else { "" };
-    format!("{} {zone}{suspended}", spec.schedule)
+    let invalid = if is_valid { "" } else { " (invalid)" };
+    format!("{} {zone}{suspended}{invalid}", spec.schedule)
 }
 
 /// Whether a one-time job has had its run, or missed it.

@@ -22,8 +22,6 @@ pub enum Kind {
     Schedule,
     /// In the time zone.
     TimeZone,
-    /// Elsewhere in the spec.
-    Spec,
 }
 
 impl Kind {
@@ -33,7 +31,6 @@ impl Kind {
             Self::Template => "InvalidTemplate",
             Self::Schedule => "InvalidSchedule",
             Self::TimeZone => "UnknownTimeZone",
-            Self::Spec => "InvalidSpec",
         }
     }
 
@@ -41,7 +38,7 @@ impl Kind {
     pub fn concerns_schedule(self) -> bool {
         match self {
             Self::Schedule | Self::TimeZone => true,
-            Self::Template | Self::Spec => false,
+            Self::Template => false,
         }
     }
 }

@@ -9,9 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::PlanescapeJob;
-use crate::api::v1alpha1::{
-    ActiveRun, Outcome, PlanescapeJobStatus, Resolved, Run, ScheduleReference, Skipped,
-};
+use crate::api::v1alpha1::{ActiveRun, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped};
 use crate::observed::Observed;
 use crate::plan::{self, Deletion, Plan};
 use crate::problem::Problem;
@@ -87,7 +85,16 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
         last_failure_time: last(Outcome::Failed, &before.last_failure_time),
         next_schedule_time: facts.plan.next.map(Time),
-        schedule_reference: reference(facts).or(before.schedule_reference.clone()),
+        pending_schedule_time: facts
+            .plan
+            .pending
+            .filter(|_| settled(facts).is_none())
+            .map(Time),
+        schedule_reference: facts
+            .plan
+            .reference
+            .clone()
+            .or(before.schedule_reference.clone()),
         resolved: resolved(facts).or(before.resolved.clone()),
         skipped: skipped(facts, &before.skipped),
         runs,
@@ -126,13 +133,6 @@ fn latest(runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
         .chain(&before.last_schedule_time)
         .max_by_key(|tick| tick.0)
         .cloned()
-}
-
-fn reference(facts: &Facts<'_>) -> Option<ScheduleReference> {
-    Some(ScheduleReference {
-        schedule: plan::schedule_text(facts.job),
-        since: Time(facts.plan.since?),
-    })
 }
 
 fn resolved(facts: &Facts<'_>) -> Option<Resolved> {

@@ -129,6 +129,14 @@ fn injection(
         );
         return Err(vec![Problem::template(field, message)]);
     }
+    let refused: Vec<Problem> = injection
+        .iter()
+        .flat_map(inject::refusals)
+        .map(|(name, message)| Problem::template(annotations::field(pod, &name), message))
+        .collect();
+    if !refused.is_empty() {
+        return Err(refused);
+    }
     Ok(injection)
 }
 

@@ -96,7 +96,7 @@ async fn create(
                 }
             }
         }
-        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
+        Err(kube::Error::Api(status)) if is_refusal(&status) => {
             if !is_namespace_going(&status) {
                 applied.failure = Some(refusal(&status));
             }
@@ -151,6 +151,13 @@ fn settle_conflict(turn: &Turn, name: &str, tick: jiff::Timestamp, applied: &mut
     } else {
         applied.conflict = Some(tick);
     }
+}
+
+/// Whether trying again is of no use before somebody changes something: not so when the API server
+/// was too slow (408), too busy (429), or somebody else, such as a quota's controller, was quicker
+/// (409).
+fn is_refusal(status: &Status) -> bool {
+    (400..500).contains(&status.code) && !matches!(status.code, 408 | 409 | 429)
 }
 
 /// What the API server says, with the paths of a PlanescapeJob.
@@ -235,5 +242,23 @@ fn unless_gone<T>(result: kube::Result<T>, what: &'static str) -> Result<Option<
         Ok(done) => Ok(Some(done)),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(None),
         Err(error) => Err(Error::writing(what)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_no_passing_trouble_for_a_refusal() {
+        let is_refused = |code: u16| {
+            is_refusal(&Status {
+                code,
+                ..Status::default()
+            })
+        };
+
+        assert!([400, 403, 404, 422].into_iter().all(is_refused));
+        assert!(![408, 409, 429, 500, 503].into_iter().any(is_refused));
     }
 }

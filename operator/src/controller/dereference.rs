@@ -17,8 +17,8 @@ use super::{Context, namespace};
 /// From what we keep in memory.
 pub(super) async fn from_stores(job: &PlanescapeJob, context: &Context) -> Result<Observed, Error> {
     let uid = job.uid().unwrap_or_default();
-    let mut jobs: Vec<Arc<Job>> = context.jobs.state();
-    jobs.retain(|owned| is_owned_by(&owned.metadata, &uid));
+    let is_owned = |owned: &Job| is_owned_by(&owned.metadata, &uid);
+    let mut jobs = context.jobs.state_filter(is_owned);
     jobs.extend(unseen(job, &jobs, context).await?);
     Ok(Observed::new(&jobs, &pods(job, context)))
 }
@@ -71,12 +71,10 @@ async fn unseen(
 
 fn pods(job: &PlanescapeJob, context: &Context) -> Vec<Arc<Pod>> {
     let name = job.name_any();
-    let mut pods = context.pods.state();
-    pods.retain(|pod| {
+    context.pods.state_filter(|pod| {
         pod.metadata.namespace == job.metadata.namespace
             && pod.labels().get(JOB_LABEL) == Some(&name)
-    });
-    pods
+    })
 }
 
 fn jobs_api(job: &PlanescapeJob, context: &Context) -> Api<Job> {

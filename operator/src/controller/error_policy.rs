@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
@@ -11,9 +10,7 @@ use planescape_operator_core::api::PlanescapeJob;
 use tracing::{debug, warn};
 
 use super::Context;
-
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+use super::backoff::Pace;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +25,12 @@ pub(super) enum Error {
         what: &'static str,
         source: kube::Error,
     },
-    #[error("the API server refused: {message}")]
-    Refused {
-        message: String,
-        /// Since when.
-        since: Option<Timestamp>,
-    },
+    #[error("the API server refused: {0}")]
+    Refused(String),
     #[error("Job {0} of a former PlanescapeJob of that name is not gone yet")]
     NotGoneYet(String),
+    #[error("the API server did not answer within {0:?}")]
+    NoAnswer(Duration),
 }
 
 impl Error {
@@ -48,28 +43,42 @@ impl Error {
     }
 
     /// Whether somebody else was quicker, so that what we saw was old.
-    fn is_conflict(&self) -> bool {
-        match self {
-            Self::Read { source, .. } | Self::Write { source, .. } => {
-                matches!(source, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
-            }
-            Self::Refused { .. } | Self::NotGoneYet(_) => false,
-        }
+    pub(super) fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
     }
 
-    /// A refusal is tried again after as long as it has lasted.
-    fn wait(&self, now: Timestamp) -> Duration {
-        match self {
-            _ if self.is_conflict() => Duration::from_millis(50),
-            Self::Refused { since, .. } => {
-                let lasted = since.map(|since| now.duration_since(since));
-                let lasted = lasted.and_then(|lasted| Duration::try_from(lasted).ok());
-                lasted
-                    .unwrap_or(SHORTEST_WAIT)
-                    .clamp(SHORTEST_WAIT, LONGEST_WAIT)
-            }
-            Self::Read { .. } | Self::Write { .. } | Self::NotGoneYet(_) => Duration::from_secs(2),
+    /// Whether what it is about does not exist any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    fn code(&self) -> Option<u16> {
+        if let Self::Read { source, .. } | Self::Write { source, .. } = self
+            && let kube::Error::Api(status) = source
+        {
+            return Some(status.code);
         }
+        None
+    }
+
+    fn pace(&self) -> Pace {
+        match self {
+            Self::Refused(_) => Pace::Refused,
+            Self::Read { .. } | Self::Write { .. } | Self::NotGoneYet(_) | Self::NoAnswer(_) => {
+                Pace::Soon
+            }
+        }
+    }
+}
+
+/// What comes of some work, unless the API server keeps it waiting for longer than the limit.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::NoAnswer(limit)),
     }
 }
 
@@ -85,41 +94,31 @@ pub(super) fn brief(error: &kube::Error) -> String {
 pub(super) fn error_policy(
     object: Arc<DeserializeGuard<PlanescapeJob>>,
     error: &Error,
-    _: Arc<Context>,
+    context: Arc<Context>,
 ) -> Action {
-    let wait = error.wait(Timestamp::now());
     let object = ObjectRef::from_obj(object.as_ref());
+    let namespace = object.namespace.as_deref().unwrap_or_default();
+    let wait = context.backoff.wait(namespace, &object.name, error.pace());
     if error.is_conflict() {
-        debug!(%object, "looks again: {error}");
+        debug!(%object, retry = ?wait, "looks again: {error}");
     } else {
         warn!(%object, retry = ?wait, "{error}");
     }
     Action::requeue(wait)
 }
 
-/// Since when a PlanescapeJob has not been ready.
-pub(super) fn not_ready_since(job: &PlanescapeJob) -> Option<Timestamp> {
-    let mut conditions = job.status.iter().flat_map(|status| &status.conditions);
-    let ready = conditions.find(|condition| condition.type_ == "Ready")?;
-    (ready.status == "False").then_some(ready.last_transition_time.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn waits_as_long_as_a_refusal_has_lasted() {
-        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-        let refused = |seconds: i64| Error::Refused {
-            message: String::new(),
-            since: now
-                .checked_sub(jiff::SignedDuration::from_secs(seconds))
-                .ok(),
-        };
+    #[tokio::test]
+    async fn does_not_wait_for_ever_for_the_api_server() {
+        let limit = Duration::from_millis(1);
 
-        assert_eq!(refused(0).wait(now), Duration::from_secs(1));
-        assert_eq!(refused(20).wait(now), Duration::from_secs(20));
-        assert_eq!(refused(90_000).wait(now), Duration::from_secs(300));
+        let hanging = within(limit, std::future::pending::<Result<(), Error>>()).await;
+        let quick = within(limit, std::future::ready(Ok(1))).await;
+
+        assert!(matches!(hanging, Err(Error::NoAnswer(_))));
+        assert_eq!(quick.unwrap(), 1);
     }
 }

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -75,14 +75,42 @@ where
     }
 }
 
-/// No decision depends on it, and there may be thousands.
+/// Decisions depend on nothing else of it, and there may be thousands.
 fn forget_template(job: &mut Job) {
     if let Some(spec) = &mut job.spec {
+        let pod = spec.template.spec.take();
+        let grace = pod.and_then(|pod| pod.termination_grace_period_seconds);
         spec.template = PodTemplateSpec::default();
+        spec.template.spec = grace.map(|grace| PodSpec {
+            termination_grace_period_seconds: Some(grace),
+            ..PodSpec::default()
+        });
     }
 }
 
 /// No decision depends on it, and there may be thousands.
 fn forget_spec(pod: &mut Pod) {
     pod.spec = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_of_a_template_how_long_its_pods_may_take_to_stop() {
+        let mut job: Job = serde_json::from_value(serde_json::json!({ "spec": { "template": {
+            "metadata": { "labels": { "a": "b" } },
+            "spec": { "terminationGracePeriodSeconds": 5, "containers": [{ "name": "main" }] },
+        } } }))
+        .unwrap();
+
+        forget_template(&mut job);
+
+        let template = job.spec.unwrap().template;
+        let pod = template.spec.unwrap();
+        assert_eq!(template.metadata, None);
+        assert_eq!(pod.termination_grace_period_seconds, Some(5));
+        assert_eq!(pod.containers.len(), 0);
+    }
 }

@@ -29,8 +29,14 @@ async fn an_unreadable_object_does_not_stop_the_others() {
 
     bed.pod("good").await.unwrap();
     let events = bed.events("broken").await.unwrap();
-    let reasons: Vec<&str> = events.iter().map(|(reason, _)| reason.as_str()).collect();
-    assert_eq!(reasons, ["Unreadable"]);
+    let [(reason, note)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(reason, "Unreadable");
+    assert!(
+        note.ends_with("a field is not what it should be: a string"),
+        "{note}"
+    );
     let is_untouched = |job: &Value| job["status"].is_null();
     let object = bed.get("pjob/broken").await.unwrap();
     assert!(is_untouched(&object), "{object}");

@@ -10,7 +10,7 @@ use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 use planescape_tests::testbed::Cluster;
 
-use super::running::{Bed, once};
+use super::running::{Bed, name, once};
 
 /// The UIDs of the Jobs that ever were, by PlanescapeJob.
 type Created = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
@@ -49,6 +49,32 @@ async fn a_killed_operator_never_doubles_a_run() {
     for name in &names {
         assert_eq!(created[name].len(), 1, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_outlives_its_planescapejob_can_be_deleted() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut bed = Bed::with_operator(cluster, "orphans").await.unwrap();
+    let mut job = once("my-job");
+    job["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = 3_600.into();
+    bed.apply(&job).await.unwrap();
+    bed.pod("my-job").await.unwrap();
+    let run = bed.list("jobs", "job-name=my-job").await.unwrap();
+    let run = format!("job/{}", name(&run[0]));
+
+    bed.kill_operator();
+    bed.kubectl(&["delete", "pjob", "my-job", "--cascade=orphan"])
+        .await
+        .unwrap();
+    let is_kept = |job: &serde_json::Value| job["metadata"]["ownerReferences"].is_null();
+    let limit = Duration::from_secs(10);
+    let kept = bed.until(&run, limit, is_kept).await.unwrap();
+    assert!(kept["metadata"]["finalizers"].is_array(), "{kept}");
+    bed.start_operator().unwrap();
+
+    bed.kubectl(&["delete", &run, "--timeout=20s"])
+        .await
+        .unwrap();
 }
 
 async fn watch(jobs: Api<Job>, created: Created) -> anyhow::Result<()> {

@@ -183,3 +183,28 @@ async fn what_cannot_run_says_why_and_leaves_the_others_alone() {
         assert_eq!(jobs.len(), 0, "{job}");
     }
 }
+
+#[tokio::test]
+async fn a_job_whose_pods_are_refused_says_so() {
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "quota").await.unwrap();
+    bed.kubectl(&["create", "quota", "none", "--hard=pods=0"])
+        .await
+        .unwrap();
+    let is_known = |quota: &serde_json::Value| quota["status"]["hard"]["pods"] == "0";
+    bed.until("quota/none", SOON, is_known).await.unwrap();
+    bed.apply(&once("my-job")).await.unwrap();
+
+    let is_told = |job: &serde_json::Value| condition(job, "Ready").1 == "NoPods";
+    let limit = Duration::from_secs(20);
+    let job = bed.until("pjob/my-job", limit, is_told).await.unwrap();
+
+    let run = job["status"]["runs"][0]["job"].as_str().unwrap();
+    let describe = ["describe", "job", run];
+    assert!(condition(&job, "Ready").2.contains(&describe.join(" ")));
+    let described = bed.kubectl(&describe).await.unwrap();
+    assert!(described.contains("exceeded quota"), "{described}");
+    let events = bed.events("my-job").await.unwrap();
+    let told = events.iter().filter(|(reason, _)| reason == "NoPods");
+    assert_eq!(told.count(), 1, "{events:?}");
+}

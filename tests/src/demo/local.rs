@@ -122,7 +122,7 @@ fn planned_job(vault: &str) -> Result<Value> {
         ..Defaults::default()
     };
     let validated = validate(&job, &defaults, now).map_err(|problems| anyhow!("{problems:?}"))?;
-    plan(&job, &validated, &Observed::default(), now)
+    plan(&job, Ok(&validated), &Observed::default(), now)
         .actions
         .into_iter()
         .find_map(|action| match action {

@@ -100,11 +100,15 @@ impl Reader {
             .collect()
     }
 
-    pub(super) fn refuse(&mut self, name: &str, message: impl Into<String>) {
-        let field = match self.entries.get(name) {
+    pub(super) fn field(&self, name: &str) -> String {
+        match self.entries.get(name) {
             Some(entry) => entry.field.clone(),
             None => format!("{FIELD}[{}{name}]", keys::PREFIXES[0]),
-        };
+        }
+    }
+
+    pub(super) fn refuse(&mut self, name: &str, message: impl Into<String>) {
+        let field = self.field(name);
         self.problems.push(Problem::template(field, message));
     }
 

@@ -178,6 +178,9 @@ pub struct PlanescapeJobStatus {
     /// When the next run is due; absent while suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
+    /// The instant whose run starts once the run that it replaces has stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_schedule_time: Option<Time>,
     /// The schedule as last acted upon, and since when: earlier instants never start a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_reference: Option<ScheduleReference>,
@@ -207,7 +210,7 @@ pub struct ActiveRun {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleReference {
-    /// The schedule, its time zone and whether it was suspended.
+    /// The schedule, its time zone and whether it was suspended or the spec invalid.
     pub schedule: String,
     /// Since when it is so.
     pub since: Time,

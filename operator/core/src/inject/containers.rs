@@ -24,6 +24,8 @@ pub(super) fn agent(injection: &Injection) -> Value {
         container["restartPolicy"] = json!("Always");
         if gates {
             container["lifecycle"] = gate();
+        } else {
+            container["readinessProbe"] = probe();
         }
     }
     if injection.identity.sets_security_context {
@@ -35,6 +37,11 @@ pub(super) fn agent(injection: &Injection) -> Value {
 /// The kubelet starts the next container when this hook returns.
 fn gate() -> Value {
     json!({ "postStart": { "exec": { "command": [BINARY, "wait"] } } })
+}
+
+/// Where nobody waits for the files, the kubelet's status is how we learn that they are there.
+fn probe() -> Value {
+    json!({ "exec": { "command": [BINARY, "wait"] }, "periodSeconds": 5, "timeoutSeconds": 1 })
 }
 
 fn environment(injection: &Injection) -> Value {

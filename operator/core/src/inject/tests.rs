@@ -85,13 +85,18 @@ fn says_what_vault_agent_does_not_know_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn leaves_no_gate_without_pre_population() {
+fn probes_instead_of_gating_without_pre_population() {
     let mut template = guide();
     template["metadata"]["annotations"]["vault.hashicorp.com/agent-pre-populate"] = json!("false");
 
     let injected = injected(template);
 
     assert_eq!(injected.pointer("/spec/initContainers/0/lifecycle"), None);
+    let command = "/spec/initContainers/0/readinessProbe/exec/command";
+    assert_eq!(
+        injected.pointer(command),
+        Some(&json!(["/planescape-agent", "wait"]))
+    );
 }
 
 #[test]

@@ -79,7 +79,8 @@ impl ObservedAgent {
             .is_some_and(|state| state.running.is_some());
         Some(Self {
             is_init: status.name == INIT_CONTAINER,
-            is_ready: is_running && status.started == Some(true),
+            // Started says so where the job waits for the files, ready where a probe does.
+            is_ready: is_running && status.started == Some(true) && status.ready,
             is_done: ended.is_some_and(has_rendered),
             report: ended.or(ended_before).and_then(report),
         })

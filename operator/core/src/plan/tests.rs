@@ -193,7 +193,8 @@ fn never_starts_a_run_for_an_instant_before_an_edit() {
     let plan = plan_of(&job, &[], "2026-11-24T11:45:00Z");
 
     assert!(!plan.creates());
-    assert_eq!(plan.since, Some(at("2026-11-24T11:45:00Z")));
+    let since = plan.reference.map(|reference| reference.since.0);
+    assert_eq!(since, Some(at("2026-11-24T11:45:00Z")));
     assert_eq!(plan.next, Some(at("2026-11-24T12:30:00Z")));
 }
 
@@ -267,6 +268,86 @@ fn starts_the_replacement_when_the_old_run_is_gone() {
 
     assert_eq!(waiting.actions, []);
     assert_eq!(ticks(&gone), [at("2026-11-24T12:00:00Z")]);
+}
+
+#[test]
+fn starts_the_replacement_however_long_the_old_run_takes_to_stop() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["concurrencyPolicy"] = json!("Replace");
+    job["spec"]["startingDeadlineSeconds"] = json!(10);
+    let mut stopping = run("2026-11-24T11:00:00Z");
+    stopping["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+
+    let waiting = plan_of(&job, &[stopping], "2026-11-24T12:00:25Z");
+    job["status"] = json!({ "pendingScheduleTime": "2026-11-24T12:00:00Z" });
+    let gone = plan_of(&job, &[], "2026-11-24T12:00:31Z");
+    let later = plan_of(&job, &[], "2026-11-24T13:00:31Z");
+
+    assert_eq!((waiting.actions, waiting.skip), (vec![], None));
+    assert_eq!(ticks(&gone), [at("2026-11-24T12:00:00Z")]);
+    assert_eq!(later.skip.map(|skip| skip.why), Some(Skipped::TooLate));
+}
+
+#[test]
+fn looks_at_the_next_tick_while_an_old_run_stops() {
+    let mut job = cron("* * * * *");
+    job["spec"]["concurrencyPolicy"] = json!("Replace");
+    let mut stopping = run("2026-11-24T11:59:00Z");
+    stopping["metadata"]["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+
+    let waiting = plan_of(&job, &[stopping], "2026-11-24T12:00:55Z");
+
+    assert_eq!(waiting.wake, Some(at("2026-11-24T12:01:00Z")));
+}
+
+#[test]
+fn starts_a_one_time_run_that_was_resumed_after_its_deadline() {
+    let mut job = once();
+    job["spec"]["startingDeadlineSeconds"] = json!(10);
+    job["status"] = json!({ "scheduleReference": {
+        "schedule": "@once UTC (suspended)", "since": "2026-11-24T10:00:00Z",
+    } });
+
+    assert!(plan_of(&job, &[], "2026-11-24T11:00:00Z").creates());
+    job["status"]["scheduleReference"]["schedule"] = json!("@once UTC");
+    job["status"]["scheduleReference"]["since"] = json!("2026-11-24T11:00:00Z");
+    assert!(plan_of(&job, &[], "2026-11-24T11:00:10Z").creates());
+    let too_late = plan_of(&job, &[], "2026-11-24T11:00:12Z");
+    assert_eq!(too_late.skip.map(|skip| skip.why), Some(Skipped::TooLate));
+}
+
+#[test]
+fn allows_for_the_part_of_a_second_that_the_time_of_creation_lacks() {
+    let mut job = once();
+    job["spec"]["startingDeadlineSeconds"] = json!(0);
+
+    assert!(plan_of(&job, &[], "2026-11-24T10:00:00.900Z").creates());
+}
+
+#[test]
+fn a_corrected_spec_starts_no_run_for_the_past() {
+    let mut schedule = cron("0 0 30 2 *");
+    let mut template = cron("0 * * * *");
+    template["spec"]["jobTemplate"]["spec"]["manualSelector"] = json!(true);
+
+    for job in [&mut schedule, &mut template] {
+        let invalid = plan_of(job, &[], "2026-11-24T10:30:00Z");
+        job["status"] = json!({ "scheduleReference": invalid.reference });
+        job["spec"] = cron("0 * * * *")["spec"].clone();
+        let corrected = plan_of(job, &[], "2026-11-24T11:45:00Z");
+
+        assert_eq!(ticks(&corrected), [], "{job}");
+        assert_eq!(corrected.next, Some(at("2026-11-24T12:00:00Z")));
+    }
+}
+
+#[test]
+fn looks_again_when_a_job_ought_to_have_a_pod() {
+    let running = [run("2026-11-24T11:00:00Z")];
+
+    let plan = plan_of(&cron("0 * * * *"), &running, "2026-11-24T11:00:03Z");
+
+    assert_eq!(plan.wake, Some(at("2026-11-24T11:00:10Z")));
 }
 
 #[test]
@@ -443,8 +524,9 @@ fn plan_with_pods(job: &Value, runs: &[Value], pods: &[Value], now: &str) -> Pla
     let jobs: Vec<k8s_openapi::api::batch::v1::Job> = runs.iter().map(typed).collect();
     let pods: Vec<k8s_openapi::api::core::v1::Pod> = pods.iter().map(typed).collect();
     let observed = Observed::new(&jobs, &pods);
-    let validated = validate(&job, &Defaults::default(), at(now)).unwrap();
-    plan(&job, &validated, &observed, at(now))
+    let validated = validate(&job, &Defaults::default(), at(now));
+    let validated = validated.as_ref().map_err(Vec::as_slice);
+    plan(&job, validated, &observed, at(now))
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {

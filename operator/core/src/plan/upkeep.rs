@@ -7,7 +7,7 @@ use crate::api::v1alpha1::{ONCE, Outcome, PlanescapeJobStatus};
 use crate::observed::{Observed, ObservedJob};
 
 /// What keeps the runs that exist in order.
-pub fn upkeep(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
+pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
     let Some(status) = &job.status else {
         return actions;
@@ -48,7 +48,7 @@ fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observe
     let is_going = job.metadata.deletion_timestamp.is_some();
     let may_go = |run: &&ObservedJob| {
         let is_marked = !is_once(job) || is_marked(job);
-        let is_complete = run.is_deleting || !run.has_ttl || is_end_recorded(status, run);
+        let is_complete = run.is_deleting() || !run.has_ttl || is_end_recorded(status, run);
         is_going || (is_recorded(status, run) && is_marked && is_complete)
     };
     let tracked = observed.jobs.iter().filter(|run| run.is_tracked);
@@ -72,7 +72,7 @@ fn prune(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed)
                     .as_ref()
                     .is_some_and(|end| end.is_success == is_success)
             })
-            .filter(|run| !run.is_deleting && is_end_recorded(status, run))
+            .filter(|run| !run.is_deleting() && is_end_recorded(status, run))
             .collect();
         ended.sort_by_key(|run| (run.started.is_none(), run.started, run.name.clone()));
         let keep = usize::try_from(limit).unwrap_or(0);

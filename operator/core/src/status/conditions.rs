@@ -5,9 +5,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Facts;
 use super::vault::{self, Standing};
+use crate::api::names::KUBERNETES_JOB_NAME_LABEL;
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::observed::Report;
-use crate::problem::Problem;
+use crate::plan::Blocker;
+use crate::problem::{Kind as ProblemKind, Problem};
 
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -71,12 +73,20 @@ fn condition(finding: Finding, facts: &Facts<'_>, before: &PlanescapeJobStatus) 
 fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus) -> Finding {
     const KIND: &str = "Ready";
     if let Err(problems) = facts.validated {
-        let reason = problems.iter().map(|problem| problem.kind).min();
-        let reason = reason.map_or("InvalidSpec", |kind| kind.reason());
+        let kinds = problems.iter().map(|problem| problem.kind);
+        let reason = kinds.min().unwrap_or(ProblemKind::Template).reason();
         return Finding::new(KIND, false, reason, listed(problems.iter()));
     }
     if let Some(failure) = &facts.applied.failure {
         return Finding::new(KIND, false, failure.reason, failure.message.as_str());
+    }
+    if let Some(blocker) = &facts.plan.blocked_by {
+        return Finding::new(KIND, false, "ReplaceBlocked", blocked(blocker));
+    }
+    if let Some(job) = &facts.plan.podless {
+        let message =
+            format!("Job {job} has no pod; its events say why: kubectl describe job {job}");
+        return Finding::new(KIND, false, "NoPods", message);
     }
     if let Some(vault) = vault.filter(|vault| vault.status == "False") {
         return Finding::new(KIND, false, "VaultNotReady", vault.message.as_str());
@@ -94,6 +104,15 @@ fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus
         (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
         (None, None) => Finding::new(KIND, true, "Settled", "nothing is left to start"),
     }
+}
+
+fn blocked(blocker: &Blocker) -> String {
+    let Blocker { job, since } = blocker;
+    format!(
+        "Job {job} is being deleted since {since} and is not gone, and the run that replaces it waits; \
+        see what still stops: kubectl get pods -l {KUBERNETES_JOB_NAME_LABEL}={job}; if its node is lost, \
+        delete the pod with --force"
+    )
 }
 
 fn listed<'a>(problems: impl Iterator<Item = &'a Problem>) -> String {

@@ -120,6 +120,7 @@ fn forgets_a_refusal_once_the_agent_has_rendered() {
     let report = json!({ "phase": "login", "reason": "LoginDenied" });
     let ready = json!({
         "started": true,
+        "ready": true,
         "state": { "running": {} },
         "lastState": terminated(77, &report),
     });
@@ -131,6 +132,19 @@ fn forgets_a_refusal_once_the_agent_has_rendered() {
 
     assert_eq!(condition(&after, "VaultReady").0, "True");
     assert_eq!(after.runs[0].lease, Some(Lease::Held));
+}
+
+#[test]
+fn an_agent_that_only_runs_has_rendered_nothing() {
+    let running = json!({ "started": true, "ready": false, "state": { "running": {} } });
+
+    let after = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(running)
+        .status();
+
+    assert_eq!(condition(&after, "VaultReady").0, "Unknown");
+    assert_eq!(after.runs[0].lease, None);
 }
 
 #[test]
@@ -224,6 +238,159 @@ fn says_why_a_job_could_not_be_created() {
     assert_eq!(reasons(&scene, &after), ["FailedCreate"]);
 }
 
+#[test]
+fn says_what_keeps_a_replacement_waiting() {
+    let mut scene = Scene::once().with_run(json!({ "startTime": "2026-11-24T10:00:00Z" }));
+    scene.job["spec"]["schedule"] = json!("0 * * * *");
+    scene.job["spec"]["concurrencyPolicy"] = json!("Replace");
+    scene.jobs[0]["metadata"]["deletionTimestamp"] = json!("2026-11-24T11:00:00Z");
+    scene.jobs[0]["spec"] = json!({ "template": { "spec": {
+        "terminationGracePeriodSeconds": 60, "containers": [],
+    } } });
+    let mut scene = scene.with_agent(json!({}));
+
+    scene.now = at("2026-11-24T11:01:25Z");
+    let in_time = scene.status();
+    scene.now = at("2026-11-24T11:01:35Z");
+    let after = scene.status();
+
+    assert_eq!(condition(&in_time, "Ready").0, "True");
+    let due = Some(Time(at("2026-11-24T11:00:00Z")));
+    assert_eq!(after.pending_schedule_time, due);
+    let (status, reason, message) = condition(&after, "Ready");
+    assert_eq!((status, reason), ("False", "ReplaceBlocked"));
+    assert!(message.contains("Job my-job-1 "), "{message}");
+    let scene = scene.seen(&in_time);
+    assert_eq!(reasons(&scene, &after), ["ReplaceBlocked"]);
+    let mut scene = scene.seen(&after);
+    scene.now = at("2026-11-24T11:02:35Z");
+    assert_eq!(reasons(&scene, &scene.status()), [""; 0]);
+}
+
+#[test]
+fn forgets_what_was_pending_once_it_has_started() {
+    let mut scene = Scene::once().started();
+    scene.job["spec"]["schedule"] = json!("0 * * * *");
+    scene.job["spec"]["concurrencyPolicy"] = json!("Replace");
+    scene.job["status"] = json!({ "pendingScheduleTime": "2026-11-24T11:00:00Z" });
+    scene.now = at("2026-11-24T11:00:31Z");
+    let mut refused = scene.clone();
+    refused.applied = Applied::default();
+
+    assert_eq!(scene.status().pending_schedule_time, None);
+    let due = Some(Time(at("2026-11-24T11:00:00Z")));
+    assert_eq!(refused.status().pending_schedule_time, due);
+}
+
+#[test]
+fn says_that_a_job_has_no_pod() {
+    let mut scene = Scene::once().with_run(json!({ "startTime": "2026-11-24T10:00:00Z" }));
+    scene.now = at("2026-11-24T10:00:09Z");
+    let early = scene.status();
+    let mut scene = scene.seen(&early);
+    scene.now = at("2026-11-24T10:00:11Z");
+
+    let after = scene.status();
+
+    let (status, reason, message) = condition(&after, "Ready");
+    assert_eq!((status, reason), ("False", "NoPods"));
+    assert!(
+        message.contains("kubectl describe job my-job-1"),
+        "{message}"
+    );
+    assert_eq!(reasons(&scene, &after), ["NoPods"]);
+    let mut later = scene.seen(&after);
+    later.now = at("2026-11-24T10:05:00Z");
+    assert_eq!(later.status(), after);
+    assert_eq!(reasons(&later, &after), [""; 0]);
+    let with_pod = later.with_agent(json!({}));
+    assert_eq!(condition(&with_pod.status(), "Ready").0, "True");
+}
+
+#[test]
+fn expects_no_pods_of_a_job_that_is_held_back() {
+    for spec in [
+        json!({ "suspend": true }),
+        json!({ "parallelism": 0 }),
+        json!({ "managedBy": "example.com/queue" }),
+    ] {
+        let mut scene = Scene::once().with_run(json!({ "startTime": "2026-11-24T10:00:00Z" }));
+        scene.jobs[0]["spec"] = spec;
+        scene.jobs[0]["spec"]["template"] = json!({});
+        scene.now = at("2026-11-24T10:01:00Z");
+
+        assert_eq!(condition(&scene.status(), "Ready").0, "True");
+    }
+}
+
+#[test]
+fn believes_the_retry_and_not_the_pod_that_failed() {
+    let denied = json!({ "phase": "login", "reason": "LoginDenied" });
+    let denied = json!({ "state": terminated(77, &denied) });
+    let ready = json!({ "started": true, "ready": true, "state": { "running": {} } });
+    let failed = Scene::injected().with_run(json!({})).with_pod(
+        "z",
+        "Failed",
+        "2026-11-24T10:00:01Z",
+        &denied,
+    );
+
+    let retried = failed.with_pod("a", "Running", "2026-11-24T10:00:11Z", &ready);
+
+    assert_eq!(condition(&failed.status(), "VaultReady").0, "False");
+    assert_eq!(condition(&retried.status(), "VaultReady").0, "True");
+    let beside = failed.with_pod("a", "Running", "2026-11-24T10:00:01Z", &ready);
+    assert_eq!(condition(&beside.status(), "VaultReady").1, "LoginDenied");
+    let complete = Scene {
+        jobs: Scene::once().with_run(ended("Complete")).jobs,
+        ..beside
+    };
+    assert_eq!(condition(&complete.status(), "VaultReady").0, "True");
+}
+
+#[test]
+fn tells_the_newest_of_several_failures_in_whatever_order_they_come() {
+    let says = |reason: &str| {
+        let report = json!({ "phase": "read", "reason": reason });
+        json!({ "lastState": terminated(77, &report) })
+    };
+    let mut scene = Scene::injected()
+        .with_run(json!({}))
+        .with_pod("b", "Running", "2026-11-24T10:00:11Z", &says("Sealed"))
+        .with_pod("a", "Running", "2026-11-24T10:00:01Z", &says("NoAnswer"));
+
+    let one_way = scene.status();
+    scene.pods.reverse();
+
+    assert_eq!(condition(&one_way, "VaultReady").1, "Sealed");
+    assert_eq!(scene.status(), one_way);
+}
+
+#[test]
+fn tells_the_worst_of_several_leases() {
+    let revoked = json!({ "phase": "done", "reason": "Revoked" });
+    let revoked = json!({ "state": terminated(0, &revoked) });
+    let lost = json!({ "phase": "done", "reason": "RevokeFailed" });
+    let lost = json!({ "state": terminated(0, &lost) });
+    let held = json!({ "started": true, "ready": true, "state": { "running": {} } });
+    let time = "2026-11-24T10:00:01Z";
+    let scene = Scene::injected().with_run(json!({}));
+
+    let one_held =
+        scene
+            .with_pod("a", "Running", time, &held)
+            .with_pod("b", "Succeeded", time, &revoked);
+    let one_lost = one_held.with_pod("c", "Succeeded", time, &lost);
+
+    assert_eq!(one_held.status().runs[0].lease, Some(Lease::Held));
+    assert_eq!(one_lost.status().runs[0].lease, Some(Lease::RevokeFailed));
+    let without_pod = one_held.seen(&one_lost.status());
+    assert_eq!(
+        without_pod.status().runs[0].lease,
+        Some(Lease::RevokeFailed)
+    );
+}
+
 /// A PlanescapeJob and what belongs to it.
 #[derive(Clone)]
 struct Scene {
@@ -289,7 +456,9 @@ impl Scene {
         for field in ["image", "imageID"] {
             status[field] = json!("");
         }
-        status["ready"] = json!(false);
+        if status["ready"].is_null() {
+            status["ready"] = json!(false);
+        }
         status["restartCount"] = json!(0);
         self.pods.push(json!({
             "metadata": {
@@ -303,6 +472,15 @@ impl Scene {
             "status": { "initContainerStatuses": [status] },
         }));
         self
+    }
+
+    fn with_pod(&self, name: &str, phase: &str, created: &str, agent: &Value) -> Self {
+        let mut scene = self.clone().with_agent(agent.clone());
+        let pod = scene.pods.last_mut().unwrap();
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["creationTimestamp"] = json!(created);
+        pod["status"]["phase"] = json!(phase);
+        scene
     }
 
     fn seen(&self, status: &PlanescapeJobStatus) -> Self {
@@ -325,13 +503,11 @@ impl Scene {
             ..Defaults::default()
         };
         let validated = validate(&job, &defaults, self.now);
-        let plan = match &validated {
-            Ok(validated) => plan(&job, validated, &observed, self.now),
-            Err(_) => Plan::default(),
-        };
+        let validated = validated.as_ref().map_err(Vec::as_slice);
+        let plan = plan(&job, validated, &observed, self.now);
         answer(&Facts {
             job: &job,
-            validated: validated.as_ref().map_err(Vec::as_slice),
+            validated,
             observed: &observed,
             plan: &plan,
             applied: &self.applied,

@@ -2,7 +2,7 @@
 
 use super::Facts;
 use crate::api::v1alpha1::Lease;
-use crate::observed::{ObservedAgent, ObservedJob, Phase, Report};
+use crate::observed::{ObservedAgent, ObservedJob, ObservedPod, Phase, Report};
 
 /// Where a run stands with Vault.
 pub(super) enum Standing<'a> {
@@ -16,25 +16,50 @@ pub(super) enum Standing<'a> {
 
 /// Of the newest run.
 pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
-    let newest = facts.observed.jobs.first();
-    let agents: Vec<&ObservedAgent> = newest.into_iter().flat_map(agents).collect();
-    if let Some(report) = agents.iter().find_map(|agent| agent.failure()) {
+    let Some(run) = facts.observed.jobs.first() else {
+        return Standing::Pending;
+    };
+    let mut failures = run.pods.iter().filter_map(|pod| failure(run, pod));
+    if let Some(report) = failures.next_back() {
         return Standing::Failed(report);
     }
-    let has_rendered = |agent: &&ObservedAgent| agent.is_ready || agent.is_done;
-    if agents.iter().any(has_rendered) {
+    let has_rendered = |agent: &ObservedAgent| agent.is_ready || agent.is_done;
+    if agents(run).any(has_rendered) {
         return Standing::Rendered;
     }
     Standing::Pending
 }
 
-/// What became of a run's lease, as far as it is known.
+/// What a pod's agent fails at, unless that is past: the pod was tried again, or was not needed.
+fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
+    let report = pod.agent.as_ref()?.failure()?;
+    let is_complete = run.end.as_ref().is_some_and(|end| end.is_success);
+    let has_newer = run.pods.last().is_some_and(|it| it.created > pod.created);
+    let is_past = pod.is_over && (is_complete || has_newer);
+    (!is_past).then_some(report)
+}
+
+/// What became of a run's leases, as far as it is known: of several, the worst. A lease that could
+/// not be revoked stays so when its pod is gone.
 pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
-    let latest = agents(job).filter_map(lease_of).next_back();
+    let lost = recorded.filter(|lease| *lease == Lease::RevokeFailed);
+    let worst = agents(job)
+        .filter_map(lease_of)
+        .chain(lost)
+        .max_by_key(|lease| severity(*lease));
     let has_ended = job.end.is_some();
-    match latest.or(recorded) {
+    match worst.or(recorded) {
         Some(Lease::Held) if has_ended => Some(Lease::Expiring),
         lease => lease,
+    }
+}
+
+fn severity(lease: Lease) -> u8 {
+    match lease {
+        Lease::Revoked => 0,
+        Lease::Expiring => 1,
+        Lease::Held => 2,
+        Lease::RevokeFailed => 3,
     }
 }
 
@@ -50,7 +75,7 @@ fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
     }
 }
 
-fn agents(job: &ObservedJob) -> impl DoubleEndedIterator<Item = &ObservedAgent> {
+fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
     job.pods.iter().filter_map(|pod| pod.agent.as_ref())
 }
 

@@ -68,6 +68,40 @@ fn refuses_templates_that_no_environment_can_hold() {
     assert!(validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).is_ok());
 }
 
+#[test]
+fn refuses_what_the_agent_would_refuse() {
+    let refused = |annotations: &[(&str, &str)]| {
+        let mut all = json!({
+            "vault.hashicorp.com/agent-inject": "true",
+            "vault.hashicorp.com/role": "reader",
+            "vault.hashicorp.com/service": "https://vault:8200",
+            "vault.hashicorp.com/agent-inject-secret-db": "database/creds/app",
+        });
+        for (key, value) in annotations {
+            all[*key] = json!(value);
+        }
+        let problems = problems(json!({ "jobTemplate": { "spec": { "template": {
+            "metadata": { "annotations": all },
+            "spec": { "containers": [{ "name": "main" }] },
+        } } } }));
+        let field = "spec.jobTemplate.spec.template.metadata.annotations";
+        problems.join("; ").replace(field, "")
+    };
+
+    assert_eq!(
+        refused(&[("openbao.org/auth-min-backoff", "10m")]),
+        "[openbao.org/auth-min-backoff]: min_backoff cannot be greater than max_backoff"
+    );
+    assert_eq!(
+        refused(&[("vault.hashicorp.com/template-lease-renewal-threshold", "2")]),
+        "[vault.hashicorp.com/template-lease-renewal-threshold]: is not between 0 and 1"
+    );
+    assert_eq!(
+        refused(&[("vault.hashicorp.com/client-cert", "/tls/tls.crt")]),
+        "[vault.hashicorp.com/client-key]: is missing: client_cert needs it"
+    );
+}
+
 fn valid(schedule: &str) -> ValidatedJob {
     let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
     validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap()
