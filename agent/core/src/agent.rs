@@ -304,7 +304,8 @@ impl Agent {
         let notice = match result {
             Ok(grant) => self.secrets.lease_renewed(request, grant, dice, now.moment),
             Err(failure) => {
-                if failure.remedy() == Remedy::LogInAgain {
+                let is_lost = failure.remedy() == Remedy::LogInAgain;
+                if is_lost && !self.secrets.is_outdated(request) {
                     self.session.lose();
                 }
                 self.secrets

@@ -44,7 +44,7 @@ struct Entry {
     /// Known once Vault said it; the inner `None`: Vault does not say.
     mount: Option<Option<Mount>>,
     lease: Option<Lease>,
-    /// Whether what is being read belongs to a token that was replaced meanwhile.
+    /// Whether what is being asked belongs to a token that was replaced meanwhile.
     is_outdated: bool,
     /// Whether the lease ended with its token and nothing has replaced it yet.
     is_orphan: bool,
@@ -171,9 +171,14 @@ impl Secrets {
     ) -> Option<Trouble> {
         let entry = self.entries.get_mut(request)?;
         entry.activity = Activity::Idle;
+        let is_outdated = std::mem::take(&mut entry.is_outdated);
         match result {
             Ok(mount) => {
                 entry.mount = Some(mount);
+                None
+            }
+            Err(failure) if is_outdated && failure.remedy() == Remedy::LogInAgain => {
+                entry.due = now;
                 None
             }
             // An old server, or a policy that denies the path: then the read itself will say so.
@@ -222,6 +227,11 @@ impl Secrets {
                 self.answers.insert(request.clone(), answer);
                 None
             }
+            // It says nothing about the token that we have now.
+            Err(failure) if is_outdated && failure.remedy() == Remedy::LogInAgain => {
+                entry.due = now.moment;
+                None
+            }
             Err(failure) => Some(entry.fail(request, failure, dice, now.moment)),
         }
     }
@@ -235,6 +245,7 @@ impl Secrets {
     ) -> Notice {
         if let Some(entry) = self.entries.get_mut(request) {
             entry.activity = Activity::Idle;
+            entry.is_outdated = false;
             entry.backoff.succeed();
             if let Some(lease) = &mut entry.lease {
                 lease.renewed(grant, dice, now);
@@ -247,6 +258,13 @@ impl Secrets {
         }
     }
 
+    /// Whether the answer to a request will be about a token that was replaced meanwhile.
+    pub(crate) fn is_outdated(&self, request: &Request) -> bool {
+        self.entries
+            .get(request)
+            .is_some_and(|entry| entry.is_outdated)
+    }
+
     /// A lease that cannot be extended is replaced: at once where trying again is no use.
     pub(crate) fn renewal_failed(
         &mut self,
@@ -257,6 +275,7 @@ impl Secrets {
     ) -> Notice {
         if let Some(entry) = self.entries.get_mut(request) {
             entry.activity = Activity::Idle;
+            entry.is_outdated = false;
             let wait = entry.backoff.fail(dice);
             let is_hopeless = failure.remedy() == Remedy::GiveUp
                 || entry
@@ -278,7 +297,7 @@ impl Secrets {
     /// There is another token: what the old one leased ends with it and is read again.
     pub(crate) fn token_replaced(&mut self, now: Moment) {
         for (request, entry) in &mut self.entries {
-            entry.is_outdated = entry.activity == Activity::Reading;
+            entry.is_outdated = entry.activity != Activity::Idle;
             if self.answers.get(request).and_then(lease_id).is_some() {
                 entry.orphan(now);
             }

@@ -154,6 +154,26 @@ fn an_answer_to_a_token_that_was_replaced_meanwhile_is_read_again() {
 }
 
 #[test]
+fn a_late_refusal_of_a_token_that_was_replaced_does_not_lose_the_new_one() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(2530));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+    world.step();
+    world.feed(Input::TokenRenewed(Err(denied("not renewable", 400))));
+    world.step();
+    world.log_in("t2", 3600);
+    assert_eq!(world.step(), NOTHING);
+
+    world.fail("database/creds/ro", &denied("invalid token", 403));
+
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+    world.feed(Input::Terminate);
+    world.answer("database/creds/ro", CREDENTIALS);
+    assert_eq!(world.step(), ["revoke t2"]);
+}
+
+#[test]
 fn a_life_that_no_clock_can_hold_is_taken_for_a_very_long_one() {
     let mut world = World::ready(&[DATABASE]);
     world.pass(Duration::from_secs(65));
