@@ -28,15 +28,6 @@ pub(crate) enum Datum {
     Object(Arc<BTreeMap<Text, Self>>),
 }
 
-/// How a document's numbers become values.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbers {
-    /// `float64`, as `parseJSON` makes them.
-    Floats,
-    /// `float64`, and nil where that is too small for a number.
-    FittingFloats,
-}
-
 impl Datum {
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match self {
@@ -64,32 +55,21 @@ impl Datum {
         }
     }
 
-    /// The value in which numbers are floats.
-    pub(crate) fn value(&self, numbers: Numbers) -> Result<Value, Failure> {
-        Ok(match self {
+    /// The value in which numbers are floats, and nil where they are too large for one.
+    pub(crate) fn value(&self) -> Value {
+        match self {
             Self::Null | Self::Bool(_) | Self::Text(_) => self.kept(),
-            Self::Number(text) => match (parse_float(text), numbers) {
-                (Ok(number), _) => Value::Float(number),
-                (Err(_), Numbers::FittingFloats) => Value::Nil,
-                (Err(_), Numbers::Floats) => {
-                    return Err(Failure::new("json: cannot unmarshal number ")
-                        .plain(text)
-                        .words(" into Go value of type float64"));
-                }
-            },
-            Self::List(items) => Value::list(
-                items
-                    .iter()
-                    .map(|item| item.value(numbers))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Self::Object(entries) => Value::map(
-                entries
-                    .iter()
-                    .map(|(key, item)| Ok((key.clone(), item.value(numbers)?)))
-                    .collect::<Result<_, Failure>>()?,
-            ),
-        })
+            Self::Number(text) => parse_float(text).map_or(Value::Nil, Value::Float),
+            Self::List(items) => Value::list(items.iter().map(Self::value).collect()),
+            Self::Object(entries) => {
+                let entries = entries.iter();
+                Value::map(
+                    entries
+                        .map(|(key, item)| (key.clone(), item.value()))
+                        .collect(),
+                )
+            }
+        }
     }
 
     /// Calls `seen` with every text and number inside.
@@ -104,23 +84,40 @@ impl Datum {
 }
 
 pub(crate) fn decode(text: &[u8]) -> Result<Datum, Failure> {
+    Ok(read(text)?.0)
+}
+
+/// The value in which numbers are floats, if all of them fit, also those that a later entry of the same name replaces.
+pub(crate) fn floats(text: &[u8]) -> Result<Value, Failure> {
+    match read(text)? {
+        (datum, None) => Ok(datum.value()),
+        (_, Some(number)) => Err(Failure::new("json: cannot unmarshal number ")
+            .plain(&number)
+            .words(" into Go value of type float64")),
+    }
+}
+
+/// A document, and its first number that no float can hold.
+fn read(text: &[u8]) -> Result<(Datum, Option<Text>), Failure> {
     let mut reader = Reader {
         text,
         at: 0,
         depth: 0,
+        too_large: None,
     };
     let datum = reader.value()?;
     reader.skip_space();
     if reader.at < text.len() {
         return Err(reader.invalid("after top-level value"));
     }
-    Ok(datum)
+    Ok((datum, reader.too_large))
 }
 
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
+    too_large: Option<Text>,
 }
 
 impl Reader<'_> {
@@ -282,7 +279,12 @@ impl Reader<'_> {
             }
             self.digits("in exponent of numeric literal")?;
         }
-        Ok(Datum::Number(Text::from(&self.text[start..self.at])))
+        let digits = &self.text[start..self.at];
+        let may_be_large = digits.len() > 300 || digits.contains(&b'e') || digits.contains(&b'E');
+        if self.too_large.is_none() && may_be_large && parse_float(digits).is_err() {
+            self.too_large = Some(Text::from(digits));
+        }
+        Ok(Datum::Number(Text::from(digits)))
     }
 
     fn string(&mut self) -> Result<Text, Failure> {

@@ -159,6 +159,10 @@ pub(crate) fn clean_bytes(path: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn percent_decoded(path: &str) -> String {
+    String::from_utf8(percent_decoded_bytes(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+pub(crate) fn percent_decoded_bytes(path: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -174,5 +178,5 @@ pub(crate) fn percent_decoded(path: &str) -> String {
             }
         }
     }
-    String::from_utf8(out).unwrap_or_else(|_| path.to_owned())
+    out
 }

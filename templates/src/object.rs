@@ -25,6 +25,13 @@ impl Object {
         }
     }
 
+    pub(crate) fn time(&self) -> Option<Moment> {
+        match self {
+            Self::Time(time) => Some(*time),
+            Self::Struct { .. } | Self::Scratch(_) => None,
+        }
+    }
+
     pub(crate) fn field(&self, name: &[u8]) -> Option<&Value> {
         self.fields()
             .iter()

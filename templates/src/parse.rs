@@ -270,7 +270,8 @@ impl<'t> Parser<'t, '_> {
     fn unquote(&self, token: &Token<'_>) -> Result<Text, Error> {
         let is_plain = match token.kind {
             Kind::RawString => !token.text.contains(&b'\r'),
-            _ => !token.text.contains(&b'\\'),
+            // What is no character becomes one in a quoted text.
+            _ => !token.text.contains(&b'\\') && std::str::from_utf8(token.text).is_ok(),
         };
         if is_plain {
             let part = self.part(token);

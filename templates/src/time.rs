@@ -203,6 +203,11 @@ impl Moment {
         }
     }
 
+    /// Whether JSON takes it: the year has four digits.
+    pub(crate) fn has_plain_year(self) -> bool {
+        (0..10_000).contains(&self.civil().year)
+    }
+
     /// `Time.Format`.
     pub(crate) fn format(self, layout: &str) -> String {
         let civil = self.civil();

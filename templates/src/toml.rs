@@ -122,6 +122,10 @@ impl Encoder {
 
     fn entry(&mut self, key: &[Text], value: &Value) -> Result<(), Failure> {
         self.deeper(|encoder| match value {
+            // A list that is nothing is an empty one only where it is the whole document.
+            Value::TypedNil(of) if key.is_empty() && of.kind() == Kind::List => {
+                encoder.key_value(key, value, false)
+            }
             value if is_nil(value) => Ok(()),
             value if is_table(value) => {
                 if key.len() == 1 {

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //! cargo run --release -p planescape-templates --example differential -- REFERENCE [CASES] [SEED]
+//! cargo run --release -p planescape-templates --example differential -- REFERENCE --seconds N [SEED]
+//! cargo run --release -p planescape-templates --example differential -- REFERENCE --texts FILE
 //! ```
+//!
+//! The last takes templates from a file instead, one JSON string a line.
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
 mod answers;
+mod arguments;
+mod compare;
 mod grammar;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
+use arguments::Arguments;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use planescape_templates::{Answer, Answers, Environment, Options, Pass, Request, Template};
 use serde_json::{Value, json};
-
-/// Sent ahead, so that both sides work at once.
-const WINDOW: usize = 64;
 
 /// What both sides find in their environment.
 const VARIABLES: [(&str, &str); 4] = [
@@ -136,82 +140,30 @@ fn render(case: &Case, answers: &Answers) -> Outcome {
     }
 }
 
-/// Errors are the same when they agree up to the first value that one of them covers.
-fn agrees(ours: &Outcome, theirs: &Outcome) -> bool {
-    // Go lets a slice reach into whatever room a list happens to have left.
-    if let Err(ours) = ours
-        && (ours.contains("error calling slice: index out of range")
-            || ours.contains("Slice: slice index out of bounds"))
-    {
-        return true;
-    }
-    match (ours, theirs) {
-        (Ok(ours), Ok(theirs)) => ours == theirs,
-        (Err(ours), Err(theirs)) => {
-            let (ours, theirs) = (readable(ours), readable(theirs));
-            let covered = |text: &str| text.find("[redacted]").unwrap_or(text.len());
-            let common = covered(&ours).min(covered(&theirs));
-            // What is not known yet may be the cause of any error, so it counts for nothing here.
-            if ours.starts_with("missing: ") {
-                return true;
-            }
-            let is_cut = ours.contains("[redacted]") || theirs.contains("[redacted]");
-            if !is_cut {
-                return ours == theirs;
-            }
-            ours.as_bytes().get(..common) == theirs.as_bytes().get(..common)
-        }
-        _ => false,
-    }
-}
-
-/// Our errors are valid texts; how many marks stand for bytes that are none is of no interest.
-fn readable(error: &str) -> String {
-    let mut out = String::new();
-    for c in error.chars() {
-        if c != char::REPLACEMENT_CHARACTER || !out.ends_with(c) {
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn shown(outcome: &Outcome) -> String {
-    match outcome {
-        Ok(text) => format!("text  {:?}", String::from_utf8_lossy(text)),
-        Err(error) => format!("error {error:?}"),
-    }
-}
-
 fn run() -> std::io::Result<usize> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = || std::io::Error::other("usage: differential REFERENCE [CASES] [SEED]");
-    let program = arguments.next().ok_or_else(usage)?;
+    let Arguments {
+        program,
+        mut source,
+    } = Arguments::read()?;
     let mut reference = Reference::start(&program)?;
-    let mut number = |default| match arguments.next() {
-        Some(text) => text.parse().map_err(std::io::Error::other),
-        None => Ok(default),
-    };
-    let (cases, first): (u64, u64) = (number(20_000)?, number(1)?);
     let answers = answers::load(include_str!("../../testdata/responses.json"));
     let mut waiting = std::collections::VecDeque::new();
-    let (mut different, mut texts, mut deaths) = (0, 0, 0);
-    let mut next = first;
-    while next < first + cases || !waiting.is_empty() {
-        if next < first + cases && waiting.len() < WINDOW {
-            let case = grammar::case(next);
+    let (mut cases, mut different, mut texts, mut deaths) = (0u64, 0, 0, 0);
+    loop {
+        if waiting.len() < source.window()
+            && let Some(case) = source.next()
+        {
             reference.send(&case)?;
             let ours = render(&case, &answers);
             waiting.push_back((case, ours));
-            next += 1;
+            cases += 1;
             continue;
         }
-        reference.input.flush()?;
-        let theirs = reference.receive()?;
         let Some((case, ours)) = waiting.pop_front() else {
             break;
         };
-        let Some(theirs) = theirs else {
+        reference.input.flush()?;
+        let Some(theirs) = reference.receive()? else {
             deaths += 1;
             reference = Reference::start(&program)?;
             for (case, _) in &waiting {
@@ -220,28 +172,26 @@ fn run() -> std::io::Result<usize> {
             continue;
         };
         texts += usize::from(theirs.is_ok());
-        if !agrees(&ours, &theirs) {
+        if !compare::agrees(&ours, &theirs) {
             different += 1;
-            let text = case.text.escape_ascii();
-            let (left, right) = case.delimiters;
-            println!(
-                "seed {} {} strict {} {left}{right} {:?}",
-                case.seed, case.family, case.strict, case.denied
-            );
-            println!(
-                "  {text}\n  here  {}\n  there {}",
-                shown(&ours),
-                shown(&theirs)
-            );
+            report(&case, &ours, &theirs);
         }
     }
     drop(reference.input);
     reference.child.wait()?;
-    println!(
-        "{cases} cases from seed {first}, {texts} rendered, {deaths} deaths there, \
-         {different} differences"
-    );
+    println!("{cases} cases, {texts} rendered, {deaths} deaths there, {different} differences");
     Ok(different)
+}
+
+fn report(case: &Case, ours: &Outcome, theirs: &Outcome) {
+    let (left, right) = case.delimiters;
+    println!(
+        "seed {} {} strict {} {left}{right} {:?}",
+        case.seed, case.family, case.strict, case.denied
+    );
+    println!("  {}", case.text.escape_ascii());
+    println!("  here  {}", compare::shown(ours));
+    println!("  there {}", compare::shown(theirs));
 }
 
 fn main() -> ExitCode {

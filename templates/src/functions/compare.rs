@@ -94,6 +94,9 @@ fn same(a: &Value, b: &Value) -> Result<bool, Failure> {
         return Ok(is_nil(a) == is_nil(b));
     }
     match (a, b) {
+        (Value::Object(a), Value::Object(b)) if a.type_of() == Type::Time => {
+            Ok(a.time() == b.time())
+        }
         (Value::Object(a), Value::Object(b))
             if a.type_of() != Type::Certificate && b.type_of() != Type::Certificate =>
         {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Failure;
-use crate::json::{self, Numbers, Style};
+use crate::json::{self, Style};
 use crate::number::{Base, NumberError, parse_float, parse_int, parse_uint};
 use crate::text::Text;
 use crate::unicode;
@@ -30,7 +30,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("parseJSON", ONE, |_, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
-        text => json::decode(text)?.value(Numbers::Floats),
+        text => json::floats(text),
     }),
     Function::new("parseYAML", ONE, |_, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),

@@ -68,6 +68,9 @@ fn checked_url(path: String) -> Result<String, Failure> {
         return refuse("net/url: invalid control character in URL");
     }
     let plain = path.split('#').next().unwrap_or_default();
+    if plain.starts_with(':') {
+        return refuse("missing protocol scheme");
+    }
     let before_query = plain.split('?').next().unwrap_or_default();
     let first = before_query.split('/').next().unwrap_or_default();
     if first.contains(':') {

@@ -90,6 +90,13 @@ impl Writer {
     }
 
     fn object(&mut self, object: &Object) -> Result<(), Failure> {
+        if let Object::Time(time) = object
+            && !time.has_plain_year()
+        {
+            return Err(Failure::new(
+                "json: error calling MarshalJSON for type time.Time: Time.MarshalJSON: year outside of range [0,9999]",
+            ));
+        }
         if let Some(text) = crate::functions::marshalled(object) {
             self.string(text.as_bytes());
             return Ok(());

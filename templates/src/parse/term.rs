@@ -290,7 +290,8 @@ fn complex(token: &Token<'_>) -> Result<Option<(f64, f64)>, String> {
         return Err(MALFORMED_COMPLEX.to_owned());
     }
     let imaginary = float_token(&mut rest);
-    if !rest.is_empty() {
+    // Go looks for the `i` of an infinity after a sign, and then misses it at the end.
+    if !rest.is_empty() || imaginary.len() == 1 {
         return Err(MALFORMED_COMPLEX.to_owned());
     }
     let parse = |part: &[u8]| {

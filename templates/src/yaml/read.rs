@@ -303,8 +303,9 @@ impl Reader {
                         Token::Key | Token::Value | Token::BlockEnd => Key::nil(),
                         _ => self.key(Place::Entry)?,
                     };
+                    let was_right = self.mistake.is_none();
                     let value = self.block_value()?;
-                    self.check_merge(&key, &value);
+                    self.check_merge(&key, &value, was_right);
                     entries.push((key, value));
                 }
                 // A value without a key has come as a token of its own kind only after a mistake.
@@ -396,13 +397,14 @@ impl Reader {
                         Token::Value | Token::FlowEntry | Token::FlowMappingEnd => Key::nil(),
                         _ => self.key(Place::Flow)?,
                     };
+                    let was_right = self.mistake.is_none();
                     let mut value = Value::Nil;
                     if self.peek()?.0 == Token::Value
                         && !matches!(self.next()?.0, Token::FlowEntry | Token::FlowMappingEnd)
                     {
                         value = self.node(Place::Flow)?;
                     }
-                    self.check_merge(&key, &value);
+                    self.check_merge(&key, &value, was_right);
                     entries.push((key, value));
                 }
                 Token::FlowMappingEnd => break,
@@ -414,14 +416,14 @@ impl Reader {
         Ok(self.entries(entries))
     }
 
-    /// What cannot be merged is found before what is wrong with later entries.
-    fn check_merge(&mut self, key: &Key, value: &Value) {
+    /// What cannot be merged is found before what is wrong with itself and with later entries.
+    fn check_merge(&mut self, key: &Key, value: &Value, was_right: bool) {
         let is_map = |value: &Value| matches!(value, Value::AnyMap(_));
         let can_merge = match value {
             Value::List(items) => items.iter().all(is_map),
             value => is_map(value),
         };
-        if key.is_merge && !can_merge && self.mistake.is_none() {
+        if key.is_merge && !can_merge && was_right {
             self.mistake = Some(not_a_map());
         }
     }
@@ -464,7 +466,7 @@ fn scalar(text: String, is_plain: bool, tag: &str) -> Result<Value, Failure> {
     match (tag, resolved) {
         ("", Resolved::Value(value)) if is_plain => Ok(value),
         ("!!binary", _) => {
-            let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+            let compact = text.replace(['\r', '\n'], "");
             let engine = base64::engine::general_purpose::STANDARD;
             let bytes = engine.decode(compact);
             Ok(Value::text(bytes.map_err(|_| {

@@ -381,7 +381,11 @@ impl Scanner {
 
     fn open(&mut self, token: Token) -> Scanned {
         self.save_key()?;
-        self.keys.push(SimpleKey::default());
+        // Numbered like the bracket itself, so that closing an empty collection takes the bracket's key with it.
+        self.keys.push(SimpleKey {
+            token: self.taken + self.tokens.len(),
+            ..SimpleKey::default()
+        });
         self.flow_level += 1;
         if self.flow_level > MAX_DEPTH {
             let words = format!("yaml: exceeded max depth of {MAX_DEPTH}");

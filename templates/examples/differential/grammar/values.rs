@@ -256,6 +256,14 @@ pub(super) fn call(random: &mut Random) -> String {
     if let Some(piped) = piped.filter(|piped| piped != "nil") {
         call = format!("{piped} | {call}");
     }
+    // Nobody's clock is stopped where a function of Sprig asks for the time since another, and what would be Consul's
+    // has no type here.
+    if matches!(name, "byTag" | "byPort" | "byKey" | "byMeta") {
+        return format!("len ({call})");
+    }
+    if name == "sprig_durationRound" && call.contains("2024-02-03") {
+        return format!("if {call}}}}}{{{{end");
+    }
     match random.below(8) {
         0 => format!("printf \"%#v\" ({call})"),
         1 => format!("printf \"%T %v\" ({call}) ({call})"),

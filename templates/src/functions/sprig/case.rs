@@ -1,6 +1,8 @@
 //! Case styles: how `HTTPServer_2x` falls apart into words.
 
-use crate::unicode;
+use std::sync::LazyLock;
+
+use crate::unicode::{self, classes::class};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -24,8 +26,23 @@ impl Word {
     }
 }
 
+/// The characters beyond ASCII that one letter of Unicode's categories names.
+struct Category(LazyLock<Vec<(u32, u32)>>);
+
+impl Category {
+    fn has(&self, c: char) -> bool {
+        let code = u32::from(c);
+        let after = self.0.partition_point(|&(first, _)| first <= code);
+        after > 0 && code <= self.0[after - 1].1
+    }
+}
+
+static CAPITALS: Category = Category(LazyLock::new(|| class("Lu").unwrap_or_default()));
+static PUNCTUATION: Category = Category(LazyLock::new(|| class("P").unwrap_or_default()));
+static NUMBERS: Category = Category(LazyLock::new(|| class("N").unwrap_or_default()));
+
 fn is_upper(c: char) -> bool {
-    unicode::is_letter(c) && unicode::lower(c) != c
+    c.is_ascii_uppercase() || !c.is_ascii() && CAPITALS.has(c)
 }
 
 fn is_connector(c: char) -> bool {
@@ -33,53 +50,110 @@ fn is_connector(c: char) -> bool {
 }
 
 fn is_punctuation(c: char) -> bool {
-    c.is_ascii_punctuation() && !"$+<=>^`|~".contains(c)
+    match c.is_ascii() {
+        true => c.is_ascii_punctuation() && !"$+<=>^`|~".contains(c),
+        false => PUNCTUATION.has(c),
+    }
+}
+
+/// Ideographs have no case and count as no letters.
+fn is_letter(c: char) -> bool {
+    let is_ideograph = matches!(
+        c,
+        '\u{3400}'..='\u{4d85}' | '\u{4e00}'..='\u{9fcc}' | '\u{20000}'..='\u{2b81d}'
+    );
+    unicode::is_letter(c) && !is_ideograph
+}
+
+fn is_number(c: char) -> bool {
+    c.is_ascii_digit() || !c.is_ascii() && NUMBERS.has(c)
+}
+
+/// Characters of a text one after the other. Bytes that are no character count for more of the one before them.
+#[derive(Clone, Copy)]
+struct Cursor<'t> {
+    text: &'t [u8],
+    at: usize,
+    last: char,
+}
+
+impl Cursor<'_> {
+    /// The next character and where it ends.
+    fn peek(&self) -> Option<(char, usize)> {
+        if self.at == self.text.len() {
+            return None;
+        }
+        let mut at = self.at;
+        while at < self.text.len() {
+            let (c, width) = unicode::decode(&self.text[at..]);
+            at += width;
+            if let Some(c) = c.filter(|&c| c != char::REPLACEMENT_CHARACTER) {
+                return Some((c, at));
+            }
+        }
+        Some((self.last, at))
+    }
+
+    fn skip_while(&mut self, belongs: fn(char) -> bool) {
+        while let Some((c, end)) = self.peek().filter(|&(c, _)| belongs(c)) {
+            (self.last, self.at) = (c, end);
+        }
+    }
+
+    /// The last capital of HTTPServer starts the next word.
+    fn skip_capitals(&mut self) {
+        let mut before = self.at;
+        while let Some((c, end)) = self.peek().filter(|&(c, _)| is_upper(c)) {
+            before = self.at;
+            (self.last, self.at) = (c, end);
+        }
+        if self.peek().is_some_and(|(c, _)| is_letter(c)) {
+            self.at = before;
+        }
+    }
 }
 
 /// The word at the start, and its length.
-fn next_word(chars: &[char]) -> (Word, usize) {
-    let Some(&first) = chars.first() else {
+fn next_word(text: &[u8]) -> (Word, usize) {
+    let mut cursor = Cursor {
+        text,
+        at: 0,
+        last: char::REPLACEMENT_CHARACTER,
+    };
+    let Some((first, end)) = cursor.peek() else {
         return (Word::Nothing, 0);
     };
-    let run = |from: usize, belongs: &dyn Fn(char) -> bool| {
-        let rest = &chars[from..];
-        from + rest.iter().take_while(|&&c| belongs(c)).count()
+    (cursor.last, cursor.at) = (first, end);
+    let is_small = |c: char| is_letter(c) && !is_upper(c);
+    let is_other =
+        |c: char| !(is_connector(c) || is_punctuation(c) || is_letter(c) || is_number(c));
+    let kind = match first {
+        char::REPLACEMENT_CHARACTER => Word::Nothing,
+        c if is_connector(c) => Word::Connector,
+        c if is_punctuation(c) => Word::Punctuation,
+        c if is_upper(c) => Word::Upper,
+        c if is_letter(c) => Word::Alphabet,
+        c if is_number(c) => Word::Number,
+        _ => Word::Other,
     };
-    let is_small = |c: char| unicode::is_letter(c) && !is_upper(c);
-    if is_connector(first) {
-        return (Word::Connector, run(1, &is_connector));
+    match kind {
+        Word::Nothing => {}
+        Word::Connector => cursor.skip_while(is_connector),
+        Word::Punctuation => cursor.skip_while(is_punctuation),
+        Word::Upper if cursor.peek().is_some_and(|(c, _)| is_upper(c)) => cursor.skip_capitals(),
+        Word::Upper | Word::Alphabet => cursor.skip_while(is_small),
+        Word::Number => cursor.skip_while(is_number),
+        Word::Other => cursor.skip_while(is_other),
     }
-    if is_punctuation(first) {
-        return (Word::Punctuation, run(1, &is_punctuation));
-    }
-    if is_upper(first) {
-        let length = run(1, &is_upper);
-        // The last capital of HTTPServer starts the next word.
-        let length = match (length, chars.get(length)) {
-            (1, _) => run(1, &is_small),
-            (_, Some(&next)) if unicode::is_letter(next) => length - 1,
-            _ => length,
-        };
-        return (Word::Upper, length);
-    }
-    if unicode::is_letter(first) {
-        return (Word::Alphabet, run(1, &is_small));
-    }
-    if unicode::is_digit(first) {
-        return (Word::Number, run(1, &unicode::is_digit));
-    }
-    let is_other = |c: char| {
-        !(is_connector(c) || is_punctuation(c) || unicode::is_letter(c) || unicode::is_digit(c))
-    };
-    (Word::Other, run(1, &is_other))
+    (kind, cursor.at)
 }
 
 struct Splitter<'c> {
-    rest: &'c [char],
-    out: String,
+    rest: &'c [u8],
+    out: Vec<u8>,
     connector: char,
     kind: Word,
-    word: &'c [char],
+    word: &'c [u8],
 }
 
 impl Splitter<'_> {
@@ -90,14 +164,21 @@ impl Splitter<'_> {
     }
 
     fn write(&mut self) {
-        let lowers = matches!(self.kind, Word::Upper | Word::Connector);
-        for &c in self.word {
-            self.out.push(match c {
-                c if !lowers => c,
-                c if is_connector(c) => self.connector,
-                c => unicode::lower(c),
-            });
+        if !matches!(self.kind, Word::Upper | Word::Connector) {
+            return self.out.extend_from_slice(self.word);
         }
+        for c in unicode::chars(self.word) {
+            let c = match c {
+                c if is_connector(c) => self.connector,
+                c if is_upper(c) => unicode::lower(c),
+                c => c,
+            };
+            unicode::push(&mut self.out, c);
+        }
+    }
+
+    fn connect(&mut self) {
+        unicode::push(&mut self.out, self.connector);
     }
 
     fn write_alphanumeric(&mut self) {
@@ -106,7 +187,7 @@ impl Splitter<'_> {
             self.advance();
         }
         if self.kind != Word::Nothing && !self.kind.is_boundary() {
-            self.out.push(self.connector);
+            self.connect();
         }
     }
 
@@ -114,7 +195,7 @@ impl Splitter<'_> {
     fn after_letters(&mut self) {
         if self.kind != Word::Number {
             if !self.kind.is_boundary() {
-                self.out.push(self.connector);
+                self.connect();
             }
             return;
         }
@@ -124,25 +205,24 @@ impl Splitter<'_> {
         let number = self.word;
         self.advance();
         if self.kind == Word::Alphabet {
-            self.out.push(self.connector);
-            self.out.extend(number);
+            self.connect();
+            self.out.extend_from_slice(number);
             self.write_alphanumeric();
             return;
         }
         // Bld4Floor: the number belongs to the word before.
-        self.out.extend(number);
+        self.out.extend_from_slice(number);
         if !self.kind.is_boundary() {
-            self.out.push(self.connector);
+            self.connect();
         }
     }
 }
 
 /// Lower-case words with a connector between them.
-pub(super) fn connected(whole: &[u8], connector: char) -> String {
-    let chars: Vec<char> = unicode::chars(whole).collect();
+pub(super) fn connected(whole: &[u8], connector: char) -> Vec<u8> {
     let mut splitter = Splitter {
-        rest: &chars,
-        out: String::new(),
+        rest: whole,
+        out: Vec::new(),
         connector,
         kind: Word::Nothing,
         word: &[],
@@ -168,6 +248,8 @@ pub(super) fn pascal(whole: &[u8]) -> String {
     let leading = chars.iter().take_while(|&&c| is_connector(c)).count();
     let mut out: String = chars[..leading].iter().collect();
     let Some((&first, rest)) = chars[leading..].split_first() else {
+        // The last of nothing but connectors is written twice.
+        out.extend(chars.last());
         return out;
     };
     let mut in_capitals = is_upper(first);

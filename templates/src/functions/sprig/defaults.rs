@@ -1,7 +1,7 @@
 //! Defaults, conditions, JSON and types.
 
 use crate::error::Failure;
-use crate::json::{self, Numbers, Style};
+use crate::json::{self, Style};
 use crate::value::{Kind, Place, Type, Value};
 
 use super::{ANY, Function, ONE, Outcome, Run, done, shown, text};
@@ -49,7 +49,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let Ok(document) = json::decode(text(args, 0)) else {
             return Ok(Value::Nil);
         };
-        document.value(Numbers::FittingFloats)
+        Ok(document.value())
     }),
     Function::new("sprig_mustFromJson", ONE, |_, args| from_json(args)),
     Function::new("sprig_toJson", ANY, |run, args| lenient(run, args, PLAIN)),
@@ -117,7 +117,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 fn from_json(args: &[Place]) -> Outcome {
-    json::decode(text(args, 0))?.value(Numbers::Floats)
+    json::floats(text(args, 0))
 }
 
 fn to_json(run: &mut Run<'_>, args: &[Place], style: Style) -> Outcome {

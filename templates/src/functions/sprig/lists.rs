@@ -66,6 +66,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::strings(sorted))
     }),
     Function::new("sprig_toStrings", ANY, |run, args| {
+        if let Value::TypedNil(Type::Strings) = &args[0].value {
+            return Ok(args[0].value.clone());
+        }
         Ok(Value::strings(texts(run, &args[0].value)?))
     }),
 ];

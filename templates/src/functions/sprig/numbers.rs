@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::Failure;
+use crate::fmt::shortest;
 use crate::number::{Base, parse_float, parse_int};
 use crate::value::{Place, Type, Value};
 
@@ -187,7 +188,7 @@ fn divided(args: &[Place], divide: fn(i64, i64) -> i64) -> Outcome {
     Ok(Value::Int64(divide(a, b)))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Add,
     Subtract,
@@ -275,10 +276,12 @@ impl Decimal {
 /// Decimal arithmetic, so that 0.1 and 0.2 make 0.3; floats where decimals get too long.
 fn decimal(first: f64, rest: &[Place], operation: Operation) -> Outcome {
     let numbers: Vec<f64> = rest.iter().map(|place| to_float(&place.value)).collect();
-    if let Operation::Divide = operation
-        && numbers.contains(&0.0)
-    {
-        return Err(Failure::new("decimal division by 0"));
+    finite(first)?;
+    for &number in &numbers {
+        finite(number)?;
+        if operation == Operation::Divide && number == 0.0 {
+            return Err(Failure::new("decimal division by 0"));
+        }
     }
     let exact = numbers.iter().try_fold(Decimal::of(first), |sum, &number| {
         Some(Some(sum?.combined(Decimal::of(number)?, operation)?))
@@ -293,6 +296,14 @@ fn decimal(first: f64, rest: &[Place], operation: Operation) -> Outcome {
         Operation::Divide => a / b,
     });
     Ok(Value::Float(float))
+}
+
+fn finite(number: f64) -> Result<(), Failure> {
+    if number.is_finite() {
+        return Ok(());
+    }
+    let shown = shortest(number, 'g');
+    Err(Failure::new("Cannot create a Decimal from ").plain(shown.as_bytes()))
 }
 
 fn rounded(args: &[Place]) -> Value {

@@ -59,7 +59,7 @@ fn ext(path: &[u8]) -> &[u8] {
     }
 }
 
-/// The parts of a URL as far as templates need them: nothing is decoded but the path and the fragment.
+/// The parts of a URL as far as templates need them: the query and what is opaque are not decoded.
 fn url_parse(url: &Text) -> Outcome {
     let url = String::from_utf8_lossy(url).into_owned();
     if url.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
@@ -79,7 +79,8 @@ fn url_parse(url: &Text) -> Outcome {
     let (scheme, rest) = scheme(rest);
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut parts = BTreeMap::new();
-    let mut put = |name: &str, value: &str| parts.insert(Text::from(name), Value::text(value));
+    let mut put = |name: &str, value: Vec<u8>| parts.insert(Text::from(name), Value::text(value));
+    let decoded = mount::percent_decoded_bytes;
     let (mut authority, mut path, mut opaque) = ("", rest, "");
     let is_rooted = scheme.is_empty() && rest.starts_with("///");
     if let Some(after) = rest.strip_prefix("//").filter(|_| !is_rooted) {
@@ -93,14 +94,14 @@ fn url_parse(url: &Text) -> Outcome {
         Some(inner) => inner.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    put("scheme", &scheme.to_ascii_lowercase());
-    put("host", host);
-    put("hostname", hostname);
-    put("path", &mount::percent_decoded(path));
-    put("query", query);
-    put("opaque", opaque);
-    put("fragment", &mount::percent_decoded(fragment));
-    put("userinfo", userinfo);
+    put("scheme", scheme.to_ascii_lowercase().into_bytes());
+    put("host", decoded(host));
+    put("hostname", decoded(hostname));
+    put("path", decoded(path));
+    put("query", query.into());
+    put("opaque", opaque.into());
+    put("fragment", decoded(fragment));
+    put("userinfo", normal_userinfo(userinfo).into_bytes());
     Ok(Value::map(parts))
 }
 
@@ -125,8 +126,8 @@ fn url_mistake(rest: &str) -> Option<String> {
         let end = after.find('/').unwrap_or(after.len());
         let authority = &after[..end];
         path = &after[end..];
-        let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        if let Some(mistake) = host_mistake(host) {
+        let (userinfo, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if let Some(mistake) = host_mistake(host).or_else(|| userinfo_mistake(userinfo)) {
             return Some(mistake);
         }
     }
@@ -152,16 +153,36 @@ fn host_mistake(host: &str) -> Option<String> {
     }
     let escape = broken_escape(host).or_else(|| {
         // Only bytes beyond ASCII are escaped in a host.
-        let at = host.find('%').filter(|_| !host.starts_with('['))?;
-        let is_ascii = host[at + 1..].starts_with(|c: char| matches!(c, '0'..='7'));
+        let mut escapes = host.match_indices('%').filter(|_| !host.starts_with('['));
+        let (at, _) = escapes.find(|(at, _)| {
+            let code = &host.as_bytes()[at + 1..at + 3];
+            code[0] < b'8' && code != b"25"
+        })?;
         let shown = crate::quote::quoted(&host.as_bytes()[at..at + 3]);
-        is_ascii.then(|| format!("invalid URL escape {shown}"))
+        Some(format!("invalid URL escape {shown}"))
     });
     escape.or_else(|| {
         let bad = host.chars().find(|c| " \\^`{}|".contains(*c))?;
         let shown = crate::quote::quoted(bad.to_string().as_bytes());
         Some(format!("invalid character {shown} in host name"))
     })
+}
+
+fn userinfo_mistake(userinfo: &str) -> Option<String> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
+    if !userinfo.bytes().all(is_fine) {
+        return Some("net/url: invalid userinfo".to_owned());
+    }
+    broken_escape(userinfo)
+}
+
+/// A name and perhaps a password, escaped no more than they must be.
+fn normal_userinfo(userinfo: &str) -> String {
+    let normal = |part: &str| escaped(&mount::percent_decoded_bytes(part), "$&+,;=");
+    match userinfo.split_once(':') {
+        Some((name, password)) => format!("{}:{}", normal(name), normal(password)),
+        None => normal(userinfo),
+    }
 }
 
 /// A percent sign without two digits.
@@ -209,7 +230,7 @@ fn url_join(parts: &Value) -> Outcome {
     };
     let (scheme, host, path) = (part("scheme")?, part("host")?, part("path")?);
     let (query, opaque, fragment) = (part("query")?, part("opaque")?, part("fragment")?);
-    let userinfo = part("userinfo")?;
+    let userinfo = joined_userinfo(&part("userinfo")?)?;
     let mut url = String::new();
     if !scheme.is_empty() {
         url.push_str(&scheme);
@@ -222,14 +243,14 @@ fn url_join(parts: &Value) -> Outcome {
                 url.push_str(&userinfo);
                 url.push('@');
             }
-            url.push_str(&host);
+            url.push_str(&escaped(host.as_bytes(), "!$&'()*+,;=:[]<>\""));
         } else if !scheme.is_empty() && path.starts_with("//") {
             url.push_str("//");
         }
         if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
             url.push('/');
         }
-        url.push_str(&escaped(&path, "$&+,/:;=@"));
+        url.push_str(&escaped(path.as_bytes(), "$&+,/:;=@"));
     } else {
         url.push_str(&opaque);
     }
@@ -239,14 +260,28 @@ fn url_join(parts: &Value) -> Outcome {
     }
     if !fragment.is_empty() {
         url.push('#');
-        url.push_str(&escaped(&fragment, "$&+,/:;=?@!()*"));
+        url.push_str(&escaped(fragment.as_bytes(), "$&+,/:;=?@!()*"));
     }
     done(url)
 }
 
-fn escaped(text: &str, kept: &str) -> String {
+/// What stands before the host, which is read as if it were part of a URL.
+fn joined_userinfo(written: &str) -> Result<String, Failure> {
+    let url = format!("proto://{written}@host");
+    let (plain, _) = url.split_once('#').unwrap_or((&url, ""));
+    if let Some(mistake) = url_mistake(plain) {
+        return Err(Failure::new("unable to parse userinfo in dict: parse ")
+            .quoted(plain.as_bytes())
+            .words(format!(": {mistake}")));
+    }
+    let authority = plain["proto://".len()..].split(['/', '?']).next();
+    let userinfo = authority.and_then(|authority| authority.rsplit_once('@'));
+    Ok(userinfo.map_or_else(String::new, |(userinfo, _)| normal_userinfo(userinfo)))
+}
+
+fn escaped(text: &[u8], kept: &str) -> String {
     let mut out = String::new();
-    for byte in text.bytes() {
+    for &byte in text {
         let c = char::from(byte);
         if c.is_ascii_alphanumeric() || "-_.~".contains(c) || kept.contains(c) && c.is_ascii() {
             out.push(c);
