@@ -60,6 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_sortAlpha", ANY, |run, args| {
         let mut sorted = match &args[0].value {
             Value::Nil => vec![Text::from("<nil>")],
+            nothing @ Value::TypedNil(Type::Strings) => return Ok(nothing.clone()),
             value => texts(run, value)?,
         };
         sorted.sort();
