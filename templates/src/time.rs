@@ -208,6 +208,16 @@ impl Moment {
         (0..10_000).contains(&self.civil().year)
     }
 
+    /// `Time.Format` with a layout of any bytes.
+    pub(crate) fn format_bytes(self, layout: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for chunk in layout.utf8_chunks() {
+            out.extend_from_slice(self.format(chunk.valid()).as_bytes());
+            out.extend_from_slice(chunk.invalid());
+        }
+        out
+    }
+
     /// `Time.Format`.
     pub(crate) fn format(self, layout: &str) -> String {
         let civil = self.civil();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use planescape_templates::responses::Responses;
 use planescape_templates::{
     Answer, Answers, Environment, Error, ErrorKind, Limits, Options, Pass, Request, Secret,
     Template,
@@ -249,6 +250,29 @@ proptest! {
         ),
     ) {
         let _ = render_with(tokens.concat().as_bytes(), &small());
+    }
+
+    #[test]
+    fn any_answers_are_read_or_refused(
+        body in "[-a-z0-9:\\[\\]{},\" .]{0,60}",
+        call in "(GET|PUT|LIST|get|) ?(kv/data/app|kv/|kv/metadata|pki/issue/web)?( |\\?|/)?[a-z={}\\\\]{0,6}",
+        mounts in "(\\{\\}|\\{\"kv/\": \\{\"type\": \"[a-z]{0,3}\"\\}\\}|[\\[\\]{}\":a-z]{0,9})",
+        status in 0u16..700,
+    ) {
+        let text = "{{with secret `kv/app`}}{{.Data.data.user}}{{toYAML .}}{{end}}{{range secrets `kv/`}}{{.}}{{end}}\
+                    {{with secret `pki/issue/web` `a=b`}}{{toJSON .}}{{end}}";
+        let template = Template::parse(text.as_bytes(), &small()).expect("it parses");
+        for body in [
+            body.clone(),
+            format!("{{\"data\": {body}}}"),
+            format!("{{\"data\": {{\"keys\": {body}, \"data\": {{\"user\": {body}}}}}}}"),
+            format!("{{\"status\": {status}, \"errors\": {body}}}"),
+        ] {
+            let document = format!("{{\"mounts\": {mounts}, \"responses\": {{\"{call}\": {body}}}}}");
+            if let Ok(responses) = Responses::from_json(document.as_bytes()) {
+                let _ = responses.render(&template, &Environment::default(), |_| Err("no files".into()));
+            }
+        }
     }
 
     #[test]

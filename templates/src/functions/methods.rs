@@ -171,14 +171,11 @@ static TIME: &[Function] = &[
         },
         _ => Ok(Value::Nil),
     }),
-    Function::new("Format", &[Type::Text], |_, args| {
-        let layout = String::from_utf8_lossy(text(args, 1));
-        match &args[0].value {
-            Value::Object(object) => match &**object {
-                Object::Time(time) => done(time.format(&layout)),
-                Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
-            },
-            _ => Ok(Value::Nil),
-        }
+    Function::new("Format", &[Type::Text], |_, args| match &args[0].value {
+        Value::Object(object) => match &**object {
+            Object::Time(time) => done(time.format_bytes(text(args, 1))),
+            Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
+        },
+        _ => Ok(Value::Nil),
     }),
 ];

@@ -180,7 +180,7 @@ fn timestamp(run: &mut Run<'_>, args: &[Place]) -> Outcome {
         [] => done(now.format("2006-01-02T15:04:05Z07:00")),
         [_] => match &**text(args, 0) {
             b"unix" => done(now.seconds.to_string()),
-            layout => done(now.format(&String::from_utf8_lossy(layout))),
+            layout => done(now.format_bytes(layout)),
         },
         _ => {
             let count = args.len();

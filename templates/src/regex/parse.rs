@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::bytes;
 use crate::error::Failure;
 use crate::unicode;
 
@@ -232,6 +233,8 @@ impl<'p> Parser<'p> {
 
     /// `\Q…\E`: every character stands for itself.
     fn quoted(&mut self, nodes: &mut Vec<Node>) -> Result<(), SyntaxError<'p>> {
+        let length = bytes::find(self.rest(), b"\\E").unwrap_or(self.rest().len());
+        self.valid(self.at, self.at + length)?;
         while self.at < self.pattern.len() && !self.eat(b"\\E") {
             let c = self.char()?;
             nodes.push(self.literal(c.into()));

@@ -257,7 +257,7 @@ impl Scanner {
 
     fn pass_to_token(&mut self) {
         loop {
-            if self.mark.column == 0 && self.at(0) == '\u{feff}' {
+            if self.mark.index == 0 && self.at(0) == '\u{feff}' {
                 self.pass();
             }
             while self.at(0) == ' '

@@ -60,6 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_sortAlpha", ANY, |run, args| {
         let mut sorted = match &args[0].value {
             Value::Nil => vec![Text::from("<nil>")],
+            nothing @ Value::TypedNil(Type::Strings) => return Ok(nothing.clone()),
             value => texts(run, value)?,
         };
         sorted.sort();
@@ -222,10 +223,11 @@ fn out_of_slice() -> Failure {
 fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     let items = items(&args[1..], "chunk")?;
     let size = int(args, 0);
-    // A negative size leaves no chunks, or fewer than none.
+    // A negative size leaves no chunks, or fewer than none; but one element is always a chunk of its own.
     let last = items.len() as f64 - 1.0;
     let count = (last / size as f64).floor() + 1.0;
-    if !(0.0..=last + 1.0).contains(&count) || size < 0 && count > 0.0 {
+    let is_single = items.len() == 1 && size != -1;
+    if !(0.0..=last + 1.0).contains(&count) || size < 0 && count > 0.0 && !is_single {
         return Err(Failure::new("runtime error: makeslice: len out of range"));
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);

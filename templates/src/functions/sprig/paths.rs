@@ -61,7 +61,7 @@ fn ext(path: &[u8]) -> &[u8] {
 
 /// The parts of a URL as far as templates need them: the query and what is opaque are not decoded.
 fn url_parse(url: &Text) -> Outcome {
-    let url = String::from_utf8_lossy(url).into_owned();
+    let url = readable(url);
     if url.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return Err(Failure::new("unable to parse url: parse ")
             .quoted(url.as_bytes())
@@ -103,6 +103,16 @@ fn url_parse(url: &Text) -> Outcome {
     put("fragment", decoded(fragment));
     put("userinfo", normal_userinfo(userinfo).into_bytes());
     Ok(Value::map(parts))
+}
+
+/// Bytes that are no character as the escapes they stand for.
+fn readable(url: &[u8]) -> String {
+    let mut out = String::with_capacity(url.len());
+    for chunk in url.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.push_str(&escaped(chunk.invalid(), ""));
+    }
+    out
 }
 
 /// Why a text without a fragment is no URL.
