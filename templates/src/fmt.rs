@@ -16,6 +16,9 @@ pub(crate) use printf::printf;
 /// What a pointer prints as; the real address would change with every pass.
 const ADDRESS: u64 = 0xc00_0000_0000;
 
+/// Room for most of what is printed, so that it grows seldom.
+pub(crate) const USUAL: usize = 32;
+
 /// How deep printed values may nest.
 const MAX_DEPTH: usize = 1_000;
 
@@ -72,7 +75,7 @@ fn check(out: &[u8], limit: usize) -> Result<(), Failure> {
 
 /// `fmt.Sprint`.
 pub(crate) fn sprint(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(USUAL);
     let mut after_text = true;
     for (index, value) in values.iter().enumerate() {
         let is_text = value.kind() == Kind::Text;
@@ -88,7 +91,7 @@ pub(crate) fn sprint(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure>
 
 /// `fmt.Sprintln`.
 pub(crate) fn sprintln(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(USUAL);
     for (index, value) in values.iter().enumerate() {
         if index > 0 {
             out.push(b' ');

@@ -10,7 +10,7 @@ use super::{Flags, Printer, check};
 const MAX_NUMBER: usize = 1_000_000;
 
 pub(crate) fn printf(format: &[u8], values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(super::USUAL.max(format.len()));
     let mut walk = Walk {
         format,
         at: 0,

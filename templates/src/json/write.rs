@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 1_000;
 /// `limit` bounds the text.
 pub(crate) fn encode(value: &Value, style: Style, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut writer = Writer {
-        out: Vec::new(),
+        out: Vec::with_capacity(crate::fmt::USUAL),
         style,
         limit,
         depth: 0,
