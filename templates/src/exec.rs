@@ -77,6 +77,8 @@ pub(crate) struct Run<'t> {
     depth: usize,
     iterations: u64,
     work: usize,
+    /// Room for the arguments of calls, kept from earlier ones.
+    spare: Vec<Vec<Place>>,
 }
 
 impl<'t> Run<'t> {
@@ -97,6 +99,7 @@ impl<'t> Run<'t> {
             depth: 0,
             iterations: 0,
             work: 0,
+            spare: Vec::new(),
         }
     }
 

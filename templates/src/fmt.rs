@@ -108,6 +108,25 @@ pub(crate) fn display(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
     sprint(std::slice::from_ref(value), limit)
 }
 
+/// The digits of a number, at the end of `space`.
+fn in_base(mut number: u64, base: u64, is_upper: bool, space: &mut [u8; 64]) -> &[u8] {
+    let letters = if is_upper { b'A' } else { b'a' };
+    let mut start = space.len();
+    loop {
+        let digit = (number % base) as u8;
+        start -= 1;
+        space[start] = if digit < 10 {
+            b'0' + digit
+        } else {
+            letters + digit - 10
+        };
+        number /= base;
+        if number == 0 {
+            return &space[start..];
+        }
+    }
+}
+
 /// The order in which `range` and printing visit a map with keys of any type: first by type, where Go goes by
 /// addresses and this is how they lie in the original program, then by value.
 pub(crate) fn compare_keys(a: &Value, b: &Value) -> std::cmp::Ordering {
@@ -504,32 +523,41 @@ impl<'o> Printer<'o> {
             }
             (None, _) => 0,
         };
-        let (digits, prefix) = match verb {
-            'b' => (format!("{magnitude:b}"), "0b"),
-            'o' | 'O' => (format!("{magnitude:o}"), "0"),
-            'x' => (format!("{magnitude:x}"), "0x"),
-            'X' => (format!("{magnitude:X}"), "0X"),
-            _ => (magnitude.to_string(), ""),
+        let (base, prefix) = match verb {
+            'b' => (2, "0b"),
+            'o' | 'O' => (8, "0"),
+            'x' => (16, "0x"),
+            'X' => (16, "0X"),
+            _ => (10, ""),
         };
-        let mut text = String::new();
-        if is_negative {
-            text.push('-');
-        } else if flags.plus {
-            text.push('+');
-        } else if flags.space {
-            text.push(' ');
-        }
+        let mut space = [0; 64];
+        let digits = in_base(magnitude, base, verb == 'X', &mut space);
+        let sign = match (is_negative, flags.plus, flags.space) {
+            (true, ..) => "-",
+            (_, true, _) => "+",
+            (.., true) => " ",
+            _ => "",
+        };
         let zeros = precision.saturating_sub(digits.len());
-        if verb == 'O' {
-            text.push_str("0o");
-        }
+        let octal = if verb == 'O' { "0o" } else { "" };
         let is_octal = matches!(verb, 'o' | 'O');
-        if flags.sharp && !(is_octal && (zeros > 0 || digits.starts_with('0'))) {
-            text.push_str(prefix);
+        let shows_prefix = flags.sharp && !(is_octal && (zeros > 0 || digits[0] == b'0'));
+        let prefix = if shows_prefix { prefix } else { "" };
+
+        let length = sign.len() + octal.len() + prefix.len() + zeros + digits.len();
+        let missing = flags.width.unwrap_or(0).saturating_sub(length);
+        let spaces = std::iter::repeat_n(b' ', missing);
+        if !flags.minus {
+            self.out.extend(spaces.clone());
         }
-        text.extend(std::iter::repeat_n('0', zeros));
-        text.push_str(&digits);
-        self.pad_with_spaces(text.as_bytes());
+        self.raw(sign);
+        self.raw(octal);
+        self.raw(prefix);
+        self.out.extend(std::iter::repeat_n(b'0', zeros));
+        self.out.extend_from_slice(digits);
+        if flags.minus {
+            self.out.extend(spaces);
+        }
     }
 
     fn float(&mut self, n: f64, verb: char, value: &Value) {

@@ -56,7 +56,7 @@ impl<'t> Run<'t> {
         arguments: Arguments<'t>,
     ) -> Result<Place, Stop> {
         self.check_count(function, &arguments)?;
-        let mut values = Vec::with_capacity(arguments.count() + 1);
+        let mut values = self.spare.pop().unwrap_or_default();
         values.extend(receiver.map(Place::from));
         let receivers = values.len();
         for term in arguments.args {
@@ -71,6 +71,8 @@ impl<'t> Run<'t> {
         }
         self.callee = arguments.args.first();
         let result = self.guarded(function, &values);
+        values.clear();
+        self.spare.push(values);
         result.map_err(|failure| {
             self.at = at;
             self.stop(&failure.under(format!("error calling {}: ", function.name)))
