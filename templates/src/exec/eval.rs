@@ -94,8 +94,17 @@ impl<'t> Run<'t> {
         if let Term::Nil(_) = term {
             return Err(self.error(&format!("indirection through explicit nil in {word}")));
         }
-        self.operand(dot, term)
-            .unwrap_or_else(|| Ok(Value::Nil.into()))
+        let receiver = match self.operand(dot, term) {
+            Some(receiver) => receiver?,
+            None => Value::Nil.into(),
+        };
+        // Parentheses take a result out of its interface; without them a nil one stays in it.
+        let stays = matches!(term, Term::Function(..)) && receiver.is_invalid();
+        Ok(if stays {
+            Place::boxed(Value::Nil)
+        } else {
+            receiver
+        })
     }
 
     /// Evaluates a term that is not a literal; nothing for one that is.

@@ -155,6 +155,10 @@ pub(super) fn deep_equal(run: &mut Run<'_>, a: &Value, b: &Value) -> Result<bool
         run.charge(a.len())?;
         return Ok(a == b);
     }
+    let is_nil = |value: &Value| matches!(value, Value::TypedNil(_));
+    if is_nil(a) != is_nil(b) {
+        return Ok(false);
+    }
     if let (Some(a), Some(b)) = (a.items(), b.items()) {
         if a.len() != b.len() {
             return Ok(false);
