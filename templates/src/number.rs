@@ -137,14 +137,18 @@ fn decimal_float(text: &[u8], rest: &[u8]) -> Result<f64, NumberError> {
 fn hex_float(digits: &[u8]) -> Result<f64, NumberError> {
     let split = digits.iter().position(|&byte| byte == b'p');
     let (mantissa, exponent) = digits.split_at(split.ok_or(NumberError::Syntax)?);
-    let mut exponent = parse_int(
-        &exponent[1..]
-            .iter()
-            .copied()
-            .filter(|&b| b != b'_')
-            .collect::<Vec<_>>(),
-        Base::Fixed(10),
-    )?;
+    let exponent: Vec<u8> = exponent[1..]
+        .iter()
+        .copied()
+        .filter(|&b| b != b'_')
+        .collect();
+    // Far beyond every float, and far from where counting ends.
+    let mut exponent = match parse_int(&exponent, Base::Fixed(10)) {
+        Ok(exponent) => exponent.clamp(-100_000, 100_000),
+        Err(NumberError::Range) if exponent.starts_with(b"-") => -100_000,
+        Err(NumberError::Range) => 100_000,
+        Err(error) => return Err(error),
+    };
     let (mut bits, mut sticky, mut seen_point, mut seen_digit) = (0u64, false, false, false);
     for &byte in mantissa {
         match byte {
