@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use base64::Engine;
+use zeroize::Zeroizing;
 
 use crate::error::Failure;
 use crate::fmt;
@@ -183,7 +184,7 @@ impl Reader {
             Token::BlockEntry if place == Place::Entry => self.indentless()?,
             Token::Scalar { text, is_plain } => {
                 self.scanner.skip();
-                return Ok(self.tagged(text, is_plain, properties));
+                return Ok(self.tagged(&text, is_plain, properties));
             }
             Token::FlowSequenceStart => self.flow_sequence(mark)?,
             Token::FlowMappingStart => self.flow_mapping(mark)?,
@@ -191,7 +192,7 @@ impl Reader {
             Token::MappingStart if place != Place::Flow => self.mapping(mark)?,
             _ if properties.anchor.is_some() || properties.tag.is_some() => {
                 let is_plain = properties.tag.is_none();
-                return Ok(self.tagged(String::new(), is_plain, properties));
+                return Ok(self.tagged("", is_plain, properties));
             }
             _ => return Err(error_at("did not find expected node content", mark, start)),
         };
@@ -244,7 +245,7 @@ impl Reader {
         value
     }
 
-    fn tagged(&mut self, text: String, is_plain: bool, properties: Properties) -> Value {
+    fn tagged(&mut self, text: &str, is_plain: bool, properties: Properties) -> Value {
         let value = scalar(
             text,
             is_plain,
@@ -330,7 +331,8 @@ impl Reader {
 
     fn key(&mut self, place: Place) -> Result<Key, Failure> {
         let (token, _) = self.peek()?;
-        let is_merge = matches!(&token, Token::Scalar { text, is_plain: true } if text == "<<");
+        let is_merge =
+            matches!(&token, Token::Scalar { text, is_plain: true } if text.as_str() == "<<");
         let value = self.node(place)?;
         // What cannot be a key is found before what is wrong with its value.
         if !is_merge && matches!(value.kind(), Kind::List | Kind::Map) && self.mistake.is_none() {
@@ -453,7 +455,7 @@ impl Key {
 }
 
 /// The value of a scalar under its tag.
-fn scalar(text: String, is_plain: bool, tag: &str) -> Result<Value, Failure> {
+fn scalar(text: &str, is_plain: bool, tag: &str) -> Result<Value, Failure> {
     let resolved = resolve::resolve(text.as_bytes());
     let own = match &resolved {
         Resolved::Value(Value::Nil) => "!!null",
@@ -466,9 +468,9 @@ fn scalar(text: String, is_plain: bool, tag: &str) -> Result<Value, Failure> {
     match (tag, resolved) {
         ("", Resolved::Value(value)) if is_plain => Ok(value),
         ("!!binary", _) => {
-            let compact = text.replace(['\r', '\n'], "");
+            let compact = Zeroizing::new(text.replace(['\r', '\n'], ""));
             let engine = base64::engine::general_purpose::STANDARD;
-            let bytes = engine.decode(compact);
+            let bytes = engine.decode(compact.as_bytes());
             Ok(Value::text(bytes.map_err(|_| {
                 Failure::new("yaml: !!binary value contains invalid base64 data")
             })?))

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use zeroize::Zeroizing;
+
 use crate::error::Failure;
 
 mod names;
@@ -31,7 +33,7 @@ pub(super) enum Token {
     /// Handle and suffix.
     Tag(String, String),
     Scalar {
-        text: String,
+        text: Zeroizing<String>,
         is_plain: bool,
     },
 }
@@ -57,7 +59,7 @@ const MAX_DEPTH: usize = 10_000;
 const LONGEST_KEY: usize = 1_024;
 
 pub(super) struct Scanner {
-    chars: Vec<char>,
+    chars: Zeroizing<Vec<char>>,
     mark: Mark,
     tokens: VecDeque<(Token, Mark)>,
     /// Tokens that the parser has taken.
@@ -92,7 +94,7 @@ fn is_word(c: char) -> bool {
 impl Scanner {
     pub(super) fn new(text: &str) -> Self {
         Self {
-            chars: text.chars().collect(),
+            chars: Zeroizing::new(text.chars().collect()),
             mark: Mark::default(),
             tokens: VecDeque::new(),
             // The original counts the start of the stream.

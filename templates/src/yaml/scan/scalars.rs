@@ -1,5 +1,7 @@
 //! Scalars: plain, quoted and block ones.
 
+use zeroize::Zeroizing;
+
 use super::{Scanned, Scanner, Token, is_blank, is_blank_or_end, is_break};
 
 /// Breaks between the lines of a scalar: the first, and those after it.
@@ -27,6 +29,7 @@ impl Breaks {
 
 impl Scanner {
     fn push_scalar(&mut self, text: String, is_plain: bool, mark: super::Mark) {
+        let text = Zeroizing::new(text);
         self.push(Token::Scalar { text, is_plain }, mark);
     }
 
