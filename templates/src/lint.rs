@@ -90,6 +90,26 @@ impl Rule {
         }
     }
 
+    /// What to do where nothing better is known.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Syntax => {
+                "mend what the caret points at; each if, with, range, define and block has its end"
+            }
+            Self::UnknownFunction | Self::Call => {
+                "`planescape template functions` shows every function and what it takes"
+            }
+            Self::SecretField => "write one of the fields that a secret has, such as `.Data`",
+            Self::KvPath => "write the path as its mount wants it",
+            Self::KvData => "write `.Data.data` for KV version 2, `.Data` for everything else",
+            Self::MissingKey => {
+                "correct the key, or say with `or` or `if` what to write without it"
+            }
+            Self::Execution => "mend the template, or the response that it is given",
+            Self::MissingResponse => "add it to the responses",
+        }
+    }
+
     /// Whether the template can do what it does wrong and still be meant so.
     pub fn is_warning(self) -> bool {
         match self {
@@ -117,8 +137,8 @@ pub struct Finding {
     pub rule: Rule,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
-    pub suggestion: Option<String>,
+    /// What would be right, or where to find out.
+    pub suggestion: String,
 }
 
 /// Everything that is wrong with a text, in its order. With responses, paths are held against their
@@ -157,7 +177,7 @@ fn rendering(text: &[u8], outcome: Result<Vec<Warning>, RenderError>) -> Vec<Fin
                 width: word(text, warning.line, warning.column),
                 rule: Rule::MissingKey,
                 message: warning.message,
-                suggestion: None,
+                suggestion: Rule::MissingKey.remedy().to_owned(),
             })
             .collect(),
         Err(RenderError::Template(error)) => vec![located(text, Rule::Execution, &error)],
@@ -181,7 +201,7 @@ fn whole(rule: Rule, message: String) -> Finding {
         width: 1,
         rule,
         message,
-        suggestion: None,
+        suggestion: rule.remedy().to_owned(),
     }
 }
 
@@ -193,7 +213,7 @@ fn located(text: &[u8], rule: Rule, error: &Error) -> Finding {
         width: word(text, error.line(), column),
         rule,
         message: error.message().to_owned(),
-        suggestion: None,
+        suggestion: rule.remedy().to_owned(),
     }
 }
 
@@ -206,7 +226,10 @@ fn syntax(text: &[u8], error: &Error) -> Finding {
     match unknown {
         Some((name, " not defined")) => Finding {
             rule: Rule::UnknownFunction,
-            suggestion: functions::nearest(name).map(|name| format!("did you mean `{name}`?")),
+            suggestion: match functions::nearest(name) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => Rule::UnknownFunction.remedy().to_owned(),
+            },
             ..finding
         },
         _ => finding,
@@ -235,7 +258,7 @@ fn at(text: &[u8], offset: usize, width: usize, rule: Rule, message: String) -> 
         width: width.max(1),
         rule,
         message,
-        suggestion: None,
+        suggestion: rule.remedy().to_owned(),
     }
 }
 

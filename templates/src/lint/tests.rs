@@ -199,8 +199,11 @@ fn findings(text: &str, responses: Option<&Responses>) -> Vec<String> {
         .into_iter()
         .map(|finding| {
             let place = format!("{}:{}", finding.line, finding.column + 1);
-            let suggestion = finding.suggestion.map(|text| format!("; {text}"));
-            let suggestion = suggestion.unwrap_or_default();
+            // What every finding of a rule says is left out.
+            let suggestion = match finding.suggestion {
+                usual if usual == finding.rule.remedy() => String::new(),
+                own => format!("; {own}"),
+            };
             format!(
                 "{place} {}: {}{suggestion}",
                 finding.rule.name(),

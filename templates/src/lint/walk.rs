@@ -107,7 +107,7 @@ impl Walk<'_> {
             let message = "ranges over `data` and `metadata` of a KV version 2 secret".to_owned();
             let finding = at(self.text, branch.pipe.offset, width, Rule::KvData, message);
             self.findings.push(Finding {
-                suggestion: Some("range over `.Data.data`".to_owned()),
+                suggestion: "range over `.Data.data`".to_owned(),
                 ..finding
             });
         }
@@ -194,9 +194,12 @@ impl Walk<'_> {
             let offset = self.start(fields, bad.index);
             let width = fields.names[bad.index].len() + 1;
             let finding = at(self.text, offset, width, rule, bad.message);
-            self.findings.push(Finding {
-                suggestion: bad.suggestion,
-                ..finding
+            self.findings.push(match bad.suggestion {
+                Some(suggestion) => Finding {
+                    suggestion,
+                    ..finding
+                },
+                None => finding,
             });
             return Shape::Unknown;
         }
@@ -239,7 +242,7 @@ impl Walk<'_> {
             let offset = args.first().map_or(offset, Term::offset);
             let finding = at(self.text, offset, width, Rule::KvPath, message);
             self.findings.push(Finding {
-                suggestion: Some(suggestion),
+                suggestion,
                 ..finding
             });
         }

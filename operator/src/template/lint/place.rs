@@ -134,7 +134,7 @@ mod tests {
             width: 2,
             rule: Rule::Syntax,
             message: String::new(),
-            suggestion: None,
+            suggestion: String::new(),
         };
         of(&finding, &source, file.as_bytes())
     }

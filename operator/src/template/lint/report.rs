@@ -59,10 +59,7 @@ fn write_one(out: &mut String, one: &Located) -> std::fmt::Result {
         .collect();
     let caret = "^".repeat(place.end - column);
     writeln!(out, "{margin} | {before}{caret}")?;
-    if let Some(suggestion) = &finding.suggestion {
-        writeln!(out, "{margin} = {suggestion}")?;
-    }
-    writeln!(out)
+    writeln!(out, "{margin} = {}\n", finding.suggestion)
 }
 
 fn severity(rule: Rule) -> &'static str {
@@ -135,10 +132,7 @@ pub(super) fn sarif(found: &[Located]) -> serde_json::Result<String> {
 }
 
 fn sarif_result(one: &Located) -> Value {
-    let mut text = message(one);
-    if let Some(suggestion) = &one.finding.suggestion {
-        text = format!("{text}; {suggestion}");
-    }
+    let text = format!("{}; {}", message(one), one.finding.suggestion);
     json!({
         "ruleId": one.finding.rule.name(),
         "level": severity(one.finding.rule),
