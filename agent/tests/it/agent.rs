@@ -125,7 +125,11 @@ impl Place {
     /// The same with another binary.
     pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         let config = self.path("agent.hcl");
-        fs::write(&config, self.config()).unwrap();
+        let text = self.config();
+        // An agent that starts may be reading it: it is not written again.
+        if !fs::read_to_string(&config).is_ok_and(|written| written == text) {
+            fs::write(&config, text).unwrap();
+        }
         let mut command = Command::new(program);
         command
             .args(arguments)
