@@ -55,7 +55,7 @@ mod regex;
 mod request;
 pub mod responses;
 mod secret;
-mod spelling;
+pub mod spelling;
 mod template;
 mod text;
 mod time;

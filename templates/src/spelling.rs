@@ -1,7 +1,7 @@
 //! Guesses what a misspelt word was meant to be.
 
 /// The closest candidate, when it is close enough to be meant.
-pub(crate) fn closest<'word>(
+pub fn closest<'word>(
     word: &str,
     candidates: impl Iterator<Item = &'word str>,
 ) -> Option<&'word str> {

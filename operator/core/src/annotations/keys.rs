@@ -170,20 +170,10 @@ fn spellings(key: &'static Key, name: &str) -> Vec<(String, String)> {
     spellings
 }
 
-/// The candidate closest to a misspelt word, when one is close enough to be meant.
-pub(super) fn closest<'word>(
-    word: &str,
-    candidates: impl Iterator<Item = &'word str>,
-) -> Option<&'word str> {
-    candidates
-        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= 1 + word.chars().count() / 3)
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
+    use planescape_templates::spelling::closest;
+
     use super::*;
 
     #[test]

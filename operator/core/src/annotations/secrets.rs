@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use planescape_agent_config::{Engine, Output};
+use planescape_templates::spelling::closest;
 use planescape_templates::{Options, Template};
 
 use crate::dialect;
 
-use super::{SECRETS_PATH, keys, reader::Reader, values};
+use super::{SECRETS_PATH, reader::Reader, values};
 
 /// One file to render.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ fn refuse_orphans(reader: &mut Reader, names: &BTreeSet<String>) {
                 continue;
             }
             let mut message = format!("no secret is named `{name}`");
-            if let Some(closest) = keys::closest(&name, names.iter().map(String::as_str)) {
+            if let Some(closest) = closest(&name, names.iter().map(String::as_str)) {
                 message = format!("{message}; did you mean `{closest}`?");
             }
             reader.refuse(&format!("{companion}{name}"), message);
