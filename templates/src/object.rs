@@ -47,8 +47,8 @@ impl Object {
 }
 
 /// The exported fields of a struct type, known even where there is only a nil pointer.
-pub(crate) fn has_field(of: Type, name: &[u8]) -> bool {
-    let fields: &[&str] = match of {
+pub(crate) fn fields(of: Type) -> &'static [&'static str] {
+    match of {
         Type::Secret => &[
             "RequestID",
             "LeaseID",
@@ -69,6 +69,10 @@ pub(crate) fn has_field(of: Type, name: &[u8]) -> bool {
         ],
         Type::Wrapping => &["Token", "TTL", "CreationTime", "WrappedAccessor"],
         _ => &[],
-    };
-    fields.iter().any(|field| field.as_bytes() == name)
+    }
+}
+
+/// Whether a struct type has an exported field of this name.
+pub(crate) fn has_field(of: Type, name: &[u8]) -> bool {
+    fields(of).iter().any(|field| field.as_bytes() == name)
 }

@@ -4,8 +4,10 @@
 use std::rc::Rc;
 
 use crate::json::Datum;
+use crate::object;
 use crate::secret::Secret;
 use crate::text::Text;
+use crate::value::Type;
 
 /// Where a value comes from.
 #[derive(Clone)]
@@ -48,17 +50,6 @@ pub(super) enum Kind {
     KvData,
     MissingKey,
 }
-
-const SECRET_FIELDS: [&str; 8] = [
-    "RequestID",
-    "LeaseID",
-    "LeaseDuration",
-    "Renewable",
-    "Data",
-    "Warnings",
-    "Auth",
-    "WrapInfo",
-];
 
 impl Shape {
     /// The value that these fields lead to.
@@ -106,10 +97,11 @@ impl Shape {
 
 fn secret_field(fields: &[Text]) -> Option<BadField> {
     let first = String::from_utf8_lossy(fields.first()?);
-    if SECRET_FIELDS.contains(&&*first) {
+    let known = object::fields(Type::Secret);
+    if known.contains(&&*first) {
         return None;
     }
-    let nearest = crate::spelling::closest(&first, SECRET_FIELDS.into_iter());
+    let nearest = crate::spelling::closest(&first, known.iter().copied());
     Some(BadField {
         index: 0,
         kind: Kind::SecretField,
