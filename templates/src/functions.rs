@@ -22,6 +22,7 @@ use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 pub(crate) use methods::method;
+pub(crate) use world::{secret_request, secrets_request};
 
 /// The text of a value that has a method to say it.
 pub(crate) fn stated(object: &Object) -> Option<String> {

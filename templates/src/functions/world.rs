@@ -103,29 +103,39 @@ fn parameters(args: &[Place]) -> Result<BTreeMap<String, String>, Failure> {
     Ok(parameters)
 }
 
-fn secret(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+/// What `secret` asks for with these texts.
+pub(crate) fn secret_request(args: &[Place]) -> Result<Option<Request>, Failure> {
     if args.is_empty() {
-        return Ok(Value::Nil);
+        return Ok(None);
     }
     let parameters = parameters(&args[1..])?;
-    let request = if args.len() == 1 {
+    Ok(Some(if args.len() == 1 {
         let path = checked_url(trimmed_path(text(args, 0), "read")?)?;
         Request::Read { path }
     } else {
         let path = trimmed_path(text(args, 0), "write")?;
         Request::Write { path, parameters }
-    };
-    Ok(run.value_of(request).unwrap_or(Value::Nil))
+    }))
+}
+
+/// What `secrets` asks for with this text.
+pub(crate) fn secrets_request(args: &[Place]) -> Result<Option<Request>, Failure> {
+    let path = text(args, 0);
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let path = trimmed_path(path, "list")?;
+    Ok(Some(Request::List { path }))
+}
+
+fn secret(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let answer = secret_request(args)?.and_then(|request| run.value_of(request));
+    Ok(answer.unwrap_or(Value::Nil))
 }
 
 fn secrets(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let path = text(args, 0);
-    let nothing = Value::TypedNil(Type::Strings);
-    if path.is_empty() {
-        return Ok(nothing);
-    }
-    let path = trimmed_path(path, "list")?;
-    Ok(run.value_of(Request::List { path }).unwrap_or(nothing))
+    let answer = secrets_request(args)?.and_then(|request| run.value_of(request));
+    Ok(answer.unwrap_or(Value::TypedNil(Type::Strings)))
 }
 
 fn pki_cert(run: &mut Run<'_>, args: &[Place]) -> Outcome {

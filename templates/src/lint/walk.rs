@@ -1,13 +1,15 @@
 //! Goes through every branch of a template with what is known about dot and the variables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::ast::{Branch, Command, Fields, Name, Node, Pipe, Term, Variable};
+use crate::functions;
 use crate::request::Request;
 use crate::responses::Responses;
 use crate::template::Template;
 use crate::text::Text;
+use crate::value::{Place, Value};
 
 use super::shape::{Kind, Shape};
 use super::{Finding, Rule, at, calls, paths};
@@ -225,10 +227,10 @@ impl Walk<'_> {
 
     /// What a function reads, where its arguments are written out.
     fn request(&mut self, offset: usize, function: &str, args: &[Term]) -> Shape {
-        let texts: Option<Vec<String>> = args
+        let texts: Option<Vec<Place>> = args
             .iter()
             .map(|arg| match arg {
-                Term::Text { text, .. } => String::from_utf8(text.to_vec()).ok(),
+                Term::Text { text, .. } => Some(Value::Text(text.clone()).into()),
                 _ => None,
             })
             .collect();
@@ -255,23 +257,10 @@ impl Walk<'_> {
     }
 }
 
-fn request(function: &str, texts: &[String]) -> Option<Request> {
-    let (path, rest) = texts.split_first()?;
-    let path = path.trim().trim_matches('/').to_owned();
-    match (function, rest) {
-        ("secret", []) => Some(Request::Read { path }),
-        ("secret", pairs) => {
-            let pairs = pairs.iter().filter(|pair| !pair.is_empty());
-            let parameters: Option<BTreeMap<_, _>> = pairs
-                .map(|pair| {
-                    let (key, value) = pair.split_once('=')?;
-                    Some((key.trim().to_owned(), value.trim().to_owned()))
-                })
-                .collect();
-            let parameters = parameters?;
-            Some(Request::Write { path, parameters })
-        }
-        ("secrets", []) => Some(Request::List { path }),
+fn request(function: &str, texts: &[Place]) -> Option<Request> {
+    match function {
+        "secret" => functions::secret_request(texts).ok()?,
+        "secrets" if texts.len() == 1 => functions::secrets_request(texts).ok()?,
         _ => None,
     }
 }
