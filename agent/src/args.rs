@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use planescape_agent_config::Overrides;
+use planescape_agent_contract::Overrides;
 
 /// What to do with the rest of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

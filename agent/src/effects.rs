@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use planescape_agent_config::{Config, Kubernetes, Method};
+use planescape_agent_contract::{Config, Kubernetes, Method};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input};
 use planescape_templates::{Answer, Text};
 use tokio::task::JoinSet;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use planescape_agent_config::{Config, Problem, TemplateText, Tree};
+use planescape_agent_contract::{Config, Problem, TemplateText, Tree};
 
 use crate::args::Arguments;
 

@@ -35,7 +35,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "planescape-agent-config",
+        "planescape-agent-contract",
         &[
             "reqwest",
             "clap",
@@ -59,7 +59,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
             "anyhow",
             "kube-core",
             "k8s-openapi",
-            "planescape-agent-config",
+            "planescape-agent-contract",
         ],
     ),
     (

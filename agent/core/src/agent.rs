@@ -5,7 +5,7 @@ mod troubles;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use planescape_agent_config::{Auth, Config, Method, Planescape, Problem, SecretText, Template};
+use planescape_agent_contract::{Auth, Config, Method, Planescape, Problem, SecretText, Template};
 use planescape_templates::{Request, Text};
 
 use crate::auth::{Living, Session};

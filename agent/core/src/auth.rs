@@ -1,6 +1,6 @@
 //! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
 
-use planescape_agent_config::{Auth, SecretText};
+use planescape_agent_contract::{Auth, SecretText};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;

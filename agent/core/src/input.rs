@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_agent_config::SecretText;
+use planescape_agent_contract::SecretText;
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Request};
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use planescape_agent_config as config;
-use planescape_agent_config::{Problem, Template as Settings};
+use planescape_agent_contract as config;
+use planescape_agent_contract::{Problem, Template as Settings};
 use planescape_templates::{
     Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template, Warning,
 };
@@ -265,7 +265,7 @@ fn options(settings: &Settings) -> Options {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use planescape_agent_config::{Config, Overrides, Tree};
+    use planescape_agent_contract::{Config, Overrides, Tree};
 
     use super::*;
 

@@ -7,7 +7,7 @@ mod refresh;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use planescape_agent_config::{Config, SecretText};
+use planescape_agent_contract::{Config, SecretText};
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Answers, Request};
 

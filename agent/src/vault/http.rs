@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_agent_config::{SecretText, Vault as Config};
+use planescape_agent_contract::{SecretText, Vault as Config};
 use planescape_agent_core::Failure;
 use reqwest::header::{HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use planescape_agent_config::SecretText;
+use planescape_agent_contract::SecretText;
 use planescape_agent_core::{Failure, Grant, Login};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

@@ -13,7 +13,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use planescape_agent_config::document::TemplateConfig;
+use planescape_agent_contract::document::TemplateConfig;
 use serde_json::Value;
 
 use crate::api::v1alpha1::VaultShorthand;

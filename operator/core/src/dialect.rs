@@ -1,6 +1,6 @@
 //! The words of a configuration for what the template engine can do.
 
-use planescape_agent_config::{Engine, Output};
+use planescape_agent_contract::{Engine, Output};
 use planescape_templates::{self as templates, Options};
 
 /// How a text is read and what becomes of it, everything else as usual.

@@ -42,7 +42,7 @@ pub enum Part {
 /// Their tests need no servers.
 const PURE: [&str; 4] = [
     "planescape-templates",
-    "planescape-agent-config",
+    "planescape-agent-contract",
     "planescape-agent-core",
     "planescape-operator-core",
 ];

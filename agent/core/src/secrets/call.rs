@@ -1,6 +1,6 @@
 //! From what a template asks for to what Vault is asked.
 
-use planescape_agent_config::SecretText;
+use planescape_agent_contract::SecretText;
 use planescape_templates::Request;
 use planescape_templates::mount::{self, Mount};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use planescape_agent_config::TemplateConfig;
+use planescape_agent_contract::TemplateConfig;
 use planescape_templates::{Answer, Secret};
 
 use crate::dice::Dice;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use planescape_agent_config::{Engine, Output};
+use planescape_agent_contract::{Engine, Output};
 use planescape_templates::spelling::closest;
 use planescape_templates::{Options, Template};
 

@@ -1,4 +1,4 @@
-use planescape_agent_config::{Engine, Output};
+use planescape_agent_contract::{Engine, Output};
 use serde_json::json;
 
 use super::*;

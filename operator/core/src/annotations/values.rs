@@ -1,6 +1,6 @@
 //! How the texts of annotations are read.
 
-use planescape_agent_config::{Engine, Output};
+use planescape_agent_contract::{Engine, Output};
 
 /// Go's booleans, and nothing for false.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {

@@ -1,6 +1,6 @@
 //! What the agent would refuse of its configuration, told before there is a pod.
 
-use planescape_agent_config::{Config, Overrides, Tree};
+use planescape_agent_contract::{Config, Overrides, Tree};
 
 use super::document;
 use crate::annotations::Injection;

@@ -1,9 +1,9 @@
 //! The agent's configuration, as the agent reads it.
 
-use planescape_agent_config::document::{
+use planescape_agent_contract::document::{
     AutoAuth, Document, Method, Planescape, Sink, SinkConfig, Template, Vault,
 };
-use planescape_agent_config::{Engine, Output};
+use planescape_agent_contract::{Engine, Output};
 
 use super::volumes;
 use crate::annotations::{Injection, Mode, Secret};

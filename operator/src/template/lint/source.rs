@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use planescape_agent_config::{Template, TemplateText, Tree};
+use planescape_agent_contract::{Template, TemplateText, Tree};
 use planescape_operator_core::{annotations, dialect};
 use planescape_templates::Options;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! On the way out.
 
-use planescape_agent_config::{Planescape, SecretText};
+use planescape_agent_contract::{Planescape, SecretText};
 use std::time::Duration;
 
 use super::world::*;

@@ -1,6 +1,6 @@
 //! What ends the agent, and what it says then.
 
-use planescape_agent_config::Planescape;
+use planescape_agent_contract::Planescape;
 use planescape_templates::{Answer, Request, Text};
 use std::time::Duration;
 

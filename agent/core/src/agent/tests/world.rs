@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use planescape_agent_config::{Config, Overrides, SecretText, Tree};
+use planescape_agent_contract::{Config, Overrides, SecretText, Tree};
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Request, Secret};
 
