@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use planescape_agent_contract::{Config, FileMode, SecretText};
+use planescape_agent_contract::{Config, FileMode};
+use planescape_vault::SecretText;
 
 /// What our unfinished files are called, so that a later life can tell them from a job's.
 const PREFIX: &str = ".planescape-unfinished-";

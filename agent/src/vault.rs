@@ -6,10 +6,11 @@ mod wire;
 
 use std::time::Duration;
 
-use planescape_agent_contract::{SecretText, Vault as Config};
+use planescape_agent_contract::Vault as Config;
 use planescape_agent_core::{Call, Failure, Grant, Login};
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Secret};
+use planescape_vault::SecretText;
 
 use http::{Http, Method, Request};
 

@@ -5,8 +5,9 @@ mod troubles;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use planescape_agent_contract::{Auth, Config, Method, Planescape, Problem, SecretText, Template};
+use planescape_agent_contract::{Auth, Config, Method, Planescape, Problem, Template};
 use planescape_templates::{Request, Text};
+use planescape_vault::SecretText;
 
 use crate::auth::{Living, Session};
 use crate::clock::{Moment, Now};

@@ -1,6 +1,7 @@
 //! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
 
-use planescape_agent_contract::{Auth, SecretText};
+use planescape_agent_contract::Auth;
+use planescape_vault::SecretText;
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::SecretText;
 use planescape_templates::{Request, Text, Warning};
+use planescape_vault::SecretText;
 
 use crate::failure::Failure;
 use crate::report::{ExitCode, Report};

@@ -7,9 +7,10 @@ mod refresh;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use planescape_agent_contract::{Config, SecretText};
+use planescape_agent_contract::Config;
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Answers, Request};
+use planescape_vault::SecretText;
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};

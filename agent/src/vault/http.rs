@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_agent_contract::{SecretText, Vault as Config};
+use planescape_agent_contract::Vault as Config;
 use planescape_agent_core::Failure;
+use planescape_vault::SecretText;
 use reqwest::header::{HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};

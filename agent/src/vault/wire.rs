@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use planescape_agent_contract::SecretText;
 use planescape_agent_core::{Failure, Grant, Login};
+use planescape_vault::SecretText;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 

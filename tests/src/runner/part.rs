@@ -40,7 +40,8 @@ pub enum Part {
 }
 
 /// Their tests need no servers.
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
+    "planescape-vault",
     "planescape-templates",
     "planescape-agent-contract",
     "planescape-agent-core",

@@ -1,6 +1,7 @@
 //! On the way out.
 
-use planescape_agent_contract::{Planescape, SecretText};
+use planescape_agent_contract::Planescape;
+use planescape_vault::SecretText;
 use std::time::Duration;
 
 use super::world::*;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::{Planescape, SecretText};
+use planescape_agent_contract::Planescape;
 use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Request, Text};
+use planescape_vault::SecretText;
 
 use super::world::*;
 use crate::command::Command;
