@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use planescape_agent_contract::{Config, Kubernetes, Method};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input};
-use planescape_templates::{Answer, Text};
+use planescape_templates::Answer;
+use planescape_vault::Text;
 use tokio::task::JoinSet;
 
 use crate::log;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use planescape_agent_contract::Vault as Config;
 use planescape_agent_core::{Call, Failure, Grant, Login};
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Secret};
+use planescape_templates::Answer;
+use planescape_vault::Secret;
 use planescape_vault::SecretText;
+use planescape_vault::mount::Mount;
 
 use http::{Http, Method, Request};
 

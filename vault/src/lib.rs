@@ -2,6 +2,19 @@
 //!
 //! Nothing here opens a socket or reads a clock; the client that does stands beside this package.
 
-mod secret_text;
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a JSON value has six kinds, and most readers care for one of them"
+)]
 
+pub mod json;
+pub mod mount;
+pub mod path;
+mod secret;
+mod secret_text;
+mod text;
+pub mod timestamp;
+
+pub use secret::{Auth, MalformedAnswer, Secret, Wrapping};
 pub use secret_text::SecretText;
+pub use text::Text;

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use planescape_agent_contract::{Auth, Config, Method, Planescape, Problem, Template};
-use planescape_templates::{Request, Text};
+use planescape_templates::Request;
 use planescape_vault::SecretText;
+use planescape_vault::Text;
 
 use crate::auth::{Living, Session};
 use crate::clock::{Moment, Now};

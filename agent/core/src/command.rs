@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use planescape_templates::{Request, Text, Warning};
+use planescape_templates::{Request, Warning};
 use planescape_vault::SecretText;
+use planescape_vault::Text;
 
 use crate::failure::Failure;
 use crate::report::{ExitCode, Report};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Request};
 use planescape_vault::SecretText;
+use planescape_vault::mount::Mount;
 
 use crate::command::Destination;
 use crate::failure::Failure;

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use planescape_agent_contract::Config;
-use planescape_templates::mount::Mount;
 use planescape_templates::{Answer, Answers, Request};
 use planescape_vault::SecretText;
+use planescape_vault::mount::Mount;
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};

@@ -1,6 +1,6 @@
 //! Writes the token into the configured files.
 
-use planescape_templates::Text;
+use planescape_vault::Text;
 
 use crate::clock::Moment;
 use crate::command::{Command, Destination};

@@ -1,8 +1,8 @@
 //! From what a template asks for to what Vault is asked.
 
 use planescape_templates::Request;
-use planescape_templates::mount::{self, Mount};
 use planescape_vault::SecretText;
+use planescape_vault::mount::{self, Mount};
 
 use crate::command::Call;
 

@@ -1,7 +1,8 @@
 //! What ends the agent, and what it says then.
 
 use planescape_agent_contract::Planescape;
-use planescape_templates::{Answer, Request, Text};
+use planescape_templates::{Answer, Request};
+use planescape_vault::Text;
 use std::time::Duration;
 
 use super::world::*;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use planescape_agent_contract::Planescape;
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Request, Text};
+use planescape_templates::{Answer, Request};
 use planescape_vault::SecretText;
+use planescape_vault::Text;
+use planescape_vault::mount::Mount;
 
 use super::world::*;
 use crate::command::Command;

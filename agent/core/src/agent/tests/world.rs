@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::{Config, Overrides, Tree};
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Request, Secret};
+use planescape_templates::{Answer, Request};
+use planescape_vault::Secret;
 use planescape_vault::SecretText;
+use planescape_vault::mount::Mount;
 
 use crate::agent::{Agent, Start};
 use crate::clock::{Moment, Now};
