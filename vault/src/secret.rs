@@ -86,12 +86,14 @@ fn number(of: &Datum, key: &str) -> i64 {
     of.get(key).and_then(seconds).unwrap_or(0)
 }
 
-/// Whole seconds from a number or a text of digits.
+/// Whole seconds from a number or a text of digits; a fraction is cut.
 fn seconds(datum: &Datum) -> Option<i64> {
-    match datum {
-        Datum::Number(text) | Datum::Text(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-        _ => None,
-    }
+    let (Datum::Number(text) | Datum::Text(text)) = datum else {
+        return None;
+    };
+    let text = std::str::from_utf8(text).ok()?;
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    whole.parse().ok()
 }
 
 fn flag(of: &Datum, key: &str) -> bool {
@@ -194,6 +196,19 @@ impl Secret {
             auth: Auth::of(answer),
             wrapping: Wrapping::of(answer),
         }
+    }
+
+    /// Whether a template sees the same in both, the id of the request apart: a secret that is
+    /// read again unchanged is no reason to render.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.lease_id == other.lease_id
+            && self.lease_duration == other.lease_duration
+            && self.renewable == other.renewable
+            && self.data == other.data
+            && self.warnings == other.warnings
+            && self.auth == other.auth
+            && self.wrapping == other.wrapping
     }
 
     /// Takes over what a renewal answered; what it leaves out stays.
