@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use planescape_agent_contract::Overrides;
 
 /// What to do with the rest of the command line.
@@ -175,7 +175,10 @@ impl Arguments {
     /// # Errors
     /// What was typed has no meaning, or asks for help or the version.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
-        Self::try_parse_from(words.into_iter().map(with_two_dashes)).map_err(Usage)
+        let command = Self::command().mut_args(without_an_empty_variable);
+        let words = words.into_iter().map(with_two_dashes);
+        let matches = command.try_get_matches_from(words).map_err(Usage)?;
+        Self::from_arg_matches(&matches).map_err(Usage)
     }
 
     /// What to do.
@@ -213,6 +216,14 @@ impl Arguments {
             disable_redirects: said(&vault.disable_redirects),
             exit_after_auth: self.exit_after_auth,
         }
+    }
+}
+
+/// A variable that is set to nothing says nothing.
+fn without_an_empty_variable(argument: clap::Arg) -> clap::Arg {
+    match argument.get_env().map(std::env::var_os) {
+        Some(Some(value)) if value.is_empty() => argument.env(None),
+        _ => argument,
     }
 }
 
@@ -260,6 +271,22 @@ mod tests {
         let words = ["planescape-agent", "-colour=red"].map(OsString::from);
 
         assert!(Arguments::parse(words).is_err());
+    }
+
+    #[test]
+    fn an_argument_keeps_its_variable_unless_that_is_empty() {
+        let argument = |name: &'static str| clap::Arg::new("x").env(name);
+
+        assert!(
+            without_an_empty_variable(argument("PATH"))
+                .get_env()
+                .is_some()
+        );
+        assert!(
+            without_an_empty_variable(argument("NO_SUCH_VARIABLE"))
+                .get_env()
+                .is_some()
+        );
     }
 
     fn parse(words: &[&str]) -> Arguments {

@@ -23,7 +23,7 @@ mod validate;
 pub use config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
 pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
-pub use method::{Kubernetes, Method};
+pub use method::{Kubernetes, Method, UnusableFile};
 pub use problem::{Problem, Problems};
 pub use report::{Phase, Reason, Report};
 pub use template::{Engine, Output, Template, TemplateText};
