@@ -169,8 +169,15 @@ impl Effects {
         };
         let shared = Arc::clone(&self.shared);
         self.file_work(move || {
-            let result = files::write(&target, &shared, &contents)
-                .map_err(|error| file_failure(&target.path.to_string_lossy(), &error));
+            let path = target.path.display();
+            let result = match files::write(&target, &shared, &contents) {
+                Ok(true) => {
+                    tracing::info!(%path, "file written");
+                    Ok(())
+                }
+                Ok(false) => Ok(()),
+                Err(error) => Err(file_failure(&path.to_string(), &error)),
+            };
             Input::Written {
                 destination,
                 result,

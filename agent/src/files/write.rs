@@ -33,8 +33,8 @@ pub(crate) struct Target {
 /// Makes the file hold these bytes; one that does already stays untouched. A reader sees the old
 /// file or the new one, never a part. Folders in `shared` can be written by others, who may put
 /// links and pipes in our way: below them no link is followed, and nothing is taken over from a
-/// file that exists.
-pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io::Result<()> {
+/// file that exists. Says whether the file was written.
+pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io::Result<bool> {
     let place = Place::of(&target.path, shared, target.create_parents)?;
     let existing = existing(&place)?;
     let kept = existing.as_ref().filter(|_| !place.is_shared);
@@ -46,10 +46,10 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
     let is_same = existing.is_some_and(|old| {
         old.st_mode & 0o7777 == mode && holds(&place, &old, contents).unwrap_or(false)
     });
-    if is_same {
-        return Ok(());
+    if !is_same {
+        replace(&place, contents, mode, kept)?;
     }
-    replace(&place, contents, mode, kept)
+    Ok(!is_same)
 }
 
 /// The file that is there; a link or a pipe in its place is replaced like nothing.
@@ -226,7 +226,7 @@ mod tests {
         write(&target, &[], b"same").unwrap();
         let before = fs::metadata(&target.path).unwrap().modified().unwrap();
 
-        write(&target, &[], b"same").unwrap();
+        assert!(!write(&target, &[], b"same").unwrap());
 
         assert_eq!(
             fs::metadata(&target.path).unwrap().modified().unwrap(),
