@@ -1,4 +1,4 @@
-//! What was typed, and what the environment says.
+//! The command line and the environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use planescape_agent_contract::Overrides;
 
-/// What to do with the rest of the command line.
+/// The task that the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Be the agent.
@@ -130,12 +130,12 @@ struct VaultArguments {
 pub enum LogLevel {
     /// Everything.
     Trace,
-    /// What a developer needs.
+    /// For developers.
     Debug,
-    /// What an operator wants to know.
+    /// For operators.
     #[value(alias = "notice")]
     Info,
-    /// What a person should look at today.
+    /// A person should look at it today.
     #[value(alias = "warning")]
     Warn,
     /// Why the agent stops.
@@ -173,7 +173,7 @@ impl Arguments {
     /// Reads the command line. Long options may have one dash, as Go programs allow.
     ///
     /// # Errors
-    /// What was typed has no meaning, or asks for help or the version.
+    /// The command line has no meaning, or asks for help or the version.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
         let command = Self::command().mut_args(without_an_empty_variable);
         let words = words.into_iter().map(with_two_dashes);
@@ -181,7 +181,7 @@ impl Arguments {
         Self::from_arg_matches(&matches).map_err(Usage)
     }
 
-    /// What to do.
+    /// The task.
     #[must_use]
     pub fn task(&self) -> Task {
         match self.command {
@@ -198,7 +198,7 @@ impl Arguments {
         self.log_format
     }
 
-    /// What wins over the configuration files. An empty text says nothing.
+    /// The settings that win over the configuration files. An empty text says nothing.
     pub(crate) fn overrides(&self) -> Overrides {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let vault = &self.vault;

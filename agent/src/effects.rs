@@ -28,7 +28,7 @@ use vault::Vault;
 /// nothing else.
 const FILES_AT_ONCE: usize = 8;
 
-/// What the commands act on.
+/// The things that commands act on.
 pub(crate) struct Effects {
     running: JoinSet<Input>,
     passes: Passes,
@@ -192,7 +192,7 @@ impl Effects {
     }
 }
 
-/// Where files are written, and what a killed life left beside them.
+/// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
     let shared = shared_folders(config);
     for target in templates(config).iter().chain(&sinks(config)) {

@@ -1,4 +1,4 @@
-//! What operator and agent say to each other: the agent's configuration, and its report.
+//! The contract between operator and agent: the agent's configuration, and its report.
 //!
 //! The operator fills a [`document::Document`] and puts its JSON into the agent's environment.
 //! The agent reads that JSON, or a `vault agent` configuration in HCL, into a [`Tree`], and

@@ -8,7 +8,7 @@ use crate::reader::Reader;
 
 pub use kubernetes::Kubernetes;
 
-/// What each auth method knows of itself.
+/// The part of an auth method that differs from the others.
 trait Login: Sized {
     /// Reads the `config` block of the method; mistakes are noted in it.
     fn read(settings: &Reader<'_>) -> Self;

@@ -24,7 +24,7 @@ const SINGLE_BLOCKS: [&str; 5] = [
     "telemetry",
     "planescape",
 ];
-/// What a `vault agent` does and we do not yet.
+/// Blocks of `vault agent` that we do not serve yet.
 const UNSUPPORTED: [&str; 6] = [
     "cache",
     "api_proxy",
@@ -33,7 +33,7 @@ const UNSUPPORTED: [&str; 6] = [
     "exec",
     "log_file",
 ];
-/// What changes nothing here, or is read elsewhere.
+/// Keys that change nothing here, or are read elsewhere.
 const WITHOUT_EFFECT: [&str; 5] = [
     "log_level",
     "log_format",

@@ -1,4 +1,4 @@
-//! What a failure means for the agent: whether it goes on, or ends, and how it then reports.
+//! The verdict on a failure: whether the agent goes on, or ends, and how it then reports.
 
 use planescape_agent_contract::{Config, Phase, Reason, Report};
 use planescape_templates::Request;
@@ -40,7 +40,7 @@ pub(crate) struct End {
     pub(crate) report: Report,
 }
 
-/// What was configured about failures, and those that are not yet mended.
+/// The settings about failures, and the failures that are not yet mended.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     role: Option<String>,
@@ -214,7 +214,7 @@ impl Verdict {
     }
 }
 
-/// What a failure in this phase amounts to.
+/// The report of a failure in this phase.
 fn of_failure(phase: Phase, failure: &Failure) -> Report {
     Report {
         message: Some(failure.to_string()),

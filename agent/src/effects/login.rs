@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::{file_failure, on_the_blocking_pool};
 use crate::files;
 
-/// Where to log in, and with what.
+/// The place of the login and the method.
 pub(super) struct Login {
     mount_path: String,
     /// The namespace of the login, and of all that is done with its token as such.

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::folder::Place;
 use super::regular;
 
-/// What our unfinished files are called, so that a later life can tell them from a job's.
+/// Unfinished files have this in their name, so that a later life can tell them from a job's.
 const PREFIX: &str = ".planescape-unfinished-";
 
 /// How a file is to be written.
@@ -161,7 +161,7 @@ impl<'a> Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            // What stays is removed by the next life.
+            // The next life removes it too.
             let _ = unlinkat(&self.place.folder, &self.name, AtFlags::empty());
         }
     }
@@ -182,7 +182,7 @@ pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
     let prefix = prefix(&place.name);
     for name in names(&place.folder) {
         if name.to_string_lossy().starts_with(&prefix) {
-            // Whoever could write it can remove it; if not, it does no harm.
+            // A file that cannot be removed does no harm.
             let _ = unlinkat(&place.folder, &name, AtFlags::empty());
         }
     }

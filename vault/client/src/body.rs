@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const LONGEST: usize = 8 * 1024 * 1024;
 /// Bodies up to here are read at once; of longer ones, one after another.
 const SMALL: usize = 256 * 1024;
-/// Where the length is not known.
+/// The first room where the length is not known.
 const FIRST: usize = 4 * 1024;
 
 /// Why there is no body.

@@ -15,7 +15,7 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Where the kubelet puts the token unless the pod says otherwise.
+    /// The kubelet puts the token here unless the pod says otherwise.
     pub const DEFAULT_TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 }
 
