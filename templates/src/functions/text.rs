@@ -165,26 +165,29 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
     }
 }
 
-/// `cases.Title` without lowering: the first letter of every word.
+/// `cases.Title` without lowering: the first letter with case of every word.
 fn titled(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut inside = false;
-    for unit in unicode::units(text) {
-        let Some(c) = unicode::decode(unit).0 else {
-            out.extend_from_slice(unit);
-            inside = false;
-            continue;
-        };
-        let is_letter = unicode::is_letter(c) || unicode::title(c) != c;
-        match unicode::long_title(c).filter(|_| is_letter && !inside) {
-            Some(long) => out.extend_from_slice(long.as_bytes()),
-            None if is_letter && !inside => unicode::push(&mut out, unicode::title(c)),
-            None => unicode::push(&mut out, c),
+    let mut after_middle = false;
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let is_middle = unicode::is_middle(c);
+            // One mark may stand within a word, two end it.
+            inside &= !(is_middle && after_middle);
+            after_middle = is_middle;
+            let starts = !inside && unicode::is_cased(c);
+            match unicode::long_title(c).filter(|_| starts) {
+                Some(long) => out.extend_from_slice(long.as_bytes()),
+                None if starts => unicode::push(&mut out, unicode::title(c)),
+                None => unicode::push(&mut out, c),
+            }
+            inside = starts || inside && !unicode::is_break(c);
         }
-        inside = match c {
-            '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '_' => inside,
-            _ => is_letter || inside && unicode::is_digit(c),
-        };
+        out.extend_from_slice(chunk.invalid());
+        if !chunk.invalid().is_empty() {
+            (inside, after_middle) = (false, false);
+        }
     }
     out
 }

@@ -67,6 +67,31 @@ pub(crate) fn class(name: &str) -> Option<Vec<(u32, u32)>> {
     }
 }
 
+/// The ranges of several classes together, in order and apart.
+pub(crate) fn union(names: &[&str]) -> Vec<(u32, u32)> {
+    let mut all: Vec<_> = names
+        .iter()
+        .filter_map(|name| class(name))
+        .flatten()
+        .collect();
+    all.sort_unstable();
+    let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+    for (first, last) in all {
+        match merged.last_mut() {
+            Some((_, end)) if first <= *end + 1 => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+/// Whether a character is in one of these ranges.
+pub(crate) fn has(ranges: &[(u32, u32)], c: char) -> bool {
+    let code = u32::from(c);
+    let after = ranges.partition_point(|&(first, _)| first <= code);
+    after > 0 && code <= ranges[after - 1].1
+}
+
 static RINGS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
     let mut reader = Reader(TABLE);
     while !reader.text().is_empty() {

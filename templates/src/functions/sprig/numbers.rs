@@ -122,8 +122,10 @@ pub(super) fn saturated(number: Result<i64, crate::number::NumberError>, text: &
 
 /// `1.00` counts as `1`.
 fn without_zero_decimals(text: &[u8]) -> &[u8] {
-    match text.iter().position(|&byte| byte == b'.') {
-        Some(point) if text[point + 1..].iter().all(|&byte| byte == b'0') => &text[..point],
+    let digits = text.iter().rposition(|&byte| byte != b'0').map(|at| at + 1);
+    match digits {
+        // A point with nothing behind it is no number.
+        Some(end) if end < text.len() && text[end - 1] == b'.' => &text[..end - 1],
         _ => text,
     }
 }
