@@ -53,3 +53,22 @@ pub(crate) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out.extend_from_slice(rest);
     out
 }
+
+/// How many pieces `strings.Split` makes.
+pub(crate) fn count(text: &[u8], separator: &[u8]) -> usize {
+    let mut rest = text;
+    let mut count = 0;
+    while let Some(length) = next_piece(rest, separator) {
+        count += 1;
+        rest = &rest[length + separator.len()..];
+    }
+    count + usize::from(!separator.is_empty())
+}
+
+/// How long the piece before the next separator is; characters are pieces if there is none.
+pub(crate) fn next_piece(text: &[u8], separator: &[u8]) -> Option<usize> {
+    match separator.is_empty() {
+        true => (!text.is_empty()).then(|| crate::unicode::decode(text).1),
+        false => find(text, separator),
+    }
+}

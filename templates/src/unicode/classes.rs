@@ -1,6 +1,7 @@
 //! Character classes by name and characters that differ in case alone, by the rules of Unicode 15.0.0. The table is
 //! written by `tests/servers/templates/unicode`, which says how to read it.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 static TABLE: &[u8] = include_bytes!("classes.bin");
@@ -108,6 +109,17 @@ static RINGS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// The characters that differ from this one in case alone, with itself; none if there are no others.
+pub(crate) fn ring(code: u32) -> &'static [u32] {
+    static PLACES: LazyLock<HashMap<u32, usize>> = LazyLock::new(|| {
+        let rings = RINGS.iter().enumerate();
+        rings
+            .flat_map(|(index, ring)| ring.iter().map(move |&code| (code, index)))
+            .collect()
+    });
+    PLACES.get(&code).map_or(&[], |&index| &RINGS[index])
+}
 
 /// Groups of characters that differ in case alone.
 pub(crate) fn rings() -> &'static [Vec<u32>] {

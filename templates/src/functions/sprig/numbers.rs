@@ -24,7 +24,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("sprig_float64", ANY, |_, args| {
         Ok(Value::Float(to_float(&args[0].value)))
-    }),
+    })
+    .weighing(16),
     Function::new("sprig_toDecimal", ANY, |run, args| {
         let text = shown(run, &args[0].value)?;
         Ok(Value::Int64(parse_int(&text, Base::Fixed(8)).unwrap_or(0)))
@@ -74,18 +75,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_addf", &[], |_, args| {
         decimal(0.0, args, Operation::Add)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_subf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Subtract)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_mulf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Multiply)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_divf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Divide)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_ceil", ANY, |_, args| {
         Ok(Value::Float(to_float(&args[0].value).ceil()))
@@ -169,8 +174,11 @@ fn ints(args: &[Place], pick: fn(i64, i64) -> i64) -> Value {
     Value::Int64(numbers.reduce(pick).unwrap_or(0))
 }
 
-/// `math.Max`: not a number wins, and zero is larger than minus zero.
+/// `math.Max`: infinity wins, then what is not a number, and zero is larger than minus zero.
 fn larger(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        return f64::INFINITY;
+    }
     if a.is_nan() || b.is_nan() {
         return f64::NAN;
     }

@@ -23,10 +23,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_osExt", ONE, |_, args| done(ext(text(args, 0)))),
     Function::new("sprig_isAbs", ONE, |_, args| Ok(is_absolute(args))),
     Function::new("sprig_osIsAbs", ONE, |_, args| Ok(is_absolute(args))),
-    Function::new("sprig_urlParse", ONE, |_, args| url_parse(text(args, 0))),
+    Function::new("sprig_urlParse", ONE, |_, args| url_parse(text(args, 0))).weighing(24),
     Function::new("sprig_urlJoin", &[Type::Map], |_, args| {
         url_join(&args[0].value)
-    }),
+    })
+    .weighing(24),
 ];
 
 fn is_absolute(args: &[Place]) -> Value {
