@@ -27,6 +27,10 @@ use settings::Settings;
 use signals::Signals;
 use termination::Termination;
 
+/// Passes over templates run on threads of the pool and may nest as deep as on the main thread.
+/// Memory that a thread never touches costs nothing.
+const STACK: usize = 8 << 20;
+
 /// Runs the agent until it ends by itself or by a signal.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
@@ -36,6 +40,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_stack_size(STACK)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

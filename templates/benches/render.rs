@@ -1,6 +1,6 @@
 //! How long parsing and rendering take: everyday templates, a long range, a large result.
 
-#[path = "../examples/differential/answers.rs"]
+#[path = "../fuzz/differential/answers.rs"]
 mod answers;
 
 use std::hint::black_box;

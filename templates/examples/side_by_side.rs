@@ -11,7 +11,7 @@
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
-#[path = "differential/answers.rs"]
+#[path = "../fuzz/differential/answers.rs"]
 mod answers;
 
 use std::hint::black_box;

@@ -3,6 +3,7 @@
 mod call;
 mod check;
 mod eval;
+mod variables;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,16 @@ use crate::object::Object;
 use crate::parse::Bodies;
 use crate::request::{Answer, Answers, Request};
 use crate::secret;
-use crate::template::{Effect, Environment, Options, Warning};
+use crate::template::{Effect, Environment, Limits, Options, Warning};
 use crate::value::{Place, Value};
+
+use variables::Variables;
+
+/// Room for the text that most templates make.
+const USUAL: usize = 4096;
+
+/// What one byte of a printed value costs.
+const PRINTED: usize = 8;
 
 /// Boxed, because a result travels through every level of evaluation.
 pub(crate) type Stop = Box<Error>;
@@ -72,13 +81,12 @@ pub(crate) struct Run<'t> {
     at: At<'t>,
     /// The first operand of the call at hand, as it is written.
     callee: Option<&'t Term>,
-    variables: Vec<(Name, Place)>,
-    /// Where the variables of the running body start.
-    frame: usize,
+    variables: Variables,
     templates: usize,
     depth: usize,
     iterations: u64,
     work: usize,
+    memory: usize,
     /// Room for the arguments of calls, kept from earlier ones.
     spare: Vec<Vec<Place>>,
 }
@@ -88,19 +96,19 @@ impl<'t> Run<'t> {
         Self {
             input,
             gathered: Gathered::default(),
-            out: Vec::with_capacity(input.source.len()),
+            out: Vec::with_capacity(input.source.len().min(USUAL)),
             scratch: Rc::new(Object::Scratch(RefCell::default())),
             random: input.environment.seed,
             known: BTreeMap::new(),
             body: Text::default(),
             at: At::Start,
             callee: None,
-            variables: Vec::new(),
-            frame: 0,
+            variables: Variables::default(),
             templates: 0,
             depth: 0,
             iterations: 0,
             work: 0,
+            memory: 0,
             spare: Vec::new(),
         }
     }
@@ -146,14 +154,13 @@ impl<'t> Run<'t> {
             return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
         }
         let body = std::mem::replace(&mut self.body, name.clone());
-        let frame = std::mem::replace(&mut self.frame, self.variables.len());
-        self.variables.push((0, dot.clone()));
+        let outer = self.variables.enter();
+        self.variables.push(0, dot.clone());
         self.templates += 1;
         let flow = self.walk(&dot, list);
         // The failing body's name is part of the error already.
         self.templates -= 1;
-        self.variables.truncate(self.frame);
-        self.frame = frame;
+        self.variables.leave(outer);
         self.body = body;
         flow
     }
@@ -224,16 +231,51 @@ impl<'t> Run<'t> {
         self.stop(&Failure::limit(words))
     }
 
-    /// Accounts for bytes read or made, so that no template can work without end.
-    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.work = self.work.saturating_add(bytes);
+    /// Pays for work before it is done, so that no template can work without end; a unit is about a nanosecond.
+    pub(crate) fn charge(&mut self, units: usize) -> Result<(), Failure> {
+        self.work = self.work.saturating_add(units);
         let limit = self.input.options.limits.work;
         if self.work > limit {
             return Err(Failure::limit(format!(
-                "functions handle more than {limit} bytes"
+                "functions do more than {limit} units of work"
             )));
         }
         Ok(())
+    }
+
+    /// Says which of work and memory is nearer to its end.
+    fn used_up(&self) -> Failure {
+        let Limits { work, memory, .. } = self.input.options.limits;
+        let is_work =
+            (work.saturating_sub(self.work)) / PRINTED < memory.saturating_sub(self.memory);
+        Failure::limit(match is_work {
+            true => format!("the template does more than {work} units of work"),
+            false => format!("values take more than {memory} bytes of memory"),
+        })
+    }
+
+    /// Accounts for memory before it is taken. Nothing is ever given back: what a pass makes is bounded, not what it
+    /// holds at one time.
+    pub(crate) fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.memory = self.memory.saturating_add(bytes);
+        let limit = self.input.options.limits.memory;
+        if self.memory > limit {
+            return Err(Failure::limit(format!(
+                "values take more than {limit} bytes of memory"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a text that would be too long, before it is made.
+    pub(crate) fn makes(&mut self, bytes: usize) -> Result<(), Failure> {
+        let limit = self.output_limit();
+        if bytes > limit {
+            return Err(Failure::limit(format!(
+                "output is larger than {limit} bytes"
+            )));
+        }
+        self.charge(bytes)
     }
 
     /// How the first operand of the running call is written; nothing if it came through a pipe.
@@ -241,17 +283,28 @@ impl<'t> Run<'t> {
         self.callee.map(Term::to_string)
     }
 
-    /// The largest text a function may make.
+    /// The largest text that a function may make, as far as work and memory are left for one.
     pub(crate) fn output_limit(&self) -> usize {
-        self.input.options.limits.output
+        let limits = &self.input.options.limits;
+        let work = limits.work.saturating_sub(self.work) / PRINTED;
+        let memory = limits.memory.saturating_sub(self.memory);
+        limits.output.min(work).min(memory)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn exhausted(&self) -> Stop {
+        let limit = self.input.options.limits.work;
+        self.limit(format!("the template does more than {limit} units of work"))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.out.extend_from_slice(bytes);
-        let limit = self.output_limit();
-        if self.out.len() > limit {
+        let limit = self.input.options.limits.output;
+        if self.out.len() + bytes.len() > limit {
             return Err(self.limit(format!("output is larger than {limit} bytes")));
         }
+        self.work += bytes.len();
+        self.out.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -280,7 +333,13 @@ impl<'t> Run<'t> {
     }
 
     fn node(&mut self, dot: &Place, node: &'t Node) -> Result<Flow, Stop> {
+        /// What any node costs.
+        const NODE: usize = 32;
         self.at = At::Node(node);
+        self.work += NODE;
+        if self.work > self.input.options.limits.work {
+            return Err(self.exhausted());
+        }
         match node {
             Node::Text(text) => self.write(text)?,
             Node::Action(_, pipe) => {
@@ -336,11 +395,17 @@ impl<'t> Run<'t> {
             }
             _ => {}
         }
-        let limit = self.output_limit();
+        let limit = self.output_limit().saturating_add(self.out.len());
+        let limit = limit.min(self.input.options.limits.output);
         let mut out = std::mem::take(&mut self.out);
+        let before = out.len();
         let result = fmt::print(&mut out, &place.value, limit);
+        self.work += (out.len() - before) * PRINTED;
         self.out = out;
-        result.map_err(|failure| self.stop(&failure))
+        result.map_err(|failure| match limit < self.input.options.limits.output {
+            true => self.stop(&self.used_up()),
+            false => self.stop(&failure),
+        })
     }
 
     fn position(&self) -> Position {
@@ -501,17 +566,16 @@ impl<'t> Run<'t> {
 
     fn assign_range(&mut self, branch: &Branch, key: Place, item: &Place) -> Result<(), Stop> {
         let pipe = &branch.pipe;
-        let top = self.variables.len();
         match (pipe.declared.as_slice(), pipe.assigns) {
             ([one], true) => self.assign(one.name, &one.text, item.clone())?,
             ([first, second], true) => {
                 self.assign(first.name, &first.text, key)?;
                 self.assign(second.name, &second.text, item.clone())?;
             }
-            ([_], false) => self.variables[top - 1].1 = item.clone(),
+            ([_], false) => self.variables.set_last(0, item.clone()),
             ([_, _], false) => {
-                self.variables[top - 1].1 = item.clone();
-                self.variables[top - 2].1 = key;
+                self.variables.set_last(0, item.clone());
+                self.variables.set_last(1, key);
             }
             _ => {}
         }
@@ -519,21 +583,11 @@ impl<'t> Run<'t> {
     }
 
     fn assign(&mut self, name: Name, text: &[u8], place: Place) -> Result<(), Stop> {
-        let frame = self.frame;
-        let found = self.variables[frame..]
-            .iter_mut()
-            .rev()
-            .find(|(declared, _)| *declared == name);
-        match found {
-            Some(variable) => {
-                variable.1 = place;
-                Ok(())
-            }
-            None => {
-                let text = String::from_utf8_lossy(text);
-                Err(self.error(&format!("undefined variable: {text}")))
-            }
+        if self.variables.set(name, place) {
+            return Ok(());
         }
+        let text = String::from_utf8_lossy(text);
+        Err(self.error(&format!("undefined variable: {text}")))
     }
 
     /// The answer to a request, which is noted as used, and as missing if there is none.

@@ -52,6 +52,8 @@ pub(crate) struct Function {
     pub(crate) params: &'static [Type],
     pub(crate) variadic: Option<Type>,
     pub(crate) call: Call,
+    /// What one byte or element of its arguments costs, in units of work.
+    pub(crate) weight: usize,
 }
 
 impl Function {
@@ -61,7 +63,14 @@ impl Function {
             params,
             variadic: None,
             call,
+            weight: 1,
         }
+    }
+
+    /// Costs this much for each byte that it is given: measured where it is more than about a nanosecond.
+    const fn weighing(mut self, units: usize) -> Self {
+        self.weight = units;
+        self
     }
 
     /// Any number of these may follow.
@@ -115,6 +124,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The function that a name was meant to be: Sprig's own names lack the prefix here.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
     let prefixed = format!("sprig_{name}");
     match find(prefixed.as_bytes()) {
         Some(function) => Some(function.name),

@@ -43,6 +43,13 @@ fn with_floats(datum: &Datum) -> Value {
     }
 }
 
+/// The memory that the values of a document take, at most nearly: each mark stands for a value.
+pub(crate) fn memory(text: &[u8]) -> usize {
+    const VALUE: usize = 128;
+    let marks = text.iter().filter(|byte| b",:[{-\n".contains(byte)).count();
+    text.len() + marks * VALUE
+}
+
 /// A document whose numbers keep their digits.
 pub(crate) fn read(text: &[u8]) -> Result<Value, Failure> {
     decode(text).map(|datum| kept(&datum)).map_err(refused)

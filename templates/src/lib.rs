@@ -60,6 +60,7 @@ mod template;
 mod time;
 mod toml;
 mod unicode;
+mod url;
 mod value;
 mod yaml;
 

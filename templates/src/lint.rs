@@ -211,8 +211,17 @@ fn located(text: &[u8], rule: Rule, error: &Error) -> Finding {
         column,
         width: word(text, error.line(), column),
         rule,
-        message: error.message().to_owned(),
+        message: shortened(error.message()),
         suggestion: rule.remedy().to_owned(),
+    }
+}
+
+/// A message as long as people read it: a text may name what is millions of bytes long.
+fn shortened(message: &str) -> String {
+    const LONGEST: usize = 400;
+    match message.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
     }
 }
 
@@ -235,6 +244,9 @@ fn syntax(text: &[u8], error: &Error) -> Finding {
     }
 }
 
+/// The most that a caret line shows of a word.
+const LONGEST_WORD: usize = 200;
+
 /// The length of the word at a place; at least one.
 fn word(text: &[u8], line: usize, column: usize) -> usize {
     let line = text
@@ -243,6 +255,7 @@ fn word(text: &[u8], line: usize, column: usize) -> usize {
     let rest = line.and_then(|line| line.get(column..)).unwrap_or_default();
     let is_inside = |byte: &u8| !byte.is_ascii_whitespace() && !b"(){}|".contains(byte);
     rest.iter()
+        .take(LONGEST_WORD)
         .take_while(|byte| is_inside(byte))
         .count()
         .max(1)

@@ -3,7 +3,7 @@
 
 mod term;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use planescape_vault::Text;
 
@@ -31,7 +31,7 @@ pub(crate) fn parse(
         nesting,
         depth: 0,
         bodies: Bodies::new(),
-        names: vec![Text::from("$")],
+        names: HashMap::from([(&b"$"[..], 0)]),
         ahead: Vec::new(),
         last_line: 0,
         last_offset: 0,
@@ -49,7 +49,8 @@ struct Parser<'t, 'f> {
     nesting: usize,
     depth: usize,
     bodies: Bodies,
-    names: Vec<Text>,
+    /// The names of variables that were seen, by the number they have.
+    names: HashMap<&'t [u8], Name>,
     /// Tokens given back, last one first.
     ahead: Vec<Token<'t>>,
     /// Where messages point: the line of the token read last.
@@ -62,6 +63,8 @@ struct Parser<'t, 'f> {
 /// What is known while one body is parsed.
 struct Body {
     variables: Vec<Name>,
+    /// How many of them have each name.
+    counts: HashMap<Name, usize>,
     ranges: usize,
     action_line: usize,
 }
@@ -70,8 +73,27 @@ impl Default for Body {
     fn default() -> Self {
         Self {
             variables: vec![0],
+            counts: HashMap::from([(0, 1)]),
             ranges: 0,
             action_line: 0,
+        }
+    }
+}
+
+impl Body {
+    fn declare(&mut self, name: Name) {
+        self.variables.push(name);
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    fn knows(&self, name: Name) -> bool {
+        self.counts.get(&name).is_some_and(|&count| count > 0)
+    }
+
+    /// Forgets the variables above this length.
+    fn forget(&mut self, length: usize) {
+        for name in self.variables.drain(length..) {
+            self.counts.entry(name).and_modify(|count| *count -= 1);
         }
     }
 }
@@ -367,7 +389,7 @@ impl<'t> Parser<'t, '_> {
             Ended::End => None,
             Ended::Else => Some(self.else_list(context, keyword)?),
         };
-        self.body.variables.truncate(outer);
+        self.body.forget(outer);
         Ok(Branch {
             offset: pipe.offset,
             pipe,

@@ -18,15 +18,27 @@ pub(crate) struct Regex {
     is_blank: bool,
 }
 
+/// The slots of the match itself, without its groups.
+const WHOLE: usize = 2;
+
 /// Start and end of the match and of its groups.
 type Spans = Vec<Option<(usize, usize)>>;
 
 impl Regex {
-    pub(crate) fn compile(pattern: &[u8]) -> Result<Self, Failure> {
+    /// What compiling one byte of a pattern, and making one instruction, costs.
+    const COMPILED: usize = 200;
+    /// What making a class of characters costs, of Unicode or folded as it may be.
+    const CLASS: usize = 100_000;
+
+    pub(crate) fn compile(run: &mut Run<'_>, pattern: &[u8]) -> Result<Self, Failure> {
+        let classes = pattern.iter().filter(|byte| b"pP[".contains(byte)).count();
+        run.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
         let parsed = parse::parse(pattern)
             .map_err(|error| error.failure().under("error parsing regexp: "))?;
+        let program = Program::compile(&parsed.node, parsed.names.len())?;
+        run.charge(program.len() * Self::COMPILED)?;
         Ok(Self {
-            program: Program::compile(&parsed.node, parsed.names.len())?,
+            program,
             names: parsed.names,
             is_blank: pattern.is_empty(),
         })
@@ -38,10 +50,18 @@ impl Regex {
         text: &[u8],
         from: usize,
     ) -> Result<Option<Spans>, Failure> {
-        let mut steps = 0;
-        let found = self.program.find(text, from, &mut steps);
-        run.charge(steps)?;
-        Ok(found)
+        self.search(run, text, from, WHOLE)
+    }
+
+    fn search(
+        &self,
+        run: &mut Run<'_>,
+        text: &[u8],
+        from: usize,
+        kept: usize,
+    ) -> Result<Option<Spans>, Failure> {
+        self.program
+            .find(text, from, kept, &mut |units| run.charge(units))
     }
 
     pub(crate) fn is_match(&self, run: &mut Run<'_>, text: &[u8]) -> Result<bool, Failure> {
@@ -124,7 +144,11 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(run, text, |out, spans| {
+        let kept = match replacement.contains(&b'$') {
+            true => usize::MAX,
+            false => WHOLE,
+        };
+        self.replace_with(run, text, kept, |out, spans| {
             self.expand(out, replacement, text, spans);
         })
     }
@@ -136,19 +160,22 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(run, text, |out, _| out.extend_from_slice(replacement))
+        self.replace_with(run, text, WHOLE, |out, _| {
+            out.extend_from_slice(replacement);
+        })
     }
 
     fn replace_with(
         &self,
         run: &mut Run<'_>,
         text: &[u8],
+        kept: usize,
         replace: impl Fn(&mut Vec<u8>, &Spans),
     ) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
         let (mut at, mut last_end) = (0, 0);
         while at <= text.len() {
-            let Some(spans) = self.find_at(run, text, at)? else {
+            let Some(spans) = self.search(run, text, at, kept)? else {
                 break;
             };
             let (from, to) = spans[0].unwrap_or_default();

@@ -67,8 +67,10 @@ pub struct Limits {
     pub iterations: u64,
     /// Bytes of a result, and of any text on the way there.
     pub output: usize,
-    /// Bytes that all functions of a pass read and make.
+    /// Units of work of a pass, each about a nanosecond: nodes, calls, bytes that functions read and make.
     pub work: usize,
+    /// Bytes of memory that all values of a pass take, whether they are still held or not.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             iterations: 10_000_000,
             output: 64 << 20,
             work: 1 << 30,
+            memory: 128 << 20,
         }
     }
 }
@@ -291,6 +294,9 @@ impl Template {
 
     /// Runs the template once. While answers are missing the text and even an error count for nothing:
     /// what is not known yet may be the cause.
+    ///
+    /// A pass is pure and may take as long as [`Limits`] let it, up to seconds: a program with an event loop calls this
+    /// outside of it.
     pub fn render(&self, answers: &Answers, environment: &Environment) -> Result<Pass, Error> {
         self.pass(answers, environment, Value::Nil)
     }

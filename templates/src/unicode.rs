@@ -4,6 +4,8 @@
 pub(crate) mod classes;
 mod tables;
 
+use std::sync::LazyLock;
+
 /// First character of `bytes` and how many bytes it takes; an invalid sequence takes one byte and gives `None`.
 pub(crate) fn decode(bytes: &[u8]) -> (Option<char>, usize) {
     let Some(&first) = bytes.first() else {
@@ -131,6 +133,102 @@ pub(crate) fn long_title(c: char) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// Whether it has case, also if there is only one of it.
+pub(crate) fn is_cased(c: char) -> bool {
+    match c.is_ascii() {
+        true => c.is_ascii_alphabetic(),
+        false => {
+            is_print(c) && (c.is_lowercase() || c.is_uppercase() || title(c) != c || lower(c) != c)
+        }
+    }
+}
+
+/// Whether one of it may stand between two letters of a word.
+pub(crate) fn is_middle(c: char) -> bool {
+    matches!(
+        c,
+        '\'' | '.'
+            | ':'
+            | '\u{b7}'
+            | '\u{387}'
+            | '\u{55f}'
+            | '\u{5f4}'
+            | '\u{2018}'
+            | '\u{2019}'
+            | '\u{2024}'
+            | '\u{2027}'
+            | '\u{fe13}'
+            | '\u{fe52}'
+            | '\u{fe55}'
+            | '\u{ff07}'
+            | '\u{ff0e}'
+            | '\u{ff1a}'
+    )
+}
+
+/// Characters of these classes do not end a word, except letters of scripts that write no blanks between words.
+fn within_word(c: char) -> bool {
+    const SCRIPTS: [&str; 10] = [
+        "Han", "Hiragana", "Katakana", "Thai", "Lao", "Myanmar", "Khmer", "Ahom", "Tangut", "Nushu",
+    ];
+    static INSIDE: LazyLock<Vec<(u32, u32)>> =
+        LazyLock::new(|| classes::union(&["L", "Nd", "Nl", "M", "Cf", "Pc"]));
+    static LETTERS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| classes::union(&["Lo", "Lm"]));
+    static OUTSIDE: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| classes::union(&SCRIPTS));
+    match c {
+        '\u{200b}'
+        | '\u{1950}'..='\u{19c9}'
+        | '\u{1a20}'..='\u{1a54}'
+        | '\u{1aa7}'
+        | '\u{3006}'
+        | '\u{3007}'
+        | '\u{3021}'..='\u{3029}'
+        | '\u{3031}'..='\u{3035}'
+        | '\u{3038}'..='\u{303a}'
+        | '\u{30fc}'
+        | '\u{aa80}'..='\u{aaaf}'
+        | '\u{aab1}'
+        | '\u{aab5}'
+        | '\u{aab6}'
+        | '\u{aab9}'..='\u{aabd}'
+        | '\u{aac0}'
+        | '\u{aac2}'
+        | '\u{aadb}'..='\u{aadd}'
+        | '\u{ff70}' => false,
+        '\u{2c2}'..='\u{2d7}'
+        | '\u{2de}'..='\u{2ff}'
+        | '\u{55a}'..='\u{55c}'
+        | '\u{55e}'
+        | '\u{58a}'
+        | '\u{5f3}'
+        | '\u{66b}'
+        | '\u{ece}'
+        | '\u{202f}'
+        | '\u{3005}'
+        | '\u{303b}'
+        | '\u{a708}'..='\u{a716}'
+        | '\u{a720}'
+        | '\u{a721}'
+        | '\u{a789}'
+        | '\u{a78a}'
+        | '\u{ab5b}'
+        | '\u{16fe3}'
+        | '\u{1f3fb}'..='\u{1f3ff}' => true,
+        c => {
+            let has = |runs| classes::has(runs, c);
+            has(&INSIDE) && !(has(&LETTERS) && has(&OUTSIDE))
+        }
+    }
+}
+
+/// Whether no word goes on behind it.
+pub(crate) fn is_break(c: char) -> bool {
+    match c.is_ascii() {
+        true => !(c.is_ascii_alphanumeric() || c == '_' || is_middle(c)),
+        false => !(is_cased(c) || is_middle(c) || within_word(c)),
+    }
 }
 
 fn shift(c: char, by: u32) -> char {

@@ -62,6 +62,53 @@ impl Entries {
     }
 }
 
+impl Drop for Entries {
+    fn drop(&mut self) {
+        release(std::mem::take(self.made.get_mut()).into_values());
+    }
+}
+
+/// The elements of a list.
+pub(crate) struct Items(Vec<Value>);
+
+impl std::ops::Deref for Items {
+    type Target = Vec<Value>;
+
+    fn deref(&self) -> &Vec<Value> {
+        &self.0
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        if self.0.iter().any(Value::is_container) {
+            release(std::mem::take(&mut self.0).into_iter());
+        }
+    }
+}
+
+/// Drops values one after the other, however deep they nest: a stack would end before they do.
+fn release(values: impl Iterator<Item = Value>) {
+    let mut pending: Vec<Value> = values.filter(Value::is_container).collect();
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::List(items) | Value::Lists(items) => {
+                if let Some(mut items) = Rc::into_inner(items) {
+                    let items = std::mem::take(&mut items.0).into_iter();
+                    pending.extend(items.filter(Value::is_container));
+                }
+            }
+            Value::Map(entries) => {
+                if let Some(mut entries) = Rc::into_inner(entries) {
+                    let made = std::mem::take(entries.made.get_mut()).into_values();
+                    pending.extend(made.filter(Value::is_container));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) enum Value {
     /// Go's untyped nil; in a boxed [`Place`] it is a nil interface.
@@ -76,8 +123,8 @@ pub(crate) enum Value {
     Text(Text),
     /// `json.Number`: a string kind that keeps the digits the server wrote.
     Number(Text),
-    List(Rc<Vec<Self>>),
-    Lists(Rc<Vec<Self>>),
+    List(Rc<Items>),
+    Lists(Rc<Items>),
     Strings(Rc<Vec<Text>>),
     Ints(Rc<Vec<i64>>),
     Map(Map),
@@ -257,7 +304,11 @@ impl Type {
 
 impl Value {
     pub(crate) fn list(items: Vec<Self>) -> Self {
-        Self::List(Rc::new(items))
+        Self::List(Rc::new(Items(items)))
+    }
+
+    pub(crate) fn lists(items: Vec<Self>) -> Self {
+        Self::Lists(Rc::new(Items(items)))
     }
 
     pub(crate) fn strings(items: Vec<Text>) -> Self {
@@ -273,6 +324,11 @@ impl Value {
 
     pub(crate) fn text(bytes: impl Into<Text>) -> Self {
         Self::Text(bytes.into())
+    }
+
+    /// Whether templates can put any value inside.
+    pub(crate) fn is_container(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Lists(_) | Self::Map(_))
     }
 
     pub(crate) fn is_nil(&self) -> bool {

@@ -118,9 +118,13 @@ fn endless_work_is_cut_off() {
         "{{$s := `x`}}{{range 64}}{{$s = print $s $s}}{{end}}",
         "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{$l}}",
         "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{toJSON $l}}",
-        "{{$l := sprig_list 1}}{{$m := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{$m = sprig_list $m $m}}{{end}}{{sprig_deepEqual $l $m}}",
         "{{sprig_repeat 1000000000 `abc`}}",
         "{{indent 1000000000 `abc`}}",
+        "{{sprig_nindent 1000000000 `abc`}}",
+        "{{range 10000}}{{regexMatch `\\pL` `a`}}{{end}}",
+        "{{range 10000}}{{$x := parseYAML `{a: b}`}}{{end}}",
+        "{{regexMatch `((((((a?){0,1000})?)*)*)*)b` (sprig_repeat 50000 `a`)}}",
+        "{{sprig_splitList `` (sprig_repeat 60000 `a`)}}",
         "{{len (sprig_until 1000000000)}}",
         "{{range 100000}}{{printf `%999999d` 1}}{{end}}",
         "{{range 1000000}}{{regexMatch `(a*)*b` `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`}}{{end}}",
@@ -129,6 +133,36 @@ fn endless_work_is_cut_off() {
     for text in limits {
         let error = render_with(text.as_bytes(), &small()).expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
+#[test]
+fn values_nest_as_deep_as_a_template_makes_them() {
+    on_a_small_stack(|| {
+        let nested = "{{$s := sprig_list 1}}{{range 200000}}{{$s = sprig_list $s}}{{end}}done";
+        assert_eq!(render(nested).as_deref(), Ok("done"));
+
+        let pair = "{{$s := sprig_list 1}}{{$t := sprig_list 1}}{{range 50000}}{{$s = sprig_list $s}}{{$t = sprig_list $t}}{{end}}{{sprig_deepEqual $s $t}}";
+        assert_eq!(render(pair).as_deref(), Ok("true"));
+    });
+}
+
+#[test]
+fn shared_values_are_looked_at_once_or_refused() {
+    let twice =
+        "{{range 64}}{{$s = sprig_dict `a` $s `b` $s}}{{$t = sprig_dict `a` $t `b` $t}}{{end}}";
+    let start = "{{$s := sprig_dict `a` 1}}{{$t := sprig_dict `a` 1}}";
+    let equal = render(&format!("{start}{twice}{{{{sprig_deepEqual $s $t}}}}"));
+    assert_eq!(equal.as_deref(), Ok("true"));
+
+    let set = render(&format!("{start}{twice}{{{{len (sprig_set $s `c` $t)}}}}"));
+    assert_eq!(set.as_deref(), Ok("3"));
+
+    let options = small();
+    for call in ["sprig_deepCopy $s", "mergeMap $s $t"] {
+        let text = format!("{start}{twice}{{{{len ({call})}}}}");
+        let error = render_with(text.as_bytes(), &options).expect_err(call);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{call}");
     }
 }
 

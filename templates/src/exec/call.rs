@@ -80,10 +80,20 @@ impl<'t> Run<'t> {
     }
 
     fn guarded(&mut self, function: &Function, values: &[Place]) -> Result<Place, Failure> {
+        /// What any call costs, whatever it is given.
+        const CALL: usize = 64;
         let read: usize = values.iter().map(|place| size(&place.value)).sum();
-        self.charge(read)?;
-        let value = (function.call)(self, values)?;
+        self.charge(CALL + read.saturating_mul(function.weight))?;
+        let is_short = self.output_limit() < self.input.options.limits.output;
+        let value = (function.call)(self, values).map_err(|failure| {
+            match failure.is_limit && is_short && self.memory <= self.input.options.limits.memory {
+                // What is left for a text is less than it may be; the reason is what was used up before.
+                true => self.used_up(),
+                false => failure,
+            }
+        })?;
         self.charge(size(&value))?;
+        self.keep(held(&value))?;
         Ok(value.into())
     }
 
@@ -193,6 +203,20 @@ fn literal_name(of: Type) -> &'static str {
         Kind::Float => "float",
         Kind::Complex => "complex",
         Kind::Invalid | Kind::List | Kind::Map | Kind::Pointer | Kind::Struct | Kind::Channel => "",
+    }
+}
+
+/// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
+fn held(value: &Value) -> usize {
+    const SMALL: usize = 256;
+    const ELEMENT: usize = 32;
+    const MAP: usize = 600;
+    match value {
+        Value::Text(text) | Value::Number(text) => text.len() / SMALL * SMALL,
+        Value::Map(_) | Value::StringMap(_) | Value::AnyMap(_) => {
+            MAP + value.len().unwrap_or(0) * 2 * ELEMENT
+        }
+        _ => value.len().map_or(0, |length| 64 + length * ELEMENT),
     }
 }
 

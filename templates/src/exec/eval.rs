@@ -24,7 +24,7 @@ impl<'t> Run<'t> {
             if pipe.assigns {
                 self.assign(variable.name, &variable.text, place.clone())?;
             } else {
-                self.variables.push((variable.name, place.clone()));
+                self.variables.push(variable.name, place.clone());
             }
         }
         Ok(place)
@@ -175,11 +175,7 @@ impl<'t> Run<'t> {
         arguments: Arguments<'t>,
     ) -> Result<Place, Stop> {
         self.at = At::Term(term);
-        let found = self.variables[self.frame..]
-            .iter()
-            .rev()
-            .find(|(name, _)| *name == variable.name);
-        let Some((_, place)) = found else {
+        let Some(place) = self.variables.get(variable.name) else {
             let text = String::from_utf8_lossy(&variable.text);
             return Err(self.error(&format!("undefined variable: {text}")));
         };

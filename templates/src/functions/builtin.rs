@@ -32,12 +32,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let limit = run.output_limit();
         done(fmt::printf(text(args, 0), &values(&args[1..]), limit)?)
     })
+    .weighing(32)
     .rest(Type::Any),
-    Function::new("html", &[], |run, args| done(html(&joined(run, args)?))).rest(Type::Any),
-    Function::new("js", &[], |run, args| done(js(&joined(run, args)?))).rest(Type::Any),
-    Function::new("urlquery", &[], |run, args| {
-        done(url_query(&joined(run, args)?))
+    Function::new("html", &[], |run, args| {
+        let whole = joined(run, args)?;
+        run.keep(whole.len() * 5)?;
+        done(html(&whole))
     })
+    .weighing(6)
+    .rest(Type::Any),
+    Function::new("js", &[], |run, args| {
+        let whole = joined(run, args)?;
+        run.keep(whole.len() * 6)?;
+        done(js(&whole))
+    })
+    .weighing(16)
+    .rest(Type::Any),
+    Function::new("urlquery", &[], |run, args| {
+        let whole = joined(run, args)?;
+        run.keep(whole.len() * 3)?;
+        done(url_query(&whole))
+    })
+    .weighing(40)
     .rest(Type::Any),
 ];
 
@@ -214,7 +230,7 @@ fn slice(args: &[Place]) -> Outcome {
         Value::Text(text) => Value::text(&text[from..to]),
         Value::Number(text) => Value::Number(text[from..to].into()),
         Value::List(items) => Value::list(items[from..to].to_vec()),
-        Value::Lists(items) => Value::Lists(Rc::new(items[from..to].to_vec())),
+        Value::Lists(items) => Value::lists(items[from..to].to_vec()),
         Value::Strings(items) => Value::strings(items[from..to].to_vec()),
         Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
         nil => nil.clone(),

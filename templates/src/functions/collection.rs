@@ -1,7 +1,7 @@
 //! Lists and maps: membership, merging, counting.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use planescape_vault::Text;
@@ -37,15 +37,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("loop", &[], |_, args| looped(args)).rest(Type::Any),
     Function::new("explodeMap", &[Type::Map], |_, args| {
         explode(&args[0].value)
-    }),
-    Function::new("mergeMap", &[Type::Map, Type::Map], |_, args| {
-        merge(args, false)
+    })
+    .weighing(64),
+    Function::new("mergeMap", &[Type::Map, Type::Map], |run, args| {
+        merge(run, args, false)
     })
     .rest(Type::MergeOption),
     Function::new(
         "mergeMapWithOverride",
         &[Type::Map, Type::Map],
-        |_, args| merge(args, true),
+        |run, args| merge(run, args, true),
     ),
     Function::new("executeTemplate", &[Type::Text], execute_template).rest(Type::Any),
     Function::new("scratch", &[], |run, _| {
@@ -168,25 +169,54 @@ fn plant(map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
 const SHOWN: usize = 10_000;
 
 /// Whether `map` is somewhere inside `value`: then `value` must not go into `map`.
-pub(super) fn holds(value: &Value, map: &Map) -> bool {
-    match value {
-        Value::Map(own) => {
-            Rc::ptr_eq(own, map) || own.borrow().values().any(|item| holds(item, map))
+pub(super) fn holds(run: &mut Run<'_>, value: &Value, map: &Map) -> Result<bool, Failure> {
+    // What is in many places is looked at once.
+    let mut seen = HashSet::new();
+    let mut pending = vec![value.clone()];
+    while let Some(value) = pending.pop() {
+        run.charge(STEP)?;
+        match &value {
+            Value::Map(own) if Rc::ptr_eq(own, map) => return Ok(true),
+            Value::Map(own) if seen.insert(Rc::as_ptr(own).addr()) => {
+                let own = own.borrow();
+                run.charge(own.len() * STEP)?;
+                pending.extend(own.values().filter(|item| item.is_container()).cloned());
+            }
+            Value::List(items) | Value::Lists(items) if seen.insert(Rc::as_ptr(items).addr()) => {
+                run.charge(items.len() * STEP)?;
+                pending.extend(items.iter().filter(|item| item.is_container()).cloned());
+            }
+            _ => {}
         }
-        Value::List(items) | Value::Lists(items) => items.iter().any(|item| holds(item, map)),
-        _ => false,
     }
+    Ok(false)
 }
 
-fn merge(args: &[Place], overrides: bool) -> Outcome {
+/// What a look at one value costs.
+pub(super) const STEP: usize = 24;
+
+/// The memory of an entry of a map, with a small text in it.
+pub(super) const ENTRY: usize = 200;
+
+/// The memory of a map besides its entries.
+pub(super) const MAP: usize = 600;
+
+/// How deep values may nest where they are compared, copied or merged.
+pub(super) const MAX_DEPTH: usize = 1_000;
+
+pub(super) fn too_deep() -> Failure {
+    Failure::limit(format!("value nests deeper than {MAX_DEPTH} levels"))
+}
+
+fn merge(run: &mut Run<'_>, args: &[Place], overrides: bool) -> Outcome {
     let (into, from) = (&args[0].value, &args[1].value);
     match (into, from) {
         (Value::Map(into), Value::Map(from)) if !Rc::ptr_eq(into, from) => {
-            merge_maps(into, from, overrides)?;
+            merge_maps(run, (into, from), overrides, 0)?;
         }
         (Value::TypedNil(_), Value::Map(from)) => {
             let fresh: Map = Map::default();
-            merge_maps(&fresh, from, overrides)?;
+            merge_maps(run, (&fresh, from), overrides, 0)?;
             return Ok(Value::Map(fresh));
         }
         _ => {}
@@ -199,7 +229,16 @@ pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
 }
 
-pub(super) fn merge_maps(into: &Map, from: &Map, overrides: bool) -> Result<(), Failure> {
+pub(super) fn merge_maps(
+    run: &mut Run<'_>,
+    (into, from): (&Map, &Map),
+    overrides: bool,
+    depth: usize,
+) -> Result<(), Failure> {
+    if depth == MAX_DEPTH {
+        return Err(too_deep());
+    }
+    run.charge(from.borrow().len() * 4 * STEP)?;
     let entries: Vec<_> = from
         .borrow()
         .iter()
@@ -209,7 +248,7 @@ pub(super) fn merge_maps(into: &Map, from: &Map, overrides: bool) -> Result<(), 
         let own = into.borrow().get(&key).cloned();
         if let (Some(Value::Map(own)), Value::Map(other)) = (&own, &value) {
             if !Rc::ptr_eq(own, other) {
-                merge_maps(own, other, overrides)?;
+                merge_maps(run, (own, other), overrides, depth + 1)?;
             }
             if !own.borrow().is_empty() {
                 continue;
@@ -223,7 +262,7 @@ pub(super) fn merge_maps(into: &Map, from: &Map, overrides: bool) -> Result<(), 
         if !replaces {
             continue;
         }
-        if holds(&value, into) {
+        if holds(run, &value, into)? {
             return Err(Failure::new("a map cannot contain itself"));
         }
         into.borrow_mut().insert(key, value);

@@ -28,15 +28,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("parseFloat", ONE, |_, args| {
         let parse = |text: &[u8]| parse_float(text).map(Value::Float);
         number(args, "Float", Value::Float(0.0), parse)
-    }),
-    Function::new("parseJSON", ONE, |_, args| match text(args, 0) {
+    })
+    .weighing(16),
+    Function::new("parseJSON", ONE, |run, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
-        text => json::read_strictly(text),
-    }),
-    Function::new("parseYAML", ONE, |_, args| match text(args, 0) {
+        text => {
+            run.keep(json::memory(text))?;
+            json::read_strictly(text)
+        }
+    })
+    .weighing(150),
+    Function::new("parseYAML", ONE, |run, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
-        text => crate::yaml::decode(text),
-    }),
+        text => {
+            run.keep(json::memory(text))?;
+            crate::yaml::decode(text)
+        }
+    })
+    .weighing(400),
     Function::new("toJSON", ANY, |run, args| {
         let style = Style {
             pretty: false,
@@ -70,7 +79,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let encoded = crate::yaml::encode(&args[0].value, run.output_limit())?;
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
-    }),
+    })
+    .weighing(60),
     Function::new("toTOML", ANY, |run, args| {
         if args[0].value.is_nil() {
             return Err(Failure::new(
@@ -81,7 +91,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
             .map_err(|failure| failure.under("toTOML: "))?;
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
-    }),
+    })
+    .weighing(60),
 ];
 
 fn parse_bool(text: &Text) -> Outcome {

@@ -10,7 +10,8 @@ use crate::object::Object;
 use crate::quote;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, Outcome, done, text};
+use super::collection::ENTRY;
+use super::{Function, Outcome, Run, done, text};
 
 /// The method of this name that a value has; the receiver comes first in its arguments.
 pub(crate) fn method(receiver: &Value, name: &[u8]) -> Option<&'static Function> {
@@ -36,13 +37,15 @@ static SCRATCH: &[Function] = &[
             Ok(store.get(text(args, 1)).cloned().unwrap_or(Value::Nil))
         })
     }),
-    Function::new("Set", &[Type::Text, Type::Any], |_, args| {
+    Function::new("Set", &[Type::Text, Type::Any], |run, args| {
+        run.keep(ENTRY)?;
         with_store(args, |store| {
             store.insert(text(args, 1).clone(), args[2].value.clone());
             done("")
         })
     }),
-    Function::new("SetX", &[Type::Text, Type::Any], |_, args| {
+    Function::new("SetX", &[Type::Text, Type::Any], |run, args| {
+        run.keep(ENTRY)?;
         with_store(args, |store| {
             let value = &args[2].value;
             store
@@ -51,13 +54,15 @@ static SCRATCH: &[Function] = &[
             done("")
         })
     }),
-    Function::new("MapSet", &[Type::Text, Type::Text, Type::Any], |_, args| {
-        map_set(args, true)
-    }),
+    Function::new(
+        "MapSet",
+        &[Type::Text, Type::Text, Type::Any],
+        |run, args| map_set(run, args, true),
+    ),
     Function::new(
         "MapSetX",
         &[Type::Text, Type::Text, Type::Any],
-        |_, args| map_set(args, false),
+        |run, args| map_set(run, args, false),
     ),
     Function::new("MapValues", &[Type::Text], |_, args| {
         with_store(args, |store| {
@@ -81,7 +86,8 @@ fn with_store(args: &[Place], act: impl FnOnce(&mut Store) -> Outcome) -> Outcom
     }
 }
 
-fn map_set(args: &[Place], overwrites: bool) -> Outcome {
+fn map_set(run: &mut Run<'_>, args: &[Place], overwrites: bool) -> Outcome {
+    run.keep(ENTRY)?;
     with_store(args, |store| {
         let (name, key, value) = (text(args, 1), text(args, 2), &args[3].value);
         let map = store
@@ -91,7 +97,7 @@ fn map_set(args: &[Place], overwrites: bool) -> Outcome {
             let name = quote::quoted(name);
             return Err(Failure::new(format!("{name} is not a map")));
         };
-        if super::collection::holds(value, map) {
+        if super::collection::holds(run, value, map)? {
             return Err(Failure::new("a map cannot contain itself"));
         }
         let mut map = map.borrow_mut();

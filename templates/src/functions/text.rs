@@ -37,15 +37,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("toLower", ONE, |_, args| {
         done(unicode::mapped(text(args, 0), unicode::lower))
-    }),
+    })
+    .weighing(8),
     Function::new("toUpper", ONE, |_, args| {
         done(unicode::mapped(text(args, 0), unicode::upper))
-    }),
-    Function::new("toTitle", ONE, |_, args| done(titled(text(args, 0)))),
+    })
+    .weighing(8),
+    Function::new("toTitle", ONE, |_, args| done(titled(text(args, 0)))).weighing(24),
     Function::new("trim", TWO, |_, args| {
         let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
         done(unicode::trim(text(args, 1), |c| cutset.contains(&c)))
-    }),
+    })
+    .weighing(8),
     Function::new("trimPrefix", TWO, |_, args| {
         let whole = text(args, 1);
         done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
@@ -61,36 +64,44 @@ pub(super) const FUNCTIONS: &[Function] = &[
         replace_all(run, text(args, 2), text(args, 0), text(args, 1))
     }),
     Function::new("regexMatch", TWO, |run, args| {
-        let regex = crate::regex::Regex::compile(text(args, 0))?;
+        let regex = crate::regex::Regex::compile(run, text(args, 0))?;
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("regexReplaceAll", THREE, |run, args| {
-        let regex = crate::regex::Regex::compile(text(args, 0))?;
+        let regex = crate::regex::Regex::compile(run, text(args, 0))?;
         done(regex.replace_all(run, text(args, 2), text(args, 1))?)
     }),
     Function::new("indent", &[Type::Int, Type::Text], indent),
-    Function::new("split", TWO, |_, args| {
-        let whole = unicode::trim_space(text(args, 1));
-        if whole.is_empty() {
+    Function::new("split", TWO, |run, args| {
+        let whole = text(args, 1);
+        let trimmed = unicode::trim_space(whole);
+        if trimmed.is_empty() {
             return Ok(Value::strings(Vec::new()));
         }
-        let pieces = pieces(whole, text(args, 0));
-        Ok(Value::strings(pieces.into_iter().map(Text::from).collect()))
+        let start = trimmed.as_ptr().addr() - whole.as_ptr().addr();
+        split(
+            run,
+            &whole.slice(start, start + trimmed.len()),
+            text(args, 0),
+        )
     }),
     Function::new("join", &[Type::Text, Type::Strings], join),
-    Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))),
+    Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))).weighing(64),
     Function::new("sha256Hex", ONE, |_, args| {
         done(hex(&Sha256::digest(text(args, 0))))
-    }),
+    })
+    .weighing(6),
     Function::new("md5sum", ONE, |_, args| {
         done(hex(&Md5::digest(text(args, 0))))
-    }),
+    })
+    .weighing(4),
     Function::new("hmacSHA256Hex", TWO, |_, args| {
         let mut mac = Hmac::<Sha256>::new_from_slice(text(args, 1))
             .map_err(|_| Failure::new("invalid key"))?;
         mac.update(text(args, 0));
         done(hex(&mac.finalize().into_bytes()))
-    }),
+    })
+    .weighing(8),
 ];
 
 const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -165,26 +176,29 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
     }
 }
 
-/// `cases.Title` without lowering: the first letter of every word.
+/// `cases.Title` without lowering: the first letter with case of every word.
 fn titled(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut inside = false;
-    for unit in unicode::units(text) {
-        let Some(c) = unicode::decode(unit).0 else {
-            out.extend_from_slice(unit);
-            inside = false;
-            continue;
-        };
-        let is_letter = unicode::is_letter(c) || unicode::title(c) != c;
-        match unicode::long_title(c).filter(|_| is_letter && !inside) {
-            Some(long) => out.extend_from_slice(long.as_bytes()),
-            None if is_letter && !inside => unicode::push(&mut out, unicode::title(c)),
-            None => unicode::push(&mut out, c),
+    let mut after_middle = false;
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let is_middle = unicode::is_middle(c);
+            // One mark may stand within a word, two end it.
+            inside &= !(is_middle && after_middle);
+            after_middle = is_middle;
+            let starts = !inside && unicode::is_cased(c);
+            match unicode::long_title(c).filter(|_| starts) {
+                Some(long) => out.extend_from_slice(long.as_bytes()),
+                None if starts => unicode::push(&mut out, unicode::title(c)),
+                None => unicode::push(&mut out, c),
+            }
+            inside = starts || inside && !unicode::is_break(c);
         }
-        inside = match c {
-            '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '_' => inside,
-            _ => is_letter || inside && unicode::is_digit(c),
-        };
+        out.extend_from_slice(chunk.invalid());
+        if !chunk.invalid().is_empty() {
+            (inside, after_middle) = (false, false);
+        }
     }
     out
 }
@@ -192,9 +206,10 @@ fn titled(text: &[u8]) -> Vec<u8> {
 pub(super) fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
     // The longest possible result is known before any memory is taken.
     let places = whole.len() / from.len().max(1) + 1;
-    run.charge(
+    run.makes(
         places
             .saturating_mul(to.len())
+            .saturating_add(whole.len())
             .min(replaced_length(whole, from, to)),
     )?;
     done(bytes::replace(whole, from, to))
@@ -211,7 +226,9 @@ fn replaced_length(whole: &[u8], from: &[u8], to: &[u8]) -> usize {
             rest = &rest[at + from.len()..];
         }
     }
-    whole.len() + count * to.len()
+    whole
+        .len()
+        .saturating_add(usize::saturating_mul(count, to.len()))
 }
 
 fn indent(run: &mut Run<'_>, args: &[Place]) -> Outcome {
@@ -219,7 +236,7 @@ fn indent(run: &mut Run<'_>, args: &[Place]) -> Outcome {
         .map_err(|_| Failure::new("indent value must be a positive integer"))?;
     let whole = text(args, 1);
     let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    run.charge(spaces.saturating_mul(lines))?;
+    run.makes(spaces.saturating_mul(lines).saturating_add(whole.len()))?;
     let mut out = Vec::with_capacity(whole.len() + spaces * lines);
     for line in whole.split_inclusive(|&byte| byte == b'\n') {
         if line != b"\n" {
@@ -238,13 +255,33 @@ pub(super) fn pieces<'t>(whole: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
     bytes::split(whole, separator, usize::MAX)
 }
 
+/// The pieces of a text, which share its bytes.
+pub(super) fn split(run: &mut Run<'_>, whole: &Text, separator: &[u8]) -> Outcome {
+    let pieces = bytes::count(whole, separator);
+    run.charge(pieces.saturating_mul(PIECE))?;
+    run.keep(pieces.saturating_mul(size_of::<Text>()))?;
+    let mut found = Vec::with_capacity(pieces);
+    let mut start = 0;
+    while let Some(length) = bytes::next_piece(&whole[start..], separator) {
+        found.push(whole.slice(start, start + length));
+        start += length + separator.len();
+    }
+    if !separator.is_empty() {
+        found.push(whole.slice(start, whole.len()));
+    }
+    Ok(Value::strings(found))
+}
+
+/// What finding one piece of a text costs.
+const PIECE: usize = 32;
+
 fn join(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     let separator = text(args, 0);
     let Value::Strings(items) = &args[1].value else {
         return done("");
     };
     let length: usize = items.iter().map(|item| item.len() + separator.len()).sum();
-    run.charge(length)?;
+    run.makes(length)?;
     done(items.join(&separator[..]))
 }
 

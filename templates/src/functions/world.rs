@@ -38,7 +38,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("envOrDefault", &[Type::Text, Type::Text], |run, args| {
         done(variable(run, text(args, 0)).unwrap_or_else(|| text(args, 1).clone()))
     }),
-    Function::new("timestamp", &[], timestamp).rest(Type::Text),
+    Function::new("timestamp", &[], timestamp)
+        .weighing(64)
+        .rest(Type::Text),
     Function::new(
         "writeToFile",
         &[Type::Text, Type::Text, Type::Text, Type::Text],

@@ -56,6 +56,9 @@ impl Writer {
             Value::Text(text) => self.string(text),
             Value::Number(text) => {
                 let digits: &[u8] = if text.is_empty() { b"0" } else { text };
+                if !is_number(digits) {
+                    return Err(Failure::new("json: invalid number literal ").quoted(digits));
+                }
                 self.out.extend_from_slice(digits);
             }
             Value::List(items) => {
@@ -190,6 +193,31 @@ impl Writer {
 
     fn unicode(&mut self, c: char) {
         self.raw(&format!("\\u{:04x}", u32::from(c)));
+    }
+}
+
+/// Whether these are the digits of a JSON number; a part that was cut out of one may be none.
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(rest);
+    if whole == 0 || whole > 1 && rest[0] == b'0' {
+        return false;
+    }
+    let mut rest = &rest[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = &fraction[length..];
+    }
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+        _ => false,
     }
 }
 

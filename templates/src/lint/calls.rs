@@ -17,6 +17,7 @@ const LIMITS: Limits = Limits {
     iterations: 1_000,
     output: 1 << 20,
     work: 1 << 22,
+    memory: 1 << 22,
 };
 
 /// Their results depend on more than their arguments, or failing is what they are for.

@@ -1,6 +1,6 @@
 //! Goes through every branch of a template with what is known about dot and the variables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use planescape_vault::Text;
@@ -20,6 +20,7 @@ pub(super) fn findings(template: &Template, responses: Option<&Responses>) -> Ve
         text: template.source(),
         responses,
         variables: Vec::new(),
+        places: HashMap::new(),
         reassigned: BTreeSet::new(),
         findings: calls::findings(template),
     };
@@ -27,7 +28,7 @@ pub(super) fn findings(template: &Template, responses: Option<&Responses>) -> Ve
         walk.note_assignments(list);
     }
     for list in template.bodies().values() {
-        walk.variables.clear();
+        walk.forget(0);
         walk.list(&Shape::Unknown, list);
     }
     walk.findings
@@ -37,6 +38,8 @@ struct Walk<'t> {
     text: &'t [u8],
     responses: Option<&'t Responses>,
     variables: Vec<(Name, Shape)>,
+    /// Where the variables of each name are, the innermost last.
+    places: HashMap<Name, Vec<usize>>,
     /// What these hold depends on the way there.
     reassigned: BTreeSet<Name>,
     findings: Vec<Finding>,
@@ -70,7 +73,7 @@ impl Walk<'_> {
         for node in list {
             self.node(dot, node);
         }
-        self.variables.truncate(mark);
+        self.forget(mark);
     }
 
     fn node(&mut self, dot: &Shape, node: &Node) {
@@ -99,7 +102,7 @@ impl Walk<'_> {
         if let Some(otherwise) = &branch.otherwise {
             self.list(dot, otherwise);
         }
-        self.variables.truncate(mark);
+        self.forget(mark);
     }
 
     fn range(&mut self, dot: &Shape, branch: &Branch) {
@@ -115,19 +118,21 @@ impl Walk<'_> {
             });
         }
         // The elements are not what the pipeline gave.
-        self.variables.truncate(mark);
+        self.forget(mark);
         self.declare(&branch.pipe, &Shape::Unknown);
         self.list(&Shape::Unknown, &branch.list);
         if let Some(otherwise) = &branch.otherwise {
             self.list(dot, otherwise);
         }
-        self.variables.truncate(mark);
+        self.forget(mark);
     }
 
     fn declare(&mut self, pipe: &Pipe, shape: &Shape) {
         for Variable { name, .. } in &pipe.declared {
             let is_known = !self.reassigned.contains(name);
             let shape = if is_known { shape } else { &Shape::Unknown };
+            let at = self.variables.len();
+            self.places.entry(*name).or_default().push(at);
             self.variables.push((*name, shape.clone()));
         }
     }
@@ -180,11 +185,18 @@ impl Walk<'_> {
     }
 
     fn variable(&self, variable: &Variable) -> Shape {
-        let found = self.variables.iter().rev();
-        found
-            .clone()
-            .find(|(name, _)| *name == variable.name)
-            .map_or(Shape::Unknown, |(_, shape)| shape.clone())
+        let place = self
+            .places
+            .get(&variable.name)
+            .and_then(|places| places.last());
+        place.map_or(Shape::Unknown, |&at| self.variables[at].1.clone())
+    }
+
+    /// Forgets the variables above this length.
+    fn forget(&mut self, length: usize) {
+        for (name, _) in self.variables.drain(length.min(self.variables.len())..) {
+            self.places.entry(name).or_default().pop();
+        }
     }
 
     fn fields(&mut self, receiver: &Shape, fields: &Fields) -> Shape {

@@ -81,21 +81,17 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'_>) {
+    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'t>) {
         let variable = self.variable(token);
-        self.body.variables.push(variable.name);
+        self.body.declare(variable.name);
         pipe.declared.push(variable);
     }
 
-    fn variable(&mut self, token: &Token<'_>) -> Variable {
-        let known = self.names.iter().position(|name| **name == *token.text);
-        let index = known.unwrap_or_else(|| {
-            self.names.push(self.part(token));
-            self.names.len() - 1
-        });
+    fn variable(&mut self, token: &Token<'t>) -> Variable {
+        let next = self.names.len() as Name;
         Variable {
-            name: index as Name,
-            text: self.names[index].clone(),
+            name: *self.names.entry(token.text).or_insert(next),
+            text: self.part(token),
         }
     }
 
@@ -191,7 +187,7 @@ impl<'t> Parser<'t, '_> {
             Kind::Keyword(Keyword::Nil) => Term::Nil(offset),
             Kind::Variable => {
                 let variable = self.variable(&token);
-                if !self.body.variables.contains(&variable.name) {
+                if !self.body.knows(variable.name) {
                     let name = quote::quoted(token.text);
                     return Err(self.error(format!("undefined variable {name}")));
                 }

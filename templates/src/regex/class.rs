@@ -29,6 +29,11 @@ impl Class {
         after > 0 && code <= self.ranges[after - 1].1
     }
 
+    /// One bit for each character of ASCII.
+    pub(super) fn ascii(&self) -> u128 {
+        self.ascii
+    }
+
     /// Everything, or everything but line breaks.
     pub(super) fn dot(takes_newlines: bool) -> Self {
         let mut set = Set::default();
@@ -95,6 +100,15 @@ impl Set {
             after > 0 && code <= self.0[after - 1].1
         };
         let mut others = Vec::new();
+        // A few characters are looked up, and not every ring asked.
+        let size: u32 = self.0.iter().map(|(first, last)| last - first + 1).sum();
+        if size <= 64 {
+            for code in self.0.iter().flat_map(|&(first, last)| first..=last) {
+                others.extend(classes::ring(code).iter().map(|&code| (code, code)));
+            }
+            self.0.extend(others);
+            return;
+        }
         for ring in classes::rings() {
             if ring.iter().any(|&code| inside(code)) {
                 others.extend(ring.iter().map(|&code| (code, code)));

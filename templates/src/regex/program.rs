@@ -25,17 +25,60 @@ enum Instruction {
 pub(super) struct Program {
     code: Vec<Instruction>,
     slots: usize,
+    /// The characters of ASCII that a match can begin with; nothing if it can also begin without any.
+    first: Option<u128>,
 }
+
+/// What looking at one instruction costs, in units of work.
+const VISIT: usize = 24;
+
+/// Pays for work before more of it is done.
+pub(super) type Pay<'p> = &'p mut dyn FnMut(usize) -> Result<(), Failure>;
 
 impl Program {
     pub(super) fn compile(node: &Node, groups: usize) -> Result<Self, Failure> {
         let mut program = Self {
             code: Vec::new(),
             slots: 2 * groups,
+            first: None,
         };
         program.emit(&Node::Group(Box::new(node.clone()), 0))?;
         program.push(Instruction::Match)?;
+        program.first = program.first();
         Ok(program)
+    }
+
+    /// How many instructions it has.
+    pub(super) fn len(&self) -> usize {
+        self.code.len()
+    }
+
+    fn first(&self) -> Option<u128> {
+        let mut first = 0;
+        let mut seen = vec![false; self.code.len()];
+        let mut pending = vec![0];
+        while let Some(pc) = pending.pop() {
+            if std::mem::replace(&mut seen[pc], true) {
+                continue;
+            }
+            match &self.code[pc] {
+                Instruction::Jump(to) => pending.push(*to),
+                Instruction::Split(one, other) => pending.extend([*one, *other]),
+                Instruction::Save(_) => pending.push(pc + 1),
+                Instruction::Char(class) => first |= class.ascii(),
+                Instruction::Assert(_) | Instruction::Match => return None,
+            }
+        }
+        Some(first)
+    }
+
+    /// How many bytes no match can begin with.
+    fn skipped(&self, text: &[u8]) -> usize {
+        let Some(first) = self.first else {
+            return 0;
+        };
+        let may_begin = |byte: &u8| *byte >= 128 || first >> *byte & 1 == 1;
+        text.iter().position(may_begin).unwrap_or(text.len())
     }
 
     fn push(&mut self, instruction: Instruction) -> Result<usize, Failure> {
@@ -137,27 +180,45 @@ impl Program {
         Ok(())
     }
 
-    /// The leftmost match at or after `from`; `steps` counts the work.
-    pub(super) fn find(&self, text: &[u8], from: usize, steps: &mut usize) -> Option<Spans> {
+    /// The leftmost match at or after `from`: the first `kept` of its slots.
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        from: usize,
+        kept: usize,
+        pay: Pay<'_>,
+    ) -> Result<Option<Spans>, Failure> {
+        let mut machine = Machine {
+            program: self,
+            text,
+            kept: kept.min(self.slots),
+            pending: Vec::new(),
+            visits: 0,
+        };
+        pay(self.code.len())?;
         let mut current = Threads::new(self.code.len());
         let mut next = Threads::new(self.code.len());
         let mut best: Option<Slots> = None;
         let mut at = from;
         loop {
             if best.is_none() {
-                let slots = vec![None; self.slots].into();
-                self.follow(&mut current, (0, slots), text, at);
+                if current.order.is_empty() {
+                    let skipped = self.skipped(&text[at..]);
+                    pay(skipped)?;
+                    at += skipped;
+                }
+                let slots = vec![None; machine.kept].into();
+                machine.follow(&mut current, (0, slots), at);
             } else if current.order.is_empty() {
                 break;
             }
             let (c, width) = unicode::decode(&text[at..]);
             let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
-            *steps += current.order.len() + 1;
             for index in 0..current.order.len() {
                 let (pc, slots) = &current.order[index];
                 match &self.code[*pc] {
                     Instruction::Char(class) if width > 0 && class.contains(c) => {
-                        self.follow(&mut next, (pc + 1, Rc::clone(slots)), text, at + width);
+                        machine.follow(&mut next, (pc + 1, Rc::clone(slots)), at + width);
                     }
                     Instruction::Match => {
                         best = Some(Rc::clone(slots));
@@ -166,6 +227,7 @@ impl Program {
                     _ => {}
                 }
             }
+            pay((current.order.len() + std::mem::take(&mut machine.visits)) * VISIT)?;
             if width == 0 {
                 break;
             }
@@ -173,35 +235,51 @@ impl Program {
             next.clear();
             at += width;
         }
-        best.map(|slots| {
+        Ok(best.map(|slots| {
             slots
                 .chunks(2)
                 .map(|span| Some((span[0]?, span[1]?)))
                 .collect()
-        })
+        }))
     }
+}
 
+/// A search that goes on.
+struct Machine<'p> {
+    program: &'p Program,
+    text: &'p [u8],
+    kept: usize,
+    pending: Vec<Thread>,
+    /// Instructions looked at and not paid for.
+    visits: usize,
+}
+
+impl Machine<'_> {
     /// Adds a thread and all it reaches without reading.
-    fn follow(&self, threads: &mut Threads, thread: Thread, text: &[u8], at: usize) {
-        let mut pending = vec![thread];
-        while let Some((pc, slots)) = pending.pop() {
+    fn follow(&mut self, threads: &mut Threads, thread: Thread, at: usize) {
+        self.pending.push(thread);
+        while let Some((pc, slots)) = self.pending.pop() {
+            self.visits += 1;
             if !threads.visit(pc) {
                 continue;
             }
-            match &self.code[pc] {
-                Instruction::Jump(to) => pending.push((*to, slots)),
+            match &self.program.code[pc] {
+                Instruction::Jump(to) => self.pending.push((*to, slots)),
                 Instruction::Split(first, second) => {
-                    pending.push((*second, Rc::clone(&slots)));
-                    pending.push((*first, slots));
+                    self.pending.push((*second, Rc::clone(&slots)));
+                    self.pending.push((*first, slots));
+                }
+                Instruction::Save(slot) if *slot >= self.kept => {
+                    self.pending.push((pc + 1, slots));
                 }
                 Instruction::Save(slot) => {
                     let mut saved = slots.to_vec();
                     saved[*slot] = Some(at);
-                    pending.push((pc + 1, saved.into()));
+                    self.pending.push((pc + 1, saved.into()));
                 }
                 Instruction::Assert(assertion) => {
-                    if assertion.holds(text, at) {
-                        pending.push((pc + 1, slots));
+                    if assertion.holds(self.text, at) {
+                        self.pending.push((pc + 1, slots));
                     }
                 }
                 Instruction::Char(_) | Instruction::Match => threads.order.push((pc, slots)),

@@ -80,6 +80,9 @@ impl Responses {
             let mut is_further = false;
             for request in missing {
                 match self.answer(&request, &mut read)? {
+                    Some(Answer::Secret(Some(secret))) if secret.is_deleted(environment.now) => {
+                        return Err(self.deleted(&request));
+                    }
                     Some(answer) => {
                         answers.insert(request, answer);
                         is_further = true;
@@ -93,6 +96,15 @@ impl Responses {
             }
         }
         Err(RenderError::Missing { keys })
+    }
+
+    /// What the agent says when Vault answers with a version that was deleted.
+    fn deleted(&self, request: &Request) -> RenderError {
+        RenderError::Refused {
+            key: self.key(request),
+            status: 404,
+            errors: vec!["the secret is deleted".to_owned()],
+        }
     }
 
     fn answer(

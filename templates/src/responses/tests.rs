@@ -1,4 +1,5 @@
 use super::*;
+use crate::template::{Environment, Options, Template};
 
 const DOCUMENT: &str = r#"{
     "mounts": {
@@ -181,4 +182,25 @@ fn refusal(path: &str) -> (u16, Vec<String>) {
         Some(Response::Refused { status, errors }) => (status, errors),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_deleted_version_is_a_failure_and_no_empty_text() {
+    let document = br#"{"responses": {"GET kv/data/app": {"data": {"data": null, "metadata":
+        {"deletion_time": "2020-01-01T00:00:00Z", "version": 2}}}}}"#;
+    let responses = Responses::from_json(document).expect("they are responses");
+    let text = br#"{{with secret "kv/data/app"}}{{.Data.data.user}}{{end}}"#;
+    let template = Template::parse(text, &Options::default()).expect("it parses");
+    let environment = Environment {
+        now: std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000),
+        ..Environment::default()
+    };
+
+    let outcome = responses.render(&template, &environment, |_| Err("no files".to_owned()));
+
+    let error = outcome.expect_err("nothing is there to render");
+    assert_eq!(
+        error.to_string(),
+        "GET kv/data/app: vault answered 404: the secret is deleted"
+    );
 }

@@ -1,6 +1,7 @@
 //! Character classes by name and characters that differ in case alone, by the rules of Unicode 15.0.0. The table is
 //! written by `tests/servers/templates/unicode`, which says how to read it.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 static TABLE: &[u8] = include_bytes!("classes.bin");
@@ -67,6 +68,31 @@ pub(crate) fn class(name: &str) -> Option<Vec<(u32, u32)>> {
     }
 }
 
+/// The ranges of several classes together, in order and apart.
+pub(crate) fn union(names: &[&str]) -> Vec<(u32, u32)> {
+    let mut all: Vec<_> = names
+        .iter()
+        .filter_map(|name| class(name))
+        .flatten()
+        .collect();
+    all.sort_unstable();
+    let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+    for (first, last) in all {
+        match merged.last_mut() {
+            Some((_, end)) if first <= *end + 1 => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+/// Whether a character is in one of these ranges.
+pub(crate) fn has(ranges: &[(u32, u32)], c: char) -> bool {
+    let code = u32::from(c);
+    let after = ranges.partition_point(|&(first, _)| first <= code);
+    after > 0 && code <= ranges[after - 1].1
+}
+
 static RINGS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
     let mut reader = Reader(TABLE);
     while !reader.text().is_empty() {
@@ -83,6 +109,17 @@ static RINGS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// The characters that differ from this one in case alone, with itself; none if there are no others.
+pub(crate) fn ring(code: u32) -> &'static [u32] {
+    static PLACES: LazyLock<HashMap<u32, usize>> = LazyLock::new(|| {
+        let rings = RINGS.iter().enumerate();
+        rings
+            .flat_map(|(index, ring)| ring.iter().map(move |&code| (code, index)))
+            .collect()
+    });
+    PLACES.get(&code).map_or(&[], |&index| &RINGS[index])
+}
 
 /// Groups of characters that differ in case alone.
 pub(crate) fn rings() -> &'static [Vec<u32>] {

@@ -15,10 +15,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_toDate", TWO, |_, args| {
         let read = Moment::read(text(args, 0), text(args, 1));
         Ok(time(read.unwrap_or(Moment::ZERO)))
-    }),
+    })
+    .weighing(24),
     Function::new("sprig_mustToDate", TWO, |_, args| {
         Moment::read(text(args, 0), text(args, 1)).map(time)
-    }),
+    })
+    .weighing(24),
     Function::new("sprig_unixEpoch", &[Type::Time], |_, args| {
         done(moment(args, 0)?.seconds.to_string())
     }),

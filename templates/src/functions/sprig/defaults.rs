@@ -1,9 +1,13 @@
 //! Defaults, conditions, JSON and types.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use crate::error::Failure;
 use crate::json::{self, Style};
 use crate::value::{Kind, Place, Type, Value};
 
+use super::collection::STEP;
 use super::{ANY, Function, ONE, Outcome, Run, done, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -45,10 +49,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_toString", ANY, |run, args| {
         done(shown(run, &args[0].value)?)
     }),
-    Function::new("sprig_fromJson", ONE, |_, args| {
+    Function::new("sprig_fromJson", ONE, |run, args| {
+        run.keep(json::memory(text(args, 0)))?;
         Ok(json::read_leniently(text(args, 0)).unwrap_or(Value::Nil))
-    }),
-    Function::new("sprig_mustFromJson", ONE, |_, args| from_json(args)),
+    })
+    .weighing(150),
+    Function::new("sprig_mustFromJson", ONE, from_json).weighing(150),
     Function::new("sprig_toJson", ANY, |run, args| lenient(run, args, PLAIN)),
     Function::new("sprig_toPrettyJson", ANY, |run, args| {
         lenient(run, args, PRETTY)
@@ -113,7 +119,8 @@ pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
 }
 
-fn from_json(args: &[Place]) -> Outcome {
+fn from_json(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+    run.keep(json::memory(text(args, 0)))?;
     json::read_strictly(text(args, 0))
 }
 
@@ -142,9 +149,40 @@ pub(super) fn kind_name(value: &Value) -> &'static str {
     }
 }
 
-/// `reflect.DeepEqual`.
+/// `reflect.DeepEqual`. Pairs that were compared before are not compared again, as there.
 pub(super) fn deep_equal(run: &mut Run<'_>, a: &Value, b: &Value) -> Result<bool, Failure> {
-    run.charge(1)?;
+    let mut seen = HashSet::new();
+    let mut pending = Vec::new();
+    if !alike(run, a, b, &mut pending)? {
+        return Ok(false);
+    }
+    while let Some((a, b)) = pending.pop() {
+        let pair = (address(&a), address(&b));
+        if pair.0 != 0 && !seen.insert(pair) {
+            continue;
+        }
+        if !contents_alike(run, &a, &b, &mut pending)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Pairs of values that must be compared yet.
+type Pairs = Vec<(Value, Value)>;
+
+/// Where the elements of a value are; zero for what needs no such care.
+fn address(value: &Value) -> usize {
+    match value {
+        Value::List(items) | Value::Lists(items) => Rc::as_ptr(items).addr(),
+        Value::Map(map) => Rc::as_ptr(map).addr(),
+        _ => 0,
+    }
+}
+
+/// Compares all but what is inside of two values, which is left to `pending`.
+fn alike(run: &mut Run<'_>, a: &Value, b: &Value, pending: &mut Pairs) -> Result<bool, Failure> {
+    run.charge(STEP)?;
     if a.type_of() != b.type_of() {
         return Ok(false);
     }
@@ -153,56 +191,65 @@ pub(super) fn deep_equal(run: &mut Run<'_>, a: &Value, b: &Value) -> Result<bool
         return Ok(a == b);
     }
     let is_nil = |value: &Value| matches!(value, Value::TypedNil(_));
-    if is_nil(a) != is_nil(b) {
+    if is_nil(a) != is_nil(b) || a.len() != b.len() {
         return Ok(false);
     }
-    if let (Some(a), Some(b)) = (a.items(), b.items()) {
-        if a.len() != b.len() {
-            return Ok(false);
+    Ok(match (a, b) {
+        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Complex(a), Value::Complex(b)) => a == b,
+        (Value::Strings(_) | Value::Ints(_), _)
+        | (Value::StringMap(_) | Value::AnyMap(_) | Value::Object(_), _)
+        | (Value::List(_) | Value::Lists(_) | Value::Map(_), _) => {
+            run.charge(a.len().unwrap_or(0) * STEP)?;
+            pending.push((a.clone(), b.clone()));
+            true
         }
-        for (a, b) in a.iter().zip(&b) {
-            if !deep_equal(run, a, b)? {
-                return Ok(false);
+        _ => a.as_int() == b.as_int() && a.as_uint() == b.as_uint(),
+    })
+}
+
+/// Compares what is inside of two values of one type and length.
+fn contents_alike(
+    run: &mut Run<'_>,
+    a: &Value,
+    b: &Value,
+    pending: &mut Pairs,
+) -> Result<bool, Failure> {
+    match (a, b) {
+        (Value::List(a) | Value::Lists(a), Value::List(b) | Value::Lists(b)) => {
+            for (a, b) in a.iter().zip(b.iter()) {
+                if !alike(run, a, b, pending)? {
+                    return Ok(false);
+                }
             }
         }
-        return Ok(true);
-    }
-    match (a, b) {
+        (Value::Strings(a), Value::Strings(b)) => return Ok(a == b),
+        (Value::Ints(a), Value::Ints(b)) => return Ok(a == b),
+        (Value::StringMap(a), Value::StringMap(b)) => return Ok(a == b),
         (Value::Map(a), Value::Map(b)) => {
             let (a, b) = (a.borrow(), b.borrow());
-            if a.len() != b.len() {
-                return Ok(false);
-            }
             for ((a_key, a), (b_key, b)) in a.iter().zip(b.iter()) {
-                if a_key != b_key || !deep_equal(run, a, b)? {
+                if a_key != b_key || !alike(run, a, b, pending)? {
                     return Ok(false);
                 }
             }
-            Ok(true)
         }
         (Value::AnyMap(a), Value::AnyMap(b)) => {
-            if a.len() != b.len() {
-                return Ok(false);
-            }
             for ((a_key, a), (b_key, b)) in a.iter().zip(b.iter()) {
-                if !deep_equal(run, a_key, b_key)? || !deep_equal(run, a, b)? {
+                if !alike(run, a_key, b_key, pending)? || !alike(run, a, b, pending)? {
                     return Ok(false);
                 }
             }
-            Ok(true)
         }
         (Value::Object(a), Value::Object(b)) => {
             for ((_, a), (_, b)) in a.fields().iter().zip(b.fields()) {
-                if !deep_equal(run, a, b)? {
+                if !alike(run, a, b, pending)? {
                     return Ok(false);
                 }
             }
-            Ok(true)
         }
-        (Value::StringMap(a), Value::StringMap(b)) => Ok(a == b),
-        (Value::Float(a), Value::Float(b)) => Ok(a == b),
-        (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
-        (Value::Complex(a), Value::Complex(b)) => Ok(a == b),
-        _ => Ok(a.as_int() == b.as_int() && a.as_uint() == b.as_uint()),
+        _ => {}
     }
+    Ok(true)
 }

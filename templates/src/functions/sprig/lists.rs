@@ -46,7 +46,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_concat", &[], concat).rest(Type::Any),
     Function::new("sprig_reverse", ANY, reverse),
     Function::new("sprig_mustReverse", ANY, reverse),
-    Function::new("sprig_uniq", ANY, uniq),
+    Function::new("sprig_uniq", ANY, uniq).weighing(2),
     Function::new("sprig_mustUniq", ANY, uniq),
     Function::new("sprig_without", ANY, without).rest(Type::Any),
     Function::new("sprig_mustWithout", ANY, without).rest(Type::Any),
@@ -66,13 +66,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         };
         sorted.sort();
         Ok(Value::strings(sorted))
-    }),
+    })
+    .weighing(16),
     Function::new("sprig_toStrings", ANY, |run, args| {
         if let Value::TypedNil(Type::Strings) = &args[0].value {
             return Ok(args[0].value.clone());
         }
         Ok(Value::strings(texts(run, &args[0].value)?))
-    }),
+    })
+    .weighing(16),
 ];
 
 /// What Go says about the type of an untyped nil.
@@ -211,7 +213,7 @@ fn slice(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     Ok(match list {
         Value::Strings(items) => Value::strings(items[from..to].to_vec()),
         Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
-        Value::Lists(items) => Value::Lists(Rc::new(items[from..to].to_vec())),
+        Value::Lists(items) => Value::lists(items[from..to].to_vec()),
         Value::List(items) => Value::list(items[from..to].to_vec()),
         _ => Value::Nil,
     })
@@ -236,7 +238,7 @@ fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
         .chunks(size)
         .take(count as usize)
         .map(|chunk| Value::list(chunk.to_vec()));
-    Ok(Value::Lists(Rc::new(chunks.collect())))
+    Ok(Value::lists(chunks.collect()))
 }
 
 /// Joined with a separator.

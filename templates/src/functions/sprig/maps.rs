@@ -6,10 +6,13 @@ use std::rc::Rc;
 use crate::error::Failure;
 use crate::value::{Map, Place, Type, Value};
 
+use super::collection::{ENTRY, MAP};
 use super::{ANY, Function, Outcome, Run, collection, done, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("sprig_dict", &[], dict).rest(Type::Any),
+    Function::new("sprig_dict", &[], dict)
+        .weighing(8)
+        .rest(Type::Any),
     Function::new("sprig_get", KEYED, |_, args| {
         let found = map(args, 0).borrow().get(text(args, 1)).cloned();
         found.map_or_else(|| done(""), Ok)
@@ -17,12 +20,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "sprig_set",
         &[Type::Map, Type::Text, Type::Any],
-        |_, args| {
+        |run, args| {
             if let Value::TypedNil(_) = &args[0].value {
                 return Err(Failure::new("assignment to entry in nil map"));
             }
             let map = map(args, 0);
-            if collection::holds(&args[2].value, &map) {
+            run.keep(ENTRY)?;
+            if collection::holds(run, &args[2].value, &map)? {
                 return Err(Failure::new("a map cannot contain itself"));
             }
             map.borrow_mut()
@@ -79,17 +83,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::list(found.collect()))
     })
     .rest(Type::Map),
-    Function::new("sprig_merge", &[Type::Map], |_, args| merge(args, false)).rest(Type::Map),
-    Function::new("sprig_mustMerge", &[Type::Map], |_, args| {
-        merge(args, false)
+    Function::new("sprig_merge", &[Type::Map], |run, args| {
+        merge(run, args, false)
     })
     .rest(Type::Map),
-    Function::new("sprig_mergeOverwrite", &[Type::Map], |_, args| {
-        merge(args, true)
+    Function::new("sprig_mustMerge", &[Type::Map], |run, args| {
+        merge(run, args, false)
     })
     .rest(Type::Map),
-    Function::new("sprig_mustMergeOverwrite", &[Type::Map], |_, args| {
-        merge(args, true)
+    Function::new("sprig_mergeOverwrite", &[Type::Map], |run, args| {
+        merge(run, args, true)
+    })
+    .rest(Type::Map),
+    Function::new("sprig_mustMergeOverwrite", &[Type::Map], |run, args| {
+        merge(run, args, true)
     })
     .rest(Type::Map),
     Function::new("sprig_deepCopy", ANY, copied),
@@ -119,12 +126,12 @@ fn dict(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     Ok(Value::map(entries))
 }
 
-fn merge(args: &[Place], overrides: bool) -> Outcome {
+fn merge(run: &mut Run<'_>, args: &[Place], overrides: bool) -> Outcome {
     let into = map(args, 0);
     for index in 1..args.len() {
         let from = map(args, index);
         if !Rc::ptr_eq(&into, &from) {
-            collection::merge_maps(&into, &from, overrides)?;
+            collection::merge_maps(run, (&into, &from), overrides, 0)?;
         }
     }
     Ok(Value::Map(into))
@@ -137,22 +144,31 @@ fn copied(run: &mut Run<'_>, args: &[Place]) -> Outcome {
             "reflect: call of reflect.Value.Type on zero Value",
         ));
     }
-    copy(run, value)
+    copy(run, value, 0)
 }
 
-fn copy(run: &mut Run<'_>, value: &Value) -> Outcome {
-    run.charge(16)?;
+fn copy(run: &mut Run<'_>, value: &Value, depth: usize) -> Outcome {
+    if depth == collection::MAX_DEPTH {
+        return Err(collection::too_deep());
+    }
+    run.charge(value.len().unwrap_or(0) * 128)?;
+    if value.is_container() {
+        run.keep(MAP + value.len().unwrap_or(0) * ENTRY)?;
+    }
     Ok(match value {
         Value::Map(map) => {
             let map = map.borrow();
             let mut copied = BTreeMap::new();
             for (key, item) in map.iter() {
-                copied.insert(key.clone(), copy(run, item)?);
+                copied.insert(key.clone(), copy(run, item, depth + 1)?);
             }
             Value::map(copied)
         }
         Value::List(items) => {
-            let items: Result<_, _> = items.iter().map(|item| copy(run, item)).collect();
+            let items: Result<_, _> = items
+                .iter()
+                .map(|item| copy(run, item, depth + 1))
+                .collect();
             Value::list(items?)
         }
         value => value.clone(),

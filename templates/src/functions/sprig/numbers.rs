@@ -24,7 +24,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("sprig_float64", ANY, |_, args| {
         Ok(Value::Float(to_float(&args[0].value)))
-    }),
+    })
+    .weighing(16),
     Function::new("sprig_toDecimal", ANY, |run, args| {
         let text = shown(run, &args[0].value)?;
         Ok(Value::Int64(parse_int(&text, Base::Fixed(8)).unwrap_or(0)))
@@ -74,18 +75,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_addf", &[], |_, args| {
         decimal(0.0, args, Operation::Add)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_subf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Subtract)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_mulf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Multiply)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_divf", ANY, |_, args| {
         decimal(to_float(&args[0].value), &args[1..], Operation::Divide)
     })
+    .weighing(64)
     .rest(Type::Any),
     Function::new("sprig_ceil", ANY, |_, args| {
         Ok(Value::Float(to_float(&args[0].value).ceil()))
@@ -122,8 +127,10 @@ pub(super) fn saturated(number: Result<i64, crate::number::NumberError>, text: &
 
 /// `1.00` counts as `1`.
 fn without_zero_decimals(text: &[u8]) -> &[u8] {
-    match text.iter().position(|&byte| byte == b'.') {
-        Some(point) if text[point + 1..].iter().all(|&byte| byte == b'0') => &text[..point],
+    let digits = text.iter().rposition(|&byte| byte != b'0').map(|at| at + 1);
+    match digits {
+        // A point with nothing behind it is no number.
+        Some(end) if end < text.len() && text[end - 1] == b'.' => &text[..end - 1],
         _ => text,
     }
 }
@@ -167,8 +174,11 @@ fn ints(args: &[Place], pick: fn(i64, i64) -> i64) -> Value {
     Value::Int64(numbers.reduce(pick).unwrap_or(0))
 }
 
-/// `math.Max`: not a number wins, and zero is larger than minus zero.
+/// `math.Max`: infinity wins, then what is not a number, and zero is larger than minus zero.
 fn larger(a: f64, b: f64) -> f64 {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        return f64::INFINITY;
+    }
     if a.is_nan() || b.is_nan() {
         return f64::NAN;
     }

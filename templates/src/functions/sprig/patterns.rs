@@ -12,13 +12,15 @@ const COUNTED: &[Type] = &[Type::Text, Type::Text, Type::Int];
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_regexMatch", TWO, |run, args| {
-        let Ok(regex) = Regex::compile(text(args, 0)) else {
-            return Ok(Value::Bool(false));
+        let regex = match Regex::compile(run, text(args, 0)) {
+            Ok(regex) => regex,
+            Err(failure) if failure.is_limit => return Err(failure),
+            Err(_) => return Ok(Value::Bool(false)),
         };
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("sprig_mustRegexMatch", TWO, |run, args| {
-        let regex = Regex::compile(text(args, 0))?;
+        let regex = Regex::compile(run, text(args, 0))?;
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("sprig_regexFind", TWO, |run, args| find(run, args, true)),
@@ -32,17 +34,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
         find_all(run, args, false)
     }),
     Function::new("sprig_regexReplaceAll", THREE, |run, args| {
-        done(compiled(args, true)?.replace_all(run, text(args, 1), text(args, 2))?)
+        done(compiled(run, args, true)?.replace_all(run, text(args, 1), text(args, 2))?)
     }),
     Function::new("sprig_mustRegexReplaceAll", THREE, |run, args| {
-        done(compiled(args, false)?.replace_all(run, text(args, 1), text(args, 2))?)
+        done(compiled(run, args, false)?.replace_all(run, text(args, 1), text(args, 2))?)
     }),
     Function::new("sprig_regexReplaceAllLiteral", THREE, |run, args| {
-        let regex = compiled(args, true)?;
+        let regex = compiled(run, args, true)?;
         done(regex.replace_all_literal(run, text(args, 1), text(args, 2))?)
     }),
     Function::new("sprig_mustRegexReplaceAllLiteral", THREE, |run, args| {
-        let regex = compiled(args, false)?;
+        let regex = compiled(run, args, false)?;
         done(regex.replace_all_literal(run, text(args, 1), text(args, 2))?)
     }),
     Function::new("sprig_regexSplit", COUNTED, |run, args| {
@@ -60,13 +62,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             out.push(byte);
         }
         done(out)
-    }),
+    })
+    .weighing(8),
 ];
 
 /// The plain names compile with `MustCompile`, which panics in its own words.
-fn compiled(args: &[Place], panics: bool) -> Result<Regex, Failure> {
+fn compiled(run: &mut Run<'_>, args: &[Place], panics: bool) -> Result<Regex, Failure> {
     let pattern = text(args, 0);
-    Regex::compile(pattern).map_err(|failure| {
+    Regex::compile(run, pattern).map_err(|failure| {
         if !panics {
             return failure;
         }
@@ -81,13 +84,13 @@ fn compiled(args: &[Place], panics: bool) -> Result<Regex, Failure> {
 }
 
 fn find(run: &mut Run<'_>, args: &[Place], panics: bool) -> Outcome {
-    let found = compiled(args, panics)?.find(run, text(args, 1))?;
+    let found = compiled(run, args, panics)?.find(run, text(args, 1))?;
     done(found.unwrap_or_default())
 }
 
 fn find_all(run: &mut Run<'_>, args: &[Place], panics: bool) -> Outcome {
     let whole = text(args, 1);
-    let found = compiled(args, panics)?.find_all(run, whole, int(args, 2))?;
+    let found = compiled(run, args, panics)?.find_all(run, whole, int(args, 2))?;
     if found.is_empty() {
         return Ok(Value::TypedNil(Type::Strings));
     }
@@ -97,7 +100,7 @@ fn find_all(run: &mut Run<'_>, args: &[Place], panics: bool) -> Outcome {
 
 fn split(run: &mut Run<'_>, args: &[Place], panics: bool) -> Outcome {
     let count = int(args, 2);
-    let regex = compiled(args, panics)?;
+    let regex = compiled(run, args, panics)?;
     if count == 0 {
         return Ok(Value::TypedNil(Type::Strings));
     }

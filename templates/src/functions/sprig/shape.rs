@@ -51,7 +51,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::new("sprig_wrap", SIZED, |run, args| {
         done(wrapped(run, text(args, 1), int(args, 0), b"\n", false)?)
-    }),
+    })
+    .weighing(8),
     Function::new(
         "sprig_wrapWith",
         &[Type::Int, Type::Text, Type::Text],
@@ -62,16 +63,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
             };
             done(wrapped(run, text(args, 2), int(args, 0), separator, true)?)
         },
-    ),
+    )
+    .weighing(8),
     Function::new("sprig_snakecase", ONE, |_, args| {
         done(case::connected(text(args, 0), '_'))
-    }),
+    })
+    .weighing(40),
     Function::new("sprig_kebabcase", ONE, |_, args| {
         done(case::connected(text(args, 0), '-'))
-    }),
+    })
+    .weighing(40),
     Function::new("sprig_camelcase", ONE, |_, args| {
         done(case::pascal(text(args, 0)))
-    }),
+    })
+    .weighing(24),
 ];
 
 fn indented(run: &mut Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
@@ -79,7 +84,7 @@ fn indented(run: &mut Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
         .map_err(|_| Failure::new("strings: negative Repeat count"))?;
     let whole = text(args, 1);
     let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    run.charge(count.saturating_mul(lines))?;
+    run.makes(count.saturating_mul(lines).saturating_add(whole.len()))?;
     let pad = vec![b' '; count];
     let broken = [b"\n", &pad[..]].concat();
     Ok([&pad[..], &bytes::replace(whole, b"\n", &broken)].concat())

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::bytes;
 use crate::fmt;
-use crate::functions::text::{STANDARD, decoded, hex, pieces, replace_all};
+use crate::functions::text::{STANDARD, decoded, hex, pieces, replace_all, split};
 use crate::quote;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
@@ -22,8 +22,8 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new("sprig_trim", ONE, |_, args| {
             done(unicode::trim_space(text(args, 0)))
         }),
-        Function::new("sprig_trimAll", TWO, trim_all),
-        Function::new("sprig_trimall", TWO, trim_all),
+        Function::new("sprig_trimAll", TWO, trim_all).weighing(8),
+        Function::new("sprig_trimall", TWO, trim_all).weighing(8),
         Function::new("sprig_trimPrefix", TWO, |_, args| {
             let whole = text(args, 1);
             done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
@@ -34,10 +34,12 @@ pub(super) const FUNCTIONS: &[Function] =
         }),
         Function::new("sprig_upper", ONE, |_, args| {
             done(unicode::mapped(text(args, 0), unicode::upper))
-        }),
+        })
+        .weighing(8),
         Function::new("sprig_lower", ONE, |_, args| {
             done(unicode::mapped(text(args, 0), unicode::lower))
-        }),
+        })
+        .weighing(8),
         Function::new("sprig_title", ONE, |_, args| {
             let mut after_word = false;
             done(recased(text(args, 0), |c| {
@@ -45,7 +47,8 @@ pub(super) const FUNCTIONS: &[Function] =
                 after_word = !is_separator(c);
                 if starts { unicode::title(c) } else { c }
             }))
-        }),
+        })
+        .weighing(12),
         Function::new("sprig_untitle", ONE, |_, args| {
             let mut starts = true;
             done(recased(text(args, 0), |c| {
@@ -58,10 +61,12 @@ pub(super) const FUNCTIONS: &[Function] =
                     c
                 }
             }))
-        }),
+        })
+        .weighing(12),
         Function::new("sprig_swapcase", ONE, |_, args| {
             done(swapped(text(args, 0)))
-        }),
+        })
+        .weighing(16),
         Function::new("sprig_nospace", ONE, |_, args| {
             // The original takes every byte for a character of its own, unless there is nothing to do.
             let whole = text(args, 0);
@@ -74,10 +79,12 @@ pub(super) const FUNCTIONS: &[Function] =
                     .filter(|c| !unicode::is_space(*c))
                     .collect::<String>(),
             )
-        }),
+        })
+        .weighing(8),
         Function::new("sprig_initials", ONE, |_, args| {
             done(initials(text(args, 0)))
-        }),
+        })
+        .weighing(8),
         Function::new("sprig_contains", TWO, |_, args| {
             Ok(Value::Bool(bytes::contains(text(args, 1), text(args, 0))))
         }),
@@ -97,6 +104,7 @@ pub(super) const FUNCTIONS: &[Function] =
                 Ok(quote::quoted(&shown(run, value)?).into_bytes())
             })
         })
+        .weighing(16)
         .rest(Type::Any),
         Function::new("sprig_squote", &[], |run, args| {
             joined(run, args, |run, value| {
@@ -114,24 +122,27 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new("sprig_join", &[Type::Text, Type::Any], |run, args| {
             done(lists::joined(run, &args[1].value, text(args, 0))?)
         }),
-        Function::new("sprig_splitList", TWO, |_, args| {
-            let pieces = pieces(text(args, 1), text(args, 0));
-            Ok(Value::strings(pieces.into_iter().map(Text::from).collect()))
+        Function::new("sprig_splitList", TWO, |run, args| {
+            split(run, text(args, 1), text(args, 0))
         }),
-        Function::new("sprig_split", TWO, |_, args| {
+        Function::new("sprig_split", TWO, |run, args| {
+            run.keep(bytes::count(text(args, 1), text(args, 0)).saturating_mul(NUMBERED))?;
             Ok(numbered(pieces(text(args, 1), text(args, 0))))
-        }),
+        })
+        .weighing(64),
         Function::new(
             "sprig_splitn",
             &[Type::Text, Type::Int, Type::Text],
-            |_, args| {
+            |run, args| {
+                run.keep(bytes::count(text(args, 2), text(args, 0)).saturating_mul(NUMBERED))?;
                 Ok(numbered(limited(
                     text(args, 2),
                     text(args, 0),
                     int(args, 1),
                 )))
             },
-        ),
+        )
+        .weighing(64),
         Function::new("sprig_shuffle", ONE, |run, args| {
             let mut chars: Vec<char> = unicode::chars(text(args, 0)).collect();
             for last in (1..chars.len()).rev() {
@@ -139,7 +150,8 @@ pub(super) const FUNCTIONS: &[Function] =
                 chars.swap(last, other as usize);
             }
             done(chars.into_iter().collect::<String>())
-        }),
+        })
+        .weighing(24),
         Function::new("sprig_b64enc", ONE, |_, args| {
             done(STANDARD.encode(text(args, 0)))
         }),
@@ -148,21 +160,25 @@ pub(super) const FUNCTIONS: &[Function] =
                 format!("illegal base64 data at input byte {at}").into_bytes()
             }))
         }),
-        Function::new("sprig_b32enc", ONE, |_, args| done(base32(text(args, 0)))),
+        Function::new("sprig_b32enc", ONE, |_, args| done(base32(text(args, 0)))).weighing(8),
         Function::new("sprig_b32dec", ONE, |_, args| {
             done(unbase32(text(args, 0)).unwrap_or_else(|at| {
                 format!("illegal base32 data at input byte {at}").into_bytes()
             }))
-        }),
+        })
+        .weighing(16),
         Function::new("sprig_sha1sum", ONE, |_, args| {
             done(hex(&Sha1::digest(text(args, 0))))
-        }),
+        })
+        .weighing(4),
         Function::new("sprig_sha256sum", ONE, |_, args| {
             done(hex(&Sha256::digest(text(args, 0))))
-        }),
+        })
+        .weighing(6),
         Function::new("sprig_sha512sum", ONE, |_, args| {
             done(hex(&Sha512::digest(text(args, 0))))
-        }),
+        })
+        .weighing(4),
         Function::new("sprig_adler32sum", ONE, |_, args| {
             let (mut a, mut b) = (1u32, 0u32);
             for &byte in &**text(args, 0) {
@@ -170,7 +186,8 @@ pub(super) const FUNCTIONS: &[Function] =
                 b = (b + a) % 65_521;
             }
             done((b << 16 | a).to_string())
-        }),
+        })
+        .weighing(4),
     ];
 
 /// The next number of the pass: splitmix64, from the seed the caller gave.
@@ -252,6 +269,9 @@ fn joined(
     }
     done(out.join(&b' '))
 }
+
+/// The memory of one numbered piece: two texts and a place in a map.
+const NUMBERED: usize = 200;
 
 fn numbered(pieces: Vec<&[u8]>) -> Value {
     let entries: BTreeMap<Text, Text> = pieces

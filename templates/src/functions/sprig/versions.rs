@@ -16,13 +16,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_semver", ONE, |_, args| {
         let own = text(args, 0);
         Ok(Version::parse(own)?.value(own.clone()))
-    }),
+    })
+    .weighing(24),
     Function::new("sprig_semverCompare", TWO, |_, args| {
         let constraints = constraints(text(args, 0))?;
         let version = Version::parse(text(args, 1))?;
         let fits = |all: &Vec<Constraint>| all.iter().all(|one| one.holds(&version));
         Ok(Value::Bool(constraints.iter().any(fits)))
-    }),
+    })
+    .weighing(200),
 ];
 
 /// The methods of a version.

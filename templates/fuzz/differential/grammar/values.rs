@@ -1,8 +1,8 @@
 //! One function at a time: every function there is, values of every type, every verb.
 
-use super::documents;
 use super::random::{Random, literal};
 use super::texts::{CONSTRAINTS, DATES, DURATIONS, LAYOUTS, NAMES, TEXTS, URLS, VERSIONS};
+use super::{documents, urls};
 
 /// Expressions of every dynamic type. None prints an address.
 pub(super) const VALUES: &[&str] = &[
@@ -118,8 +118,16 @@ sprig_mustPrepend:AA sprig_concat:L* sprig_concat:A* sprig_reverse:L sprig_mustR
 sprig_mustChunk:IA sprig_dict:TA sprig_dict:A* sprig_get:MT sprig_get:AT sprig_set:MTA sprig_unset:MT sprig_hasKey:MT sprig_pick:MT* sprig_omit:MT* sprig_pluck:TM* sprig_merge:MM sprig_merge:M* sprig_mergeOverwrite:MM sprig_mustMerge:MM sprig_mustMergeOverwrite:MM* \
 sprig_deepCopy:A sprig_mustDeepCopy:A sprig_dig:TAM sprig_dig:TTAM sprig_dig:A* sprig_toJson:A sprig_toPrettyJson:A sprig_toRawJson:A sprig_fromJson:J sprig_mustToJson:A sprig_mustToPrettyJson:A sprig_mustToRawJson:A sprig_mustFromJson:J sprig_b64enc:T \
 sprig_b64dec:T sprig_b32enc:T sprig_b32dec:T sprig_sha1sum:T sprig_sha256sum:T sprig_sha512sum:T sprig_adler32sum:T sprig_typeOf:A sprig_typeIs:TA sprig_typeIsLike:TA sprig_kindOf:A sprig_kindIs:TA sprig_deepEqual:AA sprig_base:T sprig_dir:T sprig_clean:T \
-sprig_ext:T sprig_isAbs:T sprig_osBase:T sprig_osDir:T sprig_osClean:T sprig_osExt:T sprig_osIsAbs:T sprig_urlParse:U sprig_urlJoin:M sprig_duration:A sprig_duration:T sprig_durationRound:Z sprig_durationRound:A sprig_regexQuoteMeta:T \
+sprig_ext:T sprig_isAbs:T sprig_osBase:T sprig_osDir:T sprig_osClean:T sprig_osExt:T sprig_osIsAbs:T sprig_urlParse:U sprig_urlJoin:M sprig_urlJoin:Q sprig_urlJoin:Q sprig_duration:A sprig_duration:T sprig_durationRound:Z sprig_durationRound:A sprig_regexQuoteMeta:T \
 sprig_fail:T sprig_hello: sprig_toDate:OD sprig_mustToDate:OD sprig_unixEpoch:H sprig_must_date_modify:ZH sprig_mustDateModify:ZH sprig_semver:V sprig_semverCompare:KV";
+
+fn url_parts(random: &mut Random) -> String {
+    let parts = urls::parts(random).into_iter();
+    let parts: String = parts
+        .map(|(name, text)| format!(" {} {}", literal(name.as_bytes()), literal(text.as_bytes())))
+        .collect();
+    format!("(sprig_dict{parts})")
+}
 
 fn text(random: &mut Random) -> String {
     match random.below(10) {
@@ -210,7 +218,9 @@ fn argument(random: &mut Random, kind: u8) -> String {
         b'T' => return text(random),
         b'J' => return documents::json(random),
         b'Y' => return documents::yaml(random),
-        b'U' => return literal(random.pick(URLS).as_bytes()),
+        b'U' if random.chance(20) => return literal(random.pick(URLS).as_bytes()),
+        b'U' => return literal(&urls::url(random)),
+        b'Q' => return url_parts(random),
         b'V' => return literal(random.pick(VERSIONS).as_bytes()),
         b'K' => return literal(random.pick(CONSTRAINTS).as_bytes()),
         b'O' => return literal(random.pick(LAYOUTS).as_bytes()),

@@ -5,6 +5,7 @@ mod patterns;
 mod random;
 mod syntax;
 mod texts;
+mod urls;
 mod values;
 mod words;
 

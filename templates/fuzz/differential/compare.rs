@@ -13,7 +13,10 @@ const DELIBERATE: &[&str] = &[
     "a map cannot contain itself",
     // The original reads what follows a scheme and a host as the path, which is nothing more often than not.
     "first path segment in URL cannot contain colon",
-    "functions handle more than",
+    "functions do more than",
+    "units of work",
+    "bytes of memory",
+    "nests deeper than",
     "output is larger than",
 ];
 

@@ -1,0 +1,161 @@
+//! What the worst templates cost under the default limits, in `lint` as in `render`: time and the most memory of a
+//! process of its own for each.
+//!
+//! ```console
+//! $ cargo run --release -p planescape-templates --example worst
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it reports to a terminal")]
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
+use std::process::Command;
+use std::time::Instant;
+
+use planescape_templates::lint::lint;
+use planescape_templates::{Answers, Environment, Options, Template};
+
+fn cases() -> Vec<(&'static str, String)> {
+    let ten_million = |inner: &str| format!("{{{{range 10000000}}}}{inner}{{{{end}}}}");
+    let million = "(sprig_repeat 1000000 `a,`)";
+    vec![
+        ("ten million empty steps", ten_million("")),
+        ("ten million regular expressions", ten_million("{{regexMatch `(a*)*b` `aaaaaaaa`}}")),
+        ("ten million patterns", ten_million("{{regexReplaceAll `(?i)\\pL{9}(x|y)*` `b` `c`}}")),
+        ("ten million YAML documents", ten_million("{{$x := parseYAML `{a: [b, c], d: e}`}}")),
+        ("ten million JSON documents", ten_million("{{$x := parseJSON `{\"a\": [1, 2], \"b\": {}}`}}")),
+        ("ten million times toYAML", ten_million("{{$x := toYAML (sprig_dict `a` 1 `b` `x: y`)}}")),
+        ("ten million times printf", ten_million("{{$x := printf `%08.3f %q %v` 1.5 `a` 2}}")),
+        ("ten million versions", ten_million("{{$x := sprig_semverCompare `^1.2 || >3` `1.2.3-a`}}")),
+        ("ten million dates", ten_million("{{$x := timestamp `Monday, 02 January 2006 15:04:05.000 MST`}}")),
+        ("ten million decimals", ten_million("{{$x := sprig_divf 1 3 7 11}}")),
+        (
+            "nested repetitions",
+            "{{$t := sprig_repeat 50000 `a`}}{{regexMatch `((((((a?){0,1000})?)*)*)*)b` $t}}".to_owned(),
+        ),
+        ("no match in 50 MB", "{{$t := sprig_repeat 50000000 `a`}}{{regexMatch `a*b` $t}}".to_owned()),
+        (
+            "nested values",
+            "{{$s := sprig_list 1}}{{range 200000}}{{$s = sprig_list $s}}{{end}}done".to_owned(),
+        ),
+        (
+            "a copy of shared values",
+            "{{$s := sprig_dict `a` 1}}{{range 64}}{{$s = sprig_dict `a` $s `b` $s}}{{end}}{{len (sprig_deepCopy $s)}}"
+                .to_owned(),
+        ),
+        (
+            "shared values compared",
+            "{{$l := sprig_list 1}}{{$m := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{$m = sprig_list $m $m}}{{end}}{{sprig_deepEqual $l $m}}"
+                .to_owned(),
+        ),
+        (
+            "shared values printed",
+            "{{$l := sprig_list}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{len (print $l)}}{{toJSON $l}}".to_owned(),
+        ),
+        (
+            "shared values merged",
+            "{{$s := sprig_dict `a` 1}}{{$t := sprig_dict `a` 1}}{{range 64}}{{$s = sprig_dict `a` $s `b` $s}}{{$t = sprig_dict `a` $t `b` $t}}{{end}}{{len (mergeMap $s $t)}}"
+                .to_owned(),
+        ),
+        ("100,000 elements made unique", "{{len (sprig_uniq (sprig_until 100000))}}".to_owned()),
+        ("an indentation of a gigabyte", "{{indent 1000000000 `a`}}".to_owned()),
+        ("the same for nindent", "{{sprig_nindent 1000000000 `a`}}".to_owned()),
+        ("a million pieces sorted", format!("{{{{len (sprig_sortAlpha (split `,` {million}))}}}}")),
+        (
+            "64 MiB split and joined",
+            "{{len (join `;` (split `,` (sprig_repeat 33000000 `a,`)))}}".to_owned(),
+        ),
+        ("64 MiB of characters", "{{len (sprig_splitList `` (sprig_repeat 60000000 `a`))}}".to_owned()),
+        ("numbered pieces", format!("{{{{len (sprig_split `,` {million})}}}}")),
+        ("JSON of many elements", format!("{{{{len (parseJSON (print `[0` (replaceAll `a,` `,1` {million}) `]`))}}}}")),
+        ("YAML of many elements", format!("{{{{len (parseYAML (print `[0` (replaceAll `a,` `,1` {million}) `]`))}}}}")),
+        ("50 MB of escapes", "{{len (html (sprig_repeat 50000000 `<`))}}".to_owned()),
+        ("50 MB quoted", "{{len (printf `%q` (sprig_repeat 15000000 `\x01`))}}".to_owned()),
+        ("50 MB in other case", "{{len (toTitle (sprig_repeat 25000000 `é`))}}".to_owned()),
+        ("50 MB in snake case", "{{len (sprig_snakecase (sprig_repeat 25000000 `aB`))}}".to_owned()),
+        (
+            "a needle like its haystack",
+            "{{$s := sprig_repeat 8000000 `a`}}{{$n := print (sprig_repeat 4000000 `a`) `b`}}{{contains $n $s}}{{len (replaceAll $n `` $s)}}".to_owned(),
+        ),
+        ("a list that grows", "{{$l := sprig_list}}{{range 100000}}{{$l = sprig_append $l .}}{{end}}".to_owned()),
+        ("a map that grows", "{{range $i := loop 10000000}}{{scratch.MapSet `a` (print $i) $i}}{{end}}".to_owned()),
+        ("lists in lists", ten_million("{{scratch.Set `a` (sprig_list (scratch.Get `a`))}}")),
+        (
+            "many variables",
+            (0..200_000).map(|n| format!("{{{{$v{n} := {n}}}}}{{{{$v{n}}}}}")).collect::<String>()[..4_000_000]
+                .rsplit_once("{{$v")
+                .map_or_else(String::new, |(whole, _)| whole.to_owned()),
+        ),
+        ("a long name", format!("{{{{{}}}}}", "a".repeat(4_000_000))),
+        ("many actions", "{{.}}".repeat(800_000)),
+        ("many parentheses", format!("{{{{print{}}}}}", " (1)".repeat(900_000))),
+        (
+            "templates that call twice",
+            (0..64)
+                .map(|n| format!("{{{{define \"{n}\"}}}}{{{{template \"{0}\"}}}}{{{{template \"{0}\"}}}}{{{{end}}}}", n + 1))
+                .collect::<String>()
+                + "{{define \"64\"}}{{end}}{{template \"0\"}}",
+        ),
+    ]
+}
+
+/// The most memory that this process had, in MB.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.map_or_else(
+        || "?".to_owned(),
+        |kilobytes| (kilobytes * 1024 / 1_000_000).to_string(),
+    )
+}
+
+fn one(text: &str, how: &str) {
+    let (options, environment) = (Options::default(), Environment::default());
+    let start = Instant::now();
+    let outcome = if how == "lint" {
+        let found = lint(text.as_bytes(), &options, None, &environment, |_| {
+            Err(String::new())
+        });
+        format!("{} findings", found.len())
+    } else {
+        match Template::parse(text.as_bytes(), &options) {
+            Err(error) => error.to_string(),
+            Ok(template) => match template.render(&Answers::new(), &environment) {
+                Ok(_) => "rendered".to_owned(),
+                Err(error) => error.message().to_owned(),
+            },
+        }
+    };
+    let outcome: String = outcome.chars().take(70).collect();
+    println!(
+        "{:6.2} s {:>5} MB  {outcome}",
+        start.elapsed().as_secs_f64(),
+        memory()
+    );
+}
+
+fn main() -> std::io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let cases = cases();
+    if let [how, index] = &arguments[..] {
+        let index: usize = index.parse().map_err(std::io::Error::other)?;
+        one(&cases[index].1, how);
+        return Ok(());
+    }
+    let program = std::env::current_exe()?;
+    for (index, (name, _)) in cases.iter().enumerate() {
+        for how in ["render", "lint"] {
+            let output = Command::new(&program)
+                .args([how, &index.to_string()])
+                .output()?;
+            let told = String::from_utf8_lossy(&output.stdout);
+            let told = if output.status.success() {
+                told.trim_end()
+            } else {
+                "died"
+            };
+            println!("{name:34} {how:7} {told}");
+        }
+    }
+    Ok(())
+}
