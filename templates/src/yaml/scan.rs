@@ -350,10 +350,18 @@ impl Scanner {
             return Err(Failure::limit(words));
         }
         match before {
-            Some(before) => self.tokens.insert(before - self.taken, (token, mark)),
+            Some(before) => self.insert(before, token, mark),
             None => self.push(token, mark),
         }
         Ok(())
+    }
+
+    /// Puts a token before another one. If that one was taken already, the new one goes to the end, as in the original.
+    fn insert(&mut self, before: usize, token: Token, mark: Mark) {
+        match before.checked_sub(self.taken) {
+            Some(place) => self.tokens.insert(place, (token, mark)),
+            None => self.tokens.push_back((token, mark)),
+        }
     }
 
     fn unroll(&mut self, column: isize) {
@@ -442,8 +450,7 @@ impl Scanner {
         let last = self.last_key();
         if self.is_key_valid(last)? {
             let key = self.keys[last];
-            self.tokens
-                .insert(key.token - self.taken, (Token::Key, key.mark));
+            self.insert(key.token, Token::Key, key.mark);
             self.roll(
                 key.mark.column,
                 Some(key.token),
