@@ -84,6 +84,8 @@ pub(crate) struct Delimiters<'t> {
 }
 
 pub(crate) struct Lexer<'t> {
+    /// The whole template, also after a mistake.
+    whole: &'t [u8],
     input: &'t [u8],
     delimiters: Delimiters<'t>,
     at: usize,
@@ -101,9 +103,9 @@ impl Lexer<'_> {
         &self.message
     }
 
-    /// Bytes before a place in its line.
-    pub(crate) fn column(&self, offset: usize) -> usize {
-        Position::of(offset, self.input).column
+    /// The line of a place, and the bytes before it in that line.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        Position::of(offset, self.whole)
     }
 }
 
@@ -126,6 +128,7 @@ fn has_left_trim(text: &[u8]) -> bool {
 impl<'t> Lexer<'t> {
     pub(crate) fn new(input: &'t [u8], delimiters: Delimiters<'t>) -> Self {
         Self {
+            whole: input,
             input,
             delimiters,
             at: 0,
@@ -172,9 +175,13 @@ impl<'t> Lexer<'t> {
     }
 
     fn error(&mut self, message: impl Into<String>) -> Token<'t> {
+        self.error_at(self.start, message)
+    }
+
+    fn error_at(&mut self, offset: usize, message: impl Into<String>) -> Token<'t> {
         let token = Token {
             kind: Kind::Error,
-            offset: self.start,
+            offset,
             line: self.line,
             text: b"",
         };
@@ -414,7 +421,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn bad_character(&mut self, c: char) -> Token<'t> {
-        self.error(format!("bad character {}", code_point(c)))
+        self.error_at(self.at, format!("bad character {}", code_point(c)))
     }
 
     fn identifier(&mut self) -> Token<'t> {

@@ -4,6 +4,7 @@
 //! Every finding holds whatever the unknown parts of the data are; what cannot be known is left alone.
 
 mod calls;
+mod cures;
 mod paths;
 mod shape;
 mod walk;
@@ -206,13 +207,14 @@ fn whole(rule: Rule, message: String) -> Finding {
 
 fn located(text: &[u8], rule: Rule, error: &Error) -> Finding {
     let column = error.column().unwrap_or(0);
+    let cure = cures::cure(text, error);
     Finding {
         line: error.line(),
         column,
         width: word(text, error.line(), column),
         rule,
         message: shortened(error.message()),
-        suggestion: rule.remedy().to_owned(),
+        suggestion: cure.unwrap_or_else(|| rule.remedy().to_owned()),
     }
 }
 
@@ -234,9 +236,10 @@ fn syntax(text: &[u8], error: &Error) -> Finding {
     match unknown {
         Some((name, " not defined")) => Finding {
             rule: Rule::UnknownFunction,
-            suggestion: match functions::nearest(name) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => Rule::UnknownFunction.remedy().to_owned(),
+            suggestion: match (cures::elsewhere(name), functions::nearest(name)) {
+                (Some(cure), _) => cure.to_owned(),
+                (None, Some(name)) => format!("did you mean `{name}`?"),
+                (None, None) => Rule::UnknownFunction.remedy().to_owned(),
             },
             ..finding
         },

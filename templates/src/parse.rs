@@ -35,6 +35,7 @@ pub(crate) fn parse(
         ahead: Vec::new(),
         last_line: 0,
         last_offset: 0,
+        place: 0,
         body: Body::default(),
     };
     let list = parser.top_level()?;
@@ -57,6 +58,8 @@ struct Parser<'t, 'f> {
     last_line: usize,
     /// Where that token begins.
     last_offset: usize,
+    /// Where the token begins that the parser looks at, which may have been read before.
+    place: usize,
     body: Body,
 }
 
@@ -133,12 +136,14 @@ fn is_blank(list: &[Node]) -> bool {
 
 impl<'t> Parser<'t, '_> {
     fn next(&mut self) -> Token<'t> {
-        self.ahead.pop().unwrap_or_else(|| {
+        let token = self.ahead.pop().unwrap_or_else(|| {
             let token = self.lexer.next();
             self.last_line = token.line;
             self.last_offset = token.offset;
             token
-        })
+        });
+        self.place = token.offset;
+        token
     }
 
     fn give_back(&mut self, token: Token<'t>) {
@@ -173,7 +178,11 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn error(&self, message: impl AsRef<str>) -> Error {
-        let column = self.lexer.column(self.last_offset);
+        // The line is the original's. The column is that of the token at hand, if it stands in this line.
+        let places = [self.place, self.last_offset];
+        let mut positions = places.map(|place| self.lexer.position(place)).into_iter();
+        let found = positions.find(|position| position.line == self.last_line);
+        let column = found.map_or(0, |position| position.column);
         Error::parse(self.last_line, message.as_ref()).at(column)
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
         out: Vec::new(),
         limit,
         depth: 0,
+        visits: 0,
     };
     encoder.entry(&[], value)?;
     Ok(encoder.out)
@@ -28,6 +29,8 @@ struct Encoder {
     out: Vec<u8>,
     limit: usize,
     depth: usize,
+    /// Elements of lists that were looked at before anything was written.
+    visits: usize,
 }
 
 type Entries = Vec<(Text, Value)>;
@@ -73,20 +76,25 @@ fn is_table(value: &Value) -> bool {
 }
 
 /// A list of nothing but tables is written as `[[tables]]`.
-fn is_table_list(value: &Value) -> Result<bool, Failure> {
-    let Some(items) = value.items().filter(|items| !items.is_empty()) else {
-        return Ok(false);
-    };
-    if items.iter().any(is_nil) {
-        return Err(Failure::new("toml: cannot encode array with nil element"));
-    }
-    for item in &items {
-        is_table_list(item)?;
-    }
-    Ok(items.iter().all(is_table))
-}
-
 impl Encoder {
+    /// Elements of shared lists count as often as they are met, so that no value makes this endless.
+    fn is_table_list(&mut self, value: &Value, depth: usize) -> Result<bool, Failure> {
+        let Some(items) = value.items().filter(|items| !items.is_empty()) else {
+            return Ok(false);
+        };
+        self.visits += items.len();
+        if depth > MAX_DEPTH || self.visits > self.limit / 8 {
+            return Err(Failure::limit("toml: value is nested too deeply"));
+        }
+        if items.iter().any(is_nil) {
+            return Err(Failure::new("toml: cannot encode array with nil element"));
+        }
+        for item in &items {
+            self.is_table_list(item, depth + 1)?;
+        }
+        Ok(items.iter().all(is_table))
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -135,7 +143,7 @@ impl Encoder {
                 encoder.heading(key, "[", "]");
                 encoder.table(key, value)
             }
-            value if is_table_list(value)? => {
+            value if encoder.is_table_list(value, 0)? => {
                 if key.is_empty() {
                     return Err(Failure::new(
                         "toml: top-level values must be Go maps or structs",
@@ -197,7 +205,7 @@ impl Encoder {
     }
 
     /// Plain entries first, then tables.
-    fn parts(value: &Value) -> Result<(Entries, Entries), Failure> {
+    fn parts(&mut self, value: &Value) -> Result<(Entries, Entries), Failure> {
         let Some(entries) = table(value) else {
             return Err(Failure::new(
                 "toml: cannot encode a map with non-string key type",
@@ -206,7 +214,7 @@ impl Encoder {
         let mut direct = Vec::new();
         let mut tables = Vec::new();
         for entry in entries {
-            if is_table(&entry.1) || is_table_list(&entry.1)? {
+            if is_table(&entry.1) || self.is_table_list(&entry.1, 0)? {
                 tables.push(entry);
             } else {
                 direct.push(entry);
@@ -216,7 +224,7 @@ impl Encoder {
     }
 
     fn table(&mut self, key: &[Text], value: &Value) -> Result<(), Failure> {
-        let (direct, tables) = Self::parts(value)?;
+        let (direct, tables) = self.parts(value)?;
         let mut key = key.to_vec();
         for (name, item) in direct.iter().chain(&tables) {
             key.push(name.clone());
@@ -227,7 +235,7 @@ impl Encoder {
     }
 
     fn inline_table(&mut self, value: &Value) -> Result<(), Failure> {
-        let (direct, tables) = Self::parts(value)?;
+        let (direct, tables) = self.parts(value)?;
         // Of a struct, only its very last field goes without a comma, and nil fields are no reason to drop one.
         let last_field = match value {
             Value::Object(object) => object.fields().last().map(|(name, _)| *name),

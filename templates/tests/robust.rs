@@ -167,6 +167,21 @@ fn shared_values_are_looked_at_once_or_refused() {
 }
 
 #[test]
+fn shared_and_nested_lists_are_refused_as_toml() {
+    on_a_small_stack(|| {
+        for text in [
+            "{{$s := sprig_list 1}}{{range 100000}}{{$s = sprig_list $s}}{{end}}{{toTOML $s}}",
+            "{{$s := sprig_list 1}}{{range 64}}{{$s = sprig_list $s $s}}{{end}}{{toTOML $s}}",
+        ] {
+            let error = failure(text);
+            assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+        }
+        // The original takes what follows for a key, though its place has passed.
+        let _ = render("{{parseYAML \"[]:\\t\"}}");
+    });
+}
+
+#[test]
 fn text_of_every_kind_is_copied_or_refused() {
     let taken = [
         ("a\r\nb{{1}}\r\n", "a\r\nb1\r\n"),

@@ -6,7 +6,8 @@ use crate::exec::{Input, Run, Stop};
 use crate::request::Answers;
 use crate::template::{Environment, Limits, Options, Template};
 
-use super::{Finding, Rule, located};
+use super::{Finding, Rule, at, located};
+use crate::value::{Place, Type, Value};
 
 /// What one call may cost while it is checked.
 const LIMITS: Limits = Limits {
@@ -75,13 +76,66 @@ impl<'t> Calls<'t> {
                     self.list(&branch.list);
                     self.list(branch.otherwise.as_deref().unwrap_or_default());
                 }
-                Node::Template { pipe, .. } => {
+                Node::Template { offset, name, pipe } => {
                     if let Some(pipe) = pipe {
                         self.pipe(pipe);
+                    }
+                    if !self.input.bodies.contains_key(name) {
+                        let shown = crate::quote::quoted(name);
+                        let message = format!("template {shown} not defined");
+                        self.find(*offset, shown.len(), message);
                     }
                 }
                 Node::Text(_) | Node::Break | Node::Continue => {}
             }
+        }
+    }
+
+    fn find(&mut self, offset: usize, width: usize, message: String) {
+        let finding = at(self.input.source, offset, width, Rule::Call, message);
+        self.findings.push(finding);
+    }
+
+    /// What these functions refuse of the texts they are given, and of what the pipe brings.
+    fn written(&mut self, pipe: &'t Pipe) {
+        let mut comes: Option<Type> = None;
+        for command in &pipe.commands {
+            let Some((Term::Function(offset, function), args)) = command.args.split_first() else {
+                return;
+            };
+            if let Some(comes) = comes {
+                let last = function.parameter(args.len());
+                let is_number = matches!(
+                    function.name,
+                    "add" | "subtract" | "multiply" | "divide" | "modulo" | "minimum" | "maximum"
+                );
+                let takes = matches!(last, Type::Any | Type::Raw) || last == comes;
+                if !takes || is_number {
+                    let (name, comes) = (function.name, comes.name());
+                    let wanted = if is_number { "a number" } else { last.name() };
+                    let message = format!("{name} takes {wanted}, and the pipe brings {comes}");
+                    return self.find(*offset, name.len(), message);
+                }
+            }
+            let texts: Option<Vec<Place>> = args
+                .iter()
+                .map(|arg| match arg {
+                    Term::Text { text, .. } => Some(Value::Text(text.clone()).into()),
+                    _ => None,
+                })
+                .collect();
+            if let (Some(texts), "secret", None) = (texts, function.name, comes)
+                && let Err(failure) = crate::functions::secret_request(&texts)
+            {
+                let message = format!("error calling secret: {}", failure.message(|_| true));
+                return self.find(*offset, function.name.len(), message);
+            }
+            comes = match function.name {
+                "secret" => Some(Type::Secret),
+                "secrets" => Some(Type::Strings),
+                "timestamp" | "file" | "env" | "mustEnv" | "envOrDefault" => Some(Type::Text),
+                _ => None,
+            };
         }
     }
 
@@ -102,7 +156,10 @@ impl<'t> Calls<'t> {
                 self.attempt(|run| run.check_call(command, stage > 0, &is_known))
             })
         };
-        self.findings.extend(finding);
+        match finding {
+            Some(finding) => self.findings.push(finding),
+            None => self.written(pipe),
+        }
     }
 
     fn inner(&mut self, term: &'t Term) {

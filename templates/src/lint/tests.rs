@@ -34,6 +34,54 @@ fn what_does_not_parse_is_one_finding() {
 }
 
 #[test]
+fn mistakes_are_pointed_at_and_the_cure_is_named() {
+    for (text, expected) in [
+        (
+            "{{ .Data.data.api-key }}",
+            "1:18 syntax: bad character U+002D '-'; write `index .Data.data \"api-key\"`",
+        ),
+        (
+            "a\n{{ with .x }}{{ $s.a.b-c }}{{ end }}",
+            "2:17 syntax: undefined variable \"$s\"; declare it first, in this block or one around it: `{{ $s := … }}`",
+        ),
+        (
+            "{{ .Data.data[\"x\"] }}",
+            "1:14 syntax: bad character U+005B '['; write `index .Data.data \"x\"`",
+        ),
+        (
+            "{{ secret kv/data/app }}",
+            "1:13 syntax: bad character U+002F '/'; quote it: `\"kv/data/app\"`",
+        ),
+        (
+            "{{ secret “kv/data/app” }}",
+            "1:11 syntax: unrecognized character in action: U+201C '“'; write straight quotes: `\"`",
+        ),
+        (
+            "{{ for x }}{{ end }}",
+            "1:4 unknown-function: function \"for\" not defined; write `range`",
+        ),
+        (
+            "{{ with secret `x` | indent 4 }}{{ end }}",
+            "1:22 call: indent takes string, and the pipe brings *dependency.Secret",
+        ),
+        (
+            "{{ with secret `x` `foo` }}{{ end }}",
+            "1:9 call: error calling secret: not k=v pair \"foo\"",
+        ),
+        (
+            "{{ template `nope` }}",
+            "1:13 call: template \"nope\" not defined",
+        ),
+        (
+            "{{ timestamp | add 1 }}",
+            "1:16 call: add takes a number, and the pipe brings string",
+        ),
+    ] {
+        assert_eq!(found(text), [expected], "{text}");
+    }
+}
+
+#[test]
 fn calls_that_can_never_succeed_are_found_in_every_branch() {
     for (text, expected) in [
         (

@@ -338,14 +338,6 @@ impl Scanner {
         Ok(())
     }
 
-    /// Puts a token in front of another, by its number. Where that one was taken already, the
-    /// original puts it at the end.
-    fn insert(&mut self, before: usize, token: (Token, Mark)) {
-        let index = before.checked_sub(self.taken);
-        self.tokens
-            .insert(index.unwrap_or(self.tokens.len()), token);
-    }
-
     /// Opens a block collection at a column; `before` is the token that it goes in front of.
     fn roll(&mut self, column: usize, before: Option<usize>, token: Token, mark: Mark) -> Scanned {
         if self.flow_level > 0 || self.indent >= column as isize {
@@ -358,10 +350,18 @@ impl Scanner {
             return Err(Failure::limit(words));
         }
         match before {
-            Some(before) => self.insert(before, (token, mark)),
+            Some(before) => self.insert(before, token, mark),
             None => self.push(token, mark),
         }
         Ok(())
+    }
+
+    /// Puts a token before another one. If that one was taken already, the new one goes to the end, as in the original.
+    fn insert(&mut self, before: usize, token: Token, mark: Mark) {
+        match before.checked_sub(self.taken) {
+            Some(place) => self.tokens.insert(place, (token, mark)),
+            None => self.tokens.push_back((token, mark)),
+        }
     }
 
     fn unroll(&mut self, column: isize) {
@@ -450,7 +450,7 @@ impl Scanner {
         let last = self.last_key();
         if self.is_key_valid(last)? {
             let key = self.keys[last];
-            self.insert(key.token, (Token::Key, key.mark));
+            self.insert(key.token, Token::Key, key.mark);
             self.roll(
                 key.mark.column,
                 Some(key.token),
