@@ -25,11 +25,11 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::MANAGER;
 use planescape_operator_core::defaults::Defaults;
-use planescape_operator_core::observed::Observed;
-use planescape_operator_core::plan::{self, Plan};
+use planescape_operator_core::job::observed::Observed;
+use planescape_operator_core::job::plan::{self, Plan};
+use planescape_operator_core::job::status::{Applied, Facts};
+use planescape_operator_core::job::validate::{ValidatedJob, validate};
 use planescape_operator_core::problem::Problem;
-use planescape_operator_core::status::{Applied, Facts};
-use planescape_operator_core::validate::{ValidatedJob, validate};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 

@@ -10,9 +10,9 @@ use planescape_operator_core::api::names::{
     LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION, RUN_TRACKING_FINALIZER,
 };
 use planescape_operator_core::api::v1alpha1::ONCE;
-use planescape_operator_core::observed::is_owned_by;
-use planescape_operator_core::plan::{Action, Deletion};
-use planescape_operator_core::status::{Applied, Failure, Started};
+use planescape_operator_core::job::observed::is_owned_by;
+use planescape_operator_core::job::plan::{Action, Deletion};
+use planescape_operator_core::job::status::{Applied, Failure, Started};
 use serde_json::{Value, json};
 
 use super::error_policy::Error;

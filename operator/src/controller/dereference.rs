@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
 use planescape_operator_core::api::v1alpha1::Outcome;
-use planescape_operator_core::observed::{Observed, is_owned_by};
+use planescape_operator_core::job::observed::{Observed, is_owned_by};
 
 use super::error_policy::Error;
 use super::{Context, namespace};

@@ -14,7 +14,7 @@ use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::GROUP;
-use planescape_operator_core::status;
+use planescape_operator_core::job::status;
 use tracing::warn;
 
 use super::error_policy::brief;

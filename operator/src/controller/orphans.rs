@@ -12,7 +12,7 @@ use kube::runtime::watcher;
 use kube::{Api, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
-use planescape_operator_core::observed::is_tracked;
+use planescape_operator_core::job::observed::is_tracked;
 use tracing::warn;
 
 use super::error_policy::{Error, within};

@@ -1,7 +1,7 @@
 //! Writes the status, if it changed, and tells of the change in events.
 
 use kube::ResourceExt as _;
-use planescape_operator_core::status::{Applied, events, status};
+use planescape_operator_core::job::status::{Applied, events, status};
 
 use super::error_policy::Error;
 use super::{Context, Turn, post_params};

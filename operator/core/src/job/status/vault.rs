@@ -2,7 +2,7 @@
 
 use super::Facts;
 use crate::api::v1alpha1::Lease;
-use crate::observed::{ObservedAgent, ObservedJob, ObservedPod, Phase, Report};
+use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, Phase, Report};
 
 /// Where a run stands with Vault.
 pub(super) enum Standing<'a> {

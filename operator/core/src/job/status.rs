@@ -10,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{ActiveRun, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped};
-use crate::observed::Observed;
-use crate::plan::{self, Deletion, Plan};
+use crate::job::observed::Observed;
+use crate::job::plan::{self, Deletion, Plan};
+use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
-use crate::validate::ValidatedJob;
 pub use events::{Event, EventKind, events};
 
 /// What became of a plan.

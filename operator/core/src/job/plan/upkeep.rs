@@ -4,7 +4,7 @@ use super::{Action, Deletion};
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{ONCE, Outcome, PlanescapeJobStatus};
-use crate::observed::{Observed, ObservedJob};
+use crate::job::observed::{Observed, ObservedJob};
 
 /// What keeps the runs that exist in order.
 pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {

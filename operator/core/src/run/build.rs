@@ -3,26 +3,26 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::identity;
+use super::name;
 use crate::api::PlanescapeJob;
 use crate::api::names::{
     CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL, LEGACY_JOB_NAME_LABEL,
     MANAGED_BY_LABEL, MANAGER, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
 };
 use crate::inject::inject;
+use crate::job::validate::ValidatedJob;
 use crate::schedule::Schedule;
-use crate::validate::ValidatedJob;
 
 /// The Job to create.
 ///
 /// It selects its pods by a label of ours instead of the generated one, which leaves the label
 /// `job-name` free to name the PlanescapeJob.
-pub(super) fn build(job: &PlanescapeJob, validated: &ValidatedJob, tick: Timestamp) -> Value {
+pub fn build(job: &PlanescapeJob, validated: &ValidatedJob, tick: Timestamp) -> Value {
     let owner = job.metadata.name.clone().unwrap_or_default();
     let uid = job.metadata.uid.clone().unwrap_or_default();
     let is_once = validated.schedule.is_once();
-    let name = identity::job_name(&owner, &uid, tick, is_once);
-    let run_uid = identity::run_uid(&uid, tick, is_once);
+    let name = name::job_name(&owner, &uid, tick, is_once);
+    let run_uid = name::run_uid(&uid, tick, is_once);
 
     let mut template = validated.template.clone();
     let mut spec = template["spec"].take();

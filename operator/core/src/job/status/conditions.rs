@@ -7,8 +7,8 @@ use super::Facts;
 use super::vault::{self, Standing};
 use crate::api::names::KUBERNETES_JOB_NAME_LABEL;
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
-use crate::observed::Report;
-use crate::plan::Blocker;
+use crate::job::observed::Report;
+use crate::job::plan::Blocker;
 use crate::problem::{Kind as ProblemKind, Problem};
 
 const LONGEST_MESSAGE: usize = 4_096;

@@ -3,7 +3,7 @@
 use super::Facts;
 use super::vault::{self, Standing};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
-use crate::plan::Deletion;
+use crate::job::plan::Deletion;
 
 const TOO_MANY_MISSED: i64 = 100;
 
@@ -95,14 +95,14 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
     let mut events = Vec::new();
     if let Some(skip) = facts.plan.skip {
         events.push(match skip.why {
-            crate::plan::Skipped::Forbid => Event::normal(
+            crate::job::plan::Skipped::Forbid => Event::normal(
                 "JobAlreadyActive",
                 format!(
                     "Skipped the run of {}: the previous Job is still active",
                     skip.tick
                 ),
             ),
-            crate::plan::Skipped::TooLate => Event::warning(
+            crate::job::plan::Skipped::TooLate => Event::warning(
                 "MissSchedule",
                 format!(
                     "Missed the run of {}: later than startingDeadlineSeconds",

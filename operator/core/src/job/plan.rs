@@ -2,8 +2,6 @@
 //!
 //! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
 
-mod identity;
-mod job;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,9 +11,9 @@ use serde_json::Value;
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobStatus, ScheduleReference};
-use crate::observed::{Observed, ObservedJob};
+use crate::job::observed::{Observed, ObservedJob};
+use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
-use crate::validate::ValidatedJob;
 use upkeep::upkeep;
 
 /// What to do, in order, and when to look again.
@@ -281,7 +279,7 @@ impl Situation<'_> {
             }
             ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
             ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
-                let job = job::build(self.job, self.validated, tick);
+                let job = crate::run::build(self.job, self.validated, tick);
                 plan.actions.push(Action::Create { job, tick });
             }
         }

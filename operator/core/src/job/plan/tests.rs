@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::api::names::{RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
 use crate::defaults::Defaults;
-use crate::validate::validate;
+use crate::job::validate::validate;
 
 const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::v1alpha1::Lease;
 use crate::defaults::Defaults;
-use crate::plan::plan;
-use crate::validate::validate;
+use crate::job::plan::plan;
+use crate::job::validate::validate;
 
 #[test]
 fn reports_a_job_that_was_just_started() {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Facts, vault};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus, Run};
-use crate::observed::ObservedJob;
+use crate::job::observed::ObservedJob;
 
 const MOST_RUNS: usize = 20;
 
