@@ -18,7 +18,7 @@ pub enum Task {
 
 /// Logs in to Vault, renders templates into files, renews what they contain, revokes it at the
 /// end. Reads `vault agent` configuration files.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "planescape-agent", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -67,7 +67,7 @@ enum Command {
     Wait,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Vault")]
 struct VaultArguments {
     /// For example `https://vault.example:8200`.
@@ -119,6 +119,10 @@ struct VaultArguments {
         global = true
     )]
     client_timeout: Option<String>,
+
+    /// Follow no redirect, not even that of a standby.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "VAULT_DISABLE_REDIRECTS", global = true)]
+    disable_redirects: Option<String>,
 }
 
 /// How much to log.
@@ -206,6 +210,7 @@ impl Arguments {
             tls_skip_verify: said(&vault.tls_skip_verify),
             namespace: said(&vault.namespace),
             client_timeout: said(&vault.client_timeout),
+            disable_redirects: said(&vault.disable_redirects),
             exit_after_auth: self.exit_after_auth,
         }
     }

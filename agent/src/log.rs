@@ -1,5 +1,7 @@
 //! Lines on standard error.
 
+mod lines;
+
 use planescape_agent_core::Notice;
 use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
@@ -16,7 +18,8 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
         LogLevel::Error => LevelFilter::ERROR,
     };
     let lines = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| lines::Lines)
+        .log_internal_errors(false)
         .with_max_level(level)
         .with_target(false);
     match format {
@@ -28,18 +31,30 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
 /// One line for one notice.
 pub(crate) fn tell(notice: &Notice) {
     match notice {
-        Notice::LoginFailed { failure, backoff } => {
-            warn!(error = %failure, ?backoff, "error authenticating");
-        }
+        Notice::LoginFailed { failure, backoff } => match backoff {
+            Some(backoff) => warn!(error = %failure, ?backoff, "error authenticating, will retry"),
+            None => warn!(error = %failure, "error authenticating"),
+        },
         Notice::LoggedIn { accessor, ttl } => {
             info!(%accessor, ?ttl, "authentication successful");
         }
+        Notice::NotRemembered { failure } => {
+            warn!(error = %failure, "cannot write the token into the ledger: if this agent is killed, the token lives until its TTL");
+        }
         Notice::TokenLost => warn!("vault does not know the token any more, logging in again"),
+        Notice::TokenLives => {
+            info!("vault knows the token: the refusal is about what its policies allow");
+        }
         Notice::RequestFailed {
             request,
             failure,
             backoff,
-        } => warn!(%request, error = %failure, ?backoff, "request failed, will retry"),
+        } => match backoff {
+            Some(backoff) => {
+                warn!(%request, error = %failure, ?backoff, "request failed, will retry")
+            }
+            None => warn!(%request, error = %failure, "request failed"),
+        },
         Notice::Renewed { request: None, ttl } => info!(?ttl, "renewed auth token"),
         Notice::Renewed {
             request: Some(request),
@@ -53,19 +68,27 @@ pub(crate) fn tell(notice: &Notice) {
             request: Some(request),
             failure,
         } => warn!(%request, error = %failure, "cannot renew lease"),
+        Notice::Expired { request, templates } => {
+            warn!(%request, ?templates, "the lease has ended: the files of these templates hold credentials that no longer work");
+        }
+        Notice::Stopping => info!("stopping"),
         Notice::RenderFailed { template, message } => {
             warn!(template, error = %message, "cannot render template");
         }
         Notice::RenderWarned { template, warnings } => {
             let places: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-            warn!(template, warnings = %places.join(", "), "the rendered text is probably not what was meant");
+            warn!(template, warnings = %places.join(", "), "the rendered text is probably not what was meant; `error_on_missing_key` makes it an error");
         }
         Notice::WriteFailed {
             destination,
             failure,
             backoff,
-        } => warn!(?destination, error = %failure, ?backoff, "cannot write file, will retry"),
-        Notice::RevokeFailed { failure } => warn!(error = %failure, "cannot revoke token"),
-        Notice::Stopping => info!("stopping"),
+        } => match backoff {
+            Some(backoff) => {
+                warn!(?destination, error = %failure, ?backoff, "cannot write file, will retry")
+            }
+            None => warn!(?destination, error = %failure, "cannot write file"),
+        },
+        Notice::RevokeFailed { failure, .. } => warn!(error = %failure, "cannot revoke token"),
     }
 }

@@ -8,33 +8,43 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const READY: &str = "ready\n";
 const RETRY: Duration = Duration::from_millis(10);
+/// How many may wait at once.
+const WAITING: usize = 64;
 
 /// Answers everybody who connects, as soon as `announce` is called.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct ReadySocket {
     is_ready: watch::Sender<bool>,
     path: Option<String>,
+    /// Ends when this is dropped, and all who wait with it.
+    _serving: JoinSet<()>,
 }
 
-impl Door {
+impl ReadySocket {
     /// Opens the socket, if one is configured; needs a runtime.
     pub(crate) fn open(path: Option<String>) -> io::Result<Self> {
         let is_ready = watch::Sender::new(false);
+        let mut serving = JoinSet::new();
         if let Some(path) = &path {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
             let listener = UnixListener::bind(path)?;
-            tokio::spawn(serve(listener, is_ready.subscribe()));
+            serving.spawn(serve(listener, is_ready.subscribe()));
         }
-        Ok(Self { is_ready, path })
+        Ok(Self {
+            is_ready,
+            path,
+            _serving: serving,
+        })
     }
 
     pub(crate) fn announce(&self) {
@@ -42,7 +52,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for ReadySocket {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
             // The next life removes it too.
@@ -52,22 +62,34 @@ impl Drop for Door {
 }
 
 async fn serve(listener: UnixListener, is_ready: watch::Receiver<bool>) {
+    let mut waiting = JoinSet::new();
     loop {
-        match listener.accept().await {
-            Ok((mut stream, _)) => {
-                let mut is_ready = is_ready.clone();
-                tokio::spawn(async move {
-                    if is_ready.wait_for(|ready| *ready).await.is_ok() {
-                        // Who went away does not wait any more.
-                        let _ = stream.write_all(READY.as_bytes()).await;
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept on the ready socket");
-                tokio::time::sleep(RETRY).await;
-            }
+        tokio::select! {
+            accepted = listener.accept(), if waiting.len() < WAITING => match accepted {
+                Ok((stream, _)) => {
+                    waiting.spawn(answer(stream, is_ready.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the ready socket");
+                    tokio::time::sleep(RETRY).await;
+                }
+            },
+            Some(_) = waiting.join_next() => {}
         }
+    }
+}
+
+async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bool>) {
+    let (mut from, mut to) = stream.into_split();
+    let mut nothing = [0];
+    let is_ready = tokio::select! {
+        // A waiting process says nothing: when there is something to read, it went away.
+        _ = from.read(&mut nothing) => false,
+        ready = is_ready.wait_for(|ready| *ready) => ready.is_ok(),
+    };
+    if is_ready {
+        // Who went away does not wait any more.
+        let _ = to.write_all(READY.as_bytes()).await;
     }
 }
 

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use planescape_agent_contract::{Config, Problem, TemplateText, Tree};
 
 use crate::args::Arguments;
+use crate::files;
 
 /// The configuration and the text of each of its templates.
 #[derive(Debug)]
@@ -31,9 +32,9 @@ impl Settings {
             .iter()
             .map(|template| match &template.text {
                 TemplateText::Inline(text) => Ok(text.clone().into_bytes()),
-                TemplateText::File(path) => {
-                    fs::read(path).with_context(|| format!("cannot read template source {path}"))
-                }
+                TemplateText::File(path) => files::read(path.as_ref())
+                    .map(|bytes| bytes.to_vec())
+                    .with_context(|| format!("cannot read template source {path}")),
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self { config, texts })

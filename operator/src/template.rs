@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use planescape_templates::responses::Responses;
-use planescape_templates::{self as templates, Environment, Options, Text, reference};
+use planescape_templates::{self as templates, Environment, Options, reference};
 
 pub use lint::Lint;
 pub use render::Render;
@@ -169,11 +169,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A file that a template names.
-fn read_file(path: &str) -> Result<Text, String> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Text::from(bytes)),
-        Err(error) => Err(error.to_string()),
-    }
+fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 /// How messages name a file.

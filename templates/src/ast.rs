@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Display};
 
+use planescape_vault::Text;
+
 use crate::functions::Function;
-use crate::text::Text;
 
 /// A variable's name, as a number that is unique within its template.
 pub(crate) type Name = u32;

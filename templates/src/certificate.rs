@@ -5,14 +5,13 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pem::{EncodeConfig, LineEnding, Pem};
+use planescape_vault::json::Datum;
+use planescape_vault::{MalformedAnswer, Secret, Text};
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::BasicConstraints;
 use zeroize::Zeroizing;
 
-use crate::json::Datum;
 use crate::object::Object;
-use crate::secret::{MalformedAnswer, Secret};
-use crate::text::Text;
 use crate::value::{Type, Value};
 
 /// A certificate with its key and chain, as PEM; wiped when dropped.

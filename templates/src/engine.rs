@@ -3,10 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use planescape_vault::Text;
 
 use crate::bytes;
 use crate::error::Failure;
-use crate::text::Text;
 
 /// The language of a template.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

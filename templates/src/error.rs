@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use planescape_vault::Text;
+
 use crate::quote;
-use crate::text::Text;
 
 /// When a text failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

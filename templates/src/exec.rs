@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
 use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
 use crate::object::Object;
 use crate::parse::Bodies;
 use crate::request::{Answer, Answers, Request};
+use crate::secret;
 use crate::template::{Effect, Environment, Options, Warning};
-use crate::text::Text;
 use crate::value::{Place, Value};
 
 /// Boxed, because a result travels through every level of evaluation.
@@ -550,7 +552,7 @@ impl<'t> Run<'t> {
             return Some(value.clone());
         }
         let value = match self.ask(request.clone())? {
-            Answer::Secret(Some(secret)) => secret.value(),
+            Answer::Secret(Some(secret)) => secret::value(secret),
             // A read that is known to find nothing looks like one that has found nothing yet.
             Answer::Secret(None) if matches!(request, Request::Read { .. }) => Value::Nil,
             Answer::Secret(None) => Value::TypedNil(crate::value::Type::Secret),

@@ -4,10 +4,11 @@ mod float;
 mod integer;
 mod printf;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::object::Object;
 use crate::quote;
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Kind, Type, Value};
 

@@ -14,11 +14,12 @@ mod world;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::exec::Run;
 use crate::object::Object;
 use crate::spelling;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 pub(crate) use methods::method;

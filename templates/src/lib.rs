@@ -5,7 +5,8 @@
 //! which [`Request`]s it made, the caller finds the [`Answers`], and a pass with nothing missing is the text.
 //!
 //! ```
-//! use planescape_templates::{Answer, Answers, Environment, Options, Pass, Secret, Template};
+//! use planescape_templates::{Answer, Answers, Environment, Options, Pass, Template};
+//! use planescape_vault::Secret;
 //!
 //! let text = br#"{{ with secret "kv/data/app" }}{{ .Data.data.user }}{{ end }}"#;
 //! let template = Template::parse(text, &Options::default())?;
@@ -45,7 +46,6 @@ mod handlebars;
 mod json;
 mod lex;
 pub mod lint;
-pub mod mount;
 mod number;
 mod object;
 mod parse;
@@ -57,7 +57,6 @@ pub mod responses;
 mod secret;
 pub mod spelling;
 mod template;
-mod text;
 mod time;
 mod toml;
 mod unicode;
@@ -68,6 +67,4 @@ pub use certificate::Certificate;
 pub use engine::{Engine, Output};
 pub use error::{Error, ErrorKind};
 pub use request::{Answer, Answers, Request};
-pub use secret::{MalformedAnswer, Secret};
 pub use template::{Effect, Environment, Limits, Options, Pass, Rendered, Template, Warning};
-pub use text::Text;

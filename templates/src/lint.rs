@@ -12,7 +12,6 @@ use crate::error::{Error, Position};
 use crate::functions;
 use crate::responses::{RenderError, Responses};
 use crate::template::{Environment, Options, Template, Warning};
-use crate::text::Text;
 
 /// What sort of mistake it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -148,7 +147,7 @@ pub fn lint(
     options: &Options,
     responses: Option<&Responses>,
     environment: &Environment,
-    read: impl FnMut(&str) -> Result<Text, String>,
+    read: impl FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Vec<Finding> {
     let template = match Template::parse(text, options) {
         Ok(template) => template,

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::text::Text;
+use planescape_vault::Text;
+
 use crate::time::Moment;
 use crate::value::{Type, Value};
 

@@ -5,11 +5,12 @@ mod term;
 
 use std::collections::BTreeMap;
 
+use planescape_vault::Text;
+
 use crate::ast::{Branch, Command, List, Name, Node, Pipe, Term, Variable};
 use crate::error::Error;
 use crate::lex::{Delimiters, Keyword, Kind, Lexer, Token};
 use crate::quote;
-use crate::text::Text;
 
 /// The bodies of one text by name; the text's own body has the empty name.
 pub(crate) type Bodies = BTreeMap<Text, List>;

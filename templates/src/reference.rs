@@ -8,7 +8,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::functions::{self, Function};
 use crate::responses::Responses;
 use crate::template::{Environment, Options, Template};
-use crate::text::Text;
 use crate::value::Type;
 
 /// Headings with `#`; name, example and remark with tabs between them.
@@ -110,7 +109,7 @@ fn result(example: &str) -> String {
         destination: None,
         seed: 1,
     };
-    let file = |_: &str| Ok(Text::from("app"));
+    let file = |_: &str| Ok(b"app".to_vec());
     match responses.render(&template, &environment, file) {
         Ok(rendered) if rendered.text.is_empty() => String::new(),
         Ok(rendered) => code(&String::from_utf8_lossy(&rendered.text)),

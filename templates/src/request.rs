@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
+use planescape_vault::Secret;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
-use crate::secret::Secret;
 
 /// One thing a template needs. Two equal requests are one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +127,7 @@ pub enum Answer {
     /// For a certificate.
     Pki(Certificate),
     /// The content of a file.
-    File(crate::text::Text),
+    File(planescape_vault::Text),
 }
 
 /// Everything answered so far.

@@ -6,10 +6,11 @@ mod render;
 
 use std::collections::BTreeMap;
 
+use planescape_vault::mount::{self, Mount};
+use planescape_vault::{MalformedAnswer, Secret};
+
 use crate::certificate::Certificate;
-use crate::mount::{self, Mount};
 use crate::request::{Answer, Request};
-use crate::secret::{MalformedAnswer, Secret};
 
 pub use render::RenderError;
 

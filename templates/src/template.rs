@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use planescape_vault::Text;
+
 use crate::engine::{Engine, Output};
 use crate::error::{Error, ErrorKind, Position};
 use crate::exec::{Gathered, Input, Run};
@@ -12,7 +14,6 @@ use crate::json;
 use crate::lex::Delimiters;
 use crate::parse::{self, Bodies};
 use crate::request::{Answers, Request};
-use crate::text::Text;
 use crate::value::Value;
 
 /// How a text is read and what it may do.
@@ -301,9 +302,8 @@ impl Template {
         answers: &Answers,
         environment: &Environment,
     ) -> Result<Pass, Error> {
-        let dot = json::decode(document)
-            .map(|document| document.kept())
-            .map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
+        let dot =
+            json::read(document).map_err(|failure| Error::parse(1, &failure.message(|_| false)))?;
         self.pass(answers, environment, dot)
     }
 

@@ -1,11 +1,12 @@
 //! TOML as BurntSushi's encoder writes it.
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::fmt::shortest;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Kind, Type, Value};
 

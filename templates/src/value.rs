@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::json::Datum;
+use planescape_vault::Text;
+use planescape_vault::json::Datum;
+
+use crate::json::kept;
 use crate::object::Object;
-use crate::text::Text;
 
 /// `map[string]interface {}`: shared and mutable, as a Go map is.
 pub(crate) type Map = Rc<Entries>;
@@ -45,7 +47,7 @@ impl Entries {
             match data.get(key)? {
                 // What can be changed must be the same one each time.
                 Datum::List(_) | Datum::Object(_) => {}
-                leaf => return Some(leaf.kept()),
+                leaf => return Some(kept(leaf)),
             }
         }
         self.borrow().get(key).cloned()
@@ -55,7 +57,7 @@ impl Entries {
         let Some(data) = self.answered.take() else {
             return;
         };
-        let made = data.iter().map(|(key, item)| (key.clone(), item.kept()));
+        let made = data.iter().map(|(key, item)| (key.clone(), kept(item)));
         self.made.replace(made.collect());
     }
 }

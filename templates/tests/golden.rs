@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use planescape_templates::{
-    Answer, Answers, Certificate, Engine, Environment, Options, Output, Pass, Request, Secret,
-    Template,
+    Answer, Answers, Certificate, Engine, Environment, Options, Output, Pass, Request, Template,
 };
+use planescape_vault::Secret;
 use serde_json::{Value, json};
 
 fn secret(body: &Value) -> Answer {

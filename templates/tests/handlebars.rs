@@ -4,9 +4,10 @@
 #![cfg(feature = "handlebars")]
 
 use planescape_templates::{
-    Answer, Answers, Engine, Environment, Error, ErrorKind, Limits, Options, Pass, Request, Secret,
+    Answer, Answers, Engine, Environment, Error, ErrorKind, Limits, Options, Pass, Request,
     Template,
 };
+use planescape_vault::Secret;
 use proptest::prelude::*;
 
 #[test]

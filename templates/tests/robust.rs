@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use planescape_templates::responses::Responses;
 use planescape_templates::{
-    Answer, Answers, Environment, Error, ErrorKind, Limits, Options, Pass, Request, Secret,
-    Template,
+    Answer, Answers, Environment, Error, ErrorKind, Limits, Options, Pass, Request, Template,
 };
+use planescape_vault::Secret;
 use proptest::prelude::*;
 
 fn small() -> Options {

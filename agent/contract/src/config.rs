@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use planescape_vault::Connection;
+
 use crate::{FileMode, Method, Problem, Template};
 
 /// Everything the agent was told.
@@ -25,36 +27,13 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
-/// How to reach Vault.
+/// How to reach Vault, and how patiently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vault {
-    /// `http://…` or `https://…`, without a slash at the end.
-    pub address: String,
-    /// How to trust the server and be trusted.
-    pub tls: Tls,
-    /// The namespace of every request.
-    pub namespace: Option<String>,
+    /// How to reach it.
+    pub connection: Connection,
     /// How often a failed read is repeated.
     pub retries: u32,
-    /// How long one request may take.
-    pub timeout: Duration,
-}
-
-/// How to trust the server and be trusted. Paths are not read yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM text of certificate authorities; wins over the files.
-    pub ca_cert_bytes: Option<String>,
-    /// A PEM file; wins over the folder.
-    pub ca_cert: Option<String>,
-    /// A folder of PEM files.
-    pub ca_path: Option<String>,
-    /// Certificate and key files of the client, both or neither.
-    pub client: Option<(String, String)>,
-    /// The name that the server's certificate must carry, instead of the address's host.
-    pub server_name: Option<String>,
-    /// Whether any server certificate is accepted.
-    pub skip_verify: bool,
 }
 
 /// `auto_auth`.
@@ -114,6 +93,11 @@ impl TemplateConfig {
 pub struct Planescape {
     /// Whether the agent revokes its token, and with it every lease, when it ends.
     pub revoke_on_exit: bool,
+    /// Where the agent keeps the tokens that it must revoke, for its next life to find; a file that
+    /// only the agent can read, best in memory.
+    pub ledger: Option<String>,
+    /// Folders that others can write too. No link below them is followed.
+    pub shared_folders: Vec<String>,
     /// Where to write why the agent ended.
     pub termination_log: Option<String>,
     /// The unix socket on which `planescape-agent wait` learns that every file is rendered.
@@ -148,6 +132,8 @@ pub struct Overrides {
     pub namespace: Option<String>,
     /// `VAULT_CLIENT_TIMEOUT`, as text.
     pub client_timeout: Option<String>,
+    /// `VAULT_DISABLE_REDIRECTS`, as text.
+    pub disable_redirects: Option<String>,
     /// `-exit-after-auth`.
     pub exit_after_auth: Option<bool>,
 }

@@ -163,6 +163,12 @@ pub struct TemplateConfig {
 pub struct Planescape {
     /// Whether the agent revokes its token, and with it every lease, when it ends.
     pub revoke_on_exit: bool,
+    /// Where the agent keeps the tokens that it must revoke, for its next life to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
+    /// Folders that other containers can write too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared_folders: Vec<String>,
     /// Where the agent writes why it ended; `/dev/termination-log` in a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_log: Option<String>,

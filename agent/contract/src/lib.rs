@@ -1,4 +1,4 @@
-//! The agent's configuration: what the operator writes and the agent reads.
+//! What operator and agent say to each other: the agent's configuration, and its report.
 //!
 //! The operator fills a [`document::Document`] and puts its JSON into the agent's environment.
 //! The agent reads that JSON, or a `vault agent` configuration in HCL, into a [`Tree`], and
@@ -15,14 +15,16 @@ mod json;
 mod method;
 mod problem;
 mod reader;
+mod report;
 mod template;
 mod tree;
 mod validate;
 
-pub use config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Tls, Vault};
+pub use config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
 pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
 pub use method::{Kubernetes, Method};
 pub use problem::{Problem, Problems};
+pub use report::{Phase, Reason, Report};
 pub use template::{Engine, Output, Template, TemplateText};
 pub use tree::{SyntaxError, Tree};

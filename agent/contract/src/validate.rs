@@ -141,6 +141,8 @@ fn template_config(block: &Reader<'_>) -> TemplateConfig {
 fn planescape(block: &Reader<'_>) -> Planescape {
     let planescape = Planescape {
         revoke_on_exit: block.boolean("revoke_on_exit").unwrap_or(false),
+        ledger: block.string("ledger"),
+        shared_folders: block.strings("shared_folders"),
         termination_log: block.string("termination_log"),
         ready_socket: block.string("ready_socket"),
         give_up_after: block

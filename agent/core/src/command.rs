@@ -2,34 +2,58 @@
 
 use std::time::Duration;
 
-use planescape_templates::{Request, Text, Warning};
-use planescape_vault::SecretText;
+use planescape_agent_contract::Report;
+use planescape_templates::{Request, Warning};
+use planescape_vault::{Call, SecretText, Text};
 
 use crate::failure::Failure;
-use crate::report::{ExitCode, Report};
+use crate::render::Rendering;
+use crate::token::{Ticket, Token, TokenId};
+use crate::verdict::ExitCode;
 
 /// One thing to do. Unless it says otherwise, the shell reports the result as one
 /// [`Input`](crate::Input).
 #[derive(Debug)]
 pub enum Command {
     /// Log in with the configured method.
-    LogIn,
+    LogIn {
+        /// To be handed back.
+        ticket: Ticket,
+    },
+    /// Write a token into the ledger, so that a later life can revoke it.
+    Remember {
+        /// The token.
+        token: Token,
+        /// Its accessor.
+        accessor: String,
+    },
     /// Extend the token's life.
     RenewToken {
+        /// To be handed back.
+        ticket: Ticket,
         /// The token.
         token: SecretText,
     },
-    /// Ask which secrets engine serves this request's path.
+    /// Ask whether Vault knows the token.
+    LookUpToken {
+        /// To be handed back.
+        ticket: Ticket,
+        /// The token.
+        token: SecretText,
+    },
+    /// Ask which mount serves a path.
     FindMount {
-        /// What is going to be read.
-        request: Request,
-        /// Its path.
+        /// To be handed back.
+        ticket: Ticket,
+        /// The path.
         path: String,
         /// Who asks.
         token: SecretText,
     },
     /// Ask Vault.
     Read {
+        /// To be handed back.
+        ticket: Ticket,
         /// What the template asked for.
         request: Request,
         /// How to ask for it.
@@ -43,15 +67,26 @@ pub enum Command {
         request: Request,
         /// Where it is.
         path: String,
+        /// Folders that it must lie in, links resolved.
+        within: Vec<String>,
     },
     /// Extend a lease's life.
     RenewLease {
+        /// To be handed back.
+        ticket: Ticket,
         /// The request whose answer carries the lease.
         request: Request,
         /// The lease.
         lease_id: String,
         /// Who asks.
         token: SecretText,
+    },
+    /// Run one pass over a template, where it does not hold up anything else.
+    Render {
+        /// `template[n]`.
+        template: usize,
+        /// The pass.
+        rendering: Rendering,
     },
     /// Make a file hold these bytes, whole or not at all.
     Write {
@@ -62,11 +97,15 @@ pub enum Command {
     },
     /// Tell those who wait that every file is there. Has no result.
     AnnounceReady,
+    /// Say in the termination message who the agent is, in case that it is killed. Has no result.
+    Report(Report),
     /// Revoke a token, and with it every lease under it.
     Revoke {
         /// The token.
-        token: SecretText,
+        token: Token,
     },
+    /// Empty the ledger: no token in it lives on. Has no result.
+    ForgetAll,
     /// Tell the person who reads the log. Has no result.
     Log(Notice),
     /// End the process. Nothing follows.
@@ -75,32 +114,6 @@ pub enum Command {
         code: ExitCode,
         /// Why.
         report: Report,
-    },
-}
-
-/// A request to Vault; paths have no `/v1/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// Read a path.
-    Get {
-        /// The path.
-        path: String,
-        /// The query, without `?`.
-        query: Option<String>,
-    },
-    /// List what is below a path.
-    List {
-        /// The path.
-        path: String,
-    },
-    /// Write to a path; the answer is the secret.
-    Put {
-        /// The path.
-        path: String,
-        /// Keys and values of the body.
-        parameters: Vec<(String, SecretText)>,
-        /// Whether they stand in an object called `data`, as KV version 2 wants.
-        wrapped: bool,
     },
 }
 
@@ -114,32 +127,39 @@ pub enum Destination {
 }
 
 /// What is worth a line in the log; never a secret.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Notice {
     /// A login failed.
     LoginFailed {
         /// Why.
         failure: Failure,
-        /// When the next one comes.
-        backoff: Duration,
+        /// When the next one comes; `None` where the agent ends.
+        backoff: Option<Duration>,
     },
     /// There is a token.
     LoggedIn {
-        /// What names it.
+        /// Its accessor.
         accessor: String,
         /// How long it lasts.
         ttl: Duration,
     },
+    /// A token could not be written into the ledger: if the agent is killed, nobody revokes it.
+    NotRemembered {
+        /// Why.
+        failure: Failure,
+    },
     /// Vault does not know the token any more.
     TokenLost,
+    /// Vault knows the token although a request was refused as if it did not.
+    TokenLives,
     /// A request failed.
     RequestFailed {
         /// What was asked.
         request: Request,
         /// Why.
         failure: Failure,
-        /// When it is asked again.
-        backoff: Duration,
+        /// When it is asked again; `None` where the agent ends.
+        backoff: Option<Duration>,
     },
     /// A lease or the token could not be extended.
     RenewalFailed {
@@ -154,6 +174,13 @@ pub enum Notice {
         request: Option<Request>,
         /// How long it lasts now.
         ttl: Duration,
+    },
+    /// A lease ended before it could be replaced: these files hold what no longer works.
+    Expired {
+        /// The request whose lease it was.
+        request: Request,
+        /// `template[n]` of each file.
+        templates: Vec<usize>,
     },
     /// A text could not be rendered with what Vault answered.
     RenderFailed {
@@ -176,11 +203,13 @@ pub enum Notice {
         destination: Destination,
         /// Why.
         failure: Failure,
-        /// When it is tried again.
-        backoff: Duration,
+        /// When it is tried again; `None` where the agent ends.
+        backoff: Option<Duration>,
     },
     /// A token could not be revoked.
     RevokeFailed {
+        /// Which.
+        token: TokenId,
         /// Why.
         failure: Failure,
     },

@@ -1,34 +1,15 @@
 //! Why something did not work, as the shell reports it, and what to do about it.
 
 use std::fmt;
+use std::time::Duration;
+
+use planescape_vault::{Error, Kind};
 
 /// Why a command failed. Texts carry no secret: the shell keeps values out of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Vault answered with an error.
-    Status {
-        /// The HTTP status.
-        code: u16,
-        /// The first of Vault's error texts, shortened; may be empty.
-        message: String,
-    },
-    /// No connection, or it broke.
-    Unreachable {
-        /// What the network said.
-        message: String,
-    },
-    /// The server's certificate, or ours, was refused.
-    Tls {
-        /// Why.
-        message: String,
-    },
-    /// Vault did not answer in time.
-    Silent,
-    /// The answer is not what the API promises.
-    Malformed {
-        /// What is wrong with it.
-        message: String,
-    },
+    /// Vault, or the way to it.
+    Vault(Error),
     /// A local file could not be read or written.
     File {
         /// Which.
@@ -43,8 +24,8 @@ pub enum Failure {
 pub enum Remedy {
     /// It may pass: try again.
     Retry,
-    /// The token is no good: log in, then try again.
-    LogInAgain,
+    /// Vault says that it does not know the token: make sure, then log in.
+    CheckToken,
     /// It will not pass by itself: a few quick attempts, then say so.
     GiveUp,
 }
@@ -54,19 +35,36 @@ impl Failure {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Status { code: 403, message } if message.contains("invalid token") => {
-                Remedy::LogInAgain
-            }
-            Self::Status {
-                code: 412 | 429, ..
-            } => Remedy::Retry,
-            Self::Status { code, .. } if (400..500).contains(code) => Remedy::GiveUp,
-            Self::Status { .. }
-            | Self::Unreachable { .. }
-            | Self::Tls { .. }
-            | Self::Silent
-            | Self::Malformed { .. }
+            Self::Vault(Error::Refused(refusal)) => match refusal.kind() {
+                Kind::InvalidToken => Remedy::CheckToken,
+                Kind::Standby | Kind::RateLimited | Kind::Sealed | Kind::Unavailable => {
+                    Remedy::Retry
+                }
+                Kind::Denied
+                | Kind::WrongAudience
+                | Kind::UnknownRole
+                | Kind::NotFound
+                | Kind::Deleted
+                | Kind::Invalid
+                | Kind::Redirect => Remedy::GiveUp,
+            },
+            Self::Vault(Error::Unsendable { .. }) => Remedy::GiveUp,
+            Self::Vault(
+                Error::Unreachable { .. }
+                | Error::Untrusted { .. }
+                | Error::Silent { .. }
+                | Error::Malformed { .. },
+            )
             | Self::File { .. } => Remedy::Retry,
+        }
+    }
+
+    /// What Vault's error answer means, where there was one.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Vault(Error::Refused(refusal)) => Some(refusal.kind()),
+            Self::Vault(_) | Self::File { .. } => None,
         }
     }
 
@@ -74,27 +72,31 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Status { code, .. } => Some(*code),
-            Self::Unreachable { .. }
-            | Self::Tls { .. }
-            | Self::Silent
-            | Self::Malformed { .. }
-            | Self::File { .. } => None,
+            Self::Vault(Error::Refused(refusal)) => Some(refusal.status()),
+            Self::Vault(_) | Self::File { .. } => None,
         }
+    }
+
+    /// How long Vault asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Vault(Error::Refused(refusal)) => refusal.retry_after(),
+            Self::Vault(_) | Self::File { .. } => None,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Vault(error)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status { code, message } if message.is_empty() => {
-                write!(f, "vault answered {code}")
-            }
-            Self::Status { code, message } => write!(f, "vault answered {code}: {message}"),
-            Self::Unreachable { message } => write!(f, "cannot reach vault: {message}"),
-            Self::Tls { message } => write!(f, "cannot trust vault: {message}"),
-            Self::Silent => f.write_str("vault did not answer in time"),
-            Self::Malformed { message } => write!(f, "cannot understand vault: {message}"),
+            Self::Vault(error) => error.fmt(f),
             Self::File { path, message } => write!(f, "{path}: {message}"),
         }
     }

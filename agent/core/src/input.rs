@@ -1,13 +1,12 @@
 //! Everything that can happen to the agent.
 
-use std::time::Duration;
-
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Request};
-use planescape_vault::SecretText;
+use planescape_templates::{Answer, Pass, Request};
+use planescape_vault::mount::Mount;
+use planescape_vault::{Grant, Login};
 
 use crate::command::Destination;
 use crate::failure::Failure;
+use crate::token::{Ticket, TokenId};
 
 /// One thing that happened. Each result answers one [`Command`](crate::Command).
 #[derive(Debug)]
@@ -15,29 +14,73 @@ pub enum Input {
     /// Nothing but time passed; also the very first input.
     Timeout,
     /// The login ended.
-    LoggedIn(Result<Login, Failure>),
-    /// The token's renewal ended.
-    TokenRenewed(Result<Grant, Failure>),
-    /// It is known which secrets engine serves a request's path; `None` where Vault would not say.
-    MountFound {
-        /// What is going to be read.
-        request: Request,
-        /// The engine's mount.
-        result: Result<Option<Mount>, Failure>,
+    LoggedIn {
+        /// Of the command.
+        ticket: Ticket,
+        /// The token, or why there is none.
+        result: Result<Login, Failure>,
     },
-    /// A request was answered.
+    /// A token was written into the ledger.
+    Remembered {
+        /// Which.
+        token: TokenId,
+        /// Why it was not.
+        result: Result<(), Failure>,
+    },
+    /// The token's renewal ended.
+    TokenRenewed {
+        /// Of the command.
+        ticket: Ticket,
+        /// What was granted.
+        result: Result<Grant, Failure>,
+    },
+    /// The token was looked up: Vault knows it, or why it does not say so.
+    TokenLookedUp {
+        /// Of the command.
+        ticket: Ticket,
+        /// Why it does not say so.
+        result: Result<(), Failure>,
+    },
+    /// It is known which mount serves a path.
+    MountFound {
+        /// Of the command.
+        ticket: Ticket,
+        /// What is going to be read.
+        path: String,
+        /// The mount.
+        result: Result<Mount, Failure>,
+    },
+    /// A request was answered by Vault.
     Answered {
+        /// Of the command.
+        ticket: Ticket,
         /// What was asked.
         request: Request,
         /// What came back.
         result: Result<Answer, Failure>,
     },
+    /// A local file was read.
+    FileRead {
+        /// What was asked.
+        request: Request,
+        /// What it holds.
+        result: Result<Answer, Failure>,
+    },
     /// A lease's renewal ended.
     LeaseRenewed {
+        /// Of the command.
+        ticket: Ticket,
         /// The request whose answer carries the lease.
         request: Request,
         /// What was granted.
         result: Result<Grant, Failure>,
+    },
+    /// A pass over a template ended.
+    Rendered {
+        /// `template[n]`.
+        template: usize,
+        /// What it gave; an error is the engine's words, without values.
+        result: Result<Pass, String>,
     },
     /// A file was written, or was found to hold these bytes already.
     Written {
@@ -47,51 +90,12 @@ pub enum Input {
         result: Result<(), Failure>,
     },
     /// A token was revoked.
-    Revoked(Result<(), Failure>),
+    Revoked {
+        /// Which.
+        token: TokenId,
+        /// Why it was not.
+        result: Result<(), Failure>,
+    },
     /// Somebody wants the agent to end; a second time: at once.
     Terminate,
-}
-
-/// A successful login.
-#[derive(Debug)]
-pub struct Login {
-    /// The token.
-    pub token: SecretText,
-    /// What names the token without being it.
-    pub accessor: String,
-    /// How long it lasts.
-    pub grant: Grant,
-}
-
-/// How long something lasts from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grant {
-    ttl: Duration,
-    renewable: bool,
-}
-
-impl Grant {
-    /// A hundred years: no sum of such durations overflows.
-    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-    /// What Vault said; a TTL of zero means for ever, one beyond a hundred years is shortened.
-    #[must_use]
-    pub fn new(ttl: Duration, renewable: bool) -> Self {
-        Self {
-            ttl: ttl.min(Self::LONGEST),
-            renewable,
-        }
-    }
-
-    /// Zero means for ever.
-    #[must_use]
-    pub fn ttl(self) -> Duration {
-        self.ttl
-    }
-
-    /// Whether it can be extended.
-    #[must_use]
-    pub fn is_renewable(self) -> bool {
-        self.renewable
-    }
 }

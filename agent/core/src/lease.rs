@@ -3,11 +3,18 @@
 
 use std::time::Duration;
 
+use planescape_vault::Grant;
+
 use crate::clock::Moment;
 use crate::dice::Dice;
-use crate::input::Grant;
+use crate::failure::{Failure, Remedy};
+use crate::token::Ticket;
 
-/// What was granted last, and when to act.
+/// No two attempts to renew the same thing lie closer together.
+const SPACING: Duration = Duration::from_secs(1);
+
+/// What was granted last, and when to act. The TTL counts from the question: Vault's own clock
+/// started at some time between question and answer.
 #[derive(Debug)]
 pub(crate) struct Lease {
     granted_at: Moment,
@@ -16,6 +23,8 @@ pub(crate) struct Lease {
     longest: Duration,
     renewable: bool,
     act_at: Moment,
+    /// When it has ended for certain; `None` while a renewal is unanswered.
+    gone_by: Option<Moment>,
 }
 
 /// What to do when the moment comes.
@@ -28,42 +37,64 @@ pub(crate) enum Step {
 
 impl Lease {
     /// `None` for what never expires.
-    pub(crate) fn new(grant: Grant, dice: &mut Dice, now: Moment) -> Option<Self> {
+    pub(crate) fn new(grant: Grant, ticket: Ticket, dice: &mut Dice, now: Moment) -> Option<Self> {
         if grant.ttl().is_zero() {
             return None;
         }
-        Some(Self {
-            granted_at: now,
+        let mut lease = Self {
+            granted_at: ticket.sent,
             ttl: grant.ttl(),
             longest: grant.ttl(),
             renewable: grant.is_renewable(),
-            act_at: now + act_after(grant.ttl(), dice),
-        })
+            act_at: now,
+            gone_by: Some(now + grant.ttl()),
+        };
+        lease.act_at = lease.two_thirds(dice, now);
+        Some(lease)
     }
 
-    /// Notes what a renewal granted.
-    pub(crate) fn renewed(&mut self, grant: Grant, dice: &mut Dice, now: Moment) {
-        self.granted_at = now;
+    /// Notes what a renewal granted. A TTL of zero is none: what is left of the old one counts.
+    pub(crate) fn renewed(&mut self, grant: Grant, ticket: Ticket, dice: &mut Dice, now: Moment) {
+        if grant.ttl().is_zero() {
+            self.replace_now(now);
+            self.gone_by = None;
+            return;
+        }
+        self.granted_at = ticket.sent;
         self.ttl = grant.ttl();
         self.longest = self.longest.max(grant.ttl());
         self.renewable = grant.is_renewable();
-        self.act_at = now + act_after(grant.ttl(), dice);
+        self.act_at = self.two_thirds(dice, now);
+        self.gone_by = Some(now + grant.ttl());
     }
 
-    /// When to act, unless a failed attempt says later.
+    /// Puts the next attempt off, but not so far that the lease ends before it; says to replace
+    /// the lease where another attempt is no use.
+    pub(crate) fn renewal_failed(&mut self, failure: &Failure, wait: Duration, now: Moment) {
+        let last_chance = self.granted_at + self.ttl.mul_f64(0.9);
+        match failure.remedy() {
+            Remedy::GiveUp => self.replace_now(now),
+            Remedy::Retry | Remedy::CheckToken => {
+                self.gone_by = None;
+                if now >= last_chance {
+                    self.replace_now(now);
+                } else {
+                    let clamped = (now + wait).min(last_chance);
+                    let asked = failure.retry_after().map_or(now, |wait| now + wait);
+                    self.act_at = clamped.max(asked);
+                }
+            }
+        }
+    }
+
+    /// When to act.
     pub(crate) fn act_at(&self) -> Moment {
         self.act_at
     }
 
-    /// Puts the next attempt off.
-    pub(crate) fn retry_after(&mut self, wait: Duration, now: Moment) {
-        self.act_at = now + wait;
-    }
-
-    /// Replaces it now instead of renewing it.
-    pub(crate) fn give_up(&mut self, now: Moment) {
-        self.renewable = false;
-        self.act_at = now;
+    /// Puts a replacement off that could not be had.
+    pub(crate) fn retry_at(&mut self, moment: Moment) {
+        self.act_at = moment;
     }
 
     /// Vault grants whole seconds and counts them from its own clock, so that a grant which is a
@@ -77,29 +108,35 @@ impl Lease {
         }
     }
 
-    /// Whether so little is left that another failed renewal would be the last.
-    pub(crate) fn is_nearly_over(&self, now: Moment) -> bool {
-        now.since(self.granted_at) >= self.ttl.mul_f64(0.9)
-    }
-
+    /// When it must be taken to have ended.
     pub(crate) fn ends_at(&self) -> Moment {
         self.granted_at + self.ttl
     }
 
-    pub(crate) fn is_over(&self, now: Moment) -> bool {
-        now.since(self.granted_at) >= self.ttl
+    /// When it has ended for certain, if that can be known.
+    pub(crate) fn gone_by(&self) -> Option<Moment> {
+        self.gone_by
     }
-}
 
-/// Two thirds into the TTL: early enough to survive one failed attempt and its backoff, late
-/// enough not to bother Vault.
-fn act_after(ttl: Duration, dice: &mut Dice) -> Duration {
-    dice.scale(ttl * 2 / 3, 0.95, 1.05)
+    fn replace_now(&mut self, now: Moment) {
+        self.renewable = false;
+        self.act_at = now;
+    }
+
+    /// Two thirds into the TTL: early enough to survive one failed attempt and its backoff, late
+    /// enough not to bother Vault.
+    fn two_thirds(&self, dice: &mut Dice, now: Moment) -> Moment {
+        let wanted = self.granted_at + dice.scale(self.ttl * 2 / 3, 0.95, 1.05);
+        wanted.max(now + SPACING)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use planescape_vault::{Error, Refusal};
+
     use super::*;
+    use crate::token::TokenId;
 
     #[test]
     fn acts_at_two_thirds_of_the_ttl() {
@@ -111,48 +148,122 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_answer_takes_nothing_off_the_time_to_act() {
+        let answered = start() + Duration::from_secs(30);
+        let lease = Lease::new(grant(60, true), asked(start()), &mut Dice::new(1), answered);
+
+        let lease = lease.unwrap();
+        let after = lease.act_at().since(start());
+        assert!((38..=42).contains(&after.as_secs()), "{after:?}");
+        assert_eq!(lease.ends_at(), start() + Duration::from_secs(60));
+        assert_eq!(lease.gone_by(), Some(answered + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_lease_of_a_second_is_renewed_once_a_second() {
+        let lease = lease(1);
+
+        assert_eq!(lease.act_at().since(start()), SPACING);
+    }
+
+    #[test]
     fn a_shorter_grant_means_that_the_maximum_is_near() {
         let mut lease = lease(90);
 
-        lease.renewed(grant(90, true), &mut Dice::new(1), start());
+        renew(&mut lease, 90);
         assert_eq!(lease.next_step(), Step::Renew);
 
-        lease.renewed(grant(40, true), &mut Dice::new(1), start());
+        renew(&mut lease, 40);
         assert_eq!(lease.next_step(), Step::Replace);
+    }
+
+    #[test]
+    fn a_renewal_that_grants_nothing_means_replace() {
+        let mut lease = lease(90);
+
+        renew(&mut lease, 0);
+
+        assert_eq!(lease.next_step(), Step::Replace);
+        assert_eq!(lease.act_at(), start());
+        assert_eq!(lease.ends_at(), start() + Duration::from_secs(90));
+        assert_eq!(lease.gone_by(), None);
     }
 
     #[test]
     fn what_is_not_renewable_is_replaced() {
-        let lease = Lease::new(grant(90, false), &mut Dice::new(1), start()).unwrap();
+        let lease = Lease::new(grant(90, false), asked(start()), &mut Dice::new(1), start());
 
-        assert_eq!(lease.next_step(), Step::Replace);
+        assert_eq!(lease.unwrap().next_step(), Step::Replace);
     }
 
     #[test]
     fn what_never_expires_has_no_lease() {
-        assert!(Lease::new(grant(0, true), &mut Dice::new(1), start()).is_none());
+        assert!(Lease::new(grant(0, true), asked(start()), &mut Dice::new(1), start()).is_none());
     }
 
     #[test]
-    fn knows_when_it_ends() {
-        let lease = lease(100);
-        let after = |seconds| start() + Duration::from_secs(seconds);
+    fn no_wait_goes_past_the_last_chance() {
+        let mut lease = lease(100);
+        let now = start() + Duration::from_secs(70);
 
-        assert!(!lease.is_nearly_over(after(89)));
-        assert!(lease.is_nearly_over(after(90)));
-        assert!(!lease.is_over(after(99)));
-        assert!(lease.is_over(after(100)));
+        lease.renewal_failed(&unreachable(), Duration::from_secs(60), now);
+
+        assert_eq!(lease.act_at(), start() + Duration::from_secs(90));
+        assert_eq!(lease.next_step(), Step::Renew);
+        assert_eq!(lease.gone_by(), None);
+        lease.renewal_failed(&unreachable(), Duration::from_secs(60), lease.act_at());
+        assert_eq!(lease.next_step(), Step::Replace);
+        assert_eq!(lease.act_at(), start() + Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_wait_that_vault_asks_for_is_kept() {
+        let mut lease = lease(100);
+        let busy = Refusal::new(429, String::new(), Some(Duration::from_secs(25)));
+        let now = start() + Duration::from_secs(70);
+
+        lease.renewal_failed(&Error::Refused(busy).into(), Duration::from_secs(1), now);
+
+        assert_eq!(lease.act_at(), now + Duration::from_secs(25));
+    }
+
+    fn unreachable() -> Failure {
+        Failure::Vault(Error::Silent {
+            address: "vault:8200".to_owned(),
+        })
     }
 
     fn start() -> Moment {
         Moment::since_boot(Duration::from_secs(1000))
     }
 
+    fn asked(sent: Moment) -> Ticket {
+        Ticket {
+            token: TokenId(1),
+            sent,
+        }
+    }
+
     fn grant(seconds: u64, renewable: bool) -> Grant {
         Grant::new(Duration::from_secs(seconds), renewable)
     }
 
+    fn renew(lease: &mut Lease, seconds: u64) {
+        lease.renewed(
+            grant(seconds, true),
+            asked(start()),
+            &mut Dice::new(1),
+            start(),
+        );
+    }
+
     fn lease(seconds: u64) -> Lease {
-        Lease::new(grant(seconds, true), &mut Dice::new(1), start()).unwrap()
+        Lease::new(
+            grant(seconds, true),
+            asked(start()),
+            &mut Dice::new(1),
+            start(),
+        )
+        .unwrap()
     }
 }

@@ -5,17 +5,17 @@
 //! and all that it can do. Time and randomness are arguments, files and sockets do not exist.
 //!
 //! ```text
-//! Timeout, LoggedIn, Answered, Renewed,      ┌───────┐   LogIn, Read, Renew, Write,
-//! Written, Revoked, Terminate ────────────▶  │ Agent │ ────────▶  Announce, Revoke, Exit
+//! Timeout, LoggedIn, Answered, Renewed,      ┌───────┐   LogIn, Read, Renew, Render,
+//! Rendered, Written, Revoked, Terminate ──▶  │ Agent │ ────────▶  Write, Revoke, Exit
 //!                                            └───────┘
 //! ```
 //!
-//! Inside, each machine has the same verbs and one job: [`auth`](self) keeps a token,
-//! `secrets` keeps what the templates read, `render` turns texts into files, `lease` says when
-//! to act on something that expires, `shutdown` leaves nothing behind.
+//! Inside, each machine has the same verbs and one job: `session` keeps a token, `secrets` keeps
+//! what the templates read, `render` turns texts into files, `write` is the state of one file,
+//! `lease` says when to act on something that expires, `verdict` says what a failure means for
+//! the agent, `shutdown` leaves nothing behind.
 
 mod agent;
-mod auth;
 mod backoff;
 mod clock;
 mod command;
@@ -23,15 +23,23 @@ mod dice;
 mod failure;
 mod input;
 mod lease;
+mod life;
 mod render;
-mod report;
 mod secrets;
+mod session;
 mod shutdown;
 mod sinks;
+mod token;
+mod troubles;
+mod verdict;
+mod write;
 
-pub use agent::{Agent, Start};
+pub use agent::{Agent, Start, Wake};
 pub use clock::{Moment, Now};
-pub use command::{Call, Command, Destination, Notice};
+pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
-pub use input::{Grant, Input, Login};
-pub use report::{ExitCode, Phase, Report};
+pub use input::Input;
+pub use render::Rendering;
+pub use session::LeftToken;
+pub use token::{Ticket, Token, TokenId};
+pub use verdict::ExitCode;

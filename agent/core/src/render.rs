@@ -2,58 +2,84 @@
 //! whenever an answer that it used changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use planescape_agent_contract as config;
-use planescape_agent_contract::{Problem, Template as Settings};
-use planescape_templates::{
-    Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template, Warning,
-};
+use std::sync::Arc;
 
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
+use crate::write::Write;
+use planescape_agent_contract as config;
+use planescape_agent_contract::{Problem, Template as Settings};
+use planescape_templates::{
+    Answer, Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template,
+    Warning,
+};
 
 /// All texts of the configuration.
 #[derive(Debug)]
 pub(crate) struct Renderer {
     files: Vec<File>,
+    /// Which texts use a request.
+    users: BTreeMap<Request, BTreeSet<usize>>,
+    /// Texts that may have something to do.
+    active: BTreeSet<usize>,
+    /// How many files were never written.
+    unwritten: usize,
     variables: BTreeMap<String, String>,
     seed: u64,
 }
 
 #[derive(Debug)]
 struct File {
-    template: Template,
+    template: Arc<Template>,
     destination: String,
+    sandbox: Option<String>,
     /// What the last pass asked for.
     used: BTreeSet<Request>,
     /// What it did not get.
     missing: BTreeSet<Request>,
-    state: State,
+    /// Rendering and writing are one making of the file.
+    state: Write,
     /// Whether it was written once.
     is_there: bool,
     /// What the last complete pass warned of.
     warnings: Vec<Warning>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// A pass is due.
-    Stale,
-    /// The last pass was complete, or waits for answers.
-    Settled,
-    /// The file is being written.
-    Writing,
-    /// It was being written when an answer came.
-    WritingStale,
-    /// It could not be written; a pass is due then.
-    Waiting { until: Moment },
+/// One pass over a template, to be run where it holds up nothing else.
+pub struct Rendering {
+    template: Arc<Template>,
+    answers: Answers,
+    environment: Environment,
 }
 
-/// A text that does not fit what Vault answered.
-#[derive(Debug)]
-pub(crate) struct RenderFailure {
-    pub(crate) template: usize,
-    pub(crate) message: String,
+impl Rendering {
+    /// Runs the pass. It may take as long as the template's limits allow.
+    ///
+    /// # Errors
+    /// The template does not fit its answers, in the engine's words, without values.
+    pub fn run(&self) -> Result<Pass, String> {
+        self.template
+            .render(&self.answers, &self.environment)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Rendering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendering").finish_non_exhaustive()
+    }
+}
+
+/// What a pass means for the rest of the agent.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) commands: Vec<Command>,
+    /// Requests that no text made before.
+    pub(crate) wanted: Vec<Request>,
+    /// Requests that no text makes any more.
+    pub(crate) unwanted: Vec<Request>,
+    /// Why the text does not fit what Vault answered.
+    pub(crate) failure: Option<String>,
 }
 
 impl Renderer {
@@ -70,142 +96,205 @@ impl Renderer {
         let mut files = Vec::new();
         for (index, (settings, text)) in texts.iter().enumerate() {
             match Template::parse(text, &options(settings)) {
-                Ok(template) => files.push(File::new(template, settings.destination.clone())),
+                Ok(template) => files.push(File::new(template, settings)),
                 Err(error) => problems.push(Problem {
                     field: format!("template[{index}]"),
                     reason: error.to_string(),
                 }),
             }
         }
-        if problems.is_empty() {
-            Ok(Self {
-                files,
-                variables,
-                seed,
-            })
-        } else {
-            Err(problems)
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        Ok(Self {
+            active: (0..files.len()).collect(),
+            unwritten: files.len(),
+            files,
+            users: BTreeMap::new(),
+            variables,
+            seed,
+        })
     }
 
     /// Whether every file was written at least once.
     pub(crate) fn is_complete(&self) -> bool {
-        self.files.iter().all(|file| file.is_there)
+        self.unwritten == 0
     }
 
-    /// Everything that any text asks for.
-    pub(crate) fn wanted(&self) -> BTreeSet<Request> {
-        self.files
-            .iter()
-            .flat_map(|file| &file.used)
-            .cloned()
+    /// The texts that use a request.
+    pub(crate) fn users(&self, request: &Request) -> Vec<usize> {
+        let users = self.users.get(request);
+        users.into_iter().flatten().copied().collect()
+    }
+
+    /// The folders that a local file must lie in.
+    pub(crate) fn sandboxes(&self, request: &Request) -> Vec<String> {
+        let users = self.users(request).into_iter();
+        users
+            .filter_map(|index| self.files[index].sandbox.clone())
+            .collect()
+    }
+
+    /// The places that are probably not what was meant, of all texts.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let files = self.files.iter().enumerate();
+        files
+            .flat_map(|(index, file)| {
+                let warnings = file.warnings.iter();
+                warnings.map(move |warning| format!("template[{index}] {warning}"))
+            })
             .collect()
     }
 
     /// Notes that an answer came: texts that used it, or lacked nothing else, are due.
     pub(crate) fn answer_changed(&mut self, request: &Request) {
-        for file in &mut self.files {
+        for index in self.users.get(request).into_iter().flatten() {
+            let file = &mut self.files[*index];
             file.missing.remove(request);
-            if file.used.contains(request) && file.missing.is_empty() {
-                file.state = match file.state {
-                    State::Stale | State::Settled => State::Stale,
-                    State::Writing | State::WritingStale => State::WritingStale,
-                    waiting @ State::Waiting { .. } => waiting,
-                };
+            if file.missing.is_empty() {
+                file.state.outdate();
+                self.active.insert(*index);
             }
         }
     }
 
     /// One pass over every text that is due.
-    pub(crate) fn advance(
+    pub(crate) fn advance<'answers>(
         &mut self,
-        answers: &Answers,
+        answer: impl Fn(&Request) -> Option<&'answers Answer>,
         now: Now,
-    ) -> (Vec<Command>, Vec<RenderFailure>) {
+    ) -> Vec<Command> {
         let mut commands = Vec::new();
-        let mut failures = Vec::new();
-        for (index, file) in self.files.iter_mut().enumerate() {
-            if !file.is_due(now.moment) {
+        for index in std::mem::take(&mut self.active) {
+            let file = &mut self.files[index];
+            if !file.state.start(now.moment) {
+                if file.state.timeout().is_some() {
+                    self.active.insert(index);
+                }
                 continue;
             }
-            let environment = Environment {
-                now: now.wall,
-                variables: self.variables.clone(),
-                destination: Some(file.destination.clone()),
-                seed: self.seed,
-            };
-            file.state = State::Settled;
-            match file.template.render(answers, &environment) {
-                Ok(Pass::Waiting { used, .. } | Pass::Complete(Rendered { used, .. }))
-                    if used
-                        .iter()
-                        .any(|request| matches!(request, Request::Pki { .. })) =>
-                {
-                    failures.push(unsupported(index, "pkiCert (in Handlebars pki_cert)"));
+            let mut answers = Answers::new();
+            for request in &file.used {
+                if let Some(known) = answer(request) {
+                    answers.insert(request.clone(), known.clone());
                 }
-                Ok(Pass::Complete(rendered)) if !rendered.effects.is_empty() => {
-                    failures.push(unsupported(index, "writeToFile"));
+            }
+            commands.push(Command::Render {
+                template: index,
+                rendering: Rendering {
+                    template: Arc::clone(&file.template),
+                    answers,
+                    environment: Environment {
+                        now: now.wall,
+                        variables: self.variables.clone(),
+                        destination: Some(file.destination.clone()),
+                        seed: self.seed,
+                    },
+                },
+            });
+        }
+        commands
+    }
+
+    /// Takes the result of a pass. `is_answered` says whether an answer came meanwhile.
+    pub(crate) fn rendered(
+        &mut self,
+        index: usize,
+        result: Result<Pass, String>,
+        is_answered: impl Fn(&Request) -> bool,
+    ) -> Outcome {
+        let result = result.and_then(supported);
+        let mut outcome = Outcome::default();
+        if index >= self.files.len() {
+            return outcome;
+        }
+        match result {
+            Ok(Pass::Waiting { mut missing, used }) => {
+                self.use_only(index, used, &mut outcome);
+                missing.retain(|request| !is_answered(request));
+                let file = &mut self.files[index];
+                file.state.finish();
+                if missing.is_empty() {
+                    file.state.outdate();
                 }
-                Ok(Pass::Waiting { missing, used }) => {
-                    file.missing = missing;
-                    file.used = used;
-                }
-                Ok(Pass::Complete(rendered)) => {
-                    file.state = State::Writing;
-                    file.used = rendered.used;
-                    commands.extend(file.warn(index, rendered.warnings));
-                    commands.push(Command::Write {
-                        destination: Destination::Template(index),
-                        contents: rendered.text,
-                    });
-                }
-                Err(error) => failures.push(RenderFailure {
-                    template: index,
-                    message: error.to_string(),
-                }),
+                file.missing = missing;
+            }
+            Ok(Pass::Complete(rendered)) => {
+                self.use_only(index, rendered.used, &mut outcome);
+                let file = &mut self.files[index];
+                outcome.commands.extend(file.warn(index, rendered.warnings));
+                outcome.commands.push(Command::Write {
+                    destination: Destination::Template(index),
+                    contents: rendered.text,
+                });
+            }
+            Err(message) => {
+                self.files[index].state.finish();
+                outcome.failure = Some(message);
             }
         }
-        (commands, failures)
+        self.active.insert(index);
+        outcome
+    }
+
+    /// Makes exactly these the requests of a text.
+    fn use_only(&mut self, index: usize, used: BTreeSet<Request>, outcome: &mut Outcome) {
+        let before = std::mem::replace(&mut self.files[index].used, used);
+        for request in self.files[index].used.difference(&before) {
+            let users = self.users.entry(request.clone()).or_default();
+            if users.is_empty() {
+                outcome.wanted.push(request.clone());
+            }
+            users.insert(index);
+        }
+        for request in before.difference(&self.files[index].used) {
+            let Some(users) = self.users.get_mut(request) else {
+                continue;
+            };
+            users.remove(&index);
+            if users.is_empty() {
+                self.users.remove(request);
+                outcome.unwanted.push(request.clone());
+            }
+        }
     }
 
     /// When `advance` has something to do although nothing happened.
     pub(crate) fn timeout(&self) -> Option<Moment> {
-        self.files
-            .iter()
-            .filter_map(|file| match file.state {
-                State::Waiting { until } => Some(until),
-                State::Stale | State::Settled | State::Writing | State::WritingStale => None,
-            })
+        let active = self.active.iter();
+        active
+            .filter_map(|index| self.files[*index].state.timeout())
             .min()
     }
 
     pub(crate) fn written(&mut self, index: usize) {
-        if let Some(file) = self.files.get_mut(index) {
-            file.is_there = true;
-            file.state = match file.state {
-                State::WritingStale => State::Stale,
-                State::Stale | State::Settled | State::Writing | State::Waiting { .. } => {
-                    State::Settled
-                }
-            };
+        let Some(file) = self.files.get_mut(index) else {
+            return;
+        };
+        if !std::mem::replace(&mut file.is_there, true) {
+            self.unwritten -= 1;
         }
+        file.state.finish();
+        self.active.insert(index);
     }
 
     pub(crate) fn not_written(&mut self, index: usize, until: Moment) {
         if let Some(file) = self.files.get_mut(index) {
-            file.state = State::Waiting { until };
+            file.state.fail(until);
+            self.active.insert(index);
         }
     }
 }
 
 impl File {
-    fn new(template: Template, destination: String) -> Self {
+    fn new(template: Template, settings: &Settings) -> Self {
         Self {
-            template,
-            destination,
+            template: Arc::new(template),
+            destination: settings.destination.clone(),
+            sandbox: settings.sandbox_path.clone(),
             used: BTreeSet::new(),
             missing: BTreeSet::new(),
-            state: State::Stale,
+            state: Write::Stale,
             is_there: false,
             warnings: Vec::new(),
         }
@@ -225,21 +314,23 @@ impl File {
         };
         (!self.warnings.is_empty()).then_some(Command::Log(notice))
     }
+}
 
-    fn is_due(&self, now: Moment) -> bool {
-        match self.state {
-            State::Stale => true,
-            State::Waiting { until } => until <= now,
-            State::Settled | State::Writing | State::WritingStale => false,
-        }
+/// Refuses what the engine knows and the agent does not serve.
+fn supported(pass: Pass) -> Result<Pass, String> {
+    let (Pass::Waiting { used, .. } | Pass::Complete(Rendered { used, .. })) = &pass;
+    let is_pki = |request: &Request| matches!(request, Request::Pki { .. });
+    if used.iter().any(is_pki) {
+        return Err(unsupported("pkiCert (in Handlebars pki_cert)"));
+    }
+    match &pass {
+        Pass::Complete(rendered) if !rendered.effects.is_empty() => Err(unsupported("writeToFile")),
+        Pass::Complete(_) | Pass::Waiting { .. } => Ok(pass),
     }
 }
 
-fn unsupported(template: usize, function: &str) -> RenderFailure {
-    RenderFailure {
-        template,
-        message: format!("function {function} is not supported by planescape-agent yet"),
-    }
+fn unsupported(function: &str) -> String {
+    format!("function {function} is not supported by planescape-agent yet")
 }
 
 fn options(settings: &Settings) -> Options {
@@ -266,6 +357,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use planescape_agent_contract::{Config, Overrides, Tree};
+    use planescape_vault::Text;
 
     use super::*;
 
@@ -289,18 +381,20 @@ mod tests {
         };
 
         let mut renderer = Renderer::new(&texts, BTreeMap::new(), 1).unwrap();
-        let (commands, failures) = renderer.advance(&Answers::new(), now);
+        let commands = renderer.advance(|_| None, now);
 
-        assert!(failures.is_empty(), "{failures:?}");
-        let written: Vec<&[u8]> = commands
-            .iter()
+        let written: Vec<Text> = commands
+            .into_iter()
             .map(|command| {
-                let Command::Write { contents, .. } = command else {
+                let Command::Render { rendering, .. } = command else {
                     panic!("{command:?}");
                 };
-                contents.as_bytes()
+                let Ok(Pass::Complete(rendered)) = rendering.run() else {
+                    panic!("nothing is asked for");
+                };
+                rendered.text
             })
             .collect();
-        assert_eq!(written, [b"1", b"2"]);
+        assert_eq!(written, [Text::from("1"), Text::from("2")]);
     }
 }

@@ -1,25 +1,31 @@
 //! Keeps what the templates read: asks once for each request, renews leases, asks again when
-//! something ends.
+//! something ends. What is done for one request costs the same however many there are.
 
 mod call;
+mod entry;
+mod mounts;
+mod queue;
 mod refresh;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planescape_agent_contract::Config;
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Answers, Request};
-use planescape_vault::SecretText;
+use planescape_templates::{Answer, Request};
+use planescape_vault::mount::Mount;
+use planescape_vault::{Grant, Refusal, Secret};
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::input::Grant;
-use crate::lease::{Lease, Step};
+use crate::lease::Lease;
+use crate::token::{Ticket, Token, TokenId};
 use call::call;
+use entry::{Activity, Entry, Hold, lane_of, lease_id, says_the_same};
+use mounts::{Found, Mounts};
+use queue::Queue;
 use refresh::Refresh;
 
 /// How often a local file is looked at.
@@ -28,36 +34,41 @@ const FILE_INTERVAL: Duration = Duration::from_secs(2);
 /// Every request of every template, and its answer.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    entries: BTreeMap<Request, Entry>,
-    answers: Answers,
+    ids: BTreeMap<Request, Id>,
+    entries: BTreeMap<Id, Entry>,
+    next_id: u32,
+    reads: Queue,
+    renewals: Queue,
+    files: Queue,
+    expiries: Queue,
+    mounts: Mounts,
+    busy: Busy,
     refresh: Refresh,
     backoff: (Duration, Duration),
     namespace: Option<String>,
-    /// How many requests may be in flight.
+    /// How many reads may be in flight, and how many renewals beside them.
     limit: usize,
 }
 
-#[derive(Debug)]
-struct Entry {
-    activity: Activity,
-    /// When to act next.
-    due: Moment,
-    /// Known once Vault said it; the inner `None`: Vault does not say.
-    mount: Option<Option<Mount>>,
-    lease: Option<Lease>,
-    /// Whether what is being asked belongs to a token that was replaced meanwhile.
-    is_outdated: bool,
-    /// Whether the lease ended with its token and nothing has replaced it yet.
-    is_orphan: bool,
-    backoff: Backoff,
+/// An entry, cheaper to copy and compare than its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Id(u32);
+
+/// What is to be done with an entry when it is due. Each lane has its own room, so that slow
+/// reads hold up no renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Read,
+    Renewal,
+    File,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Activity {
-    Idle,
-    FindingMount,
-    Reading,
-    Renewing,
+/// How much is in flight, also for requests that nobody makes any more.
+#[derive(Debug, Default)]
+struct Busy {
+    reads: usize,
+    lookups: usize,
+    renewals: usize,
 }
 
 /// What a failed request means for the agent.
@@ -70,14 +81,23 @@ pub(crate) struct Trouble {
     pub(crate) backoff: Duration,
 }
 
-impl Trouble {
-    pub(crate) fn notice(&self) -> Notice {
-        Notice::RequestFailed {
-            request: self.request.clone(),
-            failure: self.failure.clone(),
-            backoff: self.backoff,
-        }
-    }
+/// What Vault said to a request.
+#[derive(Debug)]
+pub(crate) struct Reply<'a, T> {
+    pub(crate) request: &'a Request,
+    pub(crate) ticket: Ticket,
+    pub(crate) result: Result<T, Failure>,
+}
+
+/// What came of an answer.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Templates see something new.
+    Changed,
+    /// It says what the one before it said, or nobody asks any more.
+    Unchanged,
+    /// It is none.
+    Failed(Trouble),
 }
 
 impl Secrets {
@@ -87,322 +107,503 @@ impl Secrets {
         } else {
             (Duration::from_millis(250), Duration::from_secs(60))
         };
+        let namespace = config.vault.connection.namespace.clone();
         Self {
+            ids: BTreeMap::new(),
             entries: BTreeMap::new(),
-            answers: Answers::default(),
+            next_id: 0,
+            reads: Queue::default(),
+            renewals: Queue::default(),
+            files: Queue::default(),
+            expiries: Queue::default(),
+            mounts: Mounts::new(namespace.clone()),
+            busy: Busy::default(),
             refresh: Refresh::new(&config.template_config),
             backoff,
-            namespace: config.vault.namespace.clone(),
+            namespace,
             limit: config.template_config.max_connections,
         }
     }
 
-    pub(crate) fn answers(&self) -> &Answers {
-        &self.answers
+    /// The answer to a request, if there is one.
+    pub(crate) fn answer(&self, request: &Request) -> Option<&Answer> {
+        let id = self.ids.get(request)?;
+        self.entries.get(id)?.answer.as_ref()
     }
 
-    /// Makes exactly these the requests that are kept.
-    pub(crate) fn keep(&mut self, wanted: &BTreeSet<Request>, now: Moment) {
-        self.entries.retain(|request, _| wanted.contains(request));
-        self.answers.retain(|request| wanted.contains(request));
-        for request in wanted {
-            if !self.entries.contains_key(request) {
-                let entry = Entry {
-                    activity: Activity::Idle,
-                    due: now,
-                    mount: None,
-                    lease: None,
-                    is_outdated: false,
-                    is_orphan: false,
-                    backoff: Backoff::request_between(self.backoff.0, self.backoff.1),
-                };
-                self.entries.insert(request.clone(), entry);
-            }
+    /// A template asks for this.
+    pub(crate) fn want(&mut self, request: &Request, now: Moment) {
+        if self.ids.contains_key(request) {
+            return;
+        }
+        let id = Id(self.next_id);
+        self.next_id += 1;
+        let backoff = Backoff::between(self.backoff.0, self.backoff.1);
+        let entry = Entry::new(request.clone(), backoff, now);
+        self.queue(lane_of(request)).put(now, id);
+        self.ids.insert(request.clone(), id);
+        self.entries.insert(id, entry);
+    }
+
+    /// No template asks for this any more.
+    pub(crate) fn forget(&mut self, request: &Request) {
+        let Some(id) = self.ids.remove(request) else {
+            return;
+        };
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        if let Activity::Due { at, lane } = entry.activity {
+            self.queue(lane).take(at, id);
+        }
+        if let Some(at) = entry.expires {
+            self.expiries.take(at, id);
         }
     }
 
     /// Whether an answer is on its way that may carry a lease.
     pub(crate) fn is_reading(&self) -> bool {
-        self.entries
-            .values()
-            .any(|entry| entry.activity == Activity::Reading)
+        self.busy.reads > 0
     }
 
     /// What to do now. Without a token only local files can be read.
-    pub(crate) fn advance(&mut self, token: Option<&SecretText>, now: Moment) -> Vec<Command> {
-        let free = self.free();
-        let namespace = self.namespace.as_deref();
-        self.entries
-            .iter_mut()
-            .filter(|(_, entry)| entry.activity == Activity::Idle && entry.due <= now)
-            .filter_map(|(request, entry)| entry.start(request, &self.answers, namespace, token))
-            .take(free)
-            .collect()
-    }
-
-    /// How many more requests may be in flight.
-    fn free(&self) -> usize {
-        let busy = self
-            .entries
-            .values()
-            .filter(|entry| entry.activity != Activity::Idle)
-            .count();
-        self.limit.saturating_sub(busy)
-    }
-
-    /// When `advance` has something to do although nothing happened; with nothing free, a result
-    /// must come first.
-    pub(crate) fn timeout(&self) -> Option<Moment> {
-        if self.free() == 0 {
-            return None;
+    pub(crate) fn advance(
+        &mut self,
+        token: Option<&Token>,
+        within: impl Fn(&Request) -> Vec<String>,
+        now: Moment,
+    ) -> Vec<Command> {
+        let mut commands = Vec::new();
+        while let Some(id) = self.files.pop_due(now) {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            entry.activity = Activity::Reading;
+            if let Request::File { path } = &entry.request {
+                commands.push(Command::ReadFile {
+                    within: within(&entry.request),
+                    path: path.clone(),
+                    request: entry.request.clone(),
+                });
+            }
         }
-        self.entries
-            .values()
-            .filter(|entry| entry.activity == Activity::Idle)
-            .map(|entry| entry.due)
-            .min()
+        if let Some(token) = token {
+            self.renew(token, &mut commands, now);
+            self.read(token, &mut commands, now);
+        }
+        commands
     }
 
+    fn renew(&mut self, token: &Token, commands: &mut Vec<Command>, now: Moment) {
+        while self.busy.renewals < self.limit
+            && let Some(id) = self.renewals.pop_due(now)
+        {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let Some(lease_id) = entry.lease_id() else {
+                self.schedule(id, now, Lane::Read);
+                continue;
+            };
+            entry.activity = Activity::Renewing;
+            self.busy.renewals += 1;
+            commands.push(Command::RenewLease {
+                ticket: ticket(token, now),
+                request: entry.request.clone(),
+                lease_id,
+                token: token.secret.clone(),
+            });
+        }
+    }
+
+    fn read(&mut self, token: &Token, commands: &mut Vec<Command>, now: Moment) {
+        while self.has_room()
+            && let Some(id) = self.reads.pop_due(now)
+        {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let path = entry.request.path().to_owned();
+            let mount = match self.mounts.find(&path, id) {
+                Found::Mount(mount) => mount,
+                Found::Wait => {
+                    entry.activity = Activity::Waiting;
+                    continue;
+                }
+                Found::Ask => {
+                    entry.activity = Activity::Waiting;
+                    self.busy.lookups += 1;
+                    commands.push(Command::FindMount {
+                        ticket: ticket(token, now),
+                        path,
+                        token: token.secret.clone(),
+                    });
+                    continue;
+                }
+            };
+            let namespace = self.namespace.as_deref();
+            // Requests that Vault is not asked for stay where they are: their text has failed.
+            entry.activity = Activity::Waiting;
+            if let Some(call) = call(&entry.request, mount.as_ref(), namespace) {
+                entry.activity = Activity::Reading;
+                self.busy.reads += 1;
+                commands.push(Command::Read {
+                    ticket: ticket(token, now),
+                    request: entry.request.clone(),
+                    call,
+                    token: token.secret.clone(),
+                });
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.busy.reads + self.busy.lookups < self.limit
+    }
+
+    /// The leases that have just ended although files still hold what they kept alive; each once.
+    pub(crate) fn expired(&mut self, now: Moment) -> Vec<Request> {
+        let mut ended = Vec::new();
+        while let Some(id) = self.expiries.pop_due(now) {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.expires = None;
+                ended.push(entry.request.clone());
+            }
+        }
+        ended
+    }
+
+    /// When `advance` or `expired` has something to do although nothing happened; where there is
+    /// no room, a result must come first.
+    pub(crate) fn timeout(&self, has_token: bool) -> Option<Moment> {
+        let renewals = self.renewals.first();
+        let renewals = renewals.filter(|_| has_token && self.busy.renewals < self.limit);
+        let reads = self.reads.first();
+        let reads = reads.filter(|_| has_token && self.has_room());
+        let always = [self.files.first(), self.expiries.first()];
+        let all = always.into_iter().chain([renewals, reads]);
+        all.flatten().min()
+    }
+
+    /// Takes a path's mount in; a failure that is not Vault's last word is a trouble of the
+    /// request that waited longest.
     pub(crate) fn mount_found(
         &mut self,
-        request: &Request,
-        result: Result<Option<Mount>, Failure>,
+        path: &str,
+        result: Result<Mount, Failure>,
         dice: &mut Dice,
         now: Moment,
     ) -> Option<Trouble> {
-        let entry = self.entries.get_mut(request)?;
-        entry.activity = Activity::Idle;
-        let is_outdated = std::mem::take(&mut entry.is_outdated);
-        match result {
+        self.busy.lookups = self.busy.lookups.saturating_sub(1);
+        let failure = match result {
             Ok(mount) => {
-                entry.mount = Some(mount);
-                None
-            }
-            Err(failure) if is_outdated && failure.remedy() == Remedy::LogInAgain => {
-                entry.due = now;
-                None
+                let waiting = self.mounts.found(path, Some(mount));
+                self.read_now(waiting, now);
+                return None;
             }
             // An old server, or a policy that denies the path: then the read itself will say so.
-            Err(failure @ Failure::Status { .. })
+            Err(failure)
                 if matches!(failure.status(), Some(403 | 404))
                     && failure.remedy() == Remedy::GiveUp =>
             {
-                entry.mount = Some(None);
-                None
+                let waiting = self.mounts.found(path, None);
+                self.read_now(waiting, now);
+                return None;
             }
-            Err(failure) => Some(entry.fail(request, failure, dice, now)),
+            Err(failure) => failure,
+        };
+        let mut first = None;
+        for id in self.mounts.failed(path) {
+            let trouble = self.fail(id, failure.clone(), dice, now);
+            first = first.or(trouble);
+        }
+        first
+    }
+
+    fn read_now(&mut self, waiting: Vec<Id>, now: Moment) {
+        for id in waiting {
+            self.schedule(id, now, Lane::Read);
         }
     }
 
-    /// Takes an answer in; it may change what the templates render.
+    /// Takes an answer of Vault in.
     pub(crate) fn answered(
+        &mut self,
+        reply: Reply<'_, Answer>,
+        current: Option<TokenId>,
+        dice: &mut Dice,
+        now: Now,
+    ) -> Taken {
+        let Reply {
+            request,
+            ticket,
+            result,
+        } = reply;
+        self.busy.reads = self.busy.reads.saturating_sub(1);
+        let Some((&id, entry)) = self
+            .ids
+            .get(request)
+            .and_then(|id| Some((id, self.entries.get_mut(id)?)))
+        else {
+            return Taken::Unchanged;
+        };
+        let is_outdated = current.is_some_and(|current| current != ticket.token);
+        let answer = match result.and_then(|answer| undeleted(answer, now)) {
+            Ok(answer) => answer,
+            // It says nothing about the token that we have now.
+            Err(failure) if is_outdated && failure.remedy() == Remedy::CheckToken => {
+                self.schedule(id, now.moment, Lane::Read);
+                return Taken::Unchanged;
+            }
+            Err(failure) => return self.failed(id, failure, dice, now.moment),
+        };
+        entry.backoff.succeed();
+        entry.hold = hold(&answer, ticket, dice, now.moment);
+        let due = match &entry.hold {
+            Hold::Leased {
+                lease: Some(lease), ..
+            } => (lease.act_at(), Entry::lease_lane(lease)),
+            Hold::Leased { lease: None, .. } | Hold::Nothing | Hold::Lost => {
+                let wait = self.refresh.wait(&answer, dice, now.wall);
+                (now.moment + wait, Lane::Read)
+            }
+        };
+        let expires = ends_at(&answer, ticket);
+        let is_same = entry
+            .answer
+            .as_ref()
+            .is_some_and(|old| says_the_same(old, &answer));
+        let is_leased = lease_id(&answer).is_some();
+        entry.answer = Some(answer);
+        self.set_expiry(id, expires);
+        self.schedule(id, due.0, due.1);
+        if is_outdated && is_leased {
+            self.lose(id, now.moment);
+        }
+        if is_same {
+            Taken::Unchanged
+        } else {
+            Taken::Changed
+        }
+    }
+
+    /// Takes the content of a local file in.
+    pub(crate) fn file_read(
         &mut self,
         request: &Request,
         result: Result<Answer, Failure>,
         dice: &mut Dice,
-        now: Now,
-    ) -> Option<Trouble> {
-        let entry = self.entries.get_mut(request)?;
-        entry.activity = Activity::Idle;
-        let is_outdated = std::mem::take(&mut entry.is_outdated);
-        match result {
-            Ok(Answer::Secret(Some(secret))) if secret.is_deleted(now.wall) => {
-                let failure = Failure::Status {
-                    code: 404,
-                    message: "the secret is deleted".to_owned(),
-                };
-                Some(entry.fail(request, failure, dice, now.moment))
-            }
-            Ok(answer) => {
-                entry.backoff.succeed();
-                entry.is_orphan = false;
-                entry.lease = lease(&answer, dice, now.moment);
-                entry.due = match (&entry.lease, request) {
-                    (Some(lease), _) => lease.act_at(),
-                    (None, Request::File { .. }) => now.moment + FILE_INTERVAL,
-                    (None, _) => now.moment + self.refresh.wait(&answer, dice, now.wall),
-                };
-                if is_outdated && lease_id(&answer).is_some() {
-                    entry.orphan(now.moment);
-                }
-                self.answers.insert(request.clone(), answer);
-                None
-            }
-            // It says nothing about the token that we have now.
-            Err(failure) if is_outdated && failure.remedy() == Remedy::LogInAgain => {
-                entry.due = now.moment;
-                None
-            }
-            Err(failure) => Some(entry.fail(request, failure, dice, now.moment)),
+        now: Moment,
+    ) -> Taken {
+        let Some(&id) = self.ids.get(request) else {
+            return Taken::Unchanged;
+        };
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(failure) => return self.failed(id, failure, dice, now),
+        };
+        self.schedule(id, now + FILE_INTERVAL, Lane::File);
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Taken::Unchanged;
+        };
+        entry.backoff.succeed();
+        let old = entry.answer.replace(answer);
+        let new = entry.answer.as_ref();
+        match old
+            .zip(new)
+            .is_some_and(|(old, new)| says_the_same(&old, new))
+        {
+            true => Taken::Unchanged,
+            false => Taken::Changed,
         }
     }
 
+    /// Takes a renewal in. A lease that cannot be extended is replaced.
     pub(crate) fn lease_renewed(
         &mut self,
-        request: &Request,
-        grant: Grant,
+        reply: Reply<'_, Grant>,
         dice: &mut Dice,
         now: Moment,
-    ) -> Notice {
-        if let Some(entry) = self.entries.get_mut(request) {
-            entry.activity = Activity::Idle;
-            entry.is_outdated = false;
-            entry.backoff.succeed();
-            if let Some(lease) = &mut entry.lease {
-                lease.renewed(grant, dice, now);
-                entry.due = lease.act_at();
+    ) -> Option<Notice> {
+        let Reply {
+            request,
+            ticket,
+            result,
+        } = reply;
+        self.busy.renewals = self.busy.renewals.saturating_sub(1);
+        let &id = self.ids.get(request)?;
+        let entry = self.entries.get_mut(&id)?;
+        if entry.activity != Activity::Renewing {
+            return None;
+        }
+        let notice = match result {
+            Ok(grant) => {
+                entry.backoff.succeed();
+                if let Some(lease) = entry.lease_mut() {
+                    lease.renewed(grant, ticket, dice, now);
+                }
+                Notice::Renewed {
+                    request: Some(request.clone()),
+                    ttl: grant.ttl(),
+                }
             }
-        }
-        Notice::Renewed {
-            request: Some(request.clone()),
-            ttl: grant.ttl(),
-        }
-    }
-
-    /// Whether the answer to a request will be about a token that was replaced meanwhile.
-    pub(crate) fn is_outdated(&self, request: &Request) -> bool {
-        self.entries
-            .get(request)
-            .is_some_and(|entry| entry.is_outdated)
-    }
-
-    /// A lease that cannot be extended is replaced: at once where trying again is no use.
-    pub(crate) fn renewal_failed(
-        &mut self,
-        request: &Request,
-        failure: Failure,
-        dice: &mut Dice,
-        now: Moment,
-    ) -> Notice {
-        if let Some(entry) = self.entries.get_mut(request) {
-            entry.activity = Activity::Idle;
-            entry.is_outdated = false;
-            let wait = entry.backoff.fail(dice);
-            let is_hopeless = failure.remedy() == Remedy::GiveUp
-                || entry
-                    .lease
-                    .as_ref()
-                    .is_none_or(|lease| lease.is_nearly_over(now));
-            if is_hopeless {
-                entry.end_lease(now);
-            } else {
-                entry.due = now + wait;
+            Err(failure) => {
+                let wait = entry.backoff.fail(dice);
+                if let Some(lease) = entry.lease_mut() {
+                    lease.renewal_failed(&failure, wait, now);
+                }
+                Notice::RenewalFailed {
+                    request: Some(request.clone()),
+                    failure,
+                }
             }
+        };
+        let next = entry.lease_mut().map(|lease| {
+            let due = (lease.act_at(), Entry::lease_lane(lease));
+            (due, lease.ends_at())
+        });
+        match next {
+            Some(((at, lane), ends_at)) => {
+                self.schedule(id, at, lane);
+                self.set_expiry(id, Some(ends_at).filter(|end| *end > now));
+            }
+            // Its token was replaced meanwhile.
+            None => self.schedule(id, now, Lane::Read),
         }
-        Notice::RenewalFailed {
-            request: Some(request.clone()),
-            failure,
-        }
+        Some(notice)
     }
 
     /// There is another token: what the old one leased ends with it and is read again.
-    pub(crate) fn token_replaced(&mut self, now: Moment) {
-        for (request, entry) in &mut self.entries {
-            entry.is_outdated = entry.activity != Activity::Idle;
-            if self.answers.get(request).and_then(lease_id).is_some() {
-                entry.orphan(now);
-            }
+    pub(crate) fn token_replaced(&mut self, current: TokenId, now: Moment) {
+        self.mounts.token_replaced();
+        let leased = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| matches!(&entry.hold, Hold::Leased { by, .. } if *by != current));
+        let lost: Vec<Id> = leased.map(|(id, _)| *id).collect();
+        for id in lost {
+            self.lose(id, now);
         }
-    }
-}
-
-impl Entry {
-    fn start(
-        &mut self,
-        request: &Request,
-        answers: &Answers,
-        namespace: Option<&str>,
-        token: Option<&SecretText>,
-    ) -> Option<Command> {
-        if let Request::File { path } = request {
-            self.activity = Activity::Reading;
-            return Some(Command::ReadFile {
-                request: request.clone(),
-                path: path.clone(),
-            });
-        }
-        let token = token?.clone();
-        let lease_id = self
-            .lease
-            .as_ref()
-            .filter(|lease| lease.next_step() == Step::Renew)
-            .and_then(|_| lease_id(answers.get(request)?));
-        if let Some(lease_id) = lease_id {
-            self.activity = Activity::Renewing;
-            return Some(Command::RenewLease {
-                request: request.clone(),
-                lease_id,
-                token,
-            });
-        }
-        let Some(mount) = &self.mount else {
-            self.activity = Activity::FindingMount;
-            return Some(Command::FindMount {
-                request: request.clone(),
-                path: format!("sys/internal/ui/mounts/{}", request.path()),
-                token,
-            });
-        };
-        let call = call(request, mount.as_ref(), namespace)?;
-        self.activity = Activity::Reading;
-        Some(Command::Read {
-            request: request.clone(),
-            call,
-            token,
-        })
-    }
-
-    /// The answer must be had anew.
-    fn end_lease(&mut self, now: Moment) {
-        self.lease = None;
-        self.due = now;
     }
 
     /// Once, so that tokens that come and go do not undo the backoff.
-    fn orphan(&mut self, now: Moment) {
-        if !std::mem::replace(&mut self.is_orphan, true) {
-            self.end_lease(now);
+    fn lose(&mut self, id: Id, now: Moment) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        entry.hold = Hold::Lost;
+        if matches!(entry.activity, Activity::Due { .. }) {
+            self.schedule(id, now, Lane::Read);
         }
     }
 
-    fn fail(
-        &mut self,
-        request: &Request,
-        failure: Failure,
-        dice: &mut Dice,
-        now: Moment,
-    ) -> Trouble {
-        let backoff = self.backoff.fail(dice);
-        self.due = now + backoff;
-        // What Vault would not say about the mount may be said next time.
-        self.mount = self.mount.take().filter(Option::is_some);
-        Trouble {
-            request: request.clone(),
+    fn failed(&mut self, id: Id, failure: Failure, dice: &mut Dice, now: Moment) -> Taken {
+        match self.fail(id, failure, dice, now) {
+            Some(trouble) => Taken::Failed(trouble),
+            None => Taken::Unchanged,
+        }
+    }
+
+    fn fail(&mut self, id: Id, failure: Failure, dice: &mut Dice, now: Moment) -> Option<Trouble> {
+        let entry = self.entries.get_mut(&id)?;
+        let asked = failure.retry_after().unwrap_or_default();
+        let mut backoff = entry.backoff.fail(dice);
+        let failures = entry.backoff.failures();
+        let request = entry.request.clone();
+        // A wait must not outlast what the file still holds.
+        if let Some(end) = entry.expires.filter(|end| *end > now) {
+            backoff = backoff.min(end.since(now));
+        }
+        let backoff = backoff.max(asked);
+        let at = now + backoff;
+        if let Some(lease) = entry.lease_mut() {
+            lease.retry_at(at);
+        }
+        self.schedule(id, at, lane_of(&request));
+        if failure.remedy() == Remedy::GiveUp {
+            self.mounts.forget(request.path());
+        }
+        Some(Trouble {
+            request,
             failure,
-            failures: self.backoff.failures(),
+            failures,
             backoff,
+        })
+    }
+
+    fn schedule(&mut self, id: Id, at: Moment, lane: Lane) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let old = std::mem::replace(&mut entry.activity, Activity::Due { at, lane });
+        if let Activity::Due { at, lane } = old {
+            self.queue(lane).take(at, id);
+        }
+        self.queue(lane).put(at, id);
+    }
+
+    fn set_expiry(&mut self, id: Id, expires: Option<Moment>) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if let Some(old) = std::mem::replace(&mut entry.expires, expires) {
+            self.expiries.take(old, id);
+        }
+        if let Some(new) = expires {
+            self.expiries.put(new, id);
+        }
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::Read => &mut self.reads,
+            Lane::Renewal => &mut self.renewals,
+            Lane::File => &mut self.files,
         }
     }
 }
 
-fn lease(answer: &Answer, dice: &mut Dice, now: Moment) -> Option<Lease> {
-    let Answer::Secret(Some(secret)) = answer else {
-        return None;
-    };
-    if !secret.is_renewable() {
-        return None;
+fn ticket(token: &Token, now: Moment) -> Ticket {
+    Ticket {
+        token: token.id,
+        sent: now,
     }
-    lease_id(answer)?;
-    let grant = Grant::new(secret.lease_duration(), true);
-    Lease::new(grant, dice, now)
 }
 
-/// What is leased ends with the token that it was read with.
-fn lease_id(answer: &Answer) -> Option<String> {
+/// Old servers answer a deleted version with its metadata and no error.
+fn undeleted(answer: Answer, now: Now) -> Result<Answer, Failure> {
+    match &answer {
+        Answer::Secret(Some(secret)) if secret.is_deleted(now.wall) => {
+            let message = "the latest version of the secret is deleted".to_owned();
+            Err(planescape_vault::Error::Refused(Refusal::deleted(message)).into())
+        }
+        Answer::Secret(_) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => Ok(answer),
+    }
+}
+
+fn secret_of(answer: &Answer) -> Option<&Secret> {
     match answer {
-        Answer::Secret(Some(secret)) => {
-            Some(secret.lease_id().to_owned()).filter(|id| !id.is_empty())
-        }
-        Answer::Secret(None) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
+        Answer::Secret(secret) => secret.as_ref(),
+        Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
     }
+}
+
+fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment) -> Hold {
+    let Some(secret) = secret_of(answer).filter(|_| lease_id(answer).is_some()) else {
+        return Hold::Nothing;
+    };
+    let grant = Grant::new(secret.lease_duration(), true);
+    let lease = secret.is_renewable();
+    let lease = lease.then(|| Lease::new(grant, ticket, dice, now));
+    Hold::Leased {
+        by: ticket.token,
+        lease: lease.flatten(),
+    }
+}
+
+/// When what an answer holds stops working.
+fn ends_at(answer: &Answer, ticket: Ticket) -> Option<Moment> {
+    lease_id(answer)?;
+    let ttl = Grant::new(secret_of(answer)?.lease_duration(), true).ttl();
+    (!ttl.is_zero()).then(|| ticket.sent + ttl)
 }

@@ -1,38 +1,53 @@
 //! Leaves nothing behind: waits for answers that may bring a token or a lease, revokes every
 //! token, ends.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::auth::Living;
+use planescape_agent_contract::{Phase, Reason, Report};
+
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::report::{ExitCode, Phase, Report};
+use crate::session::Living;
+use crate::token::TokenId;
+use crate::verdict::{End, ExitCode};
 
 /// How long an answer that may bring a lease may take before its token is revoked.
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long all of it may take: less than the 30 s that a pod has unless it says otherwise.
 const GRACE: Duration = Duration::from_secs(20);
+/// How many tokens are revoked at once.
+const AT_ONCE: usize = 8;
 
 /// The way out.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
-    code: ExitCode,
-    report: Report,
+    end: End,
     keeps_token: bool,
-    tokens: VecDeque<Living>,
-    revoking: Option<Living>,
+    is_signalled: bool,
+    tokens: Vec<Leaving>,
     has_revoked: bool,
-    refusal: Option<Failure>,
+    refusals: Vec<(String, Failure)>,
     backoff: Backoff,
-    retry_at: Option<Moment>,
     settle_until: Moment,
     deadline: Moment,
     /// When `advance` has something to do although nothing happened.
     wake_at: Moment,
+}
+
+/// A token on its way out.
+#[derive(Debug)]
+struct Leaving {
+    living: Living,
+    state: Revocation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Revocation {
+    Due { at: Moment },
+    Asked,
 }
 
 /// What is on its way from Vault.
@@ -45,60 +60,104 @@ pub(crate) struct Awaited {
 }
 
 impl Shutdown {
-    /// Starts the way out; `tokens` are to be revoked, the first one first.
-    pub(crate) fn new(code: ExitCode, report: Report, tokens: Vec<Living>, now: Moment) -> Self {
-        Self {
-            code,
-            report,
+    /// Starts the way out; `tokens` are to be revoked.
+    pub(crate) fn new(end: End, tokens: Vec<Living>, now: Moment) -> Self {
+        let mut shutdown = Self {
+            end,
             keeps_token: false,
-            tokens: tokens.into(),
-            revoking: None,
+            is_signalled: false,
+            tokens: Vec::new(),
             has_revoked: false,
-            refusal: None,
+            refusals: Vec::new(),
             backoff: Backoff::request(),
-            retry_at: None,
             settle_until: now + SETTLE,
             deadline: now + GRACE,
             wake_at: now,
+        };
+        for token in tokens {
+            shutdown.add(token, now);
         }
+        shutdown
     }
 
-    /// Starts the way out of an agent whose token must outlive it.
-    pub(crate) fn keeping(report: Report, now: Moment) -> Self {
+    /// The token in use outlives the agent; the others do not.
+    pub(crate) fn keeping_token(self) -> Self {
         Self {
             keeps_token: true,
-            ..Self::new(ExitCode::Done, report, Vec::new(), now)
+            ..self
         }
     }
 
-    /// A login ended after all: its token goes too.
-    pub(crate) fn add(&mut self, token: Living) {
-        self.tokens.push_front(token);
+    /// A signal asked for this end.
+    pub(crate) fn signalled(self) -> Self {
+        Self {
+            is_signalled: true,
+            ..self
+        }
+    }
+
+    /// Another token goes too: a login ended after all.
+    pub(crate) fn add(&mut self, living: Living, now: Moment) {
+        let state = Revocation::Due { at: now };
+        self.tokens.push(Leaving { living, state });
+    }
+
+    /// A signal came. The first one asks for what happens already; another ends it at once.
+    pub(crate) fn signal(&mut self) -> Option<Command> {
+        if !std::mem::replace(&mut self.is_signalled, true) {
+            return None;
+        }
+        let mut report = self.end.report.clone();
+        if report.phase == Phase::Done {
+            report.reason = Reason::Interrupted;
+        }
+        report.unrevoked = self.unrevoked();
+        Some(Command::Exit {
+            code: ExitCode::Interrupted,
+            report,
+        })
     }
 
     /// What to do now.
-    pub(crate) fn advance(&mut self, awaited: Awaited, now: Moment) -> Option<Command> {
+    pub(crate) fn advance(&mut self, awaited: Awaited, now: Moment) -> Vec<Command> {
         self.wake_at = self.deadline;
-        self.tokens.retain(|token| !token.is_over(now));
+        let is_lost = |leaving: &Leaving| leaving.living.is_gone(now);
+        self.tokens
+            .retain(|leaving| leaving.state == Revocation::Asked || !is_lost(leaving));
         if now >= self.deadline {
-            let is_undone = self.revoking.is_some() || !self.tokens.is_empty() || awaited.login;
-            return Some(self.exit(is_undone));
+            let is_undone = !self.tokens.is_empty() || awaited.login;
+            return self.exit(is_undone);
         }
-        if self.revoking.is_some() {
-            return None;
+        if awaited.lease && !self.tokens.is_empty() && now < self.settle_until {
+            self.wake_at = self.settle_until.min(self.deadline);
+            return Vec::new();
         }
-        let is_settling = awaited.lease && !self.tokens.is_empty();
-        let waits = [self.retry_at, is_settling.then_some(self.settle_until)];
-        if let Some(until) = waits.into_iter().flatten().find(|until| now < *until) {
-            self.wake_at = until.min(self.deadline);
-            return None;
+        let commands = self.revoke(now);
+        if self.tokens.is_empty() && !awaited.login {
+            return self.exit(false);
         }
-        if let Some(token) = self.tokens.pop_front() {
-            let secret = token.secret.clone();
-            self.revoking = Some(token);
-            return Some(Command::Revoke { token: secret });
+        commands
+    }
+
+    fn revoke(&mut self, now: Moment) -> Vec<Command> {
+        let asked = self.tokens.iter();
+        let asked = asked.filter(|leaving| leaving.state == Revocation::Asked);
+        let free = AT_ONCE.saturating_sub(asked.count());
+        let mut commands = Vec::new();
+        for leaving in &mut self.tokens {
+            let Revocation::Due { at } = leaving.state else {
+                continue;
+            };
+            if at > now {
+                self.wake_at = self.wake_at.min(at);
+            } else if commands.len() < free {
+                leaving.state = Revocation::Asked;
+                commands.push(Command::Revoke {
+                    token: leaving.living.token.clone(),
+                });
+            }
         }
-        (!awaited.login).then(|| self.exit(false))
+        commands
     }
 
     pub(crate) fn timeout(&self) -> Moment {
@@ -108,55 +167,85 @@ impl Shutdown {
     /// A token that Vault does not know is as good as revoked.
     pub(crate) fn revoked(
         &mut self,
+        id: TokenId,
         result: Result<(), Failure>,
         dice: &mut Dice,
         now: Moment,
     ) -> Option<Notice> {
-        let token = self.revoking.take()?;
-        let failure = match result {
-            Ok(()) => {
-                self.has_revoked = true;
-                return None;
-            }
-            Err(failure) => failure,
+        let mut tokens = self.tokens.iter();
+        let index = tokens.position(|leaving| leaving.living.token.id == id)?;
+        let Err(failure) = result else {
+            self.tokens.remove(index);
+            self.has_revoked = true;
+            return None;
         };
         match failure.remedy() {
-            Remedy::LogInAgain => {
+            Remedy::CheckToken => {
+                self.tokens.remove(index);
                 self.has_revoked = true;
                 return None;
             }
-            // The earlier life may have revoked its token itself, and not every server says which
-            // tokens it does not know.
-            Remedy::GiveUp if token.is_left => {}
-            Remedy::GiveUp => self.refusal = Some(failure.clone()),
+            Remedy::GiveUp => {
+                let leaving = self.tokens.remove(index);
+                let accessor = leaving.living.accessor;
+                self.refusals.push((accessor, failure.clone()));
+            }
             Remedy::Retry => {
-                self.tokens.push_back(token);
-                self.retry_at = Some(now + self.backoff.fail(dice));
+                let asked = failure.retry_after().unwrap_or_default();
+                let at = now + self.backoff.fail(dice).max(asked);
+                self.tokens[index].state = Revocation::Due { at };
             }
         }
-        Some(Notice::RevokeFailed { failure })
+        Some(Notice::RevokeFailed { token: id, failure })
+    }
+
+    fn unrevoked(&self) -> Vec<String> {
+        let waiting = self.tokens.iter().map(|leaving| &leaving.living.accessor);
+        let refused = self.refusals.iter().map(|(accessor, _)| accessor);
+        let named = waiting.chain(refused).filter(|it| !it.is_empty());
+        named.cloned().collect()
     }
 
     /// What went wrong before is worth more than what became of the tokens.
-    fn exit(&self, is_undone: bool) -> Command {
-        let (mut code, mut report) = (self.code, self.report.clone());
-        let is_told = report.phase == Phase::Done && !self.keeps_token;
-        let why = match &self.refusal {
-            _ if is_undone => Some("the token could not be revoked in time".to_owned()),
-            Some(refusal) => Some(format!("the token could not be revoked: {refusal}")),
+    fn exit(&self, is_undone: bool) -> Vec<Command> {
+        let End { code, report } = &self.end;
+        let (mut code, mut report) = (*code, report.clone());
+        let kept = report.unrevoked.clone();
+        report.unrevoked = kept.into_iter().chain(self.unrevoked()).collect();
+        let is_told = report.phase == Phase::Done;
+        let refusal = self.refusals.first().map(|(_, failure)| failure);
+        let why = match refusal {
+            _ if is_undone => Some("a token could not be revoked in time".to_owned()),
+            Some(refusal) => Some(format!("a token could not be revoked: {refusal}")),
             None => None,
         };
+        let is_clean = why.is_none();
         if let Some(why) = why.filter(|_| is_told) {
             code = ExitCode::Unavailable;
             report = Report {
-                message: Some(format!("{why}; its leases end with their TTL")),
-                status: self.refusal.as_ref().and_then(Failure::status),
-                accessor: report.accessor,
-                ..Report::new(Phase::Done, "RevokeFailed")
+                reason: Reason::RevokeFailed,
+                message: Some(format!(
+                    "{why}{}; its leases end with their TTL",
+                    cure(refusal)
+                )),
+                status: refusal.and_then(Failure::status),
+                ..report
             };
-        } else if is_told && code == ExitCode::Done && self.has_revoked {
-            report.reason = "Revoked";
+        } else if is_told && code == ExitCode::Done && self.has_revoked && !self.keeps_token {
+            report.reason = Reason::Revoked;
         }
-        Command::Exit { code, report }
+        let forget = (is_clean && !self.keeps_token).then_some(Command::ForgetAll);
+        let exit = Command::Exit { code, report };
+        forget.into_iter().chain([exit]).collect()
+    }
+}
+
+/// A line of policy is what is missing most often.
+fn cure(refusal: Option<&Failure>) -> &'static str {
+    match refusal.and_then(Failure::status) {
+        Some(403) => {
+            "; the token's policies need: path \"auth/token/revoke-self\" { capabilities = [\"update\"] }"
+        }
+        _ => "",
     }
 }

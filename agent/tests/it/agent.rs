@@ -176,6 +176,7 @@ impl Place {
             format!(
                 r#"planescape {{
                   revoke_on_exit = true
+                  ledger = "{folder}/ledger"
                   give_up_after = "20s"
                   exit_on_refusal = true
                   termination_log = "{folder}/report"
@@ -195,6 +196,11 @@ impl Agent {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.0.id().expect("it runs")).unwrap();
         kill(Pid::from_raw(id), signal).unwrap();
+    }
+
+    /// Reads its log no more.
+    pub(crate) fn close_log(&mut self) {
+        drop(self.0.stderr.take());
     }
 
     /// What it printed, once it ended.

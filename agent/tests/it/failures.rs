@@ -97,6 +97,9 @@ async fn a_vault_that_nobody_vouches_for_is_not_trusted() {
 
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(place.report()["reason"], "TLSError", "{}", place.report());
+    let address = vault.url().replace("https://", "");
+    let message = place.report()["message"].to_string();
+    assert!(message.contains(&address), "{message} names {address}");
 }
 
 #[tokio::test]
@@ -125,6 +128,8 @@ async fn a_vault_that_is_not_there_is_waited_for_and_reported() {
 
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(place.report()["reason"], "Unreachable");
+    let message = place.report()["message"].to_string();
+    assert!(message.contains("vault at 127.0.0.1:9"), "{message}");
 }
 
 #[tokio::test]

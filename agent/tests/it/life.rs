@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::Role;
 use serde_json::json;
@@ -88,35 +87,6 @@ async fn a_lease_is_renewed_until_its_maximum_and_then_replaced() {
     assert_eq!(count(&requests, "read", "database/creds/short"), 2);
     assert!(count(&requests, "update", "sys/leases/renew") >= 3);
     assert_eq!(count(&requests, "update", "auth/kubernetes/login"), 1);
-}
-
-#[tokio::test]
-async fn an_agent_that_was_killed_renders_again_and_revokes_both_tokens() {
-    let cluster = Cluster::shared().await.unwrap();
-    let place = Place::new(cluster).await.template("db", DATABASE);
-    let killed = place.start();
-    assert!(place.wait().await.success());
-    let first = place.read("db");
-    let old_token = place.read("token");
-    killed.signal(Signal::SIGKILL);
-    killed.output().await;
-
-    let agent = place.start();
-    until("the file is rendered again", async || {
-        place.read("db") != first
-    })
-    .await;
-    agent.terminate().await;
-
-    for token in [old_token, place.read("token")] {
-        let (status, _) = cluster
-            .vault
-            .read_as(token.trim(), "auth/token/lookup-self")
-            .await
-            .unwrap();
-        assert_eq!(status, 403);
-    }
-    assert_eq!(place.files(), ["agent.hcl", "db", "jwt", "report", "token"]);
 }
 
 #[tokio::test]

@@ -6,4 +6,7 @@ mod agent;
 mod budget;
 mod configuration;
 mod failures;
+mod kills;
 mod life;
+mod signals;
+mod transport;

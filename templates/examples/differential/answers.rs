@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use planescape_templates::{Answer, Answers, Request, Secret};
+use planescape_templates::{Answer, Answers, Request};
+use planescape_vault::Secret;
 use serde_json::value::RawValue;
 
 pub(crate) fn load(document: &str) -> Answers {

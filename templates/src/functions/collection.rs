@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
 use crate::number::{Base, parse_int};
 use crate::quote;
-use crate::text::Text;
 use crate::value::{Kind, Map, Place, Type, Value};
 
 use super::{Function, Outcome, Run, compare, text};

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::json::{self, Style};
 use crate::number::{Base, NumberError, parse_float, parse_int, parse_uint};
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
@@ -30,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("parseJSON", ONE, |_, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
-        text => json::floats(text),
+        text => json::read_strictly(text),
     }),
     Function::new("parseYAML", ONE, |_, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),

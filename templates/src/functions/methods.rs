@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 use super::{Function, Outcome, done, text};

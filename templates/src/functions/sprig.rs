@@ -15,9 +15,10 @@ mod versions;
 pub(super) use versions::METHODS as VERSION;
 pub(super) use versions::shown as shown_version;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::fmt;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 use super::{Function, Outcome, Run, collection, done, int, text};

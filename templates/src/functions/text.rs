@@ -8,11 +8,11 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
+use planescape_vault::Text;
 use sha2::{Digest, Sha256};
 
 use crate::bytes;
 use crate::error::Failure;
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 

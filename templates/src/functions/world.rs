@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use planescape_vault::{Text, path};
+
 use crate::error::Failure;
-use crate::mount;
 use crate::number::{Base, parse_uint};
 use crate::quote;
 use crate::request::Request;
 use crate::template::Effect;
-use crate::text::Text;
 use crate::time::Moment;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
@@ -166,8 +166,8 @@ fn file(run: &mut Run<'_>, args: &[Place]) -> Outcome {
         .as_deref()
         .filter(|s| !s.is_empty())
     {
-        let sandbox = mount::clean(sandbox);
-        let inside = mount::clean(&path)
+        let sandbox = path::clean(sandbox);
+        let inside = path::clean(&path)
             .strip_prefix(&sandbox)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || sandbox == "/");
         if !inside {

@@ -7,10 +7,11 @@ mod world;
 
 use std::ops::RangeInclusive;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::exec::Run;
 use crate::functions::{self, Outcome};
-use crate::text::Text;
 use crate::value::{Place, Value};
 
 use super::logic::{sort, text as text_of};

@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::number::parse_float;
-use crate::text::Text;
 use crate::value::Value;
 
 /// What `if` asks.

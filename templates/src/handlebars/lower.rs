@@ -7,11 +7,11 @@ use std::vec;
 
 use handlebars::JsonValue;
 use handlebars::template::{BlockParam, HelperTemplate, Parameter, TemplateElement};
+use planescape_vault::Text;
+use planescape_vault::json::Datum;
 
 use crate::error::Error;
-use crate::json::Datum;
 use crate::template::Options;
-use crate::text::Text;
 
 use super::helpers::{self, Helper};
 use super::path::Path;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use planescape_vault::Text;
+
 use crate::object::Object;
-use crate::text::Text;
 use crate::value::{Kind, Type, Value};
 
 /// The same value without Go's types: structs are maps with names in lower case.

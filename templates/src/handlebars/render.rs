@@ -1,9 +1,11 @@
 //! Runs a Handlebars tree. What is missing gives null and goes on, so that one pass learns as many
 //! requests as it can.
 
+use planescape_vault::Text;
+
 use crate::error::{Failure, Position};
 use crate::exec::{Run, Stop};
-use crate::text::Text;
+use crate::json::kept;
 use crate::value::Value;
 
 use super::helpers::Arguments;
@@ -235,7 +237,7 @@ impl<'r, 't> Renderer<'r, 't> {
     /// Nothing where a path leads nowhere.
     fn found(&mut self, expression: &Expression) -> Result<Option<Value>, Stop> {
         match expression {
-            Expression::Literal(literal) => Ok(Some(literal.kept())),
+            Expression::Literal(literal) => Ok(Some(kept(literal))),
             Expression::Path(path) => Ok(self.look_up(path)),
             Expression::Call(call) => self.call(call).map(Some),
         }

@@ -1,7 +1,7 @@
 //! What a Handlebars text means, once every name in it is resolved.
 
-use crate::json::Datum;
-use crate::text::Text;
+use planescape_vault::Text;
+use planescape_vault::json::Datum;
 
 use super::helpers::Helper;
 use super::path::Path;

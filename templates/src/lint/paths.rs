@@ -1,6 +1,7 @@
 //! Paths against the mounts that serve them.
 
-use crate::mount::Mount;
+use planescape_vault::mount::Mount;
+
 use crate::request::Answer;
 use crate::request::Request;
 use crate::responses::{Response, Responses};

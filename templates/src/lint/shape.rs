@@ -3,10 +3,10 @@
 
 use std::rc::Rc;
 
-use crate::json::Datum;
+use planescape_vault::json::Datum;
+use planescape_vault::{Secret, Text};
+
 use crate::object;
-use crate::secret::Secret;
-use crate::text::Text;
 use crate::value::Type;
 
 /// Where a value comes from.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
 use crate::ast::{Branch, Command, Fields, Name, Node, Pipe, Term, Variable};
 use crate::functions;
 use crate::request::Request;
 use crate::responses::Responses;
 use crate::template::Template;
-use crate::text::Text;
 use crate::value::{Place, Value};
 
 use super::shape::{Kind, Shape};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{self, Datum};
-use crate::mount::Mount;
+use planescape_vault::json::{self, Datum};
+use planescape_vault::mount::Mount;
+use planescape_vault::{Secret, Text};
+
 use crate::request::Answer;
-use crate::secret::Secret;
-use crate::text::Text;
 
 use super::{Call, Known, MalformedResponses, Response, Responses};
 
@@ -16,10 +16,8 @@ pub(super) fn document(document: &[u8]) -> Result<Responses, MalformedResponses>
     let refuse = |problem: &str| MalformedResponses {
         problems: vec![problem.to_owned()],
     };
-    let document = json::decode(document).map_err(|failure| {
-        // What the document says is not repeated: it may be secret.
-        refuse(&format!("not JSON: {}", failure.message(|_| false)))
-    })?;
+    let document =
+        json::decode(document).map_err(|invalid| refuse(&format!("not JSON: {invalid}")))?;
     let Datum::Object(sections) = &document else {
         return Err(refuse("must be an object with `mounts` and `responses`"));
     };

@@ -1,10 +1,10 @@
 //! Renders with canned answers alone.
 
+use planescape_vault::{MalformedAnswer, Text};
+
 use crate::error::Error;
 use crate::request::{Answer, Answers, Request};
-use crate::secret::MalformedAnswer;
 use crate::template::{Environment, Pass, Rendered, Template};
-use crate::text::Text;
 
 use super::{Response, Responses};
 
@@ -67,7 +67,7 @@ impl Responses {
         &self,
         template: &Template,
         environment: &Environment,
-        mut read: impl FnMut(&str) -> Result<Text, String>,
+        mut read: impl FnMut(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Rendered, RenderError> {
         let mut answers = Answers::new();
         let mut keys = Vec::new();
@@ -98,12 +98,12 @@ impl Responses {
     fn answer(
         &self,
         request: &Request,
-        read: &mut impl FnMut(&str) -> Result<Text, String>,
+        read: &mut impl FnMut(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Option<Answer>, RenderError> {
         if let Request::File { path } = request {
             let path = path.clone();
             return match read(&path) {
-                Ok(text) => Ok(Some(Answer::File(text))),
+                Ok(text) => Ok(Some(Answer::File(Text::from(text)))),
                 Err(reason) => Err(RenderError::File { path, reason }),
             };
         }

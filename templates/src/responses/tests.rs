@@ -171,7 +171,7 @@ fn user(request: &Request) -> String {
     let inner = secret.data().get("data").unwrap_or(secret.data());
     inner
         .get("user")
-        .and_then(crate::json::Datum::as_str)
+        .and_then(planescape_vault::json::Datum::as_str)
         .unwrap_or_default()
         .to_owned()
 }

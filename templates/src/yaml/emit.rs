@@ -1,12 +1,12 @@
 //! The emitter: block style, two blanks per level, lists under a key not indented.
 
 use base64::Engine;
+use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt::shortest;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Kind, Type, Value};
 

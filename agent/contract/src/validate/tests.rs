@@ -51,7 +51,7 @@ fn reads_a_vault_agent_file() {
     let Method::Kubernetes(method) = &config.auth.method;
     assert_eq!(method.role, "reader");
     assert_eq!(config.auth.mount_path, "auth/k8s");
-    assert_eq!(config.vault.address, "http://127.0.0.1:8200");
+    assert_eq!(config.vault.connection.address, "http://127.0.0.1:8200");
     assert_eq!(config.templates[0].mode, FileMode::from_bits(0o400));
     assert_eq!(config.vault.retries, 12);
 }
@@ -111,6 +111,8 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
         },
         planescape: Some(document::Planescape {
             revoke_on_exit: true,
+            ledger: Some("/home/vault/ledger".to_owned()),
+            shared_folders: vec!["/vault/secrets".to_owned()],
             termination_log: Some("/dev/termination-log".to_owned()),
             ready_socket: Some("/home/vault/ready.sock".to_owned()),
             give_up_after: Some("30s".to_owned()),
@@ -122,11 +124,11 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     let config = accept(&serde_json::to_string(&document).unwrap());
 
     assert_eq!(config.auth.namespace.as_deref(), Some("team/"));
-    assert_eq!(config.vault.namespace.as_deref(), Some("team/"));
+    assert_eq!(config.vault.connection.namespace.as_deref(), Some("team/"));
     assert_eq!(config.auth.sinks[0].path, "/home/vault/.vault-token");
     assert_eq!(config.auth.sinks[0].mode.bits(), 0o600);
     assert_eq!(
-        config.vault.tls.ca_cert.as_deref(),
+        config.vault.connection.tls.ca_cert.as_deref(),
         Some("/vault/tls/ca.crt")
     );
     assert_eq!(
@@ -137,6 +139,11 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
     assert!(config.template_config.exit_on_retry_failure);
     assert!(config.planescape.revoke_on_exit);
     assert!(config.planescape.exit_on_refusal);
+    assert_eq!(
+        config.planescape.ledger.as_deref(),
+        Some("/home/vault/ledger")
+    );
+    assert_eq!(config.planescape.shared_folders, ["/vault/secrets"]);
     assert_eq!(
         config.planescape.give_up_after,
         Some(Duration::from_secs(30))
@@ -255,7 +262,7 @@ fn a_later_file_replaces_blocks_and_adds_templates() {
 
     let config = Config::new(&trees, &Overrides::default()).unwrap();
 
-    assert_eq!(config.vault.address, "https://other:8200");
+    assert_eq!(config.vault.connection.address, "https://other:8200");
     assert_eq!(config.templates.len(), 2);
 }
 
@@ -270,9 +277,9 @@ fn the_environment_wins_over_the_file() {
 
     let config = Config::new(&[Tree::parse(SMALL).unwrap()], &overrides).unwrap();
 
-    assert_eq!(config.vault.address, "https://elsewhere:8200");
-    assert!(!config.vault.tls.skip_verify);
-    assert_eq!(config.vault.timeout, Duration::from_secs(5));
+    assert_eq!(config.vault.connection.address, "https://elsewhere:8200");
+    assert!(!config.vault.connection.tls.skip_verify);
+    assert_eq!(config.vault.connection.timeout, Duration::from_secs(5));
 }
 
 fn accept(text: &str) -> Config {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use planescape_vault::{Connection, Tls};
+
 use super::namespace;
-use crate::config::{Overrides, Tls, Vault};
+use crate::config::{Overrides, Vault};
 use crate::duration::parse_duration;
 use crate::reader::{Reader, parse_bool};
 
@@ -22,17 +24,20 @@ pub(super) fn read(
         .clone()
         .or_else(|| block.string("namespace"));
     let vault = Vault {
-        address: address(block, overrides),
-        tls: tls(block, overrides),
-        namespace: own_namespace
-            .as_deref()
-            .or(method_namespace)
-            .and_then(namespace),
+        connection: Connection {
+            address: address(block, overrides),
+            tls: tls(block, overrides),
+            namespace: own_namespace
+                .as_deref()
+                .or(method_namespace)
+                .and_then(namespace),
+            timeout: timeout(block, overrides),
+            follows_redirects: follows_redirects(block, overrides),
+        },
         retries: match retries {
             None | Some(0) => DEFAULT_RETRIES,
             Some(count) => u32::try_from(count).unwrap_or(0),
         },
-        timeout: timeout(block, overrides),
     };
     block.warn_unknown();
     vault
@@ -67,6 +72,22 @@ fn timeout(block: &Reader<'_>, overrides: &Overrides) -> Duration {
             block.problem("VAULT_CLIENT_TIMEOUT", error.to_string());
             DEFAULT_TIMEOUT
         }
+    }
+}
+
+fn follows_redirects(block: &Reader<'_>, overrides: &Overrides) -> bool {
+    match overrides.disable_redirects.as_deref() {
+        None | Some("") => true,
+        Some(text) => match parse_bool(text) {
+            Some(disabled) => !disabled,
+            None => {
+                block.problem(
+                    "VAULT_DISABLE_REDIRECTS",
+                    format!("`{text}` is not a boolean: write true or false"),
+                );
+                true
+            }
+        },
     }
 }
 

@@ -1,10 +1,8 @@
 //! From what a template asks for to what Vault is asked.
 
 use planescape_templates::Request;
-use planescape_templates::mount::{self, Mount};
-use planescape_vault::SecretText;
-
-use crate::command::Call;
+use planescape_vault::mount::{self, Mount};
+use planescape_vault::{Call, SecretText};
 
 /// `None` for what Vault is not asked for.
 pub(super) fn call(

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use planescape_agent_contract::TemplateConfig;
-use planescape_templates::{Answer, Secret};
+use planescape_templates::Answer;
+use planescape_vault::Secret;
 
 use crate::dice::Dice;
 

@@ -1,7 +1,7 @@
 //! The agent's configuration, as the agent reads it.
 
 use planescape_agent_contract::document::{
-    AutoAuth, Document, Method, Planescape, Sink, SinkConfig, Template, Vault,
+    AutoAuth, Document, Method, Planescape, Template, Vault,
 };
 use planescape_agent_contract::{Engine, Output};
 
@@ -12,7 +12,7 @@ pub(super) fn of(injection: &Injection) -> Document {
     Document {
         auto_auth: AutoAuth {
             method: method(injection),
-            sink: sink(injection).into_iter().collect(),
+            sink: Vec::new(),
         },
         exit_after_auth: matches!(injection.mode, Mode::Init { .. }),
         pid_file: None,
@@ -38,19 +38,6 @@ fn method(injection: &Injection) -> Method {
         config,
         exit_on_err: auth.exits_on_error,
     }
-}
-
-/// Where an agent that is killed leaves its token for the next life to revoke. Only the agent
-/// mounts this volume.
-fn sink(injection: &Injection) -> Option<Sink> {
-    let has_next_life = matches!(injection.mode, Mode::Sidecar { .. });
-    (has_next_life && injection.revokes_on_exit).then(|| Sink {
-        kind: "file".to_owned(),
-        config: SinkConfig {
-            path: format!("{}/.vault-token", volumes::HOME),
-            mode: 0o600,
-        },
-    })
 }
 
 fn vault(injection: &Injection) -> Vault {
@@ -93,6 +80,11 @@ fn planescape(injection: &Injection) -> Planescape {
     };
     Planescape {
         revoke_on_exit: injection.revokes_on_exit,
+        // Only the agent mounts this volume, and it outlives an agent that is killed.
+        ledger: injection
+            .revokes_on_exit
+            .then(|| format!("{}/ledger", volumes::HOME)),
+        shared_folders: injection.mounts.clone(),
         termination_log: Some("/dev/termination-log".to_owned()),
         ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
         give_up_after: is_restarted.then(|| "30s".to_owned()),

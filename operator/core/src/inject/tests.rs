@@ -123,10 +123,10 @@ fn a_killed_sidecar_leaves_its_token_where_only_the_agent_looks() {
 
     let injected = injected(template);
 
-    let sink = &document(&injected)["auto_auth"]["sink"][0];
-    assert_eq!(sink["type"], "file");
-    assert_eq!(sink["config"]["mode"], 0o600);
-    assert_eq!(sink["config"]["path"], "/home/vault/.vault-token");
+    assert_eq!(
+        document(&injected)["planescape"]["ledger"],
+        "/home/vault/ledger"
+    );
     let volumes = injected["spec"]["volumes"].as_array().unwrap();
     let home = json!({ "name": "home-sidecar", "emptyDir": { "medium": "Memory" } });
     assert!(volumes.contains(&home));
@@ -144,22 +144,28 @@ fn a_killed_sidecar_leaves_its_token_where_only_the_agent_looks() {
 }
 
 #[test]
-fn an_agent_that_revokes_nothing_or_has_no_next_life_leaves_no_token() {
-    for annotation in [
-        "agent-pre-populate-only=true",
-        "agent-revoke-on-shutdown=false",
-    ] {
-        let (name, value) = annotation.split_once('=').unwrap();
-        let mut template = guide();
-        template["metadata"]["annotations"][format!("vault.hashicorp.com/{name}")] = json!(value);
+fn an_agent_that_revokes_nothing_leaves_no_token() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-revoke-on-shutdown"] =
+        json!("false");
 
-        let injected = injected(template);
+    let injected = injected(template);
 
-        assert!(
-            document(&injected)["auto_auth"]["sink"].is_null(),
-            "{annotation}"
-        );
-    }
+    assert!(document(&injected)["planescape"]["ledger"].is_null());
+}
+
+#[test]
+fn the_agent_knows_which_folders_others_can_write() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/secret-volume-path-db"] =
+        json!("/etc/db");
+
+    let injected = injected(template);
+
+    assert_eq!(
+        document(&injected)["planescape"]["shared_folders"],
+        json!(["/vault/secrets", "/etc/db"])
+    );
 }
 
 #[test]

@@ -46,10 +46,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(shown(run, &args[0].value)?)
     }),
     Function::new("sprig_fromJson", ONE, |_, args| {
-        let Ok(document) = json::decode(text(args, 0)) else {
-            return Ok(Value::Nil);
-        };
-        Ok(document.value())
+        Ok(json::read_leniently(text(args, 0)).unwrap_or(Value::Nil))
     }),
     Function::new("sprig_mustFromJson", ONE, |_, args| from_json(args)),
     Function::new("sprig_toJson", ANY, |run, args| lenient(run, args, PLAIN)),
@@ -117,7 +114,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 fn from_json(args: &[Place]) -> Outcome {
-    json::floats(text(args, 0))
+    json::read_strictly(text(args, 0))
 }
 
 fn to_json(run: &mut Run<'_>, args: &[Place], style: Style) -> Outcome {

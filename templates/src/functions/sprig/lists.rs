@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 use super::defaults::{deep_equal, is_empty, kind_name};

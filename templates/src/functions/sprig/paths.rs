@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use planescape_vault::Text;
+use planescape_vault::path::{self, clean_bytes as clean};
+
 use crate::error::Failure;
-use crate::mount::{self, clean_bytes as clean};
-use crate::text::Text;
 use crate::value::{Kind, Place, Type, Value};
 
 use super::defaults::kind_name;
@@ -80,7 +81,7 @@ fn url_parse(url: &Text) -> Outcome {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut parts = BTreeMap::new();
     let mut put = |name: &str, value: Vec<u8>| parts.insert(Text::from(name), Value::text(value));
-    let decoded = mount::percent_decoded_bytes;
+    let decoded = path::percent_decoded_bytes;
     let (mut authority, mut path, mut opaque) = ("", rest, "");
     let is_rooted = scheme.is_empty() && rest.starts_with("///");
     if let Some(after) = rest.strip_prefix("//").filter(|_| !is_rooted) {
@@ -188,7 +189,7 @@ fn userinfo_mistake(userinfo: &str) -> Option<String> {
 
 /// A name and perhaps a password, escaped no more than they must be.
 fn normal_userinfo(userinfo: &str) -> String {
-    let normal = |part: &str| escaped(&mount::percent_decoded_bytes(part), "$&+,;=");
+    let normal = |part: &str| escaped(&path::percent_decoded_bytes(part), "$&+,;=");
     match userinfo.split_once(':') {
         Some((name, password)) => format!("{}:{}", normal(name), normal(password)),
         None => normal(userinfo),

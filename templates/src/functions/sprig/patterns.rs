@@ -1,7 +1,8 @@
 //! Regular expressions; the text comes second here.
 
+use planescape_vault::Text;
+
 use crate::regex::Regex;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 use super::{Failure, Function, ONE, Outcome, Run, TWO, done, int, text};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use base64::Engine;
+use planescape_vault::Text;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
@@ -11,7 +12,6 @@ use crate::bytes;
 use crate::fmt;
 use crate::functions::text::{STANDARD, decoded, hex, pieces, replace_all};
 use crate::quote;
-use crate::text::Text;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 

@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::number::{Base, parse_uint};
 use crate::object::Object;
-use crate::text::Text;
 use crate::value::{Place, Type, Value};
 
 use super::{Function, ONE, Outcome, TWO, done, text};

@@ -1,11 +1,12 @@
 //! Texts and what they are made of: writing, reading, encoding, cutting.
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::exec::Run;
 use crate::functions::Outcome;
 use crate::handlebars::model::plain;
 use crate::json;
-use crate::text::Text;
 use crate::value::Value;
 
 use super::{Arguments, Helper, MANY, go, sort, text_of};
@@ -32,12 +33,10 @@ pub(super) const HELPERS: &[Helper] = &[
         if text.is_empty() {
             return Ok(Value::Nil);
         }
-        json::decode(&text)
-            .map(|datum| datum.kept())
-            .map_err(|failure| match failure.is_limit {
-                true => failure,
-                false => Failure::new("the text is no JSON"),
-            })
+        json::read(&text).map_err(|failure| match failure.is_limit {
+            true => failure,
+            false => Failure::new("the text is no JSON"),
+        })
     }),
     Helper::new("base64_encode", 1..=1, |run, args| {
         let text = args.text(0)?;

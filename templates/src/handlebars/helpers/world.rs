@@ -1,12 +1,13 @@
 //! Secrets, files, environment. Nothing is fetched here; what is not known yet is noted as missing
 //! and null for now.
 
+use planescape_vault::Text;
+
 use crate::error::Failure;
 use crate::exec::Run;
 use crate::functions::Outcome;
 use crate::handlebars::logic::text;
 use crate::handlebars::model::{self, field, plain};
-use crate::text::Text;
 use crate::value::Value;
 
 use super::{Arguments, Helper, MANY, go};

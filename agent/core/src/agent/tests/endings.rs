@@ -1,23 +1,24 @@
 //! On the way out.
 
-use planescape_agent_contract::Planescape;
-use planescape_vault::SecretText;
+use planescape_agent_contract::{Phase, Planescape, Reason, Report};
+use planescape_vault::Error;
 use std::time::Duration;
 
 use super::world::*;
 use crate::input::Input;
-use crate::report::{ExitCode, Phase, Report};
+use crate::verdict::ExitCode;
 
 #[test]
 fn both_tokens_are_revoked_at_the_end_the_one_in_use_first() {
     let mut world = World::with_a_replaced_token();
 
     world.feed(Input::Terminate);
-    assert_eq!(world.step(), ["revoke t2"]);
-    world.feed(Input::Revoked(Ok(())));
-    assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
+    assert_eq!(world.step(), ["revoke t2", "revoke t1"]);
+    world.revoked(Ok(()));
+    assert_eq!(world.step(), NOTHING);
+    world.revoked(Ok(()));
     assert_eq!(world.step(), ["exit Done Revoked"]);
+    assert!(world.has_forgotten);
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn a_replaced_token_that_has_ended_is_not_revoked() {
 
     world.feed(Input::Terminate);
     assert_eq!(world.step(), ["revoke t2"]);
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
 
     assert_eq!(world.step(), ["exit Done Revoked"]);
 }
@@ -36,12 +37,12 @@ fn a_replaced_token_that_has_ended_is_not_revoked() {
 fn a_token_that_cannot_be_revoked_now_lets_the_others_pass() {
     let mut world = World::with_a_replaced_token();
     world.feed(Input::Terminate);
-    assert_eq!(world.step(), ["revoke t2"]);
+    assert_eq!(world.step(), ["revoke t2", "revoke t1"]);
 
-    world.feed(Input::Revoked(Err(down())));
+    world.revoked(Err(down()));
+    world.revoked(Ok(()));
+    assert_eq!(world.step(), NOTHING);
     world.pass(Duration::from_millis(250));
-    assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
 
     assert_eq!(world.step(), ["revoke t2"]);
 }
@@ -49,31 +50,36 @@ fn a_token_that_cannot_be_revoked_now_lets_the_others_pass() {
 #[test]
 fn a_token_that_an_earlier_life_left_is_revoked_too() {
     let mut world = World::with(|start| {
-        start.left_token = Some(SecretText::new("t0".to_owned()));
+        start.left_tokens.push(left("t0"));
     });
 
     world.step();
     world.feed(Input::Terminate);
     world.log_in("t1", 3600);
 
-    assert_eq!(world.step(), ["revoke t0"]);
-    world.feed(Input::Revoked(Err(denied("invalid token", 403))));
-    assert_eq!(world.step(), ["revoke t1"]);
+    assert_eq!(world.step(), ["revoke t0", "revoke t1"]);
+    world.revoked(Err(denied("invalid token", 403)));
+    world.revoked(Ok(()));
+    assert_eq!(world.step(), ["exit Interrupted Terminated"]);
 }
 
 #[test]
-fn a_left_token_that_vault_refuses_may_be_gone_and_is_no_failure() {
+fn nothing_is_said_to_be_revoked_while_an_earlier_token_may_live() {
     let mut world = World::ready_with(&["static"], |start| {
-        start.left_token = Some(SecretText::new("t0".to_owned()));
+        start.left_tokens.extend([left("t00"), left("t0")]);
     });
 
     world.feed(Input::Terminate);
-    assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
-    assert_eq!(world.step(), ["revoke t0"]);
-    world.feed(Input::Revoked(Err(denied("permission denied", 403))));
+    assert_eq!(world.step(), ["revoke t1", "revoke t00", "revoke t0"]);
+    world.revoked(Ok(()));
+    world.revoked(Ok(()));
+    world.revoked(Err(denied("permission denied", 403)));
 
-    assert_eq!(world.step(), ["exit Done Revoked"]);
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(report.reason, Reason::RevokeFailed);
+    assert_eq!(report.unrevoked, ["accessor of t0"]);
+    assert!(!world.has_forgotten);
 }
 
 #[test]
@@ -82,7 +88,7 @@ fn a_refused_revocation_is_reported() {
     world.feed(Input::Terminate);
     world.step();
 
-    world.feed(Input::Revoked(Err(denied("permission denied", 403))));
+    world.revoked(Err(denied("permission denied", 403)));
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Unavailable);
@@ -90,13 +96,15 @@ fn a_refused_revocation_is_reported() {
         report,
         Report {
             message: Some(
-                "the token could not be revoked: vault answered 403: permission denied; \
+                "a token could not be revoked: vault answered 403: permission denied; the token's \
+                 policies need: path \"auth/token/revoke-self\" { capabilities = [\"update\"] }; \
                  its leases end with their TTL"
                     .to_owned()
             ),
             status: Some(403),
             accessor: Some("accessor of 2".to_owned()),
-            ..Report::new(Phase::Done, "RevokeFailed")
+            unrevoked: vec!["accessor of 2".to_owned()],
+            ..Report::new(Phase::Done, Reason::RevokeFailed)
         }
     );
 }
@@ -107,7 +115,7 @@ fn a_token_that_vault_does_not_know_is_as_good_as_revoked() {
     world.feed(Input::Terminate);
     world.step();
 
-    world.feed(Input::Revoked(Err(denied("invalid token", 403))));
+    world.revoked(Err(denied("invalid token", 403)));
 
     assert_eq!(world.step(), ["exit Done Revoked"]);
 }
@@ -119,9 +127,9 @@ fn without_a_token_nothing_is_said_to_be_revoked() {
     });
     world.pass(Duration::from_secs(2530));
     world.step();
-    world.feed(Input::TokenRenewed(Err(denied("invalid token", 403))));
+    world.fail_token(&denied("invalid token", 403));
     assert_eq!(world.step(), ["log in"]);
-    world.feed(Input::LoggedIn(Err(down())));
+    world.fail_login(&down());
 
     world.feed(Input::Terminate);
 
@@ -137,7 +145,7 @@ fn an_end_before_the_files_says_so() {
 
     world.feed(Input::Terminate);
     assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
 
     assert_eq!(world.step(), ["exit Interrupted Terminated"]);
 }
@@ -146,7 +154,7 @@ fn an_end_before_the_files_says_so() {
 fn an_end_before_the_files_says_what_kept_them() {
     let mut world = World::new(&[DATABASE]);
     world.step();
-    world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+    world.fail_login(&denied("permission denied", 403));
 
     world.feed(Input::Terminate);
 
@@ -210,7 +218,7 @@ fn revocation_is_tried_until_the_grace_ends() {
     world.feed(Input::Terminate);
     world.step();
 
-    world.feed(Input::Revoked(Err(down())));
+    world.revoked(Err(down()));
     assert_eq!(world.step(), NOTHING);
     world.pass(Duration::from_millis(250));
     assert_eq!(world.step(), ["revoke t1"]);
@@ -228,7 +236,7 @@ fn a_second_signal_ends_at_once() {
     world.feed(Input::Terminate);
 
     assert_eq!(world.step(), ["exit Interrupted Interrupted"]);
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
     assert_eq!(world.step(), NOTHING);
 }
 #[test]
@@ -258,7 +266,7 @@ fn an_agent_that_would_end_after_rendering_revokes_when_it_fails_before() {
 fn without_our_own_settings_nothing_is_revoked() {
     let mut world = World::with(|start| {
         start.config.planescape = Planescape::default();
-        start.left_token = Some(SecretText::new("t0".to_owned()));
+        start.left_tokens.push(left("t0"));
     });
     world.step();
     world.log_in("t1", 3600);
@@ -266,4 +274,92 @@ fn without_our_own_settings_nothing_is_revoked() {
     world.feed(Input::Terminate);
 
     assert!(world.step().iter().all(|step| !step.contains("revoke")));
+}
+
+#[test]
+fn a_first_signal_during_a_failing_end_waits_for_the_revocation_and_keeps_the_cause() {
+    let mut world = World::new(&[r#"{{ with secret "kv/a" }}{{ .Data.x.y }}{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("kv/a", "kv");
+    world.step();
+    world.answer("kv/a", r#"{"data":{"password":"s3cr3t"}}"#);
+    assert_eq!(world.step(), ["revoke t1"]);
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.revoked(Ok(()));
+
+    assert_eq!(world.step(), ["exit Template TemplateFailed"]);
+}
+
+#[test]
+fn a_second_signal_during_a_failing_end_keeps_the_cause() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.step(), ["revoke t1"]);
+
+    world.feed(Input::Terminate);
+    world.feed(Input::Terminate);
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Interrupted);
+    assert_eq!(report.reason, Reason::NoAnswer);
+    assert_eq!(report.unrevoked, ["accessor of 2"]);
+}
+
+#[test]
+fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
+    let mut world = World::with(|start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.push(left("t0"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+
+    assert_eq!(world.step(), ["announce ready", "revoke t0"]);
+    world.revoked(Ok(()));
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Done);
+    assert_eq!(report.reason, Reason::Rendered);
+    assert_eq!(report.unrevoked, ["accessor of 2"]);
+    assert!(!world.has_forgotten);
+}
+
+#[test]
+fn a_token_that_http_cannot_carry_does_not_hold_up_the_end() {
+    let mut world = World::ready_with(&["static"], |start| {
+        start.left_tokens.push(left("t\0"));
+    });
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.revoked(Ok(()));
+    world.revoked(Err(Error::Unsendable { what: "token" }.into()));
+
+    assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
+}
+
+#[test]
+fn places_without_a_value_are_reported() {
+    let mut world = World::ready_with(
+        &[r#"{{ with secret "database/creds/ro" }}{{ .Data.user }}{{ end }}"#],
+        |_| {},
+    );
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.revoked(Ok(()));
+
+    let (_, report) = world.exit();
+    assert_eq!(
+        report.warnings,
+        ["template[0] 1:41: {{.Data.user}} has no value; `<no value>` is written"]
+    );
 }

@@ -1,12 +1,14 @@
 //! What ends the agent, and what it says then.
 
-use planescape_agent_contract::Planescape;
-use planescape_templates::{Answer, Request, Text};
+use planescape_agent_contract::{Phase, Planescape, Reason, Report};
+use planescape_templates::{Answer, Request};
+use planescape_vault::Text;
 use std::time::Duration;
 
 use super::world::*;
+use crate::command::Notice;
 use crate::input::Input;
-use crate::report::{ExitCode, Phase, Report};
+use crate::verdict::ExitCode;
 
 #[test]
 fn a_refused_login_is_believed_at_the_third_time_and_reported() {
@@ -14,12 +16,12 @@ fn a_refused_login_is_believed_at_the_third_time_and_reported() {
 
     for _ in 0..2 {
         assert_eq!(world.step(), ["log in"]);
-        world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+        world.fail_login(&denied("permission denied", 403));
         assert_eq!(world.step(), NOTHING);
         world.pass(Duration::from_secs(3));
     }
     world.step();
-    world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+    world.fail_login(&denied("permission denied", 403));
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Denied);
@@ -30,7 +32,7 @@ fn a_refused_login_is_believed_at_the_third_time_and_reported() {
             role: Some("reader".to_owned()),
             path: Some("auth/kubernetes/login".to_owned()),
             status: Some(403),
-            ..Report::new(Phase::Login, "LoginDenied")
+            ..Report::new(Phase::Login, Reason::LoginDenied)
         }
     );
 }
@@ -49,10 +51,10 @@ fn a_denied_path_is_reported_and_the_token_revoked() {
     }
 
     assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Denied);
-    assert_eq!(report.reason, "PermissionDenied");
+    assert_eq!(report.reason, Reason::PermissionDenied);
     assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
     assert_eq!(report.status, Some(403));
 }
@@ -61,16 +63,16 @@ fn a_denied_path_is_reported_and_the_token_revoked() {
 fn a_vault_that_is_down_is_waited_for_until_the_limit() {
     let mut world = World::new(&["static"]);
     world.step();
-    world.feed(Input::LoggedIn(Err(down())));
+    world.fail_login(&down());
 
     world.pass(Duration::from_secs(20));
     assert_eq!(world.step(), ["log in"]);
-    world.feed(Input::LoggedIn(Err(down())));
+    world.fail_login(&down());
     world.pass(Duration::from_secs(10));
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Unavailable);
-    assert_eq!(report.reason, "Unreachable");
+    assert_eq!(report.reason, Reason::Unreachable);
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn without_a_limit_an_outage_is_waited_out_and_a_refusal_still_reported() {
     });
     for _ in 0..50 {
         assert_eq!(world.step(), ["log in"]);
-        world.feed(Input::LoggedIn(Err(down())));
+        world.fail_login(&down());
         world.pass(Duration::from_secs(300));
     }
     world.step();
@@ -116,7 +118,7 @@ fn what_works_does_not_hide_what_does_not() {
     world.step();
     world.fail("database/creds/ro", &down());
 
-    world.feed(Input::Answered {
+    world.feed(Input::FileRead {
         request: Request::File {
             path: "/x".to_owned(),
         },
@@ -126,7 +128,7 @@ fn what_works_does_not_hide_what_does_not() {
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Unavailable);
-    assert_eq!(report.reason, "Unreachable");
+    assert_eq!(report.reason, Reason::Unreachable);
     assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
 }
 
@@ -139,7 +141,7 @@ fn a_token_that_vault_does_not_take_is_reported() {
     world.find_mount("database/creds/ro", "database");
     world.step();
     world.fail("database/creds/ro", &denied("invalid token", 403));
-    assert_eq!(world.step(), ["log in"]);
+    assert_eq!(world.step(), ["look up t1"]);
 
     world.pass_until_ended(Duration::from_secs(30));
 
@@ -154,7 +156,7 @@ fn without_our_own_settings_a_refused_login_is_tried_for_ever() {
 
     for _ in 0..50 {
         assert_eq!(world.step(), ["log in"]);
-        world.feed(Input::LoggedIn(Err(denied("permission denied", 403))));
+        world.fail_login(&denied("permission denied", 403));
         world.pass(Duration::from_secs(300));
     }
 }
@@ -166,13 +168,14 @@ fn failures_after_everything_was_rendered_do_not_end_the_agent() {
     world.step();
     world.fail_lease(&denied("lease not found", 400));
 
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
     for _ in 0..30 {
-        world.step();
         world.fail("database/creds/ro", &denied("permission denied", 403));
         world.pass(Duration::from_secs(60));
+        assert_eq!(world.step(), ["find mount of database/creds/ro as t1"]);
+        world.find_mount("database/creds/ro", "database");
+        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
     }
-
-    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
 }
 
 #[test]
@@ -186,10 +189,10 @@ fn a_template_that_does_not_fit_its_secret_is_reported() {
     world.answer("kv/a", r#"{"data":{"password":"s3cr3t"}}"#);
 
     assert_eq!(world.step(), ["revoke t1"]);
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Template);
-    assert_eq!(report.reason, "TemplateFailed");
+    assert_eq!(report.reason, Reason::TemplateFailed);
     assert!(!format!("{report:?}").contains("s3cr3t"));
 }
 
@@ -200,7 +203,7 @@ fn a_function_that_we_do_not_have_yet_is_named() {
     world.step();
     world.log_in("t1", 3600);
     world.step();
-    world.feed(Input::Revoked(Ok(())));
+    world.revoked(Ok(()));
 
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Template);
@@ -208,4 +211,40 @@ fn a_function_that_we_do_not_have_yet_is_named() {
         report.message.as_deref(),
         Some("function pkiCert (in Handlebars pki_cert) is not supported by planescape-agent yet")
     );
+}
+
+#[test]
+fn a_line_that_says_when_the_next_attempt_comes_is_only_written_where_one_comes() {
+    let mut world = World::with(|start| start.config.auth.exit_on_error = true);
+    world.step();
+
+    world.fail_login(&denied("permission denied", 403));
+    world.step();
+
+    let backoff = world.notices.iter().find_map(|notice| match notice {
+        Notice::LoginFailed { backoff, .. } => Some(*backoff),
+        _ => None,
+    });
+    assert_eq!(backoff, Some(None));
+}
+
+#[test]
+fn what_a_standby_says_is_no_refusal() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    for (code, text) in [
+        (472, ""),
+        (473, ""),
+        (408, ""),
+        (400, "cannot write to readonly storage"),
+    ] {
+        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+        world.fail("database/creds/ro", &denied(text, code));
+        world.pass(Duration::from_secs(3));
+    }
+
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
 }

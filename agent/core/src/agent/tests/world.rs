@@ -1,19 +1,21 @@
 //! An agent and a clock; commands are read as sentences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use planescape_agent_contract::{Config, Overrides, Tree};
-use planescape_templates::mount::Mount;
-use planescape_templates::{Answer, Request, Secret};
-use planescape_vault::SecretText;
+use planescape_agent_contract::{Config, Overrides, Report, Tree};
+use planescape_templates::{Answer, Request};
+use planescape_vault::mount::Mount;
+use planescape_vault::{Call, Error, Grant, Login, Refusal, Secret, SecretText};
 
 use crate::agent::{Agent, Start};
 use crate::clock::{Moment, Now};
-use crate::command::{Call, Command, Destination, Notice};
+use crate::command::{Command, Destination, Notice};
 use crate::failure::Failure;
-use crate::input::{Grant, Input, Login};
-use crate::report::{ExitCode, Report};
+use crate::input::Input;
+use crate::session::LeftToken;
+use crate::token::{Ticket, TokenId};
+use crate::verdict::ExitCode;
 
 pub(super) const DATABASE: &str =
     r#"{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}"#;
@@ -22,15 +24,20 @@ pub(super) const CREDENTIALS: &str = r#"{"lease_id":"database/creds/ro/1","lease
     "renewable":true,"data":{"username":"v-1","password":"p-1"}}"#;
 
 pub(super) fn denied(message: &str, code: u16) -> Failure {
-    Failure::Status {
-        code,
-        message: message.to_owned(),
-    }
+    Error::Refused(Refusal::new(code, message.to_owned(), None)).into()
 }
 
 pub(super) fn down() -> Failure {
-    Failure::Unreachable {
+    Failure::Vault(Error::Unreachable {
+        address: "vault:8200".to_owned(),
         message: "connection refused".to_owned(),
+    })
+}
+
+pub(super) fn left(token: &str) -> LeftToken {
+    LeftToken {
+        secret: SecretText::new(token.to_owned()),
+        accessor: format!("accessor of {token}"),
     }
 }
 
@@ -38,8 +45,14 @@ pub(super) struct World {
     pub(super) agent: Agent,
     pub(super) now: Now,
     pub(super) pending: Vec<Command>,
-    /// What templates were warned of.
-    pub(super) warnings: Vec<Vec<String>>,
+    /// What was logged since the last look.
+    pub(super) notices: Vec<Notice>,
+    /// What the termination message says while the agent runs.
+    pub(super) report: Option<Report>,
+    /// Whether the ledger was emptied.
+    pub(super) has_forgotten: bool,
+    tickets: BTreeMap<String, Ticket>,
+    revoking: VecDeque<TokenId>,
 }
 
 impl World {
@@ -68,7 +81,7 @@ impl World {
             config,
             texts: templates.iter().map(|t| t.as_bytes().to_vec()).collect(),
             variables: BTreeMap::new(),
-            left_token: None,
+            left_tokens: Vec::new(),
             seed: 1,
         };
         change(&mut start);
@@ -80,7 +93,11 @@ impl World {
             agent: Agent::new(start, now).unwrap(),
             now,
             pending: Vec::new(),
-            warnings: Vec::new(),
+            notices: Vec::new(),
+            report: None,
+            has_forgotten: false,
+            tickets: BTreeMap::new(),
+            revoking: VecDeque::new(),
         };
         world.feed(Input::Timeout);
         world
@@ -108,6 +125,7 @@ impl World {
             }
         }
         assert!(world.agent.is_ready());
+        world.notices.clear();
         world
     }
 
@@ -135,7 +153,7 @@ impl World {
         if self
             .agent
             .poll_timeout()
-            .is_some_and(|at| at <= self.now.moment)
+            .is_some_and(|(at, _)| at <= self.now.moment)
         {
             self.feed(Input::Timeout);
         }
@@ -147,13 +165,65 @@ impl World {
         self.pass(Duration::from_secs(20));
     }
 
-    /// What the agent wants done now, log lines left out.
+    /// What the agent wants done now. Passes over templates are run, log lines put aside.
     pub(super) fn step(&mut self) -> Vec<String> {
-        let commands = std::iter::from_fn(|| self.agent.poll_command());
-        let (notices, pending) = commands.partition(|command| matches!(command, Command::Log(_)));
-        self.pending = pending;
-        self.warnings.extend(notices.iter().filter_map(warnings));
+        self.pending.clear();
+        while let Some(command) = self.agent.poll_command() {
+            match command {
+                Command::Log(notice) => self.notices.push(notice),
+                Command::Report(report) => self.report = Some(report),
+                Command::ForgetAll => self.has_forgotten = true,
+                Command::Render {
+                    template,
+                    rendering,
+                } => self.feed(Input::Rendered {
+                    template,
+                    result: rendering.run(),
+                }),
+                command => {
+                    self.note(&command);
+                    self.pending.push(command);
+                }
+            }
+        }
         self.pending.iter().map(describe).collect()
+    }
+
+    fn note(&mut self, command: &Command) {
+        let (key, ticket) = match command {
+            Command::LogIn { ticket } => ("login".to_owned(), ticket),
+            Command::RenewToken { ticket, .. } => ("renewal".to_owned(), ticket),
+            Command::LookUpToken { ticket, .. } => ("lookup".to_owned(), ticket),
+            Command::FindMount { ticket, path, .. } => (format!("mount {path}"), ticket),
+            Command::Read {
+                ticket, request, ..
+            } => (format!("read {}", request.path()), ticket),
+            Command::RenewLease { ticket, .. } => ("lease".to_owned(), ticket),
+            Command::Revoke { token } => return self.revoking.push_back(token.id),
+            _ => return,
+        };
+        self.tickets.insert(key, *ticket);
+    }
+
+    /// The ticket of the latest such command.
+    fn ticket(&self, key: &str) -> Ticket {
+        let login = self.tickets.get("login");
+        let unasked = Ticket {
+            token: login.map_or(TokenId(99), |ticket| ticket.token),
+            sent: self.now.moment,
+        };
+        self.tickets.get(key).copied().unwrap_or(unasked)
+    }
+
+    /// The texts of all warnings about templates since the last look.
+    pub(super) fn warnings(&mut self) -> Vec<Vec<String>> {
+        let notices = std::mem::take(&mut self.notices);
+        let warnings = notices.into_iter().filter_map(|notice| match notice {
+            Notice::RenderWarned { warnings, .. } => Some(warnings),
+            _ => None,
+        });
+        let texts = warnings.map(|all| all.iter().map(ToString::to_string).collect());
+        texts.collect()
     }
 
     pub(super) fn exit(&mut self) -> (ExitCode, Report) {
@@ -165,23 +235,43 @@ impl World {
     }
 
     pub(super) fn log_in(&mut self, token: &str, ttl: u64) {
-        self.feed(Input::LoggedIn(Ok(Login {
-            token: SecretText::new(token.to_owned()),
-            accessor: format!("accessor of {}", token.len()),
-            grant: grant(ttl),
-        })));
+        self.feed(Input::LoggedIn {
+            ticket: self.ticket("login"),
+            result: Ok(Login {
+                token: SecretText::new(token.to_owned()),
+                accessor: format!("accessor of {}", token.len()),
+                grant: grant(ttl),
+            }),
+        });
+    }
+
+    pub(super) fn fail_login(&mut self, failure: &Failure) {
+        self.feed(Input::LoggedIn {
+            ticket: self.ticket("login"),
+            result: Err(failure.clone()),
+        });
     }
 
     pub(super) fn find_mount(&mut self, path: &str, kind: &str) {
-        let mount = Mount::new("mount/", kind, "1");
+        let mount = path.split('/').next().unwrap_or_default();
         self.feed(Input::MountFound {
-            request: read(path),
-            result: Ok(Some(mount)),
+            ticket: self.ticket(&format!("mount {path}")),
+            path: path.to_owned(),
+            result: Ok(Mount::new(&format!("{mount}/"), kind, "1")),
+        });
+    }
+
+    pub(super) fn fail_mount(&mut self, path: &str, failure: &Failure) {
+        self.feed(Input::MountFound {
+            ticket: self.ticket(&format!("mount {path}")),
+            path: path.to_owned(),
+            result: Err(failure.clone()),
         });
     }
 
     pub(super) fn answer(&mut self, path: &str, body: &str) {
         self.feed(Input::Answered {
+            ticket: self.ticket(&format!("read {path}")),
             request: read(path),
             result: Ok(secret(body)),
         });
@@ -189,6 +279,7 @@ impl World {
 
     pub(super) fn fail(&mut self, path: &str, failure: &Failure) {
         self.feed(Input::Answered {
+            ticket: self.ticket(&format!("read {path}")),
             request: read(path),
             result: Err(failure.clone()),
         });
@@ -196,6 +287,7 @@ impl World {
 
     pub(super) fn renew_lease(&mut self, ttl: u64) {
         self.feed(Input::LeaseRenewed {
+            ticket: self.ticket("lease"),
             request: read("database/creds/ro"),
             result: Ok(grant(ttl)),
         });
@@ -203,13 +295,37 @@ impl World {
 
     pub(super) fn fail_lease(&mut self, failure: &Failure) {
         self.feed(Input::LeaseRenewed {
+            ticket: self.ticket("lease"),
             request: read("database/creds/ro"),
             result: Err(failure.clone()),
         });
     }
 
     pub(super) fn renew_token(&mut self, ttl: u64) {
-        self.feed(Input::TokenRenewed(Ok(grant(ttl))));
+        self.feed(Input::TokenRenewed {
+            ticket: self.ticket("renewal"),
+            result: Ok(grant(ttl)),
+        });
+    }
+
+    pub(super) fn fail_token(&mut self, failure: &Failure) {
+        self.feed(Input::TokenRenewed {
+            ticket: self.ticket("renewal"),
+            result: Err(failure.clone()),
+        });
+    }
+
+    pub(super) fn look_up(&mut self, result: Result<(), Failure>) {
+        self.feed(Input::TokenLookedUp {
+            ticket: self.ticket("lookup"),
+            result,
+        });
+    }
+
+    /// What came of the revocation that was asked for first.
+    pub(super) fn revoked(&mut self, result: Result<(), Failure>) {
+        let token = self.revoking.pop_front().unwrap_or(TokenId(99));
+        self.feed(Input::Revoked { token, result });
     }
 
     pub(super) fn written(&mut self) {
@@ -238,19 +354,14 @@ pub(super) fn grant(seconds: u64) -> Grant {
     Grant::new(Duration::from_secs(seconds), true)
 }
 
-fn warnings(command: &Command) -> Option<Vec<String>> {
-    let Command::Log(Notice::RenderWarned { warnings, .. }) = command else {
-        return None;
-    };
-    Some(warnings.iter().map(ToString::to_string).collect())
-}
-
 fn describe(command: &Command) -> String {
     match command {
-        Command::LogIn => "log in".to_owned(),
-        Command::RenewToken { token } => format!("renew token {}", token.expose()),
-        Command::FindMount { request, token, .. } => {
-            format!("find mount of {} as {}", request.path(), token.expose())
+        Command::LogIn { .. } => "log in".to_owned(),
+        Command::Remember { token, .. } => format!("remember {}", token.secret.expose()),
+        Command::RenewToken { token, .. } => format!("renew token {}", token.expose()),
+        Command::LookUpToken { token, .. } => format!("look up {}", token.expose()),
+        Command::FindMount { path, token, .. } => {
+            format!("find mount of {path} as {}", token.expose())
         }
         Command::Read { call, token, .. } => match call {
             Call::Get { path, .. } => format!("get {path} as {}", token.expose()),
@@ -261,6 +372,7 @@ fn describe(command: &Command) -> String {
         Command::RenewLease {
             lease_id, token, ..
         } => format!("renew lease {lease_id} as {}", token.expose()),
+        Command::Render { template, .. } => format!("render template {template}"),
         Command::Write {
             destination: Destination::Template(index),
             contents,
@@ -273,7 +385,9 @@ fn describe(command: &Command) -> String {
             contents,
         } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
         Command::AnnounceReady => "announce ready".to_owned(),
-        Command::Revoke { token } => format!("revoke {}", token.expose()),
+        Command::Report(report) => format!("report {}", report.reason),
+        Command::Revoke { token } => format!("revoke {}", token.secret.expose()),
+        Command::ForgetAll => "forget all".to_owned(),
         Command::Log(notice) => format!("log {notice:?}"),
         Command::Exit { code, report } => format!("exit {code:?} {}", report.reason),
     }

@@ -31,6 +31,7 @@ impl Drop for Wiped {
 
 impl Text {
     /// The bytes.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.whole {
             Some(whole) => &whole.0[self.start as usize..self.end as usize],
@@ -38,8 +39,12 @@ impl Text {
         }
     }
 
-    /// A part of it, without a copy.
-    pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
+    /// The bytes `from..to`, without a copy.
+    ///
+    /// # Panics
+    /// If the part does not lie within the text.
+    #[must_use]
+    pub fn slice(&self, from: usize, to: usize) -> Self {
         assert!(
             from <= to && to <= self.len(),
             "a part lies within the whole"

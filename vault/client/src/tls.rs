@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use planescape_agent_contract::Tls;
+use planescape_vault::Tls;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -22,46 +22,106 @@ const SYSTEM_BUNDLES: [&str; 4] = [
 ];
 
 /// Makes our choice of cryptography the process's.
-pub(crate) fn install_crypto_provider() -> Result<(), Arc<CryptoProvider>> {
+///
+/// # Errors
+/// A choice was made before, which is handed back.
+pub fn install_crypto_provider() -> Result<(), Arc<CryptoProvider>> {
     aws_lc_rs::default_provider().install_default()
 }
 
-/// What the configuration says, with its files read. An address without TLS needs no roots.
-pub(super) fn client_config(tls: &Tls, is_https: bool) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if tls.skip_verify || !is_https {
-        Arc::new(AnyCertificate(Arc::clone(&provider)))
-    } else {
-        let web_pki = WebPkiServerVerifier::builder_with_provider(
-            Arc::new(roots(tls)?),
-            Arc::clone(&provider),
-        )
-        .build()?;
-        match &tls.server_name {
-            Some(name) => Arc::new(NamedCertificate {
-                inner: web_pki,
-                name: ServerName::try_from(name.clone())
-                    .with_context(|| format!("vault.tls_server_name: `{name}` is not a name"))?,
-            }),
-            None => web_pki,
-        }
-    };
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    match &tls.client {
-        None => Ok(builder.with_no_client_auth()),
-        Some((certificate, key)) => {
-            let chain = certificates(&read("vault.client_cert", certificate)?)
-                .with_context(|| format!("vault.client_cert: {certificate}"))?;
-            let key = PrivateKeyDer::from_pem_slice(&read("vault.client_key", key)?)
-                .map_err(|_| anyhow!("vault.client_key: {key}: holds no private key in PEM"))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .context("vault.client_cert and vault.client_key do not fit together")
+/// Whom we trust, and who we are: read once, for every host that we talk to.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    provider: Arc<CryptoProvider>,
+    verifier: Verifier,
+    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+}
+
+#[derive(Debug)]
+enum Verifier {
+    Roots(Arc<WebPkiServerVerifier>),
+    Anything,
+    /// The address speaks no TLS, and there are no roots to trust where a redirect does.
+    Nothing(String),
+}
+
+impl Trust {
+    /// Reads the files that the settings name. An address without TLS needs no roots.
+    pub(crate) fn new(tls: &Tls, is_https: bool) -> anyhow::Result<Self> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = if tls.skip_verify {
+            Verifier::Anything
+        } else {
+            match verifier(tls, &provider) {
+                Ok(verifier) => Verifier::Roots(verifier),
+                Err(error) if is_https => return Err(error),
+                Err(error) => Verifier::Nothing(format!("{error:#}")),
+            }
+        };
+        let client = tls.client.as_ref().map(client_certificate).transpose()?;
+        Ok(Self {
+            provider,
+            verifier,
+            client,
+        })
+    }
+
+    /// The certificate must carry the name that is asked for.
+    pub(crate) fn config(&self) -> anyhow::Result<ClientConfig> {
+        let verifier: Arc<dyn ServerCertVerifier> = match &self.verifier {
+            Verifier::Roots(roots) => Arc::clone(roots) as _,
+            Verifier::Anything => Arc::new(AnyCertificate(Arc::clone(&self.provider))),
+            Verifier::Nothing(why) => Arc::new(NoCertificate(why.clone())),
+        };
+        self.config_with(verifier)
+    }
+
+    /// The certificate must carry this name, whatever the handshake asks for.
+    pub(crate) fn only_for(&self, name: &str) -> anyhow::Result<ClientConfig> {
+        let Verifier::Roots(roots) = &self.verifier else {
+            return self.config();
+        };
+        let server_name = ServerName::try_from(name.to_owned())
+            .with_context(|| format!("vault.tls_server_name: `{name}` is not a name"))?;
+        let is_address = matches!(server_name, ServerName::IpAddress(_));
+        let mut config = self.config_with(Arc::new(NamedCertificate {
+            inner: Arc::clone(roots),
+            name: server_name,
+        }))?;
+        config.enable_sni = !is_address;
+        Ok(config)
+    }
+
+    fn config_with(&self, verifier: Arc<dyn ServerCertVerifier>) -> anyhow::Result<ClientConfig> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        match &self.client {
+            None => Ok(builder.with_no_client_auth()),
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .context("vault.client_cert and vault.client_key do not fit together"),
         }
     }
+}
+
+fn verifier(
+    tls: &Tls,
+    provider: &Arc<CryptoProvider>,
+) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
+    let roots = Arc::new(roots(tls)?);
+    Ok(WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build()?)
+}
+
+fn client_certificate(
+    (certificate, key): &(String, String),
+) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = certificates(&read("vault.client_cert", certificate)?)
+        .with_context(|| format!("vault.client_cert: {certificate}"))?;
+    let key = PrivateKeyDer::from_pem_slice(&read("vault.client_key", key)?)
+        .map_err(|_| anyhow!("vault.client_key: {key}: holds no private key in PEM"))?;
+    Ok((chain, key))
 }
 
 fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
@@ -72,13 +132,13 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
         }
         Ok(())
     };
-    if let Some(pem) = &tls.ca_cert_bytes {
-        add("VAULT_CACERT_BYTES", pem.as_bytes())?;
-    } else if let Some(path) = &tls.ca_cert {
+    if let Some(path) = &tls.ca_cert {
         add(
             &format!("vault.ca_cert: {path}"),
             &read("vault.ca_cert", path)?,
         )?;
+    } else if let Some(pem) = &tls.ca_cert_bytes {
+        add("VAULT_CACERT_BYTES", pem.as_bytes())?;
     } else if let Some(folder) = &tls.ca_path {
         let entries =
             fs::read_dir(folder).with_context(|| format!("vault.ca_path: cannot read {folder}"))?;
@@ -173,7 +233,7 @@ impl ServerCertVerifier for NamedCertificate {
     }
 }
 
-/// Accepts every certificate: for `tls_skip_verify`, and where no TLS is spoken.
+/// Accepts every certificate: for `tls_skip_verify` alone.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -211,5 +271,49 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Refuses every certificate: there is nothing to compare it with.
+#[derive(Debug)]
+struct NoCertificate(String);
+
+impl ServerCertVerifier for NoCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _host: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let why = &self.0;
+        Err(Error::General(format!(
+            "no certificate can be checked: {why}"
+        )))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General(self.0.clone()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General(self.0.clone()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

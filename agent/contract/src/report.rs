@@ -1,0 +1,204 @@
+//! What the agent says in the pod's termination message: who it is while it runs, and why it ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The termination message; JSON with absent fields left out. Never a value, never a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Where the agent is, or was.
+    pub phase: Phase,
+    /// One word for conditions and metrics.
+    pub reason: Reason,
+    /// A sentence for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The role of the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The path in Vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The accessor of the token in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accessor: Option<String>,
+    /// The accessors of all tokens that may still live, with their leases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrevoked: Vec<String>,
+    /// Places in templates where the text is probably not what was meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// A report with nothing but its place and reason.
+    #[must_use]
+    pub fn new(phase: Phase, reason: Reason) -> Self {
+        Self {
+            phase,
+            reason,
+            message: None,
+            role: None,
+            path: None,
+            status: None,
+            accessor: None,
+            unrevoked: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Where the agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Reading its configuration.
+    Config,
+    /// Logging in.
+    Login,
+    /// Reading a secret.
+    Read,
+    /// Rendering a template.
+    Render,
+    /// Writing a file.
+    Write,
+    /// Logged in and at work. An agent that ended with this was killed: nothing is known of its
+    /// tokens.
+    Running,
+    /// Ending, with nothing wrong before.
+    Done,
+    /// A word that only a newer agent knows.
+    #[serde(other)]
+    Other,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Why the agent ended, or what it does.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+            /// A word that only a newer agent knows.
+            Other(String),
+        }
+
+        impl Reason {
+            /// The word.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<String> for Reason {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$name,)*
+                    _ => Self::Other(word),
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// It logged in and works.
+    LoggedIn = "LoggedIn",
+    /// Every file was rendered; the token lives on, as configured.
+    Rendered = "Rendered",
+    /// Every file was rendered, and every token that was ever held is revoked.
+    Revoked = "Revoked",
+    /// A token may live on although it should not.
+    RevokeFailed = "RevokeFailed",
+    /// It was told to end before every file was rendered.
+    Terminated = "Terminated",
+    /// A second signal ended it at once.
+    Interrupted = "Interrupted",
+    /// The configuration is not valid.
+    InvalidConfig = "InvalidConfig",
+    /// A template does not fit what Vault answered.
+    TemplateFailed = "TemplateFailed",
+    /// Vault is sealed.
+    Sealed = "Sealed",
+    /// The role of the login does not exist.
+    RoleNotFound = "RoleNotFound",
+    /// The ServiceAccount token is for another audience than the role wants.
+    AudienceMismatch = "AudienceMismatch",
+    /// Vault refused the login.
+    LoginDenied = "LoginDenied",
+    /// No auth method is mounted there.
+    AuthMethodNotFound = "AuthMethodNotFound",
+    /// The token's policies do not allow this.
+    PermissionDenied = "PermissionDenied",
+    /// Nothing is at this path.
+    SecretNotFound = "SecretNotFound",
+    /// The version of the secret is deleted or destroyed.
+    SecretDeleted = "SecretDeleted",
+    /// There are too many requests.
+    RateLimited = "RateLimited",
+    /// Vault does not understand the request.
+    RequestRefused = "RequestRefused",
+    /// No node of Vault that was asked can serve the request.
+    Standby = "Standby",
+    /// Vault has a problem of its own.
+    ServerError = "ServerError",
+    /// There is no connection to Vault.
+    Unreachable = "Unreachable",
+    /// A certificate was refused.
+    TlsError = "TLSError",
+    /// Vault did not answer in time.
+    NoAnswer = "NoAnswer",
+    /// Vault's answer makes no sense.
+    MalformedAnswer = "MalformedAnswer",
+    /// The ServiceAccount token cannot be read.
+    TokenFileUnreadable = "TokenFileUnreadable",
+    /// A rendered file or a sink cannot be written.
+    FileNotWritten = "FileNotWritten",
+    /// A local file that a template asks for cannot be read.
+    FileUnreadable = "FileUnreadable",
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_agent_says_is_kept() {
+        let report: Report =
+            serde_json::from_str(r#"{"phase":"dreaming","reason":"Sleepy","extra":1}"#).unwrap();
+
+        assert_eq!(report.phase, Phase::Other);
+        assert_eq!(report.reason, Reason::Other("Sleepy".to_owned()));
+        assert_eq!(report.reason.to_string(), "Sleepy");
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out() {
+        let report = Report::new(Phase::Done, Reason::TlsError);
+
+        let text = serde_json::to_string(&report).unwrap();
+
+        assert_eq!(text, r#"{"phase":"done","reason":"TLSError"}"#);
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}

@@ -1,0 +1,72 @@
+//! How the agent ends.
+
+use planescape_agent_contract::{Phase, Reason, Report};
+
+use super::Agent;
+use crate::clock::Moment;
+use crate::command::Notice;
+use crate::life::Life;
+use crate::shutdown::Shutdown;
+use crate::verdict::{End, ExitCode};
+
+impl Agent {
+    pub(super) fn terminate(&mut self, now: Moment) {
+        if let Some(shutdown) = self.life.shutdown() {
+            if let Some(exit) = shutdown.signal() {
+                self.commands.push_back(exit);
+                self.life = Life::Ended;
+            }
+            return;
+        }
+        let end = if self.is_ready() {
+            self.rendered_end()
+        } else {
+            let accessor = self.accessor();
+            self.verdict
+                .unfinished(|verdict| verdict.interruption(accessor))
+        };
+        self.stop(end, now);
+        if let Life::Stopping(shutdown) = std::mem::replace(&mut self.life, Life::Ended) {
+            self.life = Life::Stopping(Box::new(shutdown.signalled()));
+        }
+    }
+
+    pub(super) fn stop_with(&mut self, end: Option<End>, now: Moment) {
+        if let Some(end) = end {
+            self.stop(end, now);
+        }
+    }
+
+    pub(super) fn stop(&mut self, mut end: End, now: Moment) {
+        if !self.life.is_working() {
+            return;
+        }
+        self.log(Some(Notice::Stopping));
+        end.report.warnings = self.renderer.warnings();
+        let tokens = if self.revoke_on_exit {
+            self.session.take_tokens()
+        } else {
+            Vec::new()
+        };
+        self.life = Life::Stopping(Box::new(Shutdown::new(end, tokens, now)));
+    }
+
+    pub(super) fn rendered_end(&self) -> End {
+        let accessor = self.accessor();
+        End {
+            code: ExitCode::Done,
+            report: Report {
+                unrevoked: self.kept(),
+                accessor,
+                warnings: self.renderer.warnings(),
+                ..Report::new(Phase::Done, Reason::Rendered)
+            },
+        }
+    }
+
+    /// The token that outlives the agent, as configured.
+    pub(super) fn kept(&self) -> Vec<String> {
+        let is_kept = self.exit_after_auth || !self.revoke_on_exit;
+        self.accessor().filter(|_| is_kept).into_iter().collect()
+    }
+}

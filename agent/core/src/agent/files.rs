@@ -1,0 +1,90 @@
+//! What follows from a rendered text and a written file.
+
+use std::time::Duration;
+
+use planescape_templates::{Pass, Request};
+
+use super::Agent;
+use crate::clock::Moment;
+use crate::command::{Command, Destination, Notice};
+use crate::failure::Failure;
+use crate::life::Life;
+use crate::shutdown::Shutdown;
+use crate::troubles::Concern;
+
+/// How long after a failed write the next one comes.
+const WRITE_BACKOFF: Duration = Duration::from_secs(2);
+
+impl Agent {
+    pub(super) fn rendered(&mut self, template: usize, result: Result<Pass, String>, now: Moment) {
+        if !self.life.is_working() {
+            return;
+        }
+        let secrets = &self.secrets;
+        let is_answered = |request: &Request| secrets.answer(request).is_some();
+        let outcome = self.renderer.rendered(template, result, is_answered);
+        self.commands.extend(outcome.commands);
+        for request in &outcome.wanted {
+            self.secrets.want(request, now);
+        }
+        for request in &outcome.unwanted {
+            self.secrets.forget(request);
+            self.verdict.forget(request);
+        }
+        if let Some(message) = outcome.failure {
+            let end = self.verdict.render_failed(template, &message);
+            self.log(Some(Notice::RenderFailed { template, message }));
+            self.stop_with(end, now);
+        }
+    }
+
+    pub(super) fn written(
+        &mut self,
+        destination: Destination,
+        result: Result<(), Failure>,
+        now: Moment,
+    ) {
+        let Err(failure) = result else {
+            match destination {
+                Destination::Template(index) => {
+                    self.renderer.written(index);
+                    self.verdict.mend(&Concern::Template(index));
+                }
+                Destination::Sink(index) => self.sinks.written(index),
+            }
+            self.verdict.mend(&Concern::Write(destination));
+            return;
+        };
+        let until = now + WRITE_BACKOFF;
+        match destination {
+            Destination::Template(index) => self.renderer.not_written(index, until),
+            Destination::Sink(index) => self.sinks.not_written(index, until),
+        }
+        let end = self.verdict.write_failed(destination, &failure);
+        let end = end.filter(|_| self.life.is_working());
+        self.log(Some(Notice::WriteFailed {
+            destination,
+            failure,
+            backoff: end.is_none().then_some(WRITE_BACKOFF),
+        }));
+        self.stop_with(end, now);
+    }
+
+    pub(super) fn check_ready(&mut self, now: Moment) {
+        let is_starting = matches!(self.life, Life::Starting);
+        if !is_starting || !self.renderer.is_complete() || !self.sinks.is_complete() {
+            return;
+        }
+        self.life = Life::Ready;
+        self.verdict.ready();
+        self.commands.push_back(Command::AnnounceReady);
+        if !self.exit_after_auth {
+            return;
+        }
+        let end = self.rendered_end();
+        // What earlier lives read is in no file any more.
+        let left = self.session.take_retired();
+        let shutdown = Shutdown::new(end, left, now).keeping_token();
+        self.life = Life::Stopping(Box::new(shutdown));
+    }
+}

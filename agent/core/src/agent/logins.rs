@@ -1,0 +1,55 @@
+//! What follows from a login.
+
+use planescape_agent_contract::{Phase, Reason, Report};
+use planescape_vault::Login;
+
+use super::Agent;
+use crate::clock::Moment;
+use crate::command::{Command, Notice};
+use crate::failure::Failure;
+use crate::session::Living;
+use crate::token::Ticket;
+use crate::troubles::Concern;
+
+impl Agent {
+    pub(super) fn logged_in(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Login, Failure>,
+        now: Moment,
+    ) {
+        let login = match result {
+            Ok(login) => login,
+            Err(failure) => return self.login_failed(failure, now),
+        };
+        if let Some(shutdown) = self.life.shutdown() {
+            self.session.login_ended();
+            if self.revoke_on_exit {
+                shutdown.add(Living::of_login(login, ticket.token, now), now);
+            }
+            return;
+        }
+        let commands = self.session.logged_in(login, ticket, &mut self.dice, now);
+        self.commands.extend(commands);
+        self.secrets.token_replaced(ticket.token, now);
+        self.sinks.token_replaced();
+        self.verdict.mend(&Concern::Login);
+        self.commands.push_back(Command::Report(Report {
+            accessor: self.accessor(),
+            unrevoked: self.session.accessors(),
+            ..Report::new(Phase::Running, Reason::LoggedIn)
+        }));
+    }
+
+    pub(super) fn login_failed(&mut self, failure: Failure, now: Moment) {
+        let wait = self.session.login_failed(&failure, &mut self.dice, now);
+        if !self.life.is_working() {
+            self.session.login_ended();
+        }
+        let end = self.verdict.login_failed(&failure);
+        let end = end.filter(|_| self.life.is_working());
+        let backoff = end.is_none().then_some(wait);
+        self.log(Some(Notice::LoginFailed { failure, backoff }));
+        self.stop_with(end, now);
+    }
+}

@@ -1,0 +1,78 @@
+//! What follows from an answer, or from none.
+
+use planescape_templates::{Answer, Request};
+
+use super::Agent;
+use crate::clock::{Moment, Now};
+use crate::command::Notice;
+use crate::failure::{Failure, Remedy};
+use crate::secrets::{Reply, Taken, Trouble};
+use crate::session::Doubt;
+use crate::token::Ticket;
+use crate::troubles::Concern;
+
+impl Agent {
+    /// What to do about a failed request, or that its token works. A refusal that speaks of an
+    /// invalid token is checked before it is believed.
+    pub(super) fn weigh(
+        &mut self,
+        ticket: Ticket,
+        failure: Option<&Failure>,
+        now: Moment,
+    ) -> Remedy {
+        let Some(failure) = failure else {
+            self.session.prove(ticket.token);
+            return Remedy::Retry;
+        };
+        let remedy = failure.remedy();
+        if remedy != Remedy::CheckToken || !self.session.is_current(ticket.token) {
+            return remedy;
+        }
+        match self.session.doubt(now) {
+            Doubt::Checking => Remedy::CheckToken,
+            Doubt::Unfounded => Remedy::GiveUp,
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        request: &Request,
+        ticket: Ticket,
+        result: Result<Answer, Failure>,
+        now: Now,
+    ) {
+        let remedy = self.weigh(ticket, result.as_ref().err(), now.moment);
+        let reply = Reply {
+            request,
+            ticket,
+            result,
+        };
+        let current = self.session.current();
+        let taken = self.secrets.answered(reply, current, &mut self.dice, now);
+        self.take(request, taken, remedy, now.moment);
+    }
+
+    pub(super) fn take(&mut self, request: &Request, taken: Taken, remedy: Remedy, now: Moment) {
+        match taken {
+            Taken::Changed => {
+                self.verdict.mend(&Concern::Request(request.clone()));
+                self.renderer.answer_changed(request);
+            }
+            Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),
+            Taken::Failed(trouble) => self.request_failed(Some(trouble), remedy, now),
+        }
+    }
+
+    pub(super) fn request_failed(&mut self, trouble: Option<Trouble>, remedy: Remedy, now: Moment) {
+        let Some(trouble) = trouble else { return };
+        let accessor = self.accessor();
+        let end = self.verdict.request_failed(&trouble, remedy, accessor);
+        let end = end.filter(|_| self.life.is_working());
+        self.log(Some(Notice::RequestFailed {
+            request: trouble.request,
+            failure: trouble.failure,
+            backoff: end.is_none().then_some(trouble.backoff),
+        }));
+        self.stop_with(end, now);
+    }
+}

@@ -1,0 +1,234 @@
+//! Many requests, slow ones, and what an answer that changes nothing does.
+
+use std::time::Duration;
+
+use planescape_templates::{Answer, Request};
+use planescape_vault::{Error, Refusal, Text};
+
+use super::world::*;
+use crate::command::{Command, Notice};
+use crate::input::Input;
+
+#[test]
+fn one_look_up_serves_all_paths_of_a_mount() {
+    let texts: Vec<String> = (0..50)
+        .map(|n| format!(r#"{{{{ with secret "kv/{n}" }}}}{{{{ .Data }}}}{{{{ end }}}}"#))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut world = World::new(&texts);
+    world.step();
+    world.log_in("t1", 3600);
+
+    let asked = world.step();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let path = asked[0].split(' ').nth(3).unwrap().to_owned();
+    world.find_mount(&path, "kv");
+
+    let reads = world.step();
+    assert_eq!(reads.len(), 10, "{reads:?}");
+    assert!(
+        reads.iter().all(|it| it.starts_with("get kv/")),
+        "{reads:?}"
+    );
+}
+
+#[test]
+fn a_renewal_waits_for_no_slow_read() {
+    let slow = (0..12).map(|n| format!(r#"{{{{ with secret "kv/{n}" }}}}x{{{{ end }}}}"#));
+    let texts: Vec<String> = std::iter::once(DATABASE.to_owned()).chain(slow).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut world = World::build(&texts, |start| {
+        start.config.planescape.give_up_after = None;
+        start.config.template_config.max_connections = 3;
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    let mut hanging = 0;
+    for _ in 0..5 {
+        for step in world.step() {
+            if let Some(path) = step.strip_prefix("find mount of ") {
+                world.find_mount(path.split(' ').next().unwrap(), "kv");
+            } else if step.starts_with("get database") {
+                world.answer("database/creds/ro", CREDENTIALS);
+            } else if step.starts_with("get kv/") {
+                hanging += 1;
+            }
+        }
+    }
+    assert_eq!(hanging, 3);
+
+    world.pass(Duration::from_secs(65));
+
+    let steps = world.step();
+    assert!(
+        steps.contains(&"renew lease database/creds/ro/1 as t1".to_owned()),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn an_answer_that_says_what_the_last_one_said_renders_nothing() {
+    let mut world = World::ready(&[
+        r#"{{ with secret "database/creds/ro" }}{{ .Data.a }}{{ timestamp }}{{ end }}"#,
+    ]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+
+    world.answer(
+        "database/creds/ro",
+        &CREDENTIALS.replace("\"data\"", "\"request_id\":\"2\",\"data\""),
+    );
+
+    assert_eq!(world.step(), NOTHING);
+}
+
+#[test]
+fn a_local_file_that_did_not_change_renders_nothing() {
+    let mut world = World::new(&[r#"{{ file "/x" }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    assert_eq!(world.step(), ["read file /x"]);
+    file(&mut world, "a");
+    assert_eq!(world.step(), ["write template 0: a"]);
+    world.written();
+    world.step();
+
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.step(), ["read file /x"]);
+    file(&mut world, "a");
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(2));
+    world.step();
+    file(&mut world, "b");
+    assert_eq!(world.step(), ["write template 0: b"]);
+}
+
+#[test]
+fn a_lease_that_ends_before_it_is_replaced_is_told_once_with_its_files() {
+    let mut world = World::ready(&["static", DATABASE]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    for _ in 0..20 {
+        world.fail_lease(&down());
+        world.fail("database/creds/ro", &down());
+        world.pass(Duration::from_secs(5));
+        world.step();
+    }
+
+    let expired: Vec<&Notice> = world
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Expired { .. }))
+        .collect();
+    assert_eq!(
+        expired,
+        [&Notice::Expired {
+            request: read("database/creds/ro"),
+            templates: vec![1],
+        }]
+    );
+}
+
+#[test]
+fn no_wait_before_a_replacement_outlasts_the_lease() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+    for _ in 0..8 {
+        world.step();
+        world.fail("database/creds/ro", &down());
+        world.pass(Duration::from_secs(3));
+    }
+
+    let (at, _) = world.agent.poll_timeout().unwrap();
+
+    assert!(
+        at.since(world.now.moment) <= Duration::from_secs(1),
+        "{at:?}"
+    );
+}
+
+#[test]
+fn a_wait_that_vault_asks_for_is_kept() {
+    let mut world = World::new(&[DATABASE]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+
+    let busy = Refusal::new(429, String::new(), Some(Duration::from_secs(7)));
+    world.fail("database/creds/ro", &Error::Refused(busy).into());
+
+    world.pass(Duration::from_millis(6900));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_millis(100));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_mount_is_asked_for_again_once_a_read_was_refused() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+    world.step();
+
+    world.fail("database/creds/ro", &denied("", 404));
+    world.pass(Duration::from_secs(1));
+
+    assert_eq!(world.step(), ["find mount of database/creds/ro as t1"]);
+    world.fail_mount("database/creds/ro", &denied("permission denied", 403));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn an_answer_whose_request_nobody_makes_any_more_is_still_waited_for_at_the_end() {
+    let text =
+        r#"{{ if eq (file "/x") "a" }}{{ with secret "kv/a" }}{{ .Data }}{{ end }}{{ end }}"#;
+    let mut world = World::new(&[text]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    file(&mut world, "a");
+    assert_eq!(world.step(), ["find mount of kv/a as t1"]);
+    world.find_mount("kv/a", "kv");
+    assert_eq!(world.step(), ["get kv/a as t1"]);
+    world.pass(Duration::from_secs(2));
+    world.step();
+    file(&mut world, "b");
+    // The text is not rendered again before its missing answer comes.
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.answer("kv/a", CREDENTIALS);
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn a_sandbox_is_handed_on_to_whoever_reads_the_file() {
+    let mut world = World::build(&[r#"{{ file "/safe/x" }}"#], |start| {
+        start.config.templates[0].sandbox_path = Some("/safe".to_owned());
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    let Some(Command::ReadFile { within, .. }) = world.pending.first() else {
+        panic!("{:?}", world.pending);
+    };
+    assert_eq!(within, &["/safe"]);
+}
+
+fn file(world: &mut World, content: &str) {
+    world.feed(Input::FileRead {
+        request: Request::File {
+            path: "/x".to_owned(),
+        },
+        result: Ok(Answer::File(Text::from(content))),
+    });
+}

@@ -1,0 +1,167 @@
+//! What is done with a token beside using it.
+
+use std::time::Duration;
+
+use planescape_agent_contract::{Phase, Reason};
+
+use super::world::*;
+use crate::command::Notice;
+use crate::failure::Failure;
+use crate::input::Input;
+use crate::token::TokenId;
+
+#[test]
+fn a_token_stands_in_the_ledger_before_it_is_used() {
+    let mut world = with_a_ledger();
+    world.step();
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["remember t1"]);
+    world.feed(Input::Remembered {
+        token: TokenId(1),
+        result: Ok(()),
+    });
+    assert_eq!(world.step(), ["find mount of database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_told_and_keeps_nobody_from_the_secrets() {
+    let mut world = with_a_ledger();
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.feed(Input::Remembered {
+        token: TokenId(1),
+        result: Err(Failure::File {
+            path: "/ledger".to_owned(),
+            message: "No space left on device".to_owned(),
+        }),
+    });
+
+    assert_eq!(world.step(), ["find mount of database/creds/ro as t1"]);
+    let is_told = |notice: &Notice| matches!(notice, Notice::NotRemembered { .. });
+    assert!(world.notices.iter().any(is_told), "{:?}", world.notices);
+}
+
+#[test]
+fn the_termination_message_names_every_living_token_from_the_login_on() {
+    let mut world = World::with(|start| start.left_tokens.push(left("t0")));
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    let report = world.report.unwrap();
+    assert_eq!(report.phase, Phase::Running);
+    assert_eq!(report.reason, Reason::LoggedIn);
+    assert_eq!(report.accessor.as_deref(), Some("accessor of 2"));
+    assert_eq!(report.unrevoked, ["accessor of 2", "accessor of t0"]);
+}
+
+#[test]
+fn a_refusal_that_speaks_of_an_invalid_token_loses_no_token_that_vault_knows() {
+    let mut world = reading();
+    world.fail("database/creds/ro", &denied("invalid token", 403));
+    assert_eq!(world.step(), ["look up t1"]);
+
+    world.look_up(Ok(()));
+    assert_eq!(world.step(), NOTHING);
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(1));
+        for step in world.step() {
+            assert!(!step.contains("look up") && step != "log in", "{step}");
+            if step.starts_with("find mount") {
+                world.find_mount("database/creds/ro", "database");
+            } else if step.starts_with("get") {
+                world.fail("database/creds/ro", &denied("invalid token", 403));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_that_may_not_look_itself_up_is_alive() {
+    let mut world = reading();
+    world.fail("database/creds/ro", &denied("invalid token", 403));
+    world.step();
+
+    world.look_up(Err(denied("permission denied", 403)));
+    world.pass(Duration::from_secs(1));
+
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_token_whose_renewals_were_not_answered_is_revoked_at_the_end_although_its_time_is_over() {
+    let mut world = World::ready(&["static"]);
+    world.pass(Duration::from_secs(2530));
+    assert_eq!(world.step(), ["renew token t1"]);
+    world.fail_token(&down());
+    for _ in 0..40 {
+        world.pass(Duration::from_secs(60));
+        match world.step().first().map(String::as_str) {
+            Some("renew token t1") => world.fail_token(&down()),
+            Some("log in") => world.fail_login(&down()),
+            Some(other) => panic!("{other}"),
+            None => {}
+        }
+    }
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
+fn a_token_renewal_that_grants_nothing_is_followed_by_a_login_and_a_revocation() {
+    let mut world = World::ready(&["static"]);
+    world.pass(Duration::from_secs(2530));
+    world.step();
+
+    world.renew_token(0);
+
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+    world.step();
+    world.pass(Duration::from_secs(1200));
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t2", "revoke t1"]);
+}
+
+#[test]
+fn no_more_than_six_logins_begin_in_a_minute() {
+    let mut world = World::ready(&["static"]);
+    let mut logins = 0;
+    for _ in 0..60 {
+        world.fail_token(&denied("invalid token", 403));
+        if world.step().contains(&"log in".to_owned()) {
+            logins += 1;
+            world.log_in("t2", 3600);
+            world.step();
+        }
+        world.pass(Duration::from_secs(1));
+    }
+
+    assert_eq!(logins, 5, "beside the first");
+}
+
+fn with_a_ledger() -> World {
+    World::build(&[DATABASE], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+    })
+}
+
+/// An agent that waits for its first answer.
+fn reading() -> World {
+    let mut world = World::build(&[DATABASE], |start| {
+        start.config.planescape.exit_on_refusal = false;
+        start.config.planescape.give_up_after = None;
+        start.config.template_config.exit_on_retry_failure = false;
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world
+}

@@ -1,0 +1,114 @@
+//! One thing that templates read: its answer, the lease that holds it, and what is being done.
+
+use planescape_templates::{Answer, Request};
+
+use super::Lane;
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::lease::{Lease, Step};
+use crate::token::TokenId;
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) request: Request,
+    pub(super) activity: Activity,
+    pub(super) answer: Option<Answer>,
+    pub(super) hold: Hold,
+    /// When what the answer holds stops working, told to nobody yet.
+    pub(super) expires: Option<Moment>,
+    pub(super) backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Nothing is being done; it is in a queue.
+    Due {
+        at: Moment,
+        lane: Lane,
+    },
+    /// Its mount is being asked for.
+    Waiting,
+    Reading,
+    Renewing,
+}
+
+/// What keeps the answer alive.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Nothing: it is not leased.
+    Nothing,
+    /// A lease, which ends with the token that it was read with.
+    Leased { by: TokenId, lease: Option<Lease> },
+    /// Its token was replaced, and nothing has replaced it yet.
+    Lost,
+}
+
+impl Entry {
+    pub(super) fn new(request: Request, backoff: Backoff, now: Moment) -> Self {
+        let lane = lane_of(&request);
+        Self {
+            request,
+            activity: Activity::Due { at: now, lane },
+            answer: None,
+            hold: Hold::Nothing,
+            expires: None,
+            backoff,
+        }
+    }
+
+    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match &mut self.hold {
+            Hold::Leased { lease, .. } => lease.as_mut(),
+            Hold::Nothing | Hold::Lost => None,
+        }
+    }
+
+    /// What is to be done about a lease next.
+    pub(super) fn lease_lane(lease: &Lease) -> Lane {
+        match lease.next_step() {
+            Step::Renew => Lane::Renewal,
+            Step::Replace => Lane::Read,
+        }
+    }
+
+    /// What is leased, as Vault names it.
+    pub(super) fn lease_id(&self) -> Option<String> {
+        lease_id(self.answer.as_ref()?)
+    }
+}
+
+/// Local files are not Vault's.
+pub(super) fn lane_of(request: &Request) -> Lane {
+    match request {
+        Request::File { .. } => Lane::File,
+        Request::Read { .. }
+        | Request::Write { .. }
+        | Request::List { .. }
+        | Request::Pki { .. } => Lane::Read,
+    }
+}
+
+/// The id of an answer's lease.
+pub(super) fn lease_id(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Secret(Some(secret)) => {
+            Some(secret.lease_id().to_owned()).filter(|id| !id.is_empty())
+        }
+        Answer::Secret(None) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
+    }
+}
+
+/// Whether a template sees the same in both.
+pub(super) fn says_the_same(one: &Answer, other: &Answer) -> bool {
+    match (one, other) {
+        (Answer::Secret(Some(one)), Answer::Secret(Some(other))) => one.says_the_same(other),
+        (Answer::Secret(None), Answer::Secret(None)) => true,
+        (Answer::List(one), Answer::List(other)) => one == other,
+        (Answer::File(one), Answer::File(other)) => one == other,
+        (
+            Answer::Secret(_) | Answer::List(_) | Answer::File(_) | Answer::Pki(_),
+            Answer::Secret(_) | Answer::List(_) | Answer::File(_) | Answer::Pki(_),
+        ) => false,
+    }
+}

@@ -1,0 +1,210 @@
+//! Which mount serves which path, asked once for each mount.
+
+use std::collections::BTreeMap;
+
+use planescape_vault::mount::Mount;
+
+use super::Id;
+
+/// What is known of the mounts.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    namespace: Option<String>,
+    /// By the path of the mount, with a slash at the end.
+    known: BTreeMap<String, Mount>,
+    /// Paths for which Vault would not say, or named a mount that does not lead there.
+    exact: BTreeMap<String, Option<Mount>>,
+    /// Paths that are being asked for, and who waits.
+    asking: BTreeMap<String, Vec<Id>>,
+    /// How many segments mounts have, by their first one; paths that agree so far are taken to
+    /// have the same mount until Vault says otherwise.
+    depths: BTreeMap<String, usize>,
+}
+
+/// What is known of one path.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    /// Its mount; `None`: Vault does not say.
+    Mount(Option<Mount>),
+    /// Vault has to be asked.
+    Ask,
+    /// Vault is being asked.
+    Wait,
+}
+
+impl Mounts {
+    pub(super) fn new(namespace: Option<String>) -> Self {
+        Self {
+            namespace,
+            ..Self::default()
+        }
+    }
+
+    /// What is known; whoever must wait is noted, and comes back with [`Self::found`].
+    pub(super) fn find(&mut self, path: &str, id: Id) -> Found {
+        if let Some(mount) = self.covering(path) {
+            return Found::Mount(Some(mount.clone()));
+        }
+        if let Some(mount) = self.exact.get(path) {
+            return Found::Mount(mount.clone());
+        }
+        let group = self.group(path).to_owned();
+        let depths = &self.depths;
+        let mut asking = self.asking.iter_mut();
+        if let Some((_, waiting)) = asking.find(|(asked, _)| group_of(asked, depths) == group) {
+            waiting.push(id);
+            return Found::Wait;
+        }
+        self.asking.insert(path.to_owned(), vec![id]);
+        Found::Ask
+    }
+
+    /// Notes the mount of a path, or that Vault does not say; gives back who waited.
+    pub(super) fn found(&mut self, path: &str, mount: Option<Mount>) -> Vec<Id> {
+        match mount {
+            Some(mount) => {
+                let own = self.relative(mount.path()).to_owned();
+                if !own.is_empty() && format!("{path}/").starts_with(&own) {
+                    self.depths
+                        .insert(first(path).to_owned(), own.matches('/').count());
+                    self.known.insert(own, mount);
+                } else {
+                    self.exact.insert(path.to_owned(), Some(mount));
+                }
+            }
+            None => {
+                // A policy hides it, and may show others beside it.
+                self.depths.insert(first(path).to_owned(), usize::MAX);
+                self.exact.insert(path.to_owned(), None);
+            }
+        }
+        self.failed(path)
+    }
+
+    /// Vault could not be asked; gives back who waited.
+    pub(super) fn failed(&mut self, path: &str) -> Vec<Id> {
+        self.asking.remove(path).unwrap_or_default()
+    }
+
+    /// A read failed: the mount may be another one by now.
+    pub(super) fn forget(&mut self, path: &str) {
+        self.exact.remove(path);
+        if let Some(own) = self.covering(path).map(|mount| mount.path().to_owned()) {
+            let own = self.relative(&own).to_owned();
+            self.known.remove(&own);
+        }
+    }
+
+    /// Another token may see what this one does not.
+    pub(super) fn token_replaced(&mut self) {
+        self.exact.retain(|_, mount| mount.is_some());
+    }
+
+    fn covering(&self, path: &str) -> Option<&Mount> {
+        let ends = path.match_indices('/').map(|(at, _)| &path[..=at]);
+        let mut ends = ends.filter_map(|prefix| self.known.get(prefix));
+        ends.next().or_else(|| self.known.get(&format!("{path}/")))
+    }
+
+    /// Vault puts the namespace in front.
+    fn relative<'path>(&self, mount: &'path str) -> &'path str {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        mount.strip_prefix(namespace).unwrap_or(mount)
+    }
+
+    fn group<'path>(&self, path: &'path str) -> &'path str {
+        group_of(path, &self.depths)
+    }
+}
+
+fn first(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default()
+}
+
+fn group_of<'path>(path: &'path str, depths: &BTreeMap<String, usize>) -> &'path str {
+    let depth = depths.get(first(path)).copied().unwrap_or(1);
+    let mut ends = path.match_indices('/').map(|(at, _)| at);
+    match ends.nth(depth.saturating_sub(1)) {
+        Some(end) => &path[..end],
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_asked_for_once() {
+        let mut mounts = Mounts::default();
+
+        assert_eq!(mounts.find("kv/a", Id(1)), Found::Ask);
+        assert_eq!(mounts.find("kv/b/c", Id(2)), Found::Wait);
+        assert_eq!(mounts.find("other/a", Id(3)), Found::Ask);
+        assert_eq!(mounts.found("kv/a", Some(kv("kv/"))), [Id(1), Id(2)]);
+
+        assert_eq!(mounts.find("kv/a", Id(1)), Found::Mount(Some(kv("kv/"))));
+        assert_eq!(mounts.find("kv/b/c", Id(2)), Found::Mount(Some(kv("kv/"))));
+        assert_eq!(mounts.find("kv", Id(4)), Found::Mount(Some(kv("kv/"))));
+        assert_eq!(mounts.find("kvx/a", Id(5)), Found::Ask);
+    }
+
+    #[test]
+    fn mounts_below_the_same_first_segment_are_told_apart() {
+        let mut mounts = Mounts::default();
+        assert_eq!(mounts.find("team/x/a", Id(1)), Found::Ask);
+        assert_eq!(mounts.find("team/y/a", Id(2)), Found::Wait);
+        assert_eq!(mounts.find("team/z/a", Id(3)), Found::Wait);
+
+        mounts.found("team/x/a", Some(kv("team/x/")));
+
+        assert_eq!(mounts.find("team/y/a", Id(2)), Found::Ask);
+        assert_eq!(mounts.find("team/z/a", Id(3)), Found::Ask);
+        assert_eq!(mounts.find("team/y/b", Id(4)), Found::Wait);
+    }
+
+    #[test]
+    fn what_vault_does_not_say_of_one_path_it_may_say_of_another() {
+        let mut mounts = Mounts::default();
+        mounts.find("kv/a", Id(1));
+        mounts.find("kv/b", Id(2));
+
+        assert_eq!(mounts.found("kv/a", None), [Id(1), Id(2)]);
+
+        assert_eq!(mounts.find("kv/a", Id(1)), Found::Mount(None));
+        assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
+        assert_eq!(mounts.find("kv/c", Id(3)), Found::Ask);
+        mounts.token_replaced();
+        assert_eq!(mounts.find("kv/a", Id(1)), Found::Ask);
+    }
+
+    #[test]
+    fn a_namespace_in_front_of_a_mount_is_left_out() {
+        let mut mounts = Mounts::new(Some("ns/".to_owned()));
+        mounts.find("kv/a", Id(1));
+
+        mounts.found("kv/a", Some(kv("ns/kv/")));
+
+        assert_eq!(mounts.find("kv/b", Id(2)), Found::Mount(Some(kv("ns/kv/"))));
+        mounts.forget("kv/b");
+        assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_its_path_is_believed_for_that_path_alone() {
+        let mut mounts = Mounts::default();
+        mounts.find("kv/a", Id(1));
+
+        mounts.found("kv/a", Some(kv("elsewhere/")));
+
+        assert_eq!(
+            mounts.find("kv/a", Id(1)),
+            Found::Mount(Some(kv("elsewhere/")))
+        );
+        assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
+    }
+
+    fn kv(path: &str) -> Mount {
+        Mount::new(path, "kv", "2")
+    }
+}

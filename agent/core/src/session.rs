@@ -1,0 +1,433 @@
+//! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use planescape_agent_contract::Auth;
+use planescape_vault::{Grant, Kind, Login, SecretText};
+
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::command::{Command, Notice};
+use crate::dice::Dice;
+use crate::failure::{Failure, Remedy};
+use crate::lease::{Lease, Step};
+use crate::token::{Ticket, Token, TokenId};
+
+/// So many logins a minute, however often tokens die.
+const LOGINS: usize = 6;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The token and what is being done about it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    current: Option<Held>,
+    activity: Activity,
+    backoff: Backoff,
+    /// Whether tokens are written into the ledger before they are used.
+    remembers: bool,
+    /// Tokens that were replaced and may still live, with leases that programs still use.
+    retired: Vec<Living>,
+    /// When the latest logins began.
+    logins: VecDeque<Moment>,
+    next_id: u64,
+}
+
+/// A token that an earlier life of this agent left in the ledger.
+#[derive(Clone, Debug)]
+pub struct LeftToken {
+    /// The token.
+    pub secret: SecretText,
+    /// Its accessor; may be empty.
+    pub accessor: String,
+}
+
+/// A token that may live, to be revoked at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Living {
+    pub(crate) token: Token,
+    pub(crate) accessor: String,
+    /// When Vault has forgotten it by itself; `None`: never, or not known.
+    gone_by: Option<Moment>,
+}
+
+impl Living {
+    /// A token that comes too late to be used.
+    pub(crate) fn of_login(login: Login, id: TokenId, now: Moment) -> Self {
+        let ttl = login.grant.ttl();
+        Self {
+            token: Token {
+                id,
+                secret: login.token,
+            },
+            accessor: login.accessor,
+            gone_by: (!ttl.is_zero()).then(|| now + ttl),
+        }
+    }
+
+    pub(crate) fn is_gone(&self, now: Moment) -> bool {
+        self.gone_by.is_some_and(|gone| gone <= now)
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    token: Token,
+    accessor: String,
+    lease: Option<Lease>,
+    /// Whether it was written into the ledger, or need not be.
+    is_remembered: bool,
+    /// Whether Vault answered a request with it.
+    is_proven: bool,
+    /// Whether a request was refused as if Vault did not know it.
+    is_doubted: bool,
+    /// When Vault last said that it knows it.
+    known_at: Option<Moment>,
+}
+
+impl From<Held> for Living {
+    fn from(held: Held) -> Self {
+        Self {
+            gone_by: held.lease.as_ref().and_then(Lease::gone_by),
+            token: held.token,
+            accessor: held.accessor,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Activity {
+    Idle,
+    LoggingIn,
+    Renewing,
+    LookingUp,
+    /// After a failure.
+    Waiting {
+        until: Moment,
+    },
+}
+
+/// What a refusal that speaks of an invalid token means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Vault is asked whether it knows the token.
+    Checking,
+    /// It said so just now: the refusal has another cause.
+    Unfounded,
+}
+
+impl Session {
+    pub(crate) fn new(auth: &Auth, remembers: bool, left: Vec<LeftToken>) -> Self {
+        let mut session = Self {
+            current: None,
+            activity: Activity::Idle,
+            backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
+            remembers,
+            retired: Vec::new(),
+            logins: VecDeque::new(),
+            next_id: 0,
+        };
+        for LeftToken { secret, accessor } in left {
+            let id = session.new_id();
+            session.retired.push(Living {
+                token: Token { id, secret },
+                accessor,
+                gone_by: None,
+            });
+        }
+        session
+    }
+
+    fn new_id(&mut self) -> TokenId {
+        self.next_id += 1;
+        TokenId(self.next_id)
+    }
+
+    /// The token that requests may use now.
+    pub(crate) fn usable(&self) -> Option<&Token> {
+        let held = self.current.as_ref()?;
+        (held.is_remembered && !held.is_doubted).then_some(&held.token)
+    }
+
+    /// The number of the token that we have.
+    pub(crate) fn current(&self) -> Option<TokenId> {
+        self.current.as_ref().map(|held| held.token.id)
+    }
+
+    pub(crate) fn is_current(&self, id: TokenId) -> bool {
+        self.current() == Some(id)
+    }
+
+    pub(crate) fn accessor(&self) -> Option<&str> {
+        let held = self.current.as_ref()?;
+        Some(held.accessor.as_str()).filter(|accessor| !accessor.is_empty())
+    }
+
+    /// The accessors of all tokens that may live, the one in use first.
+    pub(crate) fn accessors(&self) -> Vec<String> {
+        let current = self.current.iter().map(|held| &held.accessor);
+        let retired = self.retired.iter().map(|living| &living.accessor);
+        let named = current.chain(retired).filter(|it| !it.is_empty());
+        named.cloned().collect()
+    }
+
+    pub(crate) fn is_logging_in(&self) -> bool {
+        matches!(self.activity, Activity::LoggingIn)
+    }
+
+    /// Every token that may live, the one in use first.
+    pub(crate) fn take_tokens(&mut self) -> Vec<Living> {
+        let current = self.current.take().map(Living::from);
+        current.into_iter().chain(self.take_retired()).collect()
+    }
+
+    /// Every token that may live, except the one in use.
+    pub(crate) fn take_retired(&mut self) -> Vec<Living> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// What to do now, if anything.
+    pub(crate) fn advance(&mut self, now: Moment) -> Option<Command> {
+        if self.lease().is_some_and(|lease| lease.ends_at() <= now) {
+            self.retire(now);
+            // What it is still being asked for says nothing any more.
+            if matches!(self.activity, Activity::Renewing | Activity::LookingUp) {
+                self.activity = Activity::Idle;
+            }
+        }
+        match self.activity {
+            Activity::LoggingIn | Activity::Renewing | Activity::LookingUp => return None,
+            Activity::Waiting { until } if now < until => return None,
+            Activity::Waiting { .. } | Activity::Idle => self.activity = Activity::Idle,
+        }
+        let Some(held) = &self.current else {
+            return self.log_in(now);
+        };
+        let ticket = Ticket {
+            token: held.token.id,
+            sent: now,
+        };
+        let token = held.token.secret.clone();
+        if held.is_doubted {
+            self.activity = Activity::LookingUp;
+            return Some(Command::LookUpToken { ticket, token });
+        }
+        let lease = held.lease.as_ref().filter(|lease| lease.act_at() <= now)?;
+        match lease.next_step() {
+            Step::Renew => {
+                self.activity = Activity::Renewing;
+                Some(Command::RenewToken { ticket, token })
+            }
+            Step::Replace => self.log_in(now),
+        }
+    }
+
+    fn log_in(&mut self, now: Moment) -> Option<Command> {
+        while self.logins.front().is_some_and(|it| *it + MINUTE <= now) {
+            self.logins.pop_front();
+        }
+        if let Some(first) = self.logins.front()
+            && self.logins.len() >= LOGINS
+        {
+            let until = *first + MINUTE;
+            self.activity = Activity::Waiting { until };
+            return None;
+        }
+        self.logins.push_back(now);
+        self.activity = Activity::LoggingIn;
+        let ticket = Ticket {
+            token: self.new_id(),
+            sent: now,
+        };
+        Some(Command::LogIn { ticket })
+    }
+
+    /// When `advance` has something to do although nothing happened.
+    pub(crate) fn timeout(&self) -> Option<Moment> {
+        let end = self.lease().map(Lease::ends_at);
+        let next = match self.activity {
+            Activity::LoggingIn | Activity::Renewing | Activity::LookingUp => None,
+            Activity::Waiting { until } => Some(until),
+            Activity::Idle => self.lease().map(Lease::act_at),
+        };
+        end.into_iter().chain(next).min()
+    }
+
+    /// Takes the token over, and says what is to be done before it is used.
+    pub(crate) fn logged_in(
+        &mut self,
+        login: Login,
+        ticket: Ticket,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Vec<Command> {
+        let notice = Notice::LoggedIn {
+            accessor: login.accessor.clone(),
+            ttl: login.grant.ttl(),
+        };
+        let token = Token {
+            id: ticket.token,
+            secret: login.token,
+        };
+        let remember = self.remembers.then(|| Command::Remember {
+            token: token.clone(),
+            accessor: login.accessor.clone(),
+        });
+        self.retire(now);
+        self.current = Some(Held {
+            token,
+            accessor: login.accessor,
+            lease: Lease::new(login.grant, ticket, dice, now),
+            is_remembered: !self.remembers,
+            is_proven: false,
+            is_doubted: false,
+            known_at: None,
+        });
+        self.activity = Activity::Idle;
+        std::iter::once(Command::Log(notice))
+            .chain(remember)
+            .collect()
+    }
+
+    /// The token stands in the ledger, or cannot; it is used all the same, since a pod without
+    /// secrets is worse than a token that ends with its TTL.
+    pub(crate) fn remembered(
+        &mut self,
+        id: TokenId,
+        result: Result<(), Failure>,
+    ) -> Option<Notice> {
+        let held = self.current.as_mut().filter(|held| held.token.id == id)?;
+        held.is_remembered = true;
+        result
+            .err()
+            .map(|failure| Notice::NotRemembered { failure })
+    }
+
+    /// A login that came too late to be used has ended.
+    pub(crate) fn login_ended(&mut self) {
+        self.activity = Activity::Idle;
+    }
+
+    /// Says how long to wait for the next one.
+    pub(crate) fn login_failed(
+        &mut self,
+        failure: &Failure,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Duration {
+        let asked = failure.retry_after().unwrap_or_default();
+        let wait = self.backoff.fail(dice).max(asked);
+        self.activity = Activity::Waiting { until: now + wait };
+        wait
+    }
+
+    pub(crate) fn renewed(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Grant, Failure>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<Notice> {
+        let held = self.current.as_mut();
+        let held = held.filter(|held| held.token.id == ticket.token)?;
+        if matches!(self.activity, Activity::Renewing) {
+            self.activity = Activity::Idle;
+        }
+        match result {
+            Ok(grant) => {
+                self.backoff.succeed();
+                held.is_doubted = false;
+                held.known_at = Some(now);
+                if let Some(lease) = &mut held.lease {
+                    lease.renewed(grant, ticket, dice, now);
+                }
+                Some(Notice::Renewed {
+                    request: None,
+                    ttl: grant.ttl(),
+                })
+            }
+            Err(failure) => {
+                let wait = self.backoff.fail(dice);
+                if failure.remedy() == Remedy::CheckToken {
+                    self.current = None;
+                    self.activity = Activity::Waiting { until: now };
+                } else if let Some(lease) = &mut held.lease {
+                    lease.renewal_failed(&failure, wait, now);
+                }
+                Some(Notice::RenewalFailed {
+                    request: None,
+                    failure,
+                })
+            }
+        }
+    }
+
+    /// Vault answered a request with this token.
+    pub(crate) fn prove(&mut self, id: TokenId) {
+        if let Some(held) = self.current.as_mut().filter(|held| held.token.id == id)
+            && !held.is_proven
+        {
+            held.is_proven = true;
+            self.backoff.succeed();
+        }
+    }
+
+    /// A request was refused as if Vault did not know the token in use.
+    pub(crate) fn doubt(&mut self, now: Moment) -> Doubt {
+        let Some(held) = &mut self.current else {
+            return Doubt::Checking;
+        };
+        if held.known_at.is_some_and(|at| now.since(at) < MINUTE) {
+            return Doubt::Unfounded;
+        }
+        held.is_doubted = true;
+        Doubt::Checking
+    }
+
+    /// What Vault says to the question whether it knows the token.
+    pub(crate) fn looked_up(
+        &mut self,
+        ticket: Ticket,
+        result: &Result<(), Failure>,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<Notice> {
+        let held = self.current.as_mut();
+        let held = held.filter(|held| held.token.id == ticket.token)?;
+        if matches!(self.activity, Activity::LookingUp) {
+            self.activity = Activity::Idle;
+        }
+        let is_known = match result {
+            Ok(()) => true,
+            // Its policies do not let it ask.
+            Err(failure) => failure.kind() == Some(Kind::Denied),
+        };
+        if is_known {
+            held.is_doubted = false;
+            held.known_at = Some(now);
+            return Some(Notice::TokenLives);
+        }
+        let failure = result.as_ref().err()?;
+        let wait = self.backoff.fail(dice);
+        if failure.remedy() != Remedy::CheckToken {
+            let asked = failure.retry_after().unwrap_or_default();
+            let until = now + wait.max(asked);
+            self.activity = Activity::Waiting { until };
+            return None;
+        }
+        let until = if held.is_proven { now } else { now + wait };
+        self.current = None;
+        self.activity = Activity::Waiting { until };
+        Some(Notice::TokenLost)
+    }
+
+    /// Keeps the token for the end: whether Vault has forgotten it is not known yet.
+    fn retire(&mut self, now: Moment) {
+        self.retired.retain(|living| !living.is_gone(now));
+        self.retired.extend(self.current.take().map(Living::from));
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        self.current.as_ref()?.lease.as_ref()
+    }
+}

@@ -1,0 +1,277 @@
+//! What a failure means for the agent: whether it goes on, or ends, and how it then reports.
+
+use planescape_agent_contract::{Config, Method, Phase, Reason, Report};
+use planescape_templates::Request;
+use planescape_vault::{Error, Kind};
+
+use crate::clock::Moment;
+use crate::command::Destination;
+use crate::failure::{Failure, Remedy};
+use crate::secrets::Trouble;
+use crate::troubles::{Concern, Troubles};
+
+/// After this many in a row a refusal is believed.
+const BELIEVED: u32 = 3;
+
+/// The process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done, nothing left behind.
+    Done = 0,
+    /// The configuration is wrong.
+    Config = 64,
+    /// A template does not fit what Vault answered.
+    Template = 65,
+    /// Vault could not be reached within the limit, or a token was not revoked.
+    Unavailable = 69,
+    /// A file could not be read or written.
+    File = 74,
+    /// Vault refused.
+    Denied = 77,
+    /// A signal came before everything was rendered, or a second one.
+    Interrupted = 143,
+}
+
+/// How the agent ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) code: ExitCode,
+    pub(crate) report: Report,
+}
+
+/// What was configured about failures, and those that are not yet mended.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    role: String,
+    login_path: String,
+    retries: u32,
+    exit_on_login_failure: bool,
+    exit_on_retry_failure: bool,
+    exit_on_refusal: bool,
+    revoke_on_exit: bool,
+    /// Until when everything must be rendered.
+    give_up_at: Option<Moment>,
+    is_ready: bool,
+    troubles: Troubles,
+}
+
+impl Verdict {
+    pub(crate) fn new(config: &Config, now: Moment) -> Self {
+        let Method::Kubernetes(method) = &config.auth.method;
+        let give_up_after = config.planescape.give_up_after;
+        Self {
+            role: method.role.clone(),
+            login_path: format!("{}/login", config.auth.mount_path),
+            retries: config.vault.retries,
+            exit_on_login_failure: config.auth.exit_on_error,
+            exit_on_retry_failure: config.template_config.exit_on_retry_failure,
+            exit_on_refusal: config.planescape.exit_on_refusal,
+            revoke_on_exit: config.planescape.revoke_on_exit,
+            give_up_at: give_up_after.map(|limit| now + limit),
+            is_ready: false,
+            troubles: Troubles::default(),
+        }
+    }
+
+    /// Everything is rendered: what failed before is mended.
+    pub(crate) fn ready(&mut self) {
+        self.is_ready = true;
+        self.troubles.mend_all();
+    }
+
+    pub(crate) fn mend(&mut self, concern: &Concern) {
+        self.troubles.mend(concern);
+    }
+
+    /// When the agent ends because it is late.
+    pub(crate) fn give_up_at(&self) -> Option<Moment> {
+        self.give_up_at.filter(|_| !self.is_ready)
+    }
+
+    pub(crate) fn login_failed(&mut self, failure: &Failure) -> Option<End> {
+        let end = End {
+            code: exit_code(failure),
+            report: Report {
+                role: Some(self.role.clone()),
+                path: Some(self.login_path.clone()),
+                ..of_failure(Phase::Login, failure)
+            },
+        };
+        // A login has no token that Vault might not know.
+        let remedy = match failure.remedy() {
+            Remedy::CheckToken => Remedy::GiveUp,
+            remedy @ (Remedy::Retry | Remedy::GiveUp) => remedy,
+        };
+        let refusals = self.troubles.note(Concern::Login, remedy, end.clone());
+        let is_believed = refusals >= BELIEVED && self.reports_early();
+        (self.exit_on_login_failure || is_believed).then_some(end)
+    }
+
+    pub(crate) fn request_failed(
+        &mut self,
+        trouble: &Trouble,
+        remedy: Remedy,
+        accessor: Option<String>,
+    ) -> Option<End> {
+        let end = End {
+            code: exit_code(&trouble.failure),
+            report: Report {
+                role: Some(self.role.clone()),
+                path: Some(trouble.request.path().to_owned()),
+                accessor,
+                ..of_failure(Phase::Read, &trouble.failure)
+            },
+        };
+        let concern = Concern::Request(trouble.request.clone());
+        let refusals = self.troubles.note(concern, remedy, end.clone());
+        let is_enough = match remedy {
+            Remedy::CheckToken => false,
+            Remedy::Retry | Remedy::GiveUp if self.reports_early() => refusals >= BELIEVED,
+            Remedy::Retry | Remedy::GiveUp => {
+                trouble.failures > self.retries && self.ends_on_failure()
+            }
+        };
+        is_enough.then_some(end)
+    }
+
+    pub(crate) fn render_failed(&mut self, template: usize, message: &str) -> Option<End> {
+        let report = Report {
+            message: Some(message.to_owned()),
+            path: Some(format!("template[{template}]")),
+            ..Report::new(Phase::Render, Reason::TemplateFailed)
+        };
+        let code = ExitCode::Template;
+        let end = End { code, report };
+        let concern = Concern::Template(template);
+        self.troubles.note(concern, Remedy::GiveUp, end.clone());
+        self.ends_on_failure().then_some(end)
+    }
+
+    pub(crate) fn write_failed(
+        &mut self,
+        destination: Destination,
+        failure: &Failure,
+    ) -> Option<End> {
+        let end = End {
+            code: ExitCode::File,
+            report: of_failure(Phase::Write, failure),
+        };
+        let concern = Concern::Write(destination);
+        self.troubles.note(concern, failure.remedy(), end.clone());
+        let is_template = matches!(destination, Destination::Template(_));
+        (is_template && self.ends_on_failure()).then_some(end)
+    }
+
+    /// The end of an agent that is late, or was told to end before it was ready.
+    pub(crate) fn unfinished(&self, otherwise: impl FnOnce(&Self) -> End) -> End {
+        let latest = self.troubles.latest().cloned();
+        latest.unwrap_or_else(|| otherwise(self))
+    }
+
+    /// The end where nothing failed and still nothing came.
+    pub(crate) fn lateness(&self, accessor: Option<String>) -> End {
+        let phase = if accessor.is_some() {
+            Phase::Read
+        } else {
+            Phase::Login
+        };
+        let report = Report {
+            message: Some("vault did not answer in time".to_owned()),
+            role: Some(self.role.clone()),
+            accessor,
+            ..Report::new(phase, Reason::NoAnswer)
+        };
+        let code = ExitCode::Unavailable;
+        End { code, report }
+    }
+
+    /// The end that came before the files.
+    pub(crate) fn interruption(&self, accessor: Option<String>) -> End {
+        let report = Report {
+            message: Some("told to end before every file was rendered".to_owned()),
+            role: Some(self.role.clone()),
+            accessor,
+            ..Report::new(Phase::Done, Reason::Terminated)
+        };
+        let code = ExitCode::Interrupted;
+        End { code, report }
+    }
+
+    /// A request matters no more.
+    pub(crate) fn forget(&mut self, request: &Request) {
+        self.troubles.mend(&Concern::Request(request.clone()));
+    }
+
+    /// A program that runs with the files keeps them, whatever fails later. Without
+    /// `revoke_on_exit` the agent behaves as `vault agent` does.
+    fn ends_on_failure(&self) -> bool {
+        self.exit_on_retry_failure && !(self.is_ready && self.revoke_on_exit)
+    }
+
+    /// Whether a refusal is reported by ending, so that the pod shows it, and nothing else is.
+    fn reports_early(&self) -> bool {
+        self.exit_on_refusal && !self.is_ready
+    }
+}
+
+/// What a failure in this phase amounts to.
+fn of_failure(phase: Phase, failure: &Failure) -> Report {
+    Report {
+        message: Some(failure.to_string()),
+        status: failure.status(),
+        ..Report::new(phase, reason(phase, failure))
+    }
+}
+
+fn reason(phase: Phase, failure: &Failure) -> Reason {
+    match failure {
+        Failure::Vault(Error::Refused(refusal)) => refused(phase, refusal.kind(), refusal.status()),
+        Failure::Vault(Error::Unreachable { .. }) => Reason::Unreachable,
+        Failure::Vault(Error::Untrusted { .. }) => Reason::TlsError,
+        Failure::Vault(Error::Silent { .. }) => Reason::NoAnswer,
+        Failure::Vault(Error::Malformed { .. }) => Reason::MalformedAnswer,
+        Failure::Vault(Error::Unsendable { .. }) => Reason::RequestRefused,
+        Failure::File { .. } => match phase {
+            Phase::Login => Reason::TokenFileUnreadable,
+            Phase::Write => Reason::FileNotWritten,
+            Phase::Config
+            | Phase::Read
+            | Phase::Render
+            | Phase::Running
+            | Phase::Done
+            | Phase::Other => Reason::FileUnreadable,
+        },
+    }
+}
+
+fn refused(phase: Phase, kind: Kind, status: u16) -> Reason {
+    let is_login = phase == Phase::Login;
+    match kind {
+        Kind::Sealed => Reason::Sealed,
+        Kind::Standby => Reason::Standby,
+        Kind::RateLimited => Reason::RateLimited,
+        Kind::WrongAudience => Reason::AudienceMismatch,
+        Kind::UnknownRole if is_login => Reason::RoleNotFound,
+        Kind::NotFound if is_login => Reason::AuthMethodNotFound,
+        Kind::Invalid if is_login && status == 400 => Reason::LoginDenied,
+        Kind::InvalidToken | Kind::Denied if is_login => Reason::LoginDenied,
+        Kind::InvalidToken | Kind::Denied => Reason::PermissionDenied,
+        Kind::NotFound => Reason::SecretNotFound,
+        Kind::Deleted => Reason::SecretDeleted,
+        Kind::UnknownRole | Kind::Invalid | Kind::Redirect => Reason::RequestRefused,
+        Kind::Unavailable => Reason::ServerError,
+    }
+}
+
+/// How the process ends after such a failure.
+fn exit_code(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Vault(Error::Refused(_)) => match failure.remedy() {
+            Remedy::GiveUp | Remedy::CheckToken => ExitCode::Denied,
+            Remedy::Retry => ExitCode::Unavailable,
+        },
+        Failure::File { .. } => ExitCode::File,
+        Failure::Vault(_) => ExitCode::Unavailable,
+    }
+}

@@ -1,0 +1,67 @@
+//! Runs passes over templates on a thread of the blocking pool, one after another: a text that
+//! takes long holds up other texts, and nothing else.
+
+use std::collections::VecDeque;
+
+use planescape_agent_core::{Input, Rendering};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How many results may lie ready.
+const READY: usize = 64;
+
+/// The passes that are to be run, and those that are.
+pub(super) struct Passes {
+    waiting: VecDeque<(usize, Rendering)>,
+    running: JoinSet<()>,
+    results: mpsc::Receiver<Input>,
+    sender: mpsc::Sender<Input>,
+}
+
+impl Passes {
+    pub(super) fn new() -> Self {
+        let (sender, results) = mpsc::channel(READY);
+        Self {
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            results,
+            sender,
+        }
+    }
+
+    pub(super) fn start(&mut self, template: usize, rendering: Rendering) {
+        self.waiting.push_back((template, rendering));
+    }
+
+    /// The next result; waits for ever where there is none to come.
+    pub(super) async fn next(&mut self) -> Input {
+        loop {
+            if self.running.is_empty() && !self.waiting.is_empty() {
+                let batch = std::mem::take(&mut self.waiting);
+                let sender = self.sender.clone();
+                self.running.spawn_blocking(move || run(batch, &sender));
+            }
+            tokio::select! {
+                biased;
+                Some(input) = self.results.recv() => return input,
+                Some(ended) = self.running.join_next() => if let Err(error) = ended {
+                    std::panic::resume_unwind(error.into_panic());
+                },
+                else => std::future::pending().await,
+            }
+        }
+    }
+}
+
+fn run(batch: VecDeque<(usize, Rendering)>, results: &mpsc::Sender<Input>) {
+    for (template, rendering) in batch {
+        let result = rendering.run();
+        // Where nobody listens, the agent has ended.
+        if results
+            .blocking_send(Input::Rendered { template, result })
+            .is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Local files: read without being held up, written whole or not at all.
+//!
+//! All of it blocks, and belongs on the blocking pool.
+
+mod folder;
+mod ledger;
+mod pid_file;
+mod read;
+mod write;
+
+pub(crate) use ledger::Ledger;
+pub(crate) use pid_file::PidFile;
+pub(crate) use read::{read, read_within};
+pub(crate) use write::{Target, remove_unfinished, write};
+
+use std::os::fd::OwnedFd;
+use std::{fs, io};
+
+/// Takes a descriptor for a file, unless something else stands in its place that could hold us up.
+fn regular(descriptor: OwnedFd) -> io::Result<fs::File> {
+    let file = fs::File::from(descriptor);
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "is a directory",
+        ));
+    }
+    if !kind.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    Ok(file)
+}

@@ -1,0 +1,179 @@
+//! The tokens that this agent and its earlier lives must revoke: a file that only the agent can
+//! read, one token a line, written before the token is used. A life that is killed leaves it to
+//! the next one, however often that happens.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use planescape_agent_core::LeftToken;
+use planescape_vault::SecretText;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{read, regular};
+
+/// The ledger's file, if one is configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger(Option<PathBuf>);
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    token: String,
+    #[serde(default)]
+    accessor: String,
+}
+
+impl Ledger {
+    pub(crate) fn new(path: Option<&str>) -> Self {
+        Self(path.map(Into::into))
+    }
+
+    /// What earlier lives left; a line that cannot be read is left out and logged.
+    pub(crate) fn left_tokens(&self) -> Vec<LeftToken> {
+        let Some(path) = &self.0 else {
+            return Vec::new();
+        };
+        let bytes = match read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "cannot read the ledger: tokens of earlier lives end with their TTL");
+                return Vec::new();
+            }
+        };
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let lines = lines.filter(|line| !line.is_empty()).enumerate();
+        lines
+            .filter_map(|(number, line)| {
+                let token = token(line);
+                if token.is_none() {
+                    let (path, line) = (path.display(), number + 1);
+                    tracing::warn!(%path, line, "cannot read a line of the ledger");
+                }
+                token
+            })
+            .collect()
+    }
+
+    /// Writes a token down; it stands on the disk when this returns.
+    pub(crate) fn remember(&self, token: &SecretText, accessor: &str) -> io::Result<()> {
+        let Some(path) = &self.0 else {
+            return Ok(());
+        };
+        let line = Line {
+            token: token.expose().to_owned(),
+            accessor: accessor.to_owned(),
+        };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(token.expose().len() * 2 + 256));
+        serde_json::to_writer(&mut *bytes, &line)?;
+        let _wiped = Zeroizing::new(line.token);
+        bytes.push(b'\n');
+        let mut file = open(path)?;
+        // A life that was killed in the middle of a line must not spoil this one.
+        if file.metadata()?.len() > 0 {
+            bytes.insert(0, b'\n');
+        }
+        file.write_all(&bytes)?;
+        file.sync_data()
+    }
+
+    /// No token in it lives on.
+    pub(crate) fn forget_all(&self) {
+        if let Some(path) = &self.0
+            && let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let path = path.display();
+            tracing::warn!(%path, %error, "cannot remove the ledger, whose tokens are revoked");
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC;
+    regular(openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?)
+}
+
+/// A token that HTTP cannot carry is none.
+fn token(line: &[u8]) -> Option<LeftToken> {
+    let Line { token, accessor } = serde_json::from_slice(line).ok()?;
+    let secret = SecretText::new(token);
+    let text = secret.expose();
+    let is_whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_whole.then_some(LeftToken { secret, accessor })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn every_token_of_every_life_is_found_again() {
+        let (_folder, path, ledger) = ledger();
+        ledger.remember(&secret("t1"), "a1").unwrap();
+        // A life that is killed while it writes.
+        let mut file = open(&path).unwrap();
+        file.write_all(b"{\"token\":\"t").unwrap();
+        ledger.remember(&secret("t2"), "a2").unwrap();
+        ledger.remember(&secret("t3"), "").unwrap();
+
+        let left: Vec<(String, String)> = ledger
+            .left_tokens()
+            .into_iter()
+            .map(|left| (left.secret.expose().to_owned(), left.accessor))
+            .collect();
+
+        let pair = |token: &str, accessor: &str| (token.to_owned(), accessor.to_owned());
+        assert_eq!(left, [pair("t1", "a1"), pair("t2", "a2"), pair("t3", "")]);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        ledger.forget_all();
+        assert!(ledger.left_tokens().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_token_is_left_out() {
+        let (_folder, path, ledger) = ledger();
+        fs::write(
+            &path,
+            "{\"token\":\"a\\u0000b\"}\n{\"token\":\"a\\nb\"}\n{\"token\":\"\"}\nx\n\n{\"token\":\"good\"}\n",
+        )
+        .unwrap();
+
+        let left = ledger.left_tokens();
+
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].secret.expose(), "good");
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let (folder, path, ledger) = ledger();
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+
+        assert!(ledger.remember(&secret("t1"), "a1").is_err());
+        assert!(!elsewhere.exists());
+    }
+
+    fn secret(text: &str) -> SecretText {
+        SecretText::new(text.to_owned())
+    }
+
+    fn ledger() -> (tempfile::TempDir, PathBuf, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let ledger = Ledger::new(path.to_str());
+        (folder, path, ledger)
+    }
+}

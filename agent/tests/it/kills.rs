@@ -1,0 +1,69 @@
+//! What is left of an agent that nobody could warn.
+
+use nix::sys::signal::Signal;
+use planescape_tests::testbed::Cluster;
+
+use crate::agent::{DATABASE, Place, requests_of, until};
+
+#[tokio::test]
+async fn an_agent_that_was_killed_twice_revokes_every_token_in_its_third_life() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let mut tokens = Vec::new();
+    let mut file = String::new();
+    for _ in 0..2 {
+        let killed = place.start();
+        until("the file is rendered", async || {
+            let now = place.read("db");
+            !now.is_empty() && now != file
+        })
+        .await;
+        file = place.read("db");
+        tokens.push(place.read("token"));
+        killed.signal(Signal::SIGKILL);
+        killed.output().await;
+    }
+    assert_eq!(place.read("ledger").matches("\"token\"").count(), 2);
+
+    let agent = place.start();
+    until("the file is rendered again", async || {
+        place.read("db") != file
+    })
+    .await;
+    tokens.push(place.read("token"));
+    agent.terminate().await;
+
+    assert_eq!(place.report()["reason"], "Revoked", "{}", place.report());
+    for token in tokens {
+        let lookup = cluster
+            .vault
+            .read_as(token.trim(), "auth/token/lookup-self");
+        assert_eq!(lookup.await.unwrap().0, 403);
+    }
+    assert_eq!(place.files(), ["agent.hcl", "db", "jwt", "report", "token"]);
+}
+
+#[tokio::test]
+async fn a_killed_agent_has_said_who_it_was_before_it_read_anything() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let killed = place.start();
+    until("it is logged in", async || {
+        place.report()["accessor"].is_string()
+    })
+    .await;
+
+    killed.signal(Signal::SIGKILL);
+    killed.output().await;
+
+    let report = place.report();
+    assert_eq!(report["phase"], "running", "{report}");
+    assert_eq!(report["unrevoked"][0], report["accessor"]);
+    let accessor = report["accessor"].as_str().unwrap();
+    assert!(!requests_of(cluster, accessor).is_empty());
+    // The next life of this agent cleans up.
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    agent.terminate().await;
+    assert_eq!(place.report()["reason"], "Revoked");
+}

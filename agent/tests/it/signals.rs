@@ -1,0 +1,100 @@
+//! Signals, and what must not hold them up.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+
+use crate::agent::{Place, until};
+
+#[tokio::test]
+async fn signals_that_ask_for_something_else_do_not_end_the_agent() {
+    let (_vault, place) = quick().await;
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        agent.signal(signal);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let output = agent.terminate().await;
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(place.report()["reason"], "Revoked");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("SIGHUP"), "{log}");
+}
+
+#[tokio::test]
+async fn a_quit_signal_revokes_as_a_termination_does() {
+    let (vault, place) = quick().await;
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    agent.signal(Signal::SIGQUIT);
+    let output = agent.output().await;
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_the_token_file_holds_up_nothing() {
+    let (_vault, place) = quick().await;
+    std::fs::remove_file(place.path("jwt")).unwrap();
+    mkfifo(&place.path("jwt"), Mode::S_IRWXU).unwrap();
+    let agent = place.start();
+    until("it runs", async || place.path("ready.sock").exists()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let output = agent.terminate().await;
+
+    assert_eq!(output.status.code(), Some(74));
+    assert_eq!(place.report()["reason"], "TokenFileUnreadable");
+    let message = place.report()["message"].to_string();
+    assert!(message.contains("is not a regular file"), "{message}");
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_a_template_source_is_refused_at_once() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let place = Place::offline(&vault.url())
+        .setting(r#"template { source = "FOLDER/pipe" destination = "FOLDER/out" }"#);
+    mkfifo(&place.path("pipe"), Mode::S_IRWXU).unwrap();
+
+    let output = place.run().await;
+
+    assert_eq!(output.status.code(), Some(64));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("is not a regular file"), "{log}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_log_nobody_reads_any_more_goes_on() {
+    let (_vault, place) = quick().await;
+    let mut agent = place.start();
+    agent.close_log();
+    assert!(place.wait().await.success());
+
+    let output = agent.terminate().await;
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(place.report()["reason"], "Revoked");
+}
+
+/// A Vault that gives a token, and an agent with a text that asks for nothing.
+async fn quick() -> (ScriptedVault, Place) {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let place = Place::offline(&vault.url()).template("static", "text");
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    (vault, place)
+}

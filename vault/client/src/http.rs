@@ -1,0 +1,249 @@
+//! One request, one answer, at most one redirect.
+
+mod route;
+
+use std::time::Duration;
+
+use planescape_vault::wire::{self, Body};
+use planescape_vault::{Connection, Error, SecretText};
+use reqwest::header::{HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+
+use crate::body::{Bodies, Failed};
+use route::{Route, Routes};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+
+#[derive(Clone, Copy)]
+pub(crate) enum Method {
+    Get,
+    Put,
+}
+
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    /// Without `/v1/`.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) token: Option<&'a SecretText>,
+    /// Instead of the connection's own.
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) body: Option<&'a Body>,
+    /// Instead of the connection's own, if it is shorter.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(method: Method, path: &'a str, token: Option<&'a SecretText>) -> Self {
+        Self {
+            method,
+            path,
+            query: None,
+            token,
+            namespace: None,
+            body: None,
+            timeout: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Http {
+    routes: Routes,
+    bodies: Bodies,
+    base: Url,
+    namespace: Option<String>,
+    timeout: Duration,
+    follows_redirects: bool,
+}
+
+impl Http {
+    pub(crate) fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
+        let routes = Routes::new(connection, user_agent)?;
+        Ok(Self {
+            base: routes.base().clone(),
+            routes,
+            bodies: Bodies::new(),
+            namespace: connection.namespace.clone(),
+            timeout: connection.timeout,
+            follows_redirects: connection.follows_redirects,
+        })
+    }
+
+    /// The body of a successful answer.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Body, Error> {
+        let mut url = self.url(&request);
+        let mut response = self.attempt(&url, &request).await?;
+        if self.follows_redirects
+            && let Some(target) = redirect(&url, &response)?
+        {
+            url = target;
+            response = self.attempt(&url, &request).await?;
+        }
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let body = self
+            .bodies
+            .read(response)
+            .await
+            .map_err(|failed| match failed {
+                Failed::TooLong => malformed("its answer is longer than 8 MiB"),
+                Failed::Broken(error) => failure(&error, &url),
+            })?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(Error::Refused(wire::refusal(
+            status.as_u16(),
+            &body,
+            retry_after,
+        )))
+    }
+
+    async fn attempt(&self, url: &Url, request: &Request<'_>) -> Result<Response, Error> {
+        let route = self.routes.to(url)?;
+        let builder = match request.method {
+            Method::Get => route.client.get(route.url.clone()),
+            Method::Put => route.client.put(route.url.clone()),
+        };
+        let builder = self.with_headers(builder, &route, request)?;
+        let builder = match request.body {
+            Some(body) => builder.body(body.to_vec()),
+            None => builder,
+        };
+        let builder = match request.timeout {
+            Some(timeout) => builder.timeout(timeout.min(self.timeout)),
+            None => builder,
+        };
+        builder.send().await.map_err(|error| failure(&error, url))
+    }
+
+    fn with_headers(
+        &self,
+        mut builder: RequestBuilder,
+        route: &Route,
+        request: &Request<'_>,
+    ) -> Result<RequestBuilder, Error> {
+        builder = builder.header(REQUEST, HeaderValue::from_static("true"));
+        if let Some(host) = &route.host {
+            builder = builder.header(HOST, host.clone());
+        }
+        if let Some(token) = request.token {
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| Error::Unsendable { what: "token" })?;
+            value.set_sensitive(true);
+            builder = builder.header(TOKEN, value);
+        }
+        if let Some(namespace) = request.namespace.or(self.namespace.as_deref()) {
+            let value = HeaderValue::from_str(namespace)
+                .map_err(|_| Error::Unsendable { what: "namespace" })?;
+            builder = builder.header(NAMESPACE, value);
+        }
+        Ok(builder)
+    }
+
+    fn url(&self, request: &Request<'_>) -> Url {
+        let mut url = self.base.clone();
+        let base = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{base}/v1/{}", request.path));
+        url.set_query(request.query);
+        url
+    }
+}
+
+/// Where a standby node sends us. Never from TLS to none.
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, Error> {
+    let is_redirect = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT
+    );
+    if !is_redirect {
+        return Ok(None);
+    }
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| from.join(location).ok())
+        .filter(|target| target.has_host())
+        .ok_or_else(|| malformed("it redirects to nowhere"))?;
+    match (from.scheme(), target.scheme()) {
+        (_, "https") | ("http", "http") => Ok(Some(target)),
+        ("https", "http") => Err(malformed("it redirects from https to http")),
+        _ => Err(malformed("it redirects to nowhere")),
+    }
+}
+
+/// Seconds alone: Vault sends no dates.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The innermost cause says most, and names no URL.
+fn failure(error: &reqwest::Error, url: &Url) -> Error {
+    let address = authority(url);
+    if error.is_timeout() {
+        return Error::Silent { address };
+    }
+    let mut cause: &dyn std::error::Error = error;
+    loop {
+        if let Some(tls) = tls_error(cause) {
+            return Error::Untrusted {
+                address,
+                message: words(tls),
+            };
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            None => break,
+        }
+    }
+    Error::Unreachable {
+        address,
+        message: cause.to_string(),
+    }
+}
+
+/// Host and port, without what a URL may say about a user.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Some certificates are refused with a debug print of a library's insides.
+fn words(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return error.to_string();
+    };
+    let text = why.to_string();
+    if text.contains("UnsupportedCertVersion") {
+        return "its certificate is of version 1: have one of version 3 issued".to_owned();
+    }
+    match text.strip_prefix("Other(OtherError(") {
+        Some(inside) => format!(
+            "its certificate is refused: {}",
+            inside.trim_end_matches(')')
+        ),
+        None => error.to_string(),
+    }
+}
+
+/// IO errors wrap others without naming them as their source.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref().or_else(|| {
+        let wrapped = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+        tls_error(wrapped)
+    })
+}
+
+fn malformed(message: &str) -> Error {
+    Error::Malformed {
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,184 @@
+//! The connection that leads to a URL: whom it asks for, what it trusts, which proxy it takes.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use planescape_vault::{Connection, Error};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderValue;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+
+use crate::proxy::Proxies;
+use crate::tls::Trust;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to send one request.
+pub(super) struct Route {
+    pub(super) client: Client,
+    /// What the client is given: with `tls_server_name`, that name stands in place of the host.
+    pub(super) url: Url,
+    /// The `Host` header, where the URL says another.
+    pub(super) host: Option<HeaderValue>,
+}
+
+/// The way to the configured address, and to the one that a redirect named last.
+#[derive(Debug)]
+pub(super) struct Routes {
+    base: Url,
+    trust: Trust,
+    proxies: Proxies,
+    settings: Settings,
+    main: Client,
+    redirected: Mutex<Option<(Url, Client)>>,
+}
+
+#[derive(Debug)]
+struct Settings {
+    server_name: Option<String>,
+    timeout: Duration,
+    user_agent: String,
+}
+
+impl Routes {
+    pub(super) fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
+        let address = &connection.address;
+        let base = Url::parse(address)
+            .with_context(|| format!("vault.address: `{address}` is not a URL"))?;
+        let trust = Trust::new(&connection.tls, base.scheme() == "https")?;
+        let settings = Settings {
+            server_name: connection.tls.server_name.clone(),
+            timeout: connection.timeout,
+            user_agent: user_agent.to_owned(),
+        };
+        let proxies = Proxies::from_environment();
+        let main = client(&base, &trust, &proxies, &settings)?;
+        Ok(Self {
+            base,
+            trust,
+            proxies,
+            settings,
+            main,
+            redirected: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Each host has a client of its own where the name in its URLs is not the host's.
+    pub(super) fn to(&self, url: &Url) -> Result<Route, Error> {
+        let Some(name) = asked_name(url, &self.proxies, &self.settings) else {
+            return Ok(Route {
+                client: self.client_to(url)?,
+                url: url.clone(),
+                host: None,
+            });
+        };
+        let mut named = url.clone();
+        named.set_host(Some(name)).map_err(|_| Error::Unsendable {
+            what: "tls_server_name",
+        })?;
+        let host = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+            None => url.host_str().unwrap_or_default().to_owned(),
+        };
+        Ok(Route {
+            client: self.client_to(url)?,
+            url: named,
+            host: HeaderValue::from_str(&host).ok(),
+        })
+    }
+
+    fn client_to(&self, url: &Url) -> Result<Client, Error> {
+        let is_same = |other: &Url| {
+            let own = (
+                other.scheme(),
+                other.host_str(),
+                other.port_or_known_default(),
+            );
+            own == (url.scheme(), url.host_str(), url.port_or_known_default())
+        };
+        if self.settings.server_name.is_none() || is_same(&self.base) {
+            return Ok(self.main.clone());
+        }
+        let mut redirected = self
+            .redirected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = &*redirected
+            && is_same(known)
+        {
+            return Ok(client.clone());
+        }
+        let client = client(url, &self.trust, &self.proxies, &self.settings).map_err(|error| {
+            Error::Malformed {
+                message: format!("cannot follow its redirect: {error:#}"),
+            }
+        })?;
+        *redirected = Some((url.clone(), client.clone()));
+        Ok(client)
+    }
+}
+
+/// `tls_server_name`, where it can stand in the URL. The server then sees it in the handshake. An
+/// address is never sent there, and a proxy would take the name for the place to connect to: in
+/// both cases the name is only what the certificate must carry.
+fn asked_name<'a>(url: &Url, proxies: &Proxies, settings: &'a Settings) -> Option<&'a str> {
+    let name = settings.server_name.as_deref()?;
+    let can_be_asked =
+        url.scheme() == "https" && name.parse::<IpAddr>().is_err() && !proxies.may_apply_to(url);
+    can_be_asked.then_some(name)
+}
+
+fn client(
+    url: &Url,
+    trust: &Trust,
+    proxies: &Proxies,
+    settings: &Settings,
+) -> anyhow::Result<Client> {
+    let is_asked = asked_name(url, proxies, settings).is_some();
+    let tls = match &settings.server_name {
+        Some(name) if !is_asked => trust.only_for(name)?,
+        Some(_) | None => trust.config()?,
+    };
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
+        .timeout(settings.timeout)
+        .user_agent(&settings.user_agent);
+    if is_asked {
+        builder = builder.dns_resolver(Arc::new(Pinned {
+            host: url.host_str().unwrap_or_default().to_owned(),
+        }));
+    }
+    proxies
+        .apply_to(builder)?
+        .build()
+        .context("cannot build the HTTP client")
+}
+
+/// Whatever name is asked for, the connection goes to this host.
+#[derive(Debug)]
+struct Pinned {
+    host: String,
+}
+
+impl Resolve for Pinned {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let host = self.host.clone();
+        Box::pin(async move {
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            let found: Vec<SocketAddr> = match address.parse::<IpAddr>() {
+                Ok(address) => vec![SocketAddr::new(address, 0)],
+                Err(_) => tokio::net::lookup_host((host.as_str(), 0)).await?.collect(),
+            };
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! Talks to one Vault: one request, one answer, at most one redirect.
+//!
+//! It tries nothing again and decides nothing; whoever calls does.
+
+mod body;
+mod http;
+mod proxy;
+mod tls;
+
+use std::time::Duration;
+
+use planescape_vault::mount::Mount;
+use planescape_vault::wire::{self, Body};
+use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText};
+
+use http::{Http, Method, Request};
+
+pub use tls::install_crypto_provider;
+
+/// So short that one attempt without an answer leaves time for others before the pod is gone.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client of one Vault.
+#[derive(Debug)]
+pub struct Client {
+    http: Http,
+}
+
+/// A token, and the namespace that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'a> {
+    /// The token.
+    pub token: &'a SecretText,
+    /// Instead of the connection's own.
+    pub namespace: Option<&'a str>,
+}
+
+/// What a [`Call`] is answered with.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an answer is moved once, to whoever asked"
+)]
+pub enum Answer {
+    /// For a read or a write; a write may be answered by nothing.
+    Secret(Option<Secret>),
+    /// For a list.
+    List(Vec<String>),
+}
+
+impl Client {
+    /// Reads the certificates that the connection names.
+    ///
+    /// # Errors
+    /// One of them cannot be used; says which setting names it.
+    pub fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: Http::new(connection, user_agent)?,
+        })
+    }
+
+    /// `PUT <mount>/login`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn log_in(
+        &self,
+        mount_path: &str,
+        namespace: Option<&str>,
+        body: &Body,
+    ) -> Result<Login, Error> {
+        let path = format!("{mount_path}/login");
+        let request = Request {
+            namespace,
+            body: Some(body),
+            ..Request::new(Method::Put, &path, None)
+        };
+        wire::logged_in(&self.http.send(request).await?)
+    }
+
+    /// `PUT auth/token/renew-self`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn renew_self(&self, bearer: Bearer<'_>) -> Result<Grant, Error> {
+        let body = wire::empty();
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            ..Request::new(Method::Put, "auth/token/renew-self", Some(bearer.token))
+        };
+        wire::renewed_token(&self.http.send(request).await?)
+    }
+
+    /// `GET auth/token/lookup-self`: whether Vault knows the token.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn look_up_self(&self, bearer: Bearer<'_>) -> Result<(), Error> {
+        let request = Request {
+            namespace: bearer.namespace,
+            ..Request::new(Method::Get, "auth/token/lookup-self", Some(bearer.token))
+        };
+        self.http.send(request).await.map(drop)
+    }
+
+    /// `PUT auth/token/revoke-self`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn revoke_self(&self, bearer: Bearer<'_>) -> Result<(), Error> {
+        let body = wire::empty();
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            timeout: Some(REVOKE_TIMEOUT),
+            ..Request::new(Method::Put, "auth/token/revoke-self", Some(bearer.token))
+        };
+        self.http.send(request).await.map(drop)
+    }
+
+    /// `PUT sys/leases/renew`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn renew_lease(&self, lease_id: &str, token: &SecretText) -> Result<Grant, Error> {
+        let body = wire::lease(lease_id);
+        let request = Request {
+            body: Some(&body),
+            ..Request::new(Method::Put, "sys/leases/renew", Some(token))
+        };
+        wire::renewed_lease(&self.http.send(request).await?)
+    }
+
+    /// `GET sys/internal/ui/mounts/<path>`: the mount that serves a path.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn mount_of(&self, path: &str, token: &SecretText) -> Result<Mount, Error> {
+        let path = format!("sys/internal/ui/mounts/{path}");
+        let request = Request::new(Method::Get, &path, Some(token));
+        Mount::from_json(&self.http.send(request).await?).map_err(malformed)
+    }
+
+    /// Reads, lists or writes. A list of nothing is empty.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call(&self, call: Call, token: &SecretText) -> Result<Answer, Error> {
+        match call {
+            Call::Get { path, query } => {
+                let request = Request {
+                    query: query.as_deref(),
+                    ..Request::new(Method::Get, &path, Some(token))
+                };
+                secret(&self.http.send(request).await?)
+            }
+            Call::List { path } => {
+                let request = Request {
+                    query: Some("list=true"),
+                    ..Request::new(Method::Get, &path, Some(token))
+                };
+                match self.http.send(request).await {
+                    Ok(body) => wire::listed(&body).map(Answer::List),
+                    Err(Error::Refused(refusal)) if refusal.status() == 404 => {
+                        Ok(Answer::List(Vec::new()))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Call::Put {
+                path,
+                parameters,
+                wrapped,
+            } => {
+                let body = wire::parameters(&parameters, wrapped);
+                let request = Request {
+                    body: Some(&body),
+                    ..Request::new(Method::Put, &path, Some(token))
+                };
+                secret(&self.http.send(request).await?)
+            }
+        }
+    }
+}
+
+/// An empty body is the answer to a write that returns nothing.
+fn secret(body: &[u8]) -> Result<Answer, Error> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Answer::Secret(None));
+    }
+    let secret = Secret::from_json(body).map_err(malformed)?;
+    Ok(Answer::Secret(Some(secret)))
+}
+
+fn malformed(error: impl std::fmt::Display) -> Error {
+    Error::Malformed {
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,35 @@
+//! How to reach Vault. Files are named here and read by the client.
+
+use std::time::Duration;
+
+/// One Vault, and how to talk to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// `http://…` or `https://…`, without a slash at the end.
+    pub address: String,
+    /// How to trust the server and be trusted.
+    pub tls: Tls,
+    /// The namespace of every request, with a slash at the end.
+    pub namespace: Option<String>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Whether one redirect, such as a standby sends, is followed.
+    pub follows_redirects: bool,
+}
+
+/// How to trust the server and be trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file of certificate authorities; wins over the text and the folder.
+    pub ca_cert: Option<String>,
+    /// PEM text of certificate authorities; wins over the folder.
+    pub ca_cert_bytes: Option<String>,
+    /// A folder of PEM files.
+    pub ca_path: Option<String>,
+    /// Certificate and key files of the client, both or neither.
+    pub client: Option<(String, String)>,
+    /// The name that is asked for and that the certificate must carry, instead of the address's host.
+    pub server_name: Option<String>,
+    /// Whether any server certificate is accepted.
+    pub skip_verify: bool,
+}

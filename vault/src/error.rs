@@ -1,0 +1,213 @@
+//! Why Vault did not give what it was asked for. Texts carry no secret.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Vault answered, with an error.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There is no connection, or it broke.
+    #[error("cannot reach vault at {address}: {message}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the network said.
+        message: String,
+    },
+    /// The server's certificate, or ours, was refused.
+    #[error("cannot trust vault at {address}: {message}")]
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// Why.
+        message: String,
+    },
+    /// Vault did not answer in time.
+    #[error("vault at {address} did not answer in time")]
+    Silent {
+        /// Host and port.
+        address: String,
+    },
+    /// The answer is not what the API promises.
+    #[error("cannot understand vault: {message}")]
+    Malformed {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// HTTP cannot carry a part of the request.
+    #[error("the {what} holds characters that HTTP cannot carry")]
+    Unsendable {
+        /// Which part.
+        what: &'static str,
+    },
+}
+
+/// An error answer of Vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+    kind: Kind,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+/// What an error answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Vault does not know the token.
+    InvalidToken,
+    /// The token, or whoever logs in, may not do this.
+    Denied,
+    /// A login's token is for another audience.
+    WrongAudience,
+    /// A role that the request names does not exist.
+    UnknownRole,
+    /// Nothing is there.
+    NotFound,
+    /// A version was there, and is deleted or destroyed.
+    Deleted,
+    /// The request makes no sense to Vault.
+    Invalid,
+    /// The node cannot serve this, another one can: a standby, or one that is behind.
+    Standby,
+    /// There are too many requests.
+    RateLimited,
+    /// The node is sealed.
+    Sealed,
+    /// The server has a problem of its own.
+    Unavailable,
+    /// The server names another place, and redirects are switched off.
+    Redirect,
+}
+
+/// No wait that a server asks for is believed beyond this.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+impl Refusal {
+    /// Reads what an answer means from its status and its first error text.
+    #[must_use]
+    pub fn new(status: u16, message: String, retry_after: Option<Duration>) -> Self {
+        Self {
+            kind: kind(status, &message),
+            status,
+            message,
+            retry_after: retry_after.map(|wait| wait.min(LONGEST_WAIT)),
+        }
+    }
+
+    /// A version that was deleted or destroyed.
+    #[must_use]
+    pub fn deleted(message: String) -> Self {
+        Self {
+            status: 404,
+            kind: Kind::Deleted,
+            message,
+            retry_after: None,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How long the server asks to wait; at most ten minutes.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status, message, ..
+        } = self;
+        match (self.kind, message.as_str()) {
+            (Kind::NotFound, "") => write!(f, "vault answered {status}: nothing is at this path"),
+            (_, "") => write!(f, "vault answered {status}"),
+            (_, message) => write!(f, "vault answered {status}: {message}"),
+        }
+    }
+}
+
+/// Vault tells much apart in its texts alone.
+fn kind(status: u16, message: &str) -> Kind {
+    match status {
+        300..=399 => Kind::Redirect,
+        403 if message.contains("invalid token") => Kind::InvalidToken,
+        400..=403 if message.contains("audience") => Kind::WrongAudience,
+        // A performance standby cannot write, and says so with the status of a mistake.
+        400 if is_read_only(message) => Kind::Standby,
+        400 if message.contains("role") => Kind::UnknownRole,
+        408 | 412 | 472 | 473 => Kind::Standby,
+        401 | 403 => Kind::Denied,
+        404 => Kind::NotFound,
+        429 => Kind::RateLimited,
+        503 if message.contains("sealed") => Kind::Sealed,
+        400..=499 => Kind::Invalid,
+        _ => Kind::Unavailable,
+    }
+}
+
+fn is_read_only(message: &str) -> bool {
+    ["readonly storage", "read-only storage", "read only storage"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_an_error_means_from_status_and_text() {
+        let cases = [
+            (
+                403,
+                "2 errors occurred: * permission denied * invalid token",
+                Kind::InvalidToken,
+            ),
+            (403, "permission denied", Kind::Denied),
+            (403, "invalid audience (aud) claim", Kind::WrongAudience),
+            (400, "invalid role name \"x\"", Kind::UnknownRole),
+            (400, "cannot write to readonly storage", Kind::Standby),
+            (400, "lease not found", Kind::Invalid),
+            (404, "", Kind::NotFound),
+            (408, "", Kind::Standby),
+            (412, "required index state not present", Kind::Standby),
+            (429, "", Kind::RateLimited),
+            (472, "", Kind::Standby),
+            (473, "", Kind::Standby),
+            (500, "internal error", Kind::Unavailable),
+            (503, "Vault is sealed", Kind::Sealed),
+            (307, "", Kind::Redirect),
+        ];
+        for (status, message, kind) in cases {
+            assert_eq!(
+                Refusal::new(status, message.to_owned(), None).kind(),
+                kind,
+                "{status} {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_of_a_year_is_not_believed() {
+        let year = Duration::from_secs(365 * 24 * 3600);
+
+        let refusal = Refusal::new(429, String::new(), Some(year));
+
+        assert_eq!(refusal.retry_after(), Some(LONGEST_WAIT));
+    }
+}

@@ -1,0 +1,238 @@
+//! The JSON bodies of requests and answers.
+//!
+//! What Vault says beside a token is read leniently: an answer with an odd accessor or TTL still
+//! brings a token that somebody must revoke.
+
+mod lenient;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{Error, Grant, Login, Refusal, SecretText};
+
+/// A body, zeroed when dropped.
+pub type Body = Zeroizing<Vec<u8>>;
+
+/// The body of a login with a token of another issuer.
+#[must_use]
+pub fn login(role: &str, jwt: &str) -> Body {
+    encode(&BTreeMap::from([("role", role), ("jwt", jwt)]))
+}
+
+/// The body of a request without parameters.
+#[must_use]
+pub fn empty() -> Body {
+    encode(&BTreeMap::<&str, &str>::new())
+}
+
+/// The body of a lease's renewal.
+#[must_use]
+pub fn lease(lease_id: &str) -> Body {
+    encode(&BTreeMap::from([("lease_id", lease_id)]))
+}
+
+/// The body of a write. KV version 2 wants the parameters in an object called `data`.
+#[must_use]
+pub fn parameters(parameters: &[(String, SecretText)], wrapped: bool) -> Body {
+    let fields: BTreeMap<&str, &str> = parameters
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.expose()))
+        .collect();
+    if wrapped {
+        encode(&BTreeMap::from([("data", fields)]))
+    } else {
+        encode(&fields)
+    }
+}
+
+fn encode(value: &impl Serialize) -> Body {
+    // Measured first, since a vector that grows leaves copies behind.
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value).expect("maps of strings have a JSON form");
+    let mut body = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *body, value).expect("maps of strings have a JSON form");
+    body
+}
+
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    auth: Option<Auth>,
+    #[serde(default, deserialize_with = "lenient::seconds")]
+    lease_duration: u64,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    renewable: bool,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(default, deserialize_with = "lenient::text")]
+    client_token: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    accessor: String,
+    #[serde(default, deserialize_with = "lenient::seconds")]
+    lease_duration: u64,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    renewable: bool,
+}
+
+/// Reads the answer to a login.
+///
+/// # Errors
+/// It brings no token.
+pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
+    let auth = auth(body)?;
+    if auth.client_token.is_empty() {
+        return Err(malformed("the login's answer has no token"));
+    }
+    Ok(Login {
+        grant: grant(auth.lease_duration, auth.renewable),
+        token: SecretText::new(auth.client_token),
+        accessor: auth.accessor,
+    })
+}
+
+/// Reads the answer to a token's renewal.
+///
+/// # Errors
+/// It has no `auth` block.
+pub fn renewed_token(body: &[u8]) -> Result<Grant, Error> {
+    let auth = auth(body)?;
+    Ok(grant(auth.lease_duration, auth.renewable))
+}
+
+/// Reads the answer to a lease's renewal.
+///
+/// # Errors
+/// It is not JSON.
+pub fn renewed_lease(body: &[u8]) -> Result<Grant, Error> {
+    let envelope: Envelope = decode(body)?;
+    Ok(grant(envelope.lease_duration, envelope.renewable))
+}
+
+/// Reads the keys of a listing.
+///
+/// # Errors
+/// It is not a listing.
+pub fn listed(body: &[u8]) -> Result<Vec<String>, Error> {
+    #[derive(Deserialize)]
+    struct Listing {
+        data: Option<Keys>,
+    }
+    #[derive(Deserialize)]
+    struct Keys {
+        #[serde(default)]
+        keys: Vec<String>,
+    }
+    let listing: Listing = decode(body)?;
+    Ok(listing.data.map(|data| data.keys).unwrap_or_default())
+}
+
+/// Reads an error answer. Whatever the body is, nothing but its first error text is kept.
+#[must_use]
+pub fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
+    if status == 404
+        && let Some(message) = deleted(body)
+    {
+        return Refusal::deleted(message);
+    }
+    Refusal::new(status, first_error(body), retry_after)
+}
+
+/// KV version 2 answers 404 for a deleted version, with the version's metadata.
+fn deleted(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        #[serde(default, deserialize_with = "lenient::text")]
+        deletion_time: String,
+        #[serde(default, deserialize_with = "lenient::flag")]
+        destroyed: bool,
+        #[serde(default, deserialize_with = "lenient::seconds")]
+        version: u64,
+    }
+    let metadata = serde_json::from_slice::<Answer>(body).ok()?.data.metadata;
+    let version = metadata.version;
+    if metadata.destroyed {
+        return Some(format!("version {version} of the secret is destroyed"));
+    }
+    let time = one_line(&metadata.deletion_time);
+    (!time.is_empty()).then(|| format!("version {version} of the secret was deleted at {time}"))
+}
+
+/// The first of Vault's error texts, on one line and shortened.
+fn first_error(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Errors {
+        #[serde(default)]
+        errors: Vec<String>,
+    }
+    let errors = serde_json::from_slice::<Errors>(body).map_or_else(|_| Vec::new(), |e| e.errors);
+    errors
+        .first()
+        .map(|text| one_line(text))
+        .unwrap_or_default()
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut line = words.join(" ");
+    line.truncate(line.floor_char_boundary(300));
+    line
+}
+
+fn auth(body: &[u8]) -> Result<Auth, Error> {
+    let envelope: Envelope = decode(body)?;
+    envelope
+        .auth
+        .ok_or_else(|| malformed("the answer has no auth block"))
+}
+
+fn grant(seconds: u64, renewable: bool) -> Grant {
+    Grant::new(Duration::from_secs(seconds), renewable)
+}
+
+/// serde's error may quote a value, so only its place is told.
+fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        malformed(&format!(
+            "its answer is not the expected JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn malformed(message: &str) -> Error {
+    Error::Malformed {
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
