@@ -11,7 +11,13 @@ const LONGEST_FILE: usize = 600;
 const FORBIDDEN: [(&str, &[&str]); 8] = [
     (
         "planescape-vault-client",
-        &["kube-core", "k8s-openapi", "openssl", "planescape-templates", "planescape-agent-contract"],
+        &[
+            "kube-core",
+            "k8s-openapi",
+            "openssl",
+            "planescape-templates",
+            "planescape-agent-contract",
+        ],
     ),
     (
         "planescape-vault",

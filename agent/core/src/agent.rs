@@ -238,6 +238,9 @@ impl Agent {
             return;
         }
         self.commands.extend(self.session.advance(now.moment));
+        if let Some(token) = self.session.take_ended() {
+            self.secrets.token_ended(token, now.moment);
+        }
         for request in self.secrets.expired(now.moment) {
             let templates = self.renderer.users(&request);
             self.log(Some(Notice::Expired { request, templates }));

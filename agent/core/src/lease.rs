@@ -13,6 +13,9 @@ use crate::token::Ticket;
 /// No two attempts to renew the same thing lie closer together.
 const SPACING: Duration = Duration::from_secs(1);
 
+/// Another attempt that would come sooner than this comes as a replacement.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What was granted last, and when to act. The TTL counts from the question: Vault's own clock
 /// started at some time between question and answer.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl Lease {
             longest: grant.ttl(),
             renewable: grant.is_renewable(),
             act_at: now,
-            gone_by: Some(now + grant.ttl()),
+            gone_by: Some(gone_by(grant, now)),
         };
         lease.act_at = lease.two_thirds(dice, now);
         Some(lease)
@@ -57,7 +60,6 @@ impl Lease {
     pub(crate) fn renewed(&mut self, grant: Grant, ticket: Ticket, dice: &mut Dice, now: Moment) {
         if grant.ttl().is_zero() {
             self.replace_now(now);
-            self.gone_by = None;
             return;
         }
         self.granted_at = ticket.sent;
@@ -65,7 +67,12 @@ impl Lease {
         self.longest = self.longest.max(grant.ttl());
         self.renewable = grant.is_renewable();
         self.act_at = self.two_thirds(dice, now);
-        self.gone_by = Some(now + grant.ttl());
+        self.gone_by = Some(gone_by(grant, now));
+    }
+
+    /// A renewal is on its way: until it is answered, nobody knows when the lease ends.
+    pub(crate) fn renewal_asked(&mut self) {
+        self.gone_by = None;
     }
 
     /// Puts the next attempt off, but not so far that the lease ends before it; says to replace
@@ -75,8 +82,7 @@ impl Lease {
         match failure.remedy() {
             Remedy::GiveUp => self.replace_now(now),
             Remedy::Retry | Remedy::CheckToken => {
-                self.gone_by = None;
-                if now >= last_chance {
+                if now + PAUSE >= last_chance {
                     self.replace_now(now);
                 } else {
                     let clamped = (now + wait).min(last_chance);
@@ -131,6 +137,11 @@ impl Lease {
     }
 }
 
+/// When a grant has ended for certain: Vault cuts TTLs to whole seconds, and clocks drift.
+pub(crate) fn gone_by(grant: Grant, now: Moment) -> Moment {
+    now + grant.ttl() + grant.ttl() / 1000 + Duration::from_secs(5)
+}
+
 #[cfg(test)]
 mod tests {
     use planescape_vault::{Error, Refusal};
@@ -156,7 +167,7 @@ mod tests {
         let after = lease.act_at().since(start());
         assert!((38..=42).contains(&after.as_secs()), "{after:?}");
         assert_eq!(lease.ends_at(), start() + Duration::from_secs(60));
-        assert_eq!(lease.gone_by(), Some(answered + Duration::from_secs(60)));
+        assert!(lease.gone_by() > Some(answered + Duration::from_secs(61)));
     }
 
     #[test]
@@ -181,6 +192,7 @@ mod tests {
     fn a_renewal_that_grants_nothing_means_replace() {
         let mut lease = lease(90);
 
+        lease.renewal_asked();
         renew(&mut lease, 0);
 
         assert_eq!(lease.next_step(), Step::Replace);
@@ -206,6 +218,7 @@ mod tests {
         let mut lease = lease(100);
         let now = start() + Duration::from_secs(70);
 
+        lease.renewal_asked();
         lease.renewal_failed(&unreachable(), Duration::from_secs(60), now);
 
         assert_eq!(lease.act_at(), start() + Duration::from_secs(90));

@@ -436,11 +436,13 @@ impl Secrets {
         if entry.activity != Activity::Renewing {
             return None;
         }
+        let mut expires = entry.expires;
         let notice = match result {
             Ok(grant) => {
                 entry.backoff.succeed();
                 if let Some(lease) = entry.lease_mut() {
                     lease.renewed(grant, ticket, dice, now);
+                    expires = Some(lease.ends_at());
                 }
                 Notice::Renewed {
                     request: Some(request.clone()),
@@ -458,30 +460,35 @@ impl Secrets {
                 }
             }
         };
-        let next = entry.lease_mut().map(|lease| {
-            let due = (lease.act_at(), Entry::lease_lane(lease));
-            (due, lease.ends_at())
-        });
-        match next {
-            Some(((at, lane), ends_at)) => {
-                self.schedule(id, at, lane);
-                self.set_expiry(id, Some(ends_at).filter(|end| *end > now));
-            }
-            // Its token was replaced meanwhile.
-            None => self.schedule(id, now, Lane::Read),
-        }
+        let due = entry
+            .lease_mut()
+            .map(|lease| (lease.act_at(), Entry::lease_lane(lease)));
+        // Without a lease its token was replaced meanwhile.
+        let (at, lane) = due.unwrap_or((now, Lane::Read));
+        self.schedule(id, at, lane);
+        self.set_expiry(id, expires);
         Some(notice)
+    }
+
+    /// A token has ended, and with it all that it leased.
+    pub(crate) fn token_ended(&mut self, token: TokenId, now: Moment) {
+        for id in self.leased_by(|by| by == token) {
+            self.set_expiry(id, Some(now));
+        }
+    }
+
+    fn leased_by(&self, is_meant: impl Fn(TokenId) -> bool) -> Vec<Id> {
+        let leased = self.entries.iter().filter(|(_, entry)| match &entry.hold {
+            Hold::Leased { by, .. } => is_meant(*by),
+            Hold::Nothing | Hold::Lost => false,
+        });
+        leased.map(|(id, _)| *id).collect()
     }
 
     /// There is another token: what the old one leased ends with it and is read again.
     pub(crate) fn token_replaced(&mut self, current: TokenId, now: Moment) {
         self.mounts.token_replaced();
-        let leased = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| matches!(&entry.hold, Hold::Leased { by, .. } if *by != current));
-        let lost: Vec<Id> = leased.map(|(id, _)| *id).collect();
-        for id in lost {
+        for id in self.leased_by(|by| by != current) {
             self.lose(id, now);
         }
     }

@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::lease::{Lease, Step};
+use crate::lease::{Lease, Step, gone_by};
 use crate::token::{Ticket, Token, TokenId};
 
 /// So many logins a minute, however often tokens die.
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     remembers: bool,
     /// Tokens that were replaced and may still live, with leases that programs still use.
     retired: Vec<Living>,
+    /// The token that ended last, with all that it leased, told to nobody yet.
+    ended: Option<TokenId>,
     /// When the latest logins began.
     logins: VecDeque<Moment>,
     next_id: u64,
@@ -54,14 +56,15 @@ pub(crate) struct Living {
 impl Living {
     /// A token that comes too late to be used.
     pub(crate) fn of_login(login: Login, id: TokenId, now: Moment) -> Self {
-        let ttl = login.grant.ttl();
+        let grant = login.grant;
+        let ttl = grant.ttl();
         Self {
             token: Token {
                 id,
                 secret: login.token,
             },
             accessor: login.accessor,
-            gone_by: (!ttl.is_zero()).then(|| now + ttl),
+            gone_by: (!ttl.is_zero()).then(|| gone_by(grant, now)),
         }
     }
 
@@ -124,6 +127,7 @@ impl Session {
             backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
             remembers,
             retired: Vec::new(),
+            ended: None,
             logins: VecDeque::new(),
             next_id: 0,
         };
@@ -171,6 +175,11 @@ impl Session {
         named.cloned().collect()
     }
 
+    /// The token that has just ended, once.
+    pub(crate) fn take_ended(&mut self) -> Option<TokenId> {
+        self.ended.take()
+    }
+
     pub(crate) fn is_logging_in(&self) -> bool {
         matches!(self.activity, Activity::LoggingIn)
     }
@@ -189,6 +198,7 @@ impl Session {
     /// What to do now, if anything.
     pub(crate) fn advance(&mut self, now: Moment) -> Option<Command> {
         if self.lease().is_some_and(|lease| lease.ends_at() <= now) {
+            self.ended = self.current();
             self.retire(now);
             // What it is still being asked for says nothing any more.
             if matches!(self.activity, Activity::Renewing | Activity::LookingUp) {
@@ -200,7 +210,7 @@ impl Session {
             Activity::Waiting { until } if now < until => return None,
             Activity::Waiting { .. } | Activity::Idle => self.activity = Activity::Idle,
         }
-        let Some(held) = &self.current else {
+        let Some(held) = &mut self.current else {
             return self.log_in(now);
         };
         let ticket = Ticket {
@@ -212,9 +222,10 @@ impl Session {
             self.activity = Activity::LookingUp;
             return Some(Command::LookUpToken { ticket, token });
         }
-        let lease = held.lease.as_ref().filter(|lease| lease.act_at() <= now)?;
+        let lease = held.lease.as_mut().filter(|lease| lease.act_at() <= now)?;
         match lease.next_step() {
             Step::Renew => {
+                lease.renewal_asked();
                 self.activity = Activity::Renewing;
                 Some(Command::RenewToken { ticket, token })
             }
@@ -349,7 +360,8 @@ impl Session {
             Err(failure) => {
                 let wait = self.backoff.fail(dice);
                 if failure.remedy() == Remedy::CheckToken {
-                    self.current = None;
+                    self.ended = Some(ticket.token);
+                    self.retire(now);
                     self.activity = Activity::Waiting { until: now };
                 } else if let Some(lease) = &mut held.lease {
                     lease.renewal_failed(&failure, wait, now);
@@ -416,12 +428,13 @@ impl Session {
             return None;
         }
         let until = if held.is_proven { now } else { now + wait };
-        self.current = None;
+        self.ended = Some(ticket.token);
+        self.retire(now);
         self.activity = Activity::Waiting { until };
         Some(Notice::TokenLost)
     }
 
-    /// Keeps the token for the end: whether Vault has forgotten it is not known yet.
+    /// Keeps the token for the end: a node that is behind the others does not know what they know.
     fn retire(&mut self, now: Moment) {
         self.retired.retain(|living| !living.is_gone(now));
         self.retired.extend(self.current.take().map(Living::from));

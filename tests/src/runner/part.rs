@@ -25,7 +25,7 @@ pub enum Part {
     Docs,
     /// Licences, bans and sources of what we depend on.
     Licences,
-    /// Unit and golden tests of each package.
+    /// Unit and golden tests of each package, and the simulation of the agent's core.
     Unit,
     /// The servers and our images: what the parts below need.
     Build,
@@ -106,6 +106,7 @@ fn test_units() -> Result<Tally> {
     let mut tally = cargo::test(&Selection::Everything(&PURE), None)?;
     tally.add(cargo::test(&Selection::Units(&SHELLS), None)?);
     tally.add(cargo::test(&Selection::Units(&[TESTBED]), None)?);
+    tally.add(cargo::test(&Selection::Target(TESTBED, "sim"), None)?);
     Ok(tally)
 }
 

@@ -1,0 +1,61 @@
+//! Which inputs were met in which phase of the agent's life.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+const INPUTS: [&str; 14] = [
+    "Timeout",
+    "LoggedIn",
+    "LoginFailed",
+    "Remembered",
+    "TokenRenewed",
+    "TokenLookedUp",
+    "MountFound",
+    "Answered",
+    "AnswerFailed",
+    "FileRead",
+    "LeaseRenewed",
+    "Rendered",
+    "Written",
+    "Terminate",
+];
+
+const PHASES: [&str; 3] = ["starting", "ready", "stopping"];
+
+/// Counts by input and phase.
+#[derive(Default)]
+pub(crate) struct Coverage(BTreeMap<(&'static str, &'static str), u64>);
+
+impl Coverage {
+    pub(crate) fn count(&mut self, input: &'static str, phase: &'static str) {
+        *self.0.entry((input, phase)).or_default() += 1;
+    }
+
+    /// What was never met; a revocation is only met on the way out.
+    pub(crate) fn unreached(&self) -> Vec<(&'static str, &'static str)> {
+        let all = INPUTS
+            .iter()
+            .flat_map(|input| PHASES.map(|phase| (*input, phase)));
+        all.chain([("Revoked", "stopping")])
+            .filter(|cell| !self.0.contains_key(cell))
+            .collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut fmt::Formatter<'_>, input: &str, cells: [String; 3]| {
+            writeln!(
+                f,
+                "{input:<16}{:>12}{:>12}{:>12}",
+                cells[0], cells[1], cells[2]
+            )
+        };
+        line(f, "input", PHASES.map(str::to_owned))?;
+        for input in INPUTS.iter().chain(&["Revoked"]) {
+            let count = |phase| self.0.get(&(*input, phase)).copied().unwrap_or(0);
+            line(f, input, PHASES.map(|phase| count(phase).to_string()))?;
+        }
+        Ok(())
+    }
+}

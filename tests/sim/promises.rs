@@ -1,0 +1,103 @@
+//! What must never be true, checked after each step.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use planescape_agent_core::{Command, Moment, Notice};
+use planescape_templates::Request;
+
+/// What was seen that the promises are about.
+#[derive(Default)]
+pub(crate) struct Promises {
+    broken: Option<String>,
+    pub(crate) logins_in_flight: usize,
+    logins: VecDeque<Moment>,
+    renewals: BTreeMap<String, Moment>,
+    remembered: BTreeSet<String>,
+    has_exited: bool,
+    /// The lease that each file holds.
+    pub(crate) files: BTreeMap<usize, String>,
+    /// The lease that each request was answered with last.
+    pub(crate) latest: BTreeMap<Request, String>,
+    /// Leases whose end was told.
+    told: BTreeSet<String>,
+}
+
+impl Promises {
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    pub(crate) fn breaks(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        self.broken.get_or_insert(what);
+    }
+
+    /// Another life begins; what stands on the disk stays.
+    pub(crate) fn new_life(&mut self) {
+        self.logins_in_flight = 0;
+        self.logins.clear();
+        self.renewals.clear();
+        self.latest.clear();
+        self.has_exited = false;
+    }
+
+    /// Leases that files hold, that the agent takes for current, and whose end it has not told.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = (&usize, &String)> {
+        let is_current = |lease: &String| self.latest.values().any(|latest| latest == lease);
+        let files = self.files.iter();
+        files.filter(move |(_, lease)| is_current(lease) && !self.told.contains(*lease))
+    }
+
+    pub(crate) fn remember(&mut self, token: &str) {
+        self.remembered.insert(token.to_owned());
+    }
+
+    pub(crate) fn see(&mut self, command: &Command, now: Moment) {
+        if self.has_exited {
+            self.breaks(format!("a command after the exit: {command:?}"));
+        }
+        match command {
+            Command::LogIn { .. } => self.see_login(now),
+            Command::RenewLease { lease_id, .. } => {
+                let before = self.renewals.insert(lease_id.clone(), now);
+                if before.is_some_and(|at| now.since(at) < Duration::from_millis(90)) {
+                    self.breaks(format!("{lease_id} is renewed without a pause"));
+                }
+            }
+            Command::Read { token, .. } | Command::FindMount { token, .. } => {
+                if !self.remembered.contains(token.expose()) {
+                    self.breaks("a token is used that stands in no ledger");
+                }
+            }
+            Command::Log(Notice::Expired { request, .. }) => {
+                self.told.extend(self.latest.get(request).cloned());
+            }
+            Command::Exit { .. } => self.has_exited = true,
+            Command::Remember { .. }
+            | Command::RenewToken { .. }
+            | Command::LookUpToken { .. }
+            | Command::ReadFile { .. }
+            | Command::Render { .. }
+            | Command::Write { .. }
+            | Command::AnnounceReady
+            | Command::Report(_)
+            | Command::Revoke { .. }
+            | Command::ForgetAll
+            | Command::Log(_) => {}
+        }
+    }
+
+    fn see_login(&mut self, now: Moment) {
+        self.logins_in_flight += 1;
+        if self.logins_in_flight > 1 {
+            self.breaks("two logins in flight");
+        }
+        self.logins.push_back(now);
+        let minute = Duration::from_secs(60);
+        self.logins.retain(|at| now.since(*at) < minute);
+        if self.logins.len() > 6 {
+            self.breaks("more than six logins in a minute");
+        }
+    }
+}

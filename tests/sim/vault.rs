@@ -1,0 +1,143 @@
+//! A model of Vault: tokens that end, leases that end with them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use planescape_agent_core::{Failure, Moment};
+use planescape_vault::{Error, Grant, Login, Refusal, SecretText};
+
+use crate::chance::Chance;
+
+/// What Vault knows.
+#[derive(Default)]
+pub(crate) struct Vault {
+    tokens: BTreeMap<String, Token>,
+    leases: BTreeMap<String, Lease>,
+    issued: u64,
+}
+
+struct Token {
+    ends_at: Option<Moment>,
+    max_at: Moment,
+}
+
+struct Lease {
+    token: String,
+    ends_at: Moment,
+    max_at: Moment,
+}
+
+pub(crate) fn down() -> Failure {
+    Failure::Vault(Error::Unreachable {
+        address: "vault:8200".to_owned(),
+        message: "connection reset".to_owned(),
+    })
+}
+
+pub(crate) fn refused(code: u16, text: &str, wait: Option<u64>) -> Failure {
+    let wait = wait.map(Duration::from_secs);
+    Error::Refused(Refusal::new(code, text.to_owned(), wait)).into()
+}
+
+fn unknown() -> Failure {
+    refused(
+        403,
+        "2 errors occurred: * permission denied * invalid token",
+        None,
+    )
+}
+
+impl Vault {
+    pub(crate) fn log_in(&mut self, chance: &mut Chance, now: Moment) -> Login {
+        self.issued += 1;
+        let token = format!("hvs.{}", self.issued);
+        let ttl = chance.pick(&[0, 5, 60, 600, 3600]);
+        let life = Duration::from_secs(ttl);
+        self.tokens.insert(
+            token.clone(),
+            Token {
+                ends_at: (ttl > 0).then(|| now + life),
+                max_at: now + life * 3,
+            },
+        );
+        Login {
+            accessor: format!("accessor-{}", self.issued),
+            token: SecretText::new(token),
+            grant: Grant::new(life, chance.below(4) > 0),
+        }
+    }
+
+    pub(crate) fn knows(&self, token: &str, now: Moment) -> bool {
+        let token = self.tokens.get(token);
+        token.is_some_and(|token| token.ends_at.is_none_or(|end| end > now))
+    }
+
+    /// Whether somebody else took the token away; it may be any.
+    pub(crate) fn lose_one(&mut self, chance: &mut Chance) {
+        let names: Vec<&String> = self.tokens.keys().collect();
+        if !names.is_empty() {
+            let name = names[chance.below(names.len())].clone();
+            self.revoke(&name);
+        }
+    }
+
+    pub(crate) fn revoke(&mut self, token: &str) {
+        self.tokens.remove(token);
+        self.leases.retain(|_, lease| lease.token != token);
+    }
+
+    pub(crate) fn check(&self, token: &str, now: Moment) -> Result<(), Failure> {
+        self.knows(token, now).then_some(()).ok_or_else(unknown)
+    }
+
+    pub(crate) fn renew_token(&mut self, token: &str, now: Moment) -> Result<Grant, Failure> {
+        self.check(token, now)?;
+        let token = self.tokens.get_mut(token).unwrap();
+        let left = token.max_at.since(now).min(Duration::from_secs(600));
+        token.ends_at = token.ends_at.map(|_| now + left);
+        Ok(Grant::new(Duration::from_secs(left.as_secs()), true))
+    }
+
+    /// The id of a new lease, and its life in seconds.
+    pub(crate) fn lease(
+        &mut self,
+        token: &str,
+        chance: &mut Chance,
+        now: Moment,
+    ) -> Result<(String, u64), Failure> {
+        self.check(token, now)?;
+        self.issued += 1;
+        let id = format!("database/creds/{}", self.issued);
+        let ttl = chance.pick(&[1, 3, 30, 90, 3600]);
+        let life = Duration::from_secs(ttl);
+        self.leases.insert(
+            id.clone(),
+            Lease {
+                token: token.to_owned(),
+                ends_at: now + life,
+                max_at: now + life * 4,
+            },
+        );
+        Ok((id, ttl))
+    }
+
+    pub(crate) fn renew_lease(
+        &mut self,
+        id: &str,
+        token: &str,
+        now: Moment,
+    ) -> Result<Grant, Failure> {
+        self.check(token, now)?;
+        let lease = self.leases.get_mut(id).filter(|lease| lease.ends_at > now);
+        let lease = lease.ok_or_else(|| refused(400, "lease not found", None))?;
+        let left = lease.max_at.since(now).min(Duration::from_secs(90));
+        lease.ends_at = now + left;
+        Ok(Grant::new(Duration::from_secs(left.as_secs()), true))
+    }
+
+    /// When a lease ended by itself; `None` while it lives, or where it went with its token.
+    pub(crate) fn ended_at(&self, lease: &str, now: Moment) -> Option<Moment> {
+        let lease = self.leases.get(lease)?;
+        (lease.ends_at <= now).then_some(lease.ends_at)
+    }
+}

@@ -1,0 +1,500 @@
+//! One agent with its later lives, Vault, the disk and the clock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use planescape_agent_contract::{Config, Overrides, Reason, Tree};
+use planescape_agent_core::{
+    Agent, Command, Destination, Failure, Input, LeftToken, Moment, Now, Start,
+};
+use planescape_templates::Answer;
+use planescape_vault::mount::Mount;
+use planescape_vault::{Call, Secret, Text};
+
+use crate::chance::Chance;
+use crate::coverage::Coverage;
+use crate::promises::Promises;
+use crate::vault::{Vault, down, refused};
+
+/// The id of a lease stands in the file, so that the disk can be compared with Vault.
+const TEMPLATES: [&str; 4] = [
+    r#"{{ with secret "database/creds/a" }}{{ .LeaseID }}{{ end }}"#,
+    r#"{{ with secret "database/creds/b" }}{{ .LeaseID }}{{ end }}{{ if file "/x" }}{{ end }}"#,
+    r#"{{ range secrets "kv/" }}{{ end }}{{ with secret "kv/c" }}{{ .Data.password }}{{ end }}"#,
+    "static",
+];
+
+const PASSWORD: &str = "s3cr3t-password";
+
+pub(crate) struct World {
+    chance: Chance,
+    agent: Agent,
+    vault: Vault,
+    promises: Promises,
+    now: Now,
+    running: Vec<Command>,
+    ledger: Vec<LeftToken>,
+    /// Tokens that reached this life, or stand in the ledger of an earlier one. Nothing was read
+    /// with any other.
+    held: Vec<String>,
+    is_stopping: Option<Moment>,
+    has_ended: bool,
+    lives: usize,
+    story: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let now = Now {
+            moment: Moment::since_boot(Duration::from_secs(1000)),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        };
+        Self {
+            agent: agent(&mut chance, &[], now),
+            chance,
+            vault: Vault::default(),
+            promises: Promises::default(),
+            now,
+            running: Vec::new(),
+            ledger: Vec::new(),
+            held: Vec::new(),
+            is_stopping: None,
+            has_ended: false,
+            lives: 1,
+            story: Vec::new(),
+        }
+    }
+
+    pub(crate) fn broken_promise(&self) -> Option<&str> {
+        self.promises.broken()
+    }
+
+    /// What happened last.
+    pub(crate) fn story(&self) -> String {
+        let from = self.story.len().saturating_sub(400);
+        self.story[from..].join("\n")
+    }
+
+    /// One thing happens.
+    pub(crate) fn step(&mut self, coverage: &mut Coverage) {
+        if self.has_ended || self.chance.once_in(400) {
+            self.begin_another_life();
+        }
+        if self.chance.once_in(300) {
+            self.vault.lose_one(&mut self.chance);
+        }
+        let input = match self.chance.below(100) {
+            0 => Input::Terminate,
+            1..60 if !self.running.is_empty() => {
+                let index = self.chance.below(self.running.len());
+                let command = self.running.swap_remove(index);
+                self.answer(command)
+            }
+            _ => {
+                self.pass();
+                Input::Timeout
+            }
+        };
+        self.feed(input, coverage);
+        // The driver wakes the agent at the moment it asked for.
+        self.feed(Input::Timeout, coverage);
+        self.check();
+    }
+
+    fn pass(&mut self) {
+        let waits = [0, 1, 100, 250, 1_000, 2_000, 5_000, 30_000, 400_000];
+        let mut wait = Duration::from_millis(self.chance.pick(&waits));
+        // The driver does not oversleep.
+        if let Some((at, _)) = self.agent.poll_timeout() {
+            wait = wait.min(at.since(self.now.moment));
+        }
+        self.now.moment = self.now.moment + wait;
+        self.now.wall += wait;
+    }
+
+    fn feed(&mut self, input: Input, coverage: &mut Coverage) {
+        let phase = match (self.is_stopping, self.agent.is_ready()) {
+            (Some(_), _) => "stopping",
+            (None, true) => "ready",
+            (None, false) => "starting",
+        };
+        let name = name(&input);
+        coverage.count(name, phase);
+        if name == "Terminate" {
+            self.is_stopping.get_or_insert(self.now.moment);
+        }
+        if name != "Timeout" {
+            self.story.push(format!("{:?} {input:?}", self.now.moment));
+        }
+        if let Input::LoggedIn {
+            result: Ok(login), ..
+        } = &input
+        {
+            self.held.push(login.token.expose().to_owned());
+        }
+        self.agent.handle(input, self.now);
+        while let Some(command) = self.agent.poll_command() {
+            self.story
+                .push(format!("{:?}   {command:?}", self.now.moment));
+            self.promises.see(&command, self.now.moment);
+            self.start(command);
+        }
+    }
+
+    fn start(&mut self, command: Command) {
+        match command {
+            Command::Exit { report, .. } => {
+                if report.reason == Reason::Revoked {
+                    self.check_revoked();
+                }
+                self.has_ended = true;
+            }
+            Command::ForgetAll => self.ledger.clear(),
+            Command::Log(planescape_agent_core::Notice::Stopping) => {
+                self.is_stopping.get_or_insert(self.now.moment);
+            }
+            Command::Log(_) | Command::AnnounceReady | Command::Report(_) => {}
+            command @ (Command::LogIn { .. }
+            | Command::Remember { .. }
+            | Command::RenewToken { .. }
+            | Command::LookUpToken { .. }
+            | Command::FindMount { .. }
+            | Command::Read { .. }
+            | Command::ReadFile { .. }
+            | Command::RenewLease { .. }
+            | Command::Render { .. }
+            | Command::Write { .. }
+            | Command::Revoke { .. }) => self.running.push(command),
+        }
+    }
+
+    /// A status never claims what is not so.
+    fn check_revoked(&mut self) {
+        let now = self.now.moment;
+        let alive = self.held.iter().find(|token| self.vault.knows(token, now));
+        if let Some(token) = alive.cloned() {
+            self.promises
+                .breaks(format!("`Revoked`, and {token} lives"));
+        }
+    }
+
+    /// The agent is killed, or has ended; what was on its way may have reached Vault.
+    fn begin_another_life(&mut self) {
+        self.lives += 1;
+        self.story.push(format!("life {}", self.lives));
+        for command in std::mem::take(&mut self.running) {
+            if self.chance.once_in(2) {
+                self.answer(command);
+            }
+        }
+        self.promises.new_life();
+        let left = self.ledger.iter();
+        self.held = left.map(|left| left.secret.expose().to_owned()).collect();
+        self.agent = agent(&mut self.chance, &self.ledger, self.now);
+        self.is_stopping = None;
+        self.has_ended = false;
+    }
+
+    fn check(&mut self) {
+        let now = self.now.moment;
+        let wake = self.agent.poll_timeout();
+        if let Some((at, why)) = wake
+            && at <= now
+        {
+            self.promises.breaks(format!(
+                "asks to be woken at a moment that is over: {why:?}"
+            ));
+        }
+        if let Some(since) = self.is_stopping
+            && !self.has_ended
+            && now.since(since) > Duration::from_secs(21)
+        {
+            self.promises.breaks("the end takes longer than its grace");
+        }
+        if self.is_stopping.is_none() {
+            let unsaid = self.unsaid();
+            if let Some(unsaid) = unsaid {
+                self.promises.breaks(unsaid);
+            }
+        }
+        if self.chance.once_in(100) {
+            let text = format!("{:?}", self.agent);
+            if text.contains("hvs.") || text.contains(PASSWORD) {
+                self.promises.breaks("a secret in a debug print");
+            }
+        }
+    }
+
+    /// A file whose lease has ended without a word.
+    fn unsaid(&self) -> Option<String> {
+        let now = self.now.moment;
+        let mut untold = self.promises.untold();
+        let (template, lease) =
+            untold.find(|(_, lease)| self.vault.ended_at(lease, now).is_some())?;
+        Some(format!(
+            "template[{template}] holds {lease} and nobody says so"
+        ))
+    }
+
+    /// What the world says to a command, and does because of it.
+    fn answer(&mut self, command: Command) -> Input {
+        let fault = self.fault();
+        let now = self.now.moment;
+        match command {
+            Command::LogIn { ticket } => {
+                self.promises.logins_in_flight = self.promises.logins_in_flight.saturating_sub(1);
+                let result = fault.around(|| Ok(self.vault.log_in(&mut self.chance, now)));
+                Input::LoggedIn { ticket, result }
+            }
+            Command::Remember { token, accessor } => {
+                self.promises.remember(token.secret.expose());
+                let secret = token.secret.clone();
+                self.ledger.push(LeftToken { secret, accessor });
+                Input::Remembered {
+                    token: token.id,
+                    result: Ok(()),
+                }
+            }
+            Command::RenewToken { ticket, token } => Input::TokenRenewed {
+                ticket,
+                result: fault.around(|| self.vault.renew_token(token.expose(), now)),
+            },
+            Command::LookUpToken { ticket, token } => Input::TokenLookedUp {
+                ticket,
+                result: fault.around(|| self.vault.check(token.expose(), now)),
+            },
+            Command::FindMount {
+                ticket,
+                path,
+                token,
+            } => {
+                let mount = path.split('/').next().unwrap_or_default();
+                let mount = Mount::new(&format!("{mount}/"), "database", "1");
+                let known = self.vault.check(token.expose(), now);
+                Input::MountFound {
+                    ticket,
+                    result: fault.around(|| known.map(|()| mount)),
+                    path,
+                }
+            }
+            Command::Read {
+                ticket,
+                request,
+                call,
+                token,
+            } => {
+                let result = fault.around(|| self.read(&call, token.expose()));
+                if let Ok(Answer::Secret(Some(secret))) = &result {
+                    let lease = secret.lease_id().to_owned();
+                    self.promises.latest.insert(request.clone(), lease);
+                }
+                Input::Answered {
+                    ticket,
+                    request,
+                    result,
+                }
+            }
+            Command::RenewLease {
+                ticket,
+                request,
+                lease_id,
+                token,
+            } => Input::LeaseRenewed {
+                ticket,
+                request,
+                result: fault.around(|| self.vault.renew_lease(&lease_id, token.expose(), now)),
+            },
+            Command::Revoke { token } => {
+                let known = self.vault.check(token.secret.expose(), now);
+                let result = fault.before(known);
+                if result.is_ok() {
+                    self.vault.revoke(token.secret.expose());
+                }
+                Input::Revoked {
+                    token: token.id,
+                    result,
+                }
+            }
+            command => self.answer_locally(command, fault),
+        }
+    }
+
+    fn answer_locally(&mut self, command: Command, fault: Fault) -> Input {
+        let broken = matches!(fault, Fault::Lost | Fault::Refused(_));
+        let disk = || Failure::File {
+            path: "/0".to_owned(),
+            message: "No space left on device".to_owned(),
+        };
+        match command {
+            Command::ReadFile { request, .. } => {
+                let text = self.chance.pick(&["a", "b"]);
+                Input::FileRead {
+                    request,
+                    result: match broken {
+                        true => Err(disk()),
+                        false => Ok(Answer::File(Text::from(text))),
+                    },
+                }
+            }
+            Command::Render {
+                template,
+                rendering,
+            } => Input::Rendered {
+                template,
+                result: rendering.run(),
+            },
+            Command::Write {
+                destination,
+                contents,
+            } => {
+                if let Destination::Template(template) = destination
+                    && !broken
+                {
+                    let lease = String::from_utf8_lossy(&contents).into_owned();
+                    self.promises.files.insert(template, lease);
+                }
+                Input::Written {
+                    destination,
+                    result: if broken { Err(disk()) } else { Ok(()) },
+                }
+            }
+            other => panic!("{other:?} has no answer"),
+        }
+    }
+
+    fn read(&mut self, call: &Call, token: &str) -> Result<Answer, Failure> {
+        let body = match call {
+            Call::List { .. } => return Ok(Answer::List(vec!["a".to_owned()])),
+            Call::Get { path, .. } | Call::Put { path, .. } if path.starts_with("kv/") => {
+                self.vault.check(token, self.now.moment)?;
+                format!(r#"{{"data":{{"password":"{PASSWORD}"}}}}"#)
+            }
+            Call::Get { .. } | Call::Put { .. } => {
+                let (id, ttl) = self.vault.lease(token, &mut self.chance, self.now.moment)?;
+                let renewable = self.chance.below(4) > 0;
+                format!(
+                    r#"{{"lease_id":"{id}","lease_duration":{ttl},"renewable":{renewable},"data":{{}}}}"#
+                )
+            }
+        };
+        Ok(Answer::Secret(Some(
+            Secret::from_json(body.as_bytes()).unwrap(),
+        )))
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.chance.below(24) {
+            0 => Fault::Lost,
+            1 => Fault::Refused(down()),
+            2 => Fault::Refused(refused(403, "permission denied", None)),
+            3 => Fault::Refused(refused(503, "Vault is sealed", None)),
+            4 => Fault::Refused(refused(429, "", Some(self.chance.pick(&[1, 7])))),
+            5 => Fault::Refused(refused(403, "invalid token", None)),
+            6 => Fault::Refused(refused(473, "", None)),
+            _ => Fault::None,
+        }
+    }
+}
+
+/// What goes wrong on the way.
+enum Fault {
+    None,
+    /// Vault does it, and its answer is lost.
+    Lost,
+    /// Vault does nothing and says this.
+    Refused(Failure),
+}
+
+impl Fault {
+    /// For what is done whether or not the answer arrives.
+    fn around<T>(self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        match self {
+            Self::None => work(),
+            Self::Lost => work().and(Err(down())),
+            Self::Refused(failure) => Err(failure),
+        }
+    }
+
+    /// For what is undone where the answer does not arrive. Nobody says of a token that lives
+    /// that it does not exist.
+    fn before<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
+        match self {
+            Self::Refused(failure) if failure != refused(403, "invalid token", None) => {
+                Err(failure)
+            }
+            Self::None | Self::Refused(_) => result,
+            Self::Lost => Err(down()),
+        }
+    }
+}
+
+fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
+    let blocks: Vec<String> = (0..TEMPLATES.len())
+        .map(|n| format!("template {{ contents = \"x\" destination = \"/{n}\" }}"))
+        .collect();
+    let flag = |chance: &mut Chance| chance.once_in(2);
+    let text = format!(
+        r#"
+        auto_auth {{
+          method "kubernetes" {{ config {{ role = "reader" }} }}
+          sink "file" {{ config {{ path = "/token" }} }}
+        }}
+        template_config {{ exit_on_retry_failure = {} max_connections_per_host = {} }}
+        planescape {{ revoke_on_exit = true ledger = "/ledger" exit_on_refusal = {} {} }}
+        {}"#,
+        flag(chance),
+        1 + chance.below(4),
+        flag(chance),
+        if flag(chance) {
+            "give_up_after = \"30s\""
+        } else {
+            ""
+        },
+        blocks.join("\n")
+    );
+    let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default()).unwrap();
+    let start = Start {
+        config,
+        texts: TEMPLATES.map(|text| text.as_bytes().to_vec()).to_vec(),
+        variables: BTreeMap::new(),
+        left_tokens: left.to_vec(),
+        seed: chance.below(1 << 20) as u64,
+    };
+    Agent::new(start, now).unwrap()
+}
+
+fn name(input: &Input) -> &'static str {
+    match input {
+        Input::Timeout => "Timeout",
+        Input::LoggedIn { result: Ok(_), .. } => "LoggedIn",
+        Input::LoggedIn { .. } => "LoginFailed",
+        Input::Remembered { .. } => "Remembered",
+        Input::TokenRenewed { .. } => "TokenRenewed",
+        Input::TokenLookedUp { .. } => "TokenLookedUp",
+        Input::MountFound { .. } => "MountFound",
+        Input::Answered { result: Ok(_), .. } => "Answered",
+        Input::Answered { .. } => "AnswerFailed",
+        Input::FileRead { .. } => "FileRead",
+        Input::LeaseRenewed { .. } => "LeaseRenewed",
+        Input::Rendered { .. } => "Rendered",
+        Input::Written { .. } => "Written",
+        Input::Revoked { .. } => "Revoked",
+        Input::Terminate => "Terminate",
+    }
+}
+
+/// The model answers what it is asked.
+#[test]
+fn a_revoked_token_takes_its_leases_along() {
+    let mut vault = Vault::default();
+    let mut chance = Chance::new(1);
+    let now = Moment::since_boot(Duration::from_secs(1));
+    let login = vault.log_in(&mut chance, now);
+    let (lease, _) = vault.lease(login.token.expose(), &mut chance, now).unwrap();
+
+    vault.revoke(login.token.expose());
+
+    assert!(!vault.knows(login.token.expose(), now));
+    assert!(vault.renew_lease(&lease, "other", now).is_err());
+}
