@@ -1,5 +1,6 @@
 //! One PlanescapeJob: what exists of it, whether it can run, what to do now, what to report.
 
+pub mod identity;
 pub mod observed;
 pub mod plan;
 pub mod status;

@@ -122,12 +122,15 @@ fn planned_job(vault: &str) -> Result<Value> {
         ..Defaults::default()
     };
     let validated = validate(&job, &defaults, now).map_err(|problems| anyhow!("{problems:?}"))?;
-    plan(&job, Ok(&validated), &Observed::default(), now)
+    plan(&job, Ok(&validated), &Observed::default(), &defaults, now)
         .actions
         .into_iter()
         .find_map(|action| match action {
             Action::Create { job, .. } => Some(job),
-            Action::Delete { .. }
+            Action::Adopt { .. }
+            | Action::End { .. }
+            | Action::Check { .. }
+            | Action::Delete { .. }
             | Action::Relabel { .. }
             | Action::MarkStarted { .. }
             | Action::Release { .. } => None,

@@ -104,8 +104,8 @@ const KEYS: &[Key] = &[
     not_yet("client-timeout"),
     built_with_suffix("error-on-missing-key-"),
     not_yet("go-max-procs"),
-    not_yet("log-format"),
-    not_yet("log-level"),
+    built("log-format"),
+    built("log-level"),
     built("namespace"),
     built("preserve-secret-case"),
     built_with_suffix("preserve-secret-case-"),
@@ -123,9 +123,10 @@ const KEYS: &[Key] = &[
     built("tls-skip-verify"),
 ];
 
-/// About the second template language, which the injector does not have.
+/// What the injector does not have: the second template language, and whom the token is for.
 const OURS: &[Key] = &[
     built("agent-inject-default-template-engine"),
+    built("auth-audience"),
     built_with_suffix("agent-inject-template-engine-"),
     built_with_suffix("agent-inject-template-output-"),
 ];

@@ -1,6 +1,7 @@
 //! What belongs to a PlanescapeJob in the cluster, reduced to what decisions need.
 
 mod agent;
+mod waiting;
 
 use std::borrow::Borrow;
 
@@ -9,9 +10,14 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-pub use agent::{ObservedAgent, Phase, Report};
+pub use agent::ObservedAgent;
+pub use waiting::Waiting;
 
-use crate::api::names::{LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
+use super::identity::{Identity, is_pod_of};
+use crate::api::names::{
+    ENDED_ANNOTATION, JOB_LABEL, LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL,
+    SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+};
 
 /// What pods get that do not say how long they may take to stop.
 const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -24,6 +30,17 @@ const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 pub struct Observed {
     /// Its Jobs, the newest first.
     pub jobs: Vec<ObservedJob>,
+    /// Jobs that run and bear its label and the marks of a run, and that nobody owns.
+    pub unowned: Vec<UnownedJob>,
+}
+
+/// A Job that lost its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnownedJob {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
 }
 
 /// One Job, that is, one run.
@@ -47,6 +64,10 @@ pub struct ObservedJob {
     pub expects_pods: bool,
     /// Whether it bears our finalizer.
     pub is_tracked: bool,
+    /// A digest of what it was made of.
+    pub template: Option<String>,
+    /// Whether we told the Job controller to end it.
+    pub is_ended: bool,
     /// Whether it is deleted some time after it ended.
     pub has_ttl: bool,
     /// Its pods, the oldest first.
@@ -81,17 +102,30 @@ pub struct ObservedPod {
     pub job_name_label: Option<String>,
     /// Our agent in it.
     pub agent: Option<ObservedAgent>,
+    /// What keeps a container of it from starting.
+    pub waiting: Option<Waiting>,
 }
 
 impl Observed {
-    /// From a PlanescapeJob's Jobs and their pods.
-    pub fn new<J: Borrow<Job>, P: Borrow<Pod>>(jobs: &[J], pods: &[P]) -> Self {
+    /// From Jobs and pods, of which only those count that belong to the PlanescapeJob.
+    pub fn new<J: Borrow<Job>, P: Borrow<Pod>>(owner: &Identity, jobs: &[J], pods: &[P]) -> Self {
+        let jobs = jobs.iter().map(Borrow::<Job>::borrow);
+        let unowned = jobs
+            .clone()
+            .filter(|job| is_lost(job, owner))
+            .filter_map(|job| {
+                Some(UnownedJob {
+                    name: job.metadata.name.clone()?,
+                    uid: job.metadata.uid.clone()?,
+                })
+            })
+            .collect();
         let mut jobs: Vec<ObservedJob> = jobs
-            .iter()
-            .filter_map(|job| ObservedJob::new(job.borrow(), pods))
+            .filter(|job| owner.owns(&job.metadata))
+            .filter_map(|job| ObservedJob::new(job, pods))
             .collect();
         jobs.sort_by(|a, b| (b.tick, &b.name).cmp(&(a.tick, &a.name)));
-        Self { jobs }
+        Self { jobs, unowned }
     }
 
     /// The Jobs that have not ended.
@@ -110,7 +144,7 @@ impl ObservedJob {
         let uid = job.metadata.uid.clone()?;
         let spec = job.spec.as_ref();
         let status = job.status.as_ref();
-        let belongs = |pod: &&P| is_owned_by(&Borrow::<Pod>::borrow(*pod).metadata, &uid);
+        let belongs = |pod: &&P| is_pod_of(&Borrow::<Pod>::borrow(*pod).metadata, &job.metadata);
         let mut pods: Vec<ObservedPod> = pods
             .iter()
             .filter(belongs)
@@ -128,6 +162,8 @@ impl ObservedJob {
             grace: grace(spec),
             expects_pods: spec.is_none_or(expects_pods),
             is_tracked: is_tracked(&job.metadata),
+            template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
+            is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
             pods,
             uid,
@@ -143,13 +179,18 @@ impl End {
                 it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed")
             })?;
         let completed = status.completion_time.as_ref();
+        let is_success = condition.type_ == "Complete";
+        let ours = annotation(&job.metadata, ENDED_ANNOTATION).filter(|_| !is_success);
         Some(Self {
             at: completed
                 .or(condition.last_transition_time.as_ref())
                 .map(instant),
-            is_success: condition.type_ == "Complete",
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
+            is_success,
+            reason: match ours {
+                Some(_) => Some("VaultRefused".to_owned()),
+                None => condition.reason.clone(),
+            },
+            message: ours.map(str::to_owned).or(condition.message.clone()),
         })
     }
 }
@@ -167,23 +208,32 @@ impl ObservedPod {
                 .and_then(|labels| labels.get(LEGACY_JOB_NAME_LABEL))
                 .cloned(),
             agent: ObservedAgent::of(pod),
+            waiting: Waiting::of(pod),
         })
     }
-}
-
-/// Whether an object is owned and controlled by the object with this UID.
-pub fn is_owned_by(metadata: &ObjectMeta, uid: &str) -> bool {
-    metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.uid == uid && owner.controller == Some(true))
 }
 
 /// Whether an object bears our finalizer.
 pub fn is_tracked(metadata: &ObjectMeta) -> bool {
     let mut finalizers = metadata.finalizers.iter().flatten();
     finalizers.any(|finalizer| finalizer == RUN_TRACKING_FINALIZER)
+}
+
+/// Whether a Job was a run of a PlanescapeJob of this name and runs on without an owner.
+fn is_lost(job: &Job, owner: &Identity) -> bool {
+    let metadata = &job.metadata;
+    let labels = metadata.labels.as_ref();
+    let label = labels.and_then(|labels| labels.get(JOB_LABEL));
+    metadata.namespace.as_ref() == Some(&owner.namespace)
+        && label == Some(&owner.name)
+        && metadata.owner_references.iter().flatten().next().is_none()
+        && metadata.deletion_timestamp.is_none()
+        && annotation(metadata, SCHEDULED_AT_ANNOTATION).is_some()
+        && End::of(job).is_none()
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
 fn grace(spec: Option<&JobSpec>) -> SignedDuration {
@@ -199,9 +249,18 @@ fn expects_pods(spec: &JobSpec) -> bool {
         && manager.is_none_or(|manager| manager == JOB_CONTROLLER)
 }
 
+/// As its annotation says. Somebody may take that away, and the Job still runs: then as its label
+/// or its time of creation says.
 fn tick(metadata: &ObjectMeta) -> Option<Timestamp> {
-    let annotations = metadata.annotations.as_ref()?;
-    annotations.get(SCHEDULED_AT_ANNOTATION)?.parse().ok()
+    let annotated = annotation(metadata, SCHEDULED_AT_ANNOTATION);
+    let annotated = annotated.and_then(|tick| tick.parse().ok());
+    let labels = metadata.labels.as_ref();
+    let labelled = labels
+        .and_then(|labels| labels.get(RUN_UID_LABEL)?.rsplit_once('-')?.1.parse().ok())
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    annotated
+        .or(labelled)
+        .or_else(|| metadata.creation_timestamp.as_ref().map(instant))
 }
 
 fn instant(time: &Time) -> Timestamp {

@@ -1,22 +1,29 @@
-//! What to do about a PlanescapeJob now, and when to look at it again.
+//! What to do about a PlanescapeJob now, and when to reconcile it again.
 //!
 //! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
 
+mod due;
+mod reference;
+mod refusal;
+mod settled;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
 use crate::api::PlanescapeJob;
-use crate::api::names::ONCE_STARTED_ANNOTATION;
-use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobStatus, ScheduleReference};
-use crate::job::observed::{Observed, ObservedJob};
+use crate::api::v1alpha1::ScheduleReference;
+use crate::defaults::Defaults;
+use crate::job::observed::Observed;
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
+use crate::run;
+pub use due::has_run_elsewhere;
+use due::{Situation, has_started};
+pub(crate) use settled::{Settled, TOLERATED_SKEW};
 use upkeep::upkeep;
 
-/// What to do, in order, and when to look again.
+/// What to do, in order, and when to reconcile again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// What to do.
@@ -27,7 +34,7 @@ pub struct Plan {
     pub missed: i64,
     /// When the next run is due.
     pub next: Option<Timestamp>,
-    /// When to look again, whatever happens.
+    /// When to reconcile again, whatever happens.
     pub wake: Option<Timestamp>,
     /// The schedule, and since when it is as it is.
     pub reference: Option<ScheduleReference>,
@@ -37,11 +44,46 @@ pub struct Plan {
     pub blocked_by: Option<Blocker>,
     /// A Job that should have had a pod by now.
     pub podless: Option<String>,
+    /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
+    pub clock_was_at: Option<Timestamp>,
+}
+
+/// In which order things are done, by all PlanescapeJobs together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// What a run waits for.
+    Run,
+    /// What must not be forgotten.
+    Record,
+    /// What can wait.
+    Tidy,
 }
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
+    /// Become the owner of a Job that has none: a backup was restored, or its PlanescapeJob was
+    /// deleted without it.
+    Adopt {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+    },
+    /// Make the Job controller end a Job whose agent Vault refuses for too long.
+    End {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Ask the API server whether it would take the Job of the next run.
+    Check {
+        /// The Job.
+        job: Value,
+    },
     /// Start a run.
     Create {
         /// The Job.
@@ -81,6 +123,21 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// When its turn is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Create { .. } | Self::Adopt { .. } | Self::End { .. } => Priority::Run,
+            Self::Delete { why, .. } => match why {
+                Deletion::Replace => Priority::Run,
+                Deletion::History => Priority::Tidy,
+            },
+            Self::MarkStarted { .. } | Self::Check { .. } => Priority::Record,
+            Self::Relabel { .. } | Self::Release { .. } => Priority::Tidy,
+        }
+    }
+}
+
 /// Why a Job is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -106,6 +163,8 @@ pub enum Skipped {
     Forbid,
     /// It was noticed later than the deadline allows.
     TooLate,
+    /// As many runs as may be were active.
+    TooMany,
 }
 
 /// A Job that is being deleted and should be gone by now.
@@ -117,65 +176,113 @@ pub struct Blocker {
     pub since: Timestamp,
 }
 
-/// How long a replaced run may take to end before we look again.
-const REPLACEMENT_CHECK: SignedDuration = SignedDuration::from_secs(10);
-
-/// How much longer than its pods' grace period a Job's deletion may take.
-const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
-
 /// How soon a Job that started has a pod.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
 
-/// Kubernetes cuts the time of creation to whole seconds.
-const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
-
-/// A recorded instant this far ahead is the work of a wrong clock.
-const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
-
-/// Counting what was missed stops here.
-const MOST_MISSED: usize = 1_000;
+/// How long a check of the template holds that brought no answer.
+const RECHECK: SignedDuration = SignedDuration::from_mins(1);
 
 /// Plans for a job that can run, or for one that has problems and starts nothing.
 pub fn plan(
     job: &PlanescapeJob,
     validated: Result<&ValidatedJob, &[Problem]>,
     observed: &Observed,
+    defaults: &Defaults,
     now: Timestamp,
 ) -> Plan {
-    let mut plan = Plan {
-        actions: upkeep(job, observed),
-        ..Plan::default()
-    };
-    if job.metadata.deletion_timestamp.is_some() {
-        return plan;
+    let mut plan = Plan::default();
+    if job.metadata.deletion_timestamp.is_none() {
+        plan.start(job, validated, observed, defaults, now);
     }
-    let reference = reference(job, validated.is_ok(), now);
-    let since = reference.since.0;
-    plan.reference = Some(reference);
-    let Ok(validated) = validated else {
-        return plan;
-    };
-    expect_pods(&mut plan, observed, now);
-    if job.spec.suspend {
-        return plan;
-    }
-    let situation = Situation {
-        job,
-        validated,
-        observed,
-        since,
-        now,
-    };
-    if let Some(due) = situation.due() {
-        plan.missed = situation.missed(&due);
-        situation.settle(&mut plan, due.tick);
-    }
-    plan.next = situation.next(plan.settles());
-    plan.wake_by(plan.next);
+    plan.actions.extend(upkeep(job, observed, defaults));
     plan
 }
 
 impl Plan {
+    /// Plans what concerns runs to come and runs that go on.
+    fn start(
+        &mut self,
+        job: &PlanescapeJob,
+        validated: Result<&ValidatedJob, &[Problem]>,
+        observed: &Observed,
+        defaults: &Defaults,
+        now: Timestamp,
+    ) {
+        let adopted = observed.unowned.iter().map(|unowned| Action::Adopt {
+            job: unowned.name.clone(),
+            uid: unowned.uid.clone(),
+        });
+        self.actions.extend(adopted);
+        let reference = reference::reference(job, validated.is_ok(), now);
+        let settled = Settled::of(job.status.as_ref(), now);
+        self.clock_was_at = settled.clock_was_at;
+        self.reference = Some(reference.clone());
+        refusal::end(self, job, observed, defaults, now);
+        let Ok(validated) = validated else {
+            return;
+        };
+        expect_pods(self, observed, now);
+        let situation = Situation {
+            job,
+            validated,
+            observed,
+            since: reference.since.0,
+            anchor: reference
+                .anchor
+                .map_or(reference.since.0, |anchor| anchor.0),
+            settled,
+            now,
+        };
+        // A Job that nobody owns is a run of ours as soon as it is adopted.
+        if !job.spec.suspend && observed.unowned.is_empty() {
+            if let Some(due) = situation.due() {
+                self.missed = situation.missed(&due);
+                situation.settle(self, due.tick);
+            }
+            self.next = situation.next(self.settles());
+            self.wake_by(self.next);
+        }
+        if !self.creates() {
+            self.check(&situation);
+        }
+    }
+
+    /// Plans to check what was not checked since the spec changed.
+    fn check(&mut self, situation: &Situation<'_>) {
+        let job = situation.job;
+        if has_started(job) && situation.validated.schedule.is_once() {
+            return;
+        }
+        let conditions = job.status.iter().flat_map(|status| &status.conditions);
+        let mut known = conditions.filter(|condition| condition.type_ == "TemplateValid");
+        if let Some(known) = known.next()
+            && known.observed_generation == job.metadata.generation
+        {
+            let checked = known.last_transition_time.0;
+            let again = checked.checked_add(RECHECK).ok();
+            if known.status != "Unknown" || again.is_some_and(|again| again > situation.now) {
+                if known.status == "Unknown" {
+                    self.wake_by(again);
+                }
+                return;
+            }
+        }
+        let tick = self.next.unwrap_or(situation.now);
+        let job = run::build(situation.validated, tick);
+        self.actions.push(Action::Check { job });
+    }
+
+    /// Whether it rests on what may not be old: a run starts, an instant passes, a Job is stopped or
+    /// adopted, or the schedule counts from now on.
+    pub fn needs_fresh_reading(&self, job: &PlanescapeJob) -> bool {
+        let before = job.status.as_ref();
+        let before = before.and_then(|status| status.schedule_reference.as_ref());
+        let counts_anew = self.reference.is_some()
+            && before.map(|it| it.since.0) != self.reference.as_ref().map(|it| it.since.0);
+        let is_run = |action: &Action| action.priority() == Priority::Run;
+        self.settles() || counts_anew || self.actions.iter().any(is_run)
+    }
+
     /// Whether a run is to be started.
     pub fn creates(&self) -> bool {
         let mut actions = self.actions.iter();
@@ -197,7 +304,7 @@ impl Plan {
     }
 }
 
-/// Finds a Job without a pod, or plans to look when there should be one.
+/// Finds a Job without a pod, or plans to reconcile when there should be one.
 fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     for job in observed.active() {
         if !job.expects_pods || job.is_deleting() || !job.pods.is_empty() {
@@ -212,169 +319,11 @@ fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     }
 }
 
-/// What a decision about the schedule depends on.
-struct Situation<'a> {
-    job: &'a PlanescapeJob,
-    validated: &'a ValidatedJob,
-    observed: &'a Observed,
-    /// Since when the schedule is as it is.
-    since: Timestamp,
-    now: Timestamp,
-}
-
-/// An instant that should have been acted upon by now, and was not.
-struct Due {
-    tick: Timestamp,
-    /// The last instant that was settled before.
-    after: Timestamp,
-}
-
-impl Situation<'_> {
-    fn due(&self) -> Option<Due> {
-        if self.validated.schedule.is_once() {
-            let tick = created(self.job)?;
-            let is_open = !has_started(self.job) && self.observed.jobs.is_empty();
-            return is_open.then_some(Due { tick, after: tick });
-        }
-        let status = self.job.status.as_ref();
-        let last = status
-            .and_then(|status| status.last_schedule_time.as_ref())
-            .map(|time| time.0)
-            .filter(|last| last.duration_since(self.now) <= TOLERATED_SKEW);
-        let after = last.map_or(self.since, |last| last.max(self.since));
-        let tick = self.validated.schedule.previous(self.since, self.now)?;
-        (tick > after && !self.has_run(tick)).then_some(Due { tick, after })
-    }
-
-    fn has_run(&self, tick: Timestamp) -> bool {
-        let mut recorded = self.job.status.iter().flat_map(|status| &status.runs);
-        self.observed.jobs.iter().any(|job| job.tick == tick)
-            || recorded.any(|run| run.scheduled_time.0 == tick)
-    }
-
-    fn missed(&self, due: &Due) -> i64 {
-        if self.validated.schedule.is_once() {
-            return 0;
-        }
-        let next = |tick: Timestamp| self.validated.schedule.next(self.since, tick);
-        let passed = std::iter::successors(next(due.after), |tick| next(*tick));
-        let passed = passed.take(MOST_MISSED).take_while(|it| *it < due.tick);
-        i64::try_from(passed.count()).unwrap_or(i64::MAX)
-    }
-
-    /// Decides about an instant that is due.
-    fn settle(&self, plan: &mut Plan, tick: Timestamp) {
-        let is_promised = self.is_promised(tick);
-        plan.pending = is_promised.then_some(tick);
-        if !is_promised && self.is_too_late(tick) {
-            let why = Skipped::TooLate;
-            plan.skip = Some(Skip { tick, why });
-            return;
-        }
-        let is_busy = self.observed.active().next().is_some();
-        match self.validated.policy {
-            ConcurrencyPolicy::Forbid if is_busy => {
-                let why = Skipped::Forbid;
-                plan.skip = Some(Skip { tick, why });
-            }
-            ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
-            ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
-                let job = crate::run::build(self.job, self.validated, tick);
-                plan.actions.push(Action::Create { job, tick });
-            }
-        }
-    }
-
-    /// Stops what runs; the run of `tick` starts when all of it is gone.
-    fn make_way(&self, plan: &mut Plan, tick: Timestamp) {
-        let running = self.observed.active().filter(|old| !old.is_deleting());
-        plan.actions.extend(running.map(|old| Action::Delete {
-            job: old.name.clone(),
-            uid: old.uid.clone(),
-            why: Deletion::Replace,
-        }));
-        plan.pending = Some(tick);
-        plan.blocked_by = self.observed.active().find_map(|old| self.overdue(old));
-        plan.wake_by(self.now.checked_add(REPLACEMENT_CHECK).ok());
-    }
-
-    fn overdue(&self, old: &ObservedJob) -> Option<Blocker> {
-        let since = old.deleting_since?;
-        let limit = old.grace.saturating_add(STOPPING_MARGIN);
-        (self.now.duration_since(since) > limit).then(|| Blocker {
-            job: old.name.clone(),
-            since,
-        })
-    }
-
-    /// Whether an old run is stopped, or has been, to make way for this one: it then starts however
-    /// long that takes.
-    fn is_promised(&self, tick: Timestamp) -> bool {
-        let status = self.job.status.as_ref();
-        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
-        let mut active = self.observed.active();
-        self.validated.policy == ConcurrencyPolicy::Replace
-            && (pending.is_some_and(|pending| pending.0 == tick)
-                || active.any(ObservedJob::is_deleting))
-    }
-
-    fn is_too_late(&self, tick: Timestamp) -> bool {
-        let (from, tolerance) = if self.validated.schedule.is_once() {
-            (tick.max(self.since), CUT_OFF_CREATION)
-        } else {
-            (tick, SignedDuration::ZERO)
-        };
-        let lateness = self.now.duration_since(from).saturating_sub(tolerance);
-        self.validated
-            .deadline
-            .is_some_and(|deadline| lateness > deadline)
-    }
-
-    fn next(&self, is_settled: bool) -> Option<Timestamp> {
-        let is_over = is_settled || has_started(self.job);
-        if self.validated.schedule.is_once() && is_over {
-            return None;
-        }
-        self.validated.schedule.next(self.since, self.now)
-    }
-}
-
-/// Since when the schedule is as it is: an edit, a correction or a resumption never starts a run for an instant
-/// that lies before it.
-fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> ScheduleReference {
-    let schedule = schedule_text(job, is_valid);
-    let status = job.status.as_ref();
-    let since = match status.and_then(|status| status.schedule_reference.as_ref()) {
-        Some(reference) if reference.schedule == schedule => reference.since.0,
-        Some(_) => now,
-        None => created(job).unwrap_or(now),
-    };
-    ScheduleReference {
-        schedule,
-        since: Time(since),
-    }
-}
-
-/// What the schedule depends on, in one text.
-fn schedule_text(job: &PlanescapeJob, is_valid: bool) -> String {
-    let spec = &job.spec;
-    let zone = spec.time_zone.as_deref().unwrap_or("UTC");
-    let suspended = if spec.suspend { " (suspended)" } else { "" };
-    let invalid = if is_valid { "" } else { " (invalid)" };
-    format!("{} {zone}{suspended}{invalid}", spec.schedule)
-}
-
-/// Whether a one-time job has had its run, or missed it.
-fn has_started(job: &PlanescapeJob) -> bool {
-    let annotations = job.metadata.annotations.as_ref();
-    let is_marked = annotations.is_some_and(|all| all.contains_key(ONCE_STARTED_ANNOTATION));
-    let is_recorded = |status: &PlanescapeJobStatus| status.last_schedule_time.is_some();
-    is_marked || job.status.as_ref().is_some_and(is_recorded)
-}
-
 fn created(job: &PlanescapeJob) -> Option<Timestamp> {
     Some(job.metadata.creation_timestamp.as_ref()?.0)
 }
 
+#[cfg(test)]
+mod guards;
 #[cfg(test)]
 mod tests;

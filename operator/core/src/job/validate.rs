@@ -9,7 +9,9 @@ use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobSpec};
 use crate::defaults::Defaults;
 use crate::inject;
+use crate::job::identity::Identity;
 use crate::problem::{Kind, Problem};
+use crate::run;
 use crate::schedule::{self, Schedule};
 
 /// Linux takes no longer environment variable than 128 KiB, with its name.
@@ -18,16 +20,22 @@ const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
 /// A PlanescapeJob that can run.
 #[derive(Clone, Debug)]
 pub struct ValidatedJob {
+    /// Which PlanescapeJob it is.
+    pub identity: Identity,
     /// When to run.
     pub schedule: Schedule,
     /// The zone's name.
     pub zone: String,
     /// What to do when the previous run is active.
     pub policy: ConcurrencyPolicy,
+    /// How many runs may be active at once.
+    pub most_active: Option<usize>,
     /// How late a run may start.
     pub deadline: Option<SignedDuration>,
     /// `spec.jobTemplate`.
     pub template: Value,
+    /// A digest of it and of the vault block.
+    pub digest: String,
     /// The agent to write into it.
     pub injection: Option<Injection>,
 }
@@ -40,6 +48,11 @@ pub fn validate(
 ) -> Result<ValidatedJob, Vec<Problem>> {
     let spec = &job.spec;
     let mut problems = Vec::new();
+    let identity = Identity::of(&job.metadata);
+    if identity.is_none() {
+        let message = "has no name, namespace or UID: the API server has not stored it";
+        problems.push(Problem::template("metadata", message));
+    }
     let schedule = schedule(spec, now)
         .map_err(|problem| problems.push(problem))
         .ok();
@@ -47,7 +60,9 @@ pub fn validate(
     let injection = injection(spec, defaults)
         .map_err(|more| problems.extend(more))
         .ok();
-    let (Some(schedule), Some(injection), true) = (schedule, injection, problems.is_empty()) else {
+    let (Some(identity), Some(schedule), Some(injection), true) =
+        (identity, schedule, injection, problems.is_empty())
+    else {
         problems.sort();
         return Err(problems);
     };
@@ -57,13 +72,18 @@ pub fn validate(
         ConcurrencyPolicy::Forbid
     };
     Ok(ValidatedJob {
+        identity,
         schedule,
         zone: zone_name(spec).to_owned(),
         policy: spec.concurrency_policy.unwrap_or(usual_policy),
+        most_active: spec
+            .max_active_runs
+            .and_then(|most| usize::try_from(most).ok()),
         deadline: spec
             .starting_deadline_seconds
             .map(SignedDuration::from_secs),
         template: spec.job_template.clone(),
+        digest: run::digest(spec),
         injection,
     })
 }

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::name;
-use crate::api::PlanescapeJob;
 use crate::api::names::{
     CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL, LEGACY_JOB_NAME_LABEL,
     MANAGED_BY_LABEL, MANAGER, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
+    TEMPLATE_ANNOTATION,
 };
 use crate::inject::inject;
+use crate::job::identity::Identity;
 use crate::job::validate::ValidatedJob;
 use crate::schedule::Schedule;
 
@@ -17,12 +18,15 @@ use crate::schedule::Schedule;
 ///
 /// It selects its pods by a label of ours instead of the generated one, which leaves the label
 /// `job-name` free to name the PlanescapeJob.
-pub fn build(job: &PlanescapeJob, validated: &ValidatedJob, tick: Timestamp) -> Value {
-    let owner = job.metadata.name.clone().unwrap_or_default();
-    let uid = job.metadata.uid.clone().unwrap_or_default();
+pub fn build(validated: &ValidatedJob, tick: Timestamp) -> Value {
+    let Identity {
+        namespace,
+        name: owner,
+        uid,
+    } = &validated.identity;
     let is_once = validated.schedule.is_once();
-    let name = name::job_name(&owner, &uid, tick, is_once);
-    let run_uid = name::run_uid(&uid, tick, is_once);
+    let name = name::job_name(owner, uid, tick, is_once);
+    let run_uid = name::run_uid(uid, tick, is_once);
 
     let mut template = validated.template.clone();
     let mut spec = template["spec"].take();
@@ -30,17 +34,17 @@ pub fn build(job: &PlanescapeJob, validated: &ValidatedJob, tick: Timestamp) -> 
     spec["selector"] = json!({ "matchLabels": { RUN_UID_LABEL: run_uid } });
     spec["template"] = pod_template(spec["template"].take(), validated);
     let pod_labels = map(map(&mut spec["template"], "metadata"), "labels");
-    let labels = [
-        (LEGACY_JOB_NAME_LABEL, owner.as_str()),
-        (JOB_LABEL, owner.as_str()),
-        (RUN_UID_LABEL, run_uid.as_str()),
+    let labels: [(&str, &str); 3] = [
+        (LEGACY_JOB_NAME_LABEL, owner),
+        (JOB_LABEL, owner),
+        (RUN_UID_LABEL, &run_uid),
     ];
     set(pod_labels, &labels);
     set(pod_labels, &[(KUBERNETES_JOB_NAME_LABEL, &name)]);
 
     let mut metadata = json!({
         "name": name,
-        "namespace": job.metadata.namespace,
+        "namespace": namespace,
         "labels": template["metadata"]["labels"].take(),
         "annotations": template["metadata"]["annotations"].take(),
         "finalizers": [RUN_TRACKING_FINALIZER],
@@ -60,6 +64,7 @@ pub fn build(job: &PlanescapeJob, validated: &ValidatedJob, tick: Timestamp) -> 
     }
     let annotations = map(&mut metadata, "annotations");
     set(annotations, &[(SCHEDULED_AT_ANNOTATION, &tick.to_string())]);
+    set(annotations, &[(TEMPLATE_ANNOTATION, &validated.digest)]);
     if let Schedule::Calendar(calendar) = &validated.schedule {
         let local = tick.to_zoned(calendar.zone().clone());
         let local = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();

@@ -18,12 +18,16 @@ pub(super) fn run_uid(uid: &str, tick: Timestamp, is_once: bool) -> String {
     format!("{uid}-{}", tick.as_second())
 }
 
-/// Ten digits that depend on every byte of the text (64-bit FNV-1a).
+/// Ten digits that depend on every byte of the text.
 fn digits(text: &str) -> u64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    1_000_000_000 + fnv(text) % 9_000_000_000
+}
+
+/// 64-bit FNV-1a.
+pub(super) fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    1_000_000_000 + hash % 9_000_000_000
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Our agent in a pod, as the kubelet reports it.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
-use serde::Deserialize;
+use planescape_agent_contract::{Phase, Reason, Report};
 
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 
@@ -16,48 +16,6 @@ pub struct ObservedAgent {
     pub is_done: bool,
     /// What it said when it last ended.
     pub report: Option<Report>,
-}
-
-/// The agent's termination message.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Report {
-    /// Where the agent was.
-    pub phase: Phase,
-    /// One word in CamelCase.
-    pub reason: String,
-    /// A sentence for a person.
-    #[serde(default)]
-    pub message: Option<String>,
-    /// The role of the login.
-    #[serde(default)]
-    pub role: Option<String>,
-    /// The path in Vault.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// The HTTP status.
-    #[serde(default)]
-    pub status: Option<u16>,
-}
-
-/// Where the agent was when it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Reading its configuration.
-    Config,
-    /// Logging in.
-    Login,
-    /// Reading a secret.
-    Read,
-    /// Rendering a template.
-    Render,
-    /// Writing a file.
-    Write,
-    /// Ending, with nothing wrong before.
-    Done,
-    /// A word that only a newer agent knows.
-    #[serde(other)]
-    Other,
 }
 
 impl ObservedAgent {
@@ -92,7 +50,9 @@ impl ObservedAgent {
             return None;
         }
         let report = self.report.as_ref()?;
-        (report.phase != Phase::Done).then_some(report)
+        // One that was killed at work has said who it is, not what failed.
+        let is_failure = !matches!(report.phase, Phase::Done | Phase::Running);
+        is_failure.then_some(report)
     }
 }
 
@@ -102,7 +62,7 @@ fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
 
 /// An agent of another make says nothing; then its exit code must do.
 fn has_rendered(ended: &ContainerStateTerminated) -> bool {
-    let says_so = |report: Report| matches!(report.reason.as_str(), "Rendered" | "Revoked");
+    let says_so = |report: Report| matches!(report.reason, Reason::Rendered | Reason::Revoked);
     ended.exit_code == 0 && report(ended).is_none_or(says_so)
 }
 

@@ -3,9 +3,10 @@ use serde_json::json;
 use super::*;
 use crate::api::names::{RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
 use crate::defaults::Defaults;
+use crate::job::identity::Identity;
 use crate::job::validate::validate;
 
-const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
+pub(super) const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
 
 #[test]
 fn builds_the_job_of_a_one_time_run() {
@@ -206,8 +207,12 @@ fn is_not_stopped_by_a_last_run_in_the_far_future() {
         "scheduleReference": { "schedule": "0 * * * * UTC", "since": "2026-11-24T10:00:00Z" },
     });
 
+    let noticed = plan_of(&job, &[], "2026-11-24T11:30:00Z");
+    job["status"]["lastScheduleTime"] = json!("2026-11-24T11:30:00Z");
     let plan = plan_of(&job, &[], "2026-11-24T12:00:00Z");
 
+    assert_eq!(noticed.clock_was_at, Some(at("2036-01-01T00:00:00Z")));
+    assert_eq!(ticks(&noticed), []);
     assert_eq!(ticks(&plan), [at("2026-11-24T12:00:00Z")]);
 }
 
@@ -331,9 +336,11 @@ fn a_corrected_spec_starts_no_run_for_the_past() {
     template["spec"]["jobTemplate"]["spec"]["manualSelector"] = json!(true);
 
     for job in [&mut schedule, &mut template] {
+        job["metadata"]["generation"] = json!(1);
         let invalid = plan_of(job, &[], "2026-11-24T10:30:00Z");
         job["status"] = json!({ "scheduleReference": invalid.reference });
         job["spec"] = cron("0 * * * *")["spec"].clone();
+        job["metadata"]["generation"] = json!(2);
         let corrected = plan_of(job, &[], "2026-11-24T11:45:00Z");
 
         assert_eq!(ticks(&corrected), [], "{job}");
@@ -365,7 +372,7 @@ fn lets_a_job_go_once_its_run_is_recorded_and_marked() {
         job_uid: "uid-2026-11-24T10:00:00Z".into(),
     };
     assert_eq!(plan_of(&job, &runs, NOW).actions, [mark]);
-    job["metadata"]["annotations"] = json!({ "planescape.io/once-started": "x" });
+    job["metadata"]["annotations"] = json!({ "planescape.io/once-started": format!("{UID}/x") });
     assert_eq!(plan_of(&job, &runs, NOW).actions, [release]);
 }
 
@@ -391,7 +398,10 @@ fn prunes_the_oldest_runs_of_each_outcome() {
     let mut job = cron("0 * * * *");
     job["spec"]["successfulJobsHistoryLimit"] = json!(1);
     job["spec"]["failedJobsHistoryLimit"] = json!(0);
-    job["status"] = json!({ "lastScheduleTime": "2026-11-24T13:00:00Z" });
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T13:00:00Z", "runs": [
+        { "job": "my-job-29925420", "uid": "uid-2026-11-24T13:00:00Z",
+          "scheduledTime": "2026-11-24T13:00:00Z", "outcome": "Running" },
+    ] });
     let mut runs: Vec<Value> = (10..14)
         .map(|hour| run(&format!("2026-11-24T{hour}:00:00Z")))
         .collect();
@@ -462,7 +472,7 @@ fn gives_the_name_to_the_newest_runs_pods_only() {
 
 const NOW: &str = "2026-11-24T10:00:01Z";
 
-fn once() -> Value {
+pub(super) fn once() -> Value {
     json!({
         "apiVersion": "planescape.io/v1alpha1",
         "kind": "PlanescapeJob",
@@ -478,18 +488,23 @@ fn once() -> Value {
     })
 }
 
-fn cron(schedule: &str) -> Value {
+pub(super) fn cron(schedule: &str) -> Value {
     let mut job = once();
     job["spec"]["schedule"] = json!(schedule);
     job
 }
 
 /// A Job of ours that runs.
-fn run(tick: &str) -> Value {
+pub(super) fn run(tick: &str) -> Value {
     let minute = at(tick).as_second() / 60;
     json!({
         "metadata": {
             "name": format!("my-job-{minute}"),
+            "namespace": "team",
+            "ownerReferences": [{
+                "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+                "name": "my-job", "uid": UID, "controller": true,
+            }],
             "uid": format!("uid-{tick}"),
             "annotations": { SCHEDULED_AT_ANNOTATION: tick },
             "finalizers": [RUN_TRACKING_FINALIZER],
@@ -499,41 +514,70 @@ fn run(tick: &str) -> Value {
     })
 }
 
-fn end(run: &mut Value, condition: &str) {
+pub(super) fn end(run: &mut Value, condition: &str) {
     run["status"]["conditions"] = json!([{ "type": condition, "status": "True" }]);
 }
 
-fn pod(name: &str, tick: &str) -> Value {
+pub(super) fn pod(name: &str, tick: &str) -> Value {
+    let minute = at(tick).as_second() / 60;
     json!({ "metadata": {
         "name": name,
+        "namespace": "team",
         "uid": name,
         "labels": { "job-name": "my-job" },
         "ownerReferences": [{
-            "apiVersion": "batch/v1", "kind": "Job", "name": "x",
+            "apiVersion": "batch/v1", "kind": "Job", "name": format!("my-job-{minute}"),
             "uid": format!("uid-{tick}"), "controller": true,
         }],
     } })
 }
 
-fn plan_of(job: &Value, runs: &[Value], now: &str) -> Plan {
+pub(super) fn plan_of(job: &Value, runs: &[Value], now: &str) -> Plan {
     plan_with_pods(job, runs, &[], now)
 }
 
-fn plan_with_pods(job: &Value, runs: &[Value], pods: &[Value], now: &str) -> Plan {
+pub(super) fn plan_with_pods(job: &Value, runs: &[Value], pods: &[Value], now: &str) -> Plan {
+    checked_elsewhere(full_plan(job, runs, pods, &Defaults::default(), now))
+}
+
+pub(super) fn plan_with(job: &Value, runs: &[Value], defaults: &Defaults, now: &str) -> Plan {
+    let pods: Vec<Value> = runs
+        .iter()
+        .map(|run| {
+            let tick = run["metadata"]["annotations"][SCHEDULED_AT_ANNOTATION].as_str();
+            pod("pod", tick.unwrap())
+        })
+        .collect();
+    checked_elsewhere(full_plan(job, runs, &pods, defaults, now))
+}
+
+pub(super) fn unfiltered_plan(job: &Value, now: &str) -> Plan {
+    full_plan(job, &[], &[], &Defaults::default(), now)
+}
+
+/// The check of the template has a test of its own.
+fn checked_elsewhere(mut plan: Plan) -> Plan {
+    plan.actions
+        .retain(|action| !matches!(action, Action::Check { .. }));
+    plan
+}
+
+fn full_plan(job: &Value, runs: &[Value], pods: &[Value], defaults: &Defaults, now: &str) -> Plan {
     let job: PlanescapeJob = serde_json::from_value(job.clone()).unwrap();
     let jobs: Vec<k8s_openapi::api::batch::v1::Job> = runs.iter().map(typed).collect();
     let pods: Vec<k8s_openapi::api::core::v1::Pod> = pods.iter().map(typed).collect();
-    let observed = Observed::new(&jobs, &pods);
-    let validated = validate(&job, &Defaults::default(), at(now));
+    let owner = Identity::of(&job.metadata).unwrap();
+    let observed = Observed::new(&owner, &jobs, &pods);
+    let validated = validate(&job, defaults, at(now));
     let validated = validated.as_ref().map_err(Vec::as_slice);
-    plan(&job, validated, &observed, at(now))
+    plan(&job, validated, &observed, defaults, at(now))
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn ticks(plan: &Plan) -> Vec<Timestamp> {
+pub(super) fn ticks(plan: &Plan) -> Vec<Timestamp> {
     plan.actions
         .iter()
         .filter_map(|action| {
@@ -546,11 +590,11 @@ fn ticks(plan: &Plan) -> Vec<Timestamp> {
         .collect()
 }
 
-fn released(plan: &Plan) -> usize {
+pub(super) fn released(plan: &Plan) -> usize {
     let is_release = |action: &&Action| matches!(action, Action::Release { .. });
     plan.actions.iter().filter(is_release).count()
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }

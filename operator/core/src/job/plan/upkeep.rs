@@ -1,13 +1,14 @@
 //! What keeps the runs that exist in order. It is due even while the spec has problems.
 
+use super::due::is_marked;
 use super::{Action, Deletion};
 use crate::api::PlanescapeJob;
-use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{ONCE, Outcome, PlanescapeJobStatus};
+use crate::defaults::Defaults;
 use crate::job::observed::{Observed, ObservedJob};
 
 /// What keeps the runs that exist in order.
-pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
+pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed, defaults: &Defaults) -> Vec<Action> {
     let mut actions = Vec::new();
     let Some(status) = &job.status else {
         return actions;
@@ -15,17 +16,14 @@ pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
     actions.extend(mark_started(job, status, observed));
     actions.extend(release(job, status, observed));
     actions.extend(prune(job, status, observed));
-    actions.extend(relabel(job, observed));
+    if defaults.relabels_pods {
+        actions.extend(relabel(job, observed));
+    }
     actions
 }
 
 fn is_once(job: &PlanescapeJob) -> bool {
     job.spec.schedule == ONCE
-}
-
-fn is_marked(job: &PlanescapeJob) -> bool {
-    let annotations = job.metadata.annotations.as_ref();
-    annotations.is_some_and(|annotations| annotations.contains_key(ONCE_STARTED_ANNOTATION))
 }
 
 /// The status may be lost with a backup; the annotation is not.
@@ -43,12 +41,15 @@ fn mark_started(
     })
 }
 
-/// A Job is let go once its run is recorded; one that deletes itself, once its end is.
+/// A Job is let go once its run is recorded; one that has ended or deletes itself, once its end is.
 fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed) -> Vec<Action> {
     let is_going = job.metadata.deletion_timestamp.is_some();
     let may_go = |run: &&ObservedJob| {
         let is_marked = !is_once(job) || is_marked(job);
-        let is_complete = run.is_deleting() || !run.has_ttl || is_end_recorded(status, run);
+        let is_complete = match run.end {
+            Some(_) => is_end_recorded(status, run),
+            None => run.is_deleting() || !run.has_ttl,
+        };
         is_going || (is_recorded(status, run) && is_marked && is_complete)
     };
     let tracked = observed.jobs.iter().filter(|run| run.is_tracked);
@@ -115,11 +116,15 @@ fn is_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
             .is_some_and(|last| last.0 >= run.tick)
 }
 
+/// Whether the status tells how the run ended, or has forgotten it for younger ones.
 fn is_end_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
-    status
+    let mut recorded = status
         .runs
         .iter()
-        .all(|recorded| recorded.uid != run.uid || recorded.outcome != Outcome::Running)
-        && run.end.is_some()
-        && is_recorded(status, run)
+        .filter(|recorded| recorded.uid == run.uid);
+    let is_told = match recorded.next() {
+        Some(recorded) => recorded.outcome != Outcome::Running,
+        None => status.runs.iter().any(|it| it.scheduled_time.0 > run.tick),
+    };
+    is_told && run.end.is_some() && is_recorded(status, run)
 }

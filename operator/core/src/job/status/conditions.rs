@@ -2,14 +2,19 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use planescape_agent_contract::{Reason, Report};
 
-use super::Facts;
 use super::vault::{self, Standing};
-use crate::api::names::KUBERNETES_JOB_NAME_LABEL;
+use super::{Checked, Facts, is_older, older_run, replace_older};
+use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
-use crate::job::observed::Report;
-use crate::job::plan::Blocker;
+use crate::inject::SIDECAR;
+use crate::job::observed::Waiting;
+use crate::job::plan::{self, Blocker};
 use crate::problem::{Kind as ProblemKind, Problem};
+
+/// What an author has to mend.
+const INVALID: &str = "InvalidTemplate";
 
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -39,12 +44,13 @@ pub(super) fn of(
     after: &PlanescapeJobStatus,
 ) -> Vec<Condition> {
     let vault = vault_ready(facts, before);
-    let mut findings = vec![
-        ready(facts, vault.as_ref(), after),
-        schedule_valid(facts),
-        suspended(facts),
-        active(after),
-    ];
+    let template = template_valid(facts, before);
+    let ready = ready(facts, template.as_ref(), vault.as_ref(), after);
+    let mut findings = vec![ready];
+    findings.extend(stalled(facts, template.as_ref(), after));
+    findings.push(schedule_valid(facts));
+    findings.extend(template);
+    findings.extend([suspended(facts), active(after)]);
     findings.extend(vault);
     findings.extend(end(facts, after));
     findings
@@ -70,7 +76,13 @@ fn condition(finding: Finding, facts: &Facts<'_>, before: &PlanescapeJobStatus) 
     }
 }
 
-fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus) -> Finding {
+/// Whether runs can start, and the one that is on its way does.
+fn ready(
+    facts: &Facts<'_>,
+    template: Option<&Finding>,
+    vault: Option<&Finding>,
+    after: &PlanescapeJobStatus,
+) -> Finding {
     const KIND: &str = "Ready";
     if let Err(problems) = facts.validated {
         let kinds = problems.iter().map(|problem| problem.kind);
@@ -80,15 +92,36 @@ fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus
     if let Some(failure) = &facts.applied.failure {
         return Finding::new(KIND, false, failure.reason, failure.message.as_str());
     }
+    if let Some(stalled) = stalled(facts, template, after) {
+        return Finding {
+            kind: KIND,
+            status: "False",
+            ..stalled
+        };
+    }
+    if let Some(template) = template.filter(|template| template.status == "False") {
+        let message = template.message.as_str();
+        return Finding::new(KIND, false, "FailedCreate", message);
+    }
     if let Some(blocker) = &facts.plan.blocked_by {
         return Finding::new(KIND, false, "ReplaceBlocked", blocked(blocker));
     }
     if let Some(job) = &facts.plan.podless {
-        let message =
-            format!("Job {job} has no pod; its events say why: kubectl describe job {job}");
+        let message = format!(
+            "Job {job} has no pod; its events say why: kubectl describe job {job}; where a quota or a LimitRange wants other resources of {SIDECAR}, annotations such as agent-limits-cpu set them"
+        );
         return Finding::new(KIND, false, "NoPods", message);
     }
-    if let Some(vault) = vault.filter(|vault| vault.status == "False") {
+    if let Some(message) = waiting(facts) {
+        return Finding::new(KIND, false, "PodsWaiting", message);
+    }
+    // How a past run ended says nothing about the next.
+    let is_running = facts
+        .observed
+        .jobs
+        .first()
+        .is_some_and(|run| run.end.is_none());
+    if let Some(vault) = vault.filter(|vault| vault.status == "False" && is_running) {
         return Finding::new(KIND, false, "VaultNotReady", vault.message.as_str());
     }
     if facts.job.spec.suspend {
@@ -104,6 +137,122 @@ fn ready(facts: &Facts<'_>, vault: Option<&Finding>, after: &PlanescapeJobStatus
         (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
         (None, None) => Finding::new(KIND, true, "Settled", "nothing is left to start"),
     }
+}
+
+/// What no retry will mend, for tools that wait: absent while there is no such thing.
+fn stalled(
+    facts: &Facts<'_>,
+    template: Option<&Finding>,
+    after: &PlanescapeJobStatus,
+) -> Option<Finding> {
+    let stalled = |reason: &str, message: String| Finding::new("Stalled", true, reason, message);
+    if let Err(problems) = facts.validated {
+        let kinds = problems.iter().map(|problem| problem.kind);
+        let reason = kinds.min().unwrap_or(ProblemKind::Template).reason();
+        return Some(stalled(reason, listed(problems.iter())));
+    }
+    if let Some(marker) = plan::has_run_elsewhere(facts.job) {
+        return Some(stalled("StartedElsewhere", started_elsewhere(marker)));
+    }
+    if let Some(template) = template.filter(|it| it.status == "False" && it.reason == INVALID) {
+        return Some(stalled(INVALID, template.message.clone()));
+    }
+    if let Some(message) = changed_after_start(facts, after) {
+        return Some(stalled("TemplateChanged", message));
+    }
+    let end = end(facts, after).filter(|end| end.kind == "Failed" && end.status == "True")?;
+    Some(stalled(&end.reason, end.message))
+}
+
+fn started_elsewhere(marker: &str) -> String {
+    format!(
+        "annotation {ONCE_STARTED_ANNOTATION} is of another PlanescapeJob ({marker}): this one was copied or restored, \
+        and starts nothing, because its run may have been made; if it was not, take the annotation away"
+    )
+}
+
+/// A one-time job runs once: what is written into its template afterwards never does.
+fn changed_after_start(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<String> {
+    let validated = facts.validated.ok()?;
+    let run = after
+        .runs
+        .first()
+        .filter(|_| validated.schedule.is_once())?;
+    let made_of = run.template.as_ref()?;
+    (*made_of != validated.digest).then(|| {
+        format!(
+            "the spec was changed after Job {} had started, and a one-time job runs once: this generation does not run; \
+            create a PlanescapeJob of another name, or delete this one and create it again",
+            run.job
+        )
+    })
+}
+
+/// What keeps the run that is on its way from starting.
+fn waiting(facts: &Facts<'_>) -> Option<String> {
+    let run = facts
+        .observed
+        .jobs
+        .first()
+        .filter(|run| run.end.is_none())?;
+    let pod = run.pods.last().filter(|pod| !pod.is_over)?;
+    let waiting = pod.waiting.as_ref()?;
+    let whom = match &waiting.container {
+        Some(container) => format!("container {container} of pod {}", pod.name),
+        None => format!("pod {}", pod.name),
+    };
+    let Waiting {
+        reason, message, ..
+    } = waiting;
+    let text = format!("{whom} does not start: {reason}: {message}");
+    Some(with_advice(facts, text))
+}
+
+/// With what to do where the run is made of what the spec said before.
+fn with_advice(facts: &Facts<'_>, message: String) -> String {
+    match older_run(facts) {
+        Some(run) => format!("{message}; {}", replace_older(&run.name)),
+        None => message,
+    }
+}
+
+/// What the API server says of the Job that the next run will be.
+fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
+    const KIND: &str = "TemplateValid";
+    if let Err(problems) = facts.validated {
+        let wrong = problems.iter().filter(|it| !it.kind.concerns_schedule());
+        let message = listed(wrong);
+        return (!message.is_empty()).then(|| Finding::new(KIND, false, INVALID, message));
+    }
+    if facts.applied.started.is_some() {
+        return Some(Finding::new(KIND, true, "Accepted", ""));
+    }
+    if let Some(failure) = facts.applied.failure.as_ref().filter(|it| it.is_lasting) {
+        return Some(Finding::new(KIND, false, INVALID, failure.message.as_str()));
+    }
+    Some(match &facts.applied.checked {
+        Some(Checked::Accepted) => Finding::new(KIND, true, "Accepted", ""),
+        Some(Checked::Invalid(message)) => Finding::new(KIND, false, INVALID, message.as_str()),
+        Some(Checked::Refused(message)) => Finding::new(KIND, false, "Refused", message.as_str()),
+        Some(Checked::Unknown(message)) => Finding {
+            kind: KIND,
+            status: "Unknown",
+            reason: "NotChecked".to_owned(),
+            message: message.clone(),
+        },
+        None => {
+            let mut known = before.conditions.iter();
+            let known = known.find(|it| {
+                it.type_ == KIND && it.observed_generation == facts.job.metadata.generation
+            })?;
+            Finding {
+                kind: KIND,
+                status: status_text(&known.status),
+                reason: known.reason.clone(),
+                message: known.message.clone(),
+            }
+        }
+    })
 }
 
 fn blocked(blocker: &Blocker) -> String {
@@ -158,9 +307,32 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
     if !is_wanted {
         return None;
     }
+    let unknown = |message: String| Finding {
+        kind: KIND,
+        status: "Unknown",
+        reason: "Pending".to_owned(),
+        message,
+    };
+    let Some(run) = facts.observed.jobs.first() else {
+        let message = match known {
+            Some(_) => "no run is left that could tell",
+            None => "no agent has logged in yet",
+        };
+        return Some(unknown(message.to_owned()));
+    };
+    if run.end.is_some() && is_older(facts, run) {
+        let message = format!("the spec was changed since Job {} ran", run.name);
+        return Some(unknown(message));
+    }
     Some(match vault::standing(facts) {
-        Standing::Failed(report) => failed(KIND, report),
-        Standing::Rendered => Finding::new(KIND, true, "Rendered", "every file is rendered"),
+        Standing::Failed(report) => {
+            let message = with_advice(facts, at_address(facts, report));
+            Finding::new(KIND, false, report.reason.as_str(), message)
+        }
+        Standing::Rendered => match &vault::warnings(run)[..] {
+            [] => Finding::new(KIND, true, "Rendered", "every file is rendered"),
+            warnings => Finding::new(KIND, true, "RenderedWithWarnings", warnings.join("\n")),
+        },
         Standing::Pending => match known {
             Some(known) => Finding {
                 kind: KIND,
@@ -168,18 +340,26 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
                 reason: known.reason.clone(),
                 message: known.message.clone(),
             },
-            None => Finding {
-                kind: KIND,
-                status: "Unknown",
-                reason: "Pending".to_owned(),
-                message: "no agent has logged in yet".to_owned(),
-            },
+            None => unknown("no agent has logged in yet".to_owned()),
         },
     })
 }
 
-fn failed(kind: &'static str, report: &Report) -> Finding {
-    Finding::new(kind, false, &report.reason, vault::sentence(report))
+/// A report, with Vault's address where it is about reaching Vault.
+fn at_address(facts: &Facts<'_>, report: &Report) -> String {
+    let sentence = vault::sentence(report);
+    let is_about_reaching = matches!(
+        report.reason,
+        Reason::Unreachable | Reason::NoAnswer | Reason::TlsError | Reason::Sealed
+    );
+    let validated = facts.validated.ok();
+    let injection = validated.and_then(|validated| validated.injection.as_ref());
+    match injection.map(|injection| injection.server.host()) {
+        Some(host) if is_about_reaching && !sentence.contains(host) => {
+            format!("{sentence} (Vault at {host})")
+        }
+        Some(_) | None => sentence,
+    }
 }
 
 fn status_text(text: &str) -> &'static str {
@@ -195,13 +375,16 @@ fn end(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<Finding> {
     if facts.job.spec.schedule != crate::api::v1alpha1::ONCE {
         return None;
     }
+    if let Some(message) = changed_after_start(facts, after) {
+        return Some(Finding::new("Complete", false, "TemplateChanged", message));
+    }
     if let Some(skip) = facts.plan.skip {
         let message = format!("due at {}, noticed too late", skip.tick);
         return Some(Finding::new("Failed", true, "MissedDeadline", message));
     }
     let Some(run) = after.runs.first() else {
         let mut known = facts.job.status.iter().flat_map(|it| &it.conditions);
-        let missed = known.find(|it| it.type_ == "Failed")?;
+        let missed = known.find(|it| it.type_ == "Failed" && it.status == "True")?;
         return Some(Finding::new(
             "Failed",
             true,

@@ -3,6 +3,7 @@
 use super::Facts;
 use super::vault::{self, Standing};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
+use crate::job::observed::ObservedJob;
 use crate::job::plan::Deletion;
 
 const TOO_MANY_MISSED: i64 = 100;
@@ -61,10 +62,12 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
     let mut events = Vec::new();
     events.extend(not_ready(&before, after));
     events.extend(of_schedule(facts));
-    events.extend(of_deletions(facts));
+    events.extend(of_host_network(facts, &before));
+    events.extend(told_of_deletions(facts, Deletion::Replace));
+    events.extend(of_runs_at_large(facts));
     for run in after.runs.iter().rev() {
         let known = before.runs.iter().find(|known| known.uid == run.uid);
-        events.extend(of_run(known, run));
+        events.extend(of_run(facts, known, run));
     }
     events.extend(of_vault(facts, &before, after));
     events
@@ -73,7 +76,10 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
 /// Vault has events of its own.
 fn not_ready(before: &PlanescapeJobStatus, after: &PlanescapeJobStatus) -> Option<Event> {
     let now = changed("Ready", before, after)?;
-    let is_told = now.status == "False" && now.reason != "VaultNotReady";
+    // The end of a one-time run has events of its own, too.
+    let mut ends = after.conditions.iter().filter(|it| it.type_ == "Failed");
+    let is_end = ends.any(|end| end.reason == now.reason);
+    let is_told = now.status == "False" && now.reason != "VaultNotReady" && !is_end;
     is_told.then(|| Event::warning(&now.reason, now.message.as_str()))
 }
 
@@ -95,10 +101,11 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
     let mut events = Vec::new();
     if let Some(skip) = facts.plan.skip {
         events.push(match skip.why {
-            crate::job::plan::Skipped::Forbid => Event::normal(
-                "JobAlreadyActive",
+            crate::job::plan::Skipped::Forbid => forbidden(facts, skip.tick),
+            crate::job::plan::Skipped::TooMany => Event::warning(
+                "TooManyActive",
                 format!(
-                    "Skipped the run of {}: the previous Job is still active",
+                    "Skipped the run of {}: as many runs as spec.maxActiveRuns allows are active",
                     skip.tick
                 ),
             ),
@@ -110,6 +117,12 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
                 ),
             ),
         });
+    }
+    if let Some(wrong) = facts.plan.clock_was_at {
+        let note = format!(
+            "The clock was ahead: the run of {wrong} was acted upon already. What ran then does not run again"
+        );
+        events.push(Event::warning("ClockSkew", note));
     }
     if let Some(tick) = facts.applied.conflict {
         let note = format!("Skipped the run of {tick}: its Job's name belongs to somebody else");
@@ -123,9 +136,64 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
     events
 }
 
-fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
+/// A run that waits for nothing but a mended template, or that Vault refuses, needs a person.
+fn forbidden(facts: &Facts<'_>, tick: jiff::Timestamp) -> Event {
+    let skipped = format!("Skipped the run of {tick}");
+    if let Some(older) = super::older_run(facts) {
+        let advice = super::replace_older(&older.name);
+        return Event::warning("JobAlreadyActive", format!("{skipped}: {advice}"));
+    }
+    let mut active = facts.observed.active();
+    if let Some((run, refusal)) = active.find_map(|run| Some((run, vault::lasting_refusal(run)?))) {
+        let note = format!(
+            "{skipped}: Job {} is kept from starting: {refusal}",
+            run.name
+        );
+        return Event::warning("JobAlreadyActive", note);
+    }
+    let note = format!("{skipped}: the previous Job is still active");
+    Event::normal("JobAlreadyActive", note)
+}
+
+/// What was done to Jobs that no run was started for.
+fn of_runs_at_large(facts: &Facts<'_>) -> Vec<Event> {
+    let adopted = facts.applied.adopted.iter().map(|job| {
+        let note = format!(
+            "Job {job} bears this PlanescapeJob's label and nobody owned it: restored from a backup, or kept when its owner was deleted. It counts as a run from now on"
+        );
+        Event::normal("Adopted", note).about(job)
+    });
+    let ended = facts.applied.ended.iter().map(|(job, why)| {
+        Event::warning("VaultRefused", format!("Ends Job {job}: {why}")).about(job)
+    });
+    adopted.chain(ended).collect()
+}
+
+/// The agent finds Vault by a name of the cluster, which a pod in the host's network does not know.
+fn of_host_network(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Event> {
+    let validated = facts.validated.ok()?;
+    let is_news = before.observed_generation != facts.job.metadata.generation;
+    let pod = validated.template.pointer("/spec/template/spec")?;
+    let policy = pod["dnsPolicy"].as_str();
+    let knows_names = matches!(policy, Some("ClusterFirstWithHostNet" | "None"));
+    let is_odd = pod["hostNetwork"] == true && !knows_names && validated.injection.is_some();
+    (is_news && is_odd).then(|| {
+        Event::warning(
+            "HostNetwork",
+            "The pod uses the host's network: its agent finds Vault by a name of the cluster only with dnsPolicy: ClusterFirstWithHostNet",
+        )
+    })
+}
+
+/// The events of the Jobs that tidying deleted.
+pub fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
+    told_of_deletions(facts, Deletion::History)
+}
+
+fn told_of_deletions(facts: &Facts<'_>, meant: Deletion) -> Vec<Event> {
     let deleted = facts.applied.deleted.iter();
     deleted
+        .filter(|(_, why)| *why == meant)
         .map(|(job, why)| {
             let event = match why {
                 Deletion::Replace => {
@@ -142,10 +210,11 @@ fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
         .collect()
 }
 
-fn of_run(known: Option<&Run>, run: &Run) -> Vec<Event> {
+fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
     let mut events = Vec::new();
     let job = &run.job;
-    if known.is_none() {
+    let started = facts.applied.started.as_ref();
+    if known.is_none() && started.is_some_and(|started| started.uid == run.uid) {
         events.push(Event::normal(
             "SuccessfulCreate",
             format!("Created Job {job}"),
@@ -170,13 +239,23 @@ fn of_run(known: Option<&Run>, run: &Run) -> Vec<Event> {
                 Some(Event::normal("LeaseRevoked", note))
             }
             Some(Lease::RevokeFailed) => {
-                let note = format!("The Vault lease of Job {job} stays until its TTL ends");
-                Some(Event::warning("RevokeFailed", note))
+                let mut jobs = facts.observed.jobs.iter();
+                let seen = jobs.find(|seen| seen.uid == run.uid);
+                Some(Event::warning("RevokeFailed", unrevoked(job, seen)))
             }
             Some(Lease::Held | Lease::Expiring) | None => None,
         });
     }
     events.into_iter().map(|event| event.about(job)).collect()
+}
+
+/// With what to do about it, of which there is one thing in most cases.
+fn unrevoked(job: &str, seen: Option<&ObservedJob>) -> String {
+    let why = seen.and_then(vault::revocation_failure);
+    let why = why.unwrap_or_else(|| "the agent gave no reason".to_owned());
+    format!(
+        "The Vault lease of Job {job} stays until its TTL ends: {why}. The role's policy needs: path \"auth/token/revoke-self\" {{ capabilities = [\"update\"] }}"
+    )
 }
 
 fn of_vault(

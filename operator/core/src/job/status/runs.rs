@@ -9,6 +9,9 @@ use crate::job::observed::ObservedJob;
 
 const MOST_RUNS: usize = 20;
 
+/// An object of Kubernetes holds a megabyte, and `active` lists them too.
+pub(super) const MOST_RUNNING: usize = 50;
+
 const LONGEST_MESSAGE: usize = 256;
 
 /// Newest first.
@@ -33,6 +36,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             reason: None,
             message: None,
             lease: None,
+            template: facts.validated.ok().map(|it| it.digest.clone()),
         });
     }
     for run in &before.runs {
@@ -41,7 +45,6 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
         }
     }
     runs.sort_by(|a, b| (b.scheduled_time.0, &b.job).cmp(&(a.scheduled_time.0, &a.job)));
-    forget(facts, &mut runs);
     runs
 }
 
@@ -63,10 +66,11 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
         lease: vault::lease(job, recorded.and_then(|run| run.lease)),
+        template: job.template.clone(),
     }
 }
 
-/// Whoever calls has made sure that the Job is really gone.
+/// The shell has made sure that the Job is really gone.
 fn gone(mut run: Run, now: Timestamp) -> Run {
     if run.outcome == Outcome::Running {
         run.outcome = Outcome::Deleted;
@@ -77,19 +81,21 @@ fn gone(mut run: Run, now: Timestamp) -> Run {
     run
 }
 
-/// As many as the history keeps, and all that are running.
-fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
+/// As many as the history keeps, and of those that are running as many as an object can hold.
+pub(super) fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
     let spec = &facts.job.spec;
     let limit = spec
         .successful_jobs_history_limit
         .saturating_add(spec.failed_jobs_history_limit);
     let mut room = usize::try_from(limit).unwrap_or(0).clamp(1, MOST_RUNS);
+    let mut room_for_running = MOST_RUNNING;
     runs.retain(|run| {
-        if run.outcome == Outcome::Running {
-            return true;
-        }
-        let is_kept = room > 0;
-        room = room.saturating_sub(1);
+        let room = match run.outcome {
+            Outcome::Running => &mut room_for_running,
+            Outcome::Succeeded | Outcome::Failed | Outcome::Deleted => &mut room,
+        };
+        let is_kept = *room > 0;
+        *room = room.saturating_sub(1);
         is_kept
     });
 }

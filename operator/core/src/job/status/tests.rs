@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::v1alpha1::Lease;
 use crate::defaults::Defaults;
+use crate::job::identity::Identity;
 use crate::job::plan::plan;
 use crate::job::validate::validate;
 
@@ -48,10 +49,7 @@ fn says_complete_when_the_one_run_is() {
     assert_eq!(condition(&after, "Complete"), ("True", "JobComplete", ""));
     assert_eq!(condition(&after, "Active").0, "False");
     assert_eq!(after.last_result, Some(Outcome::Succeeded));
-    assert_eq!(
-        reasons(&scene, &after),
-        ["SuccessfulCreate", "SawCompletedJob"]
-    );
+    assert_eq!(reasons(&scene, &after), ["SawCompletedJob"]);
 }
 
 #[test]
@@ -108,10 +106,7 @@ fn says_what_vault_refused_with_role_path_and_status() {
         condition(&after, "Ready"),
         ("False", "VaultNotReady", message)
     );
-    assert_eq!(
-        reasons(&scene, &after),
-        ["SuccessfulCreate", "VaultPermissionDenied"]
-    );
+    assert_eq!(reasons(&scene, &after), ["VaultPermissionDenied"]);
     assert_eq!(reasons(&scene.seen(&after), &after), [""; 0]);
 }
 
@@ -226,6 +221,7 @@ fn says_why_a_job_could_not_be_created() {
     scene.applied.failure = Some(Failure {
         reason: "FailedCreate",
         message: "exceeded quota".into(),
+        is_lasting: false,
     });
 
     let after = scene.status();
@@ -409,6 +405,7 @@ impl Scene {
                 "kind": "PlanescapeJob",
                 "metadata": {
                     "name": "my-job",
+                    "namespace": "team",
                     "uid": "u",
                     "generation": 1,
                     "creationTimestamp": "2026-11-24T10:00:00Z",
@@ -443,7 +440,12 @@ impl Scene {
         self.jobs.push(json!({
             "metadata": {
                 "name": "my-job-1",
+                "namespace": "team",
                 "uid": "job-uid",
+                "ownerReferences": [{
+                    "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+                    "name": "my-job", "uid": "u", "controller": true,
+                }],
                 "annotations": { "planescape.io/scheduled-at": "2026-11-24T10:00:00Z" },
             },
             "status": status,
@@ -463,6 +465,7 @@ impl Scene {
         self.pods.push(json!({
             "metadata": {
                 "name": "my-job-1-abcde",
+                "namespace": "team",
                 "uid": "pod-uid",
                 "ownerReferences": [{
                     "apiVersion": "batch/v1", "kind": "Job", "name": "my-job-1",
@@ -497,14 +500,15 @@ impl Scene {
         let job: PlanescapeJob = serde_json::from_value(self.job.clone()).unwrap();
         let jobs: Vec<Job> = self.jobs.iter().map(typed).collect();
         let pods: Vec<Pod> = self.pods.iter().map(typed).collect();
-        let observed = Observed::new(&jobs, &pods);
+        let owner = Identity::of(&job.metadata).unwrap();
+        let observed = Observed::new(&owner, &jobs, &pods);
         let defaults = Defaults {
             vault_address: Some("https://vault:8200".into()),
             ..Defaults::default()
         };
         let validated = validate(&job, &defaults, self.now);
         let validated = validated.as_ref().map_err(Vec::as_slice);
-        let plan = plan(&job, validated, &observed, self.now);
+        let plan = plan(&job, validated, &observed, &defaults, self.now);
         answer(&Facts {
             job: &job,
             validated,

@@ -1,8 +1,10 @@
 //! What the agents in a run's pods say about Vault.
 
+use planescape_agent_contract::{Phase, Reason, Report};
+
 use super::Facts;
 use crate::api::v1alpha1::Lease;
-use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, Phase, Report};
+use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod};
 
 /// Where a run stands with Vault.
 pub(super) enum Standing<'a> {
@@ -12,6 +14,57 @@ pub(super) enum Standing<'a> {
     Rendered,
     /// An agent says what keeps it.
     Failed(&'a Report),
+}
+
+/// What Vault refuses the agents of a run, if trying again will not help by itself.
+pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
+    let mut failures = run.pods.iter().filter_map(|pod| failure(run, pod));
+    let report = failures.next_back()?;
+    let is_lasting = match report.reason {
+        Reason::Sealed
+        | Reason::Standby
+        | Reason::ServerError
+        | Reason::Unreachable
+        | Reason::NoAnswer
+        | Reason::RateLimited => false,
+        Reason::LoggedIn
+        | Reason::Rendered
+        | Reason::Revoked
+        | Reason::RevokeFailed
+        | Reason::Terminated
+        | Reason::Interrupted
+        | Reason::Other(_) => false,
+        Reason::InvalidConfig
+        | Reason::TemplateFailed
+        | Reason::RoleNotFound
+        | Reason::AudienceMismatch
+        | Reason::LoginDenied
+        | Reason::AuthMethodNotFound
+        | Reason::PermissionDenied
+        | Reason::SecretNotFound
+        | Reason::SecretDeleted
+        | Reason::RequestRefused
+        | Reason::TlsError
+        | Reason::MalformedAnswer
+        | Reason::TokenFileUnreadable
+        | Reason::FileNotWritten
+        | Reason::FileUnreadable => true,
+    };
+    is_lasting.then(|| sentence(report))
+}
+
+/// Why the lease of a run could not be revoked.
+pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
+    let reports = agents(run).filter_map(|agent| agent.report.as_ref());
+    let mut failed = reports.filter(|report| report.reason == Reason::RevokeFailed);
+    Some(sentence(failed.next()?))
+}
+
+/// What the agents of a run noticed in its templates.
+pub(super) fn warnings(run: &ObservedJob) -> Vec<&str> {
+    let reports = agents(run).filter_map(|agent| agent.report.as_ref());
+    let warnings = reports.flat_map(|report| &report.warnings);
+    warnings.map(String::as_str).collect()
 }
 
 /// Of the newest run.
@@ -69,8 +122,8 @@ fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
     }
     let report = agent.report.as_ref();
     match report.filter(|report| report.phase == Phase::Done) {
-        Some(report) if report.reason == "Revoked" => Some(Lease::Revoked),
-        Some(report) if report.reason == "RevokeFailed" => Some(Lease::RevokeFailed),
+        Some(report) if report.reason == Reason::Revoked => Some(Lease::Revoked),
+        Some(report) if report.reason == Reason::RevokeFailed => Some(Lease::RevokeFailed),
         Some(_) | None => agent.is_done.then_some(Lease::Expiring),
     }
 }
@@ -103,6 +156,6 @@ pub(super) fn event_reason(report: &Report) -> &'static str {
         Phase::Read => "VaultReadFailed",
         Phase::Render => "VaultRenderFailed",
         Phase::Write => "VaultWriteFailed",
-        Phase::Config | Phase::Done | Phase::Other => "VaultAgentFailed",
+        Phase::Config | Phase::Running | Phase::Done | Phase::Other => "VaultAgentFailed",
     }
 }

@@ -117,5 +117,8 @@ fn job_template() -> Value {
 }
 
 fn job(spec: Value) -> PlanescapeJob {
-    PlanescapeJob::new("my-job", serde_json::from_value(spec).unwrap())
+    let mut job = PlanescapeJob::new("my-job", serde_json::from_value(spec).unwrap());
+    job.metadata.namespace = Some("team".into());
+    job.metadata.uid = Some("u".into());
+    job
 }

@@ -1,20 +1,14 @@
 //! What can go wrong in a reconciliation, and when to try again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
-use planescape_operator_core::api::PlanescapeJob;
-use tracing::{debug, warn};
+use kube::core::Status;
 
-use super::Context;
 use super::backoff::Pace;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("cannot read {what}: {}", brief(source))]
     Read {
         what: &'static str,
@@ -34,11 +28,11 @@ pub(super) enum Error {
 }
 
 impl Error {
-    pub(super) fn reading(what: &'static str) -> impl Fn(kube::Error) -> Self {
+    pub(crate) fn reading(what: &'static str) -> impl Fn(kube::Error) -> Self {
         move |source| Self::Read { what, source }
     }
 
-    pub(super) fn writing(what: &'static str) -> impl Fn(kube::Error) -> Self {
+    pub(crate) fn writing(what: &'static str) -> impl Fn(kube::Error) -> Self {
         move |source| Self::Write { what, source }
     }
 
@@ -52,16 +46,26 @@ impl Error {
         self.code() == Some(404)
     }
 
-    fn code(&self) -> Option<u16> {
+    /// Whether the name is taken.
+    pub(super) fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(Status::is_already_exists)
+    }
+
+    /// What the API server said, if it did.
+    pub(super) fn status(&self) -> Option<&Status> {
         if let Self::Read { source, .. } | Self::Write { source, .. } = self
             && let kube::Error::Api(status) = source
         {
-            return Some(status.code);
+            return Some(status);
         }
         None
     }
 
-    fn pace(&self) -> Pace {
+    fn code(&self) -> Option<u16> {
+        self.status().map(|status| status.code)
+    }
+
+    pub(super) fn pace(&self) -> Pace {
         match self {
             Self::Refused(_) => Pace::Refused,
             Self::Read { .. } | Self::Write { .. } | Self::NotGoneYet(_) | Self::NoAnswer(_) => {
@@ -83,28 +87,11 @@ pub(super) async fn within<T>(
 }
 
 /// What the API server said, without the rest of its answer.
-pub(super) fn brief(error: &kube::Error) -> String {
+pub(crate) fn brief(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
     error.to_string()
-}
-
-/// When to try again.
-pub(super) fn error_policy(
-    object: Arc<DeserializeGuard<PlanescapeJob>>,
-    error: &Error,
-    context: Arc<Context>,
-) -> Action {
-    let object = ObjectRef::from_obj(object.as_ref());
-    let namespace = object.namespace.as_deref().unwrap_or_default();
-    let wait = context.backoff.wait(namespace, &object.name, error.pace());
-    if error.is_conflict() {
-        debug!(%object, retry = ?wait, "looks again: {error}");
-    } else {
-        warn!(%object, retry = ?wait, "{error}");
-    }
-    Action::requeue(wait)
 }
 
 #[cfg(test)]

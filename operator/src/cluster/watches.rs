@@ -1,10 +1,10 @@
 //! What we watch: PlanescapeJobs, and the Jobs and pods that bear our label.
 
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::sync::Arc;
 
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
@@ -16,30 +16,54 @@ use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
 use serde::de::DeserializeOwned;
 
-/// Objects of one kind: all that there are, and each that changes.
-pub(super) struct Watch<K: Resource<DynamicType = ()> + 'static> {
-    pub(super) store: Store<K>,
-    pub(super) changes: BoxStream<'static, Result<K, watcher::Error>>,
+use super::index::Index;
+
+/// A stream of objects that changed.
+type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// PlanescapeJobs: all that there are, and each that changes.
+pub(crate) struct PlanescapeJobs {
+    pub(crate) store: Store<DeserializeGuard<PlanescapeJob>>,
+    pub(crate) changes: Changes<DeserializeGuard<PlanescapeJob>>,
 }
 
-pub(super) struct Watches {
-    pub(super) planescape_jobs: Watch<DeserializeGuard<PlanescapeJob>>,
-    pub(super) jobs: Watch<Job>,
-    pub(super) pods: Watch<Pod>,
-}
-
-pub(super) fn start(client: &Client, scope: Option<&str>) -> Watches {
-    let all = watcher::Config::default();
-    let ours = all.clone().labels(JOB_LABEL);
-    Watches {
-        planescape_jobs: watch(client, scope, all, |_| {}),
-        jobs: watch(client, scope, ours.clone(), forget_template),
-        pods: watch(client, scope, ours, forget_spec),
+/// Watches PlanescapeJobs.
+pub(crate) fn planescape_jobs(client: &Client, scope: Option<&str>) -> PlanescapeJobs {
+    let (store, writer) = store();
+    let changes = watch(client, scope, watcher::Config::default(), |_| {})
+        .reflect(writer)
+        .touched_objects();
+    PlanescapeJobs {
+        store,
+        changes: changes.boxed(),
     }
 }
 
+/// Watches the Jobs that bear our label.
+pub(crate) fn jobs(client: &Client, scope: Option<&str>, index: Arc<Index<Job>>) -> Changes<Job> {
+    let ours = watcher::Config::default().labels(JOB_LABEL);
+    indexed(watch(client, scope, ours, forget_template), index)
+}
+
+/// Watches the pods that bear our label.
+pub(crate) fn pods(client: &Client, scope: Option<&str>, index: Arc<Index<Pod>>) -> Changes<Pod> {
+    let ours = watcher::Config::default().labels(JOB_LABEL);
+    indexed(watch(client, scope, ours, forget_spec), index)
+}
+
+fn indexed<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    index: Arc<Index<K>>,
+) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let taken = events.inspect_ok(move |event| index.take(event));
+    taken.touched_objects().boxed()
+}
+
 /// The PlanescapeJob that a pod's label names.
-pub(super) fn owner_of_pod(pod: Pod) -> Option<ObjectRef<DeserializeGuard<PlanescapeJob>>> {
+pub(crate) fn owner_of_pod(pod: Pod) -> Option<ObjectRef<DeserializeGuard<PlanescapeJob>>> {
     let labels = pod.metadata.labels?;
     let name = labels.get(JOB_LABEL)?;
     Some(ObjectRef::new(name).within(&pod.metadata.namespace?))
@@ -50,29 +74,21 @@ fn watch<K>(
     scope: Option<&str>,
     config: watcher::Config,
     forget: fn(&mut K),
-) -> Watch<K>
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::DynamicType: Hash + Eq,
 {
     let api: Api<K> = match scope {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let (store, writer) = store();
-    let changes = watcher(api, config)
+    watcher(api, config)
         .default_backoff()
         .modify(move |object| {
             object.meta_mut().managed_fields = None;
             forget(object);
         })
-        .reflect(writer)
-        .touched_objects();
-    Watch {
-        store,
-        changes: changes.boxed(),
-    }
 }
 
 /// Decisions depend on nothing else of it, and there may be thousands.

@@ -8,7 +8,7 @@ use planescape_operator_core::{annotations, dialect};
 use planescape_templates::Options;
 use serde_json::Value;
 
-use crate::template::Reading;
+use crate::commands::template::Reading;
 
 /// One template, and where in its file it is.
 pub(super) struct Source {

@@ -19,7 +19,7 @@ mod tests {
 
     #[test]
     fn is_the_manifest_that_is_deployed() {
-        let deployed = include_str!("../../deploy/10-planescapejobs.yaml");
+        let deployed = include_str!("../../../deploy/10-planescapejobs.yaml");
 
         assert!(
             manifest().unwrap() == deployed,

@@ -17,14 +17,14 @@ use planescape_operator_core::api::names::GROUP;
 use planescape_operator_core::job::status;
 use tracing::warn;
 
-use super::error_policy::brief;
+use crate::job::brief;
 
 const CONTROLLER: &str = "planescape.io/operator";
 
 /// In bytes; the API server takes no more.
 const LONGEST_NOTE: usize = 1_024;
 
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     client: Client,
     instance: String,
     /// The unreadable objects that were told of: UID and resource version.
@@ -32,7 +32,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "planescape".to_owned());
         Self {
             client,
@@ -42,7 +42,7 @@ impl Recorder {
     }
 
     /// Never fails: an event is a courtesy.
-    pub(super) async fn publish(&self, job: &PlanescapeJob, event: status::Event) {
+    pub(crate) async fn publish(&self, job: &PlanescapeJob, event: status::Event) {
         let related = event.job.as_ref().map(|name| ObjectReference {
             api_version: Some("batch/v1".to_owned()),
             kind: Some("Job".to_owned()),
@@ -54,7 +54,7 @@ impl Recorder {
     }
 
     /// Says that an object cannot be read; once, until it is changed.
-    pub(super) async fn publish_invalid(&self, invalid: &InvalidObject) {
+    pub(crate) async fn publish_invalid(&self, invalid: &InvalidObject) {
         if !self.is_news(invalid) {
             return;
         }
