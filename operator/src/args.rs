@@ -229,13 +229,13 @@ mod tests {
 
     #[test]
     fn takes_resources_one_by_one_and_refuses_what_are_none() {
-        let defaults = defaults(&["--agent-limits=cpu=,memory=1Gi"]).unwrap();
+        let taken = defaults(&["--agent-limits=cpu=,memory=1Gi"]).unwrap();
 
-        assert_eq!(defaults.limits.get("cpu"), None);
-        assert_eq!(defaults.limits["memory"], "1Gi");
-        assert_eq!(defaults.limits["ephemeral-storage"], "128Mi");
+        assert_eq!(taken.limits.get("cpu"), None);
+        assert_eq!(taken.limits["memory"], "1Gi");
+        assert_eq!(taken.limits["ephemeral-storage"], "128Mi");
         for wrong in ["cpu", "gpu=1", "memory=64MB"] {
-            let error = super::tests::defaults(&[&format!("--agent-limits={wrong}")]);
+            let error = defaults(&[&format!("--agent-limits={wrong}")]);
             let error = format!("{:#}", error.unwrap_err());
             assert!(error.contains(wrong), "{error}");
         }

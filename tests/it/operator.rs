@@ -3,6 +3,7 @@
 mod admission;
 mod broken_objects;
 mod crashes;
+mod field;
 mod running;
 mod runs;
 mod vault_reports;

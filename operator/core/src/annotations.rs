@@ -459,4 +459,6 @@ fn template_config(reader: &mut Reader) -> TemplateConfig {
 }
 
 #[cfg(test)]
+mod guards;
+#[cfg(test)]
 mod tests;

@@ -135,6 +135,12 @@ fn all() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(OURS)
 }
 
+/// The keys that are accepted, without suffix.
+#[cfg(test)]
+pub(super) fn built_names() -> impl Iterator<Item = &'static str> {
+    all().filter(|key| key.is_built).map(|key| key.name)
+}
+
 /// The key that a name stands for; of two that fit, the longer.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     all()

@@ -190,38 +190,38 @@ pub fn plan(
     defaults: &Defaults,
     now: Timestamp,
 ) -> Plan {
-    let mut plan = Plan::default();
-    if job.metadata.deletion_timestamp.is_none() {
-        plan.start(job, validated, observed, defaults, now);
-    }
+    let mut plan = match job.metadata.deletion_timestamp {
+        None => Plan::of_runs(job, validated, observed, defaults, now),
+        Some(_) => Plan::default(),
+    };
     plan.actions.extend(upkeep(job, observed, defaults));
     plan
 }
 
 impl Plan {
     /// Plans what concerns runs to come and runs that go on.
-    fn start(
-        &mut self,
+    fn of_runs(
         job: &PlanescapeJob,
         validated: Result<&ValidatedJob, &[Problem]>,
         observed: &Observed,
         defaults: &Defaults,
         now: Timestamp,
-    ) {
+    ) -> Self {
+        let mut plan = Self::default();
         let adopted = observed.unowned.iter().map(|unowned| Action::Adopt {
             job: unowned.name.clone(),
             uid: unowned.uid.clone(),
         });
-        self.actions.extend(adopted);
+        plan.actions.extend(adopted);
         let reference = reference::reference(job, validated.is_ok(), now);
         let settled = Settled::of(job.status.as_ref(), now);
-        self.clock_was_at = settled.clock_was_at;
-        self.reference = Some(reference.clone());
-        refusal::end(self, job, observed, defaults, now);
+        plan.clock_was_at = settled.clock_was_at;
+        plan.reference = Some(reference.clone());
+        refusal::end(&mut plan, job, observed, defaults, now);
         let Ok(validated) = validated else {
-            return;
+            return plan;
         };
-        expect_pods(self, observed, now);
+        expect_pods(&mut plan, observed, now);
         let situation = Situation {
             job,
             validated,
@@ -236,15 +236,16 @@ impl Plan {
         // A Job that nobody owns is a run of ours as soon as it is adopted.
         if !job.spec.suspend && observed.unowned.is_empty() {
             if let Some(due) = situation.due() {
-                self.missed = situation.missed(&due);
-                situation.settle(self, due.tick);
+                plan.missed = situation.missed(&due);
+                situation.settle(&mut plan, due.tick);
             }
-            self.next = situation.next(self.settles());
-            self.wake_by(self.next);
+            plan.next = situation.next(plan.settles());
+            plan.wake_by(plan.next);
         }
-        if !self.creates() {
-            self.check(&situation);
+        if !plan.creates() {
+            plan.check(&situation);
         }
+        plan
     }
 
     /// Plans to check what was not checked since the spec changed.
@@ -324,6 +325,6 @@ fn created(job: &PlanescapeJob) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod guards;
+mod field_tests;
 #[cfg(test)]
 mod tests;

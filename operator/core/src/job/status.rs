@@ -229,4 +229,6 @@ fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
 }
 
 #[cfg(test)]
+mod field_tests;
+#[cfg(test)]
 mod tests;

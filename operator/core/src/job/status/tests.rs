@@ -389,16 +389,16 @@ fn tells_the_worst_of_several_leases() {
 
 /// A PlanescapeJob and what belongs to it.
 #[derive(Clone)]
-struct Scene {
-    job: Value,
-    jobs: Vec<Value>,
+pub(super) struct Scene {
+    pub(super) job: Value,
+    pub(super) jobs: Vec<Value>,
     pods: Vec<Value>,
     applied: Applied,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Scene {
-    fn once() -> Self {
+    pub(super) fn once() -> Self {
         Self {
             job: json!({
                 "apiVersion": "planescape.io/v1alpha1",
@@ -421,7 +421,7 @@ impl Scene {
         }
     }
 
-    fn injected() -> Self {
+    pub(super) fn injected() -> Self {
         let mut scene = Self::once();
         scene.job["spec"]["vault"] = json!({ "role": "reader", "path": "database/creds/app" });
         scene
@@ -436,7 +436,7 @@ impl Scene {
         self
     }
 
-    fn with_run(mut self, status: Value) -> Self {
+    pub(super) fn with_run(mut self, status: Value) -> Self {
         self.jobs.push(json!({
             "metadata": {
                 "name": "my-job-1",
@@ -453,7 +453,7 @@ impl Scene {
         self
     }
 
-    fn with_agent(mut self, mut status: Value) -> Self {
+    pub(super) fn with_agent(mut self, mut status: Value) -> Self {
         status["name"] = json!("vault-agent");
         for field in ["image", "imageID"] {
             status[field] = json!("");
@@ -486,17 +486,17 @@ impl Scene {
         scene
     }
 
-    fn seen(&self, status: &PlanescapeJobStatus) -> Self {
+    pub(super) fn seen(&self, status: &PlanescapeJobStatus) -> Self {
         let mut scene = self.clone();
         scene.job["status"] = serde_json::to_value(status).unwrap();
         scene
     }
 
-    fn status(&self) -> PlanescapeJobStatus {
+    pub(super) fn status(&self) -> PlanescapeJobStatus {
         self.with_facts(status)
     }
 
-    fn with_facts<T>(&self, answer: impl FnOnce(&Facts<'_>) -> T) -> T {
+    pub(super) fn with_facts<T>(&self, answer: impl FnOnce(&Facts<'_>) -> T) -> T {
         let job: PlanescapeJob = serde_json::from_value(self.job.clone()).unwrap();
         let jobs: Vec<Job> = self.jobs.iter().map(typed).collect();
         let pods: Vec<Pod> = self.pods.iter().map(typed).collect();
@@ -520,18 +520,21 @@ impl Scene {
     }
 }
 
-fn reasons(scene: &Scene, after: &PlanescapeJobStatus) -> Vec<String> {
+pub(super) fn reasons(scene: &Scene, after: &PlanescapeJobStatus) -> Vec<String> {
     let events = scene.with_facts(|facts| events(facts, after));
     events.into_iter().map(|event| event.reason).collect()
 }
 
-fn condition<'a>(status: &'a PlanescapeJobStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
+pub(super) fn condition<'a>(
+    status: &'a PlanescapeJobStatus,
+    kind: &str,
+) -> (&'a str, &'a str, &'a str) {
     let condition = status.conditions.iter().find(|it| it.type_ == kind);
     let condition = condition.unwrap_or_else(|| panic!("no condition {kind}: {status:?}"));
     (&condition.status, &condition.reason, &condition.message)
 }
 
-fn ended(condition: &str) -> Value {
+pub(super) fn ended(condition: &str) -> Value {
     let (reason, message) = match condition {
         "Failed" => ("BackoffLimitExceeded", "Job has reached the limit"),
         _ => (
@@ -548,7 +551,7 @@ fn ended(condition: &str) -> Value {
     })
 }
 
-fn terminated(exit_code: i32, report: &Value) -> Value {
+pub(super) fn terminated(exit_code: i32, report: &Value) -> Value {
     json!({ "terminated": { "exitCode": exit_code, "message": report.to_string() } })
 }
 
@@ -556,6 +559,6 @@ fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }

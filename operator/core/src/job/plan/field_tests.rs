@@ -213,7 +213,7 @@ fn a_job_that_lost_its_owner_is_adopted_and_not_run_again() {
 
     for job in [once(), cron("0 * * * *")] {
         let plan = plan_of(&job, &[restored.clone()], "2026-11-24T11:00:00Z");
-        assert_eq!(plan.actions, [adopted.clone()], "{job}");
+        assert_eq!(plan.actions, std::slice::from_ref(&adopted), "{job}");
     }
     end(&mut restored, "Complete");
     let ended = plan_of(&cron("0 * * * *"), &[restored], "2026-11-24T11:00:00Z");
@@ -249,7 +249,7 @@ fn a_run_that_vault_refuses_for_good_is_ended_after_a_while() {
             "name": "vault-agent", "image": "", "imageID": "", "ready": false, "restartCount": 9,
             "state": { "terminated": { "exitCode": 77, "message": report.to_string() } },
         }] });
-        plan_with_pods(&job, &[run.clone()], &[pod], now)
+        plan_with_pods(&job, std::slice::from_ref(&run), &[pod], now)
     };
     let ends = |plan: &Plan| {
         let mut actions = plan.actions.iter();
