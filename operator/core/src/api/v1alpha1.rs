@@ -337,6 +337,8 @@ pub enum Lease {
     RevokeFailed,
     /// Nobody holds it; it ends with its TTL.
     Expiring,
+    /// The agent was killed after its login; it may live until its TTL ends.
+    Unknown,
 }
 
 fn once() -> String {

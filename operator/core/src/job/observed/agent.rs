@@ -14,6 +14,8 @@ pub struct ObservedAgent {
     pub is_ready: bool,
     /// Whether it ended well, with every file rendered.
     pub is_done: bool,
+    /// Whether it runs, or is to run, again: what it said before is not its last word.
+    pub is_restarted: bool,
     /// What it said when it last ended.
     pub report: Option<Report>,
 }
@@ -40,6 +42,7 @@ impl ObservedAgent {
             // Started says so where the job waits for the files, ready where a probe does.
             is_ready: is_running && status.started == Some(true) && status.ready,
             is_done: ended.is_some_and(has_rendered),
+            is_restarted: ended.is_none(),
             report: ended.or(ended_before).and_then(report),
         })
     }

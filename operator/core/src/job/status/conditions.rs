@@ -9,12 +9,14 @@ use super::{Checked, Facts, is_older, older_run, replace_older};
 use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::inject::SIDECAR;
-use crate::job::observed::Waiting;
+use crate::job::observed::{ObservedJob, Waiting};
 use crate::job::plan::{self, Blocker};
 use crate::problem::{Kind as ProblemKind, Problem};
 
 /// What an author has to mend.
 const INVALID: &str = "InvalidTemplate";
+
+pub(super) const RENDERED_WITH_WARNINGS: &str = "RenderedWithWarnings";
 
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -329,10 +331,14 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
             let message = with_advice(facts, at_address(facts, report));
             Finding::new(KIND, false, report.reason.as_str(), message)
         }
-        Standing::Rendered => match &vault::warnings(run)[..] {
-            [] => Finding::new(KIND, true, "Rendered", "every file is rendered"),
-            warnings => Finding::new(KIND, true, "RenderedWithWarnings", warnings.join("\n")),
-        },
+        Standing::Rendered => rendered(run),
+        Standing::Pending if vault::was_killed(run) => {
+            Finding::new(KIND, false, "AgentKilled", AGENT_KILLED)
+        }
+        Standing::Pending if let Some(why) = vault::revocation_failure(run) => {
+            let message = format!("the lease is not revoked: {why}");
+            Finding::new(KIND, false, "RevokeFailed", message)
+        }
         Standing::Pending => match known {
             Some(known) => Finding {
                 kind: KIND,
@@ -344,6 +350,27 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         },
     })
 }
+
+const AGENT_KILLED: &str = "the agent was killed after its login: nothing is known of its token and leases, which may live until their TTL ends";
+
+/// Every file is there; something may be amiss all the same.
+fn rendered(run: &ObservedJob) -> Finding {
+    const KIND: &str = "VaultReady";
+    if let Some(why) = vault::revocation_failure(run) {
+        let message = format!("every file is rendered, and the lease is not revoked: {why}");
+        return Finding::new(KIND, true, "RevokeFailed", message);
+    }
+    match &vault::warnings(run)[..] {
+        [] => Finding::new(KIND, true, "Rendered", "every file is rendered"),
+        warnings => {
+            let message = format!("{}\n{MISSING_KEY_ADVICE}", warnings.join("\n"));
+            Finding::new(KIND, true, RENDERED_WITH_WARNINGS, message)
+        }
+    }
+}
+
+const MISSING_KEY_ADVICE: &str =
+    "the annotation error-on-missing-key-NAME: \"true\" makes a missing value an error";
 
 /// A report, with Vault's address where it is about reaching Vault.
 fn at_address(facts: &Facts<'_>, report: &Report) -> String {

@@ -1,6 +1,7 @@
 //! Events: what changed between two statuses, said once.
 
 use super::Facts;
+use super::conditions::RENDERED_WITH_WARNINGS;
 use super::vault::{self, Standing};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
@@ -243,19 +244,22 @@ fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
                 let seen = jobs.find(|seen| seen.uid == run.uid);
                 Some(Event::warning("RevokeFailed", unrevoked(job, seen)))
             }
+            Some(Lease::Unknown) => {
+                let note = format!(
+                    "The agent of Job {job} was killed after its login: its token and leases may live until their TTL ends"
+                );
+                Some(Event::warning("AgentKilled", note))
+            }
             Some(Lease::Held | Lease::Expiring) | None => None,
         });
     }
     events.into_iter().map(|event| event.about(job)).collect()
 }
 
-/// With what to do about it, of which there is one thing in most cases.
 fn unrevoked(job: &str, seen: Option<&ObservedJob>) -> String {
     let why = seen.and_then(vault::revocation_failure);
     let why = why.unwrap_or_else(|| "the agent gave no reason".to_owned());
-    format!(
-        "The Vault lease of Job {job} stays until its TTL ends: {why}. The role's policy needs: path \"auth/token/revoke-self\" {{ capabilities = [\"update\"] }}"
-    )
+    format!("The Vault lease of Job {job} stays until its TTL ends: {why}")
 }
 
 fn of_vault(
@@ -263,7 +267,12 @@ fn of_vault(
     before: &PlanescapeJobStatus,
     after: &PlanescapeJobStatus,
 ) -> Option<Event> {
-    changed("VaultReady", before, after)?;
+    let now = changed("VaultReady", before, after)?;
+    if now.reason == RENDERED_WITH_WARNINGS {
+        let event = Event::warning("TemplateWarning", now.message.as_str());
+        let newest = facts.observed.jobs.first();
+        return newest.map(|job| event.about(&job.name));
+    }
     let Standing::Failed(report) = vault::standing(facts) else {
         return None;
     };

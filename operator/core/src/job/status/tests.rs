@@ -387,6 +387,99 @@ fn tells_the_worst_of_several_leases() {
     );
 }
 
+#[test]
+fn never_says_revoked_of_an_agent_that_was_killed() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"] });
+    let killed = json!({ "state": terminated(137, &report) });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(killed);
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
+    assert_eq!(condition(&after, "VaultReady").1, "AgentKilled");
+    assert!(reasons(&scene, &after).contains(&"AgentKilled".to_owned()));
+    let mut without_pod = scene.seen(&after);
+    without_pod.pods.clear();
+    assert_eq!(without_pod.status().runs[0].lease, Some(Lease::Unknown));
+}
+
+#[test]
+fn the_next_life_of_a_killed_agent_has_the_last_word() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"] });
+    let again = json!({ "state": { "running": {} }, "lastState": terminated(137, &report) });
+    let revoked = json!({ "phase": "done", "reason": "Revoked" });
+    let done = json!({
+        "state": terminated(0, &revoked),
+        "lastState": terminated(137, &report),
+    });
+    let lease = |status, agent| {
+        let scene = Scene::injected().with_run(status).with_agent(agent);
+        scene.status().runs[0].lease
+    };
+
+    assert_eq!(lease(json!({}), again), None);
+    assert_eq!(lease(ended("Complete"), done), Some(Lease::Revoked));
+}
+
+#[test]
+fn believes_the_tokens_that_are_named_and_not_the_word_before_them() {
+    for report in [
+        json!({ "phase": "done", "reason": "Revoked", "unrevoked": ["a1"] }),
+        json!({ "phase": "read", "reason": "PermissionDenied", "unrevoked": ["a1"] }),
+    ] {
+        let scene = Scene::injected()
+            .with_run(ended("Failed"))
+            .with_agent(json!({ "state": terminated(77, &report) }));
+
+        let after = scene.status();
+
+        assert_eq!(after.runs[0].lease, Some(Lease::RevokeFailed), "{report}");
+        let events = scene.with_facts(|facts| events(facts, &after));
+        let mut events = events.iter();
+        assert!(events.any(|it| it.reason == "RevokeFailed" && it.note.contains("a1")));
+    }
+}
+
+#[test]
+fn names_the_policy_only_where_the_policy_is_the_cause() {
+    let note = |report: Value| {
+        let scene = Scene::injected()
+            .with_run(ended("Complete"))
+            .with_agent(json!({ "state": terminated(0, &report) }));
+        let after = scene.status();
+        condition(&after, "VaultReady").2.to_owned()
+    };
+    let report = |status: u16, message: &str| json!({ "phase": "done", "reason": "RevokeFailed", "status": status, "message": message });
+
+    let denied = note(report(403, "permission denied"));
+    assert!(denied.contains("auth/token/revoke-self"), "{denied}");
+    let sealed = note(report(503, "Vault is sealed"));
+    assert!(sealed.contains("Vault is sealed"), "{sealed}");
+    assert!(!sealed.contains("revoke-self"), "{sealed}");
+}
+
+#[test]
+fn tells_of_a_missing_value_and_of_its_cure() {
+    let place = "template[0] 1:28: {{.Data.x}} has no value; `<no value>` is written";
+    let report = json!({ "phase": "done", "reason": "Revoked", "warnings": [place] });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(json!({ "state": terminated(0, &report) }));
+
+    let after = scene.status();
+
+    let (status, _, message) = condition(&after, "VaultReady");
+    assert_eq!(status, "True");
+    assert!(
+        message.contains(place) && message.contains("error-on-missing-key"),
+        "{message}"
+    );
+    assert!(reasons(&scene, &after).contains(&"TemplateWarning".to_owned()));
+    assert!(!reasons(&scene.seen(&after), &after).contains(&"TemplateWarning".to_owned()));
+}
+
 /// A PlanescapeJob and what belongs to it.
 #[derive(Clone)]
 pub(super) struct Scene {

@@ -53,11 +53,28 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
     is_lasting.then(|| sentence(report))
 }
 
-/// Why the lease of a run could not be revoked.
+/// What the role of an agent that may not revoke its own token lacks.
+const REVOKE_POLICY: &str =
+    "the role's policy needs: path \"auth/token/revoke-self\" { capabilities = [\"update\"] }";
+
+/// Why the lease of a run could not be revoked, and which tokens live on.
 pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     let reports = agents(run).filter_map(|agent| agent.report.as_ref());
-    let mut failed = reports.filter(|report| report.reason == Reason::RevokeFailed);
-    Some(sentence(failed.next()?))
+    let mut failed = reports.filter(|report| may_live(report));
+    let report = failed.next()?;
+    let mut parts = vec![sentence(report)];
+    if !report.unrevoked.is_empty() {
+        parts.push(format!("accessors: {}", report.unrevoked.join(", ")));
+    }
+    if report.status == Some(403) {
+        parts.push(REVOKE_POLICY.to_owned());
+    }
+    Some(parts.join("; "))
+}
+
+/// Whether an agent of a run was killed after its login, and nobody took up its work.
+pub(super) fn was_killed(run: &ObservedJob) -> bool {
+    agents(run).any(|agent| lease_of(agent) == Some(Lease::Unknown))
 }
 
 /// What the agents of a run noticed in its templates.
@@ -95,7 +112,7 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
 /// What became of a run's leases, as far as it is known: of several, the worst. A lease that could
 /// not be revoked stays so when its pod is gone.
 pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
-    let lost = recorded.filter(|lease| *lease == Lease::RevokeFailed);
+    let lost = recorded.filter(|lease| matches!(lease, Lease::RevokeFailed | Lease::Unknown));
     let worst = agents(job)
         .filter_map(lease_of)
         .chain(lost)
@@ -112,7 +129,8 @@ fn severity(lease: Lease) -> u8 {
         Lease::Revoked => 0,
         Lease::Expiring => 1,
         Lease::Held => 2,
-        Lease::RevokeFailed => 3,
+        Lease::Unknown => 3,
+        Lease::RevokeFailed => 4,
     }
 }
 
@@ -120,12 +138,23 @@ fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
     if agent.is_ready {
         return Some(Lease::Held);
     }
-    let report = agent.report.as_ref();
-    match report.filter(|report| report.phase == Phase::Done) {
-        Some(report) if report.reason == Reason::Revoked => Some(Lease::Revoked),
-        Some(report) if report.reason == Reason::RevokeFailed => Some(Lease::RevokeFailed),
+    match &agent.report {
+        // It was killed, and what it holds it wrote before it could know how that ends.
+        Some(report) if report.phase == Phase::Running => {
+            (!agent.is_restarted).then_some(Lease::Unknown)
+        }
+        Some(report) if may_live(report) => Some(Lease::RevokeFailed),
+        Some(report) if report.phase == Phase::Done && report.reason == Reason::Revoked => {
+            Some(Lease::Revoked)
+        }
         Some(_) | None => agent.is_done.then_some(Lease::Expiring),
     }
+}
+
+/// Whether an agent that ended by itself says that a token of its lives on.
+fn may_live(report: &Report) -> bool {
+    let has_ended = report.phase != Phase::Running;
+    has_ended && (report.reason == Reason::RevokeFailed || !report.unrevoked.is_empty())
 }
 
 fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
