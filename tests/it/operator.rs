@@ -4,6 +4,7 @@ mod admission;
 mod broken_objects;
 mod crashes;
 mod field;
+mod guard;
 mod running;
 mod runs;
 mod vault_reports;
