@@ -1,13 +1,13 @@
-//! What was typed, and what the environment says.
+//! The command line and the environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use planescape_agent_contract::Overrides;
 
-/// What to do with the rest of the command line.
+/// The task that the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Be the agent.
@@ -130,12 +130,12 @@ struct VaultArguments {
 pub enum LogLevel {
     /// Everything.
     Trace,
-    /// What a developer needs.
+    /// For developers.
     Debug,
-    /// What an operator wants to know.
+    /// For operators.
     #[value(alias = "notice")]
     Info,
-    /// What a person should look at today.
+    /// A person should look at it today.
     #[value(alias = "warning")]
     Warn,
     /// Why the agent stops.
@@ -173,12 +173,15 @@ impl Arguments {
     /// Reads the command line. Long options may have one dash, as Go programs allow.
     ///
     /// # Errors
-    /// What was typed has no meaning, or asks for help or the version.
+    /// The command line has no meaning, or asks for help or the version.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
-        Self::try_parse_from(words.into_iter().map(with_two_dashes)).map_err(Usage)
+        let command = Self::command().mut_args(without_an_empty_variable);
+        let words = words.into_iter().map(with_two_dashes);
+        let matches = command.try_get_matches_from(words).map_err(Usage)?;
+        Self::from_arg_matches(&matches).map_err(Usage)
     }
 
-    /// What to do.
+    /// The task.
     #[must_use]
     pub fn task(&self) -> Task {
         match self.command {
@@ -195,7 +198,7 @@ impl Arguments {
         self.log_format
     }
 
-    /// What wins over the configuration files. An empty text says nothing.
+    /// The settings that win over the configuration files. An empty text says nothing.
     pub(crate) fn overrides(&self) -> Overrides {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let vault = &self.vault;
@@ -213,6 +216,14 @@ impl Arguments {
             disable_redirects: said(&vault.disable_redirects),
             exit_after_auth: self.exit_after_auth,
         }
+    }
+}
+
+/// A variable that is set to nothing says nothing.
+fn without_an_empty_variable(argument: clap::Arg) -> clap::Arg {
+    match argument.get_env().map(std::env::var_os) {
+        Some(Some(value)) if value.is_empty() => argument.env(None),
+        _ => argument,
     }
 }
 
@@ -260,6 +271,22 @@ mod tests {
         let words = ["planescape-agent", "-colour=red"].map(OsString::from);
 
         assert!(Arguments::parse(words).is_err());
+    }
+
+    #[test]
+    fn an_argument_keeps_its_variable_unless_that_is_empty() {
+        let argument = |name: &'static str| clap::Arg::new("x").env(name);
+
+        assert!(
+            without_an_empty_variable(argument("PATH"))
+                .get_env()
+                .is_some()
+        );
+        assert!(
+            without_an_empty_variable(argument("NO_SUCH_VARIABLE"))
+                .get_env()
+                .is_some()
+        );
     }
 
     fn parse(words: &[&str]) -> Arguments {

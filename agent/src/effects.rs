@@ -28,7 +28,7 @@ use vault::Vault;
 /// nothing else.
 const FILES_AT_ONCE: usize = 8;
 
-/// What the commands act on.
+/// The things that commands act on.
 pub(crate) struct Effects {
     running: JoinSet<Input>,
     passes: Passes,
@@ -169,8 +169,15 @@ impl Effects {
         };
         let shared = Arc::clone(&self.shared);
         self.file_work(move || {
-            let result = files::write(&target, &shared, &contents)
-                .map_err(|error| file_failure(&target.path.to_string_lossy(), &error));
+            let path = target.path.display();
+            let result = match files::write(&target, &shared, &contents) {
+                Ok(true) => {
+                    tracing::info!(%path, "file written");
+                    Ok(())
+                }
+                Ok(false) => Ok(()),
+                Err(error) => Err(file_failure(&path.to_string(), &error)),
+            };
             Input::Written {
                 destination,
                 result,
@@ -185,7 +192,7 @@ impl Effects {
     }
 }
 
-/// Where files are written, and what a killed life left beside them.
+/// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
     let shared = shared_folders(config);
     for target in templates(config).iter().chain(&sinks(config)) {

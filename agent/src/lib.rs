@@ -64,7 +64,7 @@ pub fn wait(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// What the disk says before anything else happens.
+/// The content of the disk before anything else happens.
 struct Found {
     settings: Settings,
     left_tokens: Vec<LeftToken>,

@@ -1,6 +1,6 @@
 //! The unix socket on which others wait for the agent.
 //!
-//! Whoever connects gets one line once every file is rendered. A file that says so could be left
+//! A client that connects gets one line once every file is rendered. A file that says so could be left
 //! by an earlier life; a socket without its process refuses the connection.
 
 use std::fs;
@@ -88,7 +88,7 @@ async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bo
         ready = is_ready.wait_for(|ready| *ready) => ready.is_ok(),
     };
     if is_ready {
-        // Who went away does not wait any more.
+        // A client that went away does not wait any more.
         let _ = to.write_all(READY.as_bytes()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What signals mean to the agent.
+//! The meaning of signals.
 
 use std::io;
 

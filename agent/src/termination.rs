@@ -1,4 +1,4 @@
-//! Where the pod shows who the agent is, and why it ended.
+//! The file in which the pod shows who the agent is, and why it ended.
 
 use std::fs::File;
 use std::io::{self, Write};

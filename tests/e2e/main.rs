@@ -5,5 +5,6 @@
 mod bad_input;
 mod examples;
 mod jobs;
+mod kills;
 mod main_job;
 mod node;

@@ -4,9 +4,10 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use backon::{ConstantBuilder, Retryable};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -121,24 +122,17 @@ impl ControlPlane {
     pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         let request = TokenRequest::default();
-        let started = Instant::now();
-        loop {
-            let answer = accounts
-                .create_token_request(name, &PostParams::default(), &request)
-                .await;
-            match answer {
-                Ok(answer) => {
-                    let status = answer.status.context("a token request without status")?;
-                    return Ok(status.token);
-                }
-                Err(kube::Error::Api(status))
-                    if status.code == 404 && started.elapsed() < Duration::from_secs(10) =>
-                {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let options = PostParams::default();
+        let ask = || accounts.create_token_request(name, &options, &request);
+        // The controller makes the account of a new namespace a moment later.
+        let patience = ConstantBuilder::default()
+            .with_delay(Duration::from_millis(50))
+            .with_max_times(200);
+        let is_not_there =
+            |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+        let answer = ask.retry(patience).when(is_not_there).await?;
+        let status = answer.status.context("a token request without status")?;
+        Ok(status.token)
     }
 
     /// The token with which Vault asks the API server about other tokens.

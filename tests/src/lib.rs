@@ -22,6 +22,7 @@ pub mod image;
 pub mod machine;
 pub mod node;
 pub mod postgres;
+pub mod preparation;
 pub mod process;
 pub mod programs;
 pub mod progress;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::image::Image;
-use crate::progress;
+use crate::progress::{self, Log};
 
 /// A program of ours.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,13 +37,30 @@ impl Program {
             return Ok(path.into());
         }
         let what = format!("build {} for its image", self.binary());
-        progress::step(&what, || self.build_with_cargo(&STATIC))
+        progress::step(&what, || self.build_with_cargo(&STATIC, Stdio::inherit()))
+    }
+
+    /// The same; what the compiler prints goes to the log.
+    pub fn build_into(self, log: &Log) -> Result<PathBuf> {
+        if let Some(path) = std::env::var_os(self.variable()) {
+            return Ok(path.into());
+        }
+        log.note(self.binary());
+        self.build_with_cargo(&STATIC, Stdio::from(log.handle()?))
+    }
+
+    /// How long the first build takes on two cores.
+    pub fn usual(self) -> Duration {
+        match self {
+            Self::Agent => Duration::from_secs(90),
+            Self::Operator => Duration::from_secs(140),
+        }
     }
 
     /// The path of a binary built quickly, for this machine.
     pub fn build_for_here(self) -> Result<PathBuf> {
         let what = format!("build {}", self.binary());
-        progress::step(&what, || self.build_with_cargo(&[]))
+        progress::step(&what, || self.build_with_cargo(&[], Stdio::inherit()))
     }
 
     /// The image that manifests name.
@@ -51,7 +69,7 @@ impl Program {
     }
 
     /// Each package alone: together they would share features that only one of them asks for.
-    fn build_with_cargo(self, options: &[&str]) -> Result<PathBuf> {
+    fn build_with_cargo(self, options: &[&str], messages: Stdio) -> Result<PathBuf> {
         let output = Command::new("cargo")
             .args(["build", "--quiet", "--locked"])
             .args(options)
@@ -60,7 +78,7 @@ impl Program {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             // Set by the test runner for the test harness alone.
             .env_remove("RUSTC_BOOTSTRAP")
-            .stderr(Stdio::inherit())
+            .stderr(messages)
             .output()
             .context("run cargo")?;
         ensure!(output.status.success(), "cargo build: {}", output.status);
@@ -79,7 +97,8 @@ impl Program {
         }
     }
 
-    fn binary(self) -> &'static str {
+    /// Its file's name.
+    pub fn binary(self) -> &'static str {
         match self {
             Self::Agent => "planescape-agent",
             Self::Operator => "planescape",

@@ -1,14 +1,16 @@
 //! The servers that are Go programs, built from the modules in `tests/servers` and kept in a
 //! cache outside the repository, under a key made from what goes into them.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::progress;
+use crate::progress::{self, Log};
 
 /// A Go module of ours and the programs it pins.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +89,7 @@ pub const TEMPLATES: Module = Module {
 };
 
 /// All of them.
-pub const ALL: [Module; 5] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES];
+pub static ALL: [Module; 5] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES];
 
 impl Module {
     /// The folder with this module's binaries, which are built first if they are not there.
@@ -100,10 +102,24 @@ impl Module {
         for (package, output) in self.programs {
             let output = folder.join(output);
             if !output.exists() {
-                self.build_program(package, &output)?;
+                let name = output.file_name().unwrap_or_default().display();
+                progress::step(&format!("build {name} ({})", self.name), || {
+                    self.build_program(package, &output, Stdio::inherit())
+                })?;
             }
         }
         Ok(folder)
+    }
+
+    /// Those of its programs that are not there yet.
+    fn unbuilt(&'static self) -> Result<Vec<Unbuilt>> {
+        let folder = cache_folder()?.join(format!("servers/{}-{}", self.name, self.key()?));
+        let all = self.programs.iter().map(|(package, output)| Unbuilt {
+            module: self,
+            package,
+            output: folder.join(output),
+        });
+        Ok(all.filter(|program| !program.output.exists()).collect())
     }
 
     /// Whether nothing needs to be built.
@@ -115,26 +131,24 @@ impl Module {
             .all(|(_, output)| folder.join(output).exists()))
     }
 
-    fn build_program(&self, package: &str, output: &Path) -> Result<()> {
+    fn build_program(&self, package: &str, output: &Path, messages: Stdio) -> Result<()> {
         let unfinished = output.with_extension("unfinished");
-        let name = output.file_name().unwrap_or_default().display();
-        progress::step(&format!("build {name} ({})", self.name), || {
-            let status = Command::new(go_command())
-                .args(["build", "-trimpath"])
-                .arg(format!("-ldflags=-s -w {}", self.settings))
-                .args(self.flags)
-                .arg("-o")
-                .arg(&unfinished)
-                .arg(package)
-                .current_dir(self.sources())
-                .env("CGO_ENABLED", "0")
-                .env("GOFLAGS", "-mod=readonly")
-                .status()
-                .context("run go")?;
-            ensure!(status.success(), "go build {package}: {status}");
-            fs::rename(&unfinished, output)?;
-            Ok(())
-        })
+        let status = Command::new(go_command())
+            .args(["build", "-trimpath"])
+            .arg(format!("-ldflags=-s -w {}", self.settings))
+            .args(self.flags)
+            .arg("-o")
+            .arg(&unfinished)
+            .arg(package)
+            .current_dir(self.sources())
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .stderr(messages)
+            .status()
+            .context("run go")?;
+        ensure!(status.success(), "go build {package}: {status}");
+        fs::rename(&unfinished, output)?;
+        Ok(())
     }
 
     fn sources(&self) -> PathBuf {
@@ -162,6 +176,68 @@ impl Module {
             .map(|byte| format!("{byte:02x}"))
             .collect())
     }
+}
+
+/// A program of a module that is not there yet.
+#[derive(Debug)]
+pub struct Unbuilt {
+    module: &'static Module,
+    package: &'static str,
+    output: PathBuf,
+}
+
+/// Seconds that the longest builds take on two cores, downloads included.
+const USUAL: [(&str, u64); 6] = [
+    ("vault", 360),
+    ("kube-apiserver", 290),
+    ("kube-controller-manager", 50),
+    ("kubectl", 20),
+    ("coredns", 75),
+    ("reference", 20),
+];
+
+impl Unbuilt {
+    fn name(&self) -> &str {
+        let name = self.output.file_name().and_then(|name| name.to_str());
+        name.unwrap_or_default()
+    }
+
+    /// How long it takes on two cores.
+    pub fn usual(&self) -> Duration {
+        let known = USUAL.iter().find(|(name, _)| *name == self.name());
+        Duration::from_secs(known.map_or(8, |(_, seconds)| *seconds))
+    }
+
+    /// Builds it, unless another process has done so meanwhile.
+    pub fn build(&self, log: &Log) -> Result<()> {
+        let folder = self.output.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let lock = cache_folder()?.join(format!("servers/{}.lock", self.module.name));
+        let lock = File::create(lock)?;
+        lock.lock()?;
+        if self.output.exists() {
+            return Ok(());
+        }
+        log.note(&self.to_string());
+        let messages = Stdio::from(log.handle()?);
+        self.module
+            .build_program(self.package, &self.output, messages)
+    }
+}
+
+impl fmt::Display for Unbuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "build {} ({})", self.name(), self.module.name)
+    }
+}
+
+/// Every program of every module that is not there yet.
+pub fn unbuilt() -> Result<Vec<Unbuilt>> {
+    let mut all = Vec::new();
+    for module in &ALL {
+        all.extend(module.unbuilt()?);
+    }
+    Ok(all)
 }
 
 /// Where everything that is expensive to make is kept: `PLANESCAPE_CACHE`, or `planescape` in

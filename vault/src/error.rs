@@ -14,7 +14,7 @@ pub enum Error {
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the network said.
+        /// The network's words.
         message: String,
     },
     /// The server's certificate, or ours, was refused.
@@ -34,7 +34,7 @@ pub enum Error {
     /// The answer is not what the API promises.
     #[error("cannot understand vault: {message}")]
     Malformed {
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
     /// HTTP cannot carry a part of the request.
@@ -54,7 +54,7 @@ pub struct Refusal {
     retry_after: Option<Duration>,
 }
 
-/// What an error answer means.
+/// The meaning of an error answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Vault does not know the token.
@@ -115,7 +115,7 @@ impl Refusal {
         self.status
     }
 
-    /// What it means.
+    /// Its meaning.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

@@ -15,7 +15,7 @@ impl Grant {
     /// A hundred years: no sum of such durations overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-    /// What Vault said; a TTL beyond a hundred years is shortened.
+    /// A grant in Vault's words; a TTL beyond a hundred years is shortened.
     #[must_use]
     pub fn new(ttl: Duration, renewable: bool) -> Self {
         Self {

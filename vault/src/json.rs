@@ -65,7 +65,7 @@ pub enum Invalid {
     Character {
         /// The byte; it may be a secret's, so no message of this error shows it.
         byte: u8,
-        /// Where it stands, in Go's words.
+        /// Its place, in Go's words.
         context: Context,
     },
     /// The text ends too early.
@@ -76,7 +76,7 @@ pub enum Invalid {
     Depth,
 }
 
-/// Where a byte stands.
+/// The place of a byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
     /// In one of the places that [`str`] names.

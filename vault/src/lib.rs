@@ -1,4 +1,4 @@
-//! What Vault says and how it is asked, without asking.
+//! Vault's answers and requests as values, without a connection.
 //!
 //! Nothing here opens a socket or reads a clock; the client that does stands in `vault/client`.
 

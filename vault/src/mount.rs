@@ -66,7 +66,7 @@ pub fn read_path(
     (versioned(&path, mount, namespace), query)
 }
 
-/// Where to list; never rewritten outside KV v2.
+/// The path to list; never rewritten outside KV v2.
 pub fn list_path(request_path: &str, mount: Option<&Mount>) -> String {
     let Some(mount) = mount.filter(|mount| mount.is_kv_v2()) else {
         return request_path.to_owned();
@@ -83,7 +83,7 @@ pub fn list_path(request_path: &str, mount: Option<&Mount>) -> String {
     joined(&[mount, "metadata", rest])
 }
 
-/// Where to write, and whether the body must be wrapped in `data`.
+/// The path to write, and whether the body must be wrapped in `data`.
 pub fn write_path(
     request_path: &str,
     mount: Option<&Mount>,

@@ -1,4 +1,4 @@
-//! What Vault answered: the fields that a template sees, and what says when to ask again.
+//! An answer of Vault: the fields that a template sees, and those that say when to ask again.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -20,16 +20,16 @@ pub struct Secret {
     wrapping: Option<Wrapping>,
 }
 
-/// What a login gave.
+/// The result of a login.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Auth {
     /// The token.
     pub client_token: Text,
-    /// What names the token without giving it away.
+    /// The token's accessor, which names it without giving it away.
     pub accessor: Text,
     /// The token's policies.
     pub policies: Vec<Text>,
-    /// What the login method says about whoever logged in.
+    /// The login method's words about the client.
     pub metadata: Vec<(Text, Text)>,
     /// Seconds.
     pub lease_duration: i64,
@@ -37,7 +37,7 @@ pub struct Auth {
     pub renewable: bool,
 }
 
-/// Where an answer waits that was wrapped.
+/// The place where a wrapped answer waits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wrapping {
     /// The token that unwraps it.
@@ -238,7 +238,7 @@ impl Secret {
         std::str::from_utf8(&self.lease_id).unwrap_or_default()
     }
 
-    /// What names the request in Vault's audit log.
+    /// The id of the request in Vault's audit log.
     #[must_use]
     pub fn request_id(&self) -> &Text {
         &self.request_id
@@ -256,13 +256,13 @@ impl Secret {
         self.renewable
     }
 
-    /// What a login gave, if this is the answer to one.
+    /// The result of the login, if this is the answer to one.
     #[must_use]
     pub fn auth(&self) -> Option<&Auth> {
         self.auth.as_ref()
     }
 
-    /// Where the answer waits, if it was wrapped.
+    /// The place where the answer waits, if it was wrapped.
     #[must_use]
     pub fn wrapping(&self) -> Option<&Wrapping> {
         self.wrapping.as_ref()
@@ -343,7 +343,7 @@ impl Secret {
             })
     }
 
-    /// What the answer is about; null if there is nothing.
+    /// The `data` of the answer; null if there is none.
     #[must_use]
     pub fn data(&self) -> &Datum {
         &self.data

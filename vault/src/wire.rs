@@ -1,6 +1,6 @@
 //! The JSON bodies of requests and answers.
 //!
-//! What Vault says beside a token is read leniently: an answer with an odd accessor or TTL still
+//! The fields beside a token are read leniently: an answer with an odd accessor or TTL still
 //! brings a token that somebody must revoke.
 
 mod lenient;

@@ -15,15 +15,15 @@ pub struct Config {
     pub auth: Auth,
     /// The texts to render, in the order of the files.
     pub templates: Vec<Template>,
-    /// What concerns all templates.
+    /// The settings of all templates.
     pub template_config: TemplateConfig,
     /// Whether the agent ends once every template is rendered and every sink is written.
     pub exit_after_auth: bool,
-    /// Where to write the process id.
+    /// The file for the process id.
     pub pid_file: Option<String>,
-    /// What only our agent knows.
+    /// The settings that only our agent knows.
     pub planescape: Planescape,
-    /// What is odd but does no harm: keys that nobody reads.
+    /// Oddities that do no harm: keys that nobody reads.
     pub warnings: Vec<Problem>,
 }
 
@@ -41,7 +41,7 @@ pub struct Vault {
 pub struct Auth {
     /// How the agent proves who it is.
     pub method: Method,
-    /// Where the method is mounted, without slashes at the ends, for example `auth/kubernetes`.
+    /// The path of the method's mount, without slashes at the ends, for example `auth/kubernetes`.
     pub mount_path: String,
     /// The namespace of the login, and of everything else unless `vault` names one.
     pub namespace: Option<String>,
@@ -60,7 +60,7 @@ pub struct Auth {
 /// A file that receives the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sink {
-    /// Where it is.
+    /// Its path.
     pub path: String,
     /// Its permission bits.
     pub mode: FileMode,
@@ -93,12 +93,12 @@ impl TemplateConfig {
 pub struct Planescape {
     /// Whether the agent revokes its token, and with it every lease, when it ends.
     pub revoke_on_exit: bool,
-    /// Where the agent keeps the tokens that it must revoke, for its next life to find; a file that
+    /// The file with the tokens that the agent must revoke, for its next life to find; a file that
     /// only the agent can read, best in memory.
     pub ledger: Option<String>,
     /// Folders that others can write too. No link below them is followed.
     pub shared_folders: Vec<String>,
-    /// Where to write why the agent ended.
+    /// The file for the agent's report.
     pub termination_log: Option<String>,
     /// The unix socket on which `planescape-agent wait` learns that every file is rendered.
     pub ready_socket: Option<String>,
@@ -109,7 +109,7 @@ pub struct Planescape {
     pub exit_on_refusal: bool,
 }
 
-/// What flags and the environment say; each wins over the files.
+/// The settings of flags and environment; each wins over the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `VAULT_ADDR`.

@@ -15,7 +15,7 @@ pub struct Document {
     pub auto_auth: AutoAuth,
     /// Whether the agent ends once every template is rendered.
     pub exit_after_auth: bool,
-    /// Where the agent writes its process id.
+    /// The file for the process id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid_file: Option<String>,
     /// How to reach Vault.
@@ -23,9 +23,9 @@ pub struct Document {
     /// The texts to render.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub template: Vec<Template>,
-    /// What concerns all templates.
+    /// The settings of all templates.
     pub template_config: TemplateConfig,
-    /// What only our agent knows.
+    /// The settings that only our agent knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planescape: Option<Planescape>,
 }
@@ -46,7 +46,7 @@ pub struct Method {
     /// `kubernetes` and the like.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where the method is mounted, for example `auth/kubernetes`.
+    /// The path of the method's mount, for example `auth/kubernetes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
     /// First wait after a failed login, as a duration text.
@@ -72,7 +72,7 @@ pub struct Sink {
     /// Always `file`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where it is.
+    /// Its path.
     pub config: SinkConfig,
 }
 
@@ -118,9 +118,9 @@ pub struct Template {
     /// The text; either this or `source`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<String>,
-    /// What opens an action; `{{` unless said otherwise.
+    /// The start of an action; `{{` unless said otherwise.
     pub left_delimiter: String,
-    /// What closes an action; `}}` unless said otherwise.
+    /// The end of an action; `}}` unless said otherwise.
     pub right_delimiter: String,
     /// A shell command to run after the file changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +137,7 @@ pub struct Template {
     /// The language of the text, if `vault agent` does not know it: `handlebars`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
-    /// What becomes of the rendered text, if it is not the file: `base64-decoded`.
+    /// The form of the file, if it is not the rendered text: `base64-decoded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
@@ -163,13 +163,13 @@ pub struct TemplateConfig {
 pub struct Planescape {
     /// Whether the agent revokes its token, and with it every lease, when it ends.
     pub revoke_on_exit: bool,
-    /// Where the agent keeps the tokens that it must revoke, for its next life to find.
+    /// The file with the tokens that the agent must revoke, for its next life to find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
     /// Folders that other containers can write too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared_folders: Vec<String>,
-    /// Where the agent writes why it ended; `/dev/termination-log` in a pod.
+    /// The file for the agent's report; `/dev/termination-log` in a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_log: Option<String>,
     /// The unix socket on which `planescape-agent wait` learns that every file is rendered.

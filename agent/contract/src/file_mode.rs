@@ -7,9 +7,9 @@ use std::fmt;
 pub struct FileMode(u32);
 
 impl FileMode {
-    /// What a rendered file has unless the configuration says otherwise.
+    /// The mode of a rendered file unless the configuration says otherwise.
     pub const RENDERED: Self = Self(0o644);
-    /// What a token sink has unless the configuration says otherwise.
+    /// The mode of a token sink unless the configuration says otherwise.
     pub const SINK: Self = Self(0o640);
 
     /// `None` where bits beyond permission, set-id and sticky bits are set.

@@ -1,4 +1,4 @@
-//! What operator and agent say to each other: the agent's configuration, and its report.
+//! The contract between operator and agent: the agent's configuration, and its report.
 //!
 //! The operator fills a [`document::Document`] and puts its JSON into the agent's environment.
 //! The agent reads that JSON, or a `vault agent` configuration in HCL, into a [`Tree`], and
@@ -23,7 +23,7 @@ mod validate;
 pub use config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
 pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
-pub use method::{Kubernetes, Method};
+pub use method::{Kubernetes, Method, UnusableFile};
 pub use problem::{Problem, Problems};
 pub use report::{Phase, Reason, Report};
 pub use template::{Engine, Output, Template, TemplateText};

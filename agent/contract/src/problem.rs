@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, said all at once.
+//! The problems of a configuration, all at once.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Problem {
     /// The path of the field, for example `auto_auth.method.config.role`.
     pub field: String,
-    /// What is wrong with it and what to do, without a final period.
+    /// The problem and its remedy, without a final period.
     pub reason: String,
 }
 

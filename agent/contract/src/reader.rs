@@ -13,7 +13,7 @@ use crate::duration::parse_duration;
 use crate::tree::{Body, Item, Value};
 use crate::{FileMode, Problem};
 
-/// What was noted while reading.
+/// The problems and warnings noted while reading.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) problems: RefCell<Vec<Problem>>,

@@ -1,4 +1,4 @@
-//! What the agent says in the pod's termination message: who it is while it runs, and why it ended.
+//! The pod's termination message: who the agent is while it runs, and why it ended.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The termination message; JSON with absent fields left out. Never a value, never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Where the agent is, or was.
+    /// The agent's place in its life.
     pub phase: Phase,
     /// One word for conditions and metrics.
     pub reason: Reason,
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-/// Where the agent is.
+/// A place in the agent's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {

@@ -15,11 +15,11 @@ pub struct Template {
     pub create_parents: bool,
     /// The language of the text.
     pub engine: Engine,
-    /// What becomes of the rendered text.
+    /// The form of the file.
     pub output: Output,
-    /// What opens an action.
+    /// The start of an action.
     pub left_delimiter: String,
-    /// What closes an action.
+    /// The end of an action.
     pub right_delimiter: String,
     /// Whether a key that a secret lacks is an error; in Handlebars it is, unless said otherwise.
     pub error_on_missing_key: bool,
@@ -29,7 +29,7 @@ pub struct Template {
     pub sandbox_path: Option<String>,
 }
 
-/// Where a template's text comes from.
+/// The source of a template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateText {
     /// `contents`.
@@ -41,7 +41,7 @@ pub enum TemplateText {
 /// `engine`: the language of a template. It is said, never guessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
-    /// What `vault agent` knows.
+    /// The language of `vault agent`.
     #[default]
     Go,
     /// Handlebars, with helpers of our own.

@@ -23,7 +23,7 @@ impl Tree {
     }
 }
 
-/// Where and how a text breaks its grammar.
+/// A place where a text breaks its grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct SyntaxError {
@@ -31,11 +31,11 @@ pub struct SyntaxError {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// What was found and what was expected.
+    /// The text that was found, and what was expected.
     pub reason: String,
 }
 
-/// What stands between two braces, in order; the same key may come again.
+/// The items between two braces, in order; the same key may come again.
 pub(crate) type Body = Vec<Item>;
 
 /// `key "label" … = value`.
@@ -58,7 +58,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// What the value is, for a message.
+    /// The kind of value, for a message.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::String(_) => "a string",

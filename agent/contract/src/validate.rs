@@ -7,10 +7,11 @@ mod auth;
 mod template;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Problems;
-use crate::config::{Config, Overrides, Planescape, TemplateConfig};
+use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig};
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
 use crate::tree::{Body, Tree};
@@ -23,7 +24,7 @@ const SINGLE_BLOCKS: [&str; 5] = [
     "telemetry",
     "planescape",
 ];
-/// What a `vault agent` does and we do not yet.
+/// Blocks of `vault agent` that we do not serve yet.
 const UNSUPPORTED: [&str; 6] = [
     "cache",
     "api_proxy",
@@ -32,7 +33,7 @@ const UNSUPPORTED: [&str; 6] = [
     "exec",
     "log_file",
 ];
-/// What changes nothing here, or is read elsewhere.
+/// Keys that change nothing here, or are read elsewhere.
 const WITHOUT_EFFECT: [&str; 5] = [
     "log_level",
     "log_format",
@@ -96,6 +97,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
             "requires at least one sink or at least one template",
         );
     }
+    refuse_shared_destinations(root, &auth, &templates);
     let config = Config {
         vault: vault::read(&root.block("vault"), overrides, auth.namespace.as_deref()),
         auth,
@@ -111,6 +113,29 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
     Config {
         exit_after_auth: overrides.exit_after_auth.unwrap_or(config.exit_after_auth),
         ..config
+    }
+}
+
+/// Two writers of one file would undo each other's work for ever.
+fn refuse_shared_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
+    let templates = templates.iter().enumerate();
+    let templates = templates.map(|(index, template)| {
+        let field = format!("template[{index}].destination");
+        (field, template.destination.as_str())
+    });
+    let sinks = auth.sinks.iter().enumerate();
+    let sinks = sinks.map(|(index, sink)| {
+        let field = format!("auto_auth.sink[{index}].config.path");
+        (field, sink.path.as_str())
+    });
+    let mut owners: BTreeMap<&str, String> = BTreeMap::new();
+    for (field, path) in sinks.chain(templates).filter(|(_, path)| !path.is_empty()) {
+        match owners.get(path) {
+            Some(owner) => root.problem(&field, format!("is also {owner}: give each its own file")),
+            None => {
+                owners.insert(path, field);
+            }
+        }
     }
 }
 

@@ -40,14 +40,14 @@ pub struct Agent {
     commands: VecDeque<Command>,
 }
 
-/// What the agent starts with.
+/// The agent's inputs at its start.
 #[derive(Debug)]
 pub struct Start {
     /// The validated configuration.
     pub config: Config,
     /// The text of each template, in the configuration's order.
     pub texts: Vec<Vec<u8>>,
-    /// What the template function `env` sees.
+    /// The variables of the template function `env`.
     pub variables: BTreeMap<String, String>,
     /// Tokens that earlier lives of this agent left; revoked at the end with ours.
     pub left_tokens: Vec<LeftToken>,

@@ -47,25 +47,25 @@ pub enum Command {
         ticket: Ticket,
         /// The path.
         path: String,
-        /// Who asks.
+        /// The token that asks.
         token: SecretText,
     },
     /// Ask Vault.
     Read {
         /// To be handed back.
         ticket: Ticket,
-        /// What the template asked for.
+        /// The template's request.
         request: Request,
         /// How to ask for it.
         call: Call,
-        /// Who asks.
+        /// The token that asks.
         token: SecretText,
     },
     /// Read a local file; the answer's bytes are the template's.
     ReadFile {
-        /// What the template asked for.
+        /// The template's request.
         request: Request,
-        /// Where it is.
+        /// Its path.
         path: String,
         /// Folders that it must lie in, links resolved.
         within: Vec<String>,
@@ -78,7 +78,7 @@ pub enum Command {
         request: Request,
         /// The lease.
         lease_id: String,
-        /// Who asks.
+        /// The token that asks.
         token: SecretText,
     },
     /// Run one pass over a template, where it does not hold up anything else.
@@ -126,7 +126,7 @@ pub enum Destination {
     Sink(usize),
 }
 
-/// What is worth a line in the log; never a secret.
+/// A line for the log; never a secret.
 #[derive(Debug, PartialEq)]
 pub enum Notice {
     /// A login failed.
@@ -154,7 +154,7 @@ pub enum Notice {
     TokenLives,
     /// A request failed.
     RequestFailed {
-        /// What was asked.
+        /// The request.
         request: Request,
         /// Why.
         failure: Failure,

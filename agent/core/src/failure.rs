@@ -14,12 +14,12 @@ pub enum Failure {
     File {
         /// Which.
         path: String,
-        /// What the system said.
+        /// The system's words.
         message: String,
     },
 }
 
-/// What to do about a failure.
+/// The remedy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// It may pass: try again.
@@ -31,7 +31,7 @@ pub enum Remedy {
 }
 
 impl Failure {
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
@@ -59,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// What Vault's error answer means, where there was one.
+    /// The meaning of Vault's error answer, if there was one.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         match self {

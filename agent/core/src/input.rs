@@ -31,7 +31,7 @@ pub enum Input {
     TokenRenewed {
         /// Of the command.
         ticket: Ticket,
-        /// What was granted.
+        /// The grant, or why there is none.
         result: Result<Grant, Failure>,
     },
     /// The token was looked up: Vault knows it, or why it does not say so.
@@ -45,7 +45,7 @@ pub enum Input {
     MountFound {
         /// Of the command.
         ticket: Ticket,
-        /// What is going to be read.
+        /// The path that is going to be read.
         path: String,
         /// The mount.
         result: Result<Mount, Failure>,
@@ -54,16 +54,16 @@ pub enum Input {
     Answered {
         /// Of the command.
         ticket: Ticket,
-        /// What was asked.
+        /// The request.
         request: Request,
-        /// What came back.
+        /// The answer, or why there is none.
         result: Result<Answer, Failure>,
     },
     /// A local file was read.
     FileRead {
-        /// What was asked.
+        /// The request.
         request: Request,
-        /// What it holds.
+        /// The content, or why there is none.
         result: Result<Answer, Failure>,
     },
     /// A lease's renewal ended.
@@ -72,14 +72,14 @@ pub enum Input {
         ticket: Ticket,
         /// The request whose answer carries the lease.
         request: Request,
-        /// What was granted.
+        /// The grant, or why there is none.
         result: Result<Grant, Failure>,
     },
     /// A pass over a template ended.
     Rendered {
         /// `template[n]`.
         template: usize,
-        /// What it gave; an error is the engine's words, without values.
+        /// The result; an error is the engine's words, without values.
         result: Result<Pass, String>,
     },
     /// A file was written, or was found to hold these bytes already.

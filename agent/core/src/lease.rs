@@ -16,7 +16,7 @@ const SPACING: Duration = Duration::from_secs(1);
 /// Another attempt that would come sooner than this comes as a replacement.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What was granted last, and when to act. The TTL counts from the question: Vault's own clock
+/// The last grant, and when to act. The TTL counts from the question: Vault's own clock
 /// started at some time between question and answer.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -30,7 +30,7 @@ pub(crate) struct Lease {
     gone_by: Option<Moment>,
 }
 
-/// What to do when the moment comes.
+/// The step to take when the moment comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Renew,

@@ -1,4 +1,4 @@
-//! Where the agent is between its start and its end.
+//! The agent's place between its start and its end.
 
 use crate::shutdown::Shutdown;
 

@@ -33,15 +33,15 @@ struct File {
     template: Arc<Template>,
     destination: String,
     sandbox: Option<String>,
-    /// What the last pass asked for.
+    /// The requests of the last pass.
     used: BTreeSet<Request>,
-    /// What it did not get.
+    /// Its requests without an answer.
     missing: BTreeSet<Request>,
     /// Rendering and writing are one making of the file.
     state: Write,
     /// Whether it was written once.
     is_there: bool,
-    /// What the last complete pass warned of.
+    /// The warnings of the last complete pass.
     warnings: Vec<Warning>,
 }
 
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Rendering {
     }
 }
 
-/// What a pass means for the rest of the agent.
+/// The consequences of a pass for the rest of the agent.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) commands: Vec<Command>,

@@ -54,7 +54,7 @@ pub(crate) struct Secrets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u32);
 
-/// What is to be done with an entry when it is due. Each lane has its own room, so that slow
+/// The task of an entry when it is due. Each lane has its own room, so that slow
 /// reads hold up no renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
@@ -71,7 +71,7 @@ struct Busy {
     renewals: usize,
 }
 
-/// What a failed request means for the agent.
+/// A failed request.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) request: Request,
@@ -81,7 +81,7 @@ pub(crate) struct Trouble {
     pub(crate) backoff: Duration,
 }
 
-/// What Vault said to a request.
+/// Vault's reply to a request.
 #[derive(Debug)]
 pub(crate) struct Reply<'a, T> {
     pub(crate) request: &'a Request,
@@ -89,7 +89,7 @@ pub(crate) struct Reply<'a, T> {
     pub(crate) result: Result<T, Failure>,
 }
 
-/// What came of an answer.
+/// The effect of an answer.
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// Templates see something new.
@@ -166,7 +166,7 @@ impl Secrets {
         self.busy.reads > 0
     }
 
-    /// What to do now. Without a token only local files can be read.
+    /// The commands that are due. Without a token only local files can be read.
     pub(crate) fn advance(
         &mut self,
         token: Option<&Token>,

@@ -110,7 +110,7 @@ enum Activity {
     },
 }
 
-/// What a refusal that speaks of an invalid token means.
+/// The meaning of a refusal that speaks of an invalid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// Vault is asked whether it knows the token.
@@ -195,12 +195,12 @@ impl Session {
         std::mem::take(&mut self.retired)
     }
 
-    /// What to do now, if anything.
+    /// The command that is due, if any.
     pub(crate) fn advance(&mut self, now: Moment) -> Option<Command> {
         if self.lease().is_some_and(|lease| lease.ends_at() <= now) {
             self.ended = self.current();
             self.retire(now);
-            // What it is still being asked for says nothing any more.
+            // Answers about it say nothing any more.
             if matches!(self.activity, Activity::Renewing | Activity::LookingUp) {
                 self.activity = Activity::Idle;
             }
@@ -396,7 +396,7 @@ impl Session {
         Doubt::Checking
     }
 
-    /// What Vault says to the question whether it knows the token.
+    /// Takes in whether Vault knows the token.
     pub(crate) fn looked_up(
         &mut self,
         ticket: Ticket,

@@ -50,7 +50,7 @@ enum Revocation {
     Asked,
 }
 
-/// What is on its way from Vault.
+/// Answers on their way from Vault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaited {
     /// A token.
@@ -118,7 +118,7 @@ impl Shutdown {
         })
     }
 
-    /// What to do now.
+    /// The commands that are due.
     pub(crate) fn advance(&mut self, awaited: Awaited, now: Moment) -> Vec<Command> {
         self.wake_at = self.deadline;
         let is_lost = |leaving: &Leaving| leaving.living.is_gone(now);
@@ -206,7 +206,7 @@ impl Shutdown {
         named.cloned().collect()
     }
 
-    /// What went wrong before is worth more than what became of the tokens.
+    /// An earlier failure is worth more than the fate of the tokens.
     fn exit(&self, is_undone: bool) -> Vec<Command> {
         let End { code, report } = &self.end;
         let (mut code, mut report) = (*code, report.clone());

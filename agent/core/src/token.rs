@@ -17,7 +17,7 @@ pub struct Token {
     pub secret: SecretText,
 }
 
-/// Who asked Vault, and when; the shell hands it back with the answer. What an answer grants
+/// The token that asked Vault, and when; the shell hands it back with the answer. A grant
 /// counts from the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {

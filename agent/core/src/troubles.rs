@@ -1,4 +1,4 @@
-//! What went wrong and is not yet mended, each under what it concerns, so that one file that
+//! Failures that are not yet mended, each under what it concerns, so that one file that
 //! could be read does not hide that another could not.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use crate::command::Destination;
 use crate::failure::Remedy;
 use crate::verdict::End;
 
-/// What can be in trouble.
+/// The subject of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Concern {
     Login,

@@ -1,6 +1,6 @@
-//! What a failure means for the agent: whether it goes on, or ends, and how it then reports.
+//! The verdict on a failure: whether the agent goes on, or ends, and how it then reports.
 
-use planescape_agent_contract::{Config, Method, Phase, Reason, Report};
+use planescape_agent_contract::{Config, Phase, Reason, Report};
 use planescape_templates::Request;
 use planescape_vault::{Error, Kind};
 
@@ -40,10 +40,10 @@ pub(crate) struct End {
     pub(crate) report: Report,
 }
 
-/// What was configured about failures, and those that are not yet mended.
+/// The settings about failures, and the failures that are not yet mended.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    role: String,
+    role: Option<String>,
     login_path: String,
     retries: u32,
     exit_on_login_failure: bool,
@@ -58,10 +58,9 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     pub(crate) fn new(config: &Config, now: Moment) -> Self {
-        let Method::Kubernetes(method) = &config.auth.method;
         let give_up_after = config.planescape.give_up_after;
         Self {
-            role: method.role.clone(),
+            role: config.auth.method.role().map(str::to_owned),
             login_path: format!("{}/login", config.auth.mount_path),
             retries: config.vault.retries,
             exit_on_login_failure: config.auth.exit_on_error,
@@ -93,7 +92,7 @@ impl Verdict {
         let end = End {
             code: exit_code(failure),
             report: Report {
-                role: Some(self.role.clone()),
+                role: self.role.clone(),
                 path: Some(self.login_path.clone()),
                 ..of_failure(Phase::Login, failure)
             },
@@ -117,7 +116,7 @@ impl Verdict {
         let end = End {
             code: exit_code(&trouble.failure),
             report: Report {
-                role: Some(self.role.clone()),
+                role: self.role.clone(),
                 path: Some(trouble.request.path().to_owned()),
                 accessor,
                 ..of_failure(Phase::Read, &trouble.failure)
@@ -178,7 +177,7 @@ impl Verdict {
         };
         let report = Report {
             message: Some("vault did not answer in time".to_owned()),
-            role: Some(self.role.clone()),
+            role: self.role.clone(),
             accessor,
             ..Report::new(phase, Reason::NoAnswer)
         };
@@ -190,7 +189,7 @@ impl Verdict {
     pub(crate) fn interruption(&self, accessor: Option<String>) -> End {
         let report = Report {
             message: Some("told to end before every file was rendered".to_owned()),
-            role: Some(self.role.clone()),
+            role: self.role.clone(),
             accessor,
             ..Report::new(Phase::Done, Reason::Terminated)
         };
@@ -215,7 +214,7 @@ impl Verdict {
     }
 }
 
-/// What a failure in this phase amounts to.
+/// The report of a failure in this phase.
 fn of_failure(phase: Phase, failure: &Failure) -> Report {
     Report {
         message: Some(failure.to_string()),

@@ -21,7 +21,7 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// What goes into it has changed.
+    /// Its content has changed.
     pub(crate) fn outdate(&mut self) {
         *self = match *self {
             Self::Stale | Self::Done => Self::Stale,

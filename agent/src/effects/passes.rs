@@ -56,7 +56,7 @@ impl Passes {
 fn run(batch: VecDeque<(usize, Rendering)>, results: &mpsc::Sender<Input>) {
     for (template, rendering) in batch {
         let result = rendering.run();
-        // Where nobody listens, the agent has ended.
+        // A closed channel means that the agent has ended.
         if results
             .blocking_send(Input::Rendered { template, result })
             .is_err()

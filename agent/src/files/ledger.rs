@@ -30,7 +30,7 @@ impl Ledger {
         Self(path.map(Into::into))
     }
 
-    /// What earlier lives left; a line that cannot be read is left out and logged.
+    /// The tokens of earlier lives. A line that cannot be read is left out and logged.
     pub(crate) fn left_tokens(&self) -> Vec<LeftToken> {
         let Some(path) = &self.0 else {
             return Vec::new();

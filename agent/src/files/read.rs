@@ -1,11 +1,14 @@
 //! Reads a file that may be anything: a pipe that nobody writes must not hold us up.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use super::folder::Place;
 use super::regular;
 
 const READING: OFlags = OFlags::RDONLY
@@ -28,17 +31,24 @@ pub(crate) fn read_within(path: &Path, folders: &[String]) -> io::Result<Zeroizi
         let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, folder.as_str(), root, Mode::empty())?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let found = openat2(root, below, READING, Mode::empty(), resolve);
-        let found = found.map_err(|error| match error {
-            rustix::io::Errno::XDEV => outside(folder),
-            error => error.into(),
-        })?;
+        let found = match openat2(root, below, READING, Mode::empty(), resolve) {
+            Err(Errno::NOSYS) => without_links(path, folder)?,
+            Err(Errno::XDEV) => return Err(outside(folder)),
+            other => other?,
+        };
         last = Some(found);
     }
     match last {
         Some(found) => content(regular(found)?),
         None => read(path),
     }
+}
+
+/// Before Linux 5.6 no link can be told from another: none is followed.
+fn without_links(path: &Path, folder: &str) -> io::Result<OwnedFd> {
+    let place = Place::of(path, &[folder.into()], false)?;
+    let flags = READING | OFlags::NOFOLLOW;
+    Ok(openat(&place.folder, &place.name, flags, Mode::empty())?)
 }
 
 fn outside(folder: &str) -> io::Error {
@@ -90,6 +100,8 @@ mod tests {
         symlink("..", sandbox.join("up")).unwrap();
         let folders = [sandbox.to_str().unwrap().to_owned()];
 
+        assert!(without_links(&sandbox.join("real"), &folders[0]).is_ok());
+        assert!(without_links(&sandbox.join("inside"), &folders[0]).is_err());
         let inside = read_within(&sandbox.join("inside"), &folders).unwrap();
         assert_eq!(&**inside, b"in");
         for name in ["outside", "up/secret"] {

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::folder::Place;
 use super::regular;
 
-/// What our unfinished files are called, so that a later life can tell them from a job's.
+/// Unfinished files have this in their name, so that a later life can tell them from a job's.
 const PREFIX: &str = ".planescape-unfinished-";
 
 /// How a file is to be written.
@@ -33,8 +33,8 @@ pub(crate) struct Target {
 /// Makes the file hold these bytes; one that does already stays untouched. A reader sees the old
 /// file or the new one, never a part. Folders in `shared` can be written by others, who may put
 /// links and pipes in our way: below them no link is followed, and nothing is taken over from a
-/// file that exists.
-pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io::Result<()> {
+/// file that exists. Says whether the file was written.
+pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io::Result<bool> {
     let place = Place::of(&target.path, shared, target.create_parents)?;
     let existing = existing(&place)?;
     let kept = existing.as_ref().filter(|_| !place.is_shared);
@@ -46,10 +46,10 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
     let is_same = existing.is_some_and(|old| {
         old.st_mode & 0o7777 == mode && holds(&place, &old, contents).unwrap_or(false)
     });
-    if is_same {
-        return Ok(());
+    if !is_same {
+        replace(&place, contents, mode, kept)?;
     }
-    replace(&place, contents, mode, kept)
+    Ok(!is_same)
 }
 
 /// The file that is there; a link or a pipe in its place is replaced like nothing.
@@ -161,7 +161,7 @@ impl<'a> Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            // What stays is removed by the next life.
+            // The next life removes it too.
             let _ = unlinkat(&self.place.folder, &self.name, AtFlags::empty());
         }
     }
@@ -182,7 +182,7 @@ pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
     let prefix = prefix(&place.name);
     for name in names(&place.folder) {
         if name.to_string_lossy().starts_with(&prefix) {
-            // Whoever could write it can remove it; if not, it does no harm.
+            // A file that cannot be removed does no harm.
             let _ = unlinkat(&place.folder, &name, AtFlags::empty());
         }
     }
@@ -226,7 +226,7 @@ mod tests {
         write(&target, &[], b"same").unwrap();
         let before = fs::metadata(&target.path).unwrap().modified().unwrap();
 
-        write(&target, &[], b"same").unwrap();
+        assert!(!write(&target, &[], b"same").unwrap());
 
         assert_eq!(
             fs::metadata(&target.path).unwrap().modified().unwrap(),

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 /// The text of the guide's template.
 pub(crate) const DATABASE: &str = "{{- with secret \"database/creds/readonly\" -}}\n{{ .Data.username }} {{ .Data.password }}\n{{- end -}}";
 
-/// Where an agent finds and leaves its files.
+/// The folder of one agent's files.
 pub(crate) struct Place {
     folder: TempDir,
     address: String,
@@ -203,7 +203,7 @@ impl Agent {
         drop(self.0.stderr.take());
     }
 
-    /// What it printed, once it ended.
+    /// Its output, once it ended.
     pub(crate) async fn output(self) -> Output {
         tokio::time::timeout(Duration::from_secs(40), self.0.wait_with_output())
             .await

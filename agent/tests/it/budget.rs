@@ -1,4 +1,4 @@
-//! What the agent may cost. Measured on the binary that goes into the image.
+//! The agent's budgets, measured on the binary that goes into the image.
 
 use std::fs;
 use std::process::Stdio;

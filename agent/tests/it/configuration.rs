@@ -67,3 +67,16 @@ fn run(arguments: &[&str], config: Option<&str>) -> Output {
     }
     command.output().unwrap()
 }
+
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_says_nothing() {
+    let place = Place::offline("http://127.0.0.1:9")
+        .template("static", "text")
+        .variable("VAULT_LOG_LEVEL", "")
+        .variable("VAULT_LOG_FORMAT", "")
+        .setting("planescape { give_up_after = \"100ms\" }");
+
+    let output = place.run().await;
+
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+}

@@ -1,4 +1,4 @@
-//! What Vault refuses, and what the pod gets to see of it.
+//! Refusals by Vault, and the pod's report of them.
 
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};

@@ -1,4 +1,4 @@
-//! What is left of an agent that nobody could warn.
+//! The remains of an agent that was killed.
 
 use nix::sys::signal::Signal;
 use planescape_tests::testbed::Cluster;

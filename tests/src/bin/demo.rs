@@ -16,7 +16,7 @@ use planescape_tests::control_plane::User;
 use planescape_tests::programs::Program;
 use planescape_tests::setup::{self, Purpose};
 use planescape_tests::testbed::Testbed;
-use planescape_tests::{demo, servers, vault};
+use planescape_tests::{demo, preparation, servers, vault};
 use serde::{Deserialize, Serialize};
 
 /// Runs the guide's job on real servers and shows what happens when.
@@ -31,7 +31,7 @@ struct Arguments {
     /// Show it without a cluster, with nothing but Rust; says what is real and what is not.
     #[arg(long, exclusive = true)]
     local: bool,
-    /// Leave everything up, and say how to reach it.
+    /// Leave everything up, and print how to reach it: `eval "$(cargo demo --keep)"`.
     #[arg(long)]
     keep: bool,
     /// Remove what `--keep` has left up.
@@ -50,6 +50,9 @@ const PROGRAMS: [Program; 2] = [Program::Agent, Program::Operator];
 struct Kept {
     process: u32,
     folder: PathBuf,
+    /// What a shell needs to reach it.
+    #[serde(default)]
+    exports: Vec<String>,
 }
 
 #[tokio::main]
@@ -79,13 +82,7 @@ fn prepare(arguments: &Arguments) -> Result<()> {
         setup::install(Purpose::Pods)?;
     }
     setup::require(Purpose::Pods)?;
-    for module in servers::ALL {
-        module.build()?;
-    }
-    for program in PROGRAMS {
-        program.build()?;
-    }
-    Ok(())
+    preparation::prepare(&PROGRAMS)
 }
 
 /// Brings the testbed up and runs the job on it.
@@ -99,7 +96,9 @@ async fn show(cron: bool) -> Result<Testbed> {
 /// Lets another process bring the testbed up, so that it outlives this one.
 fn keep(cron: bool) -> Result<()> {
     if let Some(kept) = kept()? {
-        bail!("one is up already in {}: --down", kept.folder.display());
+        let folder = kept.folder.display();
+        eprintln!("a testbed is up already in {folder}: `cargo demo --down` removes it");
+        return print(&kept.exports);
     }
     let mut holder = Command::new(std::env::current_exe()?)
         .arg("--hold")
@@ -114,7 +113,8 @@ fn keep(cron: bool) -> Result<()> {
     for line in BufReader::new(output).lines() {
         let line = line?;
         if line == READY {
-            return Ok(());
+            let kept = kept()?.context("the testbed has ended")?;
+            return print(&kept.exports);
         }
         eprintln!("{line}");
     }
@@ -129,32 +129,43 @@ async fn hold(cron: bool) -> Result<()> {
     let kept = Kept {
         process: std::process::id(),
         folder: bed.run.path().to_owned(),
+        exports: exports(&bed)?,
     };
     fs::write(state_file()?, serde_json::to_vec(&kept)?)?;
-    print_exports(&bed)?;
     eprintln!("{READY}");
     std::future::pending().await
 }
 
-fn print_exports(bed: &Testbed) -> Result<()> {
+fn exports(bed: &Testbed) -> Result<Vec<String>> {
     let kubernetes = servers::KUBERNETES.build()?;
     let vault = servers::VAULT.build()?;
     let kubeconfig = bed.control_plane.kubeconfig(User::Admin);
-    eprintln!("export KUBECONFIG={}", kubeconfig.display());
-    eprintln!("export VAULT_ADDR={}", bed.vault.url());
-    eprintln!("export VAULT_TOKEN={}", vault::ROOT_TOKEN);
-    eprintln!(
-        "export PATH={}:{}:$PATH",
-        kubernetes.display(),
-        vault.display()
-    );
+    Ok(vec![
+        format!("export KUBECONFIG={}", kubeconfig.display()),
+        format!("export VAULT_ADDR={}", bed.vault.url()),
+        format!("export VAULT_TOKEN={}", vault::ROOT_TOKEN),
+        format!(
+            "export PATH={}:{}:$PATH",
+            kubernetes.display(),
+            vault.display()
+        ),
+    ])
+}
+
+/// Standard output holds these lines and nothing else, so that a shell can take them.
+#[expect(clippy::print_stdout, reason = "a shell evaluates these lines")]
+fn print(exports: &[String]) -> Result<()> {
+    for line in exports {
+        println!("{line}");
+    }
+    eprintln!("to use them: eval \"$(cargo demo --keep)\"; to remove it all: cargo demo --down");
     Ok(())
 }
 
 /// Ends the holder; everything it has started ends with it.
 fn take_down() -> Result<()> {
     let Some(kept) = kept()? else {
-        eprintln!("nothing is up");
+        eprintln!("nothing is up: `cargo demo --keep` brings a testbed up");
         return Ok(());
     };
     signal::kill(Pid::from_raw(kept.process.try_into()?), Signal::SIGTERM)?;

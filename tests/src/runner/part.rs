@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use super::Tally;
 use super::cargo::{self, Selection};
+use crate::preparation;
 use crate::programs::Program;
 use crate::progress;
 use crate::servers;
@@ -40,7 +41,9 @@ pub enum Part {
 }
 
 /// Their tests need no servers.
-const PURE: [&str; 5] = [
+/// One of them tests a client on answers that it makes itself.
+const PURE: [&str; 6] = [
+    "planescape-vault-client",
     "planescape-vault",
     "planescape-templates",
     "planescape-agent-contract",
@@ -78,7 +81,8 @@ impl Part {
             Self::Docs => check_docs(),
             Self::Licences => check_licences(),
             Self::Unit => test_units(),
-            Self::Build => build().map(|()| Tally::one(true)),
+            Self::Build => preparation::prepare(&[Program::Agent, Program::Operator])
+                .map(|()| Tally::one(true)),
             Self::Differential => compare_templates(),
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
@@ -108,16 +112,6 @@ fn test_units() -> Result<Tally> {
     tally.add(cargo::test(&Selection::Units(&[TESTBED]), None)?);
     tally.add(cargo::test(&Selection::Target(TESTBED, "sim"), None)?);
     Ok(tally)
-}
-
-fn build() -> Result<()> {
-    for module in servers::ALL {
-        module.build()?;
-    }
-    for program in [Program::Agent, Program::Operator] {
-        program.build()?;
-    }
-    Ok(())
 }
 
 /// Seeds count up from one, so that every run compares the same templates.

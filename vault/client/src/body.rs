@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const LONGEST: usize = 8 * 1024 * 1024;
 /// Bodies up to here are read at once; of longer ones, one after another.
 const SMALL: usize = 256 * 1024;
-/// Where the length is not known.
+/// The first room where the length is not known.
 const FIRST: usize = 4 * 1024;
 
 /// Why there is no body.
@@ -70,4 +70,47 @@ fn grow(body: &mut Body, length: usize) {
     let mut larger = Zeroizing::new(Vec::with_capacity(length.max(body.capacity() * 2)));
     larger.extend_from_slice(body);
     *body = larger;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_or_refused() {
+        let bodies = Bodies::new();
+        for (length, is_read) in [
+            (0, true),
+            (SMALL, true),
+            (LONGEST, true),
+            (LONGEST + 1, false),
+        ] {
+            let body = bodies.read(response(length)).await;
+
+            assert_eq!(
+                body.is_ok_and(|body| body.len() == length),
+                is_read,
+                "{length}"
+            );
+        }
+        assert_eq!(bodies.long.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn long_bodies_wait_for_one_another_and_short_ones_for_nobody() {
+        let bodies = Bodies::new();
+        let taken = bodies.long.acquire().await.unwrap();
+
+        assert!(bodies.read(response(SMALL)).await.is_ok());
+        let late = std::time::Duration::from_millis(20);
+        let long = tokio::time::timeout(late, bodies.read(response(SMALL + 1))).await;
+        assert!(long.is_err());
+
+        drop(taken);
+        assert!(bodies.read(response(SMALL + 1)).await.is_ok());
+    }
+
+    fn response(length: usize) -> Response {
+        http::Response::new(vec![b'x'; length]).into()
+    }
 }

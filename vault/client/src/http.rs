@@ -153,7 +153,7 @@ impl Http {
     }
 }
 
-/// Where a standby node sends us. Never from TLS to none.
+/// The target of a standby's redirect. Never from TLS to none.
 fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, Error> {
     let is_redirect = matches!(
         response.status(),

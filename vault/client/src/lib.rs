@@ -35,7 +35,7 @@ pub struct Bearer<'a> {
     pub namespace: Option<&'a str>,
 }
 
-/// What a [`Call`] is answered with.
+/// The answer to a [`Call`].
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,

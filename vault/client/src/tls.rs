@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Where distributions keep the certificates of public authorities.
+/// Distributions keep the certificates of public authorities here.
 const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -161,7 +161,7 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
             });
         let Some(bundle) = bundle else {
             bail!(
-                "vault.ca_cert: this system has no certificate authorities of its own: name the file that holds Vault's"
+                "vault.ca_cert: this system has no certificate authorities of its own: name the file that holds Vault's (in a pod, the annotations tls-secret and ca-cert)"
             );
         };
         let pem = fs::read(&bundle).with_context(|| bundle.display().to_string())?;
@@ -315,5 +315,46 @@ impl ServerCertVerifier for NoCertificate {
         aws_lc_rs::default_provider()
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_wins_over_text_and_text_over_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |file: &str| Some(folder.path().join(file).display().to_string());
+        let text = Some("no certificate".to_owned());
+        let cases = [
+            (name("missing"), text.clone(), name("gone"), "cannot read"),
+            (None, text, name("gone"), "VAULT_CACERT_BYTES"),
+            (None, None, name("gone"), "vault.ca_path"),
+        ];
+        for (ca_cert, ca_cert_bytes, ca_path, words) in cases {
+            let tls = Tls {
+                ca_cert,
+                ca_cert_bytes,
+                ca_path,
+                ..Tls::default()
+            };
+
+            let error = Trust::new(&tls, true).unwrap_err();
+
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_tls_needs_no_authorities_and_trusts_nobody() {
+        let tls = Tls {
+            ca_cert: Some("/missing".to_owned()),
+            ..Tls::default()
+        };
+
+        let trust = Trust::new(&tls, false).unwrap();
+
+        assert!(matches!(trust.verifier, Verifier::Nothing(_)));
     }
 }

@@ -40,7 +40,7 @@ impl Token {
 pub(super) struct Scanner<'a> {
     text: &'a str,
     position: usize,
-    /// Where the last token began.
+    /// The start of the last token.
     token_start: usize,
 }
 

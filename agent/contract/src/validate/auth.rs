@@ -47,28 +47,21 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
 }
 
 fn read_method(method: &Reader<'_>, kind: &str) -> Method {
-    match kind {
-        "kubernetes" => {}
-        "" => method.problem("type", "method type must be specified"),
-        other => {
-            let known = Method::KNOWN.join(", ");
-            method.problem(
-                "type",
-                format!("unknown auth method \"{other}\": choose one of {known}"),
-            );
-        }
-    }
     let settings = method.block("config");
-    let role = settings.string("role");
-    if role.is_none() && kind == "kubernetes" {
-        settings.problem("role", "missing 'role' value");
+    let read = Method::read(kind, &settings);
+    if read.is_some() {
+        settings.warn_unknown();
+    } else if kind.is_empty() {
+        method.problem("type", "method type must be specified");
+    } else {
+        let known = Method::KNOWN.join(", ");
+        method.problem(
+            "type",
+            format!("unknown auth method \"{kind}\": choose one of {known}"),
+        );
     }
-    let token_path = settings.string("token_path");
-    settings.warn_unknown();
-    Method::Kubernetes(Kubernetes {
-        role: role.unwrap_or_default(),
-        token_path: token_path.unwrap_or_else(|| Kubernetes::DEFAULT_TOKEN_PATH.to_owned()),
-    })
+    // A configuration with a problem is refused, whatever stands here.
+    read.unwrap_or_else(|| Method::Kubernetes(Kubernetes::default()))
 }
 
 fn sink(block: &Reader<'_>) -> Sink {

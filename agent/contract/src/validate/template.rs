@@ -3,7 +3,7 @@
 use crate::reader::Reader;
 use crate::template::{Engine, Output, Template, TemplateText};
 
-/// What `vault agent` knows and we do not yet.
+/// Keys of `vault agent` that we do not serve yet.
 const UNSUPPORTED: [&str; 9] = [
     "backup",
     "command",

@@ -57,6 +57,19 @@ fn reads_a_vault_agent_file() {
 }
 
 #[test]
+fn two_writers_of_one_file_are_refused() {
+    let twice =
+        format!("{SMALL} template {{ contents = \"x\" destination = \"/vault/secrets/app\" }}");
+
+    let problems = refuse(&twice);
+
+    assert_eq!(
+        problems,
+        ["template[1].destination: is also template[0].destination: give each its own file"]
+    );
+}
+
+#[test]
 fn the_same_in_json_means_the_same() {
     let json = r#"{
       "auto_auth": {"method": {"kubernetes": {"mount_path": "auth/k8s/", "config": {"role": "reader"}}}},

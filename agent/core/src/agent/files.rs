@@ -1,4 +1,4 @@
-//! What follows from a rendered text and a written file.
+//! The consequences of a rendered text and a written file.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Agent {
             return;
         }
         let end = self.rendered_end();
-        // What earlier lives read is in no file any more.
+        // No file holds any more what earlier lives read.
         let left = self.session.take_retired();
         let shutdown = Shutdown::new(end, left, now).keeping_token();
         self.life = Life::Stopping(Box::new(shutdown));

@@ -1,4 +1,4 @@
-//! What follows from a login.
+//! The consequences of a login.
 
 use planescape_agent_contract::{Phase, Reason, Report};
 use planescape_vault::Login;

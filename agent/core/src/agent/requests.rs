@@ -1,4 +1,4 @@
-//! What follows from an answer, or from none.
+//! The consequences of an answer, or of none.
 
 use planescape_templates::{Answer, Request};
 
@@ -12,7 +12,7 @@ use crate::token::Ticket;
 use crate::troubles::Concern;
 
 impl Agent {
-    /// What to do about a failed request, or that its token works. A refusal that speaks of an
+    /// The remedy for a failed request; a success proves its token. A refusal that speaks of an
     /// invalid token is checked before it is believed.
     pub(super) fn weigh(
         &mut self,

@@ -33,7 +33,7 @@ pub(super) enum Activity {
     Renewing,
 }
 
-/// What keeps the answer alive.
+/// The hold on the answer.
 #[derive(Debug)]
 pub(super) enum Hold {
     /// Nothing: it is not leased.
@@ -64,7 +64,7 @@ impl Entry {
         }
     }
 
-    /// What is to be done about a lease next.
+    /// The lane of a lease's next step.
     pub(super) fn lease_lane(lease: &Lease) -> Lane {
         match lease.next_step() {
             Step::Renew => Lane::Renewal,
@@ -72,7 +72,7 @@ impl Entry {
         }
     }
 
-    /// What is leased, as Vault names it.
+    /// The id of its lease.
     pub(super) fn lease_id(&self) -> Option<String> {
         lease_id(self.answer.as_ref()?)
     }

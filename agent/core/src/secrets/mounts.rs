@@ -6,7 +6,7 @@ use planescape_vault::mount::Mount;
 
 use super::Id;
 
-/// What is known of the mounts.
+/// The mounts that are known.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
     namespace: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Mounts {
     depths: BTreeMap<String, usize>,
 }
 
-/// What is known of one path.
+/// The knowledge of one path.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found {
     /// Its mount; `None`: Vault does not say.
@@ -40,7 +40,7 @@ impl Mounts {
         }
     }
 
-    /// What is known; whoever must wait is noted, and comes back with [`Self::found`].
+    /// The mount of a path, if it is known. An entry that must wait is noted and comes back with [`Self::found`].
     pub(super) fn find(&mut self, path: &str, id: Id) -> Found {
         if let Some(mount) = self.covering(path) {
             return Found::Mount(Some(mount.clone()));

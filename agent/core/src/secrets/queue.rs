@@ -1,4 +1,4 @@
-//! Who is due when.
+//! Entries by the moment when they are due.
 
 use std::collections::BTreeSet;
 

@@ -262,3 +262,22 @@ fn schema() -> &'static Value {
     });
     &SCHEMA
 }
+
+#[test]
+fn asks_for_nothing_that_a_job_fills_in_and_takes_quantities_as_numbers() {
+    let conditions =
+        "/properties/podFailurePolicy/properties/rules/items/properties/onPodConditions";
+    let container = "/properties/template/properties/spec/properties/containers/items";
+    let limits = format!("{container}/properties/resources/properties/limits");
+
+    assert_eq!(schema_at(conditions)["items"]["required"], json!(["type"]));
+    let quantity = &schema_at(&limits)["additionalProperties"];
+    assert_eq!(quantity["x-kubernetes-int-or-string"], Value::Null);
+    assert_eq!(quantity["x-kubernetes-preserve-unknown-fields"], true);
+    let described = schema_at(container)["properties"]["image"]["description"].clone();
+    assert!(
+        described
+            .as_str()
+            .is_some_and(|it| it.contains("kubectl explain job.spec"))
+    );
+}

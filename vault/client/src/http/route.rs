@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How to send one request.
 pub(super) struct Route {
     pub(super) client: Client,
-    /// What the client is given: with `tls_server_name`, that name stands in place of the host.
+    /// The URL for the client: with `tls_server_name`, that name stands in place of the host.
     pub(super) url: Url,
     /// The `Host` header, where the URL says another.
     pub(super) host: Option<HeaderValue>,

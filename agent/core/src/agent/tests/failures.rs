@@ -1,4 +1,4 @@
-//! What ends the agent, and what it says then.
+//! Failures that end the agent, and its report then.
 
 use planescape_agent_contract::{Phase, Planescape, Reason, Report};
 use planescape_templates::{Answer, Request};

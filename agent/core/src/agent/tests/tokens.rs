@@ -1,4 +1,4 @@
-//! What is done with a token beside using it.
+//! The life of a token: ledger, report, look-up, revocation.
 
 use std::time::Duration;
 

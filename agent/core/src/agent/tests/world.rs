@@ -45,9 +45,9 @@ pub(super) struct World {
     pub(super) agent: Agent,
     pub(super) now: Now,
     pub(super) pending: Vec<Command>,
-    /// What was logged since the last look.
+    /// The notices since the last look.
     pub(super) notices: Vec<Notice>,
-    /// What the termination message says while the agent runs.
+    /// The termination message while the agent runs.
     pub(super) report: Option<Report>,
     /// Whether the ledger was emptied.
     pub(super) has_forgotten: bool,
@@ -165,7 +165,7 @@ impl World {
         self.pass(Duration::from_secs(20));
     }
 
-    /// What the agent wants done now. Passes over templates are run, log lines put aside.
+    /// The commands that are due. Passes over templates are run, log lines put aside.
     pub(super) fn step(&mut self) -> Vec<String> {
         self.pending.clear();
         while let Some(command) = self.agent.poll_command() {
@@ -322,7 +322,7 @@ impl World {
         });
     }
 
-    /// What came of the revocation that was asked for first.
+    /// The result of the revocation that was asked for first.
     pub(super) fn revoked(&mut self, result: Result<(), Failure>) {
         let token = self.revoking.pop_front().unwrap_or(TokenId(99));
         self.feed(Input::Revoked { token, result });

@@ -60,8 +60,11 @@ fn a_run_without_its_annotation_still_counts() {
 
 #[test]
 fn what_settles_an_instant_is_read_afresh() {
-    let job = cron("0 * * * *");
+    let mut job = cron("0 * * * *");
+    let idle = plan_of(&job, &[], "2026-11-24T10:30:00Z");
+    job["status"] = json!({ "scheduleReference": idle.reference });
     let typed = serde_json::from_value(job.clone()).unwrap();
+    assert!(!idle.needs_fresh_reading(&typed));
     let running = [run("2026-11-24T11:00:00Z")];
 
     let skipped = plan_of(&job, &running, "2026-11-24T12:00:00Z");
@@ -103,6 +106,10 @@ fn no_instant_runs_twice_when_the_clock_was_ahead_for_a_while() {
         "scheduleReference": { "schedule": "0 * * * * UTC", "since": "2026-11-24T08:00:00Z" },
     });
 
+    let status = serde_json::from_value(job["status"].clone()).unwrap();
+    let ahead = Settled::of(Some(&status), at("2026-11-24T10:05:00Z")).ahead;
+    let ran = at("2026-11-24T12:00:00Z")..=at("2026-11-24T13:00:00Z");
+    assert_eq!(ahead, Some(ran));
     let back = plan_of(&job, &[], "2026-11-24T10:05:00Z");
     assert_eq!(ticks(&back), []);
     assert_eq!(back.next, Some(at("2026-11-24T11:00:00Z")));

@@ -101,8 +101,9 @@ fn says_where_vault_is_when_it_cannot_be_reached() {
 
 #[test]
 fn says_why_a_lease_stays() {
-    let report =
-        json!({ "phase": "done", "reason": "RevokeFailed", "message": "permission denied" });
+    let report = json!({
+        "phase": "done", "reason": "RevokeFailed", "message": "permission denied", "status": 403,
+    });
     let scene = Scene::injected()
         .with_run(ended("Complete"))
         .with_agent(json!({ "state": terminated(69, &report) }));

@@ -66,7 +66,8 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     if !report.unrevoked.is_empty() {
         parts.push(format!("accessors: {}", report.unrevoked.join(", ")));
     }
-    if report.status == Some(403) {
+    // The agent may have said so itself.
+    if report.status == Some(403) && !parts[0].contains("revoke-self") {
         parts.push(REVOKE_POLICY.to_owned());
     }
     Some(parts.join("; "))
