@@ -261,12 +261,16 @@ impl Plan {
         {
             let checked = known.last_transition_time.0;
             let again = checked.checked_add(RECHECK).ok();
-            if known.status != "Unknown" || again.is_some_and(|again| again > situation.now) {
-                if known.status == "Unknown" {
-                    self.wake_by(again);
-                }
+            // A policy, a quota or a webhook may say something else by then.
+            let is_open = known.status == "Unknown" || known.reason == "Refused";
+            if !is_open {
                 return;
             }
+            if again.is_some_and(|again| again > situation.now) {
+                self.wake_by(again);
+                return;
+            }
+            self.wake_by(situation.now.checked_add(RECHECK).ok());
         }
         let tick = self.next.unwrap_or(situation.now);
         let job = run::build(situation.validated, tick);

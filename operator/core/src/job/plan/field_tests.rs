@@ -281,18 +281,27 @@ fn a_template_is_checked_once_for_each_generation() {
             .filter(|it| matches!(it, Action::Check { .. }))
             .count()
     };
-    let known = |generation: i64, status: &str| {
+    let known = |generation: i64, status: &str, reason: &str| {
         json!({ "conditions": [{
-            "type": "TemplateValid", "status": status, "reason": "X", "message": "",
+            "type": "TemplateValid", "status": status, "reason": reason, "message": "",
             "observedGeneration": generation, "lastTransitionTime": "2026-11-24T10:00:00Z",
         }] })
     };
 
     assert_eq!(checks(&job), 1);
-    for (generation, status, expected) in [(2, "True", 0), (2, "Unknown", 1), (1, "True", 1)] {
-        job["status"] = known(generation, status);
-        assert_eq!(checks(&job), expected, "{generation} {status}");
+    for (generation, status, reason, expected) in [
+        (2, "True", "Accepted", 0),
+        (2, "False", "InvalidTemplate", 0),
+        (2, "False", "Refused", 1),
+        (2, "Unknown", "NotChecked", 1),
+        (1, "True", "Accepted", 1),
+    ] {
+        job["status"] = known(generation, status, reason);
+        assert_eq!(checks(&job), expected, "{generation} {status} {reason}");
     }
+    job["status"] = known(2, "Unknown", "NotChecked");
+    let plan = unfiltered_plan(&job, "2026-11-24T10:10:00Z");
+    assert_eq!(plan.wake, Some(at("2026-11-24T10:11:00Z")));
 }
 
 #[test]
