@@ -1,13 +1,16 @@
 //! The command line and its environment variables, as typed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use planescape_operator_core::annotations::is_quantity;
 use planescape_operator_core::defaults::Defaults;
 use tracing::Level;
 
-use crate::template::Template;
+use crate::commands::template::Template;
 
 /// Jobs for Kubernetes that get their own Vault credentials.
 #[derive(Debug, Parser)]
@@ -52,6 +55,39 @@ pub struct Operator {
     /// The agent's image; the one of this version when absent.
     #[arg(long, env = "PLANESCAPE_AGENT_IMAGE", value_name = "IMAGE")]
     pub agent_image: Option<String>,
+
+    /// Whom the token that agents log in with is for; the API server when absent.
+    #[arg(long, env = "PLANESCAPE_VAULT_AUDIENCE", value_name = "AUDIENCE")]
+    pub vault_audience: Option<String>,
+
+    /// What agents may use, as NAME=QUANTITY with commas: cpu, memory, ephemeral-storage. An empty
+    /// quantity takes a limit away.
+    #[arg(long, env = "PLANESCAPE_AGENT_LIMITS", value_name = "LIMITS")]
+    pub agent_limits: Option<String>,
+
+    /// What the scheduler reserves for agents, written as the limits are.
+    #[arg(long, env = "PLANESCAPE_AGENT_REQUESTS", value_name = "REQUESTS")]
+    pub agent_requests: Option<String>,
+
+    /// How many seconds Vault may refuse a run before it is ended as failed; for ever when 0.
+    #[arg(
+        long,
+        env = "PLANESCAPE_REFUSED_RUN_LIMIT",
+        value_name = "SECONDS",
+        default_value = "1800"
+    )]
+    pub refused_run_limit: u32,
+
+    /// Whether pods of older runs get their own Job's name as label `job-name`, so that the label
+    /// finds the latest run. It needs the permission to patch pods.
+    #[arg(
+        long,
+        env = "PLANESCAPE_RELABEL_PODS",
+        value_name = "BOOL",
+        default_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub relabel_pods: bool,
 
     /// The one namespace to watch; all when absent.
     #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
@@ -112,9 +148,41 @@ impl Operator {
             vault_ca_cert,
             auth_path: given(&self.vault_auth_path).unwrap_or(usual.auth_path),
             namespace: given(&self.vault_namespace),
-            ..Defaults::default()
+            audience: given(&self.vault_audience),
+            limits: resources(given(&self.agent_limits), usual.limits)
+                .context("--agent-limits, PLANESCAPE_AGENT_LIMITS")?,
+            requests: resources(given(&self.agent_requests), usual.requests)
+                .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?,
+            relabels_pods: self.relabel_pods,
+            refused_run_limit: (self.refused_run_limit > 0)
+                .then(|| SignedDuration::from_secs(self.refused_run_limit.into())),
+            user: usual.user,
+            group: usual.group,
         })
     }
+}
+
+/// The usual quantities, with those that are given in their place.
+fn resources(
+    given: Option<String>,
+    mut quantities: BTreeMap<&'static str, String>,
+) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    const NAMES: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
+    for item in given.iter().flat_map(|given| given.split(',')) {
+        let (name, quantity) = item.split_once('=').unwrap_or((item, ""));
+        let name = NAMES.into_iter().find(|known| *known == name.trim());
+        let quantity = quantity.trim();
+        let is_quantity = quantity.is_empty() || is_quantity(quantity);
+        let (Some(name), true, true) = (name, item.contains('='), is_quantity) else {
+            bail!("`{item}` is not a resource; write for example cpu=500m,memory=64Mi");
+        };
+        if quantity.is_empty() {
+            quantities.remove(name);
+        } else {
+            quantities.insert(name, quantity.to_owned());
+        }
+    }
+    Ok(quantities)
 }
 
 #[cfg(test)]
@@ -140,6 +208,9 @@ mod tests {
             "--vault-address=https://vault:8200",
             "--vault-auth-path=auth/other",
             "--vault-namespace=team",
+            "--vault-audience=vault",
+            "--refused-run-limit=0",
+            "--relabel-pods=false",
             "--agent-image=agent:1",
         ])
         .unwrap();
@@ -151,6 +222,23 @@ mod tests {
         assert_eq!(defaults.auth_path, "auth/other");
         assert_eq!(defaults.namespace.as_deref(), Some("team"));
         assert_eq!(defaults.agent_image, "agent:1");
+        assert_eq!(defaults.audience.as_deref(), Some("vault"));
+        assert_eq!(defaults.refused_run_limit, None);
+        assert!(!defaults.relabels_pods);
+    }
+
+    #[test]
+    fn takes_resources_one_by_one_and_refuses_what_are_none() {
+        let taken = defaults(&["--agent-limits=cpu=,memory=1Gi"]).unwrap();
+
+        assert_eq!(taken.limits.get("cpu"), None);
+        assert_eq!(taken.limits["memory"], "1Gi");
+        assert_eq!(taken.limits["ephemeral-storage"], "128Mi");
+        for wrong in ["cpu", "gpu=1", "memory=64MB"] {
+            let error = defaults(&[&format!("--agent-limits={wrong}")]);
+            let error = format!("{:#}", error.unwrap_err());
+            assert!(error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Owns PlanescapeJobs: watches, creates Jobs, reports their state.
 //!
 //! Everything is decided by `planescape-operator-core`; this crate reads what decisions need, does
-//! what they say, and serves its own health. [`controller`] holds the one loop where both meet.
+//! what they say, and serves its own health. [`job`] holds the one loop where both meet.
 
 pub mod args;
-pub mod controller;
-pub mod crd;
+mod clock;
+mod cluster;
+pub mod commands;
 pub mod health;
+pub mod job;
 pub mod log;
 pub mod shutdown;
-pub mod template;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -44,7 +45,7 @@ pub async fn run(settings: Operator) -> anyhow::Result<()> {
     let mut parts = JoinSet::new();
     parts.spawn(shutdown::on_signal(shutdown.clone()));
     parts.spawn(health::serve(listener, readiness.clone(), shutdown.clone()));
-    let controller = controller::Controller::new(client, defaults, scope);
+    let controller = job::Controller::new(client, defaults, scope);
     parts.spawn(controller.run(readiness, shutdown.clone()));
 
     let mut result = Ok(());

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use planescape_operator::args::{Arguments, Command};
-use planescape_operator::{crd, log};
+use planescape_operator::commands::crd;
+use planescape_operator::log;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -3,6 +3,8 @@
 mod admission;
 mod broken_objects;
 mod crashes;
+mod field;
+mod guard;
 mod running;
 mod runs;
 mod vault_reports;

@@ -142,7 +142,8 @@ impl ControlPlane {
             .await
     }
 
-    async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+    /// The same with a text on its standard input.
+    pub async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut kubectl = tokio::process::Command::new("setpriv");
         kubectl.args(["--pdeathsig", "KILL", "--"]);
         for variable in PROXY_VARIABLES {

@@ -53,6 +53,12 @@ pub struct Injection {
     /// The projected volume whose token to log in with, and the token's path in it; a volume of
     /// our own when absent.
     pub token_volume: Option<TokenVolume>,
+    /// Whom the agent's own token is for; the API server when absent.
+    pub audience: Option<String>,
+    /// Whether the agent is the first of the init containers, or else the last.
+    pub comes_first: bool,
+    /// What the agent's log looks like, as environment variables.
+    pub log: BTreeMap<&'static str, String>,
     /// What concerns all templates.
     pub template_config: TemplateConfig,
     /// Whether the agent revokes its token when it ends.
@@ -114,6 +120,20 @@ pub struct Server {
     pub tls_secret: Option<String>,
 }
 
+impl Server {
+    /// Host and port, without what a URL may carry beside them.
+    pub fn host(&self) -> &str {
+        let address = &self.address;
+        let rest = address
+            .split_once("://")
+            .map_or(&address[..], |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host)
+    }
+}
+
 /// Who the agent runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -141,6 +161,11 @@ pub struct TokenVolume {
     pub name: String,
     /// The token's path inside it.
     pub path: String,
+}
+
+/// Whether a text is a Kubernetes quantity.
+pub fn is_quantity(text: &str) -> bool {
+    values::quantity(text).is_ok()
 }
 
 /// Where an annotation is written, or would be, by its name without prefix.
@@ -177,6 +202,9 @@ pub fn read(
         image: reader
             .required_text("agent-image")
             .unwrap_or_else(|| defaults.agent_image.clone()),
+        audience: audience(&mut reader, defaults),
+        comes_first: reader.boolean("agent-init-first", true),
+        log: log(&mut reader),
         token_volume: token_volume(&mut reader, template),
         template_config: template_config(&mut reader),
         revokes_on_exit: reader.boolean("agent-revoke-on-shutdown", true),
@@ -186,8 +214,6 @@ pub fn read(
 
 fn mode(reader: &mut Reader, template: &Value) -> Mode {
     let gates = reader.boolean("agent-pre-populate", true);
-    // Ours is always first: a later init container could not read the files otherwise.
-    reader.boolean("agent-init-first", true);
     if !reader.boolean("agent-pre-populate-only", false) {
         return Mode::Sidecar { gates };
     }
@@ -225,7 +251,7 @@ fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
     Auth {
         path: reader
             .required_text("auth-path")
-            .unwrap_or_else(|| defaults.auth_path.clone()),
+            .map_or_else(|| defaults.auth_path.clone(), |path| below_auth(&path)),
         namespace: reader
             .text("namespace")
             .or_else(|| defaults.namespace.clone())
@@ -235,6 +261,14 @@ fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
         max_backoff: reader.parse("auth-max-backoff", values::duration),
         exits_on_error: reader.boolean("agent-auto-auth-exit-on-err", false),
     }
+}
+
+/// Methods are mounted below `auth/`, which people leave out.
+fn below_auth(path: &str) -> String {
+    if path.starts_with("auth/") {
+        return path.to_owned();
+    }
+    format!("auth/{path}")
 }
 
 fn server(reader: &mut Reader, defaults: &Defaults) -> Server {
@@ -349,6 +383,37 @@ fn quantity_or_none(text: &str) -> Result<String, String> {
     values::quantity(text)
 }
 
+/// A token for nobody else can be used nowhere else.
+fn audience(reader: &mut Reader, defaults: &Defaults) -> Option<String> {
+    let own = reader.required_text("auth-audience");
+    let volume = "agent-service-account-token-volume-name";
+    if own.is_some() && reader.text(volume).is_some_and(|name| !name.is_empty()) {
+        let message = format!("the volume that {volume} names says it; write it there");
+        reader.refuse("auth-audience", message);
+    }
+    own.or_else(|| defaults.audience.clone())
+}
+
+fn log(reader: &mut Reader) -> BTreeMap<&'static str, String> {
+    let level = |text: &str| match text {
+        "trace" | "debug" | "info" | "warn" | "error" => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{text}` is not a level; write trace, debug, info, warn or error"
+        )),
+    };
+    let format = |text: &str| match text {
+        "standard" | "json" => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not a format; write standard or json")),
+    };
+    let level = reader.parse("log-level", level);
+    let format = reader.parse("log-format", format);
+    let named = [("VAULT_LOG_LEVEL", level), ("VAULT_LOG_FORMAT", format)];
+    let given = named.into_iter();
+    given
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
 fn token_volume(reader: &mut Reader, template: &Value) -> Option<TokenVolume> {
     let key = "agent-service-account-token-volume-name";
     let name = reader.text(key).filter(|name| !name.is_empty())?;
@@ -393,5 +458,7 @@ fn template_config(reader: &mut Reader) -> TemplateConfig {
     }
 }
 
+#[cfg(test)]
+mod guards;
 #[cfg(test)]
 mod tests;

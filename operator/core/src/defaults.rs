@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 /// What a PlanescapeJob gets that does not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
@@ -23,6 +25,12 @@ pub struct Defaults {
     pub limits: BTreeMap<&'static str, String>,
     /// What the scheduler reserves for the agent, by resource name.
     pub requests: BTreeMap<&'static str, String>,
+    /// Whom the token that the agent logs in with is for; the API server when absent.
+    pub audience: Option<String>,
+    /// Whether the label `job-name` of older runs' pods is changed to their Job's name.
+    pub relabels_pods: bool,
+    /// How long Vault may refuse a run before it is ended; for ever when absent.
+    pub refused_run_limit: Option<SignedDuration>,
 }
 
 impl Default for Defaults {
@@ -35,8 +43,19 @@ impl Default for Defaults {
             namespace: None,
             user: 100,
             group: 1000,
-            limits: BTreeMap::from([("memory", "64Mi".into())]),
-            requests: BTreeMap::from([("cpu", "10m".into()), ("memory", "16Mi".into())]),
+            limits: BTreeMap::from([
+                ("cpu", "500m".into()),
+                ("ephemeral-storage", "128Mi".into()),
+                ("memory", "64Mi".into()),
+            ]),
+            requests: BTreeMap::from([
+                ("cpu", "10m".into()),
+                ("ephemeral-storage", "8Mi".into()),
+                ("memory", "16Mi".into()),
+            ]),
+            audience: None,
+            relabels_pods: true,
+            refused_run_limit: Some(SignedDuration::from_mins(30)),
         }
     }
 }

@@ -31,7 +31,8 @@ impl Mode {
 
 /// The pod template with the agent in it.
 ///
-/// The agent is the first init container, so that the job's own can read the files too.
+/// The agent is the first init container, so that the job's own can read the files too, unless it
+/// is to come last, as behind the proxy of a mesh.
 pub fn inject(mut template: Value, injection: &Injection) -> Value {
     annotate(&mut template);
     let mounts = volumes::of_secrets(injection);
@@ -48,7 +49,12 @@ pub fn inject(mut template: Value, injection: &Injection) -> Value {
     for container in init_containers.iter_mut() {
         extend(container, "volumeMounts", &mounts);
     }
-    init_containers.insert(0, containers::agent(injection));
+    let place = if injection.comes_first {
+        0
+    } else {
+        init_containers.len()
+    };
+    init_containers.insert(place, containers::agent(injection));
     list(&mut template, "volumes").extend(volumes::all(injection));
     template
 }

@@ -94,6 +94,18 @@ impl<'a> Bed<'a> {
         control_plane.apply_in(&self.namespace, &manifest).await
     }
 
+    /// Without server-side apply, which takes no list with two items of one key.
+    pub(super) async fn apply_on_the_client(&self, object: &Value) -> Result<String> {
+        let path = self
+            .cluster
+            .run
+            .path()
+            .join(format!("{}.json", self.namespace));
+        std::fs::write(&path, object.to_string())?;
+        let path = path.to_str().context("a path in UTF-8")?;
+        self.kubectl(&["create", "-f", path]).await
+    }
+
     pub(super) async fn get(&self, resource: &str) -> Result<Value> {
         let text = self.kubectl(&["get", resource, "-o", "json"]).await?;
         Ok(serde_json::from_str(&text)?)

@@ -18,9 +18,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::defaults::Defaults;
-use planescape_operator_core::observed::Observed;
-use planescape_operator_core::plan::{Action, plan};
-use planescape_operator_core::validate::validate;
+use planescape_operator_core::job::observed::Observed;
+use planescape_operator_core::job::plan::{Action, plan};
+use planescape_operator_core::job::validate::validate;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -122,12 +122,15 @@ fn planned_job(vault: &str) -> Result<Value> {
         ..Defaults::default()
     };
     let validated = validate(&job, &defaults, now).map_err(|problems| anyhow!("{problems:?}"))?;
-    plan(&job, Ok(&validated), &Observed::default(), now)
+    plan(&job, Ok(&validated), &Observed::default(), &defaults, now)
         .actions
         .into_iter()
         .find_map(|action| match action {
             Action::Create { job, .. } => Some(job),
-            Action::Delete { .. }
+            Action::Adopt { .. }
+            | Action::End { .. }
+            | Action::Check { .. }
+            | Action::Delete { .. }
             | Action::Relabel { .. }
             | Action::MarkStarted { .. }
             | Action::Release { .. } => None,

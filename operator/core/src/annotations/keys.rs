@@ -104,8 +104,8 @@ const KEYS: &[Key] = &[
     not_yet("client-timeout"),
     built_with_suffix("error-on-missing-key-"),
     not_yet("go-max-procs"),
-    not_yet("log-format"),
-    not_yet("log-level"),
+    built("log-format"),
+    built("log-level"),
     built("namespace"),
     built("preserve-secret-case"),
     built_with_suffix("preserve-secret-case-"),
@@ -123,15 +123,22 @@ const KEYS: &[Key] = &[
     built("tls-skip-verify"),
 ];
 
-/// About the second template language, which the injector does not have.
+/// What the injector does not have: the second template language, and whom the token is for.
 const OURS: &[Key] = &[
     built("agent-inject-default-template-engine"),
+    built("auth-audience"),
     built_with_suffix("agent-inject-template-engine-"),
     built_with_suffix("agent-inject-template-output-"),
 ];
 
 fn all() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(OURS)
+}
+
+/// The keys that are accepted, without suffix.
+#[cfg(test)]
+pub(super) fn built_names() -> impl Iterator<Item = &'static str> {
+    all().filter(|key| key.is_built).map(|key| key.name)
 }
 
 /// The key that a name stands for; of two that fit, the longer.

@@ -25,11 +25,7 @@ pub(super) fn add_to(reader: &mut Reader, shorthand: &VaultShorthand) {
         );
     }
     if let Some(path) = &shorthand.auth_path {
-        let path = match path.strip_prefix("auth/") {
-            Some(_) => path.clone(),
-            None => format!("auth/{path}"),
-        };
-        add("auth-path", "authPath", &path);
+        add("auth-path", "authPath", path);
     }
     if let Some(namespace) = &shorthand.namespace {
         add("namespace", "namespace", namespace);

@@ -402,7 +402,7 @@ fn takes_the_operators_settings_unless_told_otherwise() {
     );
     assert_eq!(
         injection.resources.limits,
-        BTreeMap::from([("cpu", "1".into())])
+        BTreeMap::from([("cpu", "1".into()), ("ephemeral-storage", "128Mi".into())])
     );
     assert_eq!(injection.resources.requests["memory"], "16Mi");
 }

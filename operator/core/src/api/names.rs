@@ -28,9 +28,15 @@ pub const SCHEDULED_AT_ANNOTATION: &str = "planescape.io/scheduled-at";
 /// The same in the PlanescapeJob's time zone, under the name that tools for CronJobs look for.
 pub const CRONJOB_TIMESTAMP_ANNOTATION: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
-/// Annotation on a one-time PlanescapeJob: the UID of the Job it started. Whoever bears it never
-/// starts again, even when the status is lost.
+/// Annotation on a one-time PlanescapeJob: its own UID and that of the Job it started, with a slash
+/// between. A PlanescapeJob that bears it does not start, even when the status is lost.
 pub const ONCE_STARTED_ANNOTATION: &str = "planescape.io/once-started";
+
+/// Annotation on Jobs: a digest of what the PlanescapeJob said when the Job was made of it.
+pub const TEMPLATE_ANNOTATION: &str = "planescape.io/template";
+
+/// Annotation on Jobs: why the operator ended the run.
+pub const ENDED_ANNOTATION: &str = "planescape.io/ended-because";
 
 /// Finalizer on Jobs: keeps a Job until the status tells of its run, so that a run is never
 /// mistaken for one that did not happen yet.

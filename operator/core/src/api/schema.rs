@@ -5,13 +5,11 @@ use k8s_openapi::api::batch::v1::JobSpec;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// Lists whose items have an identity, and the fields that make it.
+/// Lists whose items have an identity that a Job may not give twice, and the fields that make it.
 const MERGE_KEYS: &[(&str, &[&str])] = &[
     ("containers", &["name"]),
-    ("env", &["name"]),
     ("ephemeralContainers", &["name"]),
     ("initContainers", &["name"]),
-    ("ports", &["containerPort", "protocol"]),
     ("volumeDevices", &["devicePath"]),
     ("volumeMounts", &["mountPath"]),
     ("volumes", &["name"]),
@@ -39,9 +37,10 @@ pub fn job_template(generator: &mut SchemaGenerator) -> Schema {
     )
     .insert("enum".into(), json!(["Never", "OnFailure"]));
     at(&mut spec, "").insert("x-kubernetes-validations".into(), selector_rules());
+    describe(&mut spec);
 
     Schema::try_from(json!({
-        "description": "The Job to create for each run, as in a CronJob.",
+        "description": "The Job to create for each run, as in a CronJob. Its fields are described by: kubectl explain job.spec",
         "type": "object",
         "required": ["spec"],
         "properties": { "metadata": metadata(), "spec": spec },
@@ -98,6 +97,19 @@ fn at<'schema>(schema: &'schema mut Value, pointer: &str) -> &'schema mut Map<St
         .expect("a Job's schema has had these fields since batch/v1")
 }
 
+/// Fields that a Job fills in, although its schema asks for them.
+const DEFAULTED: &[(&str, &str)] = &[("onPodConditions", "status")];
+
+/// Fields that hold quantities: a text, or a number such as 0.5.
+const QUANTITIES: &[&str] = &[
+    "capacity",
+    "divisor",
+    "limits",
+    "overhead",
+    "requests",
+    "sizeLimit",
+];
+
 /// Drops every description and adds the merge keys, all the way down.
 fn prune(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
@@ -108,12 +120,64 @@ fn prune(schema: &mut Value) {
         for (name, property) in properties {
             prune(property);
             add_merge_keys(name, property);
+            ask_for_nothing_that_a_job_fills_in(name, property);
+            if QUANTITIES.contains(&name.as_str()) {
+                take_any_quantity(property);
+            }
         }
     }
     for nested in ["items", "additionalProperties"] {
         if let Some(schema) = object.get_mut(nested) {
             prune(schema);
         }
+    }
+}
+
+/// Says of the fields that people ask for where they are described.
+fn describe(spec: &mut Value) {
+    let pod = "/properties/template/properties/spec";
+    for (pointer, path) in [
+        (String::new(), ""),
+        (pod.to_owned(), ".template.spec"),
+        (
+            format!("{pod}/properties/containers/items"),
+            ".template.spec.containers",
+        ),
+        (
+            format!("{pod}/properties/initContainers/items"),
+            ".template.spec.initContainers",
+        ),
+    ] {
+        let object = at(spec, &pointer);
+        object.insert("description".into(), described(path).into());
+        let properties = at(spec, &format!("{pointer}/properties"));
+        for (name, property) in properties {
+            property["description"] = described(&format!("{path}.{name}")).into();
+        }
+    }
+}
+
+fn described(path: &str) -> String {
+    format!("As in a Job; see: kubectl explain job.spec{path}")
+}
+
+fn ask_for_nothing_that_a_job_fills_in(name: &str, property: &mut Value) {
+    for (list, field) in DEFAULTED.iter().filter(|(list, _)| *list == name) {
+        let required = property.pointer_mut("/items/required");
+        let required = required.and_then(Value::as_array_mut);
+        let required = required.unwrap_or_else(|| panic!("{list} has required fields"));
+        required.retain(|required| required != field);
+    }
+}
+
+/// The schema language knows no "number or text": the Job's own check has to do.
+fn take_any_quantity(property: &mut Value) {
+    let quantity = match property.get_mut("additionalProperties") {
+        Some(each) => each,
+        None => property,
+    };
+    if quantity.get("x-kubernetes-int-or-string").is_some() {
+        *quantity = json!({ "x-kubernetes-preserve-unknown-fields": true });
     }
 }
 
@@ -126,9 +190,6 @@ fn add_merge_keys(name: &str, property: &mut Value) {
         .is_some_and(|fields| keys.iter().all(|key| fields.get(key).is_some()));
     if !has_keys {
         return;
-    }
-    if let Some(protocol) = property.pointer_mut("/items/properties/protocol") {
-        protocol["default"] = json!("TCP");
     }
     property["x-kubernetes-list-type"] = json!("map");
     property["x-kubernetes-list-map-keys"] = json!(keys);

@@ -41,19 +41,18 @@ fn keeps_unknown_fields_of_job_pod_and_containers() {
 }
 
 #[test]
-fn merges_containers_environment_and_ports_by_their_keys() {
+fn merges_containers_by_their_names_and_takes_repeated_variables() {
     let container = "/properties/template/properties/spec/properties/containers";
 
     assert_eq!(
         schema_at(container)["x-kubernetes-list-map-keys"],
         json!(["name"])
     );
-    let ports = schema_at(&format!("{container}/items/properties/ports"));
-    assert_eq!(
-        ports["x-kubernetes-list-map-keys"],
-        json!(["containerPort", "protocol"])
-    );
-    assert_eq!(ports["items"]["properties"]["protocol"]["default"], "TCP");
+    // A Job may have two of a name.
+    for list in ["env", "ports"] {
+        let list = schema_at(&format!("{container}/items/properties/{list}"));
+        assert_eq!(list["x-kubernetes-list-type"], Value::Null);
+    }
 }
 
 #[test]
@@ -262,4 +261,23 @@ fn schema() -> &'static Value {
             .clone()
     });
     &SCHEMA
+}
+
+#[test]
+fn asks_for_nothing_that_a_job_fills_in_and_takes_quantities_as_numbers() {
+    let conditions =
+        "/properties/podFailurePolicy/properties/rules/items/properties/onPodConditions";
+    let container = "/properties/template/properties/spec/properties/containers/items";
+    let limits = format!("{container}/properties/resources/properties/limits");
+
+    assert_eq!(schema_at(conditions)["items"]["required"], json!(["type"]));
+    let quantity = &schema_at(&limits)["additionalProperties"];
+    assert_eq!(quantity["x-kubernetes-int-or-string"], Value::Null);
+    assert_eq!(quantity["x-kubernetes-preserve-unknown-fields"], true);
+    let described = schema_at(container)["properties"]["image"]["description"].clone();
+    assert!(
+        described
+            .as_str()
+            .is_some_and(|it| it.contains("kubectl explain job.spec"))
+    );
 }

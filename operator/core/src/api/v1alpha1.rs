@@ -17,6 +17,11 @@ pub const ONCE: &str = "@once";
 
 const NAME_RULE: &str = "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')";
 const KIND_RULE: &str = "(self.schedule == '@once') == (oldSelf.schedule == '@once')";
+const ONCE_TEMPLATE_RULE: &str = "self.spec.schedule != '@once' || !has(oldSelf.status) \
+    || !has(oldSelf.status.lastScheduleTime) \
+    || (self.spec.jobTemplate == oldSelf.spec.jobTemplate \
+        && has(self.spec.vault) == has(oldSelf.spec.vault) \
+        && (!has(self.spec.vault) || self.spec.vault == oldSelf.spec.vault))";
 const ONCE_ZONE_RULE: &str = "self.schedule != '@once' || !has(self.timeZone)";
 const SCHEDULE_SHAPE_RULE: &str = "self == '@once' \
     || self.matches('^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$') \
@@ -43,6 +48,7 @@ const VAULT_ROLE_RULE: &str = "!self.enabled || (has(self.role) && has(self.path
     category = "all",
     category = "planescape",
     validation = Rule::new(NAME_RULE).message("metadata.name must be a DNS label of at most 52 characters, because Jobs, pods and labels are named after it"),
+    validation = Rule::new(ONCE_TEMPLATE_RULE).message("spec.jobTemplate and spec.vault: field is immutable once the one-time job has started; create a PlanescapeJob of another name, or delete this one and create it again"),
     printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
     printcolumn(name = "Timezone", type_ = "string", json_path = ".spec.timeZone", priority = 1),
     printcolumn(name = "Concurrency", type_ = "string", json_path = ".status.resolved.concurrencyPolicy", priority = 1),
@@ -88,6 +94,11 @@ pub struct PlanescapeJobSpec {
     /// What to do when a run is due while another is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_policy: Option<ConcurrencyPolicy>,
+
+    /// How many runs may be active at once under Allow. A run that is due beyond that is skipped and recorded; without a limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_active_runs: Option<i32>,
 
     /// How many successful Jobs to keep.
     #[serde(default = "three")]
@@ -156,7 +167,7 @@ pub struct PlanescapeJobStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, ScheduleValid, Suspended, Active, VaultReady; for one-time jobs also Complete or Failed.
+    /// Ready, ScheduleValid, TemplateValid, Suspended, Active, VaultReady; Stalled where no retry helps; for one-time jobs also Complete or Failed.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// How the last finished run ended.
@@ -169,6 +180,12 @@ pub struct PlanescapeJobStatus {
     /// The instant of the schedule that was last acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<Time>,
+    /// The first of the unbroken series of instants that ends with lastScheduleTime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_since: Option<Time>,
+    /// Instants that were acted upon while the clock was ahead of the time: they do not run again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_ahead: Option<Ahead>,
     /// When the last successful run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
@@ -210,10 +227,26 @@ pub struct ActiveRun {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScheduleReference {
-    /// The schedule, its time zone and whether it was suspended or the spec invalid.
+    /// The schedule, its time zone and whether it was suspended.
     pub schedule: String,
     /// Since when it is so.
     pub since: Time,
+    /// What the intervals of `@every` count from: neither suspending nor mending moves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Time>,
+    /// The latest generation of the spec that could not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid_generation: Option<i64>,
+}
+
+/// From one instant of a schedule to another, both included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ahead {
+    /// The first.
+    pub from: Time,
+    /// The last.
+    pub until: Time,
 }
 
 /// What the spec left open, as decided.
@@ -240,6 +273,9 @@ pub struct Skipped {
     /// A later run was due already.
     #[serde(skip_serializing_if = "is_zero")]
     pub missed: i64,
+    /// As many runs as `maxActiveRuns` allows were active.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub too_many: i64,
     /// Somebody else's Job bears the name.
     #[serde(skip_serializing_if = "is_zero")]
     pub conflict: i64,
@@ -272,6 +308,9 @@ pub struct Run {
     /// What became of its Vault lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// A digest of the jobTemplate and vault block that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
 /// Where a run stands.
@@ -298,6 +337,8 @@ pub enum Lease {
     RevokeFailed,
     /// Nobody holds it; it ends with its TTL.
     Expiring,
+    /// The agent was killed after its login; it may live until its TTL ends.
+    Unknown,
 }
 
 fn once() -> String {

@@ -50,6 +50,9 @@ fn environment(injection: &Injection) -> Value {
     if let Some(certificates) = &injection.server.ca_bytes {
         environment.push(json!({ "name": "VAULT_CACERT_BYTES", "value": certificates }));
     }
+    for (name, value) in &injection.log {
+        environment.push(json!({ "name": name, "value": value }));
+    }
     Value::Array(environment)
 }
 
@@ -66,7 +69,7 @@ fn security_context(identity: Identity) -> Value {
         "capabilities": { "drop": ["ALL"] },
         "readOnlyRootFilesystem": true,
         "runAsGroup": identity.group,
-        "runAsNonRoot": identity.user != 0 && identity.group != 0,
+        "runAsNonRoot": identity.user != 0,
         "runAsUser": identity.user,
         "seccompProfile": { "type": "RuntimeDefault" },
     })

@@ -192,6 +192,18 @@ fn only_an_agent_that_is_started_again_ends_because_vault_is_down() {
 }
 
 /// The pod template of the guide's `database-job`.
+#[test]
+fn a_user_of_group_zero_is_still_no_root() {
+    let mut template = guide();
+    template["metadata"]["annotations"]["vault.hashicorp.com/agent-run-as-group"] = json!("0");
+
+    let pod = injected(template);
+
+    let context = &pod["spec"]["initContainers"][0]["securityContext"];
+    assert_eq!(context["runAsGroup"], 0);
+    assert_eq!(context["runAsNonRoot"], true);
+}
+
 fn guide() -> Value {
     json!({
         "metadata": { "annotations": {

@@ -18,9 +18,13 @@ pub(super) fn all(injection: &Injection) -> Vec<Value> {
         .collect();
     volumes.push(in_memory(home(injection.mode)));
     if injection.token_volume.is_none() {
+        let mut token = json!({ "path": "token" });
+        if let Some(audience) = &injection.audience {
+            token["audience"] = json!(audience);
+        }
         volumes.push(json!({
             "name": TOKEN_VOLUME,
-            "projected": { "sources": [{ "serviceAccountToken": { "path": "token" } }] },
+            "projected": { "sources": [{ "serviceAccountToken": token }] },
         }));
     }
     if let Some(secret) = &injection.server.tls_secret {

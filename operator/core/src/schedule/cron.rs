@@ -141,10 +141,11 @@ impl Bounds {
             Some((low, high)) => (low, Some(high)),
             None => (range, None),
         };
-        if high.is_some_and(|high| high.contains('-')) {
+        // Behind a star, robfig reads no further.
+        let is_star = matches!(low, "*" | "?");
+        if !is_star && high.is_some_and(|high| high.contains('-')) {
             return Err("has more than one hyphen".to_owned());
         }
-        let is_star = matches!(low, "*" | "?");
         let (first, last) = if is_star {
             (self.least, self.greatest)
         } else {

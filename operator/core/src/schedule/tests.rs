@@ -427,3 +427,17 @@ fn ticks(text: &str, zone: &str, start: &str, count: usize) -> Vec<String> {
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
+
+#[test]
+fn reads_no_further_behind_a_star_and_rounds_only_fractions() {
+    let anchor = at("2026-11-24T10:00:00Z");
+    let next = |schedule: &str| {
+        Schedule::parse(schedule, TimeZone::UTC)
+            .unwrap()
+            .next(anchor, anchor)
+    };
+
+    assert_eq!(next("*-1-2 * * * *"), Some(at("2026-11-24T10:01:00Z")));
+    assert_eq!(next("@every 1.13h"), Some(at("2026-11-24T11:07:48Z")));
+    assert_eq!(next("@every 1h1m1.9s"), Some(at("2026-11-24T11:01:01Z")));
+}

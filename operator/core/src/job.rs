@@ -1,0 +1,7 @@
+//! One PlanescapeJob: what exists of it, whether it can run, what to do now, what to report.
+
+pub mod identity;
+pub mod observed;
+pub mod plan;
+pub mod status;
+pub mod validate;

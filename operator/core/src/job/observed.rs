@@ -1,0 +1,268 @@
+//! What belongs to a PlanescapeJob in the cluster, reduced to what decisions need.
+
+mod agent;
+mod waiting;
+
+use std::borrow::Borrow;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+pub use agent::ObservedAgent;
+pub use waiting::Waiting;
+
+use super::identity::{Identity, is_pod_of};
+use crate::api::names::{
+    ENDED_ANNOTATION, JOB_LABEL, LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL,
+    SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+};
+
+/// What pods get that do not say how long they may take to stop.
+const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Whom a Job's `managedBy` names unless somebody else makes its pods.
+const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
+
+/// What belongs to a PlanescapeJob in the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Its Jobs, the newest first.
+    pub jobs: Vec<ObservedJob>,
+    /// Jobs that run and bear its label and the marks of a run, and that nobody owns.
+    pub unowned: Vec<UnownedJob>,
+}
+
+/// A Job that lost its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnownedJob {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// One Job, that is, one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedJob {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The instant it was scheduled for.
+    pub tick: Timestamp,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// How it ended.
+    pub end: Option<End>,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Timestamp>,
+    /// How long its pods may take to stop.
+    pub grace: SignedDuration,
+    /// Whether the Job controller is to make pods for it.
+    pub expects_pods: bool,
+    /// Whether it bears our finalizer.
+    pub is_tracked: bool,
+    /// A digest of what it was made of.
+    pub template: Option<String>,
+    /// Whether we told the Job controller to end it.
+    pub is_ended: bool,
+    /// Whether it is deleted some time after it ended.
+    pub has_ttl: bool,
+    /// Its pods, the oldest first.
+    pub pods: Vec<ObservedPod>,
+}
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Option<Timestamp>,
+    /// Whether it is complete.
+    pub is_success: bool,
+    /// Kubernetes' word for why.
+    pub reason: Option<String>,
+    /// Kubernetes' sentence for why.
+    pub message: Option<String>,
+}
+
+/// One pod of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedPod {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it has ended.
+    pub is_over: bool,
+    /// The value of its label `job-name`.
+    pub job_name_label: Option<String>,
+    /// Our agent in it.
+    pub agent: Option<ObservedAgent>,
+    /// What keeps a container of it from starting.
+    pub waiting: Option<Waiting>,
+}
+
+impl Observed {
+    /// From Jobs and pods, of which only those count that belong to the PlanescapeJob.
+    pub fn new<J: Borrow<Job>, P: Borrow<Pod>>(owner: &Identity, jobs: &[J], pods: &[P]) -> Self {
+        let jobs = jobs.iter().map(Borrow::<Job>::borrow);
+        let unowned = jobs
+            .clone()
+            .filter(|job| is_lost(job, owner))
+            .filter_map(|job| {
+                Some(UnownedJob {
+                    name: job.metadata.name.clone()?,
+                    uid: job.metadata.uid.clone()?,
+                })
+            })
+            .collect();
+        let mut jobs: Vec<ObservedJob> = jobs
+            .filter(|job| owner.owns(&job.metadata))
+            .filter_map(|job| ObservedJob::new(job, pods))
+            .collect();
+        jobs.sort_by(|a, b| (b.tick, &b.name).cmp(&(a.tick, &a.name)));
+        Self { jobs, unowned }
+    }
+
+    /// The Jobs that have not ended.
+    pub fn active(&self) -> impl Iterator<Item = &ObservedJob> {
+        self.jobs.iter().filter(|job| job.end.is_none())
+    }
+}
+
+impl ObservedJob {
+    /// Whether it is being deleted.
+    pub fn is_deleting(&self) -> bool {
+        self.deleting_since.is_some()
+    }
+
+    fn new<P: Borrow<Pod>>(job: &Job, pods: &[P]) -> Option<Self> {
+        let uid = job.metadata.uid.clone()?;
+        let spec = job.spec.as_ref();
+        let status = job.status.as_ref();
+        let belongs = |pod: &&P| is_pod_of(&Borrow::<Pod>::borrow(*pod).metadata, &job.metadata);
+        let mut pods: Vec<ObservedPod> = pods
+            .iter()
+            .filter(belongs)
+            .filter_map(|pod| ObservedPod::new(pod.borrow()))
+            .collect();
+        pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        Some(Self {
+            name: job.metadata.name.clone()?,
+            tick: tick(&job.metadata)?,
+            started: status
+                .and_then(|status| status.start_time.as_ref())
+                .map(instant),
+            end: End::of(job),
+            deleting_since: job.metadata.deletion_timestamp.as_ref().map(instant),
+            grace: grace(spec),
+            expects_pods: spec.is_none_or(expects_pods),
+            is_tracked: is_tracked(&job.metadata),
+            template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
+            is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
+            has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
+            pods,
+            uid,
+        })
+    }
+}
+
+impl End {
+    fn of(job: &Job) -> Option<Self> {
+        let status = job.status.as_ref()?;
+        let condition =
+            status.conditions.iter().flatten().find(|it| {
+                it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed")
+            })?;
+        let completed = status.completion_time.as_ref();
+        let is_success = condition.type_ == "Complete";
+        let ours = annotation(&job.metadata, ENDED_ANNOTATION).filter(|_| !is_success);
+        Some(Self {
+            at: completed
+                .or(condition.last_transition_time.as_ref())
+                .map(instant),
+            is_success,
+            reason: match ours {
+                Some(_) => Some("VaultRefused".to_owned()),
+                None => condition.reason.clone(),
+            },
+            message: ours.map(str::to_owned).or(condition.message.clone()),
+        })
+    }
+}
+
+impl ObservedPod {
+    fn new(pod: &Pod) -> Option<Self> {
+        let labels = pod.metadata.labels.as_ref();
+        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
+        Some(Self {
+            name: pod.metadata.name.clone()?,
+            uid: pod.metadata.uid.clone()?,
+            created: pod.metadata.creation_timestamp.as_ref().map(instant),
+            is_over: matches!(phase, Some("Succeeded" | "Failed")),
+            job_name_label: labels
+                .and_then(|labels| labels.get(LEGACY_JOB_NAME_LABEL))
+                .cloned(),
+            agent: ObservedAgent::of(pod),
+            waiting: Waiting::of(pod),
+        })
+    }
+}
+
+/// Whether an object bears our finalizer.
+pub fn is_tracked(metadata: &ObjectMeta) -> bool {
+    let mut finalizers = metadata.finalizers.iter().flatten();
+    finalizers.any(|finalizer| finalizer == RUN_TRACKING_FINALIZER)
+}
+
+/// Whether a Job was a run of a PlanescapeJob of this name and runs on without an owner.
+fn is_lost(job: &Job, owner: &Identity) -> bool {
+    let metadata = &job.metadata;
+    let labels = metadata.labels.as_ref();
+    let label = labels.and_then(|labels| labels.get(JOB_LABEL));
+    metadata.namespace.as_ref() == Some(&owner.namespace)
+        && label == Some(&owner.name)
+        && metadata.owner_references.iter().flatten().next().is_none()
+        && metadata.deletion_timestamp.is_none()
+        && annotation(metadata, SCHEDULED_AT_ANNOTATION).is_some()
+        && End::of(job).is_none()
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn grace(spec: Option<&JobSpec>) -> SignedDuration {
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let seconds = pod.and_then(|pod| pod.termination_grace_period_seconds);
+    seconds.map_or(USUAL_GRACE, SignedDuration::from_secs)
+}
+
+fn expects_pods(spec: &JobSpec) -> bool {
+    let manager = spec.managed_by.as_deref();
+    spec.suspend != Some(true)
+        && spec.parallelism != Some(0)
+        && manager.is_none_or(|manager| manager == JOB_CONTROLLER)
+}
+
+/// As its annotation says. Somebody may take that away, and the Job still runs: then as its label
+/// or its time of creation says.
+fn tick(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let annotated = annotation(metadata, SCHEDULED_AT_ANNOTATION);
+    let annotated = annotated.and_then(|tick| tick.parse().ok());
+    let labels = metadata.labels.as_ref();
+    let labelled = labels
+        .and_then(|labels| labels.get(RUN_UID_LABEL)?.rsplit_once('-')?.1.parse().ok())
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    annotated
+        .or(labelled)
+        .or_else(|| metadata.creation_timestamp.as_ref().map(instant))
+}
+
+fn instant(time: &Time) -> Timestamp {
+    time.0
+}

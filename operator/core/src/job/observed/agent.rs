@@ -1,0 +1,100 @@
+//! Our agent in a pod, as the kubelet reports it.
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use planescape_agent_contract::{Phase, Reason, Report};
+
+use crate::inject::{INIT_CONTAINER, SIDECAR};
+
+/// Our agent in a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedAgent {
+    /// Whether it ends before the job begins.
+    pub is_init: bool,
+    /// Whether every file is rendered and it still runs.
+    pub is_ready: bool,
+    /// Whether it ended well, with every file rendered.
+    pub is_done: bool,
+    /// Whether it runs, or is to run, again: what it said before is not its last word.
+    pub is_restarted: bool,
+    /// What it said when it last ended.
+    pub report: Option<Report>,
+}
+
+impl ObservedAgent {
+    pub(super) fn of(pod: &Pod) -> Option<Self> {
+        let statuses = pod
+            .status
+            .as_ref()?
+            .init_container_statuses
+            .iter()
+            .flatten();
+        let status = statuses
+            .into_iter()
+            .find(|status| matches!(status.name.as_str(), SIDECAR | INIT_CONTAINER))?;
+        let ended = status.state.as_ref().and_then(terminated);
+        let ended_before = status.last_state.as_ref().and_then(terminated);
+        let is_running = status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some());
+        Some(Self {
+            is_init: status.name == INIT_CONTAINER,
+            // Started says so where the job waits for the files, ready where a probe does.
+            is_ready: is_running && status.started == Some(true) && status.ready,
+            is_done: ended.is_some_and(has_rendered),
+            is_restarted: ended.is_none(),
+            report: ended.or(ended_before).and_then(report),
+        })
+    }
+
+    /// What keeps it from rendering, if it said so and has not succeeded since.
+    pub fn failure(&self) -> Option<&Report> {
+        if self.is_ready || self.is_done {
+            return None;
+        }
+        let report = self.report.as_ref()?;
+        // One that was killed at work has said who it is, not what failed.
+        let is_failure = !matches!(report.phase, Phase::Done | Phase::Running);
+        is_failure.then_some(report)
+    }
+}
+
+fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
+    state.terminated.as_ref()
+}
+
+/// An agent of another make says nothing; then its exit code must do.
+fn has_rendered(ended: &ContainerStateTerminated) -> bool {
+    let says_so = |report: Report| matches!(report.reason, Reason::Rendered | Reason::Revoked);
+    ended.exit_code == 0 && report(ended).is_none_or(says_so)
+}
+
+fn report(ended: &ContainerStateTerminated) -> Option<Report> {
+    serde_json::from_str(ended.message.as_ref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_end_after_rendering_is_done() {
+        let cases = [
+            (0, r#"{"phase":"done","reason":"Rendered"}"#, true),
+            (0, r#"{"phase":"done","reason":"Revoked"}"#, true),
+            (0, "", true),
+            (0, r#"{"phase":"done","reason":"Terminated"}"#, false),
+            (143, r#"{"phase":"done","reason":"Terminated"}"#, false),
+            (69, r#"{"phase":"done","reason":"RevokeFailed"}"#, false),
+        ];
+        for (exit_code, message, is_done) in cases {
+            let ended = ContainerStateTerminated {
+                exit_code,
+                message: Some(message.to_owned()),
+                ..ContainerStateTerminated::default()
+            };
+
+            assert_eq!(has_rendered(&ended), is_done, "{exit_code} {message}");
+        }
+    }
+}

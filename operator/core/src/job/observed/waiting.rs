@@ -1,0 +1,56 @@
+//! What keeps a pod from starting, as the kubelet and the scheduler say.
+
+use k8s_openapi::api::core::v1::Pod;
+
+/// Words of the kubelet's for a container that does not start by itself.
+const STUCK: [&str; 8] = [
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+];
+
+/// What keeps a pod from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The container; none where the whole pod waits for a node.
+    pub container: Option<String>,
+    /// Kubernetes' word for why.
+    pub reason: String,
+    /// Kubernetes' sentence for why.
+    pub message: String,
+}
+
+impl Waiting {
+    pub(super) fn of(pod: &Pod) -> Option<Self> {
+        let status = pod.status.as_ref()?;
+        let init = status.init_container_statuses.iter().flatten();
+        let mut containers = init.chain(status.container_statuses.iter().flatten());
+        let container = containers.find_map(|container| {
+            let waiting = container.state.as_ref()?.waiting.as_ref()?;
+            let reason = waiting.reason.clone()?;
+            STUCK.contains(&reason.as_str()).then(|| Self {
+                container: Some(container.name.clone()),
+                reason,
+                message: waiting.message.clone().unwrap_or_default(),
+            })
+        });
+        container.or_else(|| {
+            let mut conditions = status.conditions.iter().flatten();
+            let unscheduled = conditions.find(|it| {
+                it.type_ == "PodScheduled"
+                    && it.status == "False"
+                    && it.reason.as_deref() == Some("Unschedulable")
+            })?;
+            Some(Self {
+                container: None,
+                reason: "Unschedulable".to_owned(),
+                message: unscheduled.message.clone().unwrap_or_default(),
+            })
+        })
+    }
+}

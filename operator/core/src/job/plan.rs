@@ -1,0 +1,334 @@
+//! What to do about a PlanescapeJob now, and when to reconcile it again.
+//!
+//! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
+
+mod due;
+mod reference;
+mod refusal;
+mod settled;
+mod upkeep;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::ScheduleReference;
+use crate::defaults::Defaults;
+use crate::job::observed::Observed;
+use crate::job::validate::ValidatedJob;
+use crate::problem::Problem;
+use crate::run;
+pub use due::has_run_elsewhere;
+use due::{Situation, has_started};
+pub(crate) use settled::{Settled, TOLERATED_SKEW};
+use upkeep::upkeep;
+
+/// What to do, in order, and when to reconcile again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to do.
+    pub actions: Vec<Action>,
+    /// The instant of the schedule that this plan settles without a run.
+    pub skip: Option<Skip>,
+    /// How many instants passed unused before the one that this plan settles.
+    pub missed: i64,
+    /// When the next run is due.
+    pub next: Option<Timestamp>,
+    /// When to reconcile again, whatever happens.
+    pub wake: Option<Timestamp>,
+    /// The schedule, and since when it is as it is.
+    pub reference: Option<ScheduleReference>,
+    /// The instant whose run waits for the end of the run that it replaces.
+    pub pending: Option<Timestamp>,
+    /// What keeps that run waiting for longer than it should.
+    pub blocked_by: Option<Blocker>,
+    /// A Job that should have had a pod by now.
+    pub podless: Option<String>,
+    /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
+    pub clock_was_at: Option<Timestamp>,
+}
+
+/// In which order things are done, by all PlanescapeJobs together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// What a run waits for.
+    Run,
+    /// What must not be forgotten.
+    Record,
+    /// What can wait.
+    Tidy,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Become the owner of a Job that has none: a backup was restored, or its PlanescapeJob was
+    /// deleted without it.
+    Adopt {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+    },
+    /// Make the Job controller end a Job whose agent Vault refuses for too long.
+    End {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Ask the API server whether it would take the Job of the next run.
+    Check {
+        /// The Job.
+        job: Value,
+    },
+    /// Start a run.
+    Create {
+        /// The Job.
+        job: Value,
+        /// The instant it is for.
+        tick: Timestamp,
+    },
+    /// Delete a Job.
+    Delete {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+        /// Why.
+        why: Deletion,
+    },
+    /// Give a pod of an older run its own Job's name as label `job-name`.
+    Relabel {
+        /// The pod's name.
+        pod: String,
+        /// The pod's UID.
+        uid: String,
+        /// Its Job's name.
+        job: String,
+    },
+    /// Write on the PlanescapeJob that its one run has started.
+    MarkStarted {
+        /// The Job's UID.
+        job_uid: String,
+    },
+    /// Take our finalizer off a Job.
+    Release {
+        /// Its name.
+        job: String,
+        /// Its UID.
+        uid: String,
+    },
+}
+
+impl Action {
+    /// When its turn is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Create { .. } | Self::Adopt { .. } | Self::End { .. } => Priority::Run,
+            Self::Delete { why, .. } => match why {
+                Deletion::Replace => Priority::Run,
+                Deletion::History => Priority::Tidy,
+            },
+            Self::MarkStarted { .. } | Self::Check { .. } => Priority::Record,
+            Self::Relabel { .. } | Self::Release { .. } => Priority::Tidy,
+        }
+    }
+}
+
+/// Why a Job is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// There are more than the history limit.
+    History,
+    /// A new run takes its place; its pods must be gone first.
+    Replace,
+}
+
+/// An instant of the schedule without a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// The instant.
+    pub tick: Timestamp,
+    /// Why.
+    pub why: Skipped,
+}
+
+/// Why an instant has no run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// The previous run was active.
+    Forbid,
+    /// It was noticed later than the deadline allows.
+    TooLate,
+    /// As many runs as may be were active.
+    TooMany,
+}
+
+/// A Job that is being deleted and should be gone by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its name.
+    pub job: String,
+    /// Since when it is being deleted.
+    pub since: Timestamp,
+}
+
+/// How soon a Job that started has a pod.
+const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a check of the template holds that brought no answer.
+const RECHECK: SignedDuration = SignedDuration::from_mins(1);
+
+/// Plans for a job that can run, or for one that has problems and starts nothing.
+pub fn plan(
+    job: &PlanescapeJob,
+    validated: Result<&ValidatedJob, &[Problem]>,
+    observed: &Observed,
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = match job.metadata.deletion_timestamp {
+        None => Plan::of_runs(job, validated, observed, defaults, now),
+        Some(_) => Plan::default(),
+    };
+    plan.actions.extend(upkeep(job, observed, defaults));
+    plan
+}
+
+impl Plan {
+    /// Plans what concerns runs to come and runs that go on.
+    fn of_runs(
+        job: &PlanescapeJob,
+        validated: Result<&ValidatedJob, &[Problem]>,
+        observed: &Observed,
+        defaults: &Defaults,
+        now: Timestamp,
+    ) -> Self {
+        let mut plan = Self::default();
+        let adopted = observed.unowned.iter().map(|unowned| Action::Adopt {
+            job: unowned.name.clone(),
+            uid: unowned.uid.clone(),
+        });
+        plan.actions.extend(adopted);
+        let reference = reference::reference(job, validated.is_ok(), now);
+        let settled = Settled::of(job.status.as_ref(), now);
+        plan.clock_was_at = settled.clock_was_at;
+        plan.reference = Some(reference.clone());
+        refusal::end(&mut plan, job, observed, defaults, now);
+        let Ok(validated) = validated else {
+            return plan;
+        };
+        expect_pods(&mut plan, observed, now);
+        let situation = Situation {
+            job,
+            validated,
+            observed,
+            since: reference.since.0,
+            anchor: reference
+                .anchor
+                .map_or(reference.since.0, |anchor| anchor.0),
+            settled,
+            now,
+        };
+        // A Job that nobody owns is a run of ours as soon as it is adopted.
+        if !job.spec.suspend && observed.unowned.is_empty() {
+            if let Some(due) = situation.due() {
+                plan.missed = situation.missed(&due);
+                situation.settle(&mut plan, due.tick);
+            }
+            plan.next = situation.next(plan.settles());
+            plan.wake_by(plan.next);
+        }
+        if !plan.creates() {
+            plan.check(&situation);
+        }
+        plan
+    }
+
+    /// Plans to check what was not checked since the spec changed.
+    fn check(&mut self, situation: &Situation<'_>) {
+        let job = situation.job;
+        if has_started(job) && situation.validated.schedule.is_once() {
+            return;
+        }
+        let conditions = job.status.iter().flat_map(|status| &status.conditions);
+        let mut known = conditions.filter(|condition| condition.type_ == "TemplateValid");
+        if let Some(known) = known.next()
+            && known.observed_generation == job.metadata.generation
+        {
+            let checked = known.last_transition_time.0;
+            let again = checked.checked_add(RECHECK).ok();
+            // A policy, a quota or a webhook may say something else by then.
+            let is_open = known.status == "Unknown" || known.reason == "Refused";
+            if !is_open {
+                return;
+            }
+            if again.is_some_and(|again| again > situation.now) {
+                self.wake_by(again);
+                return;
+            }
+            self.wake_by(situation.now.checked_add(RECHECK).ok());
+        }
+        let tick = self.next.unwrap_or(situation.now);
+        let job = run::build(situation.validated, tick);
+        self.actions.push(Action::Check { job });
+    }
+
+    /// Whether it rests on what may not be old: a run starts, an instant passes, a Job is stopped or
+    /// adopted, or the schedule counts from now on.
+    pub fn needs_fresh_reading(&self, job: &PlanescapeJob) -> bool {
+        let before = job.status.as_ref();
+        let before = before.and_then(|status| status.schedule_reference.as_ref());
+        let counts_anew = self.reference.is_some()
+            && before.map(|it| it.since.0) != self.reference.as_ref().map(|it| it.since.0);
+        let is_run = |action: &Action| action.priority() == Priority::Run;
+        self.settles() || counts_anew || self.actions.iter().any(is_run)
+    }
+
+    /// Whether a run is to be started.
+    pub fn creates(&self) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|action| matches!(action, Action::Create { .. }))
+    }
+
+    /// Whether the PlanescapeJob itself is changed, so that what we know of it is old.
+    pub fn changes_the_object(&self) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|action| matches!(action, Action::MarkStarted { .. }))
+    }
+
+    fn settles(&self) -> bool {
+        self.creates() || self.skip.is_some()
+    }
+
+    fn wake_by(&mut self, instant: Option<Timestamp>) {
+        self.wake = self.wake.into_iter().chain(instant).min();
+    }
+}
+
+/// Finds a Job without a pod, or plans to reconcile when there should be one.
+fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
+    for job in observed.active() {
+        if !job.expects_pods || job.is_deleting() || !job.pods.is_empty() {
+            continue;
+        }
+        let due = job.started.and_then(|it| it.checked_add(FIRST_POD).ok());
+        match due {
+            Some(due) if due > now => plan.wake_by(Some(due)),
+            Some(_) => plan.podless = plan.podless.take().or(Some(job.name.clone())),
+            None => {}
+        }
+    }
+}
+
+fn created(job: &PlanescapeJob) -> Option<Timestamp> {
+    Some(job.metadata.creation_timestamp.as_ref()?.0)
+}
+
+#[cfg(test)]
+mod field_tests;
+#[cfg(test)]
+mod tests;

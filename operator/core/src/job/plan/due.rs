@@ -1,0 +1,202 @@
+//! Which instant of the schedule is due, and what becomes of it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::settled::Settled;
+use super::{Action, Blocker, Deletion, Plan, Skip, Skipped, created};
+use crate::api::PlanescapeJob;
+use crate::api::names::ONCE_STARTED_ANNOTATION;
+use crate::api::v1alpha1::{ConcurrencyPolicy, ONCE, PlanescapeJobStatus};
+use crate::job::observed::{Observed, ObservedJob};
+use crate::job::validate::ValidatedJob;
+use crate::run;
+
+/// How long a replaced run may take to end before we look again.
+const REPLACEMENT_CHECK: SignedDuration = SignedDuration::from_secs(10);
+
+/// How much longer than its pods' grace period a Job's deletion may take.
+const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Kubernetes cuts the time of creation to whole seconds.
+const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
+
+/// Counting what was missed stops here.
+const MOST_MISSED: usize = 1_000;
+
+/// What a decision about the schedule depends on.
+pub(super) struct Situation<'a> {
+    pub(super) job: &'a PlanescapeJob,
+    pub(super) validated: &'a ValidatedJob,
+    pub(super) observed: &'a Observed,
+    /// Since when the schedule is as it is.
+    pub(super) since: Timestamp,
+    /// What intervals count from.
+    pub(super) anchor: Timestamp,
+    /// Which instants were acted upon.
+    pub(super) settled: Settled,
+    pub(super) now: Timestamp,
+}
+
+/// An instant that should have been acted upon by now, and was not.
+pub(super) struct Due {
+    pub(super) tick: Timestamp,
+    /// The last instant that was settled before.
+    after: Timestamp,
+}
+
+impl Situation<'_> {
+    pub(super) fn due(&self) -> Option<Due> {
+        if self.validated.schedule.is_once() {
+            let tick = created(self.job)?;
+            let is_open = !has_started(self.job) && self.observed.jobs.is_empty();
+            return is_open.then_some(Due { tick, after: tick });
+        }
+        let last = self.settled.last;
+        let after = last.map_or(self.since, |last| last.max(self.since));
+        let tick = self.validated.schedule.previous(self.anchor, self.now)?;
+        let is_open = tick > after && !self.settled.includes(tick) && !self.has_run(tick);
+        is_open.then_some(Due { tick, after })
+    }
+
+    fn has_run(&self, tick: Timestamp) -> bool {
+        let mut recorded = self.job.status.iter().flat_map(|status| &status.runs);
+        self.observed.jobs.iter().any(|job| job.tick == tick)
+            || recorded.any(|run| run.scheduled_time.0 == tick)
+    }
+
+    pub(super) fn missed(&self, due: &Due) -> i64 {
+        if self.validated.schedule.is_once() {
+            return 0;
+        }
+        let next = |tick: Timestamp| self.validated.schedule.next(self.anchor, tick);
+        let passed = std::iter::successors(next(due.after), |tick| next(*tick));
+        let passed = passed.take(MOST_MISSED).take_while(|it| *it < due.tick);
+        i64::try_from(passed.count()).unwrap_or(i64::MAX)
+    }
+
+    /// Decides about an instant that is due.
+    pub(super) fn settle(&self, plan: &mut Plan, tick: Timestamp) {
+        let is_promised = self.is_promised(tick);
+        plan.pending = is_promised.then_some(tick);
+        if !is_promised && self.is_too_late(tick) {
+            let why = Skipped::TooLate;
+            plan.skip = Some(Skip { tick, why });
+            return;
+        }
+        let active = self.observed.active().count();
+        let is_busy = active > 0;
+        let is_full = self
+            .validated
+            .most_active
+            .is_some_and(|most| active >= most);
+        match self.validated.policy {
+            ConcurrencyPolicy::Allow if is_full => {
+                let why = Skipped::TooMany;
+                plan.skip = Some(Skip { tick, why });
+            }
+            ConcurrencyPolicy::Forbid if is_busy => {
+                let why = Skipped::Forbid;
+                plan.skip = Some(Skip { tick, why });
+            }
+            ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
+            ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
+                let job = run::build(self.validated, tick);
+                plan.actions.push(Action::Create { job, tick });
+            }
+        }
+    }
+
+    /// Stops what runs; the run of `tick` starts when all of it is gone.
+    fn make_way(&self, plan: &mut Plan, tick: Timestamp) {
+        let running = self.observed.active().filter(|old| !old.is_deleting());
+        plan.actions.extend(running.map(|old| Action::Delete {
+            job: old.name.clone(),
+            uid: old.uid.clone(),
+            why: Deletion::Replace,
+        }));
+        plan.pending = Some(tick);
+        plan.blocked_by = self.observed.active().find_map(|old| self.overdue(old));
+        plan.wake_by(self.now.checked_add(REPLACEMENT_CHECK).ok());
+    }
+
+    fn overdue(&self, old: &ObservedJob) -> Option<Blocker> {
+        let since = old.deleting_since?;
+        let limit = old.grace.saturating_add(STOPPING_MARGIN);
+        (self.now.duration_since(since) > limit).then(|| Blocker {
+            job: old.name.clone(),
+            since,
+        })
+    }
+
+    /// Whether an old run is stopped, or has been, to make way for this one: it then starts however
+    /// long that takes.
+    fn is_promised(&self, tick: Timestamp) -> bool {
+        let status = self.job.status.as_ref();
+        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
+        let mut active = self.observed.active();
+        self.validated.policy == ConcurrencyPolicy::Replace
+            && (pending.is_some_and(|pending| pending.0 == tick)
+                || active.any(ObservedJob::is_deleting))
+    }
+
+    fn is_too_late(&self, tick: Timestamp) -> bool {
+        let (from, tolerance) = if self.validated.schedule.is_once() {
+            (tick.max(self.since), CUT_OFF_CREATION)
+        } else {
+            (tick, SignedDuration::ZERO)
+        };
+        let lateness = self.now.duration_since(from).saturating_sub(tolerance);
+        // No run starts at the very instant, so that a part of a second is not late.
+        self.validated
+            .deadline
+            .is_some_and(|deadline| lateness.as_secs() > deadline.as_secs())
+    }
+
+    pub(super) fn next(&self, is_settled: bool) -> Option<Timestamp> {
+        let is_over = is_settled || has_started(self.job);
+        if self.validated.schedule.is_once() && is_over {
+            return None;
+        }
+        let next = |after| self.validated.schedule.next(self.anchor, after);
+        let coming = next(self.now)?;
+        match &self.settled.ahead {
+            Some(ahead) if ahead.contains(&coming) => next(*ahead.end()),
+            Some(_) | None => Some(coming),
+        }
+    }
+}
+
+/// Whether a one-time job has had its run, or missed it, or bears the mark of a run at all.
+pub(super) fn has_started(job: &PlanescapeJob) -> bool {
+    has_settled(job) || marker(job).is_some()
+}
+
+/// The mark of another PlanescapeJob's run, on a one-time job that has had none: somebody copied the
+/// object, or restored it without its status. Nobody can tell from here whether the run is still to
+/// be made, so that it is not.
+pub fn has_run_elsewhere(job: &PlanescapeJob) -> Option<&str> {
+    if job.spec.schedule != ONCE || has_settled(job) {
+        return None;
+    }
+    marker(job).filter(|marker| !is_marked_by(marker, job))
+}
+
+/// Whether the job bears the mark of its own run.
+pub(super) fn is_marked(job: &PlanescapeJob) -> bool {
+    marker(job).is_some_and(|marker| is_marked_by(marker, job))
+}
+
+fn is_marked_by(marker: &str, job: &PlanescapeJob) -> bool {
+    let owner = marker.split_once('/').map(|(owner, _)| owner);
+    owner.is_some() && owner == job.metadata.uid.as_deref()
+}
+
+fn marker(job: &PlanescapeJob) -> Option<&str> {
+    let annotations = job.metadata.annotations.as_ref()?;
+    annotations.get(ONCE_STARTED_ANNOTATION).map(String::as_str)
+}
+
+fn has_settled(job: &PlanescapeJob) -> bool {
+    let is_recorded = |status: &PlanescapeJobStatus| status.last_schedule_time.is_some();
+    job.status.as_ref().is_some_and(is_recorded)
+}

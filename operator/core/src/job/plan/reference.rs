@@ -1,0 +1,64 @@
+//! Since when the schedule is as it is.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+
+use super::created;
+use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::ScheduleReference;
+
+/// An edit, a correction or a resumption never starts a run for an instant that lies before it.
+///
+/// A spec that cannot run for want of a setting of the operator is not corrected by its return: the
+/// generation is the same, and the latest instant that was missed runs.
+pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> ScheduleReference {
+    let schedule = text(job);
+    let generation = job.metadata.generation.unwrap_or_default();
+    let status = job.status.as_ref();
+    let before = status.and_then(|status| status.schedule_reference.as_ref());
+    let is_corrected = |before: &ScheduleReference| {
+        let invalid = before.invalid_generation;
+        is_valid && invalid.is_some_and(|invalid| invalid != generation)
+    };
+    let since = match before {
+        None => created(job).unwrap_or(now),
+        Some(before) if before.schedule == schedule && !is_corrected(before) => before.since.0,
+        // Both bounds hold: an edit is later than what was known, and not later than now.
+        Some(before) => edited(job).unwrap_or(now).max(before.since.0).min(now),
+    };
+    let same_interval = format!("{} ", job.spec.schedule);
+    let anchor = match before {
+        Some(before) if before.schedule.starts_with(&same_interval) => {
+            before.anchor.as_ref().unwrap_or(&before.since).0
+        }
+        Some(_) | None => since,
+    };
+    ScheduleReference {
+        schedule,
+        since: Time(since),
+        anchor: Some(Time(anchor)),
+        invalid_generation: (!is_valid).then_some(generation),
+    }
+}
+
+/// What the schedule depends on, in one text.
+fn text(job: &PlanescapeJob) -> String {
+    let spec = &job.spec;
+    let zone = spec.time_zone.as_deref().unwrap_or("UTC");
+    let suspended = if spec.suspend { " (suspended)" } else { "" };
+    format!("{} {zone}{suspended}", spec.schedule)
+}
+
+/// When somebody last wrote to the spec, as the API server keeps it: we may have been away then.
+fn edited(job: &PlanescapeJob) -> Option<Timestamp> {
+    let is_of_spec = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref();
+        entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && fields.is_some_and(|fields| fields.0.get("f:spec").is_some())
+    };
+    let entries = job.metadata.managed_fields.iter().flatten();
+    entries
+        .filter(is_of_spec)
+        .filter_map(|entry| Some(entry.time.as_ref()?.0))
+        .max()
+}

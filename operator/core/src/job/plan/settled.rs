@@ -1,0 +1,63 @@
+//! Which instants of a schedule were acted upon, also where the clock was wrong for a while.
+
+use std::ops::RangeInclusive;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::v1alpha1::PlanescapeJobStatus;
+
+/// A recorded instant this far ahead is the work of a wrong clock.
+pub(crate) const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// Which instants were acted upon.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Settled {
+    /// All up to this one, which does not lie far ahead.
+    pub(crate) last: Option<Timestamp>,
+    /// And these, while the clock was ahead.
+    pub(crate) ahead: Option<RangeInclusive<Timestamp>>,
+    /// The instant by which it is noticed now that the clock was ahead.
+    pub(crate) clock_was_at: Option<Timestamp>,
+}
+
+impl Settled {
+    /// As the status says. An instant far ahead counts as now: what lies between may have run
+    /// before the clock was set.
+    pub(crate) fn of(status: Option<&PlanescapeJobStatus>, now: Timestamp) -> Self {
+        let Some(status) = status else {
+            return Self::default();
+        };
+        let known = status.settled_ahead.as_ref();
+        let known = known
+            .map(|ahead| ahead.from.0..=ahead.until.0)
+            .filter(|ahead| *ahead.end() >= now);
+        let last = status.last_schedule_time.as_ref().map(|last| last.0);
+        let wrong = last.filter(|last| last.duration_since(now) > TOLERATED_SKEW);
+        let Some(wrong) = wrong else {
+            return Self {
+                last,
+                ahead: known,
+                clock_was_at: None,
+            };
+        };
+        let first = status.settled_since.as_ref().map_or(wrong, |it| it.0);
+        let mut from = first.clamp(now, wrong);
+        let mut until = wrong;
+        if let Some(known) = known {
+            from = from.min(*known.start());
+            until = until.max(*known.end());
+        }
+        Self {
+            last: Some(now),
+            ahead: Some(from..=until),
+            clock_was_at: Some(wrong),
+        }
+    }
+
+    /// Whether an instant ran while the clock was ahead.
+    pub(crate) fn includes(&self, tick: Timestamp) -> bool {
+        self.ahead
+            .as_ref()
+            .is_some_and(|ahead| ahead.contains(&tick))
+    }
+}

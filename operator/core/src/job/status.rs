@@ -1,0 +1,234 @@
+//! What to report about a PlanescapeJob: its status, and the events that tell of a change in it.
+
+mod conditions;
+mod events;
+mod runs;
+mod vault;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::{
+    ActiveRun, Ahead, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped,
+};
+use crate::job::observed::{Observed, ObservedJob};
+use crate::job::plan::{self, Deletion, Plan, Settled, TOLERATED_SKEW};
+use crate::job::validate::ValidatedJob;
+use crate::problem::Problem;
+pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
+pub(crate) use vault::lasting_refusal;
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// The Job that was created, or found to be created already.
+    pub started: Option<Started>,
+    /// The instant whose Job cannot be created, because somebody else's bears the name.
+    pub conflict: Option<Timestamp>,
+    /// The Jobs that were deleted, and why.
+    pub deleted: Vec<(String, Deletion)>,
+    /// What could not be done.
+    pub failure: Option<Failure>,
+    /// What the API server says of the Job of the next run.
+    pub checked: Option<Checked>,
+    /// The Jobs that had no owner and have us now.
+    pub adopted: Vec<String>,
+    /// The Jobs that were ended, and why.
+    pub ended: Vec<(String, String)>,
+}
+
+/// What the API server says of a Job that it was only asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It would take it.
+    Accepted,
+    /// It would not, and the same Job will never be taken.
+    Invalid(String),
+    /// It would not now; a policy, a quota or a role may change.
+    Refused(String),
+    /// It could not say.
+    Unknown(String),
+}
+
+/// A Job that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The instant it is for.
+    pub tick: Timestamp,
+}
+
+/// What could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In one word.
+    pub reason: &'static str,
+    /// In a sentence.
+    pub message: String,
+    /// Whether the same Job will never be taken.
+    pub is_lasting: bool,
+}
+
+/// Everything a status depends on.
+pub struct Facts<'a> {
+    /// The PlanescapeJob, with its status so far.
+    pub job: &'a PlanescapeJob,
+    /// What validation made of it.
+    pub validated: Result<&'a ValidatedJob, &'a [Problem]>,
+    /// What belongs to it.
+    pub observed: &'a Observed,
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// What became of that.
+    pub applied: &'a Applied,
+    /// The current time.
+    pub now: Timestamp,
+}
+
+/// The status. Equal facts give an equal status, so that nothing is written when nothing changed.
+pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
+    let before = facts.job.status.clone().unwrap_or_default();
+    let mut runs = runs::merge(facts, &before);
+    let last = |outcome: Outcome, before: &Option<Time>| {
+        let ends = runs.iter().filter(|run| run.outcome == outcome);
+        ends.filter_map(|run| run.finish_time.clone())
+            .chain(before.clone())
+            .max_by_key(|time| time.0)
+    };
+    let mut status = PlanescapeJobStatus {
+        observed_generation: facts.job.metadata.generation,
+        conditions: Vec::new(),
+        last_result: runs.iter().find_map(ended).or(before.last_result),
+        active_count: 0,
+        active: active(&runs),
+        last_schedule_time: settled(facts).or_else(|| latest(facts, &runs, &before)),
+        settled_since: settled_since(facts, &before),
+        settled_ahead: ahead(facts),
+        last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
+        last_failure_time: last(Outcome::Failed, &before.last_failure_time),
+        next_schedule_time: facts.plan.next.map(Time),
+        pending_schedule_time: facts
+            .plan
+            .pending
+            .filter(|_| settled(facts).is_none())
+            .map(Time),
+        schedule_reference: facts
+            .plan
+            .reference
+            .clone()
+            .or(before.schedule_reference.clone()),
+        resolved: resolved(facts).or(before.resolved.clone()),
+        skipped: skipped(facts, &before.skipped),
+        runs: Vec::new(),
+    };
+    status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
+    status.active.truncate(runs::MOST_RUNNING);
+    runs::forget(facts, &mut runs);
+    status.runs = runs;
+    status.conditions = conditions::of(facts, &before, &status);
+    status
+}
+
+fn ended(run: &Run) -> Option<Outcome> {
+    (run.outcome != Outcome::Running).then_some(run.outcome)
+}
+
+fn active(runs: &[Run]) -> Vec<ActiveRun> {
+    let running = runs.iter().filter(|run| run.outcome == Outcome::Running);
+    running
+        .map(|run| ActiveRun {
+            name: run.job.clone(),
+            uid: run.uid.clone(),
+            scheduled_time: run.scheduled_time.clone(),
+        })
+        .collect()
+}
+
+/// The instant that was settled just now.
+fn settled(facts: &Facts<'_>) -> Option<Time> {
+    let started = facts.applied.started.as_ref().map(|started| started.tick);
+    let skipped = facts.plan.skip.map(|skip| skip.tick);
+    started.or(skipped).or(facts.applied.conflict).map(Time)
+}
+
+/// A Job that exists was started, even if nobody came to record it. What was started while the clock
+/// was ahead says nothing about the instants before.
+fn latest(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
+    let horizon = facts.now.saturating_add(TOLERATED_SKEW).ok()?;
+    let ticks = runs.iter().map(|run| run.scheduled_time.0);
+    let last = Settled::of(Some(before), facts.now).last;
+    ticks
+        .filter(|tick| *tick <= horizon)
+        .chain(last)
+        .max()
+        .map(Time)
+}
+
+/// A series goes on as long as nothing between two instants is left out.
+fn settled_since(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time> {
+    let known = before.settled_since.clone();
+    let Some(tick) = settled(facts) else {
+        return known.filter(|_| facts.plan.clock_was_at.is_none());
+    };
+    known
+        .filter(|since| facts.plan.missed == 0 && since.0 <= tick.0)
+        .or(Some(tick))
+}
+
+fn ahead(facts: &Facts<'_>) -> Option<Ahead> {
+    let ahead = Settled::of(facts.job.status.as_ref(), facts.now).ahead?;
+    Some(Ahead {
+        from: Time(*ahead.start()),
+        until: Time(*ahead.end()),
+    })
+}
+
+/// Whether a run was made of what the spec said before.
+fn is_older(facts: &Facts<'_>, run: &ObservedJob) -> bool {
+    let now = facts.validated.ok().map(|validated| &validated.digest);
+    matches!((&run.template, now), (Some(then), Some(now)) if then != now)
+}
+
+/// The run that goes on, if it was made of what the spec said before.
+fn older_run<'a>(facts: &Facts<'a>) -> Option<&'a ObservedJob> {
+    let newest = facts.observed.jobs.first();
+    newest.filter(|run| run.end.is_none() && is_older(facts, run))
+}
+
+fn replace_older(job: &str) -> String {
+    format!("Job {job} runs an older template; delete it to make way: kubectl delete job {job}")
+}
+
+fn resolved(facts: &Facts<'_>) -> Option<Resolved> {
+    let validated = facts.validated.ok()?;
+    Some(Resolved {
+        concurrency_policy: validated.policy,
+        time_zone: (!validated.schedule.is_once()).then(|| validated.zone.clone()),
+    })
+}
+
+fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
+    let count = |is_one_more: bool| i64::from(is_one_more);
+    let why = facts.plan.skip.map(|skip| skip.why);
+    let missed = if settled(facts).is_some() {
+        facts.plan.missed
+    } else {
+        0
+    };
+    Skipped {
+        forbid: before.forbid + count(why == Some(plan::Skipped::Forbid)),
+        too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),
+        missed: before.missed + missed,
+        too_many: before.too_many + count(why == Some(plan::Skipped::TooMany)),
+        conflict: before.conflict + count(facts.applied.conflict.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod field_tests;
+#[cfg(test)]
+mod tests;

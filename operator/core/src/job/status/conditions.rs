@@ -1,0 +1,437 @@
+//! `status.conditions`.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use planescape_agent_contract::{Reason, Report};
+
+use super::vault::{self, Standing};
+use super::{Checked, Facts, is_older, older_run, replace_older};
+use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
+use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
+use crate::inject::SIDECAR;
+use crate::job::observed::{ObservedJob, Waiting};
+use crate::job::plan::{self, Blocker};
+use crate::problem::{Kind as ProblemKind, Problem};
+
+/// What an author has to mend.
+const INVALID: &str = "InvalidTemplate";
+
+pub(super) const RENDERED_WITH_WARNINGS: &str = "RenderedWithWarnings";
+
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// One condition, before it is compared with the one that is there.
+struct Finding {
+    kind: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+impl Finding {
+    fn new(kind: &'static str, holds: bool, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status: if holds { "True" } else { "False" },
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+/// All of them, in the order in which a reader wants them.
+pub(super) fn of(
+    facts: &Facts<'_>,
+    before: &PlanescapeJobStatus,
+    after: &PlanescapeJobStatus,
+) -> Vec<Condition> {
+    let vault = vault_ready(facts, before);
+    let template = template_valid(facts, before);
+    let ready = ready(facts, template.as_ref(), vault.as_ref(), after);
+    let mut findings = vec![ready];
+    findings.extend(stalled(facts, template.as_ref(), after));
+    findings.push(schedule_valid(facts));
+    findings.extend(template);
+    findings.extend([suspended(facts), active(after)]);
+    findings.extend(vault);
+    findings.extend(end(facts, after));
+    findings
+        .into_iter()
+        .map(|finding| condition(finding, facts, before))
+        .collect()
+}
+
+/// The time of transition changes only when the status does.
+fn condition(finding: Finding, facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Condition {
+    let same = before
+        .conditions
+        .iter()
+        .find(|it| it.type_ == finding.kind && it.status == finding.status);
+    let since = same.map_or(whole_seconds(facts.now), |same| same.last_transition_time.0);
+    Condition {
+        type_: finding.kind.to_owned(),
+        status: finding.status.to_owned(),
+        reason: finding.reason,
+        message: finding.message.chars().take(LONGEST_MESSAGE).collect(),
+        last_transition_time: Time(since),
+        observed_generation: facts.job.metadata.generation,
+    }
+}
+
+/// Whether runs can start, and the one that is on its way does.
+fn ready(
+    facts: &Facts<'_>,
+    template: Option<&Finding>,
+    vault: Option<&Finding>,
+    after: &PlanescapeJobStatus,
+) -> Finding {
+    const KIND: &str = "Ready";
+    if let Err(problems) = facts.validated {
+        let kinds = problems.iter().map(|problem| problem.kind);
+        let reason = kinds.min().unwrap_or(ProblemKind::Template).reason();
+        return Finding::new(KIND, false, reason, listed(problems.iter()));
+    }
+    if let Some(failure) = &facts.applied.failure {
+        return Finding::new(KIND, false, failure.reason, failure.message.as_str());
+    }
+    if let Some(stalled) = stalled(facts, template, after) {
+        return Finding {
+            kind: KIND,
+            status: "False",
+            ..stalled
+        };
+    }
+    if let Some(template) = template.filter(|template| template.status == "False") {
+        let message = template.message.as_str();
+        return Finding::new(KIND, false, "FailedCreate", message);
+    }
+    if let Some(blocker) = &facts.plan.blocked_by {
+        return Finding::new(KIND, false, "ReplaceBlocked", blocked(blocker));
+    }
+    if let Some(job) = &facts.plan.podless {
+        let message = format!(
+            "Job {job} has no pod; its events say why: kubectl describe job {job}; where a quota or a LimitRange wants other resources of {SIDECAR}, annotations such as agent-limits-cpu set them"
+        );
+        return Finding::new(KIND, false, "NoPods", message);
+    }
+    if let Some(message) = waiting(facts) {
+        return Finding::new(KIND, false, "PodsWaiting", message);
+    }
+    // How a past run ended says nothing about the next.
+    let is_running = facts
+        .observed
+        .jobs
+        .first()
+        .is_some_and(|run| run.end.is_none());
+    if let Some(vault) = vault.filter(|vault| vault.status == "False" && is_running) {
+        return Finding::new(KIND, false, "VaultNotReady", vault.message.as_str());
+    }
+    if facts.job.spec.suspend {
+        return Finding::new(
+            KIND,
+            true,
+            "Suspended",
+            "starts nothing while spec.suspend is true",
+        );
+    }
+    match (&after.next_schedule_time, after.active.first()) {
+        (Some(next), _) => Finding::new(KIND, true, "Scheduled", format!("next run at {}", next.0)),
+        (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
+        (None, None) => Finding::new(KIND, true, "Settled", "nothing is left to start"),
+    }
+}
+
+/// What no retry will mend, for tools that wait: absent while there is no such thing.
+fn stalled(
+    facts: &Facts<'_>,
+    template: Option<&Finding>,
+    after: &PlanescapeJobStatus,
+) -> Option<Finding> {
+    let stalled = |reason: &str, message: String| Finding::new("Stalled", true, reason, message);
+    if let Err(problems) = facts.validated {
+        let kinds = problems.iter().map(|problem| problem.kind);
+        let reason = kinds.min().unwrap_or(ProblemKind::Template).reason();
+        return Some(stalled(reason, listed(problems.iter())));
+    }
+    if let Some(marker) = plan::has_run_elsewhere(facts.job) {
+        return Some(stalled("StartedElsewhere", started_elsewhere(marker)));
+    }
+    if let Some(template) = template.filter(|it| it.status == "False" && it.reason == INVALID) {
+        return Some(stalled(INVALID, template.message.clone()));
+    }
+    if let Some(message) = changed_after_start(facts, after) {
+        return Some(stalled("TemplateChanged", message));
+    }
+    let end = end(facts, after).filter(|end| end.kind == "Failed" && end.status == "True")?;
+    Some(stalled(&end.reason, end.message))
+}
+
+fn started_elsewhere(marker: &str) -> String {
+    format!(
+        "annotation {ONCE_STARTED_ANNOTATION} is of another PlanescapeJob ({marker}): this one was copied or restored, \
+        and starts nothing, because its run may have been made; if it was not, take the annotation away"
+    )
+}
+
+/// A one-time job runs once: what is written into its template afterwards never does.
+fn changed_after_start(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<String> {
+    let validated = facts.validated.ok()?;
+    let run = after
+        .runs
+        .first()
+        .filter(|_| validated.schedule.is_once())?;
+    let made_of = run.template.as_ref()?;
+    (*made_of != validated.digest).then(|| {
+        format!(
+            "the spec was changed after Job {} had started, and a one-time job runs once: this generation does not run; \
+            create a PlanescapeJob of another name, or delete this one and create it again",
+            run.job
+        )
+    })
+}
+
+/// What keeps the run that is on its way from starting.
+fn waiting(facts: &Facts<'_>) -> Option<String> {
+    let run = facts
+        .observed
+        .jobs
+        .first()
+        .filter(|run| run.end.is_none())?;
+    let pod = run.pods.last().filter(|pod| !pod.is_over)?;
+    let waiting = pod.waiting.as_ref()?;
+    let whom = match &waiting.container {
+        Some(container) => format!("container {container} of pod {}", pod.name),
+        None => format!("pod {}", pod.name),
+    };
+    let Waiting {
+        reason, message, ..
+    } = waiting;
+    let text = format!("{whom} does not start: {reason}: {message}");
+    Some(with_advice(facts, text))
+}
+
+/// With what to do where the run is made of what the spec said before.
+fn with_advice(facts: &Facts<'_>, message: String) -> String {
+    match older_run(facts) {
+        Some(run) => format!("{message}; {}", replace_older(&run.name)),
+        None => message,
+    }
+}
+
+/// What the API server says of the Job that the next run will be.
+fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
+    const KIND: &str = "TemplateValid";
+    if let Err(problems) = facts.validated {
+        let wrong = problems.iter().filter(|it| !it.kind.concerns_schedule());
+        let message = listed(wrong);
+        return (!message.is_empty()).then(|| Finding::new(KIND, false, INVALID, message));
+    }
+    if facts.applied.started.is_some() {
+        return Some(Finding::new(KIND, true, "Accepted", ""));
+    }
+    if let Some(failure) = facts.applied.failure.as_ref().filter(|it| it.is_lasting) {
+        return Some(Finding::new(KIND, false, INVALID, failure.message.as_str()));
+    }
+    Some(match &facts.applied.checked {
+        Some(Checked::Accepted) => Finding::new(KIND, true, "Accepted", ""),
+        Some(Checked::Invalid(message)) => Finding::new(KIND, false, INVALID, message.as_str()),
+        Some(Checked::Refused(message)) => Finding::new(KIND, false, "Refused", message.as_str()),
+        Some(Checked::Unknown(message)) => Finding {
+            kind: KIND,
+            status: "Unknown",
+            reason: "NotChecked".to_owned(),
+            message: message.clone(),
+        },
+        None => {
+            let mut known = before.conditions.iter();
+            let known = known.find(|it| {
+                it.type_ == KIND && it.observed_generation == facts.job.metadata.generation
+            })?;
+            Finding {
+                kind: KIND,
+                status: status_text(&known.status),
+                reason: known.reason.clone(),
+                message: known.message.clone(),
+            }
+        }
+    })
+}
+
+fn blocked(blocker: &Blocker) -> String {
+    let Blocker { job, since } = blocker;
+    format!(
+        "Job {job} is being deleted since {since} and is not gone, and the run that replaces it waits; \
+        see what still stops: kubectl get pods -l {KUBERNETES_JOB_NAME_LABEL}={job}; if its node is lost, \
+        delete the pod with --force"
+    )
+}
+
+fn listed<'a>(problems: impl Iterator<Item = &'a Problem>) -> String {
+    let texts: Vec<String> = problems.map(Problem::to_string).collect();
+    texts.join("\n")
+}
+
+fn schedule_valid(facts: &Facts<'_>) -> Finding {
+    const KIND: &str = "ScheduleValid";
+    let problems = facts.validated.err().unwrap_or_default();
+    let mut wrong = problems.iter().filter(|it| it.kind.concerns_schedule());
+    match wrong.next() {
+        Some(problem) => Finding::new(KIND, false, problem.kind.reason(), problem.message.as_str()),
+        None => Finding::new(KIND, true, "Valid", facts.job.spec.schedule.as_str()),
+    }
+}
+
+fn suspended(facts: &Facts<'_>) -> Finding {
+    if facts.job.spec.suspend {
+        Finding::new("Suspended", true, "Suspended", "spec.suspend is true")
+    } else {
+        Finding::new("Suspended", false, "NotSuspended", "")
+    }
+}
+
+fn active(after: &PlanescapeJobStatus) -> Finding {
+    let names: Vec<&str> = after.active.iter().map(|run| run.name.as_str()).collect();
+    if names.is_empty() {
+        return Finding::new("Active", false, "NoJobRuns", "");
+    }
+    Finding::new("Active", true, "JobRuns", names.join(", "))
+}
+
+/// What the newest run's agents say; what they said last, once their pods are gone.
+fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
+    const KIND: &str = "VaultReady";
+    let mut known = before.conditions.iter();
+    let known = known.find(|condition| condition.type_ == KIND);
+    let is_wanted = match facts.validated {
+        Ok(validated) => validated.injection.is_some(),
+        Err(_) => known.is_some(),
+    };
+    if !is_wanted {
+        return None;
+    }
+    let unknown = |message: String| Finding {
+        kind: KIND,
+        status: "Unknown",
+        reason: "Pending".to_owned(),
+        message,
+    };
+    let Some(run) = facts.observed.jobs.first() else {
+        let message = match known {
+            Some(_) => "no run is left that could tell",
+            None => "no agent has logged in yet",
+        };
+        return Some(unknown(message.to_owned()));
+    };
+    if run.end.is_some() && is_older(facts, run) {
+        let message = format!("the spec was changed since Job {} ran", run.name);
+        return Some(unknown(message));
+    }
+    Some(match vault::standing(facts) {
+        Standing::Failed(report) => {
+            let message = with_advice(facts, at_address(facts, report));
+            Finding::new(KIND, false, report.reason.as_str(), message)
+        }
+        Standing::Rendered => rendered(run),
+        Standing::Pending if vault::was_killed(run) => {
+            Finding::new(KIND, false, "AgentKilled", AGENT_KILLED)
+        }
+        Standing::Pending if let Some(why) = vault::revocation_failure(run) => {
+            let message = format!("the lease is not revoked: {why}");
+            Finding::new(KIND, false, "RevokeFailed", message)
+        }
+        Standing::Pending => match known {
+            Some(known) => Finding {
+                kind: KIND,
+                status: status_text(&known.status),
+                reason: known.reason.clone(),
+                message: known.message.clone(),
+            },
+            None => unknown("no agent has logged in yet".to_owned()),
+        },
+    })
+}
+
+const AGENT_KILLED: &str = "the agent was killed after its login: nothing is known of its token and leases, which may live until their TTL ends";
+
+/// Every file is there; something may be amiss all the same.
+fn rendered(run: &ObservedJob) -> Finding {
+    const KIND: &str = "VaultReady";
+    if let Some(why) = vault::revocation_failure(run) {
+        let message = format!("every file is rendered, and the lease is not revoked: {why}");
+        return Finding::new(KIND, true, "RevokeFailed", message);
+    }
+    match &vault::warnings(run)[..] {
+        [] => Finding::new(KIND, true, "Rendered", "every file is rendered"),
+        warnings => {
+            let message = format!("{}\n{MISSING_KEY_ADVICE}", warnings.join("\n"));
+            Finding::new(KIND, true, RENDERED_WITH_WARNINGS, message)
+        }
+    }
+}
+
+const MISSING_KEY_ADVICE: &str =
+    "the annotation error-on-missing-key-NAME: \"true\" makes a missing value an error";
+
+/// A report, with Vault's address where it is about reaching Vault.
+fn at_address(facts: &Facts<'_>, report: &Report) -> String {
+    let sentence = vault::sentence(report);
+    let is_about_reaching = matches!(
+        report.reason,
+        Reason::Unreachable | Reason::NoAnswer | Reason::TlsError | Reason::Sealed
+    );
+    let validated = facts.validated.ok();
+    let injection = validated.and_then(|validated| validated.injection.as_ref());
+    match injection.map(|injection| injection.server.host()) {
+        Some(host) if is_about_reaching && !sentence.contains(host) => {
+            format!("{sentence} (Vault at {host})")
+        }
+        Some(_) | None => sentence,
+    }
+}
+
+fn status_text(text: &str) -> &'static str {
+    match text {
+        "True" => "True",
+        "False" => "False",
+        _ => "Unknown",
+    }
+}
+
+/// For one-time jobs: how the one run ended, in a Job's own words.
+fn end(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<Finding> {
+    if facts.job.spec.schedule != crate::api::v1alpha1::ONCE {
+        return None;
+    }
+    if let Some(message) = changed_after_start(facts, after) {
+        return Some(Finding::new("Complete", false, "TemplateChanged", message));
+    }
+    if let Some(skip) = facts.plan.skip {
+        let message = format!("due at {}, noticed too late", skip.tick);
+        return Some(Finding::new("Failed", true, "MissedDeadline", message));
+    }
+    let Some(run) = after.runs.first() else {
+        let mut known = facts.job.status.iter().flat_map(|it| &it.conditions);
+        let missed = known.find(|it| it.type_ == "Failed" && it.status == "True")?;
+        return Some(Finding::new(
+            "Failed",
+            true,
+            &missed.reason,
+            missed.message.as_str(),
+        ));
+    };
+    let reason = run.reason.as_deref();
+    let message = run.message.clone().unwrap_or_default();
+    match run.outcome {
+        Outcome::Running => None,
+        Outcome::Succeeded => Some(Finding::new("Complete", true, "JobComplete", message)),
+        Outcome::Failed | Outcome::Deleted => {
+            let reason = reason.unwrap_or("JobFailed");
+            Some(Finding::new("Failed", true, reason, message))
+        }
+    }
+}
+
+/// Kubernetes keeps whole seconds.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

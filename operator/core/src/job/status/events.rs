@@ -1,0 +1,285 @@
+//! Events: what changed between two statuses, said once.
+
+use super::Facts;
+use super::conditions::RENDERED_WITH_WARNINGS;
+use super::vault::{self, Standing};
+use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
+use crate::job::observed::ObservedJob;
+use crate::job::plan::Deletion;
+
+const TOO_MANY_MISSED: i64 = 100;
+
+/// Something a person may want to know about a PlanescapeJob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether somebody should look.
+    pub kind: EventKind,
+    /// In one word; CronJob's word where the meaning is the same.
+    pub reason: String,
+    /// In a sentence.
+    pub note: String,
+    /// The Job it is about.
+    pub job: Option<String>,
+}
+
+/// Whether somebody should look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// All is well.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Event {
+    fn normal(reason: &str, note: impl Into<String>) -> Self {
+        Self::new(EventKind::Normal, reason, note.into())
+    }
+
+    fn warning(reason: &str, note: impl Into<String>) -> Self {
+        Self::new(EventKind::Warning, reason, note.into())
+    }
+
+    fn new(kind: EventKind, reason: &str, note: String) -> Self {
+        Self {
+            kind,
+            reason: reason.to_owned(),
+            note,
+            job: None,
+        }
+    }
+
+    fn about(self, job: &str) -> Self {
+        Self {
+            job: Some(job.to_owned()),
+            ..self
+        }
+    }
+}
+
+/// The events that lead from the status so far to the new one.
+pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
+    let before = facts.job.status.clone().unwrap_or_default();
+    let mut events = Vec::new();
+    events.extend(not_ready(&before, after));
+    events.extend(of_schedule(facts));
+    events.extend(of_host_network(facts, &before));
+    events.extend(told_of_deletions(facts, Deletion::Replace));
+    events.extend(of_runs_at_large(facts));
+    for run in after.runs.iter().rev() {
+        let known = before.runs.iter().find(|known| known.uid == run.uid);
+        events.extend(of_run(facts, known, run));
+    }
+    events.extend(of_vault(facts, &before, after));
+    events
+}
+
+/// Vault has events of its own.
+fn not_ready(before: &PlanescapeJobStatus, after: &PlanescapeJobStatus) -> Option<Event> {
+    let now = changed("Ready", before, after)?;
+    // The end of a one-time run has events of its own, too.
+    let mut ends = after.conditions.iter().filter(|it| it.type_ == "Failed");
+    let is_end = ends.any(|end| end.reason == now.reason);
+    let is_told = now.status == "False" && now.reason != "VaultNotReady" && !is_end;
+    is_told.then(|| Event::warning(&now.reason, now.message.as_str()))
+}
+
+/// A condition whose status, reason or message differs from before.
+fn changed<'a>(
+    kind: &str,
+    before: &PlanescapeJobStatus,
+    after: &'a PlanescapeJobStatus,
+) -> Option<&'a k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let now = after.conditions.iter().find(|it| it.type_ == kind)?;
+    let known = before.conditions.iter().find(|it| it.type_ == kind);
+    let is_same = known.is_some_and(|known| {
+        (&known.status, &known.reason, &known.message) == (&now.status, &now.reason, &now.message)
+    });
+    (!is_same).then_some(now)
+}
+
+fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let Some(skip) = facts.plan.skip {
+        events.push(match skip.why {
+            crate::job::plan::Skipped::Forbid => forbidden(facts, skip.tick),
+            crate::job::plan::Skipped::TooMany => Event::warning(
+                "TooManyActive",
+                format!(
+                    "Skipped the run of {}: as many runs as spec.maxActiveRuns allows are active",
+                    skip.tick
+                ),
+            ),
+            crate::job::plan::Skipped::TooLate => Event::warning(
+                "MissSchedule",
+                format!(
+                    "Missed the run of {}: later than startingDeadlineSeconds",
+                    skip.tick
+                ),
+            ),
+        });
+    }
+    if let Some(wrong) = facts.plan.clock_was_at {
+        let note = format!(
+            "The clock was ahead: the run of {wrong} was acted upon already. What ran then does not run again"
+        );
+        events.push(Event::warning("ClockSkew", note));
+    }
+    if let Some(tick) = facts.applied.conflict {
+        let note = format!("Skipped the run of {tick}: its Job's name belongs to somebody else");
+        events.push(Event::warning("NameConflict", note));
+    }
+    let is_settled = facts.applied.started.is_some() || facts.plan.skip.is_some();
+    if is_settled && facts.plan.missed > TOO_MANY_MISSED {
+        let note = format!("Missed {} runs before this one", facts.plan.missed);
+        events.push(Event::warning("TooManyMissedTimes", note));
+    }
+    events
+}
+
+/// A run that waits for nothing but a mended template, or that Vault refuses, needs a person.
+fn forbidden(facts: &Facts<'_>, tick: jiff::Timestamp) -> Event {
+    let skipped = format!("Skipped the run of {tick}");
+    if let Some(older) = super::older_run(facts) {
+        let advice = super::replace_older(&older.name);
+        return Event::warning("JobAlreadyActive", format!("{skipped}: {advice}"));
+    }
+    let mut active = facts.observed.active();
+    if let Some((run, refusal)) = active.find_map(|run| Some((run, vault::lasting_refusal(run)?))) {
+        let note = format!(
+            "{skipped}: Job {} is kept from starting: {refusal}",
+            run.name
+        );
+        return Event::warning("JobAlreadyActive", note);
+    }
+    let note = format!("{skipped}: the previous Job is still active");
+    Event::normal("JobAlreadyActive", note)
+}
+
+/// What was done to Jobs that no run was started for.
+fn of_runs_at_large(facts: &Facts<'_>) -> Vec<Event> {
+    let adopted = facts.applied.adopted.iter().map(|job| {
+        let note = format!(
+            "Job {job} bears this PlanescapeJob's label and nobody owned it: restored from a backup, or kept when its owner was deleted. It counts as a run from now on"
+        );
+        Event::normal("Adopted", note).about(job)
+    });
+    let ended = facts.applied.ended.iter().map(|(job, why)| {
+        Event::warning("VaultRefused", format!("Ends Job {job}: {why}")).about(job)
+    });
+    adopted.chain(ended).collect()
+}
+
+/// The agent finds Vault by a name of the cluster, which a pod in the host's network does not know.
+fn of_host_network(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Event> {
+    let validated = facts.validated.ok()?;
+    let is_news = before.observed_generation != facts.job.metadata.generation;
+    let pod = validated.template.pointer("/spec/template/spec")?;
+    let policy = pod["dnsPolicy"].as_str();
+    let knows_names = matches!(policy, Some("ClusterFirstWithHostNet" | "None"));
+    let is_odd = pod["hostNetwork"] == true && !knows_names && validated.injection.is_some();
+    (is_news && is_odd).then(|| {
+        Event::warning(
+            "HostNetwork",
+            "The pod uses the host's network: its agent finds Vault by a name of the cluster only with dnsPolicy: ClusterFirstWithHostNet",
+        )
+    })
+}
+
+/// The events of the Jobs that tidying deleted.
+pub fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
+    told_of_deletions(facts, Deletion::History)
+}
+
+fn told_of_deletions(facts: &Facts<'_>, meant: Deletion) -> Vec<Event> {
+    let deleted = facts.applied.deleted.iter();
+    deleted
+        .filter(|(_, why)| *why == meant)
+        .map(|(job, why)| {
+            let event = match why {
+                Deletion::Replace => {
+                    let note = format!("Stops Job {job}, because a new run is due");
+                    Event::normal("Replaced", note)
+                }
+                Deletion::History => {
+                    let note = format!("Deleted Job {job}, which history no longer keeps");
+                    Event::normal("SuccessfulDelete", note)
+                }
+            };
+            event.about(job)
+        })
+        .collect()
+}
+
+fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
+    let mut events = Vec::new();
+    let job = &run.job;
+    let started = facts.applied.started.as_ref();
+    if known.is_none() && started.is_some_and(|started| started.uid == run.uid) {
+        events.push(Event::normal(
+            "SuccessfulCreate",
+            format!("Created Job {job}"),
+        ));
+    }
+    if known.is_none_or(|known| known.outcome != run.outcome) {
+        let saw = |condition: &str| format!("Saw completed job: {job}, condition: {condition}");
+        events.extend(match run.outcome {
+            Outcome::Running => None,
+            Outcome::Succeeded => Some(Event::normal("SawCompletedJob", saw("Complete"))),
+            Outcome::Failed => Some(Event::warning("SawCompletedJob", saw("Failed"))),
+            Outcome::Deleted => {
+                let note = format!("Job {job} was deleted before it ended");
+                Some(Event::normal("MissingJob", note))
+            }
+        });
+    }
+    if known.is_none_or(|known| known.lease != run.lease) {
+        events.extend(match run.lease {
+            Some(Lease::Revoked) => {
+                let note = format!("The Vault lease of Job {job} is revoked");
+                Some(Event::normal("LeaseRevoked", note))
+            }
+            Some(Lease::RevokeFailed) => {
+                let mut jobs = facts.observed.jobs.iter();
+                let seen = jobs.find(|seen| seen.uid == run.uid);
+                Some(Event::warning("RevokeFailed", unrevoked(job, seen)))
+            }
+            Some(Lease::Unknown) => {
+                let note = format!(
+                    "The agent of Job {job} was killed after its login: its token and leases may live until their TTL ends"
+                );
+                Some(Event::warning("AgentKilled", note))
+            }
+            Some(Lease::Held | Lease::Expiring) | None => None,
+        });
+    }
+    events.into_iter().map(|event| event.about(job)).collect()
+}
+
+fn unrevoked(job: &str, seen: Option<&ObservedJob>) -> String {
+    let why = seen.and_then(vault::revocation_failure);
+    let why = why.unwrap_or_else(|| "the agent gave no reason".to_owned());
+    format!("The Vault lease of Job {job} stays until its TTL ends: {why}")
+}
+
+fn of_vault(
+    facts: &Facts<'_>,
+    before: &PlanescapeJobStatus,
+    after: &PlanescapeJobStatus,
+) -> Option<Event> {
+    let now = changed("VaultReady", before, after)?;
+    if now.reason == RENDERED_WITH_WARNINGS {
+        let event = Event::warning("TemplateWarning", now.message.as_str());
+        let newest = facts.observed.jobs.first();
+        return newest.map(|job| event.about(&job.name));
+    }
+    let Standing::Failed(report) = vault::standing(facts) else {
+        return None;
+    };
+    let note = vault::sentence(report);
+    let event = Event::warning(vault::event_reason(report), note);
+    Some(match facts.observed.jobs.first() {
+        Some(job) => event.about(&job.name),
+        None => event,
+    })
+}

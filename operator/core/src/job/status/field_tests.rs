@@ -1,0 +1,150 @@
+//! What users were misled by, each once.
+
+use serde_json::json;
+
+use super::tests::{Scene, at, condition, ended, reasons, terminated};
+use super::*;
+
+#[test]
+fn how_the_last_run_ended_does_not_keep_the_next_from_starting() {
+    let report = json!({ "phase": "login", "reason": "LoginDenied", "message": "denied" });
+    let scene = |run| {
+        let mut scene = Scene::injected()
+            .with_run(run)
+            .with_agent(json!({ "lastState": terminated(77, &report) }));
+        scene.job["spec"]["schedule"] = json!("@daily");
+        scene.status()
+    };
+
+    let running = scene(json!({}));
+    assert_eq!(condition(&running, "Ready").1, "VaultNotReady");
+    let failed = scene(ended("Failed"));
+    assert_eq!(condition(&failed, "VaultReady").0, "False");
+    assert_eq!(condition(&failed, "Ready").0, "True");
+    assert!(!has(&failed, "Stalled"));
+}
+
+#[test]
+fn a_one_time_job_ends_ready_or_stalled() {
+    let complete = Scene::once().with_run(ended("Complete")).status();
+    let failed = Scene::once().with_run(ended("Failed")).status();
+
+    assert_eq!(condition(&complete, "Ready").0, "True");
+    assert!(!has(&complete, "Stalled"));
+    assert_eq!(condition(&failed, "Ready").0, "False");
+    assert_eq!(condition(&failed, "Stalled").1, "BackoffLimitExceeded");
+}
+
+#[test]
+fn a_template_that_was_changed_after_the_one_run_is_not_complete() {
+    let mut scene = Scene::once().with_run(ended("Complete"));
+    scene.jobs[0]["metadata"]["annotations"]["planescape.io/template"] = json!("older");
+
+    let after = scene.status();
+
+    assert_eq!(condition(&after, "Complete").0, "False");
+    assert_eq!(condition(&after, "Stalled").1, "TemplateChanged");
+}
+
+#[test]
+fn a_refused_run_of_an_older_template_is_named() {
+    let report = json!({ "phase": "read", "reason": "SecretNotFound", "path": "kv/data/old" });
+    let mut scene = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(json!({ "lastState": terminated(77, &report) }));
+    scene.job["spec"]["schedule"] = json!("* * * * *");
+    scene.jobs[0]["metadata"]["annotations"]["planescape.io/template"] = json!("older");
+    scene.now = at("2026-11-24T10:01:00Z");
+
+    let after = scene.status();
+
+    let (_, _, message) = condition(&after, "VaultReady");
+    assert!(message.contains("kubectl delete job my-job-1"), "{message}");
+    let told = scene.with_facts(|facts| events(facts, &after));
+    let skip = told.iter().find(|it| it.reason == "JobAlreadyActive");
+    let skip = skip.expect("it is skipped");
+    assert_eq!(skip.kind, EventKind::Warning);
+    assert!(skip.note.contains("older template"), "{}", skip.note);
+}
+
+#[test]
+fn what_vault_said_of_a_run_that_is_gone_is_forgotten() {
+    let report = json!({ "phase": "read", "reason": "SecretNotFound", "path": "kv/data/old" });
+    let refused = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(json!({ "lastState": terminated(77, &report) }))
+        .status();
+
+    let after = Scene::injected().seen(&refused).status();
+
+    assert_eq!(condition(&after, "VaultReady").0, "Unknown");
+}
+
+#[test]
+fn says_where_vault_is_when_it_cannot_be_reached() {
+    let report =
+        json!({ "phase": "login", "reason": "Unreachable", "message": "cannot reach vault" });
+    let mut scene = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(json!({ "lastState": terminated(69, &report) }));
+    scene.job["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({ "annotations": {
+        "vault.hashicorp.com/service": "https://me:s3cret@vault.example:8200/x",
+    } });
+
+    let after = scene.status();
+
+    assert_eq!(
+        condition(&after, "VaultReady").2,
+        "cannot reach vault (Vault at vault.example:8200)"
+    );
+}
+
+#[test]
+fn says_why_a_lease_stays() {
+    let report = json!({
+        "phase": "done", "reason": "RevokeFailed", "message": "permission denied", "status": 403,
+    });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(json!({ "state": terminated(69, &report) }));
+
+    let after = scene.status();
+
+    let told = scene.with_facts(|facts| events(facts, &after));
+    let told = told.iter().find(|it| it.reason == "RevokeFailed").unwrap();
+    assert!(told.note.contains("permission denied"), "{}", told.note);
+    assert!(
+        told.note.contains("auth/token/revoke-self"),
+        "{}",
+        told.note
+    );
+}
+
+#[test]
+fn a_lost_status_tells_of_no_creation() {
+    let scene = Scene::once().with_run(json!({}));
+
+    assert_eq!(reasons(&scene, &scene.status()), [""; 0]);
+}
+
+#[test]
+fn holds_no_more_runs_than_an_object_can() {
+    let mut scene = Scene::once();
+    scene.job["spec"]["schedule"] = json!("* * * * *");
+    scene.job["spec"]["concurrencyPolicy"] = json!("Allow");
+    for number in 0..200 {
+        scene = scene.with_run(json!({}));
+        let job = scene.jobs.last_mut().unwrap();
+        job["metadata"]["name"] = json!(format!("my-job-{number}"));
+        job["metadata"]["uid"] = json!(format!("uid-{number}"));
+    }
+
+    let after = scene.status();
+
+    assert_eq!(after.active_count, 200);
+    assert!(after.runs.len() <= runs::MOST_RUNNING && after.active.len() <= runs::MOST_RUNNING);
+}
+
+fn has(status: &PlanescapeJobStatus, kind: &str) -> bool {
+    status.conditions.iter().any(|it| it.type_ == kind)
+}

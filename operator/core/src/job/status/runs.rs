@@ -1,0 +1,105 @@
+//! `status.runs`: what is seen of each run, and what is remembered of runs that are gone.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Facts, vault};
+use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus, Run};
+use crate::job::observed::ObservedJob;
+
+const MOST_RUNS: usize = 20;
+
+/// An object of Kubernetes holds a megabyte, and `active` lists them too.
+pub(super) const MOST_RUNNING: usize = 50;
+
+const LONGEST_MESSAGE: usize = 256;
+
+/// Newest first.
+pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run> {
+    let observed = &facts.observed.jobs;
+    let recorded = |uid: &str| before.runs.iter().find(|run| run.uid == uid);
+    let mut runs: Vec<Run> = observed
+        .iter()
+        .map(|job| of_job(job, recorded(&job.uid)))
+        .collect();
+    let is_listed = |runs: &[Run], uid: &str| runs.iter().any(|run| run.uid == uid);
+    if let Some(started) = &facts.applied.started
+        && !is_listed(&runs, &started.uid)
+    {
+        runs.push(Run {
+            job: started.name.clone(),
+            uid: started.uid.clone(),
+            scheduled_time: Time(started.tick),
+            start_time: None,
+            finish_time: None,
+            outcome: Outcome::Running,
+            reason: None,
+            message: None,
+            lease: None,
+            template: facts.validated.ok().map(|it| it.digest.clone()),
+        });
+    }
+    for run in &before.runs {
+        if !is_listed(&runs, &run.uid) {
+            runs.push(gone(run.clone(), facts.now));
+        }
+    }
+    runs.sort_by(|a, b| (b.scheduled_time.0, &b.job).cmp(&(a.scheduled_time.0, &a.job)));
+    runs
+}
+
+fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
+    let end = job.end.as_ref();
+    let outcome = match end {
+        None => Outcome::Running,
+        Some(end) if end.is_success => Outcome::Succeeded,
+        Some(_) => Outcome::Failed,
+    };
+    let failure = end.filter(|end| !end.is_success);
+    Run {
+        job: job.name.clone(),
+        uid: job.uid.clone(),
+        scheduled_time: Time(job.tick),
+        start_time: job.started.map(Time),
+        finish_time: end.and_then(|end| end.at).map(Time),
+        outcome,
+        reason: failure.and_then(|end| end.reason.clone()),
+        message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
+        lease: vault::lease(job, recorded.and_then(|run| run.lease)),
+        template: job.template.clone(),
+    }
+}
+
+/// The shell has made sure that the Job is really gone.
+fn gone(mut run: Run, now: Timestamp) -> Run {
+    if run.outcome == Outcome::Running {
+        run.outcome = Outcome::Deleted;
+        run.finish_time = Some(Time(now));
+        run.reason = Some("JobDeleted".to_owned());
+        run.message = Some("the Job was deleted before it ended".to_owned());
+    }
+    run
+}
+
+/// As many as the history keeps, and of those that are running as many as an object can hold.
+pub(super) fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
+    let spec = &facts.job.spec;
+    let limit = spec
+        .successful_jobs_history_limit
+        .saturating_add(spec.failed_jobs_history_limit);
+    let mut room = usize::try_from(limit).unwrap_or(0).clamp(1, MOST_RUNS);
+    let mut room_for_running = MOST_RUNNING;
+    runs.retain(|run| {
+        let room = match run.outcome {
+            Outcome::Running => &mut room_for_running,
+            Outcome::Succeeded | Outcome::Failed | Outcome::Deleted => &mut room,
+        };
+        let is_kept = *room > 0;
+        *room = room.saturating_sub(1);
+        is_kept
+    });
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_MESSAGE).collect()
+}

@@ -1,0 +1,164 @@
+//! From a PlanescapeJob as it is written to one that can run, or to everything that keeps it
+//! from running.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+use crate::annotations::{self, Injection};
+use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobSpec};
+use crate::defaults::Defaults;
+use crate::inject;
+use crate::job::identity::Identity;
+use crate::problem::{Kind, Problem};
+use crate::run;
+use crate::schedule::{self, Schedule};
+
+/// Linux takes no longer environment variable than 128 KiB, with its name.
+const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
+
+/// A PlanescapeJob that can run.
+#[derive(Clone, Debug)]
+pub struct ValidatedJob {
+    /// Which PlanescapeJob it is.
+    pub identity: Identity,
+    /// When to run.
+    pub schedule: Schedule,
+    /// The zone's name.
+    pub zone: String,
+    /// What to do when the previous run is active.
+    pub policy: ConcurrencyPolicy,
+    /// How many runs may be active at once.
+    pub most_active: Option<usize>,
+    /// How late a run may start.
+    pub deadline: Option<SignedDuration>,
+    /// `spec.jobTemplate`.
+    pub template: Value,
+    /// A digest of it and of the vault block.
+    pub digest: String,
+    /// The agent to write into it.
+    pub injection: Option<Injection>,
+}
+
+/// Checks everything that the API server's schema cannot.
+pub fn validate(
+    job: &PlanescapeJob,
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Result<ValidatedJob, Vec<Problem>> {
+    let spec = &job.spec;
+    let mut problems = Vec::new();
+    let identity = Identity::of(&job.metadata);
+    if identity.is_none() {
+        let message = "has no name, namespace or UID: the API server has not stored it";
+        problems.push(Problem::template("metadata", message));
+    }
+    let schedule = schedule(spec, now)
+        .map_err(|problem| problems.push(problem))
+        .ok();
+    refuse_odd_template(spec, &mut problems);
+    let injection = injection(spec, defaults)
+        .map_err(|more| problems.extend(more))
+        .ok();
+    let (Some(identity), Some(schedule), Some(injection), true) =
+        (identity, schedule, injection, problems.is_empty())
+    else {
+        problems.sort();
+        return Err(problems);
+    };
+    let usual_policy = if schedule.is_once() {
+        ConcurrencyPolicy::Allow
+    } else {
+        ConcurrencyPolicy::Forbid
+    };
+    Ok(ValidatedJob {
+        identity,
+        schedule,
+        zone: zone_name(spec).to_owned(),
+        policy: spec.concurrency_policy.unwrap_or(usual_policy),
+        most_active: spec
+            .max_active_runs
+            .and_then(|most| usize::try_from(most).ok()),
+        deadline: spec
+            .starting_deadline_seconds
+            .map(SignedDuration::from_secs),
+        template: spec.job_template.clone(),
+        digest: run::digest(spec),
+        injection,
+    })
+}
+
+fn zone_name(spec: &PlanescapeJobSpec) -> &str {
+    spec.time_zone.as_deref().unwrap_or("UTC")
+}
+
+fn schedule(spec: &PlanescapeJobSpec, now: Timestamp) -> Result<Schedule, Problem> {
+    let zone = match &spec.time_zone {
+        None => TimeZone::UTC,
+        Some(name) => schedule::zone(name).ok_or_else(|| {
+            let message = format!("there is no time zone `{name}`");
+            Problem::new(Kind::TimeZone, "spec.timeZone", message)
+        })?,
+    };
+    let fail =
+        |error: schedule::Error| Problem::new(Kind::Schedule, "spec.schedule", error.to_string());
+    let schedule = Schedule::parse(&spec.schedule, zone).map_err(fail)?;
+    if !schedule.is_once() && schedule.next(now, now).is_none() {
+        return Err(fail(schedule::Error::Never));
+    }
+    Ok(schedule)
+}
+
+/// What the schema refuses too; a cluster may have an older one.
+fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
+    let field = |pointer: &str| format!("spec.jobTemplate{}", pointer.replace('/', "."));
+    let mut refuse = |pointer: &str, message: &str| {
+        problems.push(Problem::template(field(pointer), message));
+    };
+    let template = &spec.job_template;
+    for ours in ["/spec/selector", "/spec/manualSelector"] {
+        if template.pointer(ours).is_some() {
+            refuse(ours, "is set by the operator");
+        }
+    }
+    let policy = "/spec/template/spec/restartPolicy";
+    if let Some(value) = template.pointer(policy)
+        && !matches!(value.as_str(), Some("Never" | "OnFailure"))
+    {
+        refuse(policy, "must be Never or OnFailure");
+    }
+    let containers = "/spec/template/spec/containers";
+    let listed = template.pointer(containers).and_then(Value::as_array);
+    if listed.is_none_or(Vec::is_empty) {
+        refuse(containers, "needs at least one container");
+    }
+}
+
+fn injection(
+    spec: &PlanescapeJobSpec,
+    defaults: &Defaults,
+) -> Result<Option<Injection>, Vec<Problem>> {
+    let pod = spec.job_template.pointer("/spec/template");
+    let pod = pod.unwrap_or(&Value::Null);
+    let injection = annotations::read(pod, spec.vault.as_ref(), defaults)?;
+    let size = injection.as_ref().map_or(0, inject::configuration_size);
+    if size > LARGEST_CONFIGURATION {
+        let field = "spec.jobTemplate.spec.template.metadata.annotations";
+        let message = format!(
+            "the agent's configuration takes {size} bytes, and Linux hands over {LARGEST_CONFIGURATION} at most; write shorter templates"
+        );
+        return Err(vec![Problem::template(field, message)]);
+    }
+    let refused: Vec<Problem> = injection
+        .iter()
+        .flat_map(inject::refusals)
+        .map(|(name, message)| Problem::template(annotations::field(pod, &name), message))
+        .collect();
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    Ok(injection)
+}
+
+#[cfg(test)]
+mod tests;

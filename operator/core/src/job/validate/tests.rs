@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn takes_the_policy_that_fits_the_kind() {
+    assert_eq!(valid("@once").policy, ConcurrencyPolicy::Allow);
+    assert_eq!(valid("@hourly").policy, ConcurrencyPolicy::Forbid);
+}
+
+#[test]
+fn names_problems_of_schedule_zone_and_template_together() {
+    let problems = problems(json!({
+        "schedule": "0 0 30 2 *",
+        "jobTemplate": { "spec": { "manualSelector": true, "template": {
+            "metadata": { "annotations": { "vault.hashicorp.com/agent-inject": "maybe" } },
+            "spec": { "restartPolicy": "Always", "containers": [] },
+        } } },
+    }));
+
+    assert_eq!(
+        problems,
+        [
+            "spec.jobTemplate.spec.manualSelector: is set by the operator",
+            "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is no boolean; write true or false",
+            "spec.jobTemplate.spec.template.spec.containers: needs at least one container",
+            "spec.jobTemplate.spec.template.spec.restartPolicy: must be Never or OnFailure",
+            "spec.schedule: never fires",
+        ]
+    );
+}
+
+#[test]
+fn names_a_zone_that_does_not_exist() {
+    let problems = problems(json!({
+        "schedule": "@daily",
+        "timeZone": "Europe/Atlantis",
+        "jobTemplate": job_template(),
+    }));
+
+    assert_eq!(
+        problems,
+        ["spec.timeZone: there is no time zone `Europe/Atlantis`"]
+    );
+}
+
+#[test]
+fn refuses_templates_that_no_environment_can_hold() {
+    let with_template = |template: &str| {
+        json!({ "jobTemplate": { "spec": { "template": {
+            "metadata": { "annotations": {
+                "vault.hashicorp.com/agent-inject": "true",
+                "vault.hashicorp.com/role": "reader",
+                "vault.hashicorp.com/service": "https://vault:8200",
+                "vault.hashicorp.com/agent-inject-template-db": template,
+            } },
+            "spec": { "containers": [{ "name": "main" }] },
+        } } } })
+    };
+
+    let problems = problems(with_template(&"a".repeat(100_000)));
+
+    assert!(
+        problems[0].contains("Linux hands over 131058"),
+        "{problems:?}"
+    );
+    let spec = with_template(&"a".repeat(90_000));
+    assert!(validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).is_ok());
+}
+
+#[test]
+fn refuses_what_the_agent_would_refuse() {
+    let refused = |annotations: &[(&str, &str)]| {
+        let mut all = json!({
+            "vault.hashicorp.com/agent-inject": "true",
+            "vault.hashicorp.com/role": "reader",
+            "vault.hashicorp.com/service": "https://vault:8200",
+            "vault.hashicorp.com/agent-inject-secret-db": "database/creds/app",
+        });
+        for (key, value) in annotations {
+            all[*key] = json!(value);
+        }
+        let problems = problems(json!({ "jobTemplate": { "spec": { "template": {
+            "metadata": { "annotations": all },
+            "spec": { "containers": [{ "name": "main" }] },
+        } } } }));
+        let field = "spec.jobTemplate.spec.template.metadata.annotations";
+        problems.join("; ").replace(field, "")
+    };
+
+    assert_eq!(
+        refused(&[("openbao.org/auth-min-backoff", "10m")]),
+        "[openbao.org/auth-min-backoff]: min_backoff cannot be greater than max_backoff"
+    );
+    assert_eq!(
+        refused(&[("vault.hashicorp.com/template-lease-renewal-threshold", "2")]),
+        "[vault.hashicorp.com/template-lease-renewal-threshold]: is not between 0 and 1"
+    );
+    assert_eq!(
+        refused(&[("vault.hashicorp.com/client-cert", "/tls/tls.crt")]),
+        "[vault.hashicorp.com/client-key]: is missing: client_cert needs it"
+    );
+}
+
+fn valid(schedule: &str) -> ValidatedJob {
+    let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
+    validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap()
+}
+
+fn problems(spec: Value) -> Vec<String> {
+    let problems = validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap_err();
+    problems.iter().map(Problem::to_string).collect()
+}
+
+fn job_template() -> Value {
+    json!({ "spec": { "template": { "spec": { "containers": [{ "name": "main" }] } } } })
+}
+
+fn job(spec: Value) -> PlanescapeJob {
+    let mut job = PlanescapeJob::new("my-job", serde_json::from_value(spec).unwrap());
+    job.metadata.namespace = Some("team".into());
+    job.metadata.uid = Some("u".into());
+    job
+}

@@ -1,0 +1,101 @@
+//! The Job of one run, from `spec.jobTemplate`.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::name;
+use crate::api::names::{
+    CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL, LEGACY_JOB_NAME_LABEL,
+    MANAGED_BY_LABEL, MANAGER, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
+    TEMPLATE_ANNOTATION,
+};
+use crate::inject::inject;
+use crate::job::identity::Identity;
+use crate::job::validate::ValidatedJob;
+use crate::schedule::Schedule;
+
+/// The Job to create.
+///
+/// It selects its pods by a label of ours instead of the generated one, which leaves the label
+/// `job-name` free to name the PlanescapeJob.
+pub fn build(validated: &ValidatedJob, tick: Timestamp) -> Value {
+    let Identity {
+        namespace,
+        name: owner,
+        uid,
+    } = &validated.identity;
+    let is_once = validated.schedule.is_once();
+    let name = name::job_name(owner, uid, tick, is_once);
+    let run_uid = name::run_uid(uid, tick, is_once);
+
+    let mut template = validated.template.clone();
+    let mut spec = template["spec"].take();
+    spec["manualSelector"] = json!(true);
+    spec["selector"] = json!({ "matchLabels": { RUN_UID_LABEL: run_uid } });
+    spec["template"] = pod_template(spec["template"].take(), validated);
+    let pod_labels = map(map(&mut spec["template"], "metadata"), "labels");
+    let labels: [(&str, &str); 3] = [
+        (LEGACY_JOB_NAME_LABEL, owner),
+        (JOB_LABEL, owner),
+        (RUN_UID_LABEL, &run_uid),
+    ];
+    set(pod_labels, &labels);
+    set(pod_labels, &[(KUBERNETES_JOB_NAME_LABEL, &name)]);
+
+    let mut metadata = json!({
+        "name": name,
+        "namespace": namespace,
+        "labels": template["metadata"]["labels"].take(),
+        "annotations": template["metadata"]["annotations"].take(),
+        "finalizers": [RUN_TRACKING_FINALIZER],
+        "ownerReferences": [{
+            "apiVersion": "planescape.io/v1alpha1",
+            "kind": "PlanescapeJob",
+            "name": owner,
+            "uid": uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }],
+    });
+    let job_labels = map(&mut metadata, "labels");
+    set(job_labels, &labels);
+    if job_labels.get(MANAGED_BY_LABEL).is_none() {
+        set(job_labels, &[(MANAGED_BY_LABEL, MANAGER)]);
+    }
+    let annotations = map(&mut metadata, "annotations");
+    set(annotations, &[(SCHEDULED_AT_ANNOTATION, &tick.to_string())]);
+    set(annotations, &[(TEMPLATE_ANNOTATION, &validated.digest)]);
+    if let Schedule::Calendar(calendar) = &validated.schedule {
+        let local = tick.to_zoned(calendar.zone().clone());
+        let local = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        set(annotations, &[(CRONJOB_TIMESTAMP_ANNOTATION, &local)]);
+    }
+    json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })
+}
+
+fn pod_template(template: Value, validated: &ValidatedJob) -> Value {
+    let mut template = match &validated.injection {
+        Some(injection) => inject(template, injection),
+        None => template,
+    };
+    let pod = map(&mut template, "spec");
+    if pod["restartPolicy"].is_null() {
+        pod["restartPolicy"] = json!("Never");
+    }
+    template
+}
+
+/// A field that is an object, also when it was absent or null.
+fn map<'value>(parent: &'value mut Value, field: &str) -> &'value mut Value {
+    let child = &mut parent[field];
+    if !child.is_object() {
+        *child = Value::Object(Map::new());
+    }
+    child
+}
+
+fn set(object: &mut Value, pairs: &[(&str, &str)]) {
+    for (key, value) in pairs {
+        object[*key] = json!(value);
+    }
+}

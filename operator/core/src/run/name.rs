@@ -1,0 +1,57 @@
+//! The names of a run: the same input gives the same names, so that a run cannot start twice.
+
+use jiff::Timestamp;
+
+/// `<name>-<minutes since 1970>` for a scheduled run, `<name>-<digits>` for a one-time one.
+pub(super) fn job_name(name: &str, uid: &str, tick: Timestamp, is_once: bool) -> String {
+    if is_once {
+        return format!("{name}-{}", digits(uid));
+    }
+    format!("{name}-{}", tick.as_second().div_euclid(60))
+}
+
+/// A label value that no other run of any PlanescapeJob ever has.
+pub(super) fn run_uid(uid: &str, tick: Timestamp, is_once: bool) -> String {
+    if is_once {
+        return format!("{uid}-once");
+    }
+    format!("{uid}-{}", tick.as_second())
+}
+
+/// Ten digits that depend on every byte of the text.
+fn digits(text: &str) -> u64 {
+    1_000_000_000 + fnv(text) % 9_000_000_000
+}
+
+/// 64-bit FNV-1a.
+pub(super) fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_scheduled_run_by_its_minute() {
+        let tick = "2026-11-24T02:00:00Z".parse().unwrap();
+
+        assert_eq!(job_name("my-job", "u", tick, false), "my-job-29924760");
+    }
+
+    #[test]
+    fn names_a_one_time_run_by_the_resource() {
+        let tick = Timestamp::UNIX_EPOCH;
+        let first = job_name("my-job", "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f0001", tick, true);
+        let second = job_name("my-job", "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f0002", tick, true);
+
+        assert_ne!(first, second);
+        for name in [first, second] {
+            let digits = name.strip_prefix("my-job-").unwrap();
+            assert_eq!(digits.len(), 10);
+            assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What the program can do beside owning a cluster's PlanescapeJobs.
+
+pub mod crd;
+pub mod template;

@@ -1,0 +1,85 @@
+//! The templates of a file.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use planescape_agent_contract::{Template, TemplateText, Tree};
+use planescape_operator_core::{annotations, dialect};
+use planescape_templates::Options;
+use serde_json::Value;
+
+use crate::commands::template::Reading;
+
+/// One template, and where in its file it is.
+pub(super) struct Source {
+    /// The annotation or stanza; nothing if the file is the template.
+    pub(super) within: Option<String>,
+    pub(super) text: Vec<u8>,
+    pub(super) options: Options,
+}
+
+/// A file that is neither a manifest nor an agent's configuration is a template itself.
+pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::Result<Vec<Source>> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let embedded = match (extension, std::str::from_utf8(bytes)) {
+        (Some("hcl"), Ok(text)) => {
+            let file = path.display();
+            let tree = Tree::parse(text).with_context(|| format!("{file} is no configuration"))?;
+            Some(configuration(&tree))
+        }
+        (Some("yaml" | "yml"), Ok(text)) => manifests(text),
+        (Some("json"), Ok(text)) => manifests(text).or_else(|| {
+            let sources = configuration(&Tree::parse(text).ok()?);
+            (!sources.is_empty()).then_some(sources)
+        }),
+        _ => None,
+    };
+    Ok(embedded.unwrap_or_else(|| {
+        vec![Source {
+            within: None,
+            text: bytes.to_vec(),
+            options: reading.options(),
+        }]
+    }))
+}
+
+/// The texts that an agent's configuration holds itself.
+fn configuration(tree: &Tree) -> Vec<Source> {
+    let inline = |(field, template): (String, Template)| {
+        let options = Options {
+            left_delimiter: template.left_delimiter,
+            right_delimiter: template.right_delimiter,
+            error_on_missing_key: template.error_on_missing_key,
+            denied_functions: template.denied_functions,
+            ..dialect::options(template.engine, template.output)
+        };
+        match template.text {
+            TemplateText::Inline(text) => Some(Source {
+                within: Some(field),
+                text: text.into_bytes(),
+                options,
+            }),
+            TemplateText::File(_) => None,
+        }
+    };
+    tree.templates().into_iter().filter_map(inline).collect()
+}
+
+/// The annotations of every object, if these are objects.
+fn manifests(text: &str) -> Option<Vec<Source>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
+    let is_object =
+        |document: &Value| document["apiVersion"].is_string() && document["kind"].is_string();
+    if documents.is_empty() || !documents.iter().all(is_object) {
+        return None;
+    }
+    let sources = documents
+        .iter()
+        .flat_map(annotations::templates)
+        .map(|(key, secret)| Source {
+            within: Some(key),
+            options: secret.options(),
+            text: secret.template.into_bytes(),
+        });
+    Some(sources.collect())
+}

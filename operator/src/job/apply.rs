@@ -1,0 +1,250 @@
+//! Does what a plan says about runs and records, in its order.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use planescape_operator_core::api::names::{
+    ENDED_ANNOTATION, LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION,
+    RUN_TRACKING_FINALIZER,
+};
+use planescape_operator_core::job::plan::{Action, Deletion, Priority};
+use planescape_operator_core::job::status::Applied;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::error::{Error, within};
+use super::{Attempt, Context, create};
+
+/// How long one change of an object may take.
+const LONGEST_CHANGE: Duration = Duration::from_secs(20);
+
+/// Does what must be done before the status is written. The first thing that could not be done: one
+/// failure keeps nothing else from being tried.
+pub(super) async fn apply(
+    attempt: &Attempt,
+    applied: &mut Applied,
+    context: &Context,
+) -> Option<Error> {
+    let mut trouble = None;
+    let mut actions: Vec<&Action> = attempt.plan.actions.iter().collect();
+    actions.retain(|action| action.priority() != Priority::Tidy);
+    actions.sort_by_key(|action| action.priority());
+    for action in actions {
+        if let Err(error) = act(attempt, action, context, applied).await {
+            trouble = trouble.or(Some(error));
+        }
+    }
+    trouble
+}
+
+/// Does one thing.
+pub(super) async fn act(
+    attempt: &Attempt,
+    action: &Action,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    // The making of a Job waits for webhooks, and knows how long.
+    match action {
+        Action::Create { job, tick } => create::create(attempt, job, *tick, context, applied).await,
+        Action::Check { job } => {
+            applied.checked = Some(create::check(attempt, job, context).await);
+            Ok(())
+        }
+        Action::Adopt { .. }
+        | Action::End { .. }
+        | Action::Delete { .. }
+        | Action::Relabel { .. }
+        | Action::MarkStarted { .. }
+        | Action::Release { .. } => {
+            within(LONGEST_CHANGE, change(attempt, action, context, applied)).await
+        }
+    }
+}
+
+async fn change(
+    attempt: &Attempt,
+    action: &Action,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    match action {
+        Action::Create { .. } | Action::Check { .. } => Ok(()),
+        Action::Adopt { job, uid } => {
+            if adopt(attempt, job, uid, context).await? {
+                applied.adopted.push(job.clone());
+            }
+            Ok(())
+        }
+        Action::End { job, uid, why } => {
+            if end(attempt, job, uid, why, context).await? {
+                applied.ended.push((job.clone(), why.clone()));
+            }
+            Ok(())
+        }
+        Action::Delete { job, uid, why } => {
+            if delete(attempt, job, uid, *why, context).await? {
+                applied.deleted.push((job.clone(), *why));
+            }
+            Ok(())
+        }
+        Action::Relabel { pod, uid, job } => relabel(attempt, pod, uid, job, context).await,
+        Action::MarkStarted { job_uid } => mark_started(attempt, job_uid, context).await,
+        Action::Release { job, uid } => {
+            release(&context.client, &attempt.identity.namespace, job, uid).await
+        }
+    }
+}
+
+/// Takes our finalizer off a Job, whatever others it bears.
+pub(super) async fn release(
+    client: &Client,
+    namespace: &str,
+    job: &str,
+    uid: &str,
+) -> Result<(), Error> {
+    let patch = json!({ "metadata": {
+        "uid": uid,
+        "$deleteFromPrimitiveList/finalizers": [RUN_TRACKING_FINALIZER],
+    } });
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let result = api
+        .patch(job, &PatchParams::default(), &Patch::Strategic(patch))
+        .await;
+    unless_gone(result, &api, (job, uid), "release a Job")
+        .await
+        .map(|_| ())
+}
+
+/// Whether there was something to delete.
+async fn delete(
+    attempt: &Attempt,
+    job: &str,
+    uid: &str,
+    why: Deletion,
+    context: &Context,
+) -> Result<bool, Error> {
+    let how = match why {
+        Deletion::History => DeleteParams::background(),
+        // The Job stays until its pods are gone.
+        Deletion::Replace => DeleteParams::foreground(),
+    };
+    let how = how.preconditions(Preconditions {
+        uid: Some(uid.to_owned()),
+        ..Preconditions::default()
+    });
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let result = api.delete(job, &how).await;
+    let deleted = unless_gone(result, &api, (job, uid), "delete a Job").await?;
+    Ok(deleted.is_some())
+}
+
+/// Whether it was still there.
+async fn adopt(attempt: &Attempt, job: &str, uid: &str, context: &Context) -> Result<bool, Error> {
+    let identity = &attempt.identity;
+    let patch = json!({ "metadata": {
+        "uid": uid,
+        "ownerReferences": [{
+            "apiVersion": "planescape.io/v1alpha1",
+            "kind": "PlanescapeJob",
+            "name": identity.name,
+            "uid": identity.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }],
+    } });
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let result = api.patch(job, &manager(), &Patch::Strategic(patch)).await;
+    let adopted = unless_gone(result, &api, (job, uid), "adopt a Job").await?;
+    Ok(adopted.is_some())
+}
+
+/// A Job whose time is up is ended by its controller, and says that it failed.
+async fn end(
+    attempt: &Attempt,
+    job: &str,
+    uid: &str,
+    why: &str,
+    context: &Context,
+) -> Result<bool, Error> {
+    let patch = json!({
+        "metadata": { "uid": uid, "annotations": { ENDED_ANNOTATION: why } },
+        "spec": { "activeDeadlineSeconds": 1 },
+    });
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let result = api.patch(job, &manager(), &Patch::Merge(patch)).await;
+    let ended = unless_gone(result, &api, (job, uid), "end a Job").await?;
+    Ok(ended.is_some())
+}
+
+async fn mark_started(attempt: &Attempt, job_uid: &str, context: &Context) -> Result<(), Error> {
+    let owner = &attempt.identity;
+    let patch = json!({ "metadata": {
+        "uid": owner.uid,
+        "annotations": { ONCE_STARTED_ANNOTATION: format!("{}/{job_uid}", owner.uid) },
+    } });
+    let api = attempt.planescape_jobs(&context.client);
+    let result = api
+        .patch(&owner.name, &manager(), &Patch::Merge(patch))
+        .await;
+    unless_gone(
+        result,
+        &api,
+        (&owner.name, &owner.uid),
+        "mark a one-time job",
+    )
+    .await
+    .map(|_| ())
+}
+
+async fn relabel(
+    attempt: &Attempt,
+    pod: &str,
+    uid: &str,
+    job: &str,
+    context: &Context,
+) -> Result<(), Error> {
+    let patch = json!({ "metadata": { "uid": uid, "labels": { LEGACY_JOB_NAME_LABEL: job } } });
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let result = api.patch(pod, &manager(), &Patch::Merge(patch)).await;
+    unless_gone(result, &api, (pod, uid), "relabel a pod")
+        .await
+        .map(|_| ())
+}
+
+fn manager() -> PatchParams {
+    PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+/// What is gone, or has another UID by now, needs nothing any more. A conflict alone does not say so.
+async fn unless_gone<T, K>(
+    result: kube::Result<T>,
+    api: &Api<K>,
+    (name, uid): (&str, &str),
+    what: &'static str,
+) -> Result<Option<T>, Error>
+where
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(kube::Error::Api(status)) if status.is_conflict() => {
+            let live = api.get_metadata_opt(name).await;
+            let live = live.map_err(Error::reading("an object"))?;
+            match live {
+                Some(live) if live.uid().as_deref() == Some(uid) => {
+                    Err(Error::writing(what)(kube::Error::Api(status)))
+                }
+                Some(_) | None => Ok(None),
+            }
+        }
+        Err(error) => Err(Error::writing(what)(error)),
+    }
+}

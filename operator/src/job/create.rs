@@ -1,0 +1,217 @@
+//! Makes the Job of a run, or asks whether it would be taken.
+
+use std::time::Duration;
+
+use http::Uri;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{PostParams, Request};
+use kube::core::Status;
+use kube::{Api, Resource as _, ResourceExt as _};
+use planescape_operator_core::api::v1alpha1::ONCE;
+use planescape_operator_core::job::identity::Identity;
+use planescape_operator_core::job::status::{Applied, Checked, Failure, Started};
+use planescape_operator_core::run;
+use serde_json::Value;
+
+use super::error::{Error, within};
+use super::{Attempt, Context, post_params};
+
+/// A webhook may take thirty seconds.
+const LONGEST_CREATE: Duration = Duration::from_secs(35);
+
+/// Starts a run. Whatever keeps it from starting is a failure that the status tells, unless somebody
+/// was quicker and the next attempt is due at once.
+pub(super) async fn create(
+    attempt: &Attempt,
+    job: &Value,
+    tick: jiff::Timestamp,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let created = match post(attempt, job, false, context).await {
+        Ok(created) => created,
+        Err(error) if error.is_already_exists() => {
+            let name = job["metadata"]["name"].as_str().unwrap_or_default();
+            match existing(attempt, name, context).await? {
+                Some(ours) => ours,
+                None => {
+                    settle_conflict(attempt, name, tick, applied);
+                    return Ok(());
+                }
+            }
+        }
+        Err(error) => return refused(attempt, error, job, applied),
+    };
+    context.jobs.expect(&created);
+    let namespace = &attempt.identity.namespace;
+    tracing::info!(job = created.name_any(), namespace, %tick, "created a Job");
+    applied.started = Some(Started {
+        name: created.name_any(),
+        uid: created.uid().unwrap_or_default(),
+        tick,
+    });
+    Ok(())
+}
+
+fn refused(
+    attempt: &Attempt,
+    error: Error,
+    job: &Value,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let status = error.status();
+    if status.is_some_and(is_namespace_going) {
+        return Ok(());
+    }
+    if error.is_conflict() {
+        return Err(error);
+    }
+    let is_refusal = status.is_some_and(is_refusal);
+    applied.failure = Some(Failure {
+        reason: "FailedCreate",
+        message: match status {
+            Some(status) => told(attempt, status, job),
+            None => error.to_string(),
+        },
+        is_lasting: status.is_some_and(is_invalid),
+    });
+    // Whom nobody refused is tried again soon.
+    if is_refusal { Ok(()) } else { Err(error) }
+}
+
+/// What the API server would say of a Job.
+pub(super) async fn check(attempt: &Attempt, job: &Value, context: &Context) -> Checked {
+    let error = match post(attempt, job, true, context).await {
+        Ok(_) => return Checked::Accepted,
+        // Names are looked at last.
+        Err(error) if error.is_already_exists() => return Checked::Accepted,
+        Err(error) => error,
+    };
+    let Some(status) = error.status() else {
+        return Checked::Unknown(error.to_string());
+    };
+    let message = told(attempt, status, job);
+    // A webhook may refuse to be asked, and a quota may be free when the run is due.
+    let is_unanswered = message.contains("dry run") || message.contains("exceeded quota");
+    if is_unanswered || !is_refusal(status) {
+        Checked::Unknown(message)
+    } else if is_invalid(status) {
+        Checked::Invalid(message)
+    } else {
+        Checked::Refused(message)
+    }
+}
+
+async fn post(
+    attempt: &Attempt,
+    job: &Value,
+    is_dry: bool,
+    context: &Context,
+) -> Result<Job, Error> {
+    let request = request(&attempt.identity.namespace, job, is_dry)?;
+    let posted = async {
+        let posted = context.client.request::<Job>(request).await;
+        posted.map_err(Error::writing("create a Job"))
+    };
+    within(LONGEST_CREATE, posted).await
+}
+
+/// Strict, because a field that we keep and the API server does not know is a typing mistake.
+fn request(namespace: &str, job: &Value, is_dry: bool) -> Result<http::Request<Vec<u8>>, Error> {
+    let body = serde_json::to_vec(job).expect("JSON is JSON");
+    let url = Job::url_path(&(), Some(namespace));
+    let parameters = PostParams {
+        dry_run: is_dry,
+        ..post_params()
+    };
+    let mut request = Request::new(url)
+        .create(&parameters, body)
+        .map_err(|error| Error::writing("create a Job")(kube::Error::BuildRequest(error)))?;
+    let strict = format!("{}&fieldValidation=Strict", request.uri());
+    *request.uri_mut() = Uri::try_from(strict).expect("a query is added to a valid path");
+    Ok(request)
+}
+
+/// The Job that bears the name, if it is ours: an earlier attempt has succeeded unseen.
+async fn existing(attempt: &Attempt, name: &str, context: &Context) -> Result<Option<Job>, Error> {
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let existing = api.get(name).await.map_err(Error::reading("a Job"))?;
+    if attempt.identity.owns(&existing.metadata) {
+        return Ok(Some(existing));
+    }
+    let former = Identity::of_owner(&existing.metadata);
+    if former.is_some_and(|former| former.name == attempt.identity.name) {
+        return Err(Error::NotGoneYet(name.to_owned()));
+    }
+    Ok(None)
+}
+
+/// A tick passes; a one-time run waits until the name is free.
+fn settle_conflict(attempt: &Attempt, name: &str, tick: jiff::Timestamp, applied: &mut Applied) {
+    if attempt.job.spec.schedule == ONCE {
+        applied.failure = Some(Failure {
+            reason: "NameConflict",
+            message: format!("Job {name} exists and belongs to somebody else"),
+            is_lasting: false,
+        });
+    } else {
+        applied.conflict = Some(tick);
+    }
+}
+
+/// Whether trying again is of no use before somebody changes something: not so when the API server
+/// was too slow (408), too busy (429), or somebody else, such as a quota's controller, was quicker
+/// (409).
+fn is_refusal(status: &Status) -> bool {
+    (400..500).contains(&status.code) && !matches!(status.code, 408 | 409 | 429)
+}
+
+/// Whether the same Job will never be taken.
+fn is_invalid(status: &Status) -> bool {
+    matches!(status.code, 400 | 422)
+}
+
+/// What the API server says, with the paths of a PlanescapeJob, and without what the Job says.
+fn told(attempt: &Attempt, status: &Status, job: &Value) -> String {
+    let comes_first = attempt.validated.as_ref().is_ok_and(|validated| {
+        let injection = validated.injection.as_ref();
+        injection.is_some_and(|injection| injection.comes_first)
+    });
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let causes: Vec<String> = causes
+        .filter(|cause| cause.field.starts_with("spec."))
+        .map(|cause| {
+            let field = run::written_at(&cause.field, comes_first);
+            format!("{field}: {}", cause.message)
+        })
+        .collect();
+    let message = if causes.is_empty() {
+        status.message.clone()
+    } else {
+        causes.join("\n")
+    };
+    run::without_values(&message, job)
+}
+
+fn is_namespace_going(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_no_passing_trouble_for_a_refusal() {
+        let is_refused = |code: u16| {
+            is_refusal(&Status {
+                code,
+                ..Status::default()
+            })
+        };
+
+        assert!([400, 403, 404, 422].into_iter().all(is_refused));
+        assert!(![408, 409, 429, 500, 503].into_iter().any(is_refused));
+    }
+}

@@ -1,0 +1,167 @@
+//! Lets Jobs go whose PlanescapeJob is gone: nobody will record their run.
+//!
+//! In a task of its own, which no reconciliation waits for: deleting a namespace orphans many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource as _, ResourceExt as _};
+use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::api::names::{GROUP, JOB_LABEL};
+use planescape_operator_core::job::identity::Identity;
+use planescape_operator_core::job::observed::is_tracked;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+use super::error::{Error, within};
+use super::{Context, Name, apply};
+use crate::cluster::index::Key;
+
+/// Between two looks at all Jobs.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How many Jobs are let go at once.
+const AT_ONCE: usize = 8;
+
+/// How long one may take.
+const LONGEST_RELEASE: Duration = Duration::from_secs(5);
+
+/// Asks to let go what belonged to a former PlanescapeJob of this name, if there is any.
+pub(super) fn notice(identity: &Identity, context: &Context) {
+    let label = Key::Label(identity.namespace.clone(), identity.name.clone());
+    let labelled = context.jobs.find(&label);
+    let is_former = |job: &Job| is_tracked(&job.metadata) && !identity.owns(&job.metadata);
+    if labelled.iter().any(|job| is_former(job)) {
+        // It fails only when the operator ends.
+        let name = (identity.namespace.clone(), identity.name.clone());
+        let _ = context.orphans.send(name);
+    }
+}
+
+/// Lets go, in a task of its own, what belonged to the PlanescapeJobs that are named, and now and
+/// then whatever nobody owns: also Jobs that were kept when their PlanescapeJob was deleted, which
+/// no change of ours leads to.
+pub(super) async fn tend(context: &Context, mut former: mpsc::UnboundedReceiver<Name>) {
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let jobs = tokio::select! {
+            _ = pause.tick() => context.jobs.filter(|job| is_orphan(job, context)),
+            Some((namespace, name)) = former.recv() => {
+                let labelled = context.jobs.find(&Key::Label(namespace, name));
+                let orphans = labelled.into_iter().filter(|job| is_orphan(job, context));
+                orphans.collect()
+            }
+        };
+        release_all(jobs, context).await;
+    }
+}
+
+fn is_orphan(job: &Job, context: &Context) -> bool {
+    is_tracked(&job.metadata) && !seems_owned(job, context)
+}
+
+/// A failed release does not stop the other releases.
+async fn release_all(jobs: Vec<Arc<Job>>, context: &Context) {
+    let releases: Vec<_> = jobs
+        .into_iter()
+        .map(|job| release_or_warn(job, context))
+        .collect();
+    let mut releases = std::pin::pin!(stream::iter(releases).buffer_unordered(AT_ONCE));
+    while releases.next().await.is_some() {}
+}
+
+async fn release_or_warn(job: Arc<Job>, context: &Context) {
+    if let Err(error) = within(LONGEST_RELEASE, release(&job, context)).await {
+        let namespace = job.namespace();
+        warn!(job = job.name_any(), namespace, "cannot let it go: {error}");
+    }
+}
+
+/// Makes sure, because what we keep in memory may be old.
+async fn release(job: &Job, context: &Context) -> Result<(), Error> {
+    let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+    if let Some(owner) = Owner::of(job) {
+        let api: Api<PlanescapeJob> = Api::namespaced(context.client.clone(), namespace);
+        let live = api
+            .get_metadata_opt(owner.name)
+            .await
+            .map_err(Error::reading("the PlanescapeJob"))?;
+        if live.is_some_and(|live| owner.is(live.metadata.uid.as_deref())) {
+            return Ok(());
+        }
+    }
+    let uid = job.uid().unwrap_or_default();
+    apply::release(&context.client, namespace, &job.name_any(), &uid).await
+}
+
+fn seems_owned(job: &Job, context: &Context) -> bool {
+    let Some(owner) = Owner::of(job) else {
+        return false;
+    };
+    let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+    let object = ObjectRef::new(owner.name).within(namespace);
+    let known = context.planescape_jobs.get(&object);
+    known.is_some_and(|known| owner.is(known.meta().uid.as_deref()))
+}
+
+/// The PlanescapeJob that a Job was made for.
+#[derive(Debug, PartialEq)]
+struct Owner<'a> {
+    name: &'a str,
+    /// None where the Job was kept when the PlanescapeJob was deleted.
+    uid: Option<&'a str>,
+}
+
+impl<'a> Owner<'a> {
+    fn of(job: &'a Job) -> Option<Self> {
+        let ours = |owner: &&OwnerReference| {
+            let group = owner.api_version.split('/').next();
+            owner.kind == "PlanescapeJob" && group == Some(GROUP)
+        };
+        if let Some(owner) = job.owner_references().iter().find(ours) {
+            return Some(Self {
+                name: &owner.name,
+                uid: Some(&owner.uid),
+            });
+        }
+        let name = job.labels().get(JOB_LABEL)?;
+        Some(Self { name, uid: None })
+    }
+
+    fn is(&self, uid: Option<&str>) -> bool {
+        self.uid.is_some() && self.uid == uid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_kept_belongs_to_nobody_of_its_owners_name() {
+        let kept: Job = serde_json::from_value(json!({ "metadata": {
+            "labels": { "planescape.io/job": "my-job" },
+        } }))
+        .unwrap();
+        let owned: Job = serde_json::from_value(json!({ "metadata": { "ownerReferences": [{
+            "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+            "name": "my-job", "uid": "u",
+        }] } }))
+        .unwrap();
+
+        let kept = Owner::of(&kept).unwrap();
+        let owned = Owner::of(&owned).unwrap();
+
+        assert_eq!((kept.name, owned.name), ("my-job", "my-job"));
+        assert!(owned.is(Some("u")) && !owned.is(Some("other")) && !owned.is(None));
+        assert!(!kept.is(Some("u")) && !kept.is(None));
+    }
+}

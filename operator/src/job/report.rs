@@ -1,0 +1,140 @@
+//! Writes the status, if it changed, and tells of the change in events.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
+use planescape_operator_core::job::status::{Applied, events, status};
+use tracing::warn;
+
+use super::error::Error;
+use super::{Attempt, Context, Name, post_params};
+
+/// So often the same status is written again at once: what is kept in memory may be old.
+const AT_ONCE: u32 = 2;
+
+/// The longest wait before the same status is written again.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Writes of a status that somebody else writes over.
+#[derive(Debug, Default)]
+pub(super) struct Rivals(Mutex<HashMap<Name, Written>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// Of the status.
+    digest: u64,
+    at: Instant,
+    times: u32,
+}
+
+/// Writes the status. When it has to wait, because another operator with other settings writes
+/// another one each time: when to write again. The write fails when somebody else wrote in between.
+pub(super) async fn report(
+    attempt: &Attempt,
+    applied: &Applied,
+    context: &Context,
+) -> Result<Option<Timestamp>, Error> {
+    let facts = attempt.facts(applied);
+    let after = status(&facts);
+    if attempt.job.status.as_ref() != Some(&after) {
+        let identity = &attempt.identity;
+        let name = (identity.namespace.clone(), identity.name.clone());
+        if let Some(wait) = context.rivals.wait(&name, digest(&after), Instant::now()) {
+            warn!(
+                namespace = name.0,
+                job = name.1,
+                ?wait,
+                "somebody else writes other statuses: is there a second operator?"
+            );
+            return Ok(attempt.now.checked_add(wait).ok());
+        }
+        let mut job = attempt.job.clone();
+        job.metadata.managed_fields = None;
+        job.status = Some(after.clone());
+        attempt
+            .planescape_jobs(&context.client)
+            .replace_status(&identity.name, &post_params(), &job)
+            .await
+            .map_err(Error::writing("write the status"))?;
+    }
+    for event in events(&facts, &after) {
+        context.events.publish(&attempt.job, event).await;
+    }
+    Ok(None)
+}
+
+impl Rivals {
+    /// How long to wait before a status is written, which it counts as written otherwise.
+    fn wait(&self, name: &Name, digest: u64, now: Instant) -> Option<Duration> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = Written {
+            digest,
+            at: now,
+            times: 0,
+        };
+        let known = written.get(name).copied();
+        let known = known.filter(|known| known.digest == digest);
+        let Some(known) = known.filter(|known| now - known.at < 2 * LONGEST_WAIT) else {
+            written.insert(name.clone(), fresh);
+            return None;
+        };
+        let pause = pause(known.times);
+        let passed = now - known.at;
+        if passed < pause {
+            return Some(pause - passed);
+        }
+        let times = known.times + 1;
+        written.insert(name.clone(), Written { times, ..fresh });
+        None
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&self, name: &Name) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.remove(name);
+    }
+}
+
+/// After so many writes of the same status.
+fn pause(times: u32) -> Duration {
+    match times.checked_sub(AT_ONCE) {
+        None => Duration::ZERO,
+        Some(more) => Duration::from_secs(1_u64 << more.min(10)).min(LONGEST_WAIT),
+    }
+}
+
+fn digest(status: &PlanescapeJobStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let text = serde_json::to_vec(status).expect("a status is plain data");
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_same_status_over_somebody_elses_ever_more_rarely() {
+        let rivals = Rivals::default();
+        let name = ("team".to_owned(), "my-job".to_owned());
+        let start = Instant::now();
+        let mut now = start;
+        let mut writes = 0;
+        while now - start < Duration::from_secs(60) {
+            writes += u32::from(rivals.wait(&name, 1, now).is_none());
+            now += Duration::from_millis(20);
+        }
+
+        assert!(writes <= 9, "{writes}");
+        assert_eq!(
+            rivals.wait(&name, 2, now),
+            None,
+            "a change is written at once"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Tidies up: what can wait, a part of it at a time, so that no run waits for it.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use planescape_operator_core::job::plan::{Action, Priority};
+use planescape_operator_core::job::status::{Applied, events_of_deletions};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::{Attempt, Context, Error, apply};
+
+/// How many calls one object may have on their way.
+const AT_ONCE: usize = 16;
+
+/// How much one attempt does; the rest follows.
+const MOST: usize = 100;
+
+/// How long one attempt may be at it.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// When to go on with what is left.
+const GO_ON: Duration = Duration::from_millis(100);
+
+/// When to try again what could not be done.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How many calls all objects together may have on their way: the API server is there for runs.
+pub(super) struct Slots(Semaphore);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(Semaphore::new(32))
+    }
+}
+
+/// Tidies up, and says when to go on.
+pub(super) async fn tidy(
+    attempt: &Attempt,
+    applied: &mut Applied,
+    context: &Context,
+) -> Option<Timestamp> {
+    let actions = attempt.plan.actions.iter();
+    let actions: Vec<&Action> = actions
+        .filter(|action| action.priority() == Priority::Tidy)
+        .collect();
+    let is_more = actions.len() > MOST;
+    let work: Vec<_> = actions
+        .into_iter()
+        .take(MOST)
+        .map(|action| tidy_one(attempt, action, context))
+        .collect();
+    let mut work = std::pin::pin!(stream::iter(work).buffer_unordered(AT_ONCE));
+    let mut has_failed = false;
+    let all = async {
+        while let Some((done, result)) = work.next().await {
+            applied.deleted.extend(done.deleted);
+            if let Err(error) = result {
+                has_failed = true;
+                warn!(job = attempt.job.name_any(), "cannot tidy up: {error}");
+            }
+        }
+    };
+    let is_cut_off = tokio::time::timeout(LONGEST, all).await.is_err();
+    for event in events_of_deletions(&attempt.facts(applied)) {
+        context.events.publish(&attempt.job, event).await;
+    }
+    let wait = match (is_more || is_cut_off, has_failed) {
+        (_, true) => RETRY,
+        (true, false) => GO_ON,
+        (false, false) => return None,
+    };
+    debug!(
+        job = attempt.job.name_any(),
+        ?wait,
+        "goes on with tidying up"
+    );
+    Timestamp::now().checked_add(wait).ok()
+}
+
+async fn tidy_one(
+    attempt: &Attempt,
+    action: &Action,
+    context: &Context,
+) -> (Applied, Result<(), Error>) {
+    let slot = context.tidying.0.acquire().await;
+    let mut done = Applied::default();
+    let result = apply::act(attempt, action, context, &mut done).await;
+    drop(slot);
+    (done, result)
+}
