@@ -76,7 +76,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            source: 4 << 20,
+            source: 1 << 20,
             nesting: 500,
             template_depth: 1_000,
             evaluation_depth: 2_500,

@@ -8,6 +8,10 @@
 //!
 //! The last takes templates from a file instead, one JSON string a line.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it compares the pure package with a program"
+)]
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
 mod answers;
