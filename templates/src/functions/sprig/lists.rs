@@ -1,5 +1,6 @@
 //! Lists; the `must…` names are the same functions, because a panic is an error here.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use planescape_vault::Text;
@@ -160,12 +161,46 @@ fn is_among(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, 
 
 fn uniq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     let mut unique: Vec<Value> = Vec::new();
+    let mut plain = BTreeSet::new();
+    // A value without an order is compared with all others of its kind.
+    let mut odd: Vec<Value> = Vec::new();
     for item in items(args, "find uniq on")? {
-        if !is_among(run, &unique, &item)? {
+        let is_new = match Plain::of(&item) {
+            Some(item) => plain.insert(item),
+            None if is_among(run, &odd, &item)? => false,
+            None => {
+                odd.push(item.clone());
+                true
+            }
+        };
+        if is_new {
             unique.push(item);
         }
     }
     Ok(Value::list(unique))
+}
+
+/// A value that is equal to no value of another kind.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Plain {
+    Text(Text),
+    Number(Text),
+    Int(i64),
+    Int64(i64),
+    Bool(bool),
+}
+
+impl Plain {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(Self::Text(text.clone())),
+            Value::Number(text) => Some(Self::Number(text.clone())),
+            Value::Int(number) => Some(Self::Int(*number)),
+            Value::Int64(number) => Some(Self::Int64(*number)),
+            Value::Bool(flag) => Some(Self::Bool(*flag)),
+            _ => None,
+        }
+    }
 }
 
 fn without(run: &mut Run<'_>, args: &[Place]) -> Outcome {
