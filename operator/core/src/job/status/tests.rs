@@ -443,6 +443,19 @@ fn believes_the_tokens_that_are_named_and_not_the_word_before_them() {
 }
 
 #[test]
+fn a_token_that_an_agent_keeps_on_purpose_is_no_failure() {
+    let report = json!({ "phase": "done", "reason": "Rendered", "unrevoked": ["a1"] });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(json!({ "state": terminated(0, &report) }));
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::Expiring));
+    assert!(!reasons(&scene, &after).contains(&"RevokeFailed".to_owned()));
+}
+
+#[test]
 fn names_the_policy_only_where_the_policy_is_the_cause() {
     let note = |report: Value| {
         let scene = Scene::injected()

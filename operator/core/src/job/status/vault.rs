@@ -152,10 +152,13 @@ fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
     }
 }
 
-/// Whether an agent that ended by itself says that a token of its lives on.
+/// Whether an agent that ended by itself says that a token of its lives on although it should not.
+/// One that is content to have rendered keeps its token on purpose.
 fn may_live(report: &Report) -> bool {
+    let is_content = report.reason == Reason::Rendered;
     let has_ended = report.phase != Phase::Running;
-    has_ended && (report.reason == Reason::RevokeFailed || !report.unrevoked.is_empty())
+    let names_some = has_ended && !is_content && !report.unrevoked.is_empty();
+    report.reason == Reason::RevokeFailed || names_some
 }
 
 fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
