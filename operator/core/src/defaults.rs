@@ -50,7 +50,8 @@ impl Default for Defaults {
             ]),
             requests: BTreeMap::from([
                 ("cpu", "10m".into()),
-                ("ephemeral-storage", "8Mi".into()),
+                // Nodes that do not count local storage have none to reserve.
+                ("ephemeral-storage", "0".into()),
                 ("memory", "16Mi".into()),
             ]),
             audience: None,
