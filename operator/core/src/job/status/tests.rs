@@ -406,6 +406,19 @@ fn never_says_revoked_of_an_agent_that_was_killed() {
 }
 
 #[test]
+fn an_agent_that_is_about_to_be_started_again_is_not_given_up() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"] });
+    let killed = Scene::injected()
+        .with_run(json!({}))
+        .with_agent(json!({ "state": terminated(137, &report) }));
+
+    let after = killed.status();
+
+    assert_eq!(after.runs[0].lease, None);
+    assert!(!reasons(&killed, &after).contains(&"AgentKilled".to_owned()));
+}
+
+#[test]
 fn the_next_life_of_a_killed_agent_has_the_last_word() {
     let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"] });
     let again = json!({ "state": { "running": {} }, "lastState": terminated(137, &report) });

@@ -75,7 +75,7 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
 
 /// Whether an agent of a run was killed after its login, and nobody took up its work.
 pub(super) fn was_killed(run: &ObservedJob) -> bool {
-    agents(run).any(|agent| lease_of(agent) == Some(Lease::Unknown))
+    leases(run).any(|lease| lease == Lease::Unknown)
 }
 
 /// What the agents of a run noticed in its templates.
@@ -114,10 +114,7 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
 /// not be revoked stays so when its pod is gone.
 pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
     let lost = recorded.filter(|lease| matches!(lease, Lease::RevokeFailed | Lease::Unknown));
-    let worst = agents(job)
-        .filter_map(lease_of)
-        .chain(lost)
-        .max_by_key(|lease| severity(*lease));
+    let worst = leases(job).chain(lost).max_by_key(|lease| severity(*lease));
     let has_ended = job.end.is_some();
     match worst.or(recorded) {
         Some(Lease::Held) if has_ended => Some(Lease::Expiring),
@@ -135,14 +132,23 @@ fn severity(lease: Lease) -> u8 {
     }
 }
 
-fn lease_of(agent: &ObservedAgent) -> Option<Lease> {
+/// What each agent says of its leases.
+fn leases(job: &ObservedJob) -> impl Iterator<Item = Lease> {
+    job.pods.iter().filter_map(|pod| {
+        let is_over = pod.is_over || job.end.is_some();
+        lease_of(pod.agent.as_ref()?, is_over)
+    })
+}
+
+fn lease_of(agent: &ObservedAgent, is_over: bool) -> Option<Lease> {
     if agent.is_ready {
         return Some(Lease::Held);
     }
     match &agent.report {
-        // It was killed, and what it holds it wrote before it could know how that ends.
+        // It was killed, and what it holds it wrote before it could know how that ends. While its pod
+        // lives it is started again, and its next life revokes what this one has left.
         Some(report) if report.phase == Phase::Running => {
-            (!agent.is_restarted).then_some(Lease::Unknown)
+            (is_over && !agent.is_restarted).then_some(Lease::Unknown)
         }
         Some(report) if may_live(report) => Some(Lease::RevokeFailed),
         Some(report) if report.phase == Phase::Done && report.reason == Reason::Revoked => {
