@@ -23,7 +23,7 @@ use crate::failure::{Failure, Remedy};
 use crate::lease::Lease;
 use crate::token::{Ticket, Token, TokenId};
 use call::call;
-use entry::{Activity, Entry, Hold, lane_of, lease_id, says_the_same};
+use entry::{Activity, Entry, Hold, lane_of, lease_id};
 use mounts::{Found, Mounts};
 use queue::Queue;
 use refresh::Refresh;
@@ -369,22 +369,14 @@ impl Secrets {
             }
         };
         let expires = ends_at(&answer, ticket);
-        let is_same = entry
-            .answer
-            .as_ref()
-            .is_some_and(|old| says_the_same(old, &answer));
         let is_leased = lease_id(&answer).is_some();
-        entry.answer = Some(answer);
+        let taken = entry.replace_answer(answer);
         self.set_expiry(id, expires);
         self.schedule(id, due.0, due.1);
         if is_outdated && is_leased {
             self.lose(id, now.moment);
         }
-        if is_same {
-            Taken::Unchanged
-        } else {
-            Taken::Changed
-        }
+        taken
     }
 
     /// Takes the content of a local file in.
@@ -407,15 +399,7 @@ impl Secrets {
             return Taken::Unchanged;
         };
         entry.backoff.succeed();
-        let old = entry.answer.replace(answer);
-        let new = entry.answer.as_ref();
-        match old
-            .zip(new)
-            .is_some_and(|(old, new)| says_the_same(&old, new))
-        {
-            true => Taken::Unchanged,
-            false => Taken::Changed,
-        }
+        entry.replace_answer(answer)
     }
 
     /// Takes a renewal in. A lease that cannot be extended is replaced.

@@ -2,7 +2,7 @@
 
 use planescape_templates::{Answer, Request};
 
-use super::Lane;
+use super::{Lane, Taken};
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::lease::{Lease, Step};
@@ -57,6 +57,18 @@ impl Entry {
         }
     }
 
+    /// Takes an answer in, and says whether templates see something new.
+    pub(super) fn replace_answer(&mut self, answer: Answer) -> Taken {
+        let old = self.answer.as_ref();
+        let is_same = old.is_some_and(|old| says_the_same(old, &answer));
+        self.answer = Some(answer);
+        if is_same {
+            Taken::Unchanged
+        } else {
+            Taken::Changed
+        }
+    }
+
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
         match &mut self.hold {
             Hold::Leased { lease, .. } => lease.as_mut(),
@@ -100,7 +112,7 @@ pub(super) fn lease_id(answer: &Answer) -> Option<String> {
 }
 
 /// Whether a template sees the same in both.
-pub(super) fn says_the_same(one: &Answer, other: &Answer) -> bool {
+fn says_the_same(one: &Answer, other: &Answer) -> bool {
     match (one, other) {
         (Answer::Secret(Some(one)), Answer::Secret(Some(other))) => one.says_the_same(other),
         (Answer::Secret(None), Answer::Secret(None)) => true,
