@@ -25,6 +25,6 @@ pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
 pub use method::{Kubernetes, Method, UnusableFile};
 pub use problem::{Problem, Problems};
-pub use report::{Phase, Reason, Report};
+pub use report::{Phase, REVOKE_POLICY, Reason, Report};
 pub use template::{Engine, Output, Template, TemplateText};
 pub use tree::{SyntaxError, Tree};

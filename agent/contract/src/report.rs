@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The line that the policies of an agent's role need so that it can revoke its own token.
+pub const REVOKE_POLICY: &str = "path \"auth/token/revoke-self\" { capabilities = [\"update\"] }";
+
 /// The termination message; JSON with absent fields left out. Never a value, never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

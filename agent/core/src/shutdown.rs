@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::{Phase, Reason, Report};
+use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -241,11 +241,9 @@ impl Shutdown {
 }
 
 /// A line of policy is what is missing most often.
-fn cure(refusal: Option<&Failure>) -> &'static str {
+fn cure(refusal: Option<&Failure>) -> String {
     match refusal.and_then(Failure::status) {
-        Some(403) => {
-            "; the token's policies need: path \"auth/token/revoke-self\" { capabilities = [\"update\"] }"
-        }
-        _ => "",
+        Some(403) => format!("; the token's policies need: {REVOKE_POLICY}"),
+        _ => String::new(),
     }
 }

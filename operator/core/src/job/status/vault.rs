@@ -1,6 +1,6 @@
 //! What the agents in a run's pods say about Vault.
 
-use planescape_agent_contract::{Phase, Reason, Report};
+use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use super::Facts;
 use crate::api::v1alpha1::Lease;
@@ -53,10 +53,6 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
     is_lasting.then(|| sentence(report))
 }
 
-/// What the role of an agent that may not revoke its own token lacks.
-const REVOKE_POLICY: &str =
-    "the role's policy needs: path \"auth/token/revoke-self\" { capabilities = [\"update\"] }";
-
 /// Why the lease of a run could not be revoked, and which tokens live on.
 pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     let reports = agents(run).filter_map(|agent| agent.report.as_ref());
@@ -68,7 +64,7 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     }
     // The agent may have said so itself.
     if report.status == Some(403) && !parts[0].contains("revoke-self") {
-        parts.push(REVOKE_POLICY.to_owned());
+        parts.push(format!("the role's policy needs: {REVOKE_POLICY}"));
     }
     Some(parts.join("; "))
 }
