@@ -13,6 +13,8 @@ pub struct Connection {
     pub namespace: Option<String>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Names and values of headers that every request carries.
+    pub headers: Vec<(String, String)>,
     /// Whether one redirect, such as a standby sends, is followed.
     pub follows_redirects: bool,
 }

@@ -11,7 +11,7 @@
 mod scanner;
 mod string;
 
-use crate::tree::{Body, Item, SyntaxError, Value};
+use crate::tree::{Body, Item, Place, SyntaxError, Value};
 use scanner::{Scanner, Token};
 
 /// Deeper than any configuration, shallow enough for any stack.
@@ -56,6 +56,10 @@ impl Parser<'_> {
     }
 
     fn item(&mut self, key: String) -> Result<Item, SyntaxError> {
+        let place = Place {
+            line: self.scanner.line(),
+            ..Place::default()
+        };
         let mut labels = Vec::new();
         loop {
             match self.scanner.next()? {
@@ -63,11 +67,21 @@ impl Parser<'_> {
                 Token::Equals | Token::Colon if labels.is_empty() => {
                     let token = self.scanner.next()?;
                     let value = self.value(token)?;
-                    return Ok(Item { key, labels, value });
+                    return Ok(Item {
+                        place,
+                        key,
+                        labels,
+                        value,
+                    });
                 }
                 Token::OpenBrace => {
                     let value = Value::Body(self.body(&Token::CloseBrace)?);
-                    return Ok(Item { key, labels, value });
+                    return Ok(Item {
+                        place,
+                        key,
+                        labels,
+                        value,
+                    });
                 }
                 token => {
                     return Err(self.scanner.error(&format!(

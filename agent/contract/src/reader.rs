@@ -6,7 +6,7 @@
 )]
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::duration::parse_duration;
@@ -25,7 +25,7 @@ pub(crate) struct Reader<'a> {
     items: Vec<&'a Item>,
     /// The block's own path; empty at the top.
     path: String,
-    label: Option<&'a str>,
+    labels: Vec<&'a str>,
     asked: RefCell<BTreeSet<&'static str>>,
     notes: &'a Notes,
 }
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
         Self {
             items: body.iter().collect(),
             path: String::new(),
-            label: None,
+            labels: Vec::new(),
             asked: RefCell::default(),
             notes,
         }
@@ -46,10 +46,20 @@ impl<'a> Reader<'a> {
         self.asked.borrow_mut().extend(keys);
     }
 
+    /// Whether a key is there, whatever it says.
+    pub(crate) fn is_set(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
+    }
+
     /// The block's label, or its `type`, which wins.
     pub(crate) fn kind(&self) -> Option<String> {
         self.string("type")
-            .or_else(|| self.label.map(str::to_lowercase))
+            .or_else(|| self.labels.first().map(|label| label.to_lowercase()))
+    }
+
+    /// The block's labels.
+    pub(crate) fn labels(&self) -> &[&'a str] {
+        &self.labels
     }
 
     pub(crate) fn problem(&self, key: &str, reason: impl Into<String>) {
@@ -167,6 +177,31 @@ impl<'a> Reader<'a> {
         mode
     }
 
+    /// A text, or a number as text.
+    pub(crate) fn text_or_number(&self, key: &'static str) -> Option<String> {
+        match self.value(key)? {
+            Value::Integer(number) => Some(number.to_string()),
+            _ => self.string(key),
+        }
+    }
+
+    /// A text, where the value is one.
+    pub(crate) fn text(&self, key: &'static str) -> Option<&'a str> {
+        match self.value(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The words of a command: a list of texts, or one text, which stays whole.
+    pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
+        match self.text(key) {
+            Some("") => Vec::new(),
+            Some(text) => vec![text.to_owned()],
+            None => self.strings(key),
+        }
+    }
+
     /// A list of texts, or one text with commas.
     pub(crate) fn strings(&self, key: &'static str) -> Vec<String> {
         match self.value(key) {
@@ -199,11 +234,18 @@ impl<'a> Reader<'a> {
         let last = blocks.pop();
         Self {
             path: self.field(key),
-            label: last.as_ref().and_then(|block| block.label),
+            labels: last
+                .as_ref()
+                .map_or_else(Vec::new, |block| block.labels.clone()),
             items: last.map_or_else(Vec::new, |block| block.items),
             asked: RefCell::default(),
             notes: self.notes,
         }
+    }
+
+    /// The last block of this name, if there is one.
+    pub(crate) fn last_block(&self, key: &'static str) -> Option<Self> {
+        self.blocks(key).pop()
     }
 
     /// Every block of this name: repeated, or as a list of objects.
@@ -211,8 +253,8 @@ impl<'a> Reader<'a> {
         self.asked.borrow_mut().insert(key);
         let mut blocks = Vec::new();
         for item in self.items.iter().filter(|item| item.key == key) {
-            let label = item.labels.first().map(String::as_str);
-            self.collect(key, label, &item.value, &mut blocks);
+            let labels = item.labels.iter().map(String::as_str).collect();
+            self.collect(key, labels, &item.value, &mut blocks);
         }
         blocks
     }
@@ -220,24 +262,26 @@ impl<'a> Reader<'a> {
     fn collect(
         &self,
         key: &'static str,
-        label: Option<&'a str>,
+        labels: Vec<&'a str>,
         value: &'a Value,
         blocks: &mut Vec<Self>,
     ) {
         match value {
-            Value::Body(body) => match nested_label(label, body) {
-                Some(item) => self.collect(key, Some(&item.key), &item.value, blocks),
-                None => blocks.push(Self {
-                    items: body.iter().collect(),
-                    path: format!("{}[{}]", self.field(key), blocks.len()),
-                    label,
-                    asked: RefCell::default(),
-                    notes: self.notes,
-                }),
-            },
+            Value::Body(body) if labels.is_empty() && are_labels(key, body) => {
+                for item in body {
+                    self.collect(key, vec![&item.key], &item.value, blocks);
+                }
+            }
+            Value::Body(body) => blocks.push(Self {
+                items: body.iter().collect(),
+                path: format!("{}[{}]", self.field(key), blocks.len()),
+                labels,
+                asked: RefCell::default(),
+                notes: self.notes,
+            }),
             Value::List(values) => {
                 for value in values {
-                    self.collect(key, label, value, blocks);
+                    self.collect(key, labels.clone(), value, blocks);
                 }
             }
             Value::Null => {}
@@ -254,46 +298,83 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Keys that nobody asked for.
-    fn unknown(&self) -> Vec<&'a str> {
+    /// Keys that nobody asked for, each once, with a guess at what was meant.
+    fn unknown(&self) -> Vec<(&'a str, String)> {
         let asked = self.asked.borrow();
-        let unknown: BTreeSet<&str> = self
+        let unknown: BTreeMap<&str, &Item> = self
             .items
             .iter()
-            .map(|item| item.key.as_str())
-            .filter(|key| !asked.contains(key))
+            .map(|item| (item.key.as_str(), *item))
+            .filter(|(key, _)| !asked.contains(key))
             .collect();
-        unknown.into_iter().collect()
+        let unknown = unknown.into_iter().map(|(key, item)| {
+            let guess = match closest(key, &asked) {
+                Some(known) => format!("; did you mean `{known}`?"),
+                None => String::new(),
+            };
+            (key, format!("{}{{}}{guess}", item.place))
+        });
+        unknown.collect()
     }
 
     /// To call after everything was read: unknown keys here are mistakes.
     pub(crate) fn deny_unknown(&self) {
-        for key in self.unknown() {
-            self.problem(key, "is not a known key");
+        for (key, around) in self.unknown() {
+            self.problem(
+                key,
+                around.replace("{}", &format!("has invalid keys: {key}")),
+            );
         }
     }
 
     /// To call after everything was read: unknown keys here are worth a warning.
     pub(crate) fn warn_unknown(&self) {
-        for key in self.unknown() {
+        for (key, around) in self.unknown() {
             self.notes.warnings.borrow_mut().push(Problem {
                 field: self.field(key),
-                reason: "is not a known key and has no effect".to_owned(),
+                reason: around.replace("{}", "is not a known key and has no effect"),
             });
         }
     }
 }
 
+/// The known key that a misspelt one is closest to.
+fn closest(key: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+    let (distance, known) = known
+        .iter()
+        .map(|known| (strsim::osa_distance(key, known), *known))
+        .min()?;
+    (distance <= 1 + key.chars().count() / 3).then_some(known)
+}
+
+/// Blocks with labels.
+const LABELLED: [&str; 5] = ["method", "sink", "listener", "persist", "env_template"];
+/// Blocks inside of those.
+const INSIDE: [&str; 6] = [
+    "config",
+    "agent_api",
+    "proxy_api",
+    "telemetry",
+    "profiling",
+    "inflight_requests_logging",
+];
+
 /// In JSON a label is a level of its own: `{"method": {"kubernetes": {…}}}`.
-fn nested_label<'a>(label: Option<&str>, body: &'a Body) -> Option<&'a Item> {
-    let [item] = body.as_slice() else { return None };
-    let names_a_type = item.key == "file" || crate::Method::KNOWN.contains(&item.key.as_str());
-    let holds_blocks = matches!(item.value, Value::Body(_) | Value::List(_));
-    (label.is_none() && names_a_type && holds_blocks).then_some(item)
+fn are_labels(key: &str, body: &Body) -> bool {
+    let is_label = |item: &Item| {
+        let holds_blocks = match &item.value {
+            Value::Body(_) => true,
+            Value::List(values) => values.iter().all(|it| matches!(it, Value::Body(_))),
+            _ => false,
+        };
+        holds_blocks && !INSIDE.contains(&item.key.as_str())
+    };
+    LABELLED.contains(&key) && !body.is_empty() && body.iter().all(is_label)
 }
 
 /// The spellings that Go's `strconv.ParseBool` knows.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -12,7 +12,8 @@
 //!
 //! Inside, each machine has the same verbs and one job: `session` keeps a token, `secrets` keeps
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
-//! `lease` says when to act on something that expires, `verdict` says what a failure means for
+//! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
+//! `supervisor` keeps a program running with rendered variables, `verdict` says what a failure means for
 //! the agent, `shutdown` leaves nothing behind.
 
 mod agent;
@@ -21,6 +22,7 @@ mod clock;
 mod command;
 mod dice;
 mod failure;
+mod hooks;
 mod input;
 mod lease;
 mod life;
@@ -29,6 +31,7 @@ mod secrets;
 mod session;
 mod shutdown;
 mod sinks;
+mod supervisor;
 mod token;
 mod troubles;
 mod verdict;
@@ -38,7 +41,7 @@ pub use agent::{Agent, Start, Wake};
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
-pub use input::Input;
+pub use input::{ChildEnd, Input};
 pub use render::Rendering;
 pub use session::LeftToken;
 pub use token::{Ticket, Token, TokenId};

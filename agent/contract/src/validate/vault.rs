@@ -32,6 +32,7 @@ pub(super) fn read(
                 .or(method_namespace)
                 .and_then(namespace),
             timeout: timeout(block, overrides),
+            headers: headers(block, overrides),
             follows_redirects: follows_redirects(block, overrides),
         },
         retries: match retries {
@@ -73,6 +74,23 @@ fn timeout(block: &Reader<'_>, overrides: &Overrides) -> Duration {
             DEFAULT_TIMEOUT
         }
     }
+}
+
+fn headers(block: &Reader<'_>, overrides: &Overrides) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for header in &overrides.headers {
+        match header.split_once('=') {
+            Some((name, _)) if name.to_lowercase().starts_with("x-vault-") => block.problem(
+                "header",
+                format!(
+                    "`{name}` is a header of Vault's own: choose a name without X-Vault- before it"
+                ),
+            ),
+            Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+            None => block.problem("header", "has no `=`: write key=value"),
+        }
+    }
+    headers
 }
 
 fn follows_redirects(block: &Reader<'_>, overrides: &Overrides) -> bool {
