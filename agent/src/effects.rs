@@ -3,6 +3,7 @@
 mod login;
 mod passes;
 mod programs;
+mod serving;
 mod sinks;
 mod vault;
 
@@ -20,12 +21,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::files::{self, Ledger, Target};
+use crate::listener::Certificates;
 use crate::log;
+use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
 use crate::termination::Termination;
 use login::Login;
 use passes::Passes;
 use programs::Child;
+use serving::Serving;
 use sinks::Sink;
 use vault::Vault;
 
@@ -46,6 +50,8 @@ pub(crate) struct Effects {
     ready: ReadySocket,
     termination: Termination,
     child: Child,
+    serving: Serving,
+    metrics: Arc<Metrics>,
     /// Whether the login's file is looked at, or need not be.
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
@@ -53,8 +59,9 @@ pub(crate) struct Effects {
 
 impl Effects {
     /// Builds the Vault client and opens the ready socket.
-    pub(crate) fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Self> {
         let connection = &config.vault.connection;
+        let metrics = Arc::new(Metrics::default());
         let user_agent = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
             running: JoinSet::new(),
@@ -71,9 +78,16 @@ impl Effects {
             ready: ReadySocket::open(config.planescape.ready_socket.clone())?,
             termination: Termination::new(config.planescape.termination_log.clone()),
             child: Child::new(config.exec.clone()),
+            serving: Serving::start(config, user_agent, Arc::clone(&metrics)).await?,
+            metrics,
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),
         })
+    }
+
+    /// The certificates of listeners.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificates>> {
+        self.serving.certificates()
     }
 
     /// The next result.
@@ -81,6 +95,7 @@ impl Effects {
         tokio::select! {
             Some(result) = self.running.join_next() => match result {
                 Ok(input) => {
+                    self.metrics.see(&input);
                     if matches!(input, Input::NewCredentials) {
                         self.watch();
                     }
@@ -89,6 +104,7 @@ impl Effects {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
             input = self.passes.next() => Some(input),
+            input = self.serving.next() => Some(input),
             end = self.child.ended() => Some(Input::ChildEnded(end)),
         }
     }
@@ -145,6 +161,7 @@ impl Effects {
                 self.ready.announce();
             }
             Command::Report(report) => self.termination.write(&report),
+            Command::Offer { token } => self.serving.offer(token),
             Command::ForgetAll => self.ledger.forget_all(),
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
@@ -178,6 +195,7 @@ impl Effects {
     }
 
     fn log_in(&mut self, ticket: Ticket) {
+        tracing::info!(target: "agent.auth.handler", "authenticating");
         if !std::mem::replace(&mut self.is_watching, true) {
             self.watch();
         }

@@ -15,7 +15,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use pid_file::PidFile;
 pub(crate) use read::{read, read_within};
 pub(crate) use remove::remove;
-pub(crate) use write::{Target, check, remove_unfinished, write};
+pub(crate) use write::{Target, check, give, remove_unfinished, write};
 
 use std::os::fd::OwnedFd;
 use std::{fs, io};

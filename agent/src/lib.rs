@@ -12,7 +12,9 @@ mod clock;
 mod driver;
 mod effects;
 mod files;
+mod listener;
 mod log;
+mod proxy;
 mod ready;
 mod seal;
 mod settings;
@@ -168,10 +170,10 @@ async fn work(
     }
     let _pid_file = files::PidFile::write(config.pid_file.as_deref())?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    let effects = effects::Effects::new(config, ledger)?;
+    let effects = effects::Effects::new(config, ledger).await?;
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
-    signals.reload_with(arguments.clone());
+    signals.reload_with(arguments.clone(), effects.certificates());
     Ok(driver::drive(agent, effects, signals).await)
 }
 

@@ -17,6 +17,7 @@ use tracing_subscriber::{Registry, fmt, reload};
 
 use file::Rotating;
 
+pub(crate) use hclog::timestamp;
 pub(crate) use notices::tell;
 
 /// The level of the log that runs.

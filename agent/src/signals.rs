@@ -1,8 +1,10 @@
 //! The meaning of signals.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::args::Arguments;
+use crate::listener::Certificates;
 use crate::settings::Settings;
 use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +21,8 @@ pub(crate) struct Signals {
     child: Signal,
     /// How the configuration is found again.
     arguments: Option<Arguments>,
+    /// The certificates of listeners.
+    certificates: Vec<Arc<Certificates>>,
 }
 
 impl Signals {
@@ -33,12 +37,18 @@ impl Signals {
             user_2: signal(SignalKind::user_defined2())?,
             child: signal(SignalKind::child())?,
             arguments: None,
+            certificates: Vec::new(),
         })
     }
 
     /// From here on SIGHUP reads the configuration again.
-    pub(crate) fn reload_with(&mut self, arguments: Arguments) {
+    pub(crate) fn reload_with(
+        &mut self,
+        arguments: Arguments,
+        certificates: Vec<Arc<Certificates>>,
+    ) {
         self.arguments = Some(arguments);
+        self.certificates = certificates;
     }
 
     /// Waits for a signal that ends the agent; says of the others that they change nothing.
@@ -51,7 +61,10 @@ impl Signals {
                 _ = self.hang_up.recv() => {
                     if let Some(arguments) = self.arguments.clone() {
                         // Reading may be held up by a disk; nothing here waits for it.
-                        drop(tokio::task::spawn_blocking(move || reload(&arguments)));
+                        let certificates = self.certificates.clone();
+                        drop(tokio::task::spawn_blocking(move || {
+                            reload(&arguments, &certificates);
+                        }));
                     }
                     continue;
                 }
@@ -71,10 +84,18 @@ impl Signals {
 
 /// Takes over what can change while the agent runs; a configuration that is not valid changes
 /// nothing.
-fn reload(arguments: &Arguments) {
+fn reload(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
     tracing::info!("agent config reload triggered");
     match Settings::load(arguments) {
         Ok(settings) => log::reload(&settings.config.log),
-        Err(unusable) => tracing::error!(error = %unusable, "the configuration is kept as it was"),
+        Err(unusable) => {
+            tracing::error!(error = %unusable, "the configuration is kept as it was");
+            return;
+        }
+    }
+    for certificates in certificates {
+        if let Err(error) = certificates.reload() {
+            tracing::error!(error = %format!("{error:#}"), "the certificate is kept as it was");
+        }
     }
 }

@@ -52,6 +52,15 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
             );
         }
     }
+    for (index, theirs) in theirs.answers.iter().enumerate() {
+        let ours = ours.answers.get(index).map_or("nothing", String::as_str);
+        if theirs != ours {
+            found.insert(
+                format!("answer {index}"),
+                format!("theirs {theirs}, ours {ours}"),
+            );
+        }
+    }
     requests(theirs, ours, &mut found);
     let mut differences = Vec::new();
     for (what, differs) in &found {

@@ -26,7 +26,9 @@ const AT_ONCE: usize = 6;
 async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
     let wanted = std::env::var("DROP_IN").unwrap_or_default();
     let scenarios = scenario::all()?;
-    let scenarios = scenarios.into_iter().filter(|it| it.name.contains(&wanted));
+    let scenarios = scenarios
+        .into_iter()
+        .filter(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
     let agents = Agents {
         theirs: servers::VAULT.build()?.join("vault"),
         ours: Program::Agent.build()?,

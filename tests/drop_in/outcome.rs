@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::scenario::Ask;
+
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// `None`: it had to be killed, or was.
@@ -17,6 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) log: String,
     /// Operation and path, in order.
     pub(crate) requests: Vec<(String, String)>,
+    /// What its listener answered.
+    pub(crate) answers: Vec<String>,
     /// The step that did not come to its end.
     pub(crate) stuck: Option<String>,
 }
@@ -66,6 +70,62 @@ pub(crate) fn without_tokens(text: &str) -> String {
         rest = &after[end.unwrap_or(after.len())..];
     }
     plain + rest
+}
+
+/// Fields whose values differ each time.
+const CHANGING: [&str; 17] = [
+    "accessor",
+    "client_token",
+    "created_time",
+    "clock_skew_ms",
+    "cluster_id",
+    "cluster_name",
+    "creation_time",
+    "display_name",
+    "echo_duration_ms",
+    "entity_id",
+    "expire_time",
+    "id",
+    "issue_time",
+    "lease_id",
+    "request_id",
+    "server_time_utc",
+    "ttl",
+];
+
+/// Status, `X-Cache` and body of an answer.
+pub(crate) async fn answer(ask: &Ask, answer: reqwest::Response) -> Result<String> {
+    let status = answer.status().as_u16();
+    let cache = answer.headers().get("x-cache");
+    let cache = cache.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let age = answer.headers().contains_key("age");
+    let head = format!("{} {} {status} {cache} {age}", ask.method, ask.path);
+    let text = answer.text().await?;
+    Ok(match serde_json::from_str::<Value>(&text) {
+        Ok(mut value) => {
+            steady(&mut value);
+            format!("{head} {value}")
+        }
+        Err(_) => format!("{head} {}", text.lines().next().unwrap_or_default()),
+    })
+}
+
+fn steady(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            // One side renews right after the login.
+            fields.retain(|name, _| !name.starts_with("last_renewal"));
+            for (name, value) in fields {
+                if CHANGING.contains(&name.as_str()) && *value != Value::Null && *value != "" {
+                    *value = "…".into();
+                } else {
+                    steady(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(steady),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Of JSON only the keys: what is wrapped or sealed differs each time.

@@ -1,10 +1,11 @@
 //! One scenario on one side, with a Vault of its own.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr as _;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +16,7 @@ use planescape_tests::vault::{ROOT_TOKEN, Tls, Vault};
 use serde_json::{Value, json};
 
 use crate::outcome::{self, Outcome};
-use crate::scenario::{Content, Scenario, Step, Write};
+use crate::scenario::{Ask, Content, Scenario, Step, Write};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +40,10 @@ struct Run<'a> {
     folder: PathBuf,
     vault: Vault,
     http: reqwest::Client,
+    /// Where the agent may listen.
+    listen: SocketAddr,
+    /// What the agent's listener answered.
+    answers: Mutex<Vec<String>>,
 }
 
 pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Result<Outcome> {
@@ -50,6 +55,8 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         folder: folder.clone(),
         vault,
         http: reqwest::Client::builder().no_proxy().build()?,
+        listen: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+        answers: Mutex::default(),
     };
     run.prepare().await?;
     let given = outcome::files(&folder, |text| run.plain(text))?;
@@ -69,6 +76,7 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         files: outcome::files(&folder, |text| run.plain(text))?,
         log: run.plain(&fs::read_to_string(&log)?),
         requests: Vec::new(),
+        answers: run.answers.lock().expect("no panic").clone(),
         stuck: stuck.map(|error| format!("{error:#}")),
     };
     for (name, file) in &mut outcome.files {
@@ -93,13 +101,15 @@ impl Run<'_> {
         let folder = self.folder.display().to_string();
         text.replace("${DIR}", &folder)
             .replace("${ADDR}", &self.vault.url())
+            .replace("${LISTEN}", &self.listen.to_string())
     }
 
     /// The other way round.
     fn plain(&self, text: &str) -> String {
         let folder = self.folder.display().to_string();
         let text = text.replace(&folder, "${DIR}");
-        outcome::without_tokens(&text.replace(&self.vault.url(), "${ADDR}"))
+        let text = text.replace(&self.vault.url(), "${ADDR}");
+        outcome::without_tokens(&text.replace(&self.listen.to_string(), "${LISTEN}"))
     }
 
     fn json(&self, value: &Value) -> Result<Value> {
@@ -214,6 +224,10 @@ impl Run<'_> {
                 }
                 Step::Write(write) => drop(self.write(write).await?),
                 Step::Put { file, content } => self.put(file, content).await?,
+                Step::Ask(ask) => {
+                    let answer = self.ask(ask).await.with_context(|| format!("{step:?}"))?;
+                    self.answers.lock().expect("no panic").push(answer);
+                }
                 Step::Signal(name) => agent.signal(Signal::from_str(name)?)?,
                 Step::Ends => agent
                     .until_ended(PATIENCE)
@@ -222,6 +236,32 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// Waits for the listener, too.
+    async fn ask(&self, ask: &Ask) -> Result<String> {
+        let method = reqwest::Method::from_bytes(ask.method.as_bytes())?;
+        let client = reqwest::Client::builder().no_proxy();
+        let client = match &ask.socket {
+            Some(socket) => client.unix_socket(self.folder.join(socket)),
+            None => client,
+        };
+        let client = client.build()?;
+        let url = format!("http://{}{}", self.listen, self.text(&ask.path));
+        let begun = Instant::now();
+        loop {
+            let mut request = client.request(method.clone(), &url);
+            for (name, value) in &ask.headers {
+                request = request.header(name, self.text(value));
+            }
+            match request.body(self.text(&ask.body)).send().await {
+                Ok(answer) => return outcome::answer(ask, answer).await,
+                Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
     }
 }
 

@@ -10,11 +10,15 @@ use serde_json::Value;
 
 /// One configuration, what it meets, and what happens to it.
 ///
-/// In all texts `${DIR}` is the folder of the run, and `${ADDR}` the address of its Vault.
+/// In all texts `${DIR}` is the folder of the run, `${ADDR}` the address of its Vault, and `${LISTEN}`
+/// one that is free for the agent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
+    /// The file that it stands in.
+    #[serde(skip)]
+    pub(crate) file: String,
     /// What root writes into Vault before, beside the secrets that every scenario has.
     #[serde(default)]
     pub(crate) vault: Vec<Write>,
@@ -92,8 +96,31 @@ pub(crate) enum Step {
     Put { file: String, content: Content },
     /// Send the agent a signal.
     Signal(String),
+    /// Ask the agent's listener, which is at `${LISTEN}`; the answer is compared.
+    Ask(Ask),
     /// Wait until it ends by itself.
     Ends,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ask {
+    /// `GET` unless said otherwise.
+    #[serde(default = "get")]
+    pub(crate) method: String,
+    /// From `/v1/` on.
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) body: String,
+    /// The socket, below the folder of the run.
+    #[serde(default)]
+    pub(crate) socket: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
 }
 
 pub(crate) fn all() -> Result<Vec<Scenario>> {
@@ -106,7 +133,11 @@ pub(crate) fn all() -> Result<Vec<Scenario>> {
         let text = fs::read_to_string(&path)?;
         let read: Vec<Scenario> =
             serde_saphyr::from_str(&text).with_context(|| path.display().to_string())?;
-        scenarios.extend(read);
+        let file = file.file_name().to_string_lossy().into_owned();
+        scenarios.extend(read.into_iter().map(|scenario| Scenario {
+            file: file.clone(),
+            ..scenario
+        }));
     }
     Ok(scenarios)
 }

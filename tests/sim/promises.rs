@@ -100,6 +100,7 @@ impl Promises {
             | Command::Render { .. }
             | Command::Write { .. }
             | Command::SignalChild { signal: Some(_) }
+            | Command::Offer { .. }
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Revoke { .. }

@@ -191,7 +191,10 @@ impl World {
             Command::Log(planescape_agent_core::Notice::Stopping) => {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
-            Command::Log(_) | Command::AnnounceReady | Command::Report(_) => {}
+            Command::Log(_)
+            | Command::AnnounceReady
+            | Command::Report(_)
+            | Command::Offer { .. } => {}
             command @ (Command::LogIn { .. }
             | Command::Remember { .. }
             | Command::RenewToken { .. }
@@ -554,6 +557,7 @@ fn name(input: &Input) -> &'static str {
         Input::LeaseRenewed { .. } => "LeaseRenewed",
         Input::LoggedInWrapped { .. } => "LoggedInWrapped",
         Input::NewCredentials => "NewCredentials",
+        Input::TokenRefused { .. } => "TokenRefused",
         Input::HookEnded { .. } => "HookEnded",
         Input::ChildEnded(_) => "ChildEnded",
         Input::Rendered { .. } => "Rendered",

@@ -73,6 +73,8 @@ impl std::io::Write for Length {
 #[derive(Deserialize)]
 struct Envelope {
     auth: Option<Auth>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    lease_id: String,
     #[serde(default, deserialize_with = "lenient::seconds")]
     lease_duration: u64,
     #[serde(default, deserialize_with = "lenient::flag")]
@@ -89,6 +91,48 @@ struct Auth {
     lease_duration: u64,
     #[serde(default, deserialize_with = "lenient::flag")]
     renewable: bool,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    orphan: bool,
+}
+
+/// What an answer hands out.
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// A lease.
+    Lease {
+        /// Its id.
+        id: String,
+        /// How long it lasts.
+        grant: Grant,
+    },
+    /// A token.
+    Token {
+        /// The token.
+        login: Login,
+        /// Whether it lives on without the token that made it.
+        is_orphan: bool,
+    },
+}
+
+/// Reads what an answer hands out, if it does.
+#[must_use]
+pub fn granted(body: &[u8]) -> Option<Granted> {
+    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+    if !envelope.lease_id.is_empty() {
+        return Some(Granted::Lease {
+            id: envelope.lease_id,
+            grant: grant(envelope.lease_duration, envelope.renewable),
+        });
+    }
+    let auth = envelope.auth.filter(|auth| !auth.client_token.is_empty())?;
+    Some(Granted::Token {
+        login: Login {
+            grant: grant(auth.lease_duration, auth.renewable),
+            token: SecretText::new(auth.client_token),
+            accessor: auth.accessor,
+        },
+        is_orphan: auth.orphan,
+    })
 }
 
 /// Reads the answer to a login.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planescape_vault::Connection;
 
-use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Template};
+use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Proxy, Template};
 
 /// Everything the agent was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub exec: Option<Exec>,
     /// The settings of all templates.
     pub template_config: TemplateConfig,
+    /// The agent as a server.
+    pub proxy: Proxy,
     /// Whether the agent ends once every template is rendered and every sink is written.
     pub exit_after_auth: bool,
     /// The file for the process id.
@@ -47,8 +49,8 @@ pub struct Vault {
 /// `auto_auth`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
-    /// How the agent proves who it is.
-    pub method: Method,
+    /// How the agent proves who it is; without one it never logs in.
+    pub method: Option<Method>,
     /// The path of the method's mount, without slashes at the ends, for example `auth/kubernetes`.
     pub mount_path: String,
     /// The namespace of the login, and of everything else unless `vault` names one.
@@ -73,7 +75,7 @@ impl Auth {
     /// Whether the token is made for this agent and used by it.
     #[must_use]
     pub fn owns_token(&self) -> bool {
-        self.wrap_ttl.is_none() && !matches!(self.method, Method::TokenFile(_))
+        self.wrap_ttl.is_none() && !matches!(self.method, Some(Method::TokenFile(_)))
     }
 }
 

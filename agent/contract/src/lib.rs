@@ -17,6 +17,7 @@ mod method;
 mod owner;
 mod problem;
 mod program;
+mod proxy;
 mod reader;
 mod report;
 mod template;
@@ -36,6 +37,7 @@ pub use method::{
 pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};
 pub use program::{Exec, Hook, Program, Signal};
+pub use proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
 pub use reader::parse_bool;
 pub use report::{Phase, REVOKE_POLICY, Reason, Report};
 pub use template::{Engine, Output, Target, Template, TemplateText, Wait};

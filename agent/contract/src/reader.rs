@@ -69,6 +69,13 @@ impl<'a> Reader<'a> {
         });
     }
 
+    pub(crate) fn warn(&self, key: &str, reason: impl Into<String>) {
+        self.notes.warnings.borrow_mut().push(Problem {
+            field: self.field(key),
+            reason: reason.into(),
+        });
+    }
+
     pub(crate) fn field(&self, key: &str) -> String {
         match (self.path.is_empty(), key.is_empty()) {
             (true, _) => key.to_owned(),
@@ -289,15 +296,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Says which of these keys are there although we cannot do what they ask.
-    pub(crate) fn refuse(&self, keys: &[&'static str]) {
-        for key in keys {
-            if self.value(key).is_some() {
-                self.problem(key, "is not supported by planescape-agent yet: remove it");
-            }
-        }
-    }
-
     /// Keys that nobody asked for, each once, with a guess at what was meant.
     fn unknown(&self) -> Vec<(&'a str, String)> {
         let asked = self.asked.borrow();
@@ -330,10 +328,10 @@ impl<'a> Reader<'a> {
     /// To call after everything was read: unknown keys here are worth a warning.
     pub(crate) fn warn_unknown(&self) {
         for (key, around) in self.unknown() {
-            self.notes.warnings.borrow_mut().push(Problem {
-                field: self.field(key),
-                reason: around.replace("{}", "is not a known key and has no effect"),
-            });
+            self.warn(
+                key,
+                around.replace("{}", "is not a known key and has no effect"),
+            );
         }
     }
 }

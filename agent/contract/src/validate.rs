@@ -6,6 +6,7 @@
 mod auth;
 mod exec;
 mod log;
+mod proxy;
 mod template;
 mod vault;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use crate::Problems;
 use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig};
+use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
 use crate::tree::{Body, Tree};
@@ -29,8 +31,6 @@ const SINGLE_BLOCKS: [&str; 8] = [
     "telemetry",
     "planescape",
 ];
-/// Blocks of `vault agent` that we do not serve yet.
-const UNSUPPORTED: [&str; 3] = ["cache", "api_proxy", "listener"];
 /// Keys that change nothing here, or are read elsewhere.
 const WITHOUT_EFFECT: [&str; 5] = [
     "cluster_name",
@@ -91,16 +91,32 @@ fn merge(trees: &[Tree]) -> Body {
 }
 
 fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
-    root.refuse(&UNSUPPORTED);
-    let auth = auth::read(&root.block("auto_auth"));
+    let auth = match root.is_set("auto_auth") {
+        true => auth::read(&root.block("auto_auth")),
+        false => auth::absent(),
+    };
     let files = root.blocks("template");
     let variables = root.blocks("env_template");
     let variables = variables.iter().map(template::read_variable);
     let templates: Vec<_> = files.iter().map(template::read).chain(variables).collect();
-    if auth.sinks.is_empty() && templates.is_empty() {
+    let proxy = proxy::read(root, &auth, !templates.is_empty());
+    let is_used = !auth.sinks.is_empty() || !templates.is_empty();
+    if auth.method.is_some() && !is_used && proxy.token == ProxyToken::Request {
         root.problem(
             "auto_auth",
-            "requires at least one sink or at least one template",
+            "requires at least one sink or at least one template or api_proxy.use_auto_auth_token=true",
+        );
+    }
+    if auth.method.is_none() && !proxy.caches && proxy.listeners.is_empty() {
+        root.problem(
+            "auto_auth",
+            "no auto_auth, cache, or listener block found in config",
+        );
+    }
+    if !root.blocks("env_template").is_empty() && root.is_set("api_proxy") {
+        root.problem(
+            "api_proxy",
+            "'env_template' cannot be specified with 'api_proxy': remove one of them",
         );
     }
     refuse_shared_destinations(root, &auth, &templates);
@@ -115,6 +131,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
         auth,
         exec: exec::read(root, &templates),
         templates,
+        proxy,
         template_config: template_config(&root.block("template_config")),
         exit_after_auth: root.boolean("exit_after_auth").unwrap_or(false),
         pid_file: root.string("pid_file"),

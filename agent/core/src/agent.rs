@@ -9,7 +9,7 @@ mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use planescape_agent_contract::{Config, Problem, Template};
+use planescape_agent_contract::{Config, Problem, ProxyToken, Template};
 use planescape_templates::Request;
 
 use crate::backoff::Backoff;
@@ -26,6 +26,7 @@ use crate::session::{LeftToken, Session};
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
 use crate::supervisor::Supervisor;
+use crate::token::{Token, TokenId};
 use crate::verdict::Verdict;
 
 /// Everything the agent knows and intends.
@@ -42,6 +43,9 @@ pub struct Agent {
     dice: Dice,
     exit_after_auth: bool,
     revoke_on_exit: bool,
+    /// Whether proxied requests use the agent's token, and which they use now.
+    offers_token: bool,
+    offered: Option<TokenId>,
     commands: VecDeque<Command>,
 }
 
@@ -113,7 +117,9 @@ impl Agent {
             supervisor,
             verdict,
             dice: Dice::new(start.seed),
-            exit_after_auth: config.exit_after_auth,
+            exit_after_auth: config.exit_after_auth && config.auth.method.is_some(),
+            offers_token: config.proxy.token != ProxyToken::Request,
+            offered: None,
             revoke_on_exit: revokes,
             commands: VecDeque::new(),
         })
@@ -133,6 +139,7 @@ impl Agent {
                 let notice = self.session.credentials_changed();
                 self.log(notice);
             }
+            Input::TokenRefused { token } => self.session.refused(token, moment),
             Input::Remembered { token, result } => {
                 let notice = self.session.remembered(token, result);
                 self.log(notice);
@@ -286,6 +293,7 @@ impl Agent {
             self.log(Some(Notice::Expired { request, templates }));
         }
         let token = self.session.usable().cloned();
+        self.offer(token.as_ref());
         // No file without a login, not even one that asks for nothing.
         if token.is_some() {
             let secrets = &self.secrets;
@@ -303,6 +311,16 @@ impl Agent {
                 .extend(self.sinks.advance(&contents, now.moment));
         }
         self.check_ready(now.moment);
+    }
+
+    fn offer(&mut self, token: Option<&Token>) {
+        let Some(token) = token.filter(|_| self.offers_token) else {
+            return;
+        };
+        if self.offered.replace(token.id) != Some(token.id) {
+            let token = token.clone();
+            self.commands.push_back(Command::Offer { token });
+        }
     }
 
     fn accessor(&self) -> Option<String> {

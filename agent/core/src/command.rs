@@ -27,6 +27,11 @@ pub enum Command {
         /// Its accessor.
         accessor: String,
     },
+    /// Use this token for proxied requests. Has no result.
+    Offer {
+        /// The token.
+        token: Token,
+    },
     /// Extend the token's life.
     RenewToken {
         /// To be handed back.

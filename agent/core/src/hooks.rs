@@ -243,10 +243,11 @@ mod tests {
 
     /// The file of the run that starts, if one does.
     fn run(hooks: &mut Hooks, being_made: &[usize]) -> Option<usize> {
-        match hooks.advance(|file| being_made.contains(&file), at(0))? {
-            Command::RunHook { file, .. } => Some(file),
-            other => panic!("{other:?}"),
-        }
+        let command = hooks.advance(|file| being_made.contains(&file), at(0))?;
+        let Command::RunHook { file, .. } = command else {
+            panic!("{command:?}");
+        };
+        Some(file)
     }
 
     fn at(seconds: u64) -> Moment {

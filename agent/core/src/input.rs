@@ -43,6 +43,11 @@ pub enum Input {
     },
     /// The files of the login hold something new.
     NewCredentials,
+    /// A proxied request with the agent's token was refused as if Vault did not know it.
+    TokenRefused {
+        /// Which.
+        token: TokenId,
+    },
     /// A token was written into the ledger.
     Remembered {
         /// Which.

@@ -35,6 +35,8 @@ pub(crate) struct Session {
     next_id: u64,
     /// Whether new credentials lead to a new login.
     follows_new_credentials: bool,
+    /// Whether there is a method to log in with.
+    can_log_in: bool,
     /// Whether there are credentials that no login used yet.
     has_new_credentials: bool,
     /// A wrapped token, for whoever reads the sink.
@@ -137,6 +139,7 @@ impl Session {
             logins: VecDeque::new(),
             next_id: 0,
             follows_new_credentials: auth.follows_new_credentials,
+            can_log_in: auth.method.is_some(),
             has_new_credentials: false,
             wrapped: None,
         };
@@ -257,6 +260,9 @@ impl Session {
     }
 
     fn log_in(&mut self, now: Moment) -> Option<Command> {
+        if !self.can_log_in {
+            return None;
+        }
         while self.logins.front().is_some_and(|it| *it + MINUTE <= now) {
             self.logins.pop_front();
         }
@@ -337,6 +343,13 @@ impl Session {
         }
         self.has_new_credentials = true;
         Some(Notice::NewCredentials)
+    }
+
+    /// A request of somebody else with this token was refused as if Vault did not know it.
+    pub(crate) fn refused(&mut self, id: TokenId, now: Moment) {
+        if self.is_current(id) {
+            self.doubt(now);
+        }
     }
 
     /// The token stands in the ledger, or cannot; it is used all the same, since a pod without

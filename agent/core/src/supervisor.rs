@@ -236,21 +236,24 @@ mod tests {
     }
 
     fn said(commands: &[Command]) -> Vec<String> {
-        let commands = commands.iter().map(|command| match command {
-            Command::StartChild { variables } => {
-                let variables = variables
-                    .iter()
-                    .map(|(name, value)| format!(" {name}={}", String::from_utf8_lossy(value)));
-                format!("start{}", variables.collect::<String>())
-            }
-            Command::SignalChild { signal } => match signal {
+        commands.iter().map(word).collect()
+    }
+
+    fn word(command: &Command) -> String {
+        if let Command::StartChild { variables } = command {
+            let variables = variables.iter();
+            let variables = variables
+                .map(|(name, value)| format!(" {name}={}", String::from_utf8_lossy(value)));
+            return format!("start{}", variables.collect::<String>());
+        }
+        if let Command::SignalChild { signal } = command {
+            return match signal {
                 Some(signal) => format!("signal {}", signal.number()),
                 None => "kill".to_owned(),
-            },
-            Command::Log(Notice::ChildKept) => "kept".to_owned(),
-            other => panic!("{other:?}"),
-        });
-        commands.collect()
+            };
+        }
+        assert!(matches!(command, Command::Log(Notice::ChildKept)));
+        "kept".to_owned()
     }
 
     fn at(seconds: u64) -> Moment {

@@ -1,6 +1,6 @@
 //! The verdict on a failure: whether the agent goes on, or ends, and how it then reports.
 
-use planescape_agent_contract::{Config, Phase, Reason, Report};
+use planescape_agent_contract::{Config, Method, Phase, Reason, Report};
 use planescape_templates::Request;
 use planescape_vault::{Error, Kind};
 
@@ -97,7 +97,12 @@ impl Verdict {
     pub(crate) fn new(config: &Config, now: Moment) -> Self {
         let give_up_after = config.planescape.give_up_after;
         Self {
-            role: config.auth.method.role().map(str::to_owned),
+            role: config
+                .auth
+                .method
+                .as_ref()
+                .and_then(Method::role)
+                .map(str::to_owned),
             login_path: format!("{}/login", config.auth.mount_path),
             retries: config.vault.retries,
             exit_on_login_failure: config.auth.exit_on_error,

@@ -19,7 +19,8 @@ pub(super) struct Login {
     mount_path: String,
     /// The namespace of the login, and of all that is done with its token as such.
     pub(super) namespace: Option<String>,
-    method: Method,
+    /// Without one nobody asks for a login.
+    method: Option<Method>,
     wrap_ttl: Option<Duration>,
     connection: Connection,
     user_agent: &'static str,
@@ -118,8 +119,9 @@ impl Login {
 
     /// How often the method's file is looked at for new credentials.
     pub(super) fn watch(&self) -> Option<(Duration, Material)> {
-        let material = self.method.materials().into_iter().next()?;
-        Some((self.method.watch()?, material))
+        let method = self.method.as_ref()?;
+        let material = method.materials().into_iter().next()?;
+        Some((method.watch()?, material))
     }
 
     /// Whether the file holds something that no login has seen; it is then kept for the next one.
@@ -138,11 +140,17 @@ impl Login {
     }
 
     async fn proof(&self, vault: &Client, slots: &Semaphore) -> Result<Proof, Failure> {
+        let Some(method) = &self.method else {
+            return Err(Failure::File {
+                path: "auto_auth".to_owned(),
+                message: "is missing".to_owned(),
+            });
+        };
         let mut contents = Vec::new();
-        for material in self.method.materials() {
+        for material in method.materials() {
             contents.push(self.content(vault, slots, &material).await?);
         }
-        self.method.proof(&contents).map_err(|file| Failure::File {
+        method.proof(&contents).map_err(|file| Failure::File {
             path: file.path,
             message: file.reason.to_owned(),
         })
@@ -205,14 +213,7 @@ impl Login {
 
     /// The client with the method's own certificates, read again where that is asked for.
     fn own_client_now(&self) -> Result<Option<Arc<Client>>, Failure> {
-        let reloads = match &self.method {
-            Method::Cert(cert) => cert.tls.as_ref().is_some_and(|tls| tls.reload),
-            Method::AppRole(_)
-            | Method::Jwt(_)
-            | Method::Kubernetes(_)
-            | Method::Ldap(_)
-            | Method::TokenFile(_) => false,
-        };
+        let reloads = self.own_tls().is_some_and(|tls| tls.reload);
         if !reloads {
             return Ok(self.own_client.clone());
         }
@@ -223,8 +224,15 @@ impl Login {
         Ok(client.map(Arc::new))
     }
 
+    fn own_tls(&self) -> Option<&CertTls> {
+        match &self.method {
+            Some(Method::Cert(Cert { tls, .. })) => tls.as_ref(),
+            _ => None,
+        }
+    }
+
     fn build_own_client(&self) -> anyhow::Result<Option<Client>> {
-        let Method::Cert(Cert { tls: Some(tls), .. }) = &self.method else {
+        let Some(tls) = self.own_tls() else {
             return Ok(None);
         };
         let CertTls {

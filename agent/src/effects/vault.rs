@@ -79,7 +79,12 @@ impl Vault {
         lease_id: String,
         token: SecretText,
     ) -> Input {
-        let result: Result<_, Error> = self.client.renew_lease(&lease_id, &token).await;
+        // A lease is in the namespace of its read, not of the login.
+        let bearer = Bearer {
+            token: &token,
+            namespace: None,
+        };
+        let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer).await;
         Input::LeaseRenewed {
             ticket,
             request,

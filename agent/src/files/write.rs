@@ -18,6 +18,7 @@ use super::regular;
 use owner::Ids;
 use unfinished::Unfinished;
 
+pub(crate) use owner::give;
 pub(crate) use unfinished::remove_unfinished;
 
 /// How a file is to be written.

@@ -86,6 +86,13 @@ fn module(event: &Event<'_>) -> &'static str {
     }
 }
 
+/// The time in the form of Go, in UTC.
+pub(crate) fn timestamp() -> String {
+    let now = now(0);
+    let (date, time) = now.split_once('T').unwrap_or((&now, ""));
+    format!("{date} {} +0000 UTC", time.trim_end_matches(['Z', '.']))
+}
+
 /// The time in UTC, with so many digits of a second.
 fn now(digits: usize) -> String {
     let mut time = String::new();

@@ -18,7 +18,10 @@ async fn every_problem_is_named_at_once() {
         log.contains("vault.address: `vault:8200` is not an address"),
         "{log}"
     );
-    assert!(log.contains("listener: is not supported"), "{log}");
+    assert!(
+        log.contains("listener[0].tls_cert_file: is missing"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

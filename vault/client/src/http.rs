@@ -54,6 +54,23 @@ impl<'a> Request<'a> {
     }
 }
 
+/// A request of somebody else.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Its method.
+    pub method: ::http::Method,
+    /// Its path, with `/v1/`.
+    pub path: String,
+    /// Its query, without `?`.
+    pub query: Option<String>,
+    /// Its headers, the token among them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: reqwest::Body,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
 #[derive(Debug)]
 pub(crate) struct Http {
     routes: Routes,
@@ -107,6 +124,41 @@ impl Http {
             &body,
             retry_after,
         )))
+    }
+
+    /// Sends a request as it stands, and hands its answer on as it comes.
+    pub(crate) async fn forward(
+        &self,
+        forwarded: Forwarded,
+    ) -> Result<::http::Response<reqwest::Body>, Error> {
+        let mut url = self.base.clone();
+        let base = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{base}{}", forwarded.path));
+        url.set_query(forwarded.query.as_deref());
+        let send = async |url: &Url, body: reqwest::Body| {
+            let route = self.routes.to(url)?;
+            let mut builder = route
+                .client
+                .request(forwarded.method.clone(), route.url.clone())
+                .headers(forwarded.headers.clone())
+                .timeout(forwarded.timeout)
+                .body(body);
+            if let Some(host) = &route.host {
+                builder = builder.header(HOST, host.clone());
+            }
+            builder.send().await.map_err(|error| failure(&error, url))
+        };
+        let again = forwarded.body.as_bytes().map(<[u8]>::to_vec);
+        let mut response = send(&url, forwarded.body).await?;
+        // What streams cannot be sent twice.
+        if self.follows_redirects
+            && let Some(body) = again
+            && let Some(target) = redirect(&url, &response)?
+        {
+            url = target;
+            response = send(&url, body.into()).await?;
+        }
+        Ok(response.into())
     }
 
     async fn attempt(&self, url: &Url, request: &Request<'_>) -> Result<Response, Error> {

@@ -15,6 +15,8 @@ use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText
 
 use http::{Http, Method, Request};
 
+pub use http::Forwarded;
+pub use reqwest::Body as StreamedBody;
 pub use tls::install_crypto_provider;
 
 /// So short that one attempt without an answer leaves time for others before the pod is gone.
@@ -141,6 +143,17 @@ impl Client {
         wire::secret_id(&self.http.send(request).await?)
     }
 
+    /// Sends a request of somebody else as it stands.
+    ///
+    /// # Errors
+    /// Vault did not answer; an answer that says no is an answer.
+    pub async fn forward(
+        &self,
+        forwarded: Forwarded,
+    ) -> Result<::http::Response<StreamedBody>, Error> {
+        self.http.forward(forwarded).await
+    }
+
     /// `PUT auth/token/renew-self`.
     ///
     /// # Errors
@@ -186,11 +199,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn renew_lease(&self, lease_id: &str, token: &SecretText) -> Result<Grant, Error> {
+    pub async fn renew_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<Grant, Error> {
         let body = wire::lease(lease_id);
         let request = Request {
+            namespace: bearer.namespace,
             body: Some(&body),
-            ..Request::new(Method::Put, "sys/leases/renew", Some(token))
+            ..Request::new(Method::Put, "sys/leases/renew", Some(bearer.token))
         };
         wire::renewed_lease(&self.http.send(request).await?)
     }

@@ -12,6 +12,22 @@ use crate::reader::Reader;
 const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(300);
 
+/// Without the block the agent never logs in.
+pub(super) fn absent() -> Auth {
+    Auth {
+        method: None,
+        mount_path: String::new(),
+        namespace: None,
+        min_backoff: DEFAULT_MIN_BACKOFF,
+        max_backoff: DEFAULT_MAX_BACKOFF,
+        backoff_is_explicit: false,
+        exit_on_error: false,
+        wrap_ttl: None,
+        follows_new_credentials: false,
+        sinks: Vec::new(),
+    }
+}
+
 pub(super) fn read(block: &Reader<'_>) -> Auth {
     if block.blocks("method").len() != 1 {
         block.problem("method", "one and only one \"method\" block is required");
@@ -22,7 +38,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     let mount_path = method.string("mount_path");
     let kind = method.kind().unwrap_or_default();
     let auth = Auth {
-        method: read_method(&method, &kind),
+        method: Some(read_method(&method, &kind)),
         mount_path: match mount_path {
             Some(path) => path.trim_matches('/').to_owned(),
             None => format!("auth/{kind}"),
@@ -66,7 +82,7 @@ fn check_wrapping(block: &Reader<'_>, auth: &Auth) {
             "wrapping enabled on auth method and 0 or many sinks defined: define one sink",
         ),
     }
-    if matches!(auth.method, Method::TokenFile(_)) {
+    if matches!(auth.method, Some(Method::TokenFile(_))) {
         block.problem(
             "method.wrap_ttl",
             "a token from a file is not made by a login that could wrap it: set wrap_ttl in the sink",

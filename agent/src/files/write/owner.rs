@@ -42,6 +42,12 @@ impl Ids {
     }
 }
 
+/// Gives what lies at a path to its owner, without following a link.
+pub(crate) fn give(path: &std::path::Path, owner: &Owner) -> io::Result<()> {
+    let ids = Ids::of(owner)?;
+    std::os::unix::fs::lchown(path, ids.user, ids.group)
+}
+
 fn user(id: &Id) -> io::Result<u32> {
     match id {
         Id::Number(number) => Ok(*number),

@@ -386,6 +386,7 @@ fn describe(command: &Command) -> String {
             contents,
             ..
         } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
+        Command::Offer { token } => format!("offer {}", token.secret.expose()),
         Command::RunHook { file, .. } => format!("run the hook of template {file}"),
         Command::StartChild { variables } => {
             let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
