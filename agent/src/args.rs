@@ -21,12 +21,16 @@ pub enum Task {
     Check,
     /// Wait for the agent.
     Wait,
+    /// Revoke the token in the environment or in the home folder.
+    RevokeToken,
     /// Send a signal to processes.
     Kill(Vec<String>),
     /// Find processes by name.
     PidOf(Vec<String>),
     /// Do nothing for a while.
     Sleep(Vec<String>),
+    /// Print the version.
+    Version,
 }
 
 /// Logs in to Vault, renders templates, renews what they contain, revokes it at the end. Reads
@@ -107,6 +111,13 @@ enum Command {
     },
     /// Wait until the agent in this container has rendered every file, then end.
     Wait,
+    /// `token revoke -self`: revoke the token in `VAULT_TOKEN` or in `~/.vault-token`.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Print the version.
+    Version,
     /// Send a signal to processes: `kill [-SIGNAL] PID…`.
     Kill {
         /// The signal with a dash before it, and the processes.
@@ -124,6 +135,16 @@ enum Command {
         /// Seconds, or with a unit: 5, 0.5, 2m.
         #[arg(required = true)]
         durations: Vec<String>,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum TokenCommand {
+    /// Revoke a token: `-self` is the only one that the agent knows.
+    Revoke {
+        /// The token itself.
+        #[arg(long = "self", required = true)]
+        own: bool,
     },
 }
 
@@ -164,6 +185,10 @@ impl Arguments {
             None | Some(Command::Agent { .. }) if self.check => Task::Check,
             None | Some(Command::Agent { .. }) => Task::Run,
             Some(Command::Wait) => Task::Wait,
+            Some(Command::Token {
+                command: TokenCommand::Revoke { .. },
+            }) => Task::RevokeToken,
+            Some(Command::Version) => Task::Version,
             Some(Command::Kill { words }) => Task::Kill(words),
             Some(Command::Pidof { names }) => Task::PidOf(names),
             Some(Command::Sleep { durations }) => Task::Sleep(durations),

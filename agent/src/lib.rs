@@ -5,6 +5,7 @@
 //! happens and do what it says.
 
 pub mod args;
+pub mod shell;
 pub mod tools;
 
 mod children;
@@ -24,8 +25,12 @@ mod termination;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use planescape_agent_contract::{Log, Phase, Reason, Report};
+use anyhow::Context;
+use planescape_agent_contract::{Log, Phase, Reason, Report, Vault};
 use planescape_agent_core::{self as core, Agent, LeftToken, Start};
+
+use planescape_vault::SecretText;
+use planescape_vault_client::{Bearer, Client};
 
 use args::Arguments;
 use files::Ledger;
@@ -81,6 +86,53 @@ pub fn check(arguments: &Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the version.
+#[must_use]
+pub fn version() -> ExitCode {
+    println(concat!("planescape-agent ", env!("CARGO_PKG_VERSION")));
+    ExitCode::SUCCESS
+}
+
+/// `vault token revoke -self`, which injected pods call before they end.
+#[must_use]
+pub fn revoke_token(arguments: &Arguments) -> ExitCode {
+    match revoke(arguments) {
+        Ok(()) => {
+            println("Success! Revoked token (if it existed)");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "Error revoking token: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
+    if planescape_vault_client::install_crypto_provider().is_err() {
+        tracing::debug!("a crypto provider is installed already");
+    }
+    let vault = Vault::of(&arguments.overrides())?;
+    let token = match std::env::var("VAULT_TOKEN") {
+        Ok(token) if !token.is_empty() => token,
+        _ => {
+            let home = std::env::var("HOME").unwrap_or_else(|_| "/".to_owned());
+            let path = std::path::Path::new(&home).join(".vault-token");
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?
+        }
+    };
+    let token = SecretText::new(token.trim().to_owned());
+    let client = Client::new(&vault.connection, "planescape-agent")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let bearer = Bearer {
+        token: &token,
+        namespace: None,
+    };
+    Ok(runtime.block_on(client.revoke_self(bearer))?)
 }
 
 /// Nobody is left to tell when the output is closed.

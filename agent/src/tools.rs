@@ -13,17 +13,23 @@ use planescape_agent_contract::{Signal, parse_duration};
 /// `kill [-SIGNAL] PID…`.
 #[must_use]
 pub fn kill(words: &[String]) -> ExitCode {
-    let (signal, ids) = match parse(words) {
-        Ok(parsed) => parsed,
-        Err(message) => return fail("kill", &message),
-    };
-    let mut code = ExitCode::SUCCESS;
+    code("kill", send_signals(words))
+}
+
+/// Sends a signal to each process, whatever became of the others.
+pub(crate) fn send_signals(words: &[String]) -> Result<(), String> {
+    let (signal, ids) = parse(words)?;
+    let mut failed = Vec::new();
     for id in ids {
         if let Err(error) = send(Pid::from_raw(id), signal) {
-            code = fail("kill", &format!("{id}: {error}"));
+            failed.push(format!("{id}: {error}"));
         }
     }
-    code
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join(", "))
+    }
 }
 
 /// `0` asks whether the process is there.
@@ -118,6 +124,11 @@ fn runs(id: u32, names: &[String]) -> bool {
 /// `sleep SECONDS…`.
 #[must_use]
 pub fn sleep(durations: &[String]) -> ExitCode {
+    code("sleep", wait_for(durations))
+}
+
+/// Returns after so long.
+pub(crate) fn wait_for(durations: &[String]) -> Result<(), String> {
     let mut whole = Duration::ZERO;
     for text in durations {
         if text == "infinity" {
@@ -127,17 +138,22 @@ pub fn sleep(durations: &[String]) -> ExitCode {
         }
         match parse_duration(text) {
             Ok(duration) => whole = whole.saturating_add(duration),
-            Err(error) => return fail("sleep", &error.to_string()),
+            Err(error) => return Err(error.to_string()),
         }
     }
     std::thread::sleep(whole);
-    ExitCode::SUCCESS
+    Ok(())
 }
 
-fn fail(name: &str, message: &str) -> ExitCode {
-    // Nobody is left to tell when even this fails.
-    let _ = writeln!(std::io::stderr(), "{name}: {message}");
-    ExitCode::FAILURE
+fn code(name: &str, result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Nobody is left to tell when even this fails.
+            let _ = writeln!(std::io::stderr(), "{name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planescape_vault::Connection;
 
-use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Proxy, Template};
+use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Problems, Proxy, Template};
 
 /// Everything the agent was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,16 @@ pub struct Vault {
     pub connection: Connection,
     /// How often a failed read is repeated.
     pub retries: u32,
+}
+
+impl Vault {
+    /// How to reach Vault by what flags and environment say alone.
+    ///
+    /// # Errors
+    /// Every problem, with the path of its field.
+    pub fn of(overrides: &Overrides) -> Result<Self, Problems> {
+        crate::validate::vault_alone(overrides)
+    }
 }
 
 /// `auto_auth`.

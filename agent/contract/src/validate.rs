@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Problems;
-use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig};
+use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig, Vault};
 use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
@@ -58,6 +58,17 @@ impl Config {
             None => Ok(config),
             Some(problems) => Err(problems),
         }
+    }
+}
+
+/// The `vault` block where there is no file.
+pub(crate) fn vault_alone(overrides: &Overrides) -> Result<Vault, Problems> {
+    let notes = Notes::default();
+    let nothing = Body::new();
+    let vault = vault::read(&Reader::new(&nothing, &notes), overrides, None);
+    match Problems::from_list(notes.problems.into_inner()) {
+        None => Ok(vault),
+        Some(problems) => Err(problems),
     }
 }
 

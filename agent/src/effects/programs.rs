@@ -13,7 +13,7 @@ use planescape_agent_core::ChildEnd;
 use planescape_vault::{Connection, Text};
 use tokio::process;
 
-use crate::children;
+use crate::{children, shell};
 
 /// Variables that hold what a program must not know: the configuration and tokens of ours.
 const OURS: [&str; 5] = [
@@ -196,7 +196,15 @@ fn append(path: &str) -> io::Result<File> {
 
 fn command(program: &Program) -> process::Command {
     let words = program.words();
-    let mut command = process::Command::new(words[0]);
+    // An image that holds nothing else has the agent for a shell.
+    let is_own_shell = words[0] == "sh" && !shell::is_there();
+    let mut command = if is_own_shell {
+        let mut command = process::Command::new(shell::OWN);
+        command.arg0("sh");
+        command
+    } else {
+        process::Command::new(words[0])
+    };
     command.args(&words[1..]);
     for name in OURS {
         command.env_remove(name);
@@ -213,16 +221,9 @@ fn spawn(command: &mut process::Command) -> io::Result<process::Child> {
         .get_program()
         .to_string_lossy()
         .into_owned();
-    let child = command.spawn().map_err(|error| {
-        let has_no_shell = name == "sh" && error.kind() == io::ErrorKind::NotFound;
-        let message = if has_no_shell {
-            "this image has no shell: write the command as a list, or use an image with one"
-                .to_owned()
-        } else {
-            format!("{name}: {error}")
-        };
-        io::Error::new(error.kind(), message)
-    })?;
+    let child = command
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
     children::started(child.id());
     Ok(child)
 }
