@@ -44,6 +44,8 @@ pub struct Vault {
     pub connection: Connection,
     /// How often a failed read is repeated.
     pub retries: u32,
+    /// How often a proxied request is.
+    pub proxy_retries: u32,
 }
 
 impl Vault {
@@ -190,6 +192,8 @@ pub struct Overrides {
     pub namespace: Option<String>,
     /// `VAULT_CLIENT_TIMEOUT`, as text.
     pub client_timeout: Option<String>,
+    /// `VAULT_MAX_RETRIES`, as text.
+    pub max_retries: Option<String>,
     /// `VAULT_DISABLE_REDIRECTS`, as text.
     pub disable_redirects: Option<String>,
     /// `-exit-after-auth`.

@@ -18,6 +18,9 @@ use crate::{FileMode, Problem};
 pub(crate) struct Notes {
     pub(crate) problems: RefCell<Vec<Problem>>,
     pub(crate) warnings: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, under the path of its block; for the reference page.
+    #[cfg(test)]
+    pub(crate) known: RefCell<BTreeSet<(String, &'static str)>>,
 }
 
 /// One block, and where it stands.
@@ -43,7 +46,7 @@ impl<'a> Reader<'a> {
 
     /// Marks keys as known although they change nothing here.
     pub(crate) fn ignore(&self, keys: &[&'static str]) {
-        self.asked.borrow_mut().extend(keys);
+        keys.iter().for_each(|key| self.ask(key));
     }
 
     /// Whether a key is there, whatever it says.
@@ -84,9 +87,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn ask(&self, key: &'static str) {
+        self.asked.borrow_mut().insert(key);
+        #[cfg(test)]
+        self.notes.known.borrow_mut().insert((
+            self.path.replace(|c: char| "[]0123456789".contains(c), ""),
+            key,
+        ));
+    }
+
     /// The last value of a key; the last wins, as in OpenBao.
     fn value(&self, key: &'static str) -> Option<&'a Value> {
-        self.asked.borrow_mut().insert(key);
+        self.ask(key);
         let item = self.items.iter().rev().find(|item| item.key == key)?;
         (item.value != Value::Null).then_some(&item.value)
     }
@@ -257,7 +269,7 @@ impl<'a> Reader<'a> {
 
     /// Every block of this name: repeated, or as a list of objects.
     pub(crate) fn blocks(&self, key: &'static str) -> Vec<Self> {
-        self.asked.borrow_mut().insert(key);
+        self.ask(key);
         let mut blocks = Vec::new();
         for item in self.items.iter().filter(|item| item.key == key) {
             let labels = item.labels.iter().map(String::as_str).collect();

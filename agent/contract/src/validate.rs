@@ -32,13 +32,9 @@ const SINGLE_BLOCKS: [&str; 8] = [
     "planescape",
 ];
 /// Keys that change nothing here, or are read elsewhere.
-const WITHOUT_EFFECT: [&str; 5] = [
-    "cluster_name",
-    "disable_mlock",
-    "telemetry",
-    "disable_idle_connections",
-    "disable_keep_alives",
-];
+const WITHOUT_EFFECT: [&str; 3] = ["cluster_name", "disable_mlock", "telemetry"];
+/// Parts of the agent whose connections can be told apart there.
+const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
 impl Config {
     /// Merges the files in order, applies what flags and environment say, and checks everything.
@@ -167,6 +163,12 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
             "an agent that starts a program does not end before it: remove exit_after_auth",
         );
     }
+    for key in ["disable_idle_connections", "disable_keep_alives"] {
+        let unknown = root.strings(key).into_iter();
+        for part in unknown.filter(|part| !PARTS.contains(&part.as_str())) {
+            root.problem(key, format!("unknown {key} value: {part}"));
+        }
+    }
     root.ignore(&WITHOUT_EFFECT);
     root.warn_unknown();
     config
@@ -241,5 +243,7 @@ fn namespace(name: &str) -> Option<String> {
     (!name.is_empty()).then(|| format!("{name}/"))
 }
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,10 @@ pub(super) struct VaultArguments {
     )]
     client_timeout: Option<String>,
 
+    /// How often a proxied request is repeated.
+    #[arg(long, value_name = "COUNT", env = "VAULT_MAX_RETRIES", global = true)]
+    max_retries: Option<String>,
+
     /// Follow no redirect, not even that of a standby.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "VAULT_DISABLE_REDIRECTS", global = true)]
     disable_redirects: Option<String>,
@@ -104,6 +108,7 @@ impl VaultArguments {
             namespace: said(&self.namespace),
             headers: self.header.clone(),
             client_timeout: said(&self.client_timeout),
+            max_retries: said(&self.max_retries),
             disable_redirects: said(&self.disable_redirects),
             ..Overrides::default()
         }

@@ -40,7 +40,7 @@ impl Serving {
             client: Client::new(&config.vault.connection, user_agent)?,
             whose_token: config.proxy.token,
             caches: config.proxy.caches,
-            retries: config.vault.retries,
+            retries: config.vault.proxy_retries,
             seed: clock::seed(),
             metrics,
         };

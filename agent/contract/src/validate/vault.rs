@@ -18,7 +18,10 @@ pub(super) fn read(
     overrides: &Overrides,
     method_namespace: Option<&str>,
 ) -> Vault {
-    let retries = block.block("retry").integer("num_retries");
+    let retries = match block.block("retry").integer("num_retries") {
+        None | Some(0) => DEFAULT_RETRIES,
+        Some(count) => u32::try_from(count).unwrap_or(0),
+    };
     let own_namespace = overrides
         .namespace
         .clone()
@@ -35,10 +38,8 @@ pub(super) fn read(
             headers: headers(block, overrides),
             follows_redirects: follows_redirects(block, overrides),
         },
-        retries: match retries {
-            None | Some(0) => DEFAULT_RETRIES,
-            Some(count) => u32::try_from(count).unwrap_or(0),
-        },
+        retries,
+        proxy_retries: proxy_retries(block, overrides).unwrap_or(retries),
     };
     block.warn_unknown();
     vault
@@ -52,6 +53,9 @@ fn address(block: &Reader<'_>, overrides: &Overrides) -> String {
         .or(written)
         .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
     let address = address.trim().trim_end_matches('/').to_owned();
+    if address.starts_with("unix:///") {
+        return address;
+    }
     let host = address
         .strip_prefix("https://")
         .or_else(|| address.strip_prefix("http://"));
@@ -74,6 +78,18 @@ fn timeout(block: &Reader<'_>, overrides: &Overrides) -> Duration {
             DEFAULT_TIMEOUT
         }
     }
+}
+
+fn proxy_retries(block: &Reader<'_>, overrides: &Overrides) -> Option<u32> {
+    let text = overrides.max_retries.as_deref()?;
+    let count = text.parse();
+    if count.is_err() {
+        block.problem(
+            "VAULT_MAX_RETRIES",
+            format!("`{text}` is not a whole number: write for example 2"),
+        );
+    }
+    count.ok()
 }
 
 fn headers(block: &Reader<'_>, overrides: &Overrides) -> Vec<(String, String)> {
