@@ -31,8 +31,8 @@ pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
 pub use log::{Keep, Log, LogFile, LogFormat, LogLevel, LogOverrides};
 pub use method::{
-    AppRole, Cert, CertTls, Jwt, Kubernetes, Ldap, Material, Method, Proof, Removal, SecretIdFile,
-    TokenFile, UnusableFile,
+    AppRole, Aws, AwsKind, Azure, Cert, CertTls, Cloud, Gcp, Jwt, Kubernetes, Ldap, Material,
+    Method, Proof, Removal, SecretIdFile, TokenFile, UnusableFile,
 };
 pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};

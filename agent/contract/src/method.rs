@@ -1,7 +1,10 @@
 //! How the agent proves who it is: one file for each auth method.
 
 mod approle;
+mod aws;
+mod azure;
 mod cert;
+mod gcp;
 mod jwt;
 mod kubernetes;
 mod ldap;
@@ -15,7 +18,10 @@ use planescape_vault::wire::Body;
 use crate::reader::Reader;
 
 pub use approle::{AppRole, SecretIdFile};
+pub use aws::{Aws, AwsKind};
+pub use azure::Azure;
 pub use cert::{Cert, CertTls};
+pub use gcp::Gcp;
 pub use jwt::Jwt;
 pub use kubernetes::Kubernetes;
 pub use ldap::Ldap;
@@ -114,6 +120,19 @@ pub enum Proof {
     },
     /// A token that somebody else made: Vault is only asked about it.
     Token(SecretText),
+    /// What the cloud that we run in says of us.
+    Cloud(Cloud),
+}
+
+/// The cloud that vouches for us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Amazon's.
+    Aws(Aws),
+    /// Microsoft's.
+    Azure(Azure),
+    /// Google's.
+    Gcp(Gcp),
 }
 
 impl Proof {
@@ -226,8 +245,14 @@ macro_rules! methods {
 methods! {
     /// A role id and a secret id.
     AppRole = "approle",
+    /// A role or an instance of Amazon's cloud.
+    Aws = "aws",
+    /// A managed identity of Microsoft's cloud.
+    Azure = "azure",
     /// A TLS client certificate.
     Cert = "cert",
+    /// An instance of Google's cloud.
+    Gcp = "gcp",
     /// A token of another issuer.
     Jwt = "jwt",
     /// The pod's ServiceAccount token.

@@ -1,5 +1,7 @@
 //! Logs in with the configured method.
 
+mod cloud;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -101,6 +103,17 @@ impl Login {
                 return Input::LoggedIn { ticket, result };
             }
             Proof::Login { path, body } => (format!("{}/{path}", self.mount_path), body),
+            Proof::Cloud(cloud) => match cloud::body(&cloud, &self.connection.address).await {
+                Ok(body) => (format!("{}/login", self.mount_path), body),
+                Err(error) => {
+                    let failure = Failure::File {
+                        path: "auto_auth.method".to_owned(),
+                        message: format!("{error:#}"),
+                    };
+                    let result = Err(failure);
+                    return Input::LoggedIn { ticket, result };
+                }
+            },
         };
         match self.wrap_ttl {
             None => {

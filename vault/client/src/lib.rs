@@ -4,6 +4,7 @@
 
 mod body;
 mod http;
+mod plain;
 mod proxy;
 mod tls;
 
@@ -16,6 +17,7 @@ use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText
 use http::{Http, Method, Request};
 
 pub use http::Forwarded;
+pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;
 pub use tls::install_crypto_provider;
 

@@ -137,5 +137,6 @@ fn said(proof: &Proof) -> String {
     match proof {
         Proof::Login { path, body } => format!("{path} {}", String::from_utf8_lossy(body)),
         Proof::Token(token) => format!("token {}", token.expose()),
+        Proof::Cloud(cloud) => format!("{cloud:?}"),
     }
 }
