@@ -38,8 +38,9 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::cluster::index::{self, Index};
-use crate::cluster::{events, fresh, watches};
+use crate::cluster::{client, events, fresh, watches};
 use crate::health::Readiness;
+use crate::leader::Leadership;
 use backoff::Backoff;
 pub(crate) use error::{Error, brief};
 
@@ -49,6 +50,9 @@ const CONCURRENCY: u16 = 64;
 /// How long the API server may take for all calls of one attempt, a slow webhook's included.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 
+/// How long what has begun may go on after a signal to end. Kubernetes kills the operator soon after.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
+
 /// Namespace and name of a PlanescapeJob.
 type Name = (String, String);
 
@@ -57,6 +61,7 @@ pub struct Controller {
     client: Client,
     defaults: Defaults,
     scope: Option<String>,
+    leadership: Leadership,
 }
 
 /// What every reconciliation reads from.
@@ -72,6 +77,8 @@ pub(crate) struct Context {
     orphans: mpsc::UnboundedSender<Name>,
     rivals: report::Rivals,
     tidying: tidy::Slots,
+    leadership: Leadership,
+    shutdown: CancellationToken,
 }
 
 /// What is seen of one PlanescapeJob, and what follows from it.
@@ -91,12 +98,18 @@ struct Failed {
 }
 
 impl Controller {
-    /// A controller for one namespace, or for all.
-    pub fn new(client: Client, defaults: Defaults, scope: Option<String>) -> Self {
+    /// A controller for one namespace, or for all. It watches at any time, and acts while it leads.
+    pub fn new(
+        client: Client,
+        defaults: Defaults,
+        scope: Option<String>,
+        leadership: Leadership,
+    ) -> Self {
         Self {
-            client,
+            client: client::fenced(client, leadership.clone()),
             defaults,
-            scope: scope.filter(|namespace| !namespace.is_empty()),
+            scope,
+            leadership,
         }
     }
 
@@ -123,6 +136,8 @@ impl Controller {
             orphans,
             rivals: report::Rivals::default(),
             tidying: tidy::Slots::default(),
+            leadership: self.leadership,
+            shutdown: shutdown.clone(),
         });
         let (woken, due) = mpsc::unbounded_channel();
         let reconciled = Runtime::for_stream(planescape_jobs.changes, planescape_jobs.store)
@@ -146,16 +161,36 @@ impl Controller {
             context.wait_until_ready().await;
             readiness.set(true);
             info!("ready");
+            context.leadership.wait().await;
             orphans::tend(&context, former).await
         };
         let others = future::join(context.clock.run(woken), tend);
-        future::select(pin!(look_after_each), pin!(others)).await;
+        let all = async {
+            tokio::select! {
+                () = look_after_each => {}
+                _ = others => {}
+            }
+        };
+        let is_ended = within(&shutdown, LONGEST_DRAIN, all).await;
         readiness.set(false);
+        if !is_ended {
+            warn!("ends before everything that it had begun");
+        }
         if shutdown.is_cancelled() {
             return Ok(());
         }
         anyhow::bail!("the watches ended")
     }
+}
+
+/// Whether some work ended, at the latest so long after the shutdown.
+async fn within(shutdown: &CancellationToken, limit: Duration, work: impl Future) -> bool {
+    let mut work = pin!(work);
+    tokio::select! {
+        _ = &mut work => return true,
+        () = shutdown.cancelled() => {}
+    }
+    tokio::time::timeout(limit, work).await.is_ok()
 }
 
 /// Objects whose alarm went off.
@@ -193,13 +228,24 @@ impl Context {
         self.jobs.wait_until_ready().await;
         self.pods.wait_until_ready().await;
     }
+
+    /// Whether this operator leads by now, or ends before it does.
+    async fn leads(&self) -> bool {
+        self.wait_until_ready().await;
+        tokio::select! {
+            () = self.leadership.wait() => true,
+            () = self.shutdown.cancelled() => false,
+        }
+    }
 }
 
 async fn reconcile(
     object: Arc<DeserializeGuard<PlanescapeJob>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.wait_until_ready().await;
+    if !context.leads().await {
+        return Ok(Action::await_change());
+    }
     let metadata = object.meta();
     let name = (
         metadata.namespace.clone().unwrap_or_default(),
