@@ -1,6 +1,7 @@
 //! The command line and its environment variables, as typed.
 
 pub mod election;
+pub mod limits;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -98,6 +99,10 @@ pub struct Operator {
     /// How several operators agree on who leads.
     #[command(flatten)]
     pub election: election::Election,
+
+    /// How much the operator does at once.
+    #[command(flatten)]
+    pub limits: limits::Limits,
 
     /// Where to answer /healthz and /readyz.
     #[arg(

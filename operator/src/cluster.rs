@@ -3,5 +3,8 @@
 pub(crate) mod client;
 pub(crate) mod events;
 pub(crate) mod fresh;
+pub(crate) mod gate;
 pub(crate) mod index;
+pub(crate) mod planescape_jobs;
+pub(crate) mod skew;
 pub(crate) mod watches;

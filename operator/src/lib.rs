@@ -11,9 +11,11 @@ pub mod health;
 pub mod job;
 pub mod leader;
 pub mod log;
+pub mod metrics;
 pub mod shutdown;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -23,14 +25,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use args::Operator;
+use cluster::skew::ClockSkew;
 use health::Readiness;
 use leader::{Candidate, Leadership, Lost, SharedLease, Term};
+use metrics::Metrics;
 
 /// Runs the operator until it is told to end. A part of it that ends early ends all of it.
 pub async fn run(mut settings: Operator) -> anyhow::Result<()> {
     let defaults = settings.defaults()?;
     settings.namespace.take_if(|namespace| namespace.is_empty());
+    let metrics = Arc::new(Metrics::default());
+    let skew = Arc::new(ClockSkew::default());
     let client = cluster::client::connect().await?;
+    let client = cluster::client::observed(client, metrics.clone(), skew.clone());
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -47,13 +54,24 @@ pub async fn run(mut settings: Operator) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let mut parts = JoinSet::new();
     parts.spawn(shutdown::on_signal(shutdown.clone()));
-    parts.spawn(health::serve(listener, readiness.clone(), shutdown.clone()));
+    let served = health::serve(
+        listener,
+        readiness.clone(),
+        metrics.clone(),
+        shutdown.clone(),
+    );
+    parts.spawn(served);
     let (leadership, candidate) = elect(&client, &settings)?;
     if let Some(candidate) = candidate {
         let finished = finished.clone();
         parts.spawn(async move { Ok(candidate.run(finished).await?) });
     }
-    let controller = job::Controller::new(client, defaults, settings.namespace, leadership);
+    let settings = job::Settings {
+        defaults,
+        scope: settings.namespace,
+        limits: settings.limits,
+    };
+    let controller = job::Controller::new(&client, settings, leadership, (metrics, skew));
     let until = shutdown.clone();
     parts.spawn(async move {
         // The lease is released when nothing is written any more.

@@ -60,11 +60,16 @@ async fn main() -> Result<()> {
     let define = ["apply", "--server-side", "-f", RESOURCE_DEFINITION];
     control_plane.kubectl(&define).await?;
     let established = ["wait", "--for=condition=Established", "crd", "--all"];
-    control_plane.kubectl(&established).await?;
+    // It fails as long as there is no condition at all.
+    while control_plane.kubectl(&established).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let cores = thread::available_parallelism()?;
     println!("{cores} cores; from the minute until the API server has the Job");
-    println!("| Due at once | Of | First | Half | 99 % | All | Operator's CPU | memory |");
-    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!(
+        "| Due at once | Of | First | Half | 99 % | All | Operator's CPU | memory before | at most |"
+    );
+    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut sizes: Vec<u32> = arguments.iter().flat_map(|it| it.parse()).collect();
     if sizes.is_empty() {
@@ -72,15 +77,24 @@ async fn main() -> Result<()> {
     }
     for size in sizes {
         if !arguments.iter().any(|it| it == "--ours") {
-            let theirs = measure(control_plane, Side::CronJob, size).await?;
-            println!("| {size} | CronJob | {} | | |", theirs.row());
+            let tick = prepare(control_plane, Side::CronJob, size).await?;
+            let theirs = wait_for_jobs(control_plane, Side::CronJob, tick, size).await?;
+            println!("| {size} | CronJob | {} | | | |", theirs.row());
             clear(control_plane, Side::CronJob, size).await?;
         }
         let operator = start_operator(&cluster, size)?;
-        let ours = measure(control_plane, Side::PlanescapeJob, size).await?;
-        let cost = cost(&operator)?;
-        println!("| {size} | PlanescapeJob | {} | {cost} |", ours.row());
+        let tick = prepare(control_plane, Side::PlanescapeJob, size).await?;
+        let wait = tick.duration_since(Timestamp::now()) - SignedDuration::from_secs(2);
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+        let idle = memory(&operator, "VmRSS:")?;
+        let ours = wait_for_jobs(control_plane, Side::PlanescapeJob, tick, size).await?;
         settle(control_plane).await?;
+        let cost = format!(
+            "{} s | {idle} MiB | {} MiB",
+            seconds(&operator)?,
+            memory(&operator, "VmHWM:")?
+        );
+        println!("| {size} | PlanescapeJob | {} | {cost} |", ours.row());
         print_calls(control_plane, size)?;
         clear(control_plane, Side::PlanescapeJob, size).await?;
     }
@@ -130,8 +144,8 @@ fn print_calls(control_plane: &ControlPlane, size: u32) -> Result<()> {
     Ok(())
 }
 
-/// Makes objects that are due together, and watches their Jobs appear.
-async fn measure(control_plane: &ControlPlane, side: Side, size: u32) -> Result<Delays> {
+/// Makes objects that are due together; when that is.
+async fn prepare(control_plane: &ControlPlane, side: Side, size: u32) -> Result<Timestamp> {
     let namespace = side.namespace(size);
     let create = ["create", "namespace", &namespace];
     control_plane.kubectl(&create).await?;
@@ -147,7 +161,7 @@ async fn measure(control_plane: &ControlPlane, side: Side, size: u32) -> Result<
         Timestamp::now() < tick,
         "{size} objects take too long to make"
     );
-    wait_for_jobs(control_plane, &namespace, tick, size).await
+    Ok(tick)
 }
 
 async fn clear(control_plane: &ControlPlane, side: Side, size: u32) -> Result<()> {
@@ -159,7 +173,7 @@ async fn clear(control_plane: &ControlPlane, side: Side, size: u32) -> Result<()
 
 /// A minute by which so many objects are made and known.
 fn due(size: u32) -> Result<Timestamp> {
-    let preparation = SignedDuration::from_secs(60 + i64::from(size) / 20);
+    let preparation = SignedDuration::from_secs(20 + i64::from(size) / 25);
     let earliest = Timestamp::now() + preparation;
     let minutes = earliest.as_second().div_euclid(60) + 1;
     Ok(Timestamp::from_second(minutes * 60)?)
@@ -179,10 +193,11 @@ async fn create_one(
 /// Looks at the audit log now and then: a watch of ours would take its share of the machine.
 async fn wait_for_jobs(
     control_plane: &ControlPlane,
-    namespace: &str,
+    side: Side,
     tick: Timestamp,
     size: u32,
 ) -> Result<Delays> {
+    let namespace = side.namespace(size);
     let expected = usize::try_from(size)?;
     let wait = tick.duration_since(Timestamp::now()) + SignedDuration::from_secs(5);
     tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
@@ -252,8 +267,8 @@ fn start_operator(cluster: &Cluster, size: u32) -> Result<Server> {
     Server::start(&format!("operator-{size}"), &command, cluster.run.path())
 }
 
-/// CPU time and largest memory since the operator started.
-fn cost(operator: &Server) -> Result<String> {
+/// CPU time since the operator started.
+fn seconds(operator: &Server) -> Result<u64> {
     let id = operator.id().context("the operator has ended")?;
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("a name in brackets")?;
@@ -263,15 +278,20 @@ fn cost(operator: &Server) -> Result<String> {
         .take(2)
         .map(str::parse)
         .collect::<Result<_, _>>()?;
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak: u64 = peak
-        .and_then(|peak| peak.split_whitespace().next())
-        .context("a peak of memory")?
-        .parse()?;
     // The kernel counts hundredths of a second.
-    let seconds = ticks.iter().sum::<u64>() / 100;
-    Ok(format!("{seconds} s | {} MiB", peak / 1024))
+    Ok(ticks.iter().sum::<u64>() / 100)
+}
+
+/// In MiB: `VmRSS:` as it is, `VmHWM:` the most that it was.
+fn memory(operator: &Server, field: &str) -> Result<u64> {
+    let id = operator.id().context("the operator has ended")?;
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes: u64 = line
+        .and_then(|line| line.split_whitespace().next())
+        .with_context(|| format!("{field} in {status}"))?
+        .parse()?;
+    Ok(kibibytes / 1024)
 }
 
 impl Delays {

@@ -27,6 +27,8 @@ pub struct Call {
     /// How it was answered.
     #[serde(rename = "responseStatus", default)]
     pub answer: Answer,
+    #[serde(rename = "requestURI")]
+    uri: String,
     stage: String,
 }
 
@@ -69,7 +71,12 @@ impl Call {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
-    /// `verb group/resource/subresource`.
+    /// Whether it was to change nothing.
+    pub fn is_dry(&self) -> bool {
+        self.uri.contains("dryRun=All")
+    }
+
+    /// `verb resource/subresource`.
     pub fn kind(&self) -> String {
         let Object {
             resource,
@@ -77,7 +84,8 @@ impl Call {
             ..
         } = &self.object;
         let dash = if subresource.is_empty() { "" } else { "/" };
-        format!("{} {resource}{dash}{subresource}", self.verb)
+        let dry = if self.is_dry() { " (dry run)" } else { "" };
+        format!("{} {resource}{dash}{subresource}{dry}", self.verb)
     }
 }
 
