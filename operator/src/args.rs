@@ -1,5 +1,8 @@
 //! The command line and its environment variables, as typed.
 
+pub mod election;
+pub mod limits;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -25,7 +28,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Own the PlanescapeJobs of a cluster.
-    Operator(Operator),
+    Operator(Box<Operator>),
     /// Print the custom resource definition.
     Crd,
     /// Try templates without a cluster and without a Vault.
@@ -92,6 +95,14 @@ pub struct Operator {
     /// The one namespace to watch; all when absent.
     #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+
+    /// How several operators agree on who leads.
+    #[command(flatten)]
+    pub election: election::Election,
+
+    /// How much the operator does at once.
+    #[command(flatten)]
+    pub limits: limits::Limits,
 
     /// Where to answer /healthz and /readyz.
     #[arg(

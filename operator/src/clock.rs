@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 /// How late a run may be because a machine slept or a clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
@@ -48,10 +48,16 @@ impl<K: Clone + Ord + Hash> Clock<K> {
         self.changed.notify_one();
     }
 
-    /// Sends each object when its time has come, until nobody listens.
-    pub(crate) async fn run(&self, due: mpsc::UnboundedSender<K>) {
+    /// The first alarm of all.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        let alarms = self.alarms();
+        alarms.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Wakes each object when its time has come.
+    pub(crate) async fn run(&self, wake: impl Fn(K)) {
         let mut before = (Timestamp::now(), Instant::now());
-        while !due.is_closed() {
+        loop {
             let now = (Timestamp::now(), Instant::now());
             let passed = now.1.duration_since(before.1);
             let objects = if is_set_back(before.0, now.0, passed) {
@@ -61,13 +67,12 @@ impl<K: Clone + Ord + Hash> Clock<K> {
             };
             before = now;
             for object in objects {
-                let _ = due.send(object);
+                wake(object);
             }
             let sleep = self.alarms().sleep(now.0);
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
                 () = self.changed.notified() => {}
-                () = due.closed() => {}
             }
         }
     }

@@ -5,73 +5,94 @@ mod backoff;
 mod create;
 mod error;
 mod orphans;
+pub(crate) mod queue;
 mod report;
 mod tidy;
+mod unreadable;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, future, stream};
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use kube::api::PostParams;
-use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config, Controller as Runtime, Error as ControllerError};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::MANAGER;
 use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
+use planescape_operator_core::job::known::Whole;
 use planescape_operator_core::job::observed::Observed;
 use planescape_operator_core::job::plan::{self, Plan};
-use planescape_operator_core::job::status::{Applied, Facts};
-use planescape_operator_core::job::validate::{ValidatedJob, validate};
+use planescape_operator_core::job::status::{Applied, Facts, Failure};
+use planescape_operator_core::job::validate::{Material, ValidatedJob};
 use planescape_operator_core::problem::Problem;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::args::limits::Limits;
 use crate::clock::Clock;
-use crate::cluster::index::{self, Index};
-use crate::cluster::{events, fresh, watches};
+use crate::cluster::client::Clients;
+use crate::cluster::fresh::batch::Reader;
+use crate::cluster::index::Kept as _;
+use crate::cluster::skew::ClockSkew;
+use crate::cluster::watches::Kinds;
+use crate::cluster::{events, fresh};
 use crate::health::Readiness;
+use crate::leader::Leadership;
+use crate::metrics::{Metrics, Snapshot};
 use backoff::Backoff;
 pub(crate) use error::{Error, brief};
-
-/// One object at a time, but this many objects at once.
-const CONCURRENCY: u16 = 64;
+use queue::{Queue, Running, Urgency};
 
 /// How long the API server may take for all calls of one attempt, a slow webhook's included.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 
-/// Namespace and name of a PlanescapeJob.
-type Name = (String, String);
+/// How long what has begun may go on after a signal to end. Kubernetes kills the operator soon after.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
-/// What reconciling needs beside the object.
+/// When to look again at a clock that is wrong.
+const CLOCK_CHECK: SignedDuration = SignedDuration::from_secs(10);
+
+/// Namespace and name of a PlanescapeJob.
+pub(crate) type Name = (String, String);
+
+/// What a controller is told.
+pub struct Settings {
+    /// What PlanescapeJobs get that do not say otherwise.
+    pub defaults: Defaults,
+    /// The one namespace to watch; all when absent.
+    pub scope: Option<String>,
+    /// How much it does at once.
+    pub limits: Limits,
+}
+
+/// Reconciles PlanescapeJobs.
 pub struct Controller {
-    client: Client,
-    defaults: Defaults,
-    scope: Option<String>,
+    clients: Clients,
+    settings: Settings,
+    leadership: Leadership,
+    metrics: Arc<Metrics>,
+    skew: Arc<ClockSkew>,
 }
 
 /// What every reconciliation reads from.
 pub(crate) struct Context {
-    pub(crate) client: Client,
-    defaults: Defaults,
-    planescape_jobs: Store<DeserializeGuard<PlanescapeJob>>,
-    pub(crate) jobs: Arc<Index<Job>>,
-    pub(crate) pods: Arc<Index<Pod>>,
+    pub(crate) clients: Clients,
+    pub(crate) defaults: Defaults,
+    pub(crate) kinds: Kinds,
+    pub(crate) reader: Arc<Reader>,
+    queue: Arc<Queue>,
     events: events::Recorder,
     backoff: Backoff,
     clock: Clock<Name>,
     orphans: mpsc::UnboundedSender<Name>,
     rivals: report::Rivals,
     tidying: tidy::Slots,
+    metrics: Arc<Metrics>,
+    skew: Arc<ClockSkew>,
 }
 
 /// What is seen of one PlanescapeJob, and what follows from it.
@@ -79,8 +100,12 @@ struct Attempt {
     job: PlanescapeJob,
     identity: Identity,
     validated: Result<ValidatedJob, Vec<Problem>>,
+    /// Read only where a Job may be made.
+    material: Option<Material>,
     observed: Observed,
     plan: Plan,
+    /// What is wrong with the clock, where nothing is decided for that.
+    clock_problem: Option<String>,
     now: Timestamp,
 }
 
@@ -91,12 +116,20 @@ struct Failed {
 }
 
 impl Controller {
-    /// A controller for one namespace, or for all.
-    pub fn new(client: Client, defaults: Defaults, scope: Option<String>) -> Self {
+    /// A controller for one namespace, or for all. It watches at any time, and acts while it leads.
+    pub(crate) fn new(
+        client: &Client,
+        settings: Settings,
+        leadership: Leadership,
+        (metrics, skew): (Arc<Metrics>, Arc<ClockSkew>),
+    ) -> Self {
+        let concurrency = settings.limits.kube_api_concurrency.into();
         Self {
-            client,
-            defaults,
-            scope: scope.filter(|namespace| !namespace.is_empty()),
+            clients: Clients::new(client, &leadership, concurrency),
+            skew,
+            settings,
+            leadership,
+            metrics,
         }
     }
 
@@ -106,50 +139,56 @@ impl Controller {
         readiness: Readiness,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let scope = self.scope.as_deref();
-        let jobs = Arc::new(Index::new(index::keys_of_job));
-        let pods = Arc::new(Index::new(index::keys_of_pod));
-        let planescape_jobs = watches::planescape_jobs(&self.client, scope);
         let (orphans, former) = mpsc::unbounded_channel();
         let context = Arc::new(Context {
-            client: self.client.clone(),
-            defaults: self.defaults,
-            planescape_jobs: planescape_jobs.store.clone(),
-            jobs: jobs.clone(),
-            pods: pods.clone(),
-            events: events::Recorder::new(self.client.clone()),
+            reader: Reader::new(self.clients.clone()),
+            events: events::Recorder::new(self.clients.clone()),
+            clients: self.clients,
+            defaults: self.settings.defaults,
+            kinds: Kinds::new(),
+            queue: Arc::new(Queue::default()),
             backoff: Backoff::default(),
             clock: Clock::new(),
             orphans,
             rivals: report::Rivals::default(),
             tidying: tidy::Slots::default(),
+            metrics: self.metrics.clone(),
+            skew: self.skew,
         });
-        let (woken, due) = mpsc::unbounded_channel();
-        let reconciled = Runtime::for_stream(planescape_jobs.changes, planescape_jobs.store)
-            .with_config(Config::default().concurrency(CONCURRENCY))
-            .owns_stream(watches::jobs(&self.client, scope, jobs))
-            .watches_stream(
-                watches::pods(&self.client, scope, pods),
-                watches::owner_of_pod,
-            )
-            .reconcile_on(objects(due))
-            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
-            .run(reconcile, |_, _, _| Action::await_change(), context.clone());
-
-        let look_after_each = async {
-            let mut reconciled = pin!(reconciled);
-            while let Some(result) = reconciled.next().await {
-                look_after(result, &context);
+        let (weak, leadership) = (Arc::downgrade(&context), self.leadership.clone());
+        self.metrics.ask(move || match weak.upgrade() {
+            Some(context) => context.snapshot(leadership.is_leading()),
+            None => Snapshot::default(),
+        });
+        let client = context.clients.for_watches();
+        let most = self.settings.limits.concurrent_reconciles.into();
+        let scope = self.settings.scope.as_deref();
+        let watch = context
+            .kinds
+            .watch(&client, scope, &context.defaults, &context.queue);
+        let lead = async {
+            let turn = async {
+                context.kinds.wait_until_ready().await;
+                readiness.set(true);
+                info!("ready");
+                self.leadership.wait().await;
+            };
+            tokio::select! {
+                () = turn => {}
+                () = shutdown.cancelled() => return,
+            }
+            tokio::select! {
+                () = context.clock.run(|name| context.queue.push(name, Urgency::Due)) => {}
+                () = orphans::tend(&context, former) => {}
+                () = mind_the_clock(&context) => {}
+                () = reconcile_all(&context, most, &shutdown) => {}
             }
         };
-        let tend = async {
-            context.wait_until_ready().await;
-            readiness.set(true);
-            info!("ready");
-            orphans::tend(&context, former).await
-        };
-        let others = future::join(context.clock.run(woken), tend);
-        future::select(pin!(look_after_each), pin!(others)).await;
+        tokio::select! {
+            () = watch => {}
+            () = lead => {}
+            () = drained(&shutdown) => {}
+        }
         readiness.set(false);
         if shutdown.is_cancelled() {
             return Ok(());
@@ -158,70 +197,99 @@ impl Controller {
     }
 }
 
-/// Objects whose alarm went off.
-fn objects(
-    due: mpsc::UnboundedReceiver<Name>,
-) -> impl stream::Stream<Item = ObjectRef<DeserializeGuard<PlanescapeJob>>> + Send + 'static {
-    stream::unfold(due, async |mut due| {
-        let (namespace, name) = due.recv().await?;
-        Some((ObjectRef::new(&name).within(&namespace), due))
-    })
-}
-
-/// A Job may have asked for a PlanescapeJob that does not exist any more.
-fn look_after<T>(result: Result<T, ControllerError<Error, watcher::Error>>, context: &Context) {
-    match result {
-        Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
-        Err(ControllerError::ObjectNotFound(object)) => {
-            let name = (object.namespace.unwrap_or_default(), object.name);
-            context.backoff.forget(&name.0, &name.1);
-            context.clock.set(&name, None);
-            context.rivals.forget(&name);
-            // It fails only when the operator ends.
-            let _ = context.orphans.send(name);
-        }
-        Err(ControllerError::QueueError(error)) => warn!("a watch failed: {error}"),
-        Err(ControllerError::RunnerError(error)) => warn!("the controller failed: {error}"),
-    }
-}
-
 impl Context {
-    /// Without the Jobs and pods that exist, a PlanescapeJob would seem to have none.
-    async fn wait_until_ready(&self) {
-        // It fails only when the watch has ended, and with it the controller.
-        let _ = self.planescape_jobs.wait_until_ready().await;
-        self.jobs.wait_until_ready().await;
-        self.pods.wait_until_ready().await;
+    fn snapshot(&self, is_leading: bool) -> Snapshot {
+        let known = &self.kinds.planescape_jobs;
+        let unreadable = known.filter(|known| known.read.is_err()).len();
+        Snapshot {
+            readable: known.len() - unreadable,
+            unreadable,
+            active: self.kinds.jobs.filter(|job| job.run.end.is_none()).len(),
+            queue: self.queue.depth(),
+            waiting: self.clients.waiting(),
+            is_leading,
+            next_tick: self.clock.next(),
+            clock_skew: self.skew.ahead(),
+        }
     }
 }
 
-async fn reconcile(
-    object: Arc<DeserializeGuard<PlanescapeJob>>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
-    context.wait_until_ready().await;
-    let metadata = object.meta();
-    let name = (
-        metadata.namespace.clone().unwrap_or_default(),
-        metadata.name.clone().unwrap_or_default(),
-    );
-    let wake = match &object.0 {
+/// Returns some time after the shutdown: what has begun has had the time to end by itself.
+async fn drained(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(LONGEST_DRAIN).await;
+    warn!("ends before everything that it had begun");
+}
+
+/// Looks at everything when this machine's clock goes wrong or right again: each PlanescapeJob says so.
+async fn mind_the_clock(context: &Context) {
+    let mut was_wrong = false;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let problem = context.skew.problem();
+        if problem.is_some() == was_wrong {
+            continue;
+        }
+        was_wrong = problem.is_some();
+        match problem {
+            Some(problem) => error!("{problem}"),
+            None => info!("the clock agrees with the API server's again"),
+        }
+        for known in context.kinds.planescape_jobs.filter(|_| true) {
+            context.queue.push(known.place(), Urgency::Changed);
+        }
+    }
+}
+
+/// Reconciles what the queue says, so many at once, and after the shutdown what has begun.
+async fn reconcile_all(context: &Arc<Context>, most: usize, shutdown: &CancellationToken) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(done) = tasks.join_next() => done.expect("a reconciliation does not panic"),
+            running = context.queue.next(), if tasks.len() < most => {
+                tasks.spawn(reconcile(running, context.clone()));
+            }
+        }
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a reconciliation does not panic");
+    }
+}
+
+async fn reconcile(running: Running, context: Arc<Context>) {
+    let begun = Instant::now();
+    let name = &running.name;
+    let Some(object) = context.kinds.planescape_jobs.get(name) else {
+        forget(name, &context);
+        return;
+    };
+    let wake = match &object.read {
         Err(invalid) => {
             context.events.publish_invalid(invalid).await;
             None
         }
-        Ok(job) => match attempt(job, &context).await {
+        Ok(known) => match attempt(&known.job, &known.validated, &context).await {
             Ok(wake) => {
                 context.backoff.forget(&name.0, &name.1);
                 wake
             }
-            Err(failed) => Some(after_failure(&name, &failed, &context)),
+            Err(failed) => Some(after_failure(name, &failed, &context)),
         },
     };
     debug!(namespace = name.0, job = name.1, ?wake, "reconciled");
-    context.clock.set(&name, wake);
-    // The clock wakes it; a timer would not see that the time was set.
-    Ok(Action::await_change())
+    context.clock.set(name, wake);
+    context.metrics.reconciled(begun.elapsed());
+}
+
+/// A Job may have asked for a PlanescapeJob that does not exist any more.
+fn forget(name: &Name, context: &Context) {
+    context.backoff.forget(&name.0, &name.1);
+    context.clock.set(name, None);
+    context.rivals.forget(name);
+    // It fails only when the operator ends.
+    let _ = context.orphans.send(name.clone());
 }
 
 /// When to try again: never later than what is due anyway.
@@ -240,10 +308,14 @@ fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
 }
 
 /// When to reconcile again.
-async fn attempt(job: &PlanescapeJob, context: &Context) -> Result<Option<Timestamp>, Failed> {
+async fn attempt(
+    job: &PlanescapeJob,
+    validated: &Result<ValidatedJob, Vec<Problem>>,
+    context: &Context,
+) -> Result<Option<Timestamp>, Failed> {
     // Names are computed, so that a call that is cut off is found done by the next attempt.
-    let limited = tokio::time::timeout(LONGEST_ATTEMPT, attempt_at_leisure(job, context));
-    match limited.await {
+    let work = attempt_at_leisure(job, validated, context);
+    match tokio::time::timeout(LONGEST_ATTEMPT, work).await {
         Ok(result) => result,
         Err(_) => Err(Failed::before_planning(
             job,
@@ -254,6 +326,7 @@ async fn attempt(job: &PlanescapeJob, context: &Context) -> Result<Option<Timest
 
 async fn attempt_at_leisure(
     job: &PlanescapeJob,
+    validated: &Result<ValidatedJob, Vec<Problem>>,
     context: &Context,
 ) -> Result<Option<Timestamp>, Failed> {
     let failed = |error| Failed::before_planning(job, error);
@@ -264,7 +337,12 @@ async fn attempt_at_leisure(
     let observed = fresh::from_memory(job, &identity, context)
         .await
         .map_err(failed)?;
-    let mut attempt = Attempt::new(job.clone(), identity, observed, &context.defaults);
+    let known = Whole {
+        job: job.clone(),
+        validated: validated.clone(),
+        material: None,
+    };
+    let mut attempt = Attempt::new(known, identity, observed, context);
     if attempt.plan.needs_fresh_reading(job) {
         // What is kept in memory may be older than what was done last.
         let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
@@ -301,22 +379,29 @@ impl Failed {
 }
 
 impl Attempt {
-    fn new(
-        job: PlanescapeJob,
-        identity: Identity,
-        observed: Observed,
-        defaults: &Defaults,
-    ) -> Self {
+    fn new(whole: Whole, identity: Identity, observed: Observed, context: &Context) -> Self {
+        let Whole {
+            mut job,
+            validated,
+            material,
+        } = whole;
         let now = Timestamp::now();
-        let validated = validate(&job, defaults, now);
         let checked = validated.as_ref().map_err(Vec::as_slice);
-        let plan = plan::plan(&job, checked, &observed, defaults, now);
+        let mut plan = plan::plan(&job, checked, &observed, &context.defaults, now);
+        let clock_problem = context.skew.problem().filter(|_| !job.spec.suspend);
+        if clock_problem.is_some() {
+            plan.postpone(now.checked_add(CLOCK_CHECK).unwrap_or(now));
+        }
+        // Nothing after the plan needs them, and many may wait for their turn.
+        job.metadata.managed_fields = None;
         Self {
             job,
             identity,
             validated,
+            material,
             observed,
             plan,
+            clock_problem,
             now,
         }
     }
@@ -326,8 +411,7 @@ impl Attempt {
         let policy = self.validated.as_ref().map(|validated| validated.policy);
         let reads_active = policy.is_ok_and(|policy| policy != ConcurrencyPolicy::Allow);
         let fresh = fresh::from_server(&self.identity, reads_active, context).await?;
-        let defaults = &context.defaults;
-        Ok(fresh.map(|(job, observed)| Self::new(job, self.identity.clone(), observed, defaults)))
+        Ok(fresh.map(|(job, observed)| Self::new(job, self.identity.clone(), observed, context)))
     }
 
     /// Does what is planned, and reports. Tidying comes last, and never fails an attempt.
@@ -338,6 +422,11 @@ impl Attempt {
     ) -> Result<Option<Timestamp>, Failed> {
         let wake = self.plan.wake;
         let failed = |error| Failed { error, wake };
+        applied.failure = self.clock_problem.clone().map(|message| Failure {
+            reason: "ClockSkew",
+            message,
+            is_lasting: false,
+        });
         let trouble = apply::apply(self, applied, context).await;
         if trouble.is_none() && self.plan.changes_the_object() {
             // The watch brings it back as it is now.
@@ -366,10 +455,6 @@ impl Attempt {
             applied,
             now: self.now,
         }
-    }
-
-    fn planescape_jobs(&self, client: &Client) -> Api<PlanescapeJob> {
-        Api::namespaced(client.clone(), &self.identity.namespace)
     }
 }
 

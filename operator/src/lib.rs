@@ -9,8 +9,13 @@ mod cluster;
 pub mod commands;
 pub mod health;
 pub mod job;
+pub mod leader;
 pub mod log;
+pub mod metrics;
 pub mod shutdown;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -20,14 +25,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use args::Operator;
+use cluster::skew::ClockSkew;
 use health::Readiness;
+use leader::{Candidate, Leadership, Lost, SharedLease, Term};
+use metrics::Metrics;
 
 /// Runs the operator until it is told to end. A part of it that ends early ends all of it.
-pub async fn run(settings: Operator) -> anyhow::Result<()> {
+pub async fn run(mut settings: Operator) -> anyhow::Result<()> {
     let defaults = settings.defaults()?;
-    let client = Client::try_default()
-        .await
-        .context("cannot reach Kubernetes: neither in a pod nor with a kubeconfig")?;
+    settings.namespace.take_if(|namespace| namespace.is_empty());
+    let metrics = Arc::new(Metrics::default());
+    let skew = Arc::new(ClockSkew::default());
+    let client = cluster::client::connect().await?;
+    let client = cluster::client::observed(client, metrics.clone(), skew.clone());
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -40,19 +50,66 @@ pub async fn run(settings: Operator) -> anyhow::Result<()> {
     );
 
     let shutdown = CancellationToken::new();
+    let finished = CancellationToken::new();
     let readiness = Readiness::default();
-    let scope = settings.namespace;
     let mut parts = JoinSet::new();
     parts.spawn(shutdown::on_signal(shutdown.clone()));
-    parts.spawn(health::serve(listener, readiness.clone(), shutdown.clone()));
-    let controller = job::Controller::new(client, defaults, scope);
-    parts.spawn(controller.run(readiness, shutdown.clone()));
+    let served = health::serve(
+        listener,
+        readiness.clone(),
+        metrics.clone(),
+        shutdown.clone(),
+    );
+    parts.spawn(served);
+    let (leadership, candidate) = elect(&client, &settings)?;
+    if let Some(candidate) = candidate {
+        let finished = finished.clone();
+        parts.spawn(async move { Ok(candidate.run(finished).await?) });
+    }
+    let settings = job::Settings {
+        defaults,
+        scope: settings.namespace,
+        limits: settings.limits,
+    };
+    let controller = job::Controller::new(&client, settings, leadership, (metrics, skew));
+    let until = shutdown.clone();
+    parts.spawn(async move {
+        // The lease is released when nothing is written any more.
+        let _finished = finished.drop_guard();
+        controller.run(readiness, until).await
+    });
 
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
         shutdown.cancel();
-        result = result.and(ended.context("a part of the operator panicked").flatten());
+        let ended = ended.context("a part of the operator panicked").flatten();
+        if ended.as_ref().is_err_and(anyhow::Error::is::<Lost>) {
+            // Nothing that is left to do may be done.
+            return ended;
+        }
+        result = result.and(ended);
     }
     info!("ended");
     result
+}
+
+/// Who leads, and the part that finds out where there may be rivals.
+fn elect(client: &Client, settings: &Operator) -> anyhow::Result<(Leadership, Option<Candidate>)> {
+    let election = &settings.election;
+    if !election.leader_elect {
+        return Ok((Leadership::without_election(), None));
+    }
+    let namespace = election.lease_namespace(client.default_namespace());
+    let name = election.lease_name(settings.namespace.as_deref());
+    let place = (namespace, name.as_str());
+    let lease = SharedLease::new(client.clone(), place, identity(), election.timing()?);
+    let (term, leadership) = Term::new();
+    Ok((leadership, Some(Candidate::new(lease, term))))
+}
+
+/// The pod's name, and digits that differ from one life of a container to the next.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "planescape".to_owned());
+    let digits = RandomState::new().hash_one(&host);
+    format!("{host}_{digits:016x}")
 }

@@ -33,7 +33,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()?
-                .block_on(planescape_operator::run(settings))?;
+                .block_on(planescape_operator::run(*settings))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Crd => {

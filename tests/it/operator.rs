@@ -5,6 +5,7 @@ mod broken_objects;
 mod crashes;
 mod field;
 mod guard;
+mod leading;
 mod running;
 mod runs;
 mod vault_reports;

@@ -20,6 +20,7 @@ use crate::process::{PROXY_VARIABLES, Server};
 use crate::run_folder::RunFolder;
 use crate::servers;
 
+pub mod audit;
 mod kubeconfig;
 
 pub use kubeconfig::User;
@@ -47,7 +48,8 @@ impl ControlPlane {
         write_credentials(&folder).await?;
         let (etcd, etcd_address) = start_etcd(&binaries, &folder).await?;
         let address = address::free(ip)?;
-        let command = api_server(&binaries, &folder, address, etcd_address);
+        let mut command = api_server(&binaries, &folder, address, etcd_address);
+        command.args(audit::arguments(&folder)?);
         let mut api_server = Server::start("kube-apiserver", &command, &folder)?;
         until_ready(&mut api_server, address).await?;
         for user in [User::Admin, User::Node] {
@@ -71,6 +73,11 @@ impl ControlPlane {
     /// `https://…` of the API server.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// What was asked of the API server so far, and answered: Jobs, pods, PlanescapeJobs, events, Leases.
+    pub fn calls(&self) -> Result<Vec<audit::Call>> {
+        audit::read(&self.folder)
     }
 
     /// Where the API server listens.

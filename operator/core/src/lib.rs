@@ -9,6 +9,7 @@ pub mod annotations;
 pub mod api;
 pub mod defaults;
 pub mod dialect;
+pub mod election;
 pub mod inject;
 pub mod job;
 pub mod problem;

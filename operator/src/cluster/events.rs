@@ -11,12 +11,14 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::core::error_boundary::InvalidObject;
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::GROUP;
 use planescape_operator_core::job::status;
 use tracing::warn;
 
+use super::client::Clients;
+use super::gate::Class;
 use crate::job::brief;
 
 const CONTROLLER: &str = "planescape.io/operator";
@@ -25,17 +27,17 @@ const CONTROLLER: &str = "planescape.io/operator";
 const LONGEST_NOTE: usize = 1_024;
 
 pub(crate) struct Recorder {
-    client: Client,
+    clients: Clients,
     instance: String,
     /// The unreadable objects that were told of: UID and resource version.
     unreadable: Mutex<HashMap<String, String>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(clients: Clients) -> Self {
         let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| "planescape".to_owned());
         Self {
-            client,
+            clients,
             instance,
             unreadable: Mutex::default(),
         }
@@ -120,7 +122,7 @@ impl Recorder {
             }),
             ..Event::default()
         };
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let api: Api<Event> = Api::namespaced(self.clients.of(Class::Event), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             let cause = brief(&error);
             warn!(name, namespace, "cannot publish an event: {cause}");

@@ -4,12 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt as _};
-use planescape_operator_core::api::names::JOB_LABEL;
-use planescape_operator_core::job::identity::Identity;
+use planescape_operator_core::job::observed::{KnownJob, KnownPod};
 use tokio::sync::watch;
 
 /// How long the watch may take to show what was created.
@@ -18,8 +14,8 @@ const EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 /// What objects are found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    /// Namespace, and UID of the controlling owner.
-    Owner(String, String),
+    /// UID of the controlling owner.
+    Owner(String),
     /// Namespace, and the PlanescapeJob that the label names.
     Label(String, String),
 }
@@ -27,10 +23,24 @@ pub(crate) enum Key {
 /// Namespace and name.
 type Place = (String, String);
 
+/// What is kept of an object.
+pub(crate) trait Kept {
+    fn place(&self) -> Place;
+
+    /// Whether no decision tells it from another one.
+    fn is_same(&self, other: &Self) -> bool;
+
+    fn uid(&self) -> &str;
+
+    fn keys(&self) -> Vec<Key>;
+
+    /// The PlanescapeJobs that a change of it concerns, by namespace and name.
+    fn concerns(&self) -> Vec<Place>;
+}
+
 /// Objects of one kind.
 pub(crate) struct Index<K> {
     inner: Mutex<Inner<K>>,
-    keys: fn(&K) -> Vec<Key>,
     ready: watch::Sender<bool>,
 }
 
@@ -47,75 +57,139 @@ struct Entry<K> {
     expected_since: Option<Instant>,
 }
 
-/// The PlanescapeJob that controls a Job, and the one that its label names.
-pub(crate) fn keys_of_job(job: &Job) -> Vec<Key> {
-    let namespace = job.namespace().unwrap_or_default();
-    let owner = Identity::of_owner(&job.metadata);
-    let owner = owner.map(|owner| Key::Owner(owner.namespace, owner.uid));
-    let label = job.labels().get(JOB_LABEL);
-    let label = label.map(|name| Key::Label(namespace, name.clone()));
-    owner.into_iter().chain(label).collect()
+impl Kept for KnownJob {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn place(&self) -> Place {
+        (self.namespace.clone(), self.run.name.clone())
+    }
+
+    fn uid(&self) -> &str {
+        &self.run.uid
+    }
+
+    /// The PlanescapeJob that controls it, and the one that its label names.
+    fn keys(&self) -> Vec<Key> {
+        let owner = self.owner.as_ref().filter(|owner| owner.controls);
+        let owner = owner.map(|owner| Key::Owner(owner.uid.clone()));
+        let label = self.label.clone();
+        let label = label.map(|label| Key::Label(self.namespace.clone(), label));
+        owner.into_iter().chain(label).collect()
+    }
+
+    fn concerns(&self) -> Vec<Place> {
+        let owner = self.owner.as_ref().map(|owner| owner.name.clone());
+        let label = self
+            .label
+            .clone()
+            .filter(|label| Some(label) != owner.as_ref());
+        let names = owner.into_iter().chain(label);
+        names.map(|name| (self.namespace.clone(), name)).collect()
+    }
 }
 
-/// The Job that controls a pod.
-pub(crate) fn keys_of_pod(pod: &Pod) -> Vec<Key> {
-    let namespace = pod.namespace().unwrap_or_default();
-    let mut owners = pod.owner_references().iter();
-    let owner = owners.find(|owner| owner.controller == Some(true));
-    owner
-        .map(|owner| Key::Owner(namespace, owner.uid.clone()))
-        .into_iter()
-        .collect()
+impl Kept for KnownPod {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn place(&self) -> Place {
+        (self.namespace.clone(), self.pod.name.clone())
+    }
+
+    fn uid(&self) -> &str {
+        &self.pod.uid
+    }
+
+    /// The Job that controls it.
+    fn keys(&self) -> Vec<Key> {
+        let owner = self.job.as_ref().map(|(_, uid)| Key::Owner(uid.clone()));
+        owner.into_iter().collect()
+    }
+
+    fn concerns(&self) -> Vec<Place> {
+        let label = self.label.clone().into_iter();
+        label.map(|name| (self.namespace.clone(), name)).collect()
+    }
 }
 
-impl<K: Resource + Clone> Index<K> {
+impl<K: Kept> Index<K> {
     /// Of nothing yet.
-    pub(crate) fn new(keys: fn(&K) -> Vec<Key>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
                 objects: BTreeMap::new(),
                 by_key: HashMap::new(),
                 listed: None,
             }),
-            keys,
             ready: watch::Sender::new(false),
         }
     }
 
-    /// Takes in what the watch says.
-    pub(crate) fn take(&self, event: &Event<K>) {
+    /// Takes in what the watch says, and answers which PlanescapeJobs that concerns: none where nothing
+    /// has changed that is kept.
+    pub(crate) fn take<R>(&self, event: Event<R>, keep: impl Fn(R) -> Option<K>) -> Vec<Place> {
         let mut inner = self.inner();
         match event {
-            Event::Init => inner.listed = Some(HashSet::new()),
+            Event::Init => {
+                inner.listed = Some(HashSet::new());
+                Vec::new()
+            }
             Event::InitApply(object) => {
-                let place = place(object);
+                let Some(object) = keep(object) else {
+                    return Vec::new();
+                };
                 if let Some(listed) = &mut inner.listed {
-                    listed.insert(place);
+                    listed.insert(object.place());
                 }
-                inner.insert(object, self.keys, None);
+                inner.insert(object, None)
             }
             Event::InitDone => {
                 let listed = inner.listed.take().unwrap_or_default();
-                inner.retain(&listed, self.keys);
+                let concerned = inner.retain(&listed);
                 self.ready.send_replace(true);
+                concerned
             }
-            Event::Apply(object) => inner.insert(object, self.keys, None),
-            Event::Delete(object) => {
-                let place = place(object);
-                let known = inner.objects.get(&place);
-                if known.is_some_and(|known| known.object.uid() == object.uid()) {
-                    inner.remove(&place, self.keys);
-                }
-            }
+            Event::Apply(object) => match keep(object) {
+                Some(object) => inner.insert(object, None),
+                None => Vec::new(),
+            },
+            Event::Delete(object) => match keep(object) {
+                Some(object) => inner.forget(&object),
+                None => Vec::new(),
+            },
         }
     }
 
     /// Takes in what was just created, until the watch shows it.
-    pub(crate) fn expect(&self, object: &K) {
+    pub(crate) fn expect(&self, object: K) {
         let mut inner = self.inner();
-        if !inner.objects.contains_key(&place(object)) {
-            inner.insert(object, self.keys, Some(Instant::now()));
+        if !inner.objects.contains_key(&object.place()) {
+            inner.insert(object, Some(Instant::now()));
         }
+    }
+
+    /// The object of a namespace and name.
+    pub(crate) fn get(&self, place: &Place) -> Option<Arc<K>> {
+        let inner = self.inner();
+        inner.objects.get(place).map(|entry| entry.object.clone())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.inner().objects.len()
+    }
+
+    /// How many there are in a namespace.
+    pub(crate) fn count(&self, namespace: &str) -> usize {
+        let inner = self.inner();
+        let from = (namespace.to_owned(), String::new());
+        let objects = inner.objects.range(from..);
+        objects
+            .take_while(|(place, _)| place.0 == namespace)
+            .count()
     }
 
     /// The objects that are found by a key.
@@ -152,26 +226,44 @@ impl<K: Resource + Clone> Index<K> {
     }
 }
 
-impl<K: Resource + Clone> Inner<K> {
-    fn insert(&mut self, object: &K, keys: fn(&K) -> Vec<Key>, expected_since: Option<Instant>) {
-        let place = place(object);
-        self.remove(&place, keys);
-        for key in keys(object) {
+impl<K: Kept> Inner<K> {
+    fn insert(&mut self, object: K, expected_since: Option<Instant>) -> Vec<Place> {
+        let place = object.place();
+        if let Some(known) = self.objects.get_mut(&place)
+            && known.object.is_same(&object)
+        {
+            known.expected_since = expected_since;
+            known.object = Arc::new(object);
+            return Vec::new();
+        }
+        let mut concerned = object.concerns();
+        if let Some(former) = self.remove(&place) {
+            concerned.extend(former.concerns());
+        }
+        for key in object.keys() {
             self.by_key.entry(key).or_default().insert(place.clone());
         }
-        let object = Arc::new(object.clone());
+        let object = Arc::new(object);
         let entry = Entry {
             object,
             expected_since,
         };
         self.objects.insert(place, entry);
+        concerned
     }
 
-    fn remove(&mut self, place: &Place, keys: fn(&K) -> Vec<Key>) {
-        let Some(entry) = self.objects.remove(place) else {
-            return;
-        };
-        for key in keys(&entry.object) {
+    fn forget(&mut self, object: &K) -> Vec<Place> {
+        let place = object.place();
+        let known = self.objects.get(&place);
+        if known.is_some_and(|known| known.object.uid() == object.uid()) {
+            self.remove(&place);
+        }
+        object.concerns()
+    }
+
+    fn remove(&mut self, place: &Place) -> Option<Arc<K>> {
+        let entry = self.objects.remove(place)?;
+        for key in entry.object.keys() {
             if let Some(places) = self.by_key.get_mut(&key) {
                 places.remove(place);
                 if places.is_empty() {
@@ -179,67 +271,86 @@ impl<K: Resource + Clone> Inner<K> {
                 }
             }
         }
+        Some(entry.object)
     }
 
     /// Forgets what a list did not show, except what is younger than it may be.
-    fn retain(&mut self, listed: &HashSet<Place>, keys: fn(&K) -> Vec<Key>) {
+    fn retain(&mut self, listed: &HashSet<Place>) -> Vec<Place> {
         let is_gone = |(place, entry): &(&Place, &Entry<K>)| {
             !listed.contains(*place) && entry.expected_since.is_none()
         };
         let gone = self.objects.iter().filter(is_gone);
         let gone: Vec<Place> = gone.map(|(place, _)| place.clone()).collect();
-        for place in gone {
-            self.remove(&place, keys);
-        }
+        let gone = gone.iter().filter_map(|place| self.remove(place));
+        gone.flat_map(|object| object.concerns()).collect()
     }
-}
-
-fn place<K: Resource>(object: &K) -> Place {
-    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::batch::v1::Job;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn finds_jobs_by_owner_and_by_label_and_forgets_what_is_gone() {
-        let index = Index::new(keys_of_job);
-        index.take(&Event::Init);
-        index.take(&Event::InitApply(job("a", "u1")));
-        index.take(&Event::InitApply(job("b", "u2")));
-        index.take(&Event::InitDone);
+        let index = Index::new();
+        take(&index, Event::Init);
+        take(&index, Event::InitApply(job("a", "u1")));
+        take(&index, Event::InitApply(job("b", "u2")));
+        take(&index, Event::InitDone);
 
         assert_eq!(names(&index, &owner("u1")), ["a"]);
         assert_eq!(names(&index, &label("my-job")), ["a", "b"]);
-        index.take(&Event::Apply(job("a", "u2")));
+        take(&index, Event::Apply(job("a", "u2")));
         assert_eq!(names(&index, &owner("u1")), [""; 0]);
         assert_eq!(names(&index, &owner("u2")), ["a", "b"]);
-        index.take(&Event::Delete(job("a", "u2")));
+        take(&index, Event::Delete(job("a", "u2")));
         assert_eq!(names(&index, &owner("u2")), ["b"]);
-        index.take(&Event::Init);
-        index.take(&Event::InitDone);
+        take(&index, Event::Init);
+        take(&index, Event::InitDone);
         assert_eq!(names(&index, &label("my-job")), [""; 0]);
     }
 
     #[test]
     fn knows_what_it_created_before_the_watch_does() {
-        let index = Index::new(keys_of_job);
-        index.expect(&job("a", "u1"));
-        index.take(&Event::Init);
-        index.take(&Event::InitDone);
+        let index = Index::new();
+        index.expect(KnownJob::of(&job("a", "u1")).unwrap());
+        take(&index, Event::Init);
+        take(&index, Event::InitDone);
 
         assert_eq!(names(&index, &owner("u1")), ["a"]);
-        index.take(&Event::Delete(job("a", "u1")));
+        take(&index, Event::Delete(job("a", "u1")));
         assert_eq!(names(&index, &owner("u1")), [""; 0]);
+    }
+
+    #[test]
+    fn wakes_nobody_for_a_change_that_no_decision_depends_on() {
+        let index = Index::new();
+        let mut run = job("a", "u1");
+        let my_job = [("team".to_owned(), "my-job".to_owned())];
+        assert_eq!(take(&index, Event::Apply(run.clone())), my_job);
+
+        run.metadata.resource_version = Some("2".into());
+        run.status.get_or_insert_default().active = Some(1);
+        assert_eq!(take(&index, Event::Apply(run.clone())), []);
+
+        run.metadata.finalizers = Some(vec!["planescape.io/run-tracking".into()]);
+        assert_eq!(take(&index, Event::Apply(run.clone()))[0], my_job[0]);
+        assert_eq!(take(&index, Event::Delete(run)), my_job);
+    }
+
+    fn take(index: &Index<KnownJob>, event: Event<Job>) -> Vec<Place> {
+        index.take(event, |job| KnownJob::of(&job))
     }
 
     fn job(name: &str, owner: &str) -> Job {
         serde_json::from_value(json!({ "metadata": {
             "name": name,
             "namespace": "team",
+            "uid": name,
+            "creationTimestamp": "2026-11-24T10:00:00Z",
             "labels": { "planescape.io/job": "my-job" },
             "ownerReferences": [{
                 "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
@@ -250,15 +361,16 @@ mod tests {
     }
 
     fn owner(uid: &str) -> Key {
-        Key::Owner("team".into(), uid.into())
+        Key::Owner(uid.into())
     }
 
     fn label(name: &str) -> Key {
         Key::Label("team".into(), name.into())
     }
 
-    fn names(index: &Index<Job>, key: &Key) -> Vec<String> {
-        let mut names: Vec<String> = index.find(key).iter().map(|it| it.name_any()).collect();
+    fn names(index: &Index<KnownJob>, key: &Key) -> Vec<String> {
+        let found = index.find(key);
+        let mut names: Vec<String> = found.iter().map(|it| it.run.name.clone()).collect();
         names.sort();
         names
     }

@@ -1,132 +1,110 @@
 //! What we watch: PlanescapeJobs, and the Jobs and pods that bear our label.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
+use planescape_operator_core::defaults::Defaults;
+use planescape_operator_core::job::observed::{KnownJob, KnownPod};
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
-use super::index::Index;
+use super::index::{Index, Kept};
+use super::planescape_jobs::KnownPlanescapeJob;
+use crate::job::queue::{Queue, Urgency};
 
-/// A stream of objects that changed.
-type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
-
-/// PlanescapeJobs: all that there are, and each that changes.
-pub(crate) struct PlanescapeJobs {
-    pub(crate) store: Store<DeserializeGuard<PlanescapeJob>>,
-    pub(crate) changes: Changes<DeserializeGuard<PlanescapeJob>>,
+/// What is watched, kept in memory.
+pub(crate) struct Kinds {
+    pub(crate) planescape_jobs: Index<KnownPlanescapeJob>,
+    pub(crate) jobs: Index<KnownJob>,
+    pub(crate) pods: Index<KnownPod>,
 }
 
-/// Watches PlanescapeJobs.
-pub(crate) fn planescape_jobs(client: &Client, scope: Option<&str>) -> PlanescapeJobs {
-    let (store, writer) = store();
-    let changes = watch(client, scope, watcher::Config::default(), |_| {})
-        .reflect(writer)
-        .touched_objects();
-    PlanescapeJobs {
-        store,
-        changes: changes.boxed(),
+impl Kinds {
+    /// Of nothing yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            planescape_jobs: Index::new(),
+            jobs: Index::new(),
+            pods: Index::new(),
+        }
+    }
+
+    /// Without the Jobs and pods that exist, a PlanescapeJob would seem to have none.
+    pub(crate) async fn wait_until_ready(&self) {
+        self.planescape_jobs.wait_until_ready().await;
+        self.jobs.wait_until_ready().await;
+        self.pods.wait_until_ready().await;
+    }
+
+    /// Keeps them as they are in one namespace, or in all, and asks to reconcile what a change concerns.
+    /// Ends only when the watches do, which they never should.
+    pub(crate) async fn watch(
+        &self,
+        client: &Client,
+        scope: Option<&str>,
+        defaults: &Defaults,
+        queue: &Queue,
+    ) {
+        let watch = Watch {
+            client,
+            scope,
+            queue,
+        };
+        let keep = |object: DeserializeGuard<PlanescapeJob>| {
+            KnownPlanescapeJob::of(object, defaults, Timestamp::now())
+        };
+        let all = watcher::Config::default();
+        let ours = watcher::Config::default().labels(JOB_LABEL);
+        let planescape_jobs = watch.fill(all, &self.planescape_jobs, keep);
+        let jobs = watch.fill(ours.clone(), &self.jobs, |job: Job| KnownJob::of(&job));
+        let pods = watch.fill(ours, &self.pods, |pod: Pod| KnownPod::of(&pod));
+        tokio::select! {
+            () = planescape_jobs => {}
+            () = jobs => {}
+            () = pods => {}
+        }
     }
 }
 
-/// Watches the Jobs that bear our label.
-pub(crate) fn jobs(client: &Client, scope: Option<&str>, index: Arc<Index<Job>>) -> Changes<Job> {
-    let ours = watcher::Config::default().labels(JOB_LABEL);
-    indexed(watch(client, scope, ours, forget_template), index)
+struct Watch<'a> {
+    client: &'a Client,
+    scope: Option<&'a str>,
+    queue: &'a Queue,
 }
 
-/// Watches the pods that bear our label.
-pub(crate) fn pods(client: &Client, scope: Option<&str>, index: Arc<Index<Pod>>) -> Changes<Pod> {
-    let ours = watcher::Config::default().labels(JOB_LABEL);
-    indexed(watch(client, scope, ours, forget_spec), index)
-}
-
-fn indexed<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    index: Arc<Index<K>>,
-) -> Changes<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-{
-    let taken = events.inspect_ok(move |event| index.take(event));
-    taken.touched_objects().boxed()
-}
-
-/// The PlanescapeJob that a pod's label names.
-pub(crate) fn owner_of_pod(pod: Pod) -> Option<ObjectRef<DeserializeGuard<PlanescapeJob>>> {
-    let labels = pod.metadata.labels?;
-    let name = labels.get(JOB_LABEL)?;
-    Some(ObjectRef::new(name).within(&pod.metadata.namespace?))
-}
-
-fn watch<K>(
-    client: &Client,
-    scope: Option<&str>,
-    config: watcher::Config,
-    forget: fn(&mut K),
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let api: Api<K> = match scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    watcher(api, config)
-        .default_backoff()
-        .modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            forget(object);
-        })
-}
-
-/// Decisions depend on nothing else of it, and there may be thousands.
-fn forget_template(job: &mut Job) {
-    if let Some(spec) = &mut job.spec {
-        let pod = spec.template.spec.take();
-        let grace = pod.and_then(|pod| pod.termination_grace_period_seconds);
-        spec.template = PodTemplateSpec::default();
-        spec.template.spec = grace.map(|grace| PodSpec {
-            termination_grace_period_seconds: Some(grace),
-            ..PodSpec::default()
-        });
-    }
-}
-
-/// No decision depends on it, and there may be thousands.
-fn forget_spec(pod: &mut Pod) {
-    pod.spec = None;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remembers_of_a_template_how_long_its_pods_may_take_to_stop() {
-        let mut job: Job = serde_json::from_value(serde_json::json!({ "spec": { "template": {
-            "metadata": { "labels": { "a": "b" } },
-            "spec": { "terminationGracePeriodSeconds": 5, "containers": [{ "name": "main" }] },
-        } } }))
-        .unwrap();
-
-        forget_template(&mut job);
-
-        let template = job.spec.unwrap().template;
-        let pod = template.spec.unwrap();
-        assert_eq!(template.metadata, None);
-        assert_eq!(pod.termination_grace_period_seconds, Some(5));
-        assert_eq!(pod.containers.len(), 0);
+impl Watch<'_> {
+    async fn fill<R, K: Kept>(
+        &self,
+        config: watcher::Config,
+        index: &Index<K>,
+        keep: impl Fn(R) -> Option<K>,
+    ) where
+        R: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        R: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let api: Api<R> = match self.scope {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    for name in index.take(event, &keep) {
+                        self.queue.push(name, Urgency::Changed);
+                    }
+                }
+                Err(error) => warn!("a watch failed: {error}"),
+            }
+        }
     }
 }

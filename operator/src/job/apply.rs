@@ -6,6 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::{
     ENDED_ANNOTATION, LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION,
     RUN_TRACKING_FINALIZER,
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use super::error::{Error, within};
 use super::{Attempt, Context, create};
+use crate::cluster::gate::Class;
 
 /// How long one change of an object may take.
 const LONGEST_CHANGE: Duration = Duration::from_secs(20);
@@ -49,9 +51,9 @@ pub(super) async fn act(
 ) -> Result<(), Error> {
     // The making of a Job waits for webhooks, and knows how long.
     match action {
-        Action::Create { job, tick } => create::create(attempt, job, *tick, context, applied).await,
-        Action::Check { job } => {
-            applied.checked = Some(create::check(attempt, job, context).await);
+        Action::Create { tick } => create::create(attempt, *tick, context, applied).await,
+        Action::Check { tick } => {
+            applied.checked = Some(create::check(attempt, *tick, context).await);
             Ok(())
         }
         Action::Adopt { .. }
@@ -94,14 +96,15 @@ async fn change(
         Action::Relabel { pod, uid, job } => relabel(attempt, pod, uid, job, context).await,
         Action::MarkStarted { job_uid } => mark_started(attempt, job_uid, context).await,
         Action::Release { job, uid } => {
-            release(&context.client, &attempt.identity.namespace, job, uid).await
+            let client = context.clients.of(Class::Tidy);
+            release(client, &attempt.identity.namespace, job, uid).await
         }
     }
 }
 
 /// Takes our finalizer off a Job, whatever others it bears.
 pub(super) async fn release(
-    client: &Client,
+    client: Client,
     namespace: &str,
     job: &str,
     uid: &str,
@@ -110,7 +113,7 @@ pub(super) async fn release(
         "uid": uid,
         "$deleteFromPrimitiveList/finalizers": [RUN_TRACKING_FINALIZER],
     } });
-    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let api: Api<Job> = Api::namespaced(client, namespace);
     let result = api
         .patch(job, &PatchParams::default(), &Patch::Strategic(patch))
         .await;
@@ -136,7 +139,12 @@ async fn delete(
         uid: Some(uid.to_owned()),
         ..Preconditions::default()
     });
-    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let class = match why {
+        Deletion::History => Class::Tidy,
+        Deletion::Replace => Class::Run,
+    };
+    let client = context.clients.of(class);
+    let api: Api<Job> = Api::namespaced(client, &attempt.identity.namespace);
     let result = api.delete(job, &how).await;
     let deleted = unless_gone(result, &api, (job, uid), "delete a Job").await?;
     Ok(deleted.is_some())
@@ -156,7 +164,7 @@ async fn adopt(attempt: &Attempt, job: &str, uid: &str, context: &Context) -> Re
             "blockOwnerDeletion": true,
         }],
     } });
-    let api: Api<Job> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let api: Api<Job> = Api::namespaced(context.clients.of(Class::Run), &identity.namespace);
     let result = api.patch(job, &manager(), &Patch::Strategic(patch)).await;
     let adopted = unless_gone(result, &api, (job, uid), "adopt a Job").await?;
     Ok(adopted.is_some())
@@ -174,7 +182,8 @@ async fn end(
         "metadata": { "uid": uid, "annotations": { ENDED_ANNOTATION: why } },
         "spec": { "activeDeadlineSeconds": 1 },
     });
-    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let api: Api<Job> =
+        Api::namespaced(context.clients.of(Class::Run), &attempt.identity.namespace);
     let result = api.patch(job, &manager(), &Patch::Merge(patch)).await;
     let ended = unless_gone(result, &api, (job, uid), "end a Job").await?;
     Ok(ended.is_some())
@@ -186,7 +195,8 @@ async fn mark_started(attempt: &Attempt, job_uid: &str, context: &Context) -> Re
         "uid": owner.uid,
         "annotations": { ONCE_STARTED_ANNOTATION: format!("{}/{job_uid}", owner.uid) },
     } });
-    let api = attempt.planescape_jobs(&context.client);
+    let client = context.clients.of(Class::Record);
+    let api: Api<PlanescapeJob> = Api::namespaced(client, &owner.namespace);
     let result = api
         .patch(&owner.name, &manager(), &Patch::Merge(patch))
         .await;
@@ -208,7 +218,8 @@ async fn relabel(
     context: &Context,
 ) -> Result<(), Error> {
     let patch = json!({ "metadata": { "uid": uid, "labels": { LEGACY_JOB_NAME_LABEL: job } } });
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let api: Api<Pod> =
+        Api::namespaced(context.clients.of(Class::Tidy), &attempt.identity.namespace);
     let result = api.patch(pod, &manager(), &Patch::Merge(patch)).await;
     unless_gone(result, &api, (pod, uid), "relabel a pod")
         .await

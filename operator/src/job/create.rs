@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use http::Uri;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{PostParams, Request};
 use kube::core::Status;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::v1alpha1::ONCE;
 use planescape_operator_core::job::identity::Identity;
+use planescape_operator_core::job::observed::KnownJob;
 use planescape_operator_core::job::status::{Applied, Checked, Failure, Started};
 use planescape_operator_core::run;
 use serde_json::Value;
 
 use super::error::{Error, within};
 use super::{Attempt, Context, post_params};
+use crate::cluster::gate::Class;
 
 /// A webhook may take thirty seconds.
 const LONGEST_CREATE: Duration = Duration::from_secs(35);
@@ -23,12 +26,14 @@ const LONGEST_CREATE: Duration = Duration::from_secs(35);
 /// was quicker and the next attempt is due at once.
 pub(super) async fn create(
     attempt: &Attempt,
-    job: &Value,
-    tick: jiff::Timestamp,
+    tick: Timestamp,
     context: &Context,
     applied: &mut Applied,
 ) -> Result<(), Error> {
-    let created = match post(attempt, job, false, context).await {
+    let Some(job) = built(attempt, tick) else {
+        return Ok(());
+    };
+    let created = match post_in_turn(attempt, &job, context).await {
         Ok(created) => created,
         Err(error) if error.is_already_exists() => {
             let name = job["metadata"]["name"].as_str().unwrap_or_default();
@@ -40,9 +45,14 @@ pub(super) async fn create(
                 }
             }
         }
-        Err(error) => return refused(attempt, error, job, applied),
+        Err(error) => return refused(attempt, error, &job, applied),
     };
-    context.jobs.expect(&created);
+    if let Some(known) = KnownJob::of(&created) {
+        context.kinds.jobs.expect(known);
+    }
+    context
+        .metrics
+        .created(Timestamp::now().duration_since(tick));
     let namespace = &attempt.identity.namespace;
     tracing::info!(job = created.name_any(), namespace, %tick, "created a Job");
     applied.started = Some(Started {
@@ -79,9 +89,19 @@ fn refused(
     if is_refusal { Ok(()) } else { Err(error) }
 }
 
+/// The Job, of a PlanescapeJob that was read as a whole and can run.
+fn built(attempt: &Attempt, tick: Timestamp) -> Option<Value> {
+    let validated = attempt.validated.as_ref().ok()?;
+    Some(run::build(validated, attempt.material.as_ref()?, tick))
+}
+
 /// What the API server would say of a Job.
-pub(super) async fn check(attempt: &Attempt, job: &Value, context: &Context) -> Checked {
-    let error = match post(attempt, job, true, context).await {
+pub(super) async fn check(attempt: &Attempt, tick: Timestamp, context: &Context) -> Checked {
+    let Some(job) = &built(attempt, tick) else {
+        return Checked::Unknown("the template was not read".to_owned());
+    };
+    let client = context.clients.of(Class::Tidy);
+    let error = match post(attempt, job, true, &client).await {
         Ok(_) => return Checked::Accepted,
         // Names are looked at last.
         Err(error) if error.is_already_exists() => return Checked::Accepted,
@@ -102,15 +122,22 @@ pub(super) async fn check(attempt: &Attempt, job: &Value, context: &Context) -> 
     }
 }
 
-async fn post(
-    attempt: &Attempt,
-    job: &Value,
-    is_dry: bool,
-    context: &Context,
-) -> Result<Job, Error> {
+/// Many may wait for their turn for some time: who was suspended, edited or deleted meanwhile does not run.
+async fn post_in_turn(attempt: &Attempt, job: &Value, context: &Context) -> Result<Job, Error> {
+    let (_slot, client) = context.clients.turn(Class::Run).await;
+    let identity = &attempt.identity;
+    let place = (identity.namespace.clone(), identity.name.clone());
+    let known = context.kinds.planescape_jobs.get(&place);
+    if known.is_none_or(|known| known.outdates(&attempt.job)) {
+        return Err(Error::Outdated);
+    }
+    post(attempt, job, false, &client).await
+}
+
+async fn post(attempt: &Attempt, job: &Value, is_dry: bool, client: &Client) -> Result<Job, Error> {
     let request = request(&attempt.identity.namespace, job, is_dry)?;
     let posted = async {
-        let posted = context.client.request::<Job>(request).await;
+        let posted = client.request::<Job>(request).await;
         posted.map_err(Error::writing("create a Job"))
     };
     within(LONGEST_CREATE, posted).await
@@ -134,7 +161,8 @@ fn request(namespace: &str, job: &Value, is_dry: bool) -> Result<http::Request<V
 
 /// The Job that bears the name, if it is ours: an earlier attempt has succeeded unseen.
 async fn existing(attempt: &Attempt, name: &str, context: &Context) -> Result<Option<Job>, Error> {
-    let api: Api<Job> = Api::namespaced(context.client.clone(), &attempt.identity.namespace);
+    let client = context.clients.of(Class::Run);
+    let api: Api<Job> = Api::namespaced(client, &attempt.identity.namespace);
     let existing = api.get(name).await.map_err(Error::reading("a Job"))?;
     if attempt.identity.owns(&existing.metadata) {
         return Ok(Some(existing));
@@ -147,7 +175,7 @@ async fn existing(attempt: &Attempt, name: &str, context: &Context) -> Result<Op
 }
 
 /// A tick passes; a one-time run waits until the name is free.
-fn settle_conflict(attempt: &Attempt, name: &str, tick: jiff::Timestamp, applied: &mut Applied) {
+fn settle_conflict(attempt: &Attempt, name: &str, tick: Timestamp, applied: &mut Applied) {
     if attempt.job.spec.schedule == ONCE {
         applied.failure = Some(Failure {
             reason: "NameConflict",
@@ -174,8 +202,8 @@ fn is_invalid(status: &Status) -> bool {
 /// What the API server says, with the paths of a PlanescapeJob, and without what the Job says.
 fn told(attempt: &Attempt, status: &Status, job: &Value) -> String {
     let comes_first = attempt.validated.as_ref().is_ok_and(|validated| {
-        let injection = validated.injection.as_ref();
-        injection.is_some_and(|injection| injection.comes_first)
+        let agent = validated.agent.as_ref();
+        agent.is_some_and(|agent| agent.comes_first)
     });
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let causes: Vec<String> = causes

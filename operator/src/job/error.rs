@@ -25,6 +25,8 @@ pub(crate) enum Error {
     NotGoneYet(String),
     #[error("the API server did not answer within {0:?}")]
     NoAnswer(Duration),
+    #[error("the PlanescapeJob was changed meanwhile")]
+    Outdated,
 }
 
 impl Error {
@@ -38,7 +40,7 @@ impl Error {
 
     /// Whether somebody else was quicker, so that what we saw was old.
     pub(super) fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        self.code() == Some(409) || matches!(self, Self::Outdated)
     }
 
     /// Whether what it is about does not exist any more.
@@ -68,9 +70,11 @@ impl Error {
     pub(super) fn pace(&self) -> Pace {
         match self {
             Self::Refused(_) => Pace::Refused,
-            Self::Read { .. } | Self::Write { .. } | Self::NotGoneYet(_) | Self::NoAnswer(_) => {
-                Pace::Soon
-            }
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NotGoneYet(_)
+            | Self::NoAnswer(_)
+            | Self::Outdated => Pace::Soon,
         }
     }
 }

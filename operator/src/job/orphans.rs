@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::Api;
 use planescape_operator_core::api::PlanescapeJob;
-use planescape_operator_core::api::names::{GROUP, JOB_LABEL};
 use planescape_operator_core::job::identity::Identity;
-use planescape_operator_core::job::observed::is_tracked;
+use planescape_operator_core::job::observed::KnownJob;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use super::error::{Error, within};
-use super::{Context, Name, apply};
-use crate::cluster::index::Key;
+use super::{Context, Name, apply, unreadable};
+use crate::cluster::gate::Class;
+use crate::cluster::index::{Kept as _, Key};
 
 /// Between two looks at all Jobs.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -34,8 +31,8 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(5);
 /// Asks to let go what belonged to a former PlanescapeJob of this name, if there is any.
 pub(super) fn notice(identity: &Identity, context: &Context) {
     let label = Key::Label(identity.namespace.clone(), identity.name.clone());
-    let labelled = context.jobs.find(&label);
-    let is_former = |job: &Job| is_tracked(&job.metadata) && !identity.owns(&job.metadata);
+    let labelled = context.kinds.jobs.find(&label);
+    let is_former = |job: &KnownJob| job.run.is_tracked && !job.is_of(identity);
     if labelled.iter().any(|job| is_former(job)) {
         // It fails only when the operator ends.
         let name = (identity.namespace.clone(), identity.name.clone());
@@ -51,9 +48,12 @@ pub(super) async fn tend(context: &Context, mut former: mpsc::UnboundedReceiver<
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let jobs = tokio::select! {
-            _ = pause.tick() => context.jobs.filter(|job| is_orphan(job, context)),
+            _ = pause.tick() => {
+                unreadable::release_all(context).await;
+                context.kinds.jobs.filter(|job| is_orphan(job, context))
+            }
             Some((namespace, name)) = former.recv() => {
-                let labelled = context.jobs.find(&Key::Label(namespace, name));
+                let labelled = context.kinds.jobs.find(&Key::Label(namespace, name));
                 let orphans = labelled.into_iter().filter(|job| is_orphan(job, context));
                 orphans.collect()
             }
@@ -62,12 +62,12 @@ pub(super) async fn tend(context: &Context, mut former: mpsc::UnboundedReceiver<
     }
 }
 
-fn is_orphan(job: &Job, context: &Context) -> bool {
-    is_tracked(&job.metadata) && !seems_owned(job, context)
+fn is_orphan(job: &KnownJob, context: &Context) -> bool {
+    job.run.is_tracked && !seems_owned(job, context)
 }
 
 /// A failed release does not stop the other releases.
-async fn release_all(jobs: Vec<Arc<Job>>, context: &Context) {
+async fn release_all(jobs: Vec<Arc<KnownJob>>, context: &Context) {
     let releases: Vec<_> = jobs
         .into_iter()
         .map(|job| release_or_warn(job, context))
@@ -76,18 +76,18 @@ async fn release_all(jobs: Vec<Arc<Job>>, context: &Context) {
     while releases.next().await.is_some() {}
 }
 
-async fn release_or_warn(job: Arc<Job>, context: &Context) {
+async fn release_or_warn(job: Arc<KnownJob>, context: &Context) {
     if let Err(error) = within(LONGEST_RELEASE, release(&job, context)).await {
-        let namespace = job.namespace();
-        warn!(job = job.name_any(), namespace, "cannot let it go: {error}");
+        let KnownJob { namespace, run, .. } = &*job;
+        warn!(job = run.name, namespace, "cannot let it go: {error}");
     }
 }
 
 /// Makes sure, because what we keep in memory may be old.
-async fn release(job: &Job, context: &Context) -> Result<(), Error> {
-    let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
+async fn release(job: &KnownJob, context: &Context) -> Result<(), Error> {
+    let client = context.clients.of(Class::Tidy);
     if let Some(owner) = Owner::of(job) {
-        let api: Api<PlanescapeJob> = Api::namespaced(context.client.clone(), namespace);
+        let api: Api<PlanescapeJob> = Api::namespaced(client.clone(), &job.namespace);
         let live = api
             .get_metadata_opt(owner.name)
             .await
@@ -96,18 +96,16 @@ async fn release(job: &Job, context: &Context) -> Result<(), Error> {
             return Ok(());
         }
     }
-    let uid = job.uid().unwrap_or_default();
-    apply::release(&context.client, namespace, &job.name_any(), &uid).await
+    apply::release(client, &job.namespace, &job.run.name, &job.run.uid).await
 }
 
-fn seems_owned(job: &Job, context: &Context) -> bool {
+fn seems_owned(job: &KnownJob, context: &Context) -> bool {
     let Some(owner) = Owner::of(job) else {
         return false;
     };
-    let namespace = job.metadata.namespace.as_deref().unwrap_or_default();
-    let object = ObjectRef::new(owner.name).within(namespace);
-    let known = context.planescape_jobs.get(&object);
-    known.is_some_and(|known| owner.is(known.meta().uid.as_deref()))
+    let place = (job.namespace.clone(), owner.name.to_owned());
+    let known = context.kinds.planescape_jobs.get(&place);
+    known.is_some_and(|known| owner.is(Some(known.uid())))
 }
 
 /// The PlanescapeJob that a Job was made for.
@@ -119,18 +117,14 @@ struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    fn of(job: &'a Job) -> Option<Self> {
-        let ours = |owner: &&OwnerReference| {
-            let group = owner.api_version.split('/').next();
-            owner.kind == "PlanescapeJob" && group == Some(GROUP)
-        };
-        if let Some(owner) = job.owner_references().iter().find(ours) {
+    fn of(job: &'a KnownJob) -> Option<Self> {
+        if let Some(owner) = &job.owner {
             return Some(Self {
                 name: &owner.name,
                 uid: Some(&owner.uid),
             });
         }
-        let name = job.labels().get(JOB_LABEL)?;
+        let name = job.label.as_deref()?;
         Some(Self { name, uid: None })
     }
 
@@ -141,21 +135,18 @@ impl<'a> Owner<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use k8s_openapi::api::batch::v1::Job;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn a_job_that_was_kept_belongs_to_nobody_of_its_owners_name() {
-        let kept: Job = serde_json::from_value(json!({ "metadata": {
-            "labels": { "planescape.io/job": "my-job" },
-        } }))
-        .unwrap();
-        let owned: Job = serde_json::from_value(json!({ "metadata": { "ownerReferences": [{
+        let kept = job(&json!({ "labels": { "planescape.io/job": "my-job" } }));
+        let owned = job(&json!({ "ownerReferences": [{
             "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
             "name": "my-job", "uid": "u",
-        }] } }))
-        .unwrap();
+        }] }));
 
         let kept = Owner::of(&kept).unwrap();
         let owned = Owner::of(&owned).unwrap();
@@ -163,5 +154,15 @@ mod tests {
         assert_eq!((kept.name, owned.name), ("my-job", "my-job"));
         assert!(owned.is(Some("u")) && !owned.is(Some("other")) && !owned.is(None));
         assert!(!kept.is(Some("u")) && !kept.is(None));
+    }
+    fn job(more: &Value) -> KnownJob {
+        let mut metadata = json!({
+            "namespace": "team", "name": "run", "uid": "run", "creationTimestamp": "2026-11-24T10:00:00Z",
+        });
+        for (key, value) in more.as_object().unwrap() {
+            metadata[key] = value.clone();
+        }
+        let job: Job = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+        KnownJob::of(&job).unwrap()
     }
 }

@@ -6,12 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
+use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
 use planescape_operator_core::job::status::{Applied, events, status};
+use serde_json::json;
 use tracing::warn;
 
 use super::error::Error;
 use super::{Attempt, Context, Name, post_params};
+use crate::cluster::gate::Class;
 
 /// So often the same status is written again at once: what is kept in memory may be old.
 const AT_ONCE: u32 = 2;
@@ -52,19 +57,39 @@ pub(super) async fn report(
             );
             return Ok(attempt.now.checked_add(wait).ok());
         }
-        let mut job = attempt.job.clone();
-        job.metadata.managed_fields = None;
-        job.status = Some(after.clone());
-        attempt
-            .planescape_jobs(&context.client)
-            .replace_status(&identity.name, &post_params(), &job)
-            .await
-            .map_err(Error::writing("write the status"))?;
+        write(attempt, &after, context).await?;
+        let before = attempt.job.status.as_ref();
+        context
+            .metrics
+            .reported(before, &after, (&attempt.plan, applied));
     }
     for event in events(&facts, &after) {
         context.events.publish(&attempt.job, event).await;
     }
     Ok(None)
+}
+
+/// Writes no more than the status: the API server takes nothing else from such a call.
+async fn write(
+    attempt: &Attempt,
+    status: &PlanescapeJobStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let kind = ApiResource::erase::<PlanescapeJob>(&());
+    let identity = &attempt.identity;
+    let mut object = DynamicObject::new(&identity.name, &kind);
+    object.metadata.namespace = Some(identity.namespace.clone());
+    object.metadata.uid = Some(identity.uid.clone());
+    object.metadata.resource_version = attempt.job.metadata.resource_version.clone();
+    object.data = json!({ "status": status });
+    let client = context.clients.of(Class::Record);
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &identity.namespace, &kind);
+    let written = api
+        .replace_status(&identity.name, &post_params(), &object)
+        .await;
+    written
+        .map(drop)
+        .map_err(Error::writing("write the status"))
 }
 
 impl Rivals {

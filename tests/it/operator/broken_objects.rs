@@ -5,12 +5,17 @@ use std::time::Duration;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
-use super::running::{Bed, once};
+use super::running::{Bed, name, once};
 
 #[tokio::test]
 async fn an_unreadable_object_does_not_stop_the_others() {
     let cluster = Cluster::start().await.unwrap();
-    let mut bed = Bed::new(&cluster, "broken").await.unwrap();
+    let mut bed = Bed::with_operator(&cluster, "broken").await.unwrap();
+    let mut started = once("started");
+    started["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = json!(3_600);
+    bed.apply(&started).await.unwrap();
+    bed.pod("started").await.unwrap();
+    bed.kill_operator();
     let anything = json!([{ "op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema",
         "value": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } }])
     .to_string();
@@ -23,6 +28,10 @@ async fn an_unreadable_object_does_not_stop_the_others() {
     while bed.apply(&broken).await.is_err() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    let unreadable = r#"{"spec":{"schedule":{"every":"day"}}}"#;
+    bed.kubectl(&["patch", "pjob", "started", "--type=merge", "-p", unreadable])
+        .await
+        .unwrap();
 
     bed.start_operator().unwrap();
     bed.apply(&once("good")).await.unwrap();
@@ -40,4 +49,12 @@ async fn an_unreadable_object_does_not_stop_the_others() {
     let is_untouched = |job: &Value| job["status"].is_null();
     let object = bed.get("pjob/broken").await.unwrap();
     assert!(is_untouched(&object), "{object}");
+    // It bears our finalizer as long as its end is not recorded, which nobody will.
+    let run = bed.list("jobs", "job-name=started").await.unwrap();
+    let run = format!("job/{}", name(&run[0]));
+    bed.kubectl(&["delete", &run, "--timeout=30s"])
+        .await
+        .unwrap();
+    let owner = bed.get("pjob/started").await.unwrap();
+    assert!(owner["status"]["lastScheduleTime"].is_string(), "{owner}");
 }

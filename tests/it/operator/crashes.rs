@@ -13,7 +13,7 @@ use planescape_tests::testbed::Cluster;
 use super::running::{Bed, name, once};
 
 /// The UIDs of the Jobs that ever were, by PlanescapeJob.
-type Created = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
+pub(super) type Created = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
 #[tokio::test]
 async fn a_killed_operator_never_doubles_a_run() {
@@ -77,7 +77,7 @@ async fn a_job_that_outlives_its_planescapejob_can_be_deleted() {
         .unwrap();
 }
 
-async fn watch(jobs: Api<Job>, created: Created) -> anyhow::Result<()> {
+pub(super) async fn watch(jobs: Api<Job>, created: Created) -> anyhow::Result<()> {
     let mut changes = Box::pin(jobs.watch(&WatchParams::default(), "0").await?);
     while let Some(change) = changes.try_next().await? {
         if let WatchEvent::Added(job) = change {

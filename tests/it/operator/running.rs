@@ -61,17 +61,24 @@ impl<'a> Bed<'a> {
     }
 
     pub(super) fn start_operator(&mut self) -> Result<()> {
+        let name = format!("operator-{}", self.namespace);
+        // The next one is not to wait for the term of one that was killed.
+        let alone = ["--leader-elect=false"];
+        self.operator = Some(self.start_another(&name, &alone)?);
+        Ok(())
+    }
+
+    /// One more operator of the namespace.
+    pub(super) fn start_another(&self, name: &str, arguments: &[&str]) -> Result<Server> {
         let mut command = Command::new(Program::Operator.build()?);
         command
             .arg("operator")
             .args(["--namespace", &self.namespace])
             .args(["--listen", "127.0.0.1:0"])
             .args(["--vault-address", "http://vault:8200"])
+            .args(arguments)
             .env("KUBECONFIG", self.control_plane().kubeconfig(User::Admin));
-        let name = format!("operator-{}", self.namespace);
-        let folder = self.cluster.run.path();
-        self.operator = Some(Server::start(&name, &command, folder)?);
-        Ok(())
+        Server::start(name, &command, self.cluster.run.path())
     }
 
     /// At once, as `kill -9` does.

@@ -21,6 +21,7 @@ use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::observed::Observed;
 use planescape_operator_core::job::plan::{Action, plan};
 use planescape_operator_core::job::validate::validate;
+use planescape_operator_core::run;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -121,12 +122,13 @@ fn planned_job(vault: &str) -> Result<Value> {
         vault_address: Some(vault.to_owned()),
         ..Defaults::default()
     };
-    let validated = validate(&job, &defaults, now).map_err(|problems| anyhow!("{problems:?}"))?;
-    plan(&job, Ok(&validated), &Observed::default(), &defaults, now)
+    let valid = validate(&job, &defaults, now).map_err(|problems| anyhow!("{problems:?}"))?;
+    let (validated, material) = valid;
+    let tick = plan(&job, Ok(&validated), &Observed::default(), &defaults, now)
         .actions
         .into_iter()
         .find_map(|action| match action {
-            Action::Create { job, .. } => Some(job),
+            Action::Create { tick } => Some(tick),
             Action::Adopt { .. }
             | Action::End { .. }
             | Action::Check { .. }
@@ -135,7 +137,8 @@ fn planned_job(vault: &str) -> Result<Value> {
             | Action::MarkStarted { .. }
             | Action::Release { .. } => None,
         })
-        .context("the operator plans no Job")
+        .context("the operator plans no Job")?;
+    Ok(run::build(&validated, &material, tick))
 }
 
 fn text(value: &Value) -> &str {

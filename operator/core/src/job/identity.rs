@@ -45,21 +45,16 @@ impl Identity {
     }
 }
 
-/// Whether the Job with this namespace, name and UID controls a pod.
-pub fn is_pod_of(pod: &ObjectMeta, job: &ObjectMeta) -> bool {
-    let owner = controller(pod, "batch", "Job");
-    owner.is_some_and(|owner| {
-        job.name.as_ref() == Some(&owner.name) && job.uid.as_ref() == Some(&owner.uid)
-    }) && pod.namespace == job.namespace
-}
-
 /// The controlling owner, if it is of this group and kind.
 fn controller<'a>(metadata: &'a ObjectMeta, group: &str, kind: &str) -> Option<&'a OwnerReference> {
     let mut owners = metadata.owner_references.iter().flatten();
-    owners.find(|owner| {
-        let owner_group = owner.api_version.split_once('/').map(|(group, _)| group);
-        owner.controller == Some(true) && owner.kind == kind && owner_group == Some(group)
-    })
+    owners.find(|owner| owner.controller == Some(true) && is_of_kind(owner, group, kind))
+}
+
+/// Whether an owner is of this group and kind, in whatever version.
+pub(super) fn is_of_kind(owner: &OwnerReference, group: &str, kind: &str) -> bool {
+    let owner_group = owner.api_version.split_once('/').map(|(group, _)| group);
+    owner.kind == kind && owner_group == Some(group)
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use std::borrow::Borrow;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 pub use agent::ObservedAgent;
 pub use waiting::Waiting;
 
-use super::identity::{Identity, is_pod_of};
+use super::identity::{Identity, is_of_kind};
 use crate::api::names::{
-    ENDED_ANNOTATION, JOB_LABEL, LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL,
-    SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+    ENDED_ANNOTATION, GROUP, JOB_LABEL, LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER,
+    RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
 };
 
 /// What pods get that do not say how long they may take to stop.
@@ -104,33 +104,160 @@ pub struct ObservedPod {
     pub agent: Option<ObservedAgent>,
     /// What keeps a container of it from starting.
     pub waiting: Option<Waiting>,
+    /// Since when its node prepares it, and has started nothing of it.
+    pub prepared_since: Option<Timestamp>,
+}
+
+/// A Job as it is kept in memory: what decisions depend on, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownJob {
+    /// Its namespace.
+    pub namespace: String,
+    /// The PlanescapeJob among its owners.
+    pub owner: Option<Owner>,
+    /// The PlanescapeJob that its label names.
+    pub label: Option<String>,
+    /// The run that it is; the pods are kept by themselves.
+    pub run: ObservedJob,
+    has_owners: bool,
+    is_scheduled: bool,
+}
+
+/// The PlanescapeJob among the owners of a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Whether it is the owner that controls the Job.
+    pub controls: bool,
+}
+
+/// A pod as it is kept in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// The PlanescapeJob that its label names.
+    pub label: Option<String>,
+    /// Name and UID of the Job that controls it.
+    pub job: Option<(String, String)>,
+    /// What decisions depend on.
+    pub pod: ObservedPod,
 }
 
 impl Observed {
     /// From Jobs and pods, of which only those count that belong to the PlanescapeJob.
-    pub fn new<J: Borrow<Job>, P: Borrow<Pod>>(owner: &Identity, jobs: &[J], pods: &[P]) -> Self {
-        let jobs = jobs.iter().map(Borrow::<Job>::borrow);
-        let unowned = jobs
-            .clone()
-            .filter(|job| is_lost(job, owner))
-            .filter_map(|job| {
-                Some(UnownedJob {
-                    name: job.metadata.name.clone()?,
-                    uid: job.metadata.uid.clone()?,
-                })
-            })
-            .collect();
-        let mut jobs: Vec<ObservedJob> = jobs
-            .filter(|job| owner.owns(&job.metadata))
-            .filter_map(|job| ObservedJob::new(job, pods))
-            .collect();
-        jobs.sort_by(|a, b| (b.tick, &b.name).cmp(&(a.tick, &a.name)));
-        Self { jobs, unowned }
+    pub fn of<J: Borrow<KnownJob>, P: Borrow<KnownPod>>(
+        owner: &Identity,
+        jobs: &[J],
+        pods: &[P],
+    ) -> Self {
+        let jobs = jobs.iter().map(Borrow::<KnownJob>::borrow);
+        let lost = jobs.clone().filter(|job| job.is_lost(owner));
+        let unowned = lost.map(|job| UnownedJob {
+            name: job.run.name.clone(),
+            uid: job.run.uid.clone(),
+        });
+        let owned = jobs.filter(|job| job.is_of(owner));
+        let mut observed = Self {
+            unowned: unowned.collect(),
+            jobs: owned.map(|job| job.with_pods(pods)).collect(),
+        };
+        let newest_first =
+            |a: &ObservedJob, b: &ObservedJob| (b.tick, &b.name).cmp(&(a.tick, &a.name));
+        observed.jobs.sort_by(newest_first);
+        observed
     }
 
     /// The Jobs that have not ended.
     pub fn active(&self) -> impl Iterator<Item = &ObservedJob> {
         self.jobs.iter().filter(|job| job.end.is_none())
+    }
+}
+
+impl KnownJob {
+    /// What is kept of a Job; nothing of one that the API server has not stored.
+    pub fn of(job: &Job) -> Option<Self> {
+        let metadata = &job.metadata;
+        let labels = metadata.labels.as_ref();
+        let owners = metadata.owner_references.as_deref().unwrap_or_default();
+        Some(Self {
+            namespace: metadata.namespace.clone()?,
+            owner: Owner::of(owners),
+            label: labels.and_then(|labels| labels.get(JOB_LABEL)).cloned(),
+            run: ObservedJob::new(job)?,
+            has_owners: !owners.is_empty(),
+            is_scheduled: annotation(metadata, SCHEDULED_AT_ANNOTATION).is_some(),
+        })
+    }
+
+    /// Whether a PlanescapeJob controls it.
+    pub fn is_of(&self, identity: &Identity) -> bool {
+        let controller = self.owner.as_ref().filter(|owner| owner.controls);
+        self.namespace == identity.namespace
+            && controller
+                .is_some_and(|owner| owner.name == identity.name && owner.uid == identity.uid)
+    }
+
+    /// Whether it was a run of a PlanescapeJob of this name and runs on without an owner.
+    fn is_lost(&self, identity: &Identity) -> bool {
+        self.namespace == identity.namespace
+            && self.label.as_ref() == Some(&identity.name)
+            && !self.has_owners
+            && !self.run.is_deleting()
+            && self.is_scheduled
+            && self.run.end.is_none()
+    }
+
+    fn with_pods<P: Borrow<KnownPod>>(&self, pods: &[P]) -> ObservedJob {
+        let pods = pods.iter().map(Borrow::<KnownPod>::borrow);
+        let own = pods.filter(|pod| pod.is_of(self));
+        let mut run = self.run.clone();
+        run.pods.extend(own.map(|pod| pod.pod.clone()));
+        run.pods
+            .sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        run
+    }
+}
+
+impl Owner {
+    fn of(owners: &[OwnerReference]) -> Option<Self> {
+        let of_kind = owners
+            .iter()
+            .filter(|owner| is_of_kind(owner, GROUP, "PlanescapeJob"));
+        let mut ours: Vec<&OwnerReference> = of_kind.collect();
+        ours.sort_by_key(|owner| owner.controller != Some(true));
+        let owner = ours.first()?;
+        Some(Self {
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+            controls: owner.controller == Some(true),
+        })
+    }
+}
+
+impl KnownPod {
+    /// What is kept of a pod; nothing of one that the API server has not stored.
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let metadata = &pod.metadata;
+        let labels = metadata.labels.as_ref();
+        let mut owners = metadata.owner_references.iter().flatten();
+        let job = owners
+            .find(|owner| owner.controller == Some(true) && is_of_kind(owner, "batch", "Job"));
+        Some(Self {
+            namespace: metadata.namespace.clone()?,
+            label: labels.and_then(|labels| labels.get(JOB_LABEL)).cloned(),
+            job: job.map(|job| (job.name.clone(), job.uid.clone())),
+            pod: ObservedPod::new(pod)?,
+        })
+    }
+
+    fn is_of(&self, job: &KnownJob) -> bool {
+        let owner = self.job.as_ref();
+        owner.is_some_and(|(name, uid)| *name == job.run.name && *uid == job.run.uid)
+            && self.namespace == job.namespace
     }
 }
 
@@ -140,17 +267,10 @@ impl ObservedJob {
         self.deleting_since.is_some()
     }
 
-    fn new<P: Borrow<Pod>>(job: &Job, pods: &[P]) -> Option<Self> {
+    fn new(job: &Job) -> Option<Self> {
         let uid = job.metadata.uid.clone()?;
         let spec = job.spec.as_ref();
         let status = job.status.as_ref();
-        let belongs = |pod: &&P| is_pod_of(&Borrow::<Pod>::borrow(*pod).metadata, &job.metadata);
-        let mut pods: Vec<ObservedPod> = pods
-            .iter()
-            .filter(belongs)
-            .filter_map(|pod| ObservedPod::new(pod.borrow()))
-            .collect();
-        pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Some(Self {
             name: job.metadata.name.clone()?,
             tick: tick(&job.metadata)?,
@@ -165,7 +285,7 @@ impl ObservedJob {
             template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
-            pods,
+            pods: Vec::new(),
             uid,
         })
     }
@@ -209,6 +329,7 @@ impl ObservedPod {
                 .cloned(),
             agent: ObservedAgent::of(pod),
             waiting: Waiting::of(pod),
+            prepared_since: waiting::prepared_since(pod),
         })
     }
 }
@@ -217,19 +338,6 @@ impl ObservedPod {
 pub fn is_tracked(metadata: &ObjectMeta) -> bool {
     let mut finalizers = metadata.finalizers.iter().flatten();
     finalizers.any(|finalizer| finalizer == RUN_TRACKING_FINALIZER)
-}
-
-/// Whether a Job was a run of a PlanescapeJob of this name and runs on without an owner.
-fn is_lost(job: &Job, owner: &Identity) -> bool {
-    let metadata = &job.metadata;
-    let labels = metadata.labels.as_ref();
-    let label = labels.and_then(|labels| labels.get(JOB_LABEL));
-    metadata.namespace.as_ref() == Some(&owner.namespace)
-        && label == Some(&owner.name)
-        && metadata.owner_references.iter().flatten().next().is_none()
-        && metadata.deletion_timestamp.is_none()
-        && annotation(metadata, SCHEDULED_AT_ANNOTATION).is_some()
-        && End::of(job).is_none()
 }
 
 fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {

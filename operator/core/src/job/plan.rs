@@ -9,18 +9,17 @@ mod settled;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::ScheduleReference;
 use crate::defaults::Defaults;
-use crate::job::observed::Observed;
+use crate::job::observed::{Observed, ObservedJob};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
-use crate::run;
 pub use due::has_run_elsewhere;
 use due::{Situation, has_started};
 pub(crate) use settled::{Settled, TOLERATED_SKEW};
+pub use upkeep::is_recorded;
 use upkeep::upkeep;
 
 /// What to do, in order, and when to reconcile again.
@@ -44,6 +43,8 @@ pub struct Plan {
     pub blocked_by: Option<Blocker>,
     /// A Job that should have had a pod by now.
     pub podless: Option<String>,
+    /// A pod whose node should have started a container of it by now.
+    pub unprepared: Option<String>,
     /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
     pub clock_was_at: Option<Timestamp>,
 }
@@ -81,13 +82,11 @@ pub enum Action {
     },
     /// Ask the API server whether it would take the Job of the next run.
     Check {
-        /// The Job.
-        job: Value,
+        /// The instant it would be for.
+        tick: Timestamp,
     },
     /// Start a run.
     Create {
-        /// The Job.
-        job: Value,
         /// The instant it is for.
         tick: Timestamp,
     },
@@ -178,6 +177,10 @@ pub struct Blocker {
 
 /// How soon a Job that started has a pod.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a node may take to prepare a pod's volumes and network. The kubelet tries again every two minutes
+/// at most.
+const PREPARATION: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long a check of the template holds that brought no answer.
 const RECHECK: SignedDuration = SignedDuration::from_mins(1);
@@ -273,18 +276,19 @@ impl Plan {
             self.wake_by(situation.now.checked_add(RECHECK).ok());
         }
         let tick = self.next.unwrap_or(situation.now);
-        let job = run::build(situation.validated, tick);
-        self.actions.push(Action::Check { job });
+        self.actions.push(Action::Check { tick });
     }
 
-    /// Whether it rests on what may not be old: a run starts, an instant passes, a Job is stopped or
-    /// adopted, or the schedule counts from now on.
+    /// Whether it rests on what may not be old, or on what is not kept in memory: a run starts or is
+    /// checked, an instant passes, a Job is stopped or adopted, or the schedule counts from now on.
     pub fn needs_fresh_reading(&self, job: &PlanescapeJob) -> bool {
         let before = job.status.as_ref();
         let before = before.and_then(|status| status.schedule_reference.as_ref());
         let counts_anew = self.reference.is_some()
             && before.map(|it| it.since.0) != self.reference.as_ref().map(|it| it.since.0);
-        let is_run = |action: &Action| action.priority() == Priority::Run;
+        let is_run = |action: &Action| {
+            action.priority() == Priority::Run || matches!(action, Action::Check { .. })
+        };
         self.settles() || counts_anew || self.actions.iter().any(is_run)
     }
 
@@ -300,6 +304,24 @@ impl Plan {
         actions.any(|action| matches!(action, Action::MarkStarted { .. }))
     }
 
+    /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. Look again by `wake`.
+    pub fn postpone(&mut self, wake: Timestamp) {
+        let settles = |action: &Action| match action {
+            Action::Create { .. } => true,
+            Action::Delete { why, .. } => *why == Deletion::Replace,
+            Action::Adopt { .. }
+            | Action::End { .. }
+            | Action::Check { .. }
+            | Action::Relabel { .. }
+            | Action::MarkStarted { .. }
+            | Action::Release { .. } => false,
+        };
+        self.actions.retain(|action| !settles(action));
+        self.skip = None;
+        self.missed = 0;
+        self.wake_by(Some(wake));
+    }
+
     fn settles(&self) -> bool {
         self.creates() || self.skip.is_some()
     }
@@ -312,13 +334,31 @@ impl Plan {
 /// Finds a Job without a pod, or plans to reconcile when there should be one.
 fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     for job in observed.active() {
-        if !job.expects_pods || job.is_deleting() || !job.pods.is_empty() {
+        if job.is_deleting() {
+            continue;
+        }
+        expect_start(plan, job, now);
+        if !job.expects_pods || !job.pods.is_empty() {
             continue;
         }
         let due = job.started.and_then(|it| it.checked_add(FIRST_POD).ok());
         match due {
             Some(due) if due > now => plan.wake_by(Some(due)),
             Some(_) => plan.podless = plan.podless.take().or(Some(job.name.clone())),
+            None => {}
+        }
+    }
+}
+
+/// Finds a pod that its node cannot prepare, or plans to reconcile when it should be.
+fn expect_start(plan: &mut Plan, job: &ObservedJob, now: Timestamp) {
+    for pod in &job.pods {
+        match pod
+            .prepared_since
+            .and_then(|it| it.checked_add(PREPARATION).ok())
+        {
+            Some(due) if due > now => plan.wake_by(Some(due)),
+            Some(_) => plan.unprepared = plan.unprepared.take().or(Some(pod.name.clone())),
             None => {}
         }
     }

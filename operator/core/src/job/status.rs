@@ -1,6 +1,7 @@
 //! What to report about a PlanescapeJob: its status, and the events that tell of a change in it.
 
 mod conditions;
+mod ended;
 mod events;
 mod runs;
 mod vault;
@@ -16,6 +17,7 @@ use crate::job::observed::{Observed, ObservedJob};
 use crate::job::plan::{self, Deletion, Plan, Settled, TOLERATED_SKEW};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
+pub use ended::{Ended, ended_between};
 pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
 pub(crate) use vault::lasting_refusal;
 

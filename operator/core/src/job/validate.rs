@@ -32,12 +32,32 @@ pub struct ValidatedJob {
     pub most_active: Option<usize>,
     /// How late a run may start.
     pub deadline: Option<SignedDuration>,
+    /// A digest of the job template and the vault block.
+    pub digest: String,
+    /// What the status tells of the agent, where there is one.
+    pub agent: Option<Agent>,
+}
+
+/// What its Jobs are made of: too much to keep in memory for every PlanescapeJob.
+#[derive(Clone, Debug)]
+pub struct Material {
     /// `spec.jobTemplate`.
     pub template: Value,
-    /// A digest of it and of the vault block.
-    pub digest: String,
     /// The agent to write into it.
     pub injection: Option<Injection>,
+}
+
+/// What the status tells of an agent that is written into the pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Vault's host.
+    pub vault_host: String,
+    /// Whether its container comes before the author's own init containers.
+    pub comes_first: bool,
+    /// The Secret whose certificates it trusts Vault by.
+    pub tls_secret: Option<String>,
+    /// Whether the pod uses the host's network, where no name of the cluster is known.
+    pub knows_no_names: bool,
 }
 
 /// Checks everything that the API server's schema cannot.
@@ -45,7 +65,7 @@ pub fn validate(
     job: &PlanescapeJob,
     defaults: &Defaults,
     now: Timestamp,
-) -> Result<ValidatedJob, Vec<Problem>> {
+) -> Result<(ValidatedJob, Material), Vec<Problem>> {
     let spec = &job.spec;
     let mut problems = Vec::new();
     let identity = Identity::of(&job.metadata);
@@ -71,7 +91,7 @@ pub fn validate(
     } else {
         ConcurrencyPolicy::Forbid
     };
-    Ok(ValidatedJob {
+    let validated = ValidatedJob {
         identity,
         schedule,
         zone: zone_name(spec).to_owned(),
@@ -82,10 +102,30 @@ pub fn validate(
         deadline: spec
             .starting_deadline_seconds
             .map(SignedDuration::from_secs),
-        template: spec.job_template.clone(),
         digest: run::digest(spec),
-        injection,
-    })
+        agent: injection.as_ref().map(|it| agent(it, &spec.job_template)),
+    };
+    let template = spec.job_template.clone();
+    Ok((
+        validated,
+        Material {
+            template,
+            injection,
+        },
+    ))
+}
+
+fn agent(injection: &Injection, template: &Value) -> Agent {
+    let pod = template.pointer("/spec/template/spec");
+    let pod = pod.unwrap_or(&Value::Null);
+    let policy = pod["dnsPolicy"].as_str();
+    let knows_names = matches!(policy, Some("ClusterFirstWithHostNet" | "None"));
+    Agent {
+        vault_host: injection.server.host().to_owned(),
+        comes_first: injection.comes_first,
+        tls_secret: injection.server.tls_secret.clone(),
+        knows_no_names: pod["hostNetwork"] == true && !knows_names,
+    }
 }
 
 fn zone_name(spec: &PlanescapeJobSpec) -> &str {

@@ -11,14 +11,14 @@ use crate::api::names::{
 };
 use crate::inject::inject;
 use crate::job::identity::Identity;
-use crate::job::validate::ValidatedJob;
+use crate::job::validate::{Material, ValidatedJob};
 use crate::schedule::Schedule;
 
 /// The Job to create.
 ///
 /// It selects its pods by a label of ours instead of the generated one, which leaves the label
 /// `job-name` free to name the PlanescapeJob.
-pub fn build(validated: &ValidatedJob, tick: Timestamp) -> Value {
+pub fn build(validated: &ValidatedJob, material: &Material, tick: Timestamp) -> Value {
     let Identity {
         namespace,
         name: owner,
@@ -28,11 +28,11 @@ pub fn build(validated: &ValidatedJob, tick: Timestamp) -> Value {
     let name = name::job_name(owner, uid, tick, is_once);
     let run_uid = name::run_uid(uid, tick, is_once);
 
-    let mut template = validated.template.clone();
+    let mut template = material.template.clone();
     let mut spec = template["spec"].take();
     spec["manualSelector"] = json!(true);
     spec["selector"] = json!({ "matchLabels": { RUN_UID_LABEL: run_uid } });
-    spec["template"] = pod_template(spec["template"].take(), validated);
+    spec["template"] = pod_template(spec["template"].take(), material);
     let pod_labels = map(map(&mut spec["template"], "metadata"), "labels");
     let labels: [(&str, &str); 3] = [
         (LEGACY_JOB_NAME_LABEL, owner),
@@ -73,8 +73,8 @@ pub fn build(validated: &ValidatedJob, tick: Timestamp) -> Value {
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })
 }
 
-fn pod_template(template: Value, validated: &ValidatedJob) -> Value {
-    let mut template = match &validated.injection {
+fn pod_template(template: Value, material: &Material) -> Value {
+    let mut template = match &material.injection {
         Some(injection) => inject(template, injection),
         None => template,
     };

@@ -1,5 +1,6 @@
 //! What keeps a pod from starting, as the kubelet and the scheduler say.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 /// Words of the kubelet's for a container that does not start by itself.
@@ -53,4 +54,17 @@ impl Waiting {
             })
         })
     }
+}
+
+/// Since when the node prepares a pod and has started nothing of it: its volumes, its network.
+pub(super) fn prepared_since(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let condition = |kind: &str, holds: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.find(|it| it.type_ == kind && it.status == holds)
+    };
+    condition("PodReadyToStartContainers", "False")?;
+    let scheduled = condition("PodScheduled", "True")?;
+    let is_pending = status.phase.as_deref() == Some("Pending");
+    is_pending.then_some(scheduled.last_transition_time.as_ref()?.0)
 }

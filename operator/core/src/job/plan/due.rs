@@ -9,7 +9,6 @@ use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, ONCE, PlanescapeJobStatus};
 use crate::job::observed::{Observed, ObservedJob};
 use crate::job::validate::ValidatedJob;
-use crate::run;
 
 /// How long a replaced run may take to end before we look again.
 const REPLACEMENT_CHECK: SignedDuration = SignedDuration::from_secs(10);
@@ -100,8 +99,7 @@ impl Situation<'_> {
             }
             ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
             ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
-                let job = run::build(self.validated, tick);
-                plan.actions.push(Action::Create { job, tick });
+                plan.actions.push(Action::Create { tick });
             }
         }
     }

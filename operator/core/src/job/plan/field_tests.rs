@@ -10,6 +10,33 @@ use super::*;
 use crate::defaults::Defaults;
 
 #[test]
+fn a_postponed_plan_settles_nothing_and_goes_on_with_the_rest() {
+    let now = at("2026-11-24T10:00:01Z");
+    let create = Action::Create { tick: now };
+    let delete = |why| Action::Delete {
+        job: "old".into(),
+        uid: "u".into(),
+        why,
+    };
+    let mut plan = Plan {
+        actions: vec![create, delete(Deletion::Replace), delete(Deletion::History)],
+        skip: Some(Skip {
+            tick: now,
+            why: Skipped::Forbid,
+        }),
+        missed: 3,
+        wake: Some(at("2026-11-24T11:00:00Z")),
+        ..Plan::default()
+    };
+
+    plan.postpone(at("2026-11-24T10:00:11Z"));
+
+    assert_eq!(plan.actions, [delete(Deletion::History)]);
+    assert_eq!((plan.skip, plan.missed), (None, 0));
+    assert_eq!(plan.wake, Some(at("2026-11-24T10:00:11Z")));
+}
+
+#[test]
 fn a_forged_owner_in_another_namespace_blocks_nothing() {
     let mut forged = run("2026-11-24T11:00:00Z");
     forged["metadata"]["namespace"] = json!("elsewhere");

@@ -1,9 +1,10 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::api::names::{RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
 use crate::defaults::Defaults;
 use crate::job::identity::Identity;
+use crate::job::observed::{KnownJob, KnownPod};
 use crate::job::validate::validate;
 
 pub(super) const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
@@ -12,12 +13,12 @@ pub(super) const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
 fn builds_the_job_of_a_one_time_run() {
     let plan = plan_of(&once(), &[], "2026-11-24T10:00:00Z");
 
-    let [Action::Create { job, tick }] = &plan.actions[..] else {
+    let [Action::Create { tick }] = &plan.actions[..] else {
         panic!("{:?}", plan.actions);
     };
     assert_eq!(*tick, at("2026-11-24T10:00:00Z"));
     assert_eq!((plan.next, plan.wake), (None, None));
-    insta::assert_json_snapshot!(job);
+    insta::assert_json_snapshot!(built(&once(), *tick));
 }
 
 #[test]
@@ -32,13 +33,7 @@ fn builds_the_job_of_a_scheduled_run_with_the_users_own_metadata() {
 
     let plan = plan_of(&job, &[], "2026-11-25T01:00:00.020Z");
 
-    let created = plan.actions.iter().find_map(|action| {
-        if let Action::Create { job, .. } = action {
-            Some(job)
-        } else {
-            None
-        }
-    });
+    let created = ticks(&plan).first().map(|tick| built(&job, *tick));
     insta::assert_json_snapshot!(created);
 }
 
@@ -567,10 +562,18 @@ fn full_plan(job: &Value, runs: &[Value], pods: &[Value], defaults: &Defaults, n
     let jobs: Vec<k8s_openapi::api::batch::v1::Job> = runs.iter().map(typed).collect();
     let pods: Vec<k8s_openapi::api::core::v1::Pod> = pods.iter().map(typed).collect();
     let owner = Identity::of(&job.metadata).unwrap();
-    let observed = Observed::new(&owner, &jobs, &pods);
+    let jobs: Vec<KnownJob> = jobs.iter().filter_map(KnownJob::of).collect();
+    let pods: Vec<KnownPod> = pods.iter().filter_map(KnownPod::of).collect();
+    let observed = Observed::of(&owner, &jobs, &pods);
     let validated = validate(&job, defaults, at(now));
-    let validated = validated.as_ref().map_err(Vec::as_slice);
+    let validated = validated.as_ref().map(|(validated, _)| validated);
+    let validated = validated.map_err(Vec::as_slice);
     plan(&job, validated, &observed, defaults, at(now))
+}
+
+fn built(job: &Value, tick: Timestamp) -> Value {
+    let (validated, material) = validate(&typed(job), &Defaults::default(), tick).unwrap();
+    crate::run::build(&validated, &material, tick)
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
@@ -581,7 +584,7 @@ pub(super) fn ticks(plan: &Plan) -> Vec<Timestamp> {
     plan.actions
         .iter()
         .filter_map(|action| {
-            if let Action::Create { tick, .. } = action {
+            if let Action::Create { tick } = action {
                 Some(*tick)
             } else {
                 None

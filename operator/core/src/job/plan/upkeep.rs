@@ -108,7 +108,8 @@ fn relabel(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
         .collect()
 }
 
-fn is_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
+/// Whether the status tells of a run, or of a later instant of the schedule.
+pub fn is_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
     status.runs.iter().any(|recorded| recorded.uid == run.uid)
         || status
             .last_schedule_time

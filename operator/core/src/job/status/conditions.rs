@@ -117,6 +117,9 @@ fn ready(
     if let Some(message) = waiting(facts) {
         return Finding::new(KIND, false, "PodsWaiting", message);
     }
+    if let Some(pod) = &facts.plan.unprepared {
+        return Finding::new(KIND, false, "PodsWaiting", unprepared(facts, pod));
+    }
     // How a past run ended says nothing about the next.
     let is_running = facts
         .observed
@@ -266,6 +269,20 @@ fn blocked(blocker: &Blocker) -> String {
     )
 }
 
+/// The kubelet says why in the pod's events alone. Which Secret the agent needs is known here.
+fn unprepared(facts: &Facts<'_>, pod: &str) -> String {
+    let agent = facts.validated.ok().and_then(|it| it.agent.as_ref());
+    let needs = match agent.and_then(|agent| agent.tls_secret.as_deref()) {
+        Some(secret) => format!(
+            "; its agent needs Secret {secret} of the same namespace, which annotation tls-secret names: kubectl get secret {secret}"
+        ),
+        None => String::new(),
+    };
+    format!(
+        "the node has started nothing of pod {pod}: a Secret, ConfigMap or volume that the pod names may not exist{needs}; see its events: kubectl describe pod {pod}"
+    )
+}
+
 fn listed<'a>(problems: impl Iterator<Item = &'a Problem>) -> String {
     let texts: Vec<String> = problems.map(Problem::to_string).collect();
     texts.join("\n")
@@ -303,7 +320,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
     let mut known = before.conditions.iter();
     let known = known.find(|condition| condition.type_ == KIND);
     let is_wanted = match facts.validated {
-        Ok(validated) => validated.injection.is_some(),
+        Ok(validated) => validated.agent.is_some(),
         Err(_) => known.is_some(),
     };
     if !is_wanted {
@@ -315,6 +332,14 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         reason: "Pending".to_owned(),
         message,
     };
+    if let Some(pod) = &facts.plan.unprepared {
+        return Some(Finding {
+            kind: KIND,
+            status: "Unknown",
+            reason: "PodNotPrepared".to_owned(),
+            message: unprepared(facts, pod),
+        });
+    }
     let Some(run) = facts.observed.jobs.first() else {
         let message = match known {
             Some(_) => "no run is left that could tell",
@@ -380,8 +405,8 @@ fn at_address(facts: &Facts<'_>, report: &Report) -> String {
         Reason::Unreachable | Reason::NoAnswer | Reason::TlsError | Reason::Sealed
     );
     let validated = facts.validated.ok();
-    let injection = validated.and_then(|validated| validated.injection.as_ref());
-    match injection.map(|injection| injection.server.host()) {
+    let agent = validated.and_then(|validated| validated.agent.as_ref());
+    match agent.map(|agent| agent.vault_host.as_str()) {
         Some(host) if is_about_reaching && !sentence.contains(host) => {
             format!("{sentence} (Vault at {host})")
         }

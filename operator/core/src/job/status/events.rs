@@ -130,9 +130,14 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         events.push(Event::warning("NameConflict", note));
     }
     let is_settled = facts.applied.started.is_some() || facts.plan.skip.is_some();
-    if is_settled && facts.plan.missed > TOO_MANY_MISSED {
+    if is_settled && facts.plan.missed > 0 {
+        let reason = if facts.plan.missed > TOO_MANY_MISSED {
+            "TooManyMissedTimes"
+        } else {
+            "MissSchedule"
+        };
         let note = format!("Missed {} runs before this one", facts.plan.missed);
-        events.push(Event::warning("TooManyMissedTimes", note));
+        events.push(Event::warning(reason, note));
     }
     events
 }
@@ -174,10 +179,7 @@ fn of_runs_at_large(facts: &Facts<'_>) -> Vec<Event> {
 fn of_host_network(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Event> {
     let validated = facts.validated.ok()?;
     let is_news = before.observed_generation != facts.job.metadata.generation;
-    let pod = validated.template.pointer("/spec/template/spec")?;
-    let policy = pod["dnsPolicy"].as_str();
-    let knows_names = matches!(policy, Some("ClusterFirstWithHostNet" | "None"));
-    let is_odd = pod["hostNetwork"] == true && !knows_names && validated.injection.is_some();
+    let is_odd = validated.agent.as_ref()?.knows_no_names;
     (is_news && is_odd).then(|| {
         Event::warning(
             "HostNetwork",

@@ -25,6 +25,41 @@ fn how_the_last_run_ended_does_not_keep_the_next_from_starting() {
 }
 
 #[test]
+fn a_pod_that_its_node_cannot_prepare_is_named_with_the_secret_that_it_needs() {
+    let mut scene = Scene::once().with_run(json!({ "startTime": "2026-11-24T10:00:00Z" }));
+    scene.job["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({ "annotations": {
+        "vault.hashicorp.com/agent-inject": "true",
+        "vault.hashicorp.com/role": "reader",
+        "vault.hashicorp.com/tls-secret": "vault-tls",
+        "vault.hashicorp.com/agent-inject-secret-db": "database/creds/readonly",
+    } });
+    scene = scene.with_agent(json!({ "state": { "waiting": { "reason": "PodInitializing" } } }));
+    scene.pods[0]["status"]["phase"] = json!("Pending");
+    let condition_of_pod = |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": "2026-11-24T10:00:05Z" });
+    scene.pods[0]["status"]["conditions"] = json!([
+        condition_of_pod("PodReadyToStartContainers", "False"),
+        condition_of_pod("PodScheduled", "True"),
+    ]);
+
+    scene.now = at("2026-11-24T10:00:34Z");
+    let early = scene.status();
+    scene.now = at("2026-11-24T10:00:35Z");
+    let late = scene.status();
+
+    assert_eq!(condition(&early, "VaultReady").1, "Pending");
+    assert_eq!(
+        scene.with_facts(|facts| facts.plan.unprepared.clone()),
+        Some("my-job-1-abcde".to_owned())
+    );
+    let (status, reason, message) = condition(&late, "VaultReady");
+    assert_eq!((status, reason), ("Unknown", "PodNotPrepared"));
+    assert!(message.contains("Secret vault-tls") && message.contains("my-job-1-abcde"));
+    let (status, reason, told) = condition(&late, "Ready");
+    assert_eq!((status, reason), ("False", "PodsWaiting"));
+    assert_eq!(told, message);
+}
+
+#[test]
 fn a_one_time_job_ends_ready_or_stalled() {
     let complete = Scene::once().with_run(ended("Complete")).status();
     let failed = Scene::once().with_run(ended("Failed")).status();

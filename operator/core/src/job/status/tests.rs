@@ -6,6 +6,7 @@ use super::*;
 use crate::api::v1alpha1::Lease;
 use crate::defaults::Defaults;
 use crate::job::identity::Identity;
+use crate::job::observed::{KnownJob, KnownPod};
 use crate::job::plan::plan;
 use crate::job::validate::validate;
 
@@ -511,7 +512,7 @@ fn tells_of_a_missing_value_and_of_its_cure() {
 pub(super) struct Scene {
     pub(super) job: Value,
     pub(super) jobs: Vec<Value>,
-    pods: Vec<Value>,
+    pub(super) pods: Vec<Value>,
     applied: Applied,
     pub(super) now: Timestamp,
 }
@@ -620,13 +621,16 @@ impl Scene {
         let jobs: Vec<Job> = self.jobs.iter().map(typed).collect();
         let pods: Vec<Pod> = self.pods.iter().map(typed).collect();
         let owner = Identity::of(&job.metadata).unwrap();
-        let observed = Observed::new(&owner, &jobs, &pods);
+        let jobs: Vec<KnownJob> = jobs.iter().filter_map(KnownJob::of).collect();
+        let pods: Vec<KnownPod> = pods.iter().filter_map(KnownPod::of).collect();
+        let observed = Observed::of(&owner, &jobs, &pods);
         let defaults = Defaults {
             vault_address: Some("https://vault:8200".into()),
             ..Defaults::default()
         };
         let validated = validate(&job, &defaults, self.now);
-        let validated = validated.as_ref().map_err(Vec::as_slice);
+        let validated = validated.as_ref().map(|(validated, _)| validated);
+        let validated = validated.map_err(Vec::as_slice);
         let plan = plan(&job, validated, &observed, &defaults, self.now);
         answer(&Facts {
             job: &job,

@@ -104,7 +104,8 @@ fn refuses_what_the_agent_would_refuse() {
 
 fn valid(schedule: &str) -> ValidatedJob {
     let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
-    validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH).unwrap()
+    let valid = validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH);
+    valid.unwrap().0
 }
 
 fn problems(spec: Value) -> Vec<String> {

@@ -1,0 +1,129 @@
+//! A PlanescapeJob as it is kept in memory: without what its Jobs are made of, which is read again before
+//! a Job is made.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use super::validate::{Material, ValidatedJob, validate};
+use crate::api::PlanescapeJob;
+use crate::api::names::ONCE_STARTED_ANNOTATION;
+use crate::defaults::Defaults;
+use crate::problem::Problem;
+
+/// A PlanescapeJob as it is kept in memory.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Without its job template, its vault block and foreign metadata.
+    pub job: PlanescapeJob,
+    /// What the whole object was found to be.
+    pub validated: Result<ValidatedJob, Vec<Problem>>,
+}
+
+/// A whole PlanescapeJob, validated.
+#[derive(Debug)]
+pub struct Whole {
+    /// As the API server has it, its job template aside.
+    pub job: PlanescapeJob,
+    /// What it was found to be.
+    pub validated: Result<ValidatedJob, Vec<Problem>>,
+    /// What its Jobs are made of; none where it has problems.
+    pub material: Option<Material>,
+}
+
+impl Known {
+    /// What is kept of a PlanescapeJob.
+    pub fn of(mut job: PlanescapeJob, defaults: &Defaults, now: Timestamp) -> Self {
+        let validated = validate(&job, defaults, now).map(|(validated, _)| validated);
+        job.metadata = kept(job.metadata);
+        job.spec.job_template = Value::Null;
+        job.spec.vault = None;
+        Self { job, validated }
+    }
+}
+
+impl Whole {
+    /// Of a PlanescapeJob as the API server has it.
+    pub fn of(mut job: PlanescapeJob, defaults: &Defaults, now: Timestamp) -> Self {
+        let (validated, material) = match validate(&job, defaults, now) {
+            Ok((validated, material)) => (Ok(validated), Some(material)),
+            Err(problems) => (Err(problems), None),
+        };
+        // The material has it, and many may wait for their turn with theirs.
+        job.spec.job_template = Value::Null;
+        Self {
+            job,
+            validated,
+            material,
+        }
+    }
+}
+
+fn kept(metadata: ObjectMeta) -> ObjectMeta {
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    annotations.retain(|key, _| key == ONCE_STARTED_ANNOTATION);
+    ObjectMeta {
+        annotations: (!annotations.is_empty()).then_some(annotations),
+        creation_timestamp: metadata.creation_timestamp,
+        deletion_timestamp: metadata.deletion_timestamp,
+        generation: metadata.generation,
+        name: metadata.name,
+        namespace: metadata.namespace,
+        resource_version: metadata.resource_version,
+        uid: metadata.uid,
+        ..ObjectMeta::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::job::observed::Observed;
+    use crate::job::plan::plan;
+
+    #[test]
+    fn decides_the_same_without_what_is_not_kept() {
+        let job: PlanescapeJob = serde_json::from_value(json!({
+            "metadata": {
+                "name": "my-job", "namespace": "team", "uid": "u", "generation": 3,
+                "resourceVersion": "7", "creationTimestamp": "2026-11-24T10:00:00Z",
+                "labels": { "a": "b" },
+                "annotations": { "c": "d", ONCE_STARTED_ANNOTATION: "u/v" },
+            },
+            "spec": { "schedule": "@hourly", "jobTemplate": { "spec": { "template": {
+                "metadata": { "annotations": {
+                    "vault.hashicorp.com/agent-inject": "true",
+                    "vault.hashicorp.com/role": "reader",
+                    "vault.hashicorp.com/service": "https://vault:8200",
+                    "vault.hashicorp.com/agent-inject-secret-db": "database/creds/readonly",
+                } },
+                "spec": { "hostNetwork": true, "containers": [{ "name": "main" }] },
+            } } } },
+            "status": { "lastScheduleTime": "2026-11-24T11:00:00Z" },
+        }))
+        .unwrap();
+        let defaults = Defaults::default();
+        let now = "2026-11-24T12:00:01Z".parse().unwrap();
+        let plan_of = |job: &PlanescapeJob, validated: &Result<ValidatedJob, Vec<Problem>>| {
+            let validated = validated.as_ref().map_err(Vec::as_slice);
+            plan(job, validated, &Observed::default(), &defaults, now)
+        };
+
+        let whole = Whole::of(job.clone(), &defaults, now);
+        let known = Known::of(job, &defaults, now);
+
+        assert_eq!(
+            plan_of(&known.job, &known.validated),
+            plan_of(&whole.job, &whole.validated)
+        );
+        let agent = known.validated.unwrap().agent.unwrap();
+        assert!(
+            agent.knows_no_names && agent.vault_host == "vault:8200",
+            "{agent:?}"
+        );
+        assert!(known.job.spec.job_template.is_null() && known.job.metadata.labels.is_none());
+        assert!(whole.material.unwrap().injection.is_some());
+    }
+}

@@ -1,0 +1,158 @@
+//! Reads PlanescapeJobs afresh, together where many are due at once: one list costs the API server less than
+//! as many single reads, and answers as truly, because it begins after all of them have asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::{Api, ResourceExt as _};
+use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::job::identity::Identity;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::cluster::client::Clients;
+use crate::cluster::gate::Class;
+use crate::job::Error;
+
+/// Fewer than this are read one by one.
+const FEWEST: usize = 8;
+
+/// A list of so many objects costs about as much as one read.
+const LISTED_PER_READ: usize = 16;
+
+/// Objects in one answer of the API server: so many are in memory at once.
+const PAGE: u32 = 1_000;
+
+/// More are waited for as long as they keep coming.
+const QUIET: Duration = Duration::from_millis(4);
+
+/// But no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_millis(60);
+
+/// Reads PlanescapeJobs afresh.
+pub(crate) struct Reader {
+    clients: Clients,
+    /// By namespace.
+    asked: Mutex<HashMap<String, Vec<Question>>>,
+}
+
+struct Question {
+    name: String,
+    answer: oneshot::Sender<Option<PlanescapeJob>>,
+}
+
+impl Reader {
+    /// With clients of its own.
+    pub(crate) fn new(clients: Clients) -> Arc<Self> {
+        Arc::new(Self {
+            clients,
+            asked: Mutex::default(),
+        })
+    }
+
+    /// A PlanescapeJob as it is now; none when it is gone. `count` is how many there are in its namespace.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        identity: &Identity,
+        count: usize,
+    ) -> Result<Option<PlanescapeJob>, Error> {
+        let read = match self.ask(identity, count).await {
+            Ok(answer) => answer,
+            // Too few have asked, or the list failed.
+            Err(_) => self.get(identity).await?,
+        };
+        Ok(read.filter(|job| job.uid().as_ref() == Some(&identity.uid)))
+    }
+
+    async fn get(&self, identity: &Identity) -> Result<Option<PlanescapeJob>, Error> {
+        let client = self.clients.of(Class::Run);
+        let api: Api<PlanescapeJob> = Api::namespaced(client, &identity.namespace);
+        let read = api.get_opt(&identity.name).await;
+        read.map_err(Error::reading("the PlanescapeJob"))
+    }
+
+    fn ask(
+        self: &Arc<Self>,
+        identity: &Identity,
+        count: usize,
+    ) -> oneshot::Receiver<Option<PlanescapeJob>> {
+        let (answer, receiver) = oneshot::channel();
+        let question = Question {
+            name: identity.name.clone(),
+            answer,
+        };
+        let mut asked = self.asked();
+        let questions = asked.entry(identity.namespace.clone()).or_default();
+        questions.push(question);
+        if questions.len() == 1 {
+            // In a task of its own: whoever asked first may be cut off, and others wait as well.
+            tokio::spawn(self.clone().answer(identity.namespace.clone(), count));
+        }
+        receiver
+    }
+
+    async fn answer(self: Arc<Self>, namespace: String, count: usize) {
+        self.wait_for_more(&namespace).await;
+        let questions = self.asked().remove(&namespace).unwrap_or_default();
+        if questions.len() < FEWEST.max(count / LISTED_PER_READ) {
+            return;
+        }
+        debug!(namespace, asked = questions.len(), "lists PlanescapeJobs");
+        if let Err(error) = self.list(&namespace, questions).await {
+            debug!(namespace, "cannot list PlanescapeJobs: {error}");
+        }
+    }
+
+    async fn wait_for_more(&self, namespace: &str) {
+        let started = Instant::now();
+        let count = || self.asked().get(namespace).map_or(0, Vec::len);
+        let mut before = 0;
+        while count() > before && started.elapsed() < LONGEST_WAIT {
+            before = count();
+            sleep(QUIET).await;
+        }
+    }
+
+    async fn list(&self, namespace: &str, questions: Vec<Question>) -> kube::Result<()> {
+        // Many wait for it: it waits for nobody.
+        let client = self.clients.for_watches();
+        let api: Api<DeserializeGuard<PlanescapeJob>> = Api::namespaced(client, namespace);
+        let mut open: HashMap<String, Vec<Question>> = HashMap::new();
+        for question in questions {
+            open.entry(question.name.clone())
+                .or_default()
+                .push(question);
+        }
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = api.list(&page).await?;
+            for object in list.items {
+                // One that cannot be read is asked for alone, and fails alone.
+                let name = object.name_any();
+                let (Some(questions), Ok(job)) = (open.remove(&name), object.0) else {
+                    continue;
+                };
+                for question in questions {
+                    let _ = question.answer.send(Some(job.clone()));
+                }
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) if !open.is_empty() => page = page.continue_token(&token),
+                Some(_) | None => break,
+            }
+        }
+        for question in open.into_values().flatten() {
+            let _ = question.answer.send(None);
+        }
+        Ok(())
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn asked(&self) -> MutexGuard<'_, HashMap<String, Vec<Question>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

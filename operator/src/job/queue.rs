@@ -1,0 +1,227 @@
+//! Which PlanescapeJobs are to be reconciled: each at most once at a time, those whose time has come first,
+//! and no namespace waits for all of another one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Name;
+
+/// How urgent it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Its time has come.
+    Due,
+    /// Something about it has changed.
+    Changed,
+}
+
+/// Names of PlanescapeJobs in the order in which they are to be reconciled.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    pushed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    states: HashMap<Name, State>,
+    due: Lane,
+    changed: Lane,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting(Urgency),
+    Running,
+    /// Something has changed since it began.
+    RunningAndWaiting(Urgency),
+}
+
+/// Names by namespace; the namespaces take turns.
+#[derive(Debug, Default)]
+struct Lane {
+    names: BTreeMap<String, VecDeque<String>>,
+    turns: VecDeque<String>,
+}
+
+/// One that is being reconciled, until it is dropped.
+pub(crate) struct Running {
+    queue: Arc<Queue>,
+    pub(crate) name: Name,
+}
+
+impl Queue {
+    /// Asks for a reconciliation.
+    pub(crate) fn push(&self, name: Name, urgency: Urgency) {
+        let mut inner = self.inner();
+        match inner.states.get_mut(&name) {
+            Some(State::Waiting(known)) if *known == urgency || urgency == Urgency::Changed => {
+                return;
+            }
+            Some(State::Waiting(_)) => {}
+            Some(state @ State::Running) => {
+                *state = State::RunningAndWaiting(urgency);
+                return;
+            }
+            Some(State::RunningAndWaiting(known)) => {
+                if urgency == Urgency::Due {
+                    *known = urgency;
+                }
+                return;
+            }
+            None => {}
+        }
+        inner.states.insert(name.clone(), State::Waiting(urgency));
+        inner.lane(urgency).push(name);
+        drop(inner);
+        self.pushed.notify_one();
+    }
+
+    /// The next one, as soon as there is any.
+    pub(crate) async fn next(self: &Arc<Self>) -> Running {
+        loop {
+            if let Some(name) = self.take() {
+                return Running {
+                    queue: self.clone(),
+                    name,
+                };
+            }
+            self.pushed.notified().await;
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn depth(&self) -> usize {
+        let inner = self.inner();
+        [&inner.due, &inner.changed].map(Lane::len).iter().sum()
+    }
+
+    fn take(&self) -> Option<Name> {
+        let mut inner = self.inner();
+        let name = inner.pop()?;
+        inner.states.insert(name.clone(), State::Running);
+        Some(name)
+    }
+
+    fn done(&self, name: &Name) {
+        let mut inner = self.inner();
+        if let Some(State::RunningAndWaiting(urgency)) = inner.states.remove(name) {
+            inner.states.insert(name.clone(), State::Waiting(urgency));
+            inner.lane(urgency).push(name.clone());
+            drop(inner);
+            self.pushed.notify_one();
+        }
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn pop(&mut self) -> Option<Name> {
+        if let Some(due) = self.due.pop() {
+            return Some(due);
+        }
+        // What has become due meanwhile was taken already.
+        let is_left = Some(&State::Waiting(Urgency::Changed));
+        std::iter::from_fn(|| self.changed.pop()).find(|name| self.states.get(name) == is_left)
+    }
+
+    fn lane(&mut self, urgency: Urgency) -> &mut Lane {
+        match urgency {
+            Urgency::Due => &mut self.due,
+            Urgency::Changed => &mut self.changed,
+        }
+    }
+}
+
+impl Lane {
+    fn push(&mut self, (namespace, name): Name) {
+        if let Some(names) = self.names.get_mut(&namespace) {
+            names.push_back(name);
+            return;
+        }
+        self.turns.push_back(namespace.clone());
+        self.names.insert(namespace, VecDeque::from([name]));
+    }
+
+    fn pop(&mut self) -> Option<Name> {
+        let namespace = self.turns.pop_front()?;
+        let names = self.names.get_mut(&namespace)?;
+        let name = names.pop_front()?;
+        if names.is_empty() {
+            self.names.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace.clone());
+        }
+        Some((namespace, name))
+    }
+
+    fn len(&self) -> usize {
+        self.names.values().map(VecDeque::len).sum()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue.done(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn reconciles_nothing_twice_at_once_and_forgets_no_change() {
+        let queue = Arc::new(Queue::default());
+        for _ in 0..3 {
+            queue.push(name("a", "1"), Urgency::Changed);
+        }
+
+        let running = next(&queue).unwrap();
+        assert!(next(&queue).is_none());
+        for urgency in [Urgency::Changed, Urgency::Due, Urgency::Changed] {
+            queue.push(name("a", "1"), urgency);
+        }
+        assert!(next(&queue).is_none(), "it is being reconciled");
+        drop(running);
+
+        let again = next(&queue).unwrap();
+        drop(again);
+        assert!(next(&queue).is_none());
+        assert!(queue.inner().states.is_empty());
+    }
+
+    #[test]
+    fn takes_what_is_due_first_and_namespaces_in_turns() {
+        let queue = Arc::new(Queue::default());
+        queue.push(name("a", "changed"), Urgency::Changed);
+        queue.push(name("a", "1"), Urgency::Changed);
+        for number in ["1", "2", "3"] {
+            queue.push(name("a", number), Urgency::Due);
+        }
+        queue.push(name("b", "1"), Urgency::Due);
+        assert_eq!(queue.depth(), 6);
+
+        let order: Vec<String> = std::iter::from_fn(|| next(&queue))
+            .map(|running| format!("{}/{}", running.name.0, running.name.1))
+            .collect();
+
+        assert_eq!(order, ["a/1", "b/1", "a/2", "a/3", "a/changed"]);
+    }
+
+    fn name(namespace: &str, name: &str) -> Name {
+        (namespace.to_owned(), name.to_owned())
+    }
+
+    fn next(queue: &Arc<Queue>) -> Option<Running> {
+        queue.next().now_or_never()
+    }
+}

@@ -1,0 +1,194 @@
+//! Which of several operators leads, by a Lease that they share.
+//!
+//! The election decides in `planescape-operator-core`; this task looks at the Lease, writes it, and tells
+//! the rest of the operator. It looks through a watch while it waits, so that it leads at once when the
+//! former leader resigns.
+
+mod leadership;
+mod lease;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use planescape_operator_core::election::{Election, Record, Step};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+pub(crate) use leadership::moment;
+pub use leadership::{Leadership, Term};
+pub use lease::SharedLease;
+use lease::Written;
+
+/// A sleep is no longer than this: a timer does not see that a machine slept.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// An operator that leads or waits for its turn.
+pub struct Candidate {
+    lease: SharedLease,
+    election: Election,
+    term: Term,
+}
+
+/// This operator led, and another one leads now, or may lead soon.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("lost the lease: another operator leads, or may lead soon")]
+pub struct Lost;
+
+type Looks = watcher::Result<Option<Lease>>;
+
+impl Candidate {
+    /// Of an operator whose parts learn from `term` whether it leads.
+    pub fn new(lease: SharedLease, term: Term) -> Self {
+        let election = Election::new(lease.identity.clone(), lease.timing);
+        Self {
+            lease,
+            election,
+            term,
+        }
+    }
+
+    /// Waits for its turn and leads until `finished`, and lets somebody else lead then.
+    ///
+    /// # Errors
+    ///
+    /// When it led and somebody else leads now, or may lead soon. The process has to end then.
+    pub async fn run(mut self, finished: CancellationToken) -> Result<(), Lost> {
+        let work = async {
+            self.stand_by().await;
+            self.lead().await
+        };
+        tokio::select! {
+            biased;
+            () = finished.cancelled() => {}
+            lost = work => return lost,
+        }
+        self.resign().await;
+        Ok(())
+    }
+
+    /// Returns when it leads.
+    async fn stand_by(&mut self) {
+        let mut looks = pin!(self.lease.watch().default_backoff());
+        let mut told = String::new();
+        while !self.election.is_leading() {
+            self.tell_holder(&mut told);
+            match self.election.next(moment(), Timestamp::now()) {
+                Step::Write(record) => {
+                    if !self.write(record).await && !self.look().await {
+                        tokio::time::sleep(self.lease.timing.retry_period()).await;
+                    }
+                }
+                Step::Wait(until) => {
+                    let wait = moment().until(until).min(LONGEST_SLEEP);
+                    self.watch_for(wait, &mut looks).await;
+                }
+                Step::Lost => return,
+            }
+        }
+    }
+
+    async fn watch_for(&mut self, wait: Duration, looks: &mut (impl Stream<Item = Looks> + Unpin)) {
+        match timeout(wait, looks.next()).await {
+            Ok(Some(Ok(lease))) => self.see(lease),
+            Ok(Some(Err(error))) => {
+                debug!("cannot watch the lease: {error}");
+                // Without a watch it looks for itself.
+                self.look().await;
+                tokio::time::sleep(wait).await;
+            }
+            Ok(None) | Err(_) => {}
+        }
+    }
+
+    /// Returns when it does not lead any more.
+    async fn lead(&mut self) -> Result<(), Lost> {
+        info!(identity = self.lease.identity, "leads");
+        loop {
+            match self.election.next(moment(), Timestamp::now()) {
+                Step::Write(record) => {
+                    if !self.write(record).await {
+                        self.look().await;
+                    }
+                }
+                Step::Wait(until) => {
+                    let wait = moment().until(until).min(LONGEST_SLEEP);
+                    tokio::time::sleep(wait).await;
+                }
+                Step::Lost => {
+                    self.term.end();
+                    return Err(Lost);
+                }
+            }
+        }
+    }
+
+    /// Whether it was written. Who leads may have changed either way.
+    async fn write(&mut self, record: Record) -> bool {
+        let sent = moment();
+        let written = self.lease.write(&record).await;
+        let is_written = match written {
+            Ok(Written::Done) => {
+                self.election.wrote(record, sent);
+                true
+            }
+            Ok(Written::TooLate) => {
+                self.election.failed(sent);
+                false
+            }
+            Err(error) => {
+                warn!("cannot write the lease: {error:#}");
+                self.election.failed(sent);
+                false
+            }
+        };
+        self.term.set(self.election.may_write_until());
+        is_written
+    }
+
+    /// Whether it could be seen.
+    async fn look(&mut self) -> bool {
+        match self.lease.read().await {
+            Ok(lease) => {
+                self.see(lease);
+                true
+            }
+            Err(error) => {
+                warn!("cannot read the lease: {error:#}");
+                false
+            }
+        }
+    }
+
+    fn see(&mut self, lease: Option<Lease>) {
+        let record = self.lease.keep(lease);
+        self.election.see(record, moment());
+        self.term.set(self.election.may_write_until());
+    }
+
+    fn tell_holder(&self, told: &mut String) {
+        let holder = self.lease.holder();
+        if holder != told {
+            holder.clone_into(told);
+            if !holder.is_empty() {
+                info!(holder, "stands by");
+            }
+        }
+    }
+
+    async fn resign(&mut self) {
+        self.term.end();
+        let Some(record) = self.election.resign(Timestamp::now()) else {
+            return;
+        };
+        match self.lease.write(&record).await {
+            Ok(Written::Done) => info!("released the lease"),
+            Ok(Written::TooLate) => info!("somebody else holds the lease"),
+            Err(error) => warn!("cannot release the lease: {error:#}"),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What `/metrics` says. No series is about a single PlanescapeJob: their number does not grow with what is
+//! in the cluster.
+
+mod calls;
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
+use planescape_operator_core::job::plan::{Plan, Skipped};
+use planescape_operator_core::job::status::{Applied, Ended, ended_between};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+pub(crate) use calls::{Calls, Question};
+
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
+
+type Decimal = Gauge<f64, AtomicU64>;
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    skew: Histogram,
+    started: Counter,
+    ended: Family<[(&'static str, String); 2], Counter>,
+    skipped: Family<Label, Counter>,
+    missed: Counter,
+    last_success: Gauge,
+    next_tick: Gauge,
+    active: Gauge,
+    planescape_jobs: Family<Label, Gauge>,
+    queue: Gauge,
+    waiting: Family<Label, Gauge>,
+    leader: Gauge,
+    clock_skew: Decimal,
+    reconciliations: Histogram,
+    pub(crate) calls: Calls,
+    live: OnceLock<Live>,
+}
+
+/// Answers what is so at the moment.
+struct Live(Box<dyn Fn() -> Snapshot + Send + Sync>);
+
+/// What is so at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) readable: usize,
+    pub(crate) unreadable: usize,
+    pub(crate) active: usize,
+    pub(crate) queue: usize,
+    /// Calls that wait for their turn, by class.
+    pub(crate) waiting: [(&'static str, usize); 4],
+    pub(crate) is_leading: bool,
+    pub(crate) next_tick: Option<Timestamp>,
+    pub(crate) clock_skew: SignedDuration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("planescape");
+        let seconds = [
+            0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+        ];
+        let metrics = Self {
+            skew: Histogram::new(seconds),
+            reconciliations: Histogram::new(seconds),
+            started: Counter::default(),
+            ended: Family::default(),
+            skipped: Family::default(),
+            missed: Counter::default(),
+            last_success: Gauge::default(),
+            next_tick: Gauge::default(),
+            active: Gauge::default(),
+            planescape_jobs: Family::default(),
+            queue: Gauge::default(),
+            waiting: Family::default(),
+            leader: Gauge::default(),
+            clock_skew: Decimal::default(),
+            calls: Calls::register(&mut registry),
+            registry: Registry::default(),
+            live: OnceLock::new(),
+        };
+        metrics.registered(registry)
+    }
+}
+
+impl Metrics {
+    fn registered(mut self, mut registry: Registry) -> Self {
+        self.register_runs(&mut registry);
+        self.register_operator(&mut registry);
+        self.registry = registry;
+        self
+    }
+
+    fn register_runs(&self, to: &mut Registry) {
+        let skew = "From the instant of the schedule to the Job's creation";
+        add(to, "run_creation_skew_seconds", skew, &self.skew);
+        add(to, "runs_started", "Jobs that were created", &self.started);
+        let ended = "Runs whose end was recorded, by outcome and reason";
+        add(to, "runs_ended", ended, &self.ended);
+        let skipped = "Instants of a schedule that were recorded without a run, by reason";
+        add(to, "ticks_skipped", skipped, &self.skipped);
+        let missed = "Instants that passed unused because a later one was due already";
+        add(to, "ticks_missed", missed, &self.missed);
+        let success = "When a run last ended well, of all PlanescapeJobs";
+        add(
+            to,
+            "last_success_timestamp_seconds",
+            success,
+            &self.last_success,
+        );
+        let next = "When a PlanescapeJob is looked at next, of all; 0 when none is";
+        add(to, "next_tick_timestamp_seconds", next, &self.next_tick);
+        let active = "Jobs that have not ended";
+        add(to, "runs_active", active, &self.active);
+        let known = "PlanescapeJobs that are known, readable or not";
+        add(to, "planescapejobs", known, &self.planescape_jobs);
+    }
+
+    fn register_operator(&self, to: &mut Registry) {
+        let queue = "PlanescapeJobs that wait to be reconciled";
+        add(to, "queue_depth", queue, &self.queue);
+        let waiting = "Calls to the API server that wait for their turn, by class";
+        add(to, "api_calls_waiting", waiting, &self.waiting);
+        let leader = "1 while this operator leads";
+        add(to, "leader", leader, &self.leader);
+        let clock = "How far this machine's clock is ahead of the API server's, to about a second";
+        add(to, "clock_skew_seconds", clock, &self.clock_skew);
+        let took = "How long a reconciliation took, its calls and their waits included";
+        add(
+            to,
+            "reconcile_duration_seconds",
+            took,
+            &self.reconciliations,
+        );
+    }
+
+    /// Who answers what is so at the moment; asked at every look at the metrics.
+    pub(crate) fn ask(&self, live: impl Fn() -> Snapshot + Send + Sync + 'static) {
+        // There is one controller in a process.
+        let _ = self.live.set(Live(Box::new(live)));
+    }
+
+    pub(crate) fn reconciled(&self, took: Duration) {
+        self.reconciliations.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn created(&self, late: SignedDuration) {
+        self.started.inc();
+        self.skew.observe(late.as_secs_f64().max(0.0));
+    }
+
+    /// Takes in what a status tells that was written just now.
+    pub(crate) fn reported(
+        &self,
+        before: Option<&PlanescapeJobStatus>,
+        after: &PlanescapeJobStatus,
+        (plan, applied): (&Plan, &Applied),
+    ) {
+        for Ended {
+            outcome,
+            reason,
+            at,
+        } in ended_between(before, after)
+        {
+            let labels = [
+                ("outcome", outcome.to_owned()),
+                ("reason", reason.to_owned()),
+            ];
+            self.ended.get_or_create(&labels).inc();
+            if outcome == "Succeeded" {
+                self.last_success.set(
+                    at.map_or(0, Timestamp::as_second)
+                        .max(self.last_success.get()),
+                );
+            }
+        }
+        let skipped = plan.skip.map(|skip| match skip.why {
+            Skipped::Forbid => "Forbid",
+            Skipped::TooLate => "TooLate",
+            Skipped::TooMany => "TooMany",
+        });
+        for reason in skipped
+            .into_iter()
+            .chain(applied.conflict.map(|_| "Conflict"))
+        {
+            self.skipped.get_or_create(&[("reason", reason)]).inc();
+        }
+        if plan.skip.is_some() || applied.started.is_some() {
+            self.missed
+                .inc_by(u64::try_from(plan.missed).unwrap_or_default());
+        }
+    }
+
+    /// In the format that Prometheus reads.
+    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+        if let Some(Live(ask)) = self.live.get() {
+            self.set(&ask());
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn set(&self, now: &Snapshot) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (state, number) in [("true", now.readable), ("false", now.unreadable)] {
+            let labels = [("readable", state)];
+            self.planescape_jobs
+                .get_or_create(&labels)
+                .set(count(number));
+        }
+        for (class, number) in now.waiting {
+            self.waiting
+                .get_or_create(&[("class", class)])
+                .set(count(number));
+        }
+        self.active.set(count(now.active));
+        self.queue.set(count(now.queue));
+        self.leader.set(now.is_leading.into());
+        self.next_tick
+            .set(now.next_tick.map_or(0, Timestamp::as_second));
+        self.clock_skew.set(now.clock_skew.as_secs_f64());
+    }
+}
+
+fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(name, help, metric.clone());
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Live")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use std::collections::BTreeSet;
+
+use planescape_operator_core::job::plan::Skip;
+
+use super::*;
+
+const REFERENCE: &str = include_str!("../../../docs/reference/metrics.md");
+
+#[test]
+fn counts_what_became_of_the_instants_of_a_schedule() {
+    let metrics = Metrics::default();
+    let tick = Timestamp::UNIX_EPOCH;
+    let plan = Plan {
+        skip: Some(Skip {
+            tick,
+            why: Skipped::Forbid,
+        }),
+        missed: 3,
+        ..Plan::default()
+    };
+    let after = PlanescapeJobStatus::default();
+
+    metrics.reported(None, &after, (&plan, &Applied::default()));
+    metrics.created(SignedDuration::from_millis(300));
+
+    let text = metrics.render().unwrap();
+    for line in [
+        "planescape_ticks_skipped_total{reason=\"Forbid\"} 1",
+        "planescape_ticks_missed_total 3",
+        "planescape_runs_started_total 1",
+        "planescape_run_creation_skew_seconds_bucket{le=\"0.25\"} 0",
+        "planescape_run_creation_skew_seconds_bucket{le=\"0.5\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn says_what_is_so_when_it_is_asked() {
+    let metrics = Metrics::default();
+    metrics.ask(|| Snapshot {
+        readable: 7,
+        queue: 2,
+        is_leading: true,
+        waiting: [("run", 5), ("record", 0), ("tidy", 0), ("event", 0)],
+        ..Snapshot::default()
+    });
+
+    let text = metrics.render().unwrap();
+
+    for line in [
+        "planescape_planescapejobs{readable=\"true\"} 7",
+        "planescape_queue_depth 2",
+        "planescape_leader 1",
+        "planescape_api_calls_waiting{class=\"run\"} 5",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_metric_and_no_other() {
+    let metrics = Metrics::default();
+    // What has no label yet does not show.
+    metrics.ask(Snapshot::default);
+    let reason = [("reason", String::new()), ("outcome", String::new())];
+    metrics.ended.get_or_create(&reason).inc();
+    metrics.skipped.get_or_create(&[("reason", "Forbid")]).inc();
+    let list = Question::of(&http::Method::GET, &"/api/v1/pods".parse().unwrap());
+    metrics.calls.count(list.unwrap(), None, Duration::ZERO);
+    let text = metrics.render().unwrap();
+    let exposed: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let named: BTreeSet<&str> = REFERENCE
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split(['`', '{']).next())
+        .map(|name| name.trim_end_matches("_total"))
+        .collect();
+
+    assert!(exposed.len() > 10, "{exposed:?}");
+    assert_eq!(named, exposed);
+}
