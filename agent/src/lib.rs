@@ -20,6 +20,7 @@ mod ready;
 mod seal;
 mod settings;
 mod signals;
+mod systemd;
 mod termination;
 
 use std::io::Write as _;
@@ -226,7 +227,10 @@ async fn work(
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(arguments.clone(), effects.certificates());
-    Ok(driver::drive(agent, effects, signals).await)
+    systemd::notify(systemd::State::Ready);
+    let code = driver::drive(agent, effects, signals).await;
+    systemd::notify(systemd::State::Stopping);
+    Ok(code)
 }
 
 fn start(settings: Settings, left_tokens: Vec<LeftToken>) -> Start {

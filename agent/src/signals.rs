@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::args::Arguments;
 use crate::listener::Certificates;
 use crate::settings::Settings;
+use crate::systemd::{self, State};
 use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -86,6 +87,12 @@ impl Signals {
 /// nothing.
 fn reload(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
     tracing::info!("agent config reload triggered");
+    systemd::notify(State::Reloading);
+    take_over(arguments, certificates);
+    systemd::notify(State::Ready);
+}
+
+fn take_over(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
     match Settings::load(arguments) {
         Ok(settings) => log::reload(&settings.config.log),
         Err(unusable) => {
