@@ -121,7 +121,8 @@ fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
         _ => {
             let home = std::env::var("HOME").unwrap_or_else(|_| "/".to_owned());
             let path = std::path::Path::new(&home).join(".vault-token");
-            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?
+            let bytes = files::read(&path).with_context(|| path.display().to_string())?;
+            String::from_utf8_lossy(&bytes).into_owned()
         }
     };
     let token = SecretText::new(token.trim().to_owned());

@@ -3,8 +3,7 @@
 mod tls;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::files;
+use crate::files::SocketFile;
 use crate::proxy::{Proxy, Rules};
 pub(crate) use tls::Certificates;
 
@@ -43,16 +42,6 @@ enum Socket {
         /// Goes with the listener.
         file: SocketFile,
     },
-}
-
-/// Removed when dropped.
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // The next life removes it too.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 impl Bound {
@@ -128,7 +117,7 @@ impl Socket {
             Self::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|error| error.to_string(), |address| address.to_string()),
-            Self::Unix { file, .. } => file.0.display().to_string(),
+            Self::Unix { file, .. } => file.path().display().to_string(),
         }
     }
 
@@ -162,17 +151,11 @@ async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
     }
 }
 
-/// A socket that an earlier life left is removed.
 fn unix(path: &Path, access: Option<&(FileMode, Owner)>) -> anyhow::Result<Socket> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => {}
-    }
+    let file = SocketFile::make_room(path)?;
     let listener = UnixListener::bind(path)?;
-    let file = SocketFile(path.to_owned());
     if let Some((mode, owner)) = access {
-        files::give(path, owner)?;
-        std::fs::set_permissions(path, PermissionsExt::from_mode(mode.bits()))?;
+        file.restrict(*mode, owner)?;
     }
     Ok(Socket::Unix { listener, file })
 }

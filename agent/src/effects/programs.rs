@@ -1,8 +1,6 @@
 //! Runs programs: those that follow a changed file, and the one in `exec`.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 
@@ -13,7 +11,7 @@ use planescape_agent_core::ChildEnd;
 use planescape_vault::{Connection, Text};
 use tokio::process;
 
-use crate::{children, shell};
+use crate::{children, files, shell};
 
 /// Variables that hold what a program must not know: the configuration and tokens of ours.
 const OURS: [&str; 5] = [
@@ -177,21 +175,12 @@ fn start(exec: &Exec, variables: Vec<(String, Text)>) -> io::Result<process::Chi
         command.env(name, value);
     }
     if let Some(path) = &exec.stdout {
-        command.stdout(Stdio::from(append(path)?));
+        command.stdout(Stdio::from(files::append(path)?));
     }
     if let Some(path) = &exec.stderr {
-        command.stderr(Stdio::from(append(path)?));
+        command.stderr(Stdio::from(files::append(path)?));
     }
     spawn(&mut command)
-}
-
-fn append(path: &str) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .open(path);
-    file.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 
 fn command(program: &Program) -> process::Command {
