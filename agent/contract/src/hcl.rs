@@ -43,7 +43,19 @@ impl Parser<'_> {
             match self.scanner.next()? {
                 token if token == *end => break,
                 Token::Comma => {}
-                Token::Identifier(key) | Token::String(key) => items.push(self.item(key)?),
+                Token::Identifier(key) | Token::String(key) => {
+                    let again = items
+                        .iter()
+                        .any(|item| item.key == key && is_argument(item));
+                    let twice = self.scanner.error(&format!(
+                        "the argument \"{key}\" was already set: each argument can only be defined once"
+                    ));
+                    let item = self.item(key)?;
+                    if again && is_argument(&item) {
+                        return Err(twice);
+                    }
+                    items.push(item);
+                }
                 token => {
                     return Err(self
                         .scanner
@@ -133,6 +145,15 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         Ok(Value::List(values))
+    }
+}
+
+/// Whether it is a value and no block: blocks may come again.
+fn is_argument(item: &Item) -> bool {
+    match &item.value {
+        Value::Body(_) => false,
+        Value::List(values) => !values.iter().any(|it| matches!(it, Value::Body(_))),
+        _ => true,
     }
 }
 
