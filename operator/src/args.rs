@@ -31,6 +31,8 @@ pub enum Command {
     Operator(Box<Operator>),
     /// Print the custom resource definition.
     Crd,
+    /// Print the page of all annotations.
+    Annotations,
     /// Try templates without a cluster and without a Vault.
     #[command(subcommand)]
     Template(Template),
@@ -266,7 +268,9 @@ mod tests {
         let arguments = [&["planescape", "operator"], arguments].concat();
         match Arguments::try_parse_from(arguments)?.command {
             Command::Operator(settings) => settings.defaults(),
-            Command::Crd | Command::Template(_) => unreachable!("the arguments say operator"),
+            Command::Crd | Command::Annotations | Command::Template(_) => {
+                unreachable!("the arguments say operator")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Parser as _;
 use planescape_operator::args::{Arguments, Command};
 use planescape_operator::commands::crd;
 use planescape_operator::log;
+use planescape_operator_core::annotations;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -39,6 +40,11 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Crd => {
             let mut output = std::io::stdout().lock();
             output.write_all(crd::manifest()?.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Annotations => {
+            let mut output = std::io::stdout().lock();
+            output.write_all(annotations::page().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Template(template) => template.run(),

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::api::v1alpha1::VaultShorthand;
 use crate::defaults::Defaults;
 use crate::problem::Problem;
+pub use keys::page;
 pub use manifest::templates;
 use reader::Reader;
 pub use secrets::Secret;

@@ -54,6 +54,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("namespace", "team"),
     ("preserve-secret-case", "true"),
     ("preserve-secret-case-Upper", "true"),
+    ("agent-inject-command-db", "kill -HUP 1"),
     ("role", "other"),
     ("secret-volume-path", "/secrets"),
     ("secret-volume-path-db", "/secrets"),

@@ -9,43 +9,61 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Whether the name of a secret or setting follows, as in `agent-inject-secret-db`.
     pub(super) takes_suffix: bool,
+    /// Whether it says more about a secret that another key declares.
+    is_companion: bool,
     pub(super) is_built: bool,
+    /// For the reference page; empty for what is not built.
+    meaning: &'static str,
 }
 
-const fn built(name: &'static str) -> Key {
+const fn key(name: &'static str) -> Key {
     Key {
         name,
         takes_suffix: false,
-        is_built: true,
+        is_companion: false,
+        is_built: false,
+        meaning: "",
     }
 }
 
-const fn built_with_suffix(name: &'static str) -> Key {
+const fn built(name: &'static str, meaning: &'static str) -> Key {
     Key {
-        name,
-        takes_suffix: true,
         is_built: true,
+        meaning,
+        ..key(name)
+    }
+}
+
+const fn built_with_suffix(name: &'static str, meaning: &'static str) -> Key {
+    Key {
+        takes_suffix: true,
+        ..built(name, meaning)
+    }
+}
+
+const fn companion(name: &'static str, meaning: &'static str) -> Key {
+    Key {
+        is_companion: true,
+        ..built_with_suffix(name, meaning)
     }
 }
 
 const fn not_yet(name: &'static str) -> Key {
-    Key {
-        name,
-        takes_suffix: false,
-        is_built: false,
-    }
+    key(name)
 }
 
 const fn not_yet_with_suffix(name: &'static str) -> Key {
     Key {
-        name,
         takes_suffix: true,
-        is_built: false,
+        ..key(name)
     }
 }
 
 const KEYS: &[Key] = &[
-    built("agent-auto-auth-exit-on-err"),
+    built(
+        "agent-auto-auth-exit-on-err",
+        "`\"true\"`: the first login that fails ends the agent",
+    ),
     not_yet("agent-cache-enable"),
     not_yet("agent-cache-exit-on-err"),
     not_yet("agent-cache-listener-port"),
@@ -56,83 +74,228 @@ const KEYS: &[Key] = &[
     not_yet("agent-disable-keep-alives"),
     not_yet("agent-enable-quit"),
     not_yet("agent-extra-secret"),
-    built("agent-image"),
-    built("agent-init-first"),
+    built(
+        "agent-image",
+        "the agent's image, instead of the operator's setting",
+    ),
+    built(
+        "agent-init-first",
+        "`\"false\"`: the agent is the last of the init containers, as behind the proxy of a mesh; the first otherwise",
+    ),
     not_yet("agent-init-json-patch"),
-    built("agent-inject"),
-    not_yet_with_suffix("agent-inject-command-"),
-    built("agent-inject-containers"),
-    built("agent-inject-default-template"),
-    built_with_suffix("agent-inject-file-"),
-    built_with_suffix("agent-inject-perms-"),
-    built_with_suffix("agent-inject-secret-"),
-    built("agent-inject-status"),
-    built_with_suffix("agent-inject-template-"),
+    built("agent-inject", "`\"true\"`: write the agent into the pod"),
+    companion(
+        "agent-inject-command-",
+        "what the agent runs in its own container after the file has changed",
+    ),
+    built(
+        "agent-inject-containers",
+        "the containers that get the files, with commas; all otherwise",
+    ),
+    built(
+        "agent-inject-default-template",
+        "`map` or `json`, for secrets without a template",
+    ),
+    companion("agent-inject-file-", "another file name"),
+    companion(
+        "agent-inject-perms-",
+        "the file's mode, for example `\"0400\"`; 0644 otherwise",
+    ),
+    built_with_suffix(
+        "agent-inject-secret-",
+        "a path in Vault, rendered to `/vault/secrets/NAME`",
+    ),
+    built(
+        "agent-inject-status",
+        "`injected` is written by injectors: such a pod is left as it is",
+    ),
+    built_with_suffix(
+        "agent-inject-template-",
+        "the template; without it, a line `key: value` for each field",
+    ),
     not_yet_with_suffix("agent-inject-template-file-"),
     not_yet("agent-inject-token"),
     not_yet("agent-json-patch"),
-    built("agent-limits-cpu"),
-    built("agent-limits-ephemeral"),
-    built("agent-limits-mem"),
-    built("agent-pre-populate"),
-    built("agent-pre-populate-only"),
+    built(
+        "agent-limits-cpu",
+        "how much processor the agent may use; an empty text takes the operator's setting away",
+    ),
+    built("agent-limits-ephemeral", "how much storage, likewise"),
+    built("agent-limits-mem", "how much memory, likewise"),
+    built(
+        "agent-pre-populate",
+        "`\"false\"` is what a native sidecar does anyway",
+    ),
+    built(
+        "agent-pre-populate-only",
+        "`\"true\"`: an init container renders and exits. Quicker by two seconds; nothing is renewed, and the credentials live to their TTL. An attempt that fails revokes its token; where `restartPolicy` is `Never`, a Vault that is down delays the pod and does not fail it",
+    ),
     not_yet("agent-request-namespace"),
-    built("agent-requests-cpu"),
-    built("agent-requests-ephemeral"),
-    built("agent-requests-mem"),
+    built(
+        "agent-requests-cpu",
+        "how much processor is kept for the agent",
+    ),
+    built("agent-requests-ephemeral", "how much storage, likewise"),
+    built("agent-requests-mem", "how much memory, likewise"),
     not_yet("agent-revoke-grace"),
-    built("agent-revoke-on-shutdown"),
-    built("agent-run-as-group"),
-    built("agent-run-as-same-user"),
-    built("agent-run-as-user"),
-    built("agent-service-account-token-volume-name"),
-    built("agent-set-security-context"),
+    built(
+        "agent-revoke-on-shutdown",
+        "`\"false\"`: the token lives on when the job ends",
+    ),
+    built("agent-run-as-group", "the number of the agent's group"),
+    built(
+        "agent-run-as-same-user",
+        "`\"true\"`: the agent is the user of the first container",
+    ),
+    built("agent-run-as-user", "the number of the agent's user"),
+    built(
+        "agent-service-account-token-volume-name",
+        "a projected volume of the pod whose token to use",
+    ),
+    built(
+        "agent-set-security-context",
+        "`\"false\"`: the agent gets no security context of its own",
+    ),
     not_yet("agent-share-process-namespace"),
     not_yet_with_suffix("agent-telemetry-"),
-    built_with_suffix("agent-template-left-delim-"),
-    built_with_suffix("agent-template-right-delim-"),
-    built_with_suffix("auth-config-"),
-    built("auth-max-backoff"),
-    built("auth-min-backoff"),
-    built("auth-path"),
-    built("auth-type"),
-    built("ca-cert"),
-    built("ca-key"),
-    built("client-cert"),
-    built("client-key"),
+    companion(
+        "agent-template-left-delim-",
+        "what opens an action; `{{` otherwise",
+    ),
+    companion(
+        "agent-template-right-delim-",
+        "what closes an action; `}}` otherwise",
+    ),
+    built_with_suffix(
+        "auth-config-",
+        "a setting of the auth method, as in the agent's configuration",
+    ),
+    built("auth-max-backoff", "the longest wait after a failed login"),
+    built("auth-min-backoff", "the first wait after a failed login"),
+    built(
+        "auth-path",
+        "where the auth method is mounted; `auth/kubernetes` otherwise; `auth/` may be left out",
+    ),
+    built("auth-type", "`kubernetes`"),
+    built(
+        "ca-cert",
+        "a file of certificate authorities in the agent's container",
+    ),
+    built("ca-key", "a folder of such files"),
+    built(
+        "client-cert",
+        "a file with the agent's certificate in its container",
+    ),
+    built("client-key", "the file with its key"),
     not_yet("client-max-retries"),
     not_yet("client-timeout"),
-    built_with_suffix("error-on-missing-key-"),
+    companion(
+        "error-on-missing-key-",
+        "`\"true\"`: a key that the secret lacks is an error",
+    ),
     not_yet("go-max-procs"),
-    built("log-format"),
-    built("log-level"),
-    built("namespace"),
-    built("preserve-secret-case"),
-    built_with_suffix("preserve-secret-case-"),
+    built("log-format", "`standard` or `json`"),
+    built("log-level", "`trace`, `debug`, `info`, `warn` or `error`"),
+    built("namespace", "the Vault namespace"),
+    built(
+        "preserve-secret-case",
+        "`\"true\"`: the names of files keep their capitals",
+    ),
+    companion("preserve-secret-case-", "the same for one file"),
     not_yet("proxy-address"),
-    built("role"),
-    built("secret-volume-path"),
-    built_with_suffix("secret-volume-path-"),
-    built("service"),
-    built("template-config-exit-on-retry-failure"),
-    built("template-lease-renewal-threshold"),
-    built("template-max-connections-per-host"),
-    built("template-static-secret-render-interval"),
-    built("tls-secret"),
-    built("tls-server-name"),
-    built("tls-skip-verify"),
+    built(
+        "role",
+        "the role of Vault's Kubernetes auth method; required",
+    ),
+    built("secret-volume-path", "another folder than `/vault/secrets`"),
+    companion("secret-volume-path-", "the same for one file"),
+    built(
+        "service",
+        "Vault's address, instead of the operator's setting",
+    ),
+    built(
+        "template-config-exit-on-retry-failure",
+        "`\"false\"`: the agent tries for ever",
+    ),
+    built(
+        "template-lease-renewal-threshold",
+        "the share of a lease that cannot be renewed after which it is read again; 0.9 otherwise",
+    ),
+    built(
+        "template-max-connections-per-host",
+        "how many requests are in flight at once; 10 otherwise",
+    ),
+    built(
+        "template-static-secret-render-interval",
+        "how often secrets without a lease are read again; `5m` otherwise",
+    ),
+    built(
+        "tls-secret",
+        "a Secret that is mounted at `/vault/tls`, for the files above; while it is missing the pod does not start",
+    ),
+    built(
+        "tls-server-name",
+        "the name that Vault's certificate must carry",
+    ),
+    built("tls-skip-verify", "`\"true\"`: accept any certificate"),
 ];
 
 /// What the injector does not have: the second template language, and whom the token is for.
 const OURS: &[Key] = &[
-    built("agent-inject-default-template-engine"),
-    built("auth-audience"),
-    built_with_suffix("agent-inject-template-engine-"),
-    built_with_suffix("agent-inject-template-output-"),
+    built(
+        "agent-inject-default-template-engine",
+        "`go` or `handlebars` for all templates that do not say it themselves; `go` otherwise",
+    ),
+    built(
+        "auth-audience",
+        "whom the token that the agent logs in with is for, as the role's `audience` says; the operator's setting `PLANESCAPE_VAULT_AUDIENCE` otherwise. Without either, Vault receives a token that the API server accepts, too. A role without an `audience` takes only such a token",
+    ),
+    companion(
+        "agent-inject-template-engine-",
+        "`go` or `handlebars`: the language of the template",
+    ),
+    companion(
+        "agent-inject-template-output-",
+        "`base64-decoded`: the rendered text is base64, and the file is what it stands for",
+    ),
 ];
 
 fn all() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(OURS)
+}
+
+/// Keys that say more about a secret that another one declares.
+pub(super) fn companions() -> impl Iterator<Item = &'static str> {
+    all().filter(|key| key.is_companion).map(|key| key.name)
+}
+
+/// The page of all annotations.
+#[must_use]
+pub fn page() -> String {
+    let shown = |key: &Key| match key.takes_suffix {
+        true => format!("`{}NAME`", key.name),
+        false => format!("`{}`", key.name),
+    };
+    let (mut built, others): (Vec<&Key>, Vec<&Key>) = all().partition(|key| key.is_built);
+    built.sort_by_key(|key| key.name);
+    let mut page = "# Annotations
+
+<!-- Generated by `planescape annotations`. -->
+
+Each has the prefix `vault.hashicorp.com/` or `openbao.org/`; `NAME` is yours. Where `agent-inject` is `\"true\"`, a key
+that is not here is refused with the nearest one that is, and so is a value that the agent would refuse.
+
+| Annotation | Meaning |
+| --- | --- |
+"
+    .to_owned();
+    for key in built {
+        page.push_str(&format!("| {} | {} |\n", shown(key), key.meaning));
+    }
+    page.push_str("\nThe Vault Agent Injector has these, too, and they are refused for now:\n");
+    let others: Vec<String> = others.into_iter().map(shown).collect();
+    page.push_str(&format!("{}.\n", others.join(", ")));
+    page
 }
 
 /// The keys that are accepted, without suffix.
@@ -190,6 +353,14 @@ mod tests {
         let names: std::collections::BTreeSet<String> = KEYS.iter().map(bare).collect();
 
         assert_eq!(names.len(), 74);
+    }
+
+    #[test]
+    fn the_page_is_what_the_table_says() {
+        assert!(
+            page() == include_str!("../../../../docs/reference/annotations.md"),
+            "write the output of `planescape annotations` to docs/reference/annotations.md"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use planescape_templates::{Options, Template};
 
 use crate::dialect;
 
-use super::{SECRETS_PATH, reader::Reader, values};
+use super::{SECRETS_PATH, keys, reader::Reader, values};
 
 /// One file to render.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Secret {
     pub perms: Option<String>,
     /// Whether a key that a secret lacks is an error.
     pub error_on_missing_key: bool,
+    /// What the agent runs after the file has changed.
+    pub command: Option<String>,
 }
 
 impl Secret {
@@ -45,19 +47,6 @@ impl Secret {
         }
     }
 }
-
-/// Annotations that say more about a secret that another one declares.
-const COMPANIONS: [&str; 9] = [
-    "agent-inject-file-",
-    "agent-inject-perms-",
-    "agent-inject-template-engine-",
-    "agent-inject-template-output-",
-    "agent-template-left-delim-",
-    "agent-template-right-delim-",
-    "error-on-missing-key-",
-    "preserve-secret-case-",
-    "secret-volume-path-",
-];
 
 /// The secrets, ordered by name, and the paths they are mounted at, the common one first.
 pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
@@ -130,7 +119,7 @@ fn declared(reader: &Reader) -> BTreeSet<String> {
 }
 
 fn refuse_orphans(reader: &mut Reader, names: &BTreeSet<String>) {
-    for companion in COMPANIONS {
+    for companion in keys::companions() {
         for (name, _) in reader.suffixed(companion) {
             if names.contains(&name) {
                 continue;
@@ -161,6 +150,9 @@ fn read_one(reader: &mut Reader, name: String, mount: &str, usual: &Usual) -> Se
         perms: reader.parse(&key("agent-inject-perms-"), values::file_mode),
         error_on_missing_key: reader
             .boolean(&key("error-on-missing-key-"), engine == Engine::Handlebars),
+        command: reader
+            .text(&key("agent-inject-command-"))
+            .filter(|command| !command.trim().is_empty()),
         template: String::new(),
         name,
     };

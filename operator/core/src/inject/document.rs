@@ -59,7 +59,7 @@ fn template(secret: &Secret) -> Template {
         contents: Some(secret.template.clone()),
         left_delimiter: secret.left_delimiter.clone(),
         right_delimiter: secret.right_delimiter.clone(),
-        command: None,
+        command: secret.command.clone(),
         source: None,
         perms: secret.perms.clone(),
         error_on_missing_key: match secret.engine {
