@@ -82,13 +82,18 @@ async fn main() -> Result<()> {
             println!("| {size} | CronJob | {} | | | |", theirs.row());
             clear(control_plane, Side::CronJob, size).await?;
         }
-        let operator = start_operator(&cluster, size)?;
+        let mut operator = start_operator(&cluster, size)?;
         let tick = prepare(control_plane, Side::PlanescapeJob, size).await?;
         let wait = tick.duration_since(Timestamp::now()) - SignedDuration::from_secs(2);
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
         let idle = memory(&operator, "VmRSS:")?;
         let ours = wait_for_jobs(control_plane, Side::PlanescapeJob, tick, size).await?;
         settle(control_plane).await?;
+        ensure!(
+            operator.is_running(),
+            "the operator has ended: {}",
+            operator.last_words()
+        );
         let cost = format!(
             "{} s | {idle} MiB | {} MiB",
             seconds(&operator)?,
