@@ -114,11 +114,10 @@ async fn go_through_a_run(bed: &Bed<'_>) -> Result<()> {
     let has_ended = |job: &Value| job["status"]["lastResult"] == "Succeeded";
     let limit = Duration::from_secs(20);
     bed.until("pjob/my-job", limit, has_ended).await?;
-    while !bed
-        .list("jobs", "planescape.io/job=my-job")
-        .await?
-        .is_empty()
-    {
+    let started = Instant::now();
+    let own = "planescape.io/job=my-job";
+    while !bed.list("jobs", own).await?.is_empty() {
+        ensure!(started.elapsed() < limit, "the Job is not deleted");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
