@@ -43,6 +43,9 @@ const WRITERS: usize = 16;
 /// How long Jobs are waited for.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// Between two looks at the audit log, which cost as much as many calls.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// What starts Jobs.
 #[derive(Clone, Copy)]
 enum Side {
@@ -110,7 +113,7 @@ async fn main() -> Result<()> {
 async fn settle(control_plane: &ControlPlane) -> Result<()> {
     let mut before = 0;
     loop {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(LOOK).await;
         let calls = control_plane.calls()?;
         let writes = calls.iter().filter(|call| is_of_a_run(call)).count();
         if writes == before {
@@ -222,7 +225,7 @@ async fn wait_for_jobs(
             ensure!(first, "a Job is there before its minute");
             return Ok(Delays(delays, expected));
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
