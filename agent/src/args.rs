@@ -1,23 +1,40 @@
 //! The command line and the environment.
 
+mod vault;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use planescape_agent_contract::Overrides;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use planescape_agent_contract::{LogFormat, LogLevel, LogOverrides, Overrides, parse_duration};
+
+use vault::VaultArguments;
 
 /// The task that the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Be the agent.
     Run,
+    /// Say what is wrong with the configuration, and end.
+    Check,
     /// Wait for the agent.
     Wait,
+    /// Revoke the token in the environment or in the home folder.
+    RevokeToken,
+    /// Send a signal to processes.
+    Kill(Vec<String>),
+    /// Find processes by name.
+    PidOf(Vec<String>),
+    /// Do nothing for a while.
+    Sleep(Vec<String>),
+    /// Print the version.
+    Version,
 }
 
-/// Logs in to Vault, renders templates into files, renews what they contain, revokes it at the
-/// end. Reads `vault agent` configuration files.
+/// Logs in to Vault, renders templates, renews what they contain, revokes it at the end. Reads
+/// `vault agent` and `bao agent` configuration files.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "planescape-agent", version, max_term_width = 100)]
 pub struct Arguments {
@@ -30,126 +47,105 @@ pub struct Arguments {
     pub(crate) config: Vec<PathBuf>,
 
     /// End once every template is rendered; `=false` switches the file's `true` off.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", global = true)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, global = true)]
     exit_after_auth: Option<bool>,
 
-    /// How much to log.
-    #[arg(
-        long,
-        value_enum,
-        ignore_case = true,
-        env = "VAULT_LOG_LEVEL",
-        default_value = "info",
-        global = true
-    )]
-    log_level: LogLevel,
+    /// Read the configuration, name all its problems, and end.
+    #[arg(long, visible_alias = "test-verify-only", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = boolean, global = true)]
+    check: bool,
 
-    /// How to log.
-    #[arg(
-        long,
-        value_enum,
-        ignore_case = true,
-        env = "VAULT_LOG_FORMAT",
-        default_value = "standard",
-        global = true
-    )]
-    log_format: LogFormat,
+    /// Refuse keys that nobody reads, instead of naming them.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = boolean, global = true)]
+    strict: bool,
+
+    #[command(flatten)]
+    log: LogArguments,
 
     #[command(flatten)]
     vault: VaultArguments,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
+struct LogArguments {
+    /// How much to log: trace, debug, info, warn or error.
+    #[arg(long, value_name = "LEVEL", env = "VAULT_LOG_LEVEL", value_parser = LogLevel::parse, global = true)]
+    log_level: Option<LogLevel>,
+
+    /// How to log: standard or json.
+    #[arg(long, value_name = "FORMAT", env = "VAULT_LOG_FORMAT", value_parser = LogFormat::parse, global = true)]
+    log_format: Option<LogFormat>,
+
+    /// A file that gets the lines, too.
+    #[arg(long, value_name = "FILE", global = true)]
+    log_file: Option<String>,
+
+    /// How many bytes such a file may have before it is put aside; 0: any number.
+    #[arg(long, value_name = "COUNT", global = true)]
+    log_rotate_bytes: Option<u64>,
+
+    /// How long such a file is written to before it is put aside.
+    #[arg(long, value_name = "DURATION", value_parser = duration, global = true)]
+    log_rotate_duration: Option<Duration>,
+
+    /// How many files that were put aside stay; 0: all, -1: none.
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, global = true)]
+    log_rotate_max_files: Option<i64>,
+
+    /// Log to standard output instead of standard error.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = boolean, global = true)]
+    combine_logs: bool,
+
+    /// Changes nothing: lines are never held back.
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, global = true)]
+    disable_gated_logs: Option<bool>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Be the agent; the same as no command at all.
-    Agent,
+    Agent {
+        /// Changes nothing.
+        #[arg(hide = true)]
+        words: Vec<String>,
+    },
     /// Wait until the agent in this container has rendered every file, then end.
     Wait,
+    /// `token revoke -self`: revoke the token in `VAULT_TOKEN` or in `~/.vault-token`.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Print the version.
+    Version,
+    /// Send a signal to processes: `kill [-SIGNAL] PID…`.
+    Kill {
+        /// The signal with a dash before it, and the processes.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true, required = true)]
+        words: Vec<String>,
+    },
+    /// Print the ids of the processes with one of these names.
+    Pidof {
+        /// Names of programs.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Do nothing for so many seconds.
+    Sleep {
+        /// Seconds, or with a unit: 5, 0.5, 2m.
+        #[arg(required = true)]
+        durations: Vec<String>,
+    },
 }
 
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Vault")]
-struct VaultArguments {
-    /// For example `https://vault.example:8200`.
-    #[arg(long, value_name = "URL", env = "VAULT_ADDR", global = true)]
-    address: Option<String>,
-
-    /// A PEM file of certificate authorities.
-    #[arg(long, value_name = "FILE", env = "VAULT_CACERT", global = true)]
-    ca_cert: Option<String>,
-
-    /// The same as PEM text.
-    #[arg(long, value_name = "PEM", env = "VAULT_CACERT_BYTES", global = true)]
-    ca_cert_bytes: Option<String>,
-
-    /// A folder of such files.
-    #[arg(long, value_name = "DIR", env = "VAULT_CAPATH", global = true)]
-    ca_path: Option<String>,
-
-    /// The agent's own certificate, a PEM file.
-    #[arg(long, value_name = "FILE", env = "VAULT_CLIENT_CERT", global = true)]
-    client_cert: Option<String>,
-
-    /// Its key, a PEM file.
-    #[arg(long, value_name = "FILE", env = "VAULT_CLIENT_KEY", global = true)]
-    client_key: Option<String>,
-
-    /// The name that the server's certificate must carry.
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "VAULT_TLS_SERVER_NAME",
-        global = true
-    )]
-    tls_server_name: Option<String>,
-
-    /// Accept any server certificate.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "VAULT_SKIP_VERIFY", global = true)]
-    tls_skip_verify: Option<String>,
-
-    /// The Vault namespace.
-    #[arg(long, value_name = "NAME", env = "VAULT_NAMESPACE", global = true)]
-    namespace: Option<String>,
-
-    /// How long one request may take.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "VAULT_CLIENT_TIMEOUT",
-        global = true
-    )]
-    client_timeout: Option<String>,
-
-    /// Follow no redirect, not even that of a standby.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "VAULT_DISABLE_REDIRECTS", global = true)]
-    disable_redirects: Option<String>,
-}
-
-/// How much to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Everything.
-    Trace,
-    /// For developers.
-    Debug,
-    /// For operators.
-    #[value(alias = "notice")]
-    Info,
-    /// A person should look at it today.
-    #[value(alias = "warning")]
-    Warn,
-    /// Why the agent stops.
-    #[value(alias = "err")]
-    Error,
-}
-
-/// How to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Standard,
-    /// Lines for machines.
-    Json,
+#[derive(Clone, Debug, Subcommand)]
+enum TokenCommand {
+    /// Revoke a token: `-self` is the only one that the agent knows.
+    Revoke {
+        /// The token itself.
+        #[arg(long = "self", required = true)]
+        own: bool,
+    },
 }
 
 /// A command line that means nothing, or asks for help.
@@ -164,7 +160,7 @@ impl Usage {
         let _ = self.0.print();
         match self.0.exit_code() {
             0 => ExitCode::SUCCESS,
-            _ => ExitCode::from(64),
+            _ => ExitCode::FAILURE,
         }
     }
 }
@@ -175,66 +171,108 @@ impl Arguments {
     /// # Errors
     /// The command line has no meaning, or asks for help or the version.
     pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
-        let command = Self::command().mut_args(without_an_empty_variable);
-        let words = words.into_iter().map(with_two_dashes);
-        let matches = command.try_get_matches_from(words).map_err(Usage)?;
+        let command = Self::command().mut_args(with_its_variable);
+        let matches = command
+            .try_get_matches_from(with_two_dashes(words))
+            .map_err(Usage)?;
         Self::from_arg_matches(&matches).map_err(Usage)
     }
 
     /// The task.
     #[must_use]
     pub fn task(&self) -> Task {
-        match self.command {
-            None | Some(Command::Agent) => Task::Run,
+        match self.command.clone() {
+            None | Some(Command::Agent { .. }) if self.check => Task::Check,
+            None | Some(Command::Agent { .. }) => Task::Run,
             Some(Command::Wait) => Task::Wait,
+            Some(Command::Token {
+                command: TokenCommand::Revoke { .. },
+            }) => Task::RevokeToken,
+            Some(Command::Version) => Task::Version,
+            Some(Command::Kill { words }) => Task::Kill(words),
+            Some(Command::Pidof { names }) => Task::PidOf(names),
+            Some(Command::Sleep { durations }) => Task::Sleep(durations),
         }
     }
 
-    pub(crate) fn log_level(&self) -> LogLevel {
-        self.log_level
+    /// Whether lines go to standard output.
+    pub(crate) fn combines_logs(&self) -> bool {
+        self.log.combine_logs
     }
 
-    pub(crate) fn log_format(&self) -> LogFormat {
-        self.log_format
+    /// What is said of the log.
+    pub(crate) fn log(&self) -> LogOverrides {
+        let log = &self.log;
+        LogOverrides {
+            level: log.log_level,
+            format: log.log_format,
+            file: log.log_file.clone().filter(|path| !path.is_empty()),
+            rotate_bytes: log.log_rotate_bytes,
+            rotate_duration: log.log_rotate_duration,
+            rotate_max_files: log.log_rotate_max_files,
+        }
     }
 
     /// The settings that win over the configuration files. An empty text says nothing.
     pub(crate) fn overrides(&self) -> Overrides {
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let vault = &self.vault;
         Overrides {
-            address: said(&vault.address),
-            ca_cert: said(&vault.ca_cert),
-            ca_cert_bytes: said(&vault.ca_cert_bytes),
-            ca_path: said(&vault.ca_path),
-            client_cert: said(&vault.client_cert),
-            client_key: said(&vault.client_key),
-            tls_server_name: said(&vault.tls_server_name),
-            tls_skip_verify: said(&vault.tls_skip_verify),
-            namespace: said(&vault.namespace),
-            client_timeout: said(&vault.client_timeout),
-            disable_redirects: said(&vault.disable_redirects),
             exit_after_auth: self.exit_after_auth,
+            refuses_unknown_keys: self.strict,
+            log: self.log(),
+            ..self.vault.overrides()
         }
     }
 }
 
-/// A variable that is set to nothing says nothing.
-fn without_an_empty_variable(argument: clap::Arg) -> clap::Arg {
-    match argument.get_env().map(std::env::var_os) {
-        Some(Some(value)) if value.is_empty() => argument.env(None),
-        _ => argument,
+/// A variable that is set to nothing says nothing. What `bao agent` reads wins over what `vault
+/// agent` reads.
+fn with_its_variable(argument: clap::Arg) -> clap::Arg {
+    let Some(name) = argument.get_env().map(OsString::from) else {
+        return argument;
+    };
+    let is_said = |name: &OsString| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    let of_bao = name.to_string_lossy().replacen("VAULT_", "BAO_", 1);
+    let of_bao = OsString::from(of_bao);
+    if is_said(&of_bao) {
+        // clap keeps names for as long as the process lives.
+        let of_bao: &'static str = of_bao.to_string_lossy().into_owned().leak();
+        argument.env(of_bao)
+    } else if std::env::var_os(&name).is_some() && !is_said(&name) {
+        argument.env(None)
+    } else {
+        argument
     }
 }
 
-/// `-config=x` means `--config=x`; `-h` and `-V` stay.
-fn with_two_dashes(word: OsString) -> OsString {
-    match word.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+/// `-config=x` means `--config=x`; `-h` and `-V` stay, and so does what is said to other programs.
+fn with_two_dashes(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut is_others = false;
+    let words = words.into_iter().map(|word| match word.to_str() {
+        Some("kill") => {
+            is_others = true;
+            word
+        }
+        Some("-ns") => "--namespace".into(),
+        Some(text) if text.starts_with("-ns=") => format!("--namespace={}", &text[4..]).into(),
+        Some("-help") => "--help".into(),
+        Some(text)
+            if !is_others && text.len() > 2 && text.starts_with('-') && !text.starts_with("--") =>
+        {
             format!("-{text}").into()
         }
         _ => word,
-    }
+    });
+    words.collect()
+}
+
+/// As Go's programs read it.
+fn boolean(text: &str) -> Result<bool, String> {
+    planescape_agent_contract::parse_bool(text)
+        .ok_or_else(|| format!("`{text}` is not a boolean: write true or false"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -249,6 +287,7 @@ mod tests {
             "-config",
             "/b.hcl",
             "-exit-after-auth",
+            "-log-rotate-max-files=-1",
         ]);
 
         assert_eq!(
@@ -256,6 +295,7 @@ mod tests {
             [PathBuf::from("/a.hcl"), PathBuf::from("/b.hcl")]
         );
         assert_eq!(arguments.overrides().exit_after_auth, Some(true));
+        assert_eq!(arguments.log().rotate_max_files, Some(-1));
         assert_eq!(arguments.task(), Task::Run);
     }
 
@@ -274,16 +314,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_to_kill_keeps_its_dashes() {
+        let words = ["-HUP", "17"].map(str::to_owned).to_vec();
+
+        assert_eq!(parse(&["kill", "-HUP", "17"]).task(), Task::Kill(words));
+    }
+
+    #[test]
+    fn a_namespace_has_a_short_name() {
+        let overrides = parse(&["-ns=team"]).overrides();
+
+        assert_eq!(overrides.namespace.as_deref(), Some("team"));
+    }
+
+    #[test]
+    fn levels_are_read_as_vault_agent_reads_them() {
+        for (text, level) in [
+            ("WARNING", LogLevel::Warn),
+            ("notice", LogLevel::Info),
+            ("err", LogLevel::Error),
+        ] {
+            let arguments = parse(&[&format!("-log-level={text}")]);
+
+            assert_eq!(arguments.log().level, Some(level));
+        }
+    }
+
+    #[test]
     fn an_argument_keeps_its_variable_unless_that_is_empty() {
         let argument = |name: &'static str| clap::Arg::new("x").env(name);
 
+        assert!(with_its_variable(argument("PATH")).get_env().is_some());
         assert!(
-            without_an_empty_variable(argument("PATH"))
-                .get_env()
-                .is_some()
-        );
-        assert!(
-            without_an_empty_variable(argument("NO_SUCH_VARIABLE"))
+            with_its_variable(argument("NO_SUCH_VARIABLE"))
                 .get_env()
                 .is_some()
         );

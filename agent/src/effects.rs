@@ -2,26 +2,35 @@
 
 mod login;
 mod passes;
+mod programs;
+mod serving;
+mod sinks;
 mod vault;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use planescape_agent_contract::Config;
+use anyhow::Context;
+use planescape_agent_contract::{Config, Hook};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
-use planescape_templates::{Answer, Request};
+use planescape_templates::{Answer, Effect, Request};
 use planescape_vault::Text;
 use planescape_vault_client::Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::files::{self, Ledger, Target};
+use crate::listener::Certificates;
 use crate::log;
+use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
 use crate::termination::Termination;
 use login::Login;
 use passes::Passes;
+use programs::Child;
+use serving::Serving;
+use sinks::Sink;
 use vault::Vault;
 
 /// How many files are read and written at once. A file system that hangs holds up these, and
@@ -34,24 +43,32 @@ pub(crate) struct Effects {
     passes: Passes,
     vault: Vault,
     templates: Vec<Target>,
-    sinks: Vec<Target>,
+    sinks: Vec<Sink>,
     shared: Arc<Vec<PathBuf>>,
     ledger: Ledger,
     file_slots: Arc<Semaphore>,
     ready: ReadySocket,
     termination: Termination,
+    child: Child,
+    serving: Serving,
+    metrics: Arc<Metrics>,
+    /// Whether the login's file is looked at, or need not be.
+    is_watching: bool,
+    environment: Arc<Vec<(String, String)>>,
 }
 
 impl Effects {
     /// Builds the Vault client and opens the ready socket.
-    pub(crate) fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Self> {
+        let connection = &config.vault.connection;
+        let metrics = Arc::new(Metrics::default());
         let user_agent = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
             running: JoinSet::new(),
             passes: Passes::new(),
             vault: Vault {
-                client: Arc::new(Client::new(&config.vault.connection, user_agent)?),
-                login: Arc::new(Login::new(&config.auth)),
+                client: Arc::new(Client::new(connection, user_agent)?),
+                login: Arc::new(Login::new(&config.auth, connection, user_agent)?),
             },
             templates: templates(config),
             sinks: sinks(config),
@@ -60,17 +77,35 @@ impl Effects {
             file_slots: Arc::new(Semaphore::new(FILES_AT_ONCE)),
             ready: ReadySocket::open(config.planescape.ready_socket.clone())?,
             termination: Termination::new(config.planescape.termination_log.clone()),
+            child: Child::new(config.exec.clone()),
+            serving: Serving::start(config, user_agent, Arc::clone(&metrics)).await?,
+            metrics,
+            is_watching: !config.auth.follows_new_credentials,
+            environment: Arc::new(programs::environment(connection)),
         })
+    }
+
+    /// The certificates of listeners.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificates>> {
+        self.serving.certificates()
     }
 
     /// The next result.
     pub(crate) async fn next(&mut self) -> Option<Input> {
         tokio::select! {
             Some(result) = self.running.join_next() => match result {
-                Ok(input) => Some(input),
+                Ok(input) => {
+                    self.metrics.see(&input);
+                    if matches!(input, Input::NewCredentials) {
+                        self.watch();
+                    }
+                    Some(input)
+                }
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
             input = self.passes.next() => Some(input),
+            input = self.serving.next() => Some(input),
+            end = self.child.ended() => Some(Input::ChildEnded(end)),
         }
     }
 
@@ -108,7 +143,15 @@ impl Effects {
             Command::Write {
                 destination,
                 contents,
-            } => self.write(destination, contents),
+                effects,
+            } => self.write(destination, contents, effects),
+            Command::RunHook {
+                hook,
+                file,
+                program,
+            } => self.run_hook(hook, file, program),
+            Command::StartChild { variables } => self.child.start(variables),
+            Command::SignalChild { signal } => self.child.signal(signal),
             Command::Render {
                 template,
                 rendering,
@@ -118,11 +161,12 @@ impl Effects {
                 self.ready.announce();
             }
             Command::Report(report) => self.termination.write(&report),
+            Command::Offer { token } => self.serving.offer(token),
             Command::ForgetAll => self.ledger.forget_all(),
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
                 self.termination.write(&report);
-                tracing::info!(code = code as u8, reason = %report.reason, "agent ends");
+                tracing::info!(code = code.number(), reason = %report.reason, "agent ends");
                 return ControlFlow::Break(code);
             }
         }
@@ -133,13 +177,32 @@ impl Effects {
         self.running.spawn(question);
     }
 
+    /// Looks at the login's file from time to time, until it holds something new.
+    fn watch(&mut self) {
+        let vault = self.vault.clone();
+        let slots = Arc::clone(&self.file_slots);
+        let Some((period, material)) = vault.login.watch() else {
+            return;
+        };
+        self.running.spawn(async move {
+            loop {
+                tokio::time::sleep(period).await;
+                if vault.login.has_news(&material, &slots).await {
+                    return Input::NewCredentials;
+                }
+            }
+        });
+    }
+
     fn log_in(&mut self, ticket: Ticket) {
+        tracing::info!(target: "agent.auth.handler", "authenticating");
+        if !std::mem::replace(&mut self.is_watching, true) {
+            self.watch();
+        }
         let vault = self.vault.clone();
         let file_slots = Arc::clone(&self.file_slots);
-        self.running.spawn(async move {
-            let result = vault.login.run(&vault.client, &file_slots).await;
-            Input::LoggedIn { ticket, result }
-        });
+        self.running
+            .spawn(async move { vault.login.run(&vault.client, &file_slots, ticket).await });
     }
 
     fn remember(&mut self, token: Token, accessor: String) {
@@ -162,25 +225,42 @@ impl Effects {
         });
     }
 
-    fn write(&mut self, destination: Destination, contents: Text) {
+    fn run_hook(&mut self, hook: usize, file: usize, program: Hook) {
+        let path = self.templates[file].path.display().to_string();
+        let words = program.program.words();
+        tracing::info!("(runner) executing command {words:?} from {path:?}");
+        let environment = Arc::clone(&self.environment);
+        self.running.spawn(async move {
+            let result = programs::run(&program, &environment).await;
+            Input::HookEnded { hook, result }
+        });
+    }
+
+    fn write(&mut self, destination: Destination, contents: Text, effects: Vec<Effect>) {
+        let shared = Arc::clone(&self.shared);
         let target = match destination {
             Destination::Template(index) => self.templates[index].clone(),
-            Destination::Sink(index) => self.sinks[index].clone(),
+            Destination::Sink(index) => return self.write_sink(index, contents, shared),
         };
-        let shared = Arc::clone(&self.shared);
-        self.file_work(move || {
-            let path = target.path.display();
-            let result = match files::write(&target, &shared, &contents) {
-                Ok(true) => {
-                    tracing::info!(%path, "file written");
-                    Ok(())
-                }
-                Ok(false) => Ok(()),
-                Err(error) => Err(file_failure(&path.to_string(), &error)),
-            };
+        self.file_work(move || Input::Written {
+            destination,
+            result: write_all(&target, &shared, &contents, effects),
+        });
+    }
+
+    fn write_sink(&mut self, index: usize, contents: Text, shared: Arc<Vec<PathBuf>>) {
+        let sink = self.sinks[index].clone();
+        let vault = self.vault.clone();
+        let slots = Arc::clone(&self.file_slots);
+        self.running.spawn(async move {
+            let path = sink.target.path.clone();
+            let written = sink.write(contents, &vault, shared, &slots).await;
+            if matches!(written, Ok(true)) {
+                tracing::info!(target: "agent.sink.file", path = %path.display(), "token written");
+            }
             Input::Written {
-                destination,
-                result,
+                destination: Destination::Sink(index),
+                result: written,
             }
         });
     }
@@ -195,8 +275,43 @@ impl Effects {
 /// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
     let shared = shared_folders(config);
-    for target in templates(config).iter().chain(&sinks(config)) {
+    for target in templates(config) {
         files::remove_unfinished(&target.path, &shared);
+    }
+    for sink in sinks(config) {
+        files::remove_unfinished(&sink.target.path, &shared);
+    }
+}
+
+/// Whether every sink can be written; a token without a place is a login in vain.
+pub(crate) fn check_sinks(config: &Config) -> anyhow::Result<()> {
+    let shared = shared_folders(config);
+    for sink in sinks(config) {
+        files::check(&sink.target, &shared)
+            .with_context(|| format!("error creating file sink: {}", sink.target.path.display()))?;
+    }
+    Ok(())
+}
+
+/// The files that a text writes beside its own come first: who waits for that one finds them.
+fn write_all(
+    target: &Target,
+    shared: &[PathBuf],
+    contents: &Text,
+    effects: Vec<Effect>,
+) -> Result<bool, Failure> {
+    for effect in effects {
+        let written = files::write_beside(&effect, shared);
+        written.map_err(|(path, error)| file_failure(&path, &error))?;
+    }
+    let path = target.path.display().to_string();
+    match files::write(target, shared, contents) {
+        Ok(true) => {
+            tracing::info!("(runner) rendered {path:?}");
+            Ok(true)
+        }
+        Ok(false) => Ok(false),
+        Err(error) => Err(file_failure(&path, &error)),
     }
 }
 
@@ -215,22 +330,17 @@ fn templates(config: &Config) -> Vec<Target> {
     let templates = config.templates.iter();
     templates
         .map(|template| Target {
-            path: template.destination.clone().into(),
+            path: template.target.file().unwrap_or_default().into(),
             mode: template.mode,
             create_parents: template.create_parents,
+            owner: template.owner.clone(),
+            backup: template.backup,
         })
         .collect()
 }
 
-fn sinks(config: &Config) -> Vec<Target> {
-    let sinks = config.auth.sinks.iter();
-    sinks
-        .map(|sink| Target {
-            path: sink.path.clone().into(),
-            mode: Some(sink.mode),
-            create_parents: false,
-        })
-        .collect()
+fn sinks(config: &Config) -> Vec<Sink> {
+    config.auth.sinks.iter().map(Sink::new).collect()
 }
 
 fn shared_folders(config: &Config) -> Vec<PathBuf> {

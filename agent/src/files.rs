@@ -2,16 +2,24 @@
 //!
 //! All of it blocks, and belongs on the blocking pool.
 
+mod append;
+mod beside;
 mod folder;
 mod ledger;
 mod pid_file;
 mod read;
+mod remove;
+mod socket;
 mod write;
 
+pub(crate) use append::append;
+pub(crate) use beside::write_beside;
 pub(crate) use ledger::Ledger;
 pub(crate) use pid_file::PidFile;
 pub(crate) use read::{read, read_within};
-pub(crate) use write::{Target, remove_unfinished, write};
+pub(crate) use remove::remove;
+pub(crate) use socket::SocketFile;
+pub(crate) use write::{Target, check, remove_unfinished, write};
 
 use std::os::fd::OwnedFd;
 use std::{fs, io};

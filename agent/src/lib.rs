@@ -5,25 +5,37 @@
 //! happens and do what it says.
 
 pub mod args;
+pub mod shell;
+pub mod tools;
 
+mod children;
 mod clock;
 mod driver;
 mod effects;
 mod files;
+mod listener;
 mod log;
+mod proxy;
 mod ready;
+mod seal;
 mod settings;
 mod signals;
+mod systemd;
 mod termination;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use planescape_agent_contract::{Phase, Reason, Report};
+use anyhow::Context;
+use planescape_agent_contract::{Log, Phase, Reason, Report, Vault};
 use planescape_agent_core::{self as core, Agent, LeftToken, Start};
+
+use planescape_vault::SecretText;
+use planescape_vault_client::{Bearer, Client};
 
 use args::Arguments;
 use files::Ledger;
-use settings::Settings;
+use settings::{Settings, Unusable};
 use signals::Signals;
 use termination::Termination;
 
@@ -34,7 +46,6 @@ const STACK: usize = 8 << 20;
 /// Runs the agent until it ends by itself or by a signal.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
-    log::start(arguments.log_level(), arguments.log_format());
     if planescape_vault_client::install_crypto_provider().is_err() {
         tracing::debug!("a crypto provider is installed already");
     }
@@ -44,7 +55,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&Termination::in_a_pod(), &error.into()),
+        Err(error) => return Refusal::early(error).tell(arguments),
     };
     let code = runtime.block_on(live(arguments.clone()));
     // A file system or a name look-up that hangs is not waited for.
@@ -52,20 +63,101 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     code
 }
 
+/// Names all problems of the configuration and of its templates.
+#[must_use]
+pub fn check(arguments: &Arguments) -> ExitCode {
+    let checked = Settings::load(arguments).and_then(|settings| {
+        let own_codes = settings.config.has_own_exit_codes;
+        let warnings = settings.config.warnings.clone();
+        let agent = Agent::new(start(settings, Vec::new()), clock::now());
+        agent
+            .map(|_| warnings)
+            .map_err(|problems| Unusable::problems(&problems, own_codes))
+    });
+    match checked {
+        Ok(warnings) => {
+            for warning in warnings {
+                println(&format!("warning: {warning}"));
+            }
+            println("the configuration is valid");
+            ExitCode::SUCCESS
+        }
+        Err(unusable) => {
+            println(&unusable.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the version.
+#[must_use]
+pub fn version() -> ExitCode {
+    println(concat!("planescape-agent ", env!("CARGO_PKG_VERSION")));
+    ExitCode::SUCCESS
+}
+
+/// `vault token revoke -self`, which injected pods call before they end.
+#[must_use]
+pub fn revoke_token(arguments: &Arguments) -> ExitCode {
+    match revoke(arguments) {
+        Ok(()) => {
+            println("Success! Revoked token (if it existed)");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "Error revoking token: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
+    if planescape_vault_client::install_crypto_provider().is_err() {
+        tracing::debug!("a crypto provider is installed already");
+    }
+    let vault = Vault::of(&arguments.overrides())?;
+    let token = match std::env::var("VAULT_TOKEN") {
+        Ok(token) if !token.is_empty() => token,
+        _ => {
+            let home = std::env::var("HOME").unwrap_or_else(|_| "/".to_owned());
+            let path = std::path::Path::new(&home).join(".vault-token");
+            let bytes = files::read(&path).with_context(|| path.display().to_string())?;
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+    };
+    let token = SecretText::new(token.trim().to_owned());
+    let client = Client::new(&vault.connection, "planescape-agent")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let bearer = Bearer {
+        token: &token,
+        namespace: None,
+    };
+    Ok(runtime.block_on(client.revoke_self(bearer))?)
+}
+
+/// Nobody is left to tell when the output is closed.
+fn println(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Waits until the agent that runs with the same configuration has rendered every file.
 #[must_use]
 pub fn wait(arguments: &Arguments) -> ExitCode {
-    log::start(arguments.log_level(), arguments.log_format());
-    let socket = Settings::load(arguments).and_then(|settings| {
-        let socket = settings.config.planescape.ready_socket;
-        socket.ok_or_else(|| anyhow::anyhow!("planescape.ready_socket: is missing"))
-    });
-    match socket {
-        Ok(path) => {
+    let settings = match Settings::load(arguments) {
+        Ok(settings) => settings,
+        Err(unusable) => return Refusal::of(unusable).tell(arguments),
+    };
+    match settings.config.planescape.ready_socket {
+        Some(path) => {
             ready::wait_for(&path);
             ExitCode::SUCCESS
         }
-        Err(error) => refuse(&Termination::in_a_pod(), &error),
+        None => {
+            let message = "planescape.ready_socket: is missing";
+            Refusal::early(message).tell(arguments)
+        }
     }
 }
 
@@ -78,32 +170,41 @@ struct Found {
 async fn live(arguments: Arguments) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return refuse(&Termination::in_a_pod(), &error.into()),
+        Err(error) => return Refusal::early(error).tell(&arguments),
     };
-    let mut looking = tokio::task::spawn_blocking(move || look(&arguments));
+    let to_load = arguments.clone();
+    let mut looking = tokio::task::spawn_blocking(move || look(&to_load));
     let found = tokio::select! {
         found = &mut looking => found,
         // Nothing was done yet that would have to be undone.
-        () = signals.terminated() => return ExitCode::from(core::ExitCode::Interrupted as u8),
+        () = signals.terminated() => return ExitCode::SUCCESS,
     };
     let found = match found {
         Ok(found) => found,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    let (termination, ended) = match found {
-        Ok(found) => {
-            let path = found.settings.config.planescape.termination_log.clone();
-            (Termination::new(path), work(found, signals).await)
-        }
-        Err(error) => (Termination::in_a_pod(), Err(error)),
+    let found = match found {
+        Ok(found) => found,
+        Err(refusal) => return refusal.tell(&arguments),
     };
-    ended.unwrap_or_else(|error| refuse(&termination, &error))
+    let config = &found.settings.config;
+    let own_codes = config.has_own_exit_codes;
+    let termination = Termination::new(config.planescape.termination_log.clone());
+    match work(found, &arguments, signals).await {
+        Ok(code) if own_codes => ExitCode::from(code.number()),
+        Ok(code) => ExitCode::from(code.of_vault_agent()),
+        Err(error) => refuse(&termination, &format!("{error:#}"), own_codes),
+    }
 }
 
-fn look(arguments: &Arguments) -> anyhow::Result<Found> {
-    let settings = Settings::load(arguments)?;
+fn look(arguments: &Arguments) -> Result<Found, Refusal> {
+    let settings = Settings::load(arguments).map_err(Refusal::of)?;
     let config = &settings.config;
     effects::remove_unfinished(config);
+    effects::check_sinks(config).map_err(|error| Refusal {
+        message: format!("{error:#}"),
+        has_own_exit_codes: config.has_own_exit_codes,
+    })?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
     Ok(Found {
         left_tokens: ledger.left_tokens(),
@@ -111,35 +212,93 @@ fn look(arguments: &Arguments) -> anyhow::Result<Found> {
     })
 }
 
-async fn work(found: Found, signals: Signals) -> anyhow::Result<ExitCode> {
-    let Settings { config, texts } = found.settings;
+async fn work(
+    found: Found,
+    arguments: &Arguments,
+    mut signals: Signals,
+) -> anyhow::Result<core::ExitCode> {
+    let config = &found.settings.config;
+    log::start(&config.log, arguments.combines_logs())?;
     for warning in &config.warnings {
-        tracing::warn!(field = %warning.field, "{}", warning.reason);
+        tracing::warn!("{warning}");
     }
     let _pid_file = files::PidFile::write(config.pid_file.as_deref())?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    let effects = effects::Effects::new(&config, ledger)?;
-    let start = Start {
-        config,
-        texts,
+    let effects = effects::Effects::new(config, ledger).await?;
+    let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
+        .map_err(|problems| Unusable::problems(&problems, false))?;
+    signals.reload_with(arguments.clone(), effects.certificates());
+    systemd::notify(systemd::State::Ready);
+    let code = driver::drive(agent, effects, signals).await;
+    systemd::notify(systemd::State::Stopping);
+    Ok(code)
+}
+
+fn start(settings: Settings, left_tokens: Vec<LeftToken>) -> Start {
+    Start {
+        config: settings.config,
+        texts: settings.texts,
         variables: std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        left_tokens: found.left_tokens,
+        left_tokens,
         seed: clock::seed(),
-    };
-    let agent = Agent::new(start, clock::now()).map_err(settings::describe)?;
-    let code = driver::drive(agent, effects, signals).await;
-    Ok(ExitCode::from(code as u8))
+    }
+}
+
+/// Why the agent does not start.
+struct Refusal {
+    message: String,
+    has_own_exit_codes: bool,
+}
+
+impl Refusal {
+    /// Before it is known what the configuration asks for.
+    fn early(error: impl std::fmt::Display) -> Self {
+        Self {
+            message: error.to_string(),
+            has_own_exit_codes: false,
+        }
+    }
+
+    fn of(unusable: Unusable) -> Self {
+        Self {
+            has_own_exit_codes: unusable.has_own_exit_codes,
+            message: unusable.to_string(),
+        }
+    }
+
+    /// Says it where there is no log yet.
+    fn tell(self, arguments: &Arguments) -> ExitCode {
+        let said = arguments.log();
+        let log = Log {
+            level: said.level.unwrap_or_default(),
+            format: said.format.unwrap_or_default(),
+            file: None,
+        };
+        // Without a file nothing can fail.
+        let _ = log::start(&log, arguments.combines_logs());
+        refuse(
+            &Termination::in_a_pod(),
+            &self.message,
+            self.has_own_exit_codes,
+        )
+    }
 }
 
 /// Says what is wrong, to the log and to the pod.
-fn refuse(termination: &Termination, error: &anyhow::Error) -> ExitCode {
-    let message = format!("{error:#}");
-    tracing::error!("{message}");
+fn refuse(termination: &Termination, message: &str, own_codes: bool) -> ExitCode {
+    for line in message.lines() {
+        tracing::error!("{line}");
+    }
     termination.write(&Report {
-        message: Some(message),
+        message: Some(message.to_owned()),
         ..Report::new(Phase::Config, Reason::InvalidConfig)
     });
-    ExitCode::from(core::ExitCode::Config as u8)
+    let code = core::ExitCode::Config;
+    ExitCode::from(if own_codes {
+        code.number()
+    } else {
+        code.of_vault_agent()
+    })
 }

@@ -1,94 +1,70 @@
-//! Lines on standard error.
+//! The log, in the forms of `vault agent`.
 
+mod file;
+mod hclog;
 mod lines;
+mod notices;
 
-use planescape_agent_core::Notice;
+use std::sync::OnceLock;
+
+use anyhow::Context;
+use planescape_agent_contract::{Log, LogFormat, LogLevel};
+use tracing::error;
 use tracing::level_filters::LevelFilter;
-use tracing::{info, warn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::args::{LogFormat, LogLevel};
+use file::Rotating;
+
+pub(crate) use hclog::timestamp;
+pub(crate) use notices::tell;
+
+/// The level of the log that runs.
+static RELOAD: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
 /// To be called once, before anything is logged.
-pub(crate) fn start(level: LogLevel, format: LogFormat) {
-    let level = match level {
+///
+/// # Errors
+/// The file cannot be opened; lines go to the usual place all the same.
+pub(crate) fn start(log: &Log, to_stdout: bool) -> anyhow::Result<()> {
+    let (level, handle) = reload::Layer::new(filter(log.level));
+    let _ = RELOAD.set(handle);
+    let lines = fmt::layer()
+        .with_writer(move || lines::Lines { to_stdout })
+        .log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(level);
+    match log.format {
+        LogFormat::Standard => registry.with(lines.event_format(hclog::Standard)).init(),
+        LogFormat::Json => registry.with(lines.event_format(hclog::Json)).init(),
+    }
+    let Some(file) = &log.file else {
+        return Ok(());
+    };
+    let opened = Rotating::open(file);
+    lines::set_file(Some(
+        opened.with_context(|| format!("log_file: {}", file.path))?,
+    ));
+    Ok(())
+}
+
+/// Takes over what can change while the agent runs: the level. The file is opened anew.
+pub(crate) fn reload(log: &Log) {
+    let reloaded = RELOAD.get().map(|handle| handle.reload(filter(log.level)));
+    if let Some(Err(error)) = reloaded {
+        error!(%error, "cannot change the log level");
+    }
+    if let Err(error) = lines::reopen_file() {
+        error!(%error, "cannot open the log file anew");
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
-    };
-    let lines = tracing_subscriber::fmt()
-        .with_writer(|| lines::Lines)
-        .log_internal_errors(false)
-        .with_max_level(level)
-        .with_target(false);
-    match format {
-        LogFormat::Standard => lines.with_ansi(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
-}
-
-/// One line for one notice.
-pub(crate) fn tell(notice: &Notice) {
-    match notice {
-        Notice::LoginFailed { failure, backoff } => match backoff {
-            Some(backoff) => warn!(error = %failure, ?backoff, "error authenticating, will retry"),
-            None => warn!(error = %failure, "error authenticating"),
-        },
-        Notice::LoggedIn { accessor, ttl } => {
-            info!(%accessor, ?ttl, "authentication successful");
-        }
-        Notice::NotRemembered { failure } => {
-            warn!(error = %failure, "cannot write the token into the ledger: if this agent is killed, the token lives until its TTL");
-        }
-        Notice::TokenLost => warn!("vault does not know the token any more, logging in again"),
-        Notice::TokenLives => {
-            info!("vault knows the token: the refusal is about what its policies allow");
-        }
-        Notice::RequestFailed {
-            request,
-            failure,
-            backoff,
-        } => match backoff {
-            Some(backoff) => {
-                warn!(%request, error = %failure, ?backoff, "request failed, will retry")
-            }
-            None => warn!(%request, error = %failure, "request failed"),
-        },
-        Notice::Renewed { request: None, ttl } => info!(?ttl, "renewed auth token"),
-        Notice::Renewed {
-            request: Some(request),
-            ttl,
-        } => info!(%request, ?ttl, "renewed lease"),
-        Notice::RenewalFailed {
-            request: None,
-            failure,
-        } => warn!(error = %failure, "cannot renew auth token"),
-        Notice::RenewalFailed {
-            request: Some(request),
-            failure,
-        } => warn!(%request, error = %failure, "cannot renew lease"),
-        Notice::Expired { request, templates } => {
-            warn!(%request, ?templates, "the lease has ended: the files of these templates hold credentials that no longer work");
-        }
-        Notice::Stopping => info!("stopping"),
-        Notice::RenderFailed { template, message } => {
-            warn!(template, error = %message, "cannot render template");
-        }
-        Notice::RenderWarned { template, warnings } => {
-            let places: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-            warn!(template, warnings = %places.join(", "), "the rendered text is probably not what was meant; `error_on_missing_key` makes it an error");
-        }
-        Notice::WriteFailed {
-            destination,
-            failure,
-            backoff,
-        } => match backoff {
-            Some(backoff) => {
-                warn!(?destination, error = %failure, ?backoff, "cannot write file, will retry")
-            }
-            None => warn!(?destination, error = %failure, "cannot write file"),
-        },
-        Notice::RevokeFailed { failure, .. } => warn!(error = %failure, "cannot revoke token"),
     }
 }

@@ -3,14 +3,27 @@
 use std::process::ExitCode;
 
 use planescape_agent::args::{Arguments, Task};
+use planescape_agent::{shell, tools};
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(code) = shell::by_name(&words) {
+        return code;
+    }
     let arguments = match Arguments::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(usage) => return usage.print(),
     };
     match arguments.task() {
         Task::Run => planescape_agent::run(&arguments),
+        Task::Check => planescape_agent::check(&arguments),
+        Task::RevokeToken => planescape_agent::revoke_token(&arguments),
         Task::Wait => planescape_agent::wait(&arguments),
+        Task::Version => planescape_agent::version(),
+        Task::Kill(words) => tools::kill(&words),
+        Task::PidOf(names) => tools::pid_of(&names),
+        Task::Sleep(durations) => tools::sleep(&durations),
     }
 }

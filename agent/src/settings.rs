@@ -1,9 +1,8 @@
 //! Finds the configuration, reads it, and reads the template files it names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
-use anyhow::{Context, anyhow, bail};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use planescape_agent_contract::{Config, Problem, TemplateText, Tree};
@@ -18,83 +17,151 @@ pub(crate) struct Settings {
     pub(crate) texts: Vec<Vec<u8>>,
 }
 
-impl Settings {
-    pub(crate) fn load(arguments: &Arguments) -> anyhow::Result<Self> {
-        let trees = if arguments.config.is_empty() {
-            vec![from_environment()?]
-        } else {
-            from_files(&arguments.config)?
-        };
-        let config = Config::new(&trees, &arguments.overrides())
-            .map_err(|problems| describe(problems.as_slice().to_vec()))?;
-        let texts = config
-            .templates
-            .iter()
-            .map(|template| match &template.text {
-                TemplateText::Inline(text) => Ok(text.clone().into_bytes()),
-                TemplateText::File(path) => files::read(path.as_ref())
-                    .map(|bytes| bytes.to_vec())
-                    .with_context(|| format!("cannot read template source {path}")),
-            })
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Self { config, texts })
+/// Why there is no configuration, one reason a line.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    lines: Vec<String>,
+    /// Whether the process is to end with exit codes of our own.
+    pub(crate) has_own_exit_codes: bool,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
     }
 }
 
-/// All problems in one message, a line each.
-pub(crate) fn describe(problems: Vec<Problem>) -> anyhow::Error {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    anyhow!("configuration is not valid:\n{}", lines.join("\n"))
+impl std::error::Error for Unusable {}
+
+impl Unusable {
+    /// All problems of a configuration.
+    pub(crate) fn problems(problems: &[Problem], has_own_exit_codes: bool) -> Self {
+        let head = "configuration is not valid:".to_owned();
+        let problems = problems.iter().map(ToString::to_string);
+        Self {
+            lines: std::iter::once(head).chain(problems).collect(),
+            has_own_exit_codes,
+        }
+    }
 }
 
-fn from_environment() -> anyhow::Result<Tree> {
+impl Settings {
+    pub(crate) fn load(arguments: &Arguments) -> Result<Self, Unusable> {
+        let trees = trees(arguments).map_err(|lines| Unusable {
+            lines,
+            // What the operator writes has no mistake in its grammar.
+            has_own_exit_codes: false,
+        })?;
+        let has_own_exit_codes = trees.iter().any(|tree| tree.has("planescape"));
+        let config = Config::new(&trees, &arguments.overrides())
+            .map_err(|problems| Unusable::problems(problems.as_slice(), has_own_exit_codes))?;
+        let (texts, lines) = split(config.templates.iter().map(|template| text(&template.text)));
+        if lines.is_empty() {
+            return Ok(Self { config, texts });
+        }
+        Err(Unusable {
+            lines,
+            has_own_exit_codes,
+        })
+    }
+}
+
+fn text(text: &TemplateText) -> Result<Vec<u8>, String> {
+    match text {
+        TemplateText::Inline(text) => Ok(text.clone().into_bytes()),
+        TemplateText::File(path) => match files::read(path.as_ref()) {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(error) => Err(format!(
+                "template server failed to create: failed to read template: {path}: {error}"
+            )),
+        },
+    }
+}
+
+/// One tree for each file; or a line for each file that cannot be read.
+fn trees(arguments: &Arguments) -> Result<Vec<Tree>, Vec<String>> {
+    if arguments.config.is_empty() {
+        return from_environment()
+            .map(|tree| vec![tree])
+            .map_err(|line| vec![line]);
+    }
+    let mut files = Vec::new();
+    let mut lines = Vec::new();
+    for path in &arguments.config {
+        match files_of(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => lines.push(unloadable(path, &error)),
+        }
+    }
+    let (trees, unread) = split(files.iter().map(|file| from_file(file)));
+    lines.extend(unread);
+    if lines.is_empty() {
+        Ok(trees)
+    } else {
+        Err(lines)
+    }
+}
+
+fn from_environment() -> Result<Tree, String> {
     let Some(encoded) = std::env::var_os("VAULT_CONFIG") else {
-        bail!("no configuration: use -config=PATH, or set VAULT_CONFIG to base64 of one");
+        return Err(
+            "Must specify exactly at least one config path using -config, or set VAULT_CONFIG to \
+             the base64 of a configuration"
+                .to_owned(),
+        );
     };
     let encoded = encoded.into_encoded_bytes();
     let bytes = BASE64_STANDARD
         .decode(encoded.trim_ascii())
-        .context("VAULT_CONFIG is not base64")?;
-    let text = String::from_utf8(bytes).context("VAULT_CONFIG is not text")?;
-    Tree::parse(&text).context("VAULT_CONFIG")
+        .map_err(|error| format!("VAULT_CONFIG is not base64: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "VAULT_CONFIG is not text".to_owned())?;
+    Tree::parse(&text).map_err(|error| format!("VAULT_CONFIG: {error}"))
 }
 
-fn from_files(paths: &[PathBuf]) -> anyhow::Result<Vec<Tree>> {
-    let mut trees = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            for file in files_of(path)? {
-                trees.push(from_file(&file)?);
-            }
-        } else {
-            trees.push(from_file(path)?);
-        }
+fn from_file(path: &Path) -> Result<Tree, String> {
+    let text = fs::read_to_string(path).map_err(|error| unloadable(path, &error))?;
+    let tree = Tree::parse(&text).map_err(|error| unloadable(path, &error))?;
+    Ok(tree.named(&path.display().to_string()))
+}
+
+fn unloadable(path: &Path, error: &dyn fmt::Display) -> String {
+    format!(
+        "error loading configuration from {}: {error}",
+        path.display()
+    )
+}
+
+/// The file itself; of a folder its `.hcl` and `.json` files, sorted by name, without what editors
+/// leave.
+fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
     }
-    Ok(trees)
-}
-
-fn from_file(path: &Path) -> anyhow::Result<Tree> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("error loading configuration from {}", path.display()))?;
-    Tree::parse(&text)
-        .with_context(|| format!("error loading configuration from {}", path.display()))
-}
-
-/// The `.hcl` and `.json` files of a folder, sorted by name, without what editors leave.
-fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+    for entry in fs::read_dir(path)? {
         let path = entry?.path();
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         let is_config = name.ends_with(".hcl") || name.ends_with(".json");
-        let is_left_over = name.starts_with(".#") || name.starts_with('#');
+        let is_left_over = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
         if is_config && !is_left_over && path.is_file() {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// What went well, and what did not.
+fn split<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Vec<String>) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(it) => good.push(it),
+            Err(line) => bad.push(line),
+        }
+    }
+    (good, bad)
 }

@@ -1,7 +1,13 @@
 //! The meaning of signals.
 
 use std::io;
+use std::sync::Arc;
 
+use crate::args::Arguments;
+use crate::listener::Certificates;
+use crate::settings::Settings;
+use crate::systemd::{self, State};
+use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Signals that end the agent, and those that must not, since what a process does by itself on
@@ -13,6 +19,11 @@ pub(crate) struct Signals {
     hang_up: Signal,
     user_1: Signal,
     user_2: Signal,
+    child: Signal,
+    /// How the configuration is found again.
+    arguments: Option<Arguments>,
+    /// The certificates of listeners.
+    certificates: Vec<Arc<Certificates>>,
 }
 
 impl Signals {
@@ -25,7 +36,20 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
+            child: signal(SignalKind::child())?,
+            arguments: None,
+            certificates: Vec::new(),
         })
+    }
+
+    /// From here on SIGHUP reads the configuration again.
+    pub(crate) fn reload_with(
+        &mut self,
+        arguments: Arguments,
+        certificates: Vec<Arc<Certificates>>,
+    ) {
+        self.arguments = Some(arguments);
+        self.certificates = certificates;
     }
 
     /// Waits for a signal that ends the agent; says of the others that they change nothing.
@@ -35,14 +59,50 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.quit.recv() => return,
-                _ = self.hang_up.recv() => "SIGHUP",
+                _ = self.hang_up.recv() => {
+                    if let Some(arguments) = self.arguments.clone() {
+                        // Reading may be held up by a disk; nothing here waits for it.
+                        let certificates = self.certificates.clone();
+                        drop(tokio::task::spawn_blocking(move || {
+                            reload(&arguments, &certificates);
+                        }));
+                    }
+                    continue;
+                }
                 _ = self.user_1.recv() => "SIGUSR1",
                 _ = self.user_2.recv() => "SIGUSR2",
+                _ = self.child.recv() => {
+                    if std::process::id() == 1 {
+                        children::reap_orphans();
+                    }
+                    continue;
+                }
             };
-            tracing::warn!(
-                signal = name,
-                "signal ignored: the configuration is read once; restart the agent to change it"
-            );
+            tracing::warn!(signal = name, "signal ignored");
+        }
+    }
+}
+
+/// Takes over what can change while the agent runs; a configuration that is not valid changes
+/// nothing.
+fn reload(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
+    tracing::info!("agent config reload triggered");
+    systemd::notify(State::Reloading);
+    take_over(arguments, certificates);
+    systemd::notify(State::Ready);
+}
+
+fn take_over(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
+    match Settings::load(arguments) {
+        Ok(settings) => log::reload(&settings.config.log),
+        Err(unusable) => {
+            tracing::error!(error = %unusable, "the configuration is kept as it was");
+            return;
+        }
+    }
+    for certificates in certificates {
+        if let Err(error) = certificates.reload() {
+            tracing::error!(error = %format!("{error:#}"), "the certificate is kept as it was");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::error::{Error, Failure, Position};
 use crate::fmt;
 use crate::object::Object;
 use crate::parse::Bodies;
+use crate::regex::Patterns;
 use crate::request::{Answer, Answers, Request};
 use crate::secret;
 use crate::template::{Effect, Environment, Limits, Options, Warning};
@@ -75,6 +76,7 @@ pub(crate) struct Run<'t> {
     pub(crate) scratch: Rc<Object>,
     /// Random functions draw from here.
     pub(crate) random: u64,
+    pub(crate) patterns: Patterns,
     /// Secrets as values, so that one pass sees each of them once.
     known: BTreeMap<Request, Value>,
     body: Text,
@@ -99,6 +101,7 @@ impl<'t> Run<'t> {
             out: Vec::with_capacity(input.source.len().min(USUAL)),
             scratch: Rc::new(Object::Scratch(RefCell::default())),
             random: input.environment.seed,
+            patterns: Patterns::default(),
             known: BTreeMap::new(),
             body: Text::default(),
             at: At::Start,

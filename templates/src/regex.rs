@@ -1,28 +1,54 @@
 //! Go's regular expressions: the same syntax, the same leftmost-first matches, time linear in the text.
-//! A general crate would bring Unicode rules that Go does not have, and half a megabyte.
 
+mod alphabet;
 mod class;
+mod dfa;
+mod groups;
+mod machine;
 mod parse;
+mod patterns;
 mod program;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::exec::Run;
 use crate::unicode;
 
-use program::Program;
+use alphabet::Alphabet;
+use dfa::{Dfa, Goal, Search};
+use groups::Groups;
+use parse::Node;
+use program::{Direction, Pay, Program};
+
+pub(crate) use patterns::Patterns;
 
 pub(crate) struct Regex {
+    node: Node,
     program: Program,
     /// By group number; unnamed groups have empty names.
     names: Vec<String>,
     is_blank: bool,
+    known: RefCell<Known>,
 }
 
-/// The slots of the match itself, without its groups.
-const WHOLE: usize = 2;
+/// What searches have found out about a pattern.
+#[derive(Default)]
+struct Known {
+    alphabet: Option<Alphabet>,
+    forwards: Option<Dfa>,
+    backwards: Option<(Program, Dfa)>,
+    groups: Groups,
+}
+
+/// Start and end of a match.
+type Span = (usize, usize);
 
 /// Start and end of the match and of its groups.
-type Spans = Vec<Option<(usize, usize)>>;
+type Spans = Vec<Option<Span>>;
 
 impl Regex {
     /// What compiling one byte of a pattern, and making one instruction, costs.
@@ -30,42 +56,100 @@ impl Regex {
     /// What making a class of characters costs, of Unicode or folded as it may be.
     const CLASS: usize = 100_000;
 
-    pub(crate) fn compile(run: &mut Run<'_>, pattern: &[u8]) -> Result<Self, Failure> {
+    /// The regular expression of a pattern, compiled unless this pass has met it before.
+    pub(crate) fn of(run: &mut Run<'_>, pattern: &Text) -> Result<Rc<Self>, Failure> {
+        if let Some(known) = run.patterns.get(pattern) {
+            return Ok(known);
+        }
+        let regex = Rc::new(Self::compile(run, pattern)?);
+        run.patterns.keep(pattern, &regex);
+        Ok(regex)
+    }
+
+    fn compile(run: &mut Run<'_>, pattern: &[u8]) -> Result<Self, Failure> {
         let classes = pattern.iter().filter(|byte| b"pP[".contains(byte)).count();
         run.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
         let parsed = parse::parse(pattern)
             .map_err(|error| error.failure().under("error parsing regexp: "))?;
-        let program = Program::compile(&parsed.node, parsed.names.len())?;
+        let program = Program::compile(&parsed.node, parsed.names.len(), Direction::Forwards)?;
         run.charge(program.len() * Self::COMPILED)?;
         Ok(Self {
+            node: parsed.node,
             program,
             names: parsed.names,
             is_blank: pattern.is_empty(),
+            known: RefCell::default(),
         })
     }
 
+    /// The end of the leftmost match.
+    fn end(
+        &self,
+        run: &mut Run<'_>,
+        text: &[u8],
+        from: usize,
+        goal: Goal,
+    ) -> Result<Option<usize>, Failure> {
+        let pay: Pay<'_> = &mut |units| run.charge(units);
+        let known = &mut *self.known.borrow_mut();
+        let alphabet = match &mut known.alphabet {
+            Some(alphabet) => alphabet,
+            none => none.insert(Alphabet::of(&self.program, pay)?),
+        };
+        let fresh = || Dfa::new(&self.program, alphabet);
+        let dfa = known.forwards.get_or_insert_with(fresh);
+        let search = Search {
+            program: &self.program,
+            alphabet,
+            text,
+        };
+        dfa.end(search, from, goal, pay)
+    }
+
+    /// The leftmost match at or behind `from`.
     fn find_at(
         &self,
         run: &mut Run<'_>,
         text: &[u8],
         from: usize,
-    ) -> Result<Option<Spans>, Failure> {
-        self.search(run, text, from, WHOLE)
+    ) -> Result<Option<Span>, Failure> {
+        let Some(end) = self.end(run, text, from, Goal::Preferred)? else {
+            return Ok(None);
+        };
+        if end == from {
+            return Ok(Some((from, end)));
+        }
+        let pay: Pay<'_> = &mut |units| run.charge(units);
+        let known = &mut *self.known.borrow_mut();
+        let alphabet = known.alphabet.as_ref();
+        let alphabet = alphabet.expect("the end was found with it");
+        let (program, dfa) = match &mut known.backwards {
+            Some(backwards) => backwards,
+            none => {
+                let program = Program::compile(&self.node, 0, Direction::Backwards)?;
+                pay(program.len() * Self::COMPILED)?;
+                let dfa = Dfa::new(&program, alphabet);
+                none.insert((program, dfa))
+            }
+        };
+        let search = Search {
+            program,
+            alphabet,
+            text,
+        };
+        let start = dfa.start(search, (from, end), pay)?;
+        Ok(start.map(|start| (start, end)))
     }
 
-    fn search(
-        &self,
-        run: &mut Run<'_>,
-        text: &[u8],
-        from: usize,
-        kept: usize,
-    ) -> Result<Option<Spans>, Failure> {
-        self.program
-            .find(text, from, kept, &mut |units| run.charge(units))
+    /// The match and its groups.
+    fn groups(&self, run: &mut Run<'_>, text: &[u8], span: Span) -> Result<Spans, Failure> {
+        let mut known = self.known.borrow_mut();
+        let pay: Pay<'_> = &mut |units| run.charge(units);
+        known.groups.find(&self.program, text, span, pay)
     }
 
     pub(crate) fn is_match(&self, run: &mut Run<'_>, text: &[u8]) -> Result<bool, Failure> {
-        Ok(self.find_at(run, text, 0)?.is_some())
+        Ok(self.end(run, text, 0, Goal::Any)?.is_some())
     }
 
     /// The first match.
@@ -74,10 +158,8 @@ impl Regex {
         run: &mut Run<'_>,
         text: &'t [u8],
     ) -> Result<Option<&'t [u8]>, Failure> {
-        let spans = self.find_at(run, text, 0)?;
-        Ok(spans
-            .and_then(|spans| spans[0])
-            .map(|(from, to)| &text[from..to]))
+        let span = self.find_at(run, text, 0)?;
+        Ok(span.map(|(from, to)| &text[from..to]))
     }
 
     /// At most `count` matches; a negative count means all.
@@ -86,13 +168,13 @@ impl Regex {
         run: &mut Run<'_>,
         text: &[u8],
         count: i64,
-    ) -> Result<Vec<(usize, usize)>, Failure> {
+    ) -> Result<Vec<Span>, Failure> {
         let most = usize::try_from(count).unwrap_or(usize::MAX);
         let mut found = Vec::new();
         let mut at = 0;
         let mut last_end = None;
         while found.len() < most && at <= text.len() {
-            let Some((from, to)) = self.find_at(run, text, at)?.and_then(|spans| spans[0]) else {
+            let Some((from, to)) = self.find_at(run, text, at)? else {
                 break;
             };
             let is_repeated = to == at && Some(from) == last_end;
@@ -144,12 +226,24 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        let kept = match replacement.contains(&b'$') {
-            true => usize::MAX,
-            false => WHOLE,
-        };
-        self.replace_with(run, text, kept, |out, spans| {
-            self.expand(out, replacement, text, spans);
+        let parts = parts(replacement);
+        let whole = |part: &Part<'_>| matches!(part, Part::Text(_) | Part::Group("0"));
+        let is_simple = parts.iter().all(whole);
+        self.replace_with(run, text, |run, out, span| {
+            let spans = match is_simple {
+                true => vec![Some(span)],
+                false => self.groups(run, text, span)?,
+            };
+            for part in &parts {
+                match part {
+                    Part::Text(own) => out.extend_from_slice(own),
+                    Part::Group(name) => {
+                        let (from, to) = self.group(name, &spans).unwrap_or_default();
+                        out.extend_from_slice(&text[from..to]);
+                    }
+                }
+            }
+            Ok(())
         })
     }
 
@@ -160,8 +254,9 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(run, text, WHOLE, |out, _| {
+        self.replace_with(run, text, |_, out, _| {
             out.extend_from_slice(replacement);
+            Ok(())
         })
     }
 
@@ -169,20 +264,18 @@ impl Regex {
         &self,
         run: &mut Run<'_>,
         text: &[u8],
-        kept: usize,
-        replace: impl Fn(&mut Vec<u8>, &Spans),
+        replace: impl Fn(&mut Run<'_>, &mut Vec<u8>, Span) -> Result<(), Failure>,
     ) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
         let (mut at, mut last_end) = (0, 0);
         while at <= text.len() {
-            let Some(spans) = self.search(run, text, at, kept)? else {
+            let Some((from, to)) = self.find_at(run, text, at)? else {
                 break;
             };
-            let (from, to) = spans[0].unwrap_or_default();
             out.extend_from_slice(&text[last_end..from]);
             if to > last_end || from == 0 {
                 let before = out.len();
-                replace(&mut out, &spans);
+                replace(run, &mut out, (from, to))?;
                 run.charge(out.len() - before)?;
             }
             last_end = to;
@@ -190,28 +283,6 @@ impl Regex {
         }
         out.extend_from_slice(&text[last_end..]);
         Ok(out)
-    }
-
-    fn expand(&self, out: &mut Vec<u8>, template: &[u8], text: &[u8], spans: &Spans) {
-        let mut rest = template;
-        while let Some(at) = rest.iter().position(|&byte| byte == b'$') {
-            out.extend_from_slice(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some(tail) = rest.strip_prefix(b"$") {
-                out.push(b'$');
-                rest = tail;
-                continue;
-            }
-            let Some((name, tail)) = group_name(rest) else {
-                out.push(b'$');
-                continue;
-            };
-            rest = tail;
-            if let Some((from, to)) = self.group(name, spans) {
-                out.extend_from_slice(&text[from..to]);
-            }
-        }
-        out.extend_from_slice(rest);
     }
 
     fn group(&self, name: &str, spans: &Spans) -> Option<(usize, usize)> {
@@ -229,6 +300,34 @@ impl Regex {
 
 fn width(text: &[u8], at: usize) -> usize {
     unicode::decode(&text[at.min(text.len())..]).1.max(1)
+}
+
+/// A part of a replacement.
+enum Part<'r> {
+    Text(&'r [u8]),
+    /// The number or the name of a group.
+    Group(&'r str),
+}
+
+fn parts(replacement: &[u8]) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = replacement;
+    while let Some(at) = memchr::memchr(b'$', rest) {
+        let (before, dollar) = rest.split_at(at);
+        parts.push(Part::Text(before));
+        rest = &dollar[1..];
+        if let Some(tail) = rest.strip_prefix(b"$") {
+            parts.push(Part::Text(b"$"));
+            rest = tail;
+        } else if let Some((name, tail)) = group_name(rest) {
+            parts.push(Part::Group(name));
+            rest = tail;
+        } else {
+            parts.push(Part::Text(b"$"));
+        }
+    }
+    parts.push(Part::Text(rest));
+    parts
 }
 
 /// The name after a `$`, and what follows it.

@@ -7,22 +7,38 @@ mod tables;
 use std::sync::LazyLock;
 
 /// First character of `bytes` and how many bytes it takes; an invalid sequence takes one byte and gives `None`.
+#[inline]
 pub(crate) fn decode(bytes: &[u8]) -> (Option<char>, usize) {
-    let Some(&first) = bytes.first() else {
-        return (None, 0);
+    match bytes {
+        [] => (None, 0),
+        [one @ 0..0x80, ..] => (Some(char::from(*one)), 1),
+        _ => decode_long(bytes),
+    }
+}
+
+/// A character beyond ASCII.
+fn decode_long(bytes: &[u8]) -> (Option<char>, usize) {
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    let (code, width) = match *bytes {
+        [a @ 0xc2..0xe0, b @ 0x80..0xc0, ..] => (u32::from(a & 0x1f) << 6 | low(b), 2),
+        [a @ 0xe0..0xf0, b @ 0x80..0xc0, c @ 0x80..0xc0, ..] => {
+            (u32::from(a & 0xf) << 12 | low(b) << 6 | low(c), 3)
+        }
+        [
+            a @ 0xf0..0xf5,
+            b @ 0x80..0xc0,
+            c @ 0x80..0xc0,
+            d @ 0x80..0xc0,
+            ..,
+        ] => {
+            let high = u32::from(a & 7) << 18 | low(b) << 12;
+            (high | low(c) << 6 | low(d), 4)
+        }
+        _ => return (None, 1),
     };
-    let width = match first {
-        0..0x80 => return (Some(char::from(first)), 1),
-        0xc2..0xe0 => 2,
-        0xe0..0xf0 => 3,
-        0xf0..0xf5 => 4,
-        0x80..0xc2 | 0xf5..=0xff => return (None, 1),
-    };
-    match bytes
-        .get(..width)
-        .and_then(|head| std::str::from_utf8(head).ok())
-    {
-        Some(head) => (head.chars().next(), width),
+    let shortest = [0, 0, 0x80, 0x800, 0x1_0000][width];
+    match char::from_u32(code).filter(|_| code >= shortest) {
+        Some(c) => (Some(c), width),
         None => (None, 1),
     }
 }
@@ -284,11 +300,10 @@ pub(crate) fn trim(bytes: &[u8], strip: impl Fn(char) -> bool) -> &[u8] {
 
 /// How many bytes the last character takes.
 pub(crate) fn last_width(bytes: &[u8]) -> usize {
-    (1..=bytes.len().min(4))
-        .find(|&width| {
-            decode(&bytes[bytes.len() - width..]) != (None, 1) && {
-                decode(&bytes[bytes.len() - width..]).1 == width
-            }
-        })
-        .unwrap_or(1)
+    let tail = &bytes[bytes.len().saturating_sub(4)..];
+    let is_first = |byte: &u8| !(0x80..0xc0).contains(byte);
+    match tail.iter().rposition(is_first) {
+        Some(at) if decode(&tail[at..]).1 == tail.len() - at => tail.len() - at,
+        Some(_) | None => 1,
+    }
 }

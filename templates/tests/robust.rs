@@ -121,7 +121,7 @@ fn endless_work_is_cut_off() {
         "{{sprig_repeat 1000000000 `abc`}}",
         "{{indent 1000000000 `abc`}}",
         "{{sprig_nindent 1000000000 `abc`}}",
-        "{{range 10000}}{{regexMatch `\\pL` `a`}}{{end}}",
+        "{{range $i := 10000}}{{regexMatch (print `\\pL` $i) `a`}}{{end}}",
         "{{range 10000}}{{$x := parseYAML `{a: b}`}}{{end}}",
         "{{regexMatch `((((((a?){0,1000})?)*)*)*)b` (sprig_repeat 50000 `a`)}}",
         "{{sprig_splitList `` (sprig_repeat 60000 `a`)}}",
@@ -133,6 +133,45 @@ fn endless_work_is_cut_off() {
     for text in limits {
         let error = render_with(text.as_bytes(), &small()).expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_of_more_states_than_are_kept_finds_the_same() {
+    // A match ends twelve characters behind the last `a` that has so many behind it.
+    let mut random = 1u64;
+    let text: String = (0..200_000)
+        .map(|_| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            if random >> 63 == 1 { 'a' } else { 'b' }
+        })
+        .collect();
+    let last = text[..text.len() - 12].rfind('a').expect("there is one");
+    let variables = BTreeMap::from([("TEXT".to_owned(), text.clone())]);
+    let environment = Environment {
+        variables,
+        ..Environment::default()
+    };
+    let template = "{{regexReplaceAll `[ab]*a[ab]{12}` `-` (env `TEXT`)}}";
+    let template = Template::parse(template.as_bytes(), &Options::default()).expect("it parses");
+    let pass = template.render(&Answers::new(), &environment);
+    let Ok(Pass::Complete(rendered)) = pass else {
+        panic!("{pass:?}");
+    };
+    let expected = format!("-{}", &text[last + 13..]);
+    assert_eq!(String::from_utf8_lossy(&rendered.text), expected);
+}
+
+#[test]
+fn groups_are_found_in_long_matches_as_in_short_ones() {
+    for count in [3, 300_000] {
+        let template = "{{$t := print (sprig_repeat COUNT `a`) `b`}}{{$x := regexReplaceAll `(a*)(a)(b)` `$3$2$1` $t}}\
+                        {{len $x}} {{slice $x 0 2}} {{eq $x (print `b` (sprig_repeat COUNT `a`))}}";
+        let text = template.replace("COUNT", &count.to_string());
+        let expected = format!("{} ba true", count + 1);
+        assert_eq!(render(&text).expect("it renders"), expected);
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod examples;
+mod injected;
 mod jobs;
 mod kills;
 mod main_job;

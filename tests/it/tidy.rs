@@ -112,13 +112,23 @@ const OWNERS: [(&str, &str, &[&str]); 4] = [
     (
         "agent/src",
         "std::fs",
-        &["files", "settings.rs", "ready.rs", "termination.rs"],
+        &[
+            "files",
+            "log/file.rs",
+            "settings.rs",
+            "ready.rs",
+            "shell",
+            "termination.rs",
+            "tools.rs",
+        ],
     ),
     ("agent/src", "reqwest", &[]),
     (
         "vault/client/src",
         "reqwest::",
-        &["http.rs", "http/", "body.rs", "proxy.rs"],
+        &[
+            "http.rs", "http/", "body.rs", "lib.rs", "plain.rs", "proxy.rs",
+        ],
     ),
     (
         "operator",

@@ -15,6 +15,8 @@ pub(crate) struct Promises {
     renewals: BTreeMap<String, Moment>,
     remembered: BTreeSet<String>,
     has_exited: bool,
+    pub(crate) hook_runs: bool,
+    pub(crate) program_runs: bool,
     /// The lease that each file holds.
     pub(crate) files: BTreeMap<usize, String>,
     /// The lease that each request was answered with last.
@@ -40,6 +42,8 @@ impl Promises {
         self.renewals.clear();
         self.latest.clear();
         self.has_exited = false;
+        self.hook_runs = false;
+        self.program_runs = false;
     }
 
     /// Leases that files hold, that the agent takes for current, and whose end it has not told.
@@ -73,6 +77,21 @@ impl Promises {
             Command::Log(Notice::Expired { request, .. }) => {
                 self.told.extend(self.latest.get(request).cloned());
             }
+            Command::RunHook { .. } => {
+                if std::mem::replace(&mut self.hook_runs, true) {
+                    self.breaks("two commands at once");
+                }
+            }
+            Command::StartChild { .. } => {
+                if std::mem::replace(&mut self.program_runs, true) {
+                    self.breaks("two programs at once");
+                }
+            }
+            // What was killed and hangs in the kernel uses nothing any more.
+            Command::SignalChild { signal: None } => self.program_runs = false,
+            Command::Revoke { .. } if self.program_runs => {
+                self.breaks("a token is revoked while the program runs");
+            }
             Command::Exit { .. } => self.has_exited = true,
             Command::Remember { .. }
             | Command::RenewToken { .. }
@@ -80,6 +99,8 @@ impl Promises {
             | Command::ReadFile { .. }
             | Command::Render { .. }
             | Command::Write { .. }
+            | Command::SignalChild { signal: Some(_) }
+            | Command::Offer { .. }
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Revoke { .. }

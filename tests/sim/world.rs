@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::{Config, Overrides, Reason, Tree};
 use planescape_agent_core::{
-    Agent, Command, Destination, Failure, Input, LeftToken, Moment, Now, Start,
+    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Now, Start,
 };
 use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
@@ -26,6 +26,14 @@ const TEMPLATES: [&str; 4] = [
 
 const PASSWORD: &str = "s3cr3t-password";
 
+/// The program in `exec`, while it runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Program {
+    Running,
+    Told,
+    Killed,
+}
+
 pub(crate) struct World {
     chance: Chance,
     agent: Agent,
@@ -39,6 +47,7 @@ pub(crate) struct World {
     held: Vec<String>,
     is_stopping: Option<Moment>,
     has_ended: bool,
+    program: Option<Program>,
     lives: usize,
     story: Vec<String>,
 }
@@ -61,6 +70,7 @@ impl World {
             held: Vec::new(),
             is_stopping: None,
             has_ended: false,
+            program: None,
             lives: 1,
             story: Vec::new(),
         }
@@ -86,6 +96,11 @@ impl World {
         }
         let input = match self.chance.below(100) {
             0 => Input::Terminate,
+            _ if self.program_ends() => {
+                let code = self.chance.pick(&[0, 3]);
+                Input::ChildEnded(ChildEnd::Code(code))
+            }
+            99 if self.chance.once_in(8) => Input::NewCredentials,
             1..60 if !self.running.is_empty() => {
                 let index = self.chance.below(self.running.len());
                 let command = self.running.swap_remove(index);
@@ -100,6 +115,20 @@ impl World {
         // The driver wakes the agent at the moment it asked for.
         self.feed(Input::Timeout, coverage);
         self.check();
+    }
+
+    fn program_ends(&mut self) -> bool {
+        let ends = match self.program {
+            None => false,
+            Some(Program::Running) => self.chance.once_in(300),
+            Some(Program::Told) => self.chance.once_in(20),
+            Some(Program::Killed) => self.chance.below(10) > 0,
+        };
+        if ends {
+            self.program = None;
+            self.promises.program_runs = false;
+        }
+        ends
     }
 
     fn pass(&mut self) {
@@ -151,10 +180,21 @@ impl World {
                 self.has_ended = true;
             }
             Command::ForgetAll => self.ledger.clear(),
+            Command::StartChild { .. } => self.program = Some(Program::Running),
+            Command::SignalChild { signal } => {
+                let told = match signal {
+                    Some(_) => Program::Told,
+                    None => Program::Killed,
+                };
+                self.program = self.program.map(|_| told);
+            }
             Command::Log(planescape_agent_core::Notice::Stopping) => {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
-            Command::Log(_) | Command::AnnounceReady | Command::Report(_) => {}
+            Command::Log(_)
+            | Command::AnnounceReady
+            | Command::Report(_)
+            | Command::Offer { .. } => {}
             command @ (Command::LogIn { .. }
             | Command::Remember { .. }
             | Command::RenewToken { .. }
@@ -165,6 +205,7 @@ impl World {
             | Command::RenewLease { .. }
             | Command::Render { .. }
             | Command::Write { .. }
+            | Command::RunHook { .. }
             | Command::Revoke { .. }) => self.running.push(command),
         }
     }
@@ -194,6 +235,7 @@ impl World {
         self.agent = agent(&mut self.chance, &self.ledger, self.now);
         self.is_stopping = None;
         self.has_ended = false;
+        self.program = None;
     }
 
     fn check(&mut self) {
@@ -208,7 +250,7 @@ impl World {
         }
         if let Some(since) = self.is_stopping
             && !self.has_ended
-            && now.since(since) > Duration::from_secs(21)
+            && now.since(since) > Duration::from_secs(21 + 35)
         {
             self.promises.breaks("the end takes longer than its grace");
         }
@@ -344,9 +386,20 @@ impl World {
                 template,
                 result: rendering.run(),
             },
+            Command::RunHook { hook, .. } => {
+                self.promises.hook_runs = false;
+                Input::HookEnded {
+                    hook,
+                    result: match broken {
+                        true => Err("exit code 1".to_owned()),
+                        false => Ok(()),
+                    },
+                }
+            }
             Command::Write {
                 destination,
                 contents,
+                ..
             } => {
                 if let Destination::Template(template) = destination
                     && !broken
@@ -356,7 +409,10 @@ impl World {
                 }
                 Input::Written {
                     destination,
-                    result: if broken { Err(disk()) } else { Ok(()) },
+                    result: match broken {
+                        true => Err(disk()),
+                        false => Ok(self.chance.below(3) > 0),
+                    },
                 }
             }
             other => panic!("{other:?} has no answer"),
@@ -429,16 +485,38 @@ impl Fault {
     }
 }
 
+/// Texts become files, or variables of a program.
+fn blocks(starts_a_program: bool) -> String {
+    let more = [
+        "command = \"reload\"",
+        "wait = \"1s:4s\"",
+        "command = \"reload\"",
+        "",
+    ];
+    let blocks = more.iter().enumerate().map(|(n, more)| {
+        if starts_a_program {
+            format!("env_template \"V{n}\" {{ contents = \"x\" }}")
+        } else {
+            format!("template {{ contents = \"x\" destination = \"/{n}\" {more} }}")
+        }
+    });
+    let exec = if starts_a_program {
+        "exec { command = [\"app\"] }"
+    } else {
+        ""
+    };
+    format!("{}\n{exec}", blocks.collect::<Vec<_>>().join("\n"))
+}
+
 fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
-    let blocks: Vec<String> = (0..TEMPLATES.len())
-        .map(|n| format!("template {{ contents = \"x\" destination = \"/{n}\" }}"))
-        .collect();
+    let starts_a_program = chance.once_in(3);
     let flag = |chance: &mut Chance| chance.once_in(2);
     let text = format!(
         r#"
         auto_auth {{
           method "kubernetes" {{ config {{ role = "reader" }} }}
           sink "file" {{ config {{ path = "/token" }} }}
+          enable_reauth_on_new_credentials = true
         }}
         template_config {{ exit_on_retry_failure = {} max_connections_per_host = {} }}
         planescape {{ revoke_on_exit = true ledger = "/ledger" exit_on_refusal = {} {} }}
@@ -451,7 +529,7 @@ fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
         } else {
             ""
         },
-        blocks.join("\n")
+        blocks(starts_a_program)
     );
     let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default()).unwrap();
     let start = Start {
@@ -477,6 +555,11 @@ fn name(input: &Input) -> &'static str {
         Input::Answered { .. } => "AnswerFailed",
         Input::FileRead { .. } => "FileRead",
         Input::LeaseRenewed { .. } => "LeaseRenewed",
+        Input::LoggedInWrapped { .. } => "LoggedInWrapped",
+        Input::NewCredentials => "NewCredentials",
+        Input::TokenRefused { .. } => "TokenRefused",
+        Input::HookEnded { .. } => "HookEnded",
+        Input::ChildEnded(_) => "ChildEnded",
         Input::Rendered { .. } => "Rendered",
         Input::Written { .. } => "Written",
         Input::Revoked { .. } => "Revoked",

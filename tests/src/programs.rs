@@ -1,13 +1,13 @@
 //! Our own programs as they go into images: static, small, built once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::image::Image;
+use crate::image::{Image, Layer};
 use crate::progress::{self, Log};
 
 /// A program of ours.
@@ -21,6 +21,33 @@ pub enum Program {
 
 /// How cargo builds what goes into an image.
 const STATIC: [&str; 2] = ["--profile=image", "--target=x86_64-unknown-linux-musl"];
+
+/// Names under which the agent serves the commands that the Vault Agent Injector writes into pods.
+const OTHER_NAMES: [&str; 12] = [
+    "base64", "bao", "cat", "echo", "false", "kill", "pidof", "sh", "sleep", "touch", "true",
+    "vault",
+];
+/// The certificate authorities that everybody trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The user that the injector lets the agent be.
+const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nvault:x:100:1000:vault:/home/vault:/bin/sh\n";
+const GROUPS: &str = "root:x:0:\nvault:x:1000:\n";
+
+/// One program under many names, certificate authorities, and a home for the agent.
+fn agent_image(name: &str, program: &Path) -> Result<Image> {
+    let mut layer = Layer::new();
+    layer.add_program("/planescape-agent", program)?;
+    for other in OTHER_NAMES {
+        layer.link(&format!("/bin/{other}"), "/planescape-agent")?;
+    }
+    if let Ok(authorities) = std::fs::read(AUTHORITIES) {
+        layer.add(AUTHORITIES, 0o644, &authorities)?;
+    }
+    layer.add("/etc/passwd", 0o644, USERS.as_bytes())?;
+    layer.add("/etc/group", 0o644, GROUPS.as_bytes())?;
+    layer.folder("/home/vault", 0o777)?;
+    Ok(Image::new(name, layer)?.with_entrypoint(&["/planescape-agent"]))
+}
 
 impl Program {
     /// The environment variable that names a binary built before.
@@ -65,7 +92,10 @@ impl Program {
 
     /// The image that manifests name.
     pub fn image(self) -> Result<Image> {
-        Image::of_program(self.image_name(), &self.build()?)
+        match self {
+            Self::Agent => agent_image(self.image_name(), &self.build()?),
+            Self::Operator => Image::of_program(self.image_name(), &self.build()?),
+        }
     }
 
     /// Each package alone: together they would share features that only one of them asks for.

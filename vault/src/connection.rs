@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One Vault, and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// `http://…` or `https://…`, without a slash at the end.
+    /// `http://…`, `https://…` or `unix:///path/of/a/socket`, without a slash at the end.
     pub address: String,
     /// How to trust the server and be trusted.
     pub tls: Tls,
@@ -13,6 +13,8 @@ pub struct Connection {
     pub namespace: Option<String>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Names and values of headers that every request carries.
+    pub headers: Vec<(String, String)>,
     /// Whether one redirect, such as a standby sends, is followed.
     pub follows_redirects: bool,
 }

@@ -16,10 +16,10 @@ use crate::{Error, Grant, Login, Refusal, SecretText};
 /// A body, zeroed when dropped.
 pub type Body = Zeroizing<Vec<u8>>;
 
-/// The body of a login with a token of another issuer.
+/// The body of a request with these fields.
 #[must_use]
-pub fn login(role: &str, jwt: &str) -> Body {
-    encode(&BTreeMap::from([("role", role), ("jwt", jwt)]))
+pub fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Body {
+    encode(&fields.into_iter().collect::<BTreeMap<_, _>>())
 }
 
 /// The body of a request without parameters.
@@ -73,6 +73,8 @@ impl std::io::Write for Length {
 #[derive(Deserialize)]
 struct Envelope {
     auth: Option<Auth>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    lease_id: String,
     #[serde(default, deserialize_with = "lenient::seconds")]
     lease_duration: u64,
     #[serde(default, deserialize_with = "lenient::flag")]
@@ -89,6 +91,48 @@ struct Auth {
     lease_duration: u64,
     #[serde(default, deserialize_with = "lenient::flag")]
     renewable: bool,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    orphan: bool,
+}
+
+/// What an answer hands out.
+#[derive(Clone, Debug)]
+pub enum Granted {
+    /// A lease.
+    Lease {
+        /// Its id.
+        id: String,
+        /// How long it lasts.
+        grant: Grant,
+    },
+    /// A token.
+    Token {
+        /// The token.
+        login: Login,
+        /// Whether it lives on without the token that made it.
+        is_orphan: bool,
+    },
+}
+
+/// Reads what an answer hands out, if it does.
+#[must_use]
+pub fn granted(body: &[u8]) -> Option<Granted> {
+    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+    if !envelope.lease_id.is_empty() {
+        return Some(Granted::Lease {
+            id: envelope.lease_id,
+            grant: grant(envelope.lease_duration, envelope.renewable),
+        });
+    }
+    let auth = envelope.auth.filter(|auth| !auth.client_token.is_empty())?;
+    Some(Granted::Token {
+        login: Login {
+            grant: grant(auth.lease_duration, auth.renewable),
+            token: SecretText::new(auth.client_token),
+            accessor: auth.accessor,
+        },
+        is_orphan: auth.orphan,
+    })
 }
 
 /// Reads the answer to a login.
@@ -105,6 +149,102 @@ pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
         token: SecretText::new(auth.client_token),
         accessor: auth.accessor,
     })
+}
+
+/// Reads what Vault knows of `token`.
+///
+/// # Errors
+/// It is not the answer to a token's look-up.
+pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Known,
+    }
+    #[derive(Deserialize)]
+    struct Known {
+        #[serde(default, deserialize_with = "lenient::text")]
+        accessor: String,
+        #[serde(default, deserialize_with = "lenient::seconds")]
+        ttl: u64,
+        #[serde(default, deserialize_with = "lenient::flag")]
+        renewable: bool,
+    }
+    let known = decode::<Answer>(body)?.data;
+    Ok(Login {
+        token,
+        grant: grant(known.ttl, known.renewable),
+        accessor: known.accessor,
+    })
+}
+
+/// What Vault put into a response-wrapping token, and how to get at it.
+#[derive(Debug)]
+pub struct Wrapped(pub Body);
+
+/// Reads an answer that was wrapped: its `wrap_info`, in JSON with the fields of `vault agent`.
+///
+/// # Errors
+/// It has none, or one without a token.
+pub fn wrapped(body: &[u8]) -> Result<Wrapped, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        wrap_info: Option<Info>,
+    }
+    #[derive(Deserialize, Serialize)]
+    struct Info {
+        #[serde(default, deserialize_with = "lenient::text")]
+        token: String,
+        #[serde(default, deserialize_with = "lenient::text")]
+        accessor: String,
+        #[serde(default, deserialize_with = "lenient::seconds")]
+        ttl: u64,
+        #[serde(default, deserialize_with = "lenient::text")]
+        creation_time: String,
+        #[serde(default, deserialize_with = "lenient::text")]
+        creation_path: String,
+        #[serde(default, deserialize_with = "lenient::text")]
+        wrapped_accessor: String,
+    }
+    let info = decode::<Answer>(body)?.wrap_info;
+    let info = info.ok_or_else(|| malformed("the answer is not wrapped"))?;
+    if info.token.is_empty() {
+        return Err(malformed("the wrapped answer has no token"));
+    }
+    let wrapped = encode(&info);
+    let _wiped = Zeroizing::new(info.token);
+    Ok(Wrapped(wrapped))
+}
+
+/// Reads the path that made a wrapping token.
+///
+/// # Errors
+/// The answer does not say it.
+pub fn wrapped_by(body: &[u8]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Made,
+    }
+    #[derive(Deserialize)]
+    struct Made {
+        creation_path: String,
+    }
+    decode::<Answer>(body).map(|answer| answer.data.creation_path)
+}
+
+/// Reads the secret id that a wrapping token held.
+///
+/// # Errors
+/// It held something else.
+pub fn secret_id(body: &[u8]) -> Result<SecretText, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Made,
+    }
+    #[derive(Deserialize)]
+    struct Made {
+        secret_id: String,
+    }
+    decode::<Answer>(body).map(|answer| SecretText::new(answer.data.secret_id))
 }
 
 /// Reads the answer to a token's renewal.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planescape_vault::Connection;
 
-use crate::{FileMode, Method, Problem, Template};
+use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Problems, Proxy, Template};
 
 /// Everything the agent was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,16 +13,26 @@ pub struct Config {
     pub vault: Vault,
     /// How to log in.
     pub auth: Auth,
-    /// The texts to render, in the order of the files.
+    /// The texts to render, in the order of the files: those that become files, then those that
+    /// become variables.
     pub templates: Vec<Template>,
+    /// The program that gets the variables.
+    pub exec: Option<Exec>,
     /// The settings of all templates.
     pub template_config: TemplateConfig,
+    /// The agent as a server.
+    pub proxy: Proxy,
     /// Whether the agent ends once every template is rendered and every sink is written.
     pub exit_after_auth: bool,
     /// The file for the process id.
     pub pid_file: Option<String>,
+    /// What is logged, and where.
+    pub log: Log,
     /// The settings that only our agent knows.
     pub planescape: Planescape,
+    /// Whether there is a `planescape` block: without one the process ends with the exit codes of
+    /// `vault agent`.
+    pub has_own_exit_codes: bool,
     /// Oddities that do no harm: keys that nobody reads.
     pub warnings: Vec<Problem>,
 }
@@ -34,13 +44,25 @@ pub struct Vault {
     pub connection: Connection,
     /// How often a failed read is repeated.
     pub retries: u32,
+    /// How often a proxied request is.
+    pub proxy_retries: u32,
+}
+
+impl Vault {
+    /// How to reach Vault by what flags and environment say alone.
+    ///
+    /// # Errors
+    /// Every problem, with the path of its field.
+    pub fn of(overrides: &Overrides) -> Result<Self, Problems> {
+        crate::validate::vault_alone(overrides)
+    }
 }
 
 /// `auto_auth`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
-    /// How the agent proves who it is.
-    pub method: Method,
+    /// How the agent proves who it is; without one it never logs in.
+    pub method: Option<Method>,
     /// The path of the method's mount, without slashes at the ends, for example `auth/kubernetes`.
     pub mount_path: String,
     /// The namespace of the login, and of everything else unless `vault` names one.
@@ -53,8 +75,20 @@ pub struct Auth {
     pub backoff_is_explicit: bool,
     /// Whether the first failed login ends the agent.
     pub exit_on_error: bool,
+    /// How long the wrapping token lives that the sink gets instead of the token.
+    pub wrap_ttl: Option<Duration>,
+    /// Whether new credentials lead to a new login.
+    pub follows_new_credentials: bool,
     /// Files that receive the token.
     pub sinks: Vec<Sink>,
+}
+
+impl Auth {
+    /// Whether the token is made for this agent and used by it.
+    #[must_use]
+    pub fn owns_token(&self) -> bool {
+        self.wrap_ttl.is_none() && !matches!(self.method, Some(Method::TokenFile(_)))
+    }
 }
 
 /// A file that receives the token.
@@ -64,6 +98,32 @@ pub struct Sink {
     pub path: String,
     /// Its permission bits.
     pub mode: FileMode,
+    /// Who it belongs to, where not us.
+    pub owner: Owner,
+    /// How long the wrapping token lives that the file gets instead of the token.
+    pub wrap_ttl: Option<Duration>,
+    /// Who alone can read what is written, where not everybody who can read the file.
+    pub encryption: Option<Encryption>,
+}
+
+/// Who alone can read a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// The file with their public key.
+    pub public_key: String,
+    /// Whether the key is derived from the shared secret instead of being it.
+    pub derives_key: bool,
+    /// What is authenticated beside the token.
+    pub aad: Aad,
+}
+
+/// What is authenticated beside an encrypted token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aad {
+    /// This text.
+    Text(String),
+    /// The value of this environment variable.
+    Variable(String),
 }
 
 /// `template_config`.
@@ -132,8 +192,16 @@ pub struct Overrides {
     pub namespace: Option<String>,
     /// `VAULT_CLIENT_TIMEOUT`, as text.
     pub client_timeout: Option<String>,
+    /// `VAULT_MAX_RETRIES`, as text.
+    pub max_retries: Option<String>,
     /// `VAULT_DISABLE_REDIRECTS`, as text.
     pub disable_redirects: Option<String>,
     /// `-exit-after-auth`.
     pub exit_after_auth: Option<bool>,
+    /// `-header`, as `key=value`.
+    pub headers: Vec<String>,
+    /// `-strict`: keys that nobody reads are problems.
+    pub refuses_unknown_keys: bool,
+    /// What is said of the log.
+    pub log: LogOverrides,
 }

@@ -11,7 +11,7 @@
 mod scanner;
 mod string;
 
-use crate::tree::{Body, Item, SyntaxError, Value};
+use crate::tree::{Body, Item, Place, SyntaxError, Value};
 use scanner::{Scanner, Token};
 
 /// Deeper than any configuration, shallow enough for any stack.
@@ -43,7 +43,19 @@ impl Parser<'_> {
             match self.scanner.next()? {
                 token if token == *end => break,
                 Token::Comma => {}
-                Token::Identifier(key) | Token::String(key) => items.push(self.item(key)?),
+                Token::Identifier(key) | Token::String(key) => {
+                    let again = items
+                        .iter()
+                        .any(|item| item.key == key && is_argument(item));
+                    let twice = self.scanner.error(&format!(
+                        "the argument \"{key}\" was already set: each argument can only be defined once"
+                    ));
+                    let item = self.item(key)?;
+                    if again && is_argument(&item) {
+                        return Err(twice);
+                    }
+                    items.push(item);
+                }
                 token => {
                     return Err(self
                         .scanner
@@ -56,6 +68,10 @@ impl Parser<'_> {
     }
 
     fn item(&mut self, key: String) -> Result<Item, SyntaxError> {
+        let place = Place {
+            line: self.scanner.line(),
+            ..Place::default()
+        };
         let mut labels = Vec::new();
         loop {
             match self.scanner.next()? {
@@ -63,11 +79,21 @@ impl Parser<'_> {
                 Token::Equals | Token::Colon if labels.is_empty() => {
                     let token = self.scanner.next()?;
                     let value = self.value(token)?;
-                    return Ok(Item { key, labels, value });
+                    return Ok(Item {
+                        place,
+                        key,
+                        labels,
+                        value,
+                    });
                 }
                 Token::OpenBrace => {
                     let value = Value::Body(self.body(&Token::CloseBrace)?);
-                    return Ok(Item { key, labels, value });
+                    return Ok(Item {
+                        place,
+                        key,
+                        labels,
+                        value,
+                    });
                 }
                 token => {
                     return Err(self.scanner.error(&format!(
@@ -119,6 +145,15 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         Ok(Value::List(values))
+    }
+}
+
+/// Whether it is a value and no block: blocks may come again.
+fn is_argument(item: &Item) -> bool {
+    match &item.value {
+        Value::Body(_) => false,
+        Value::List(values) => !values.iter().any(|it| matches!(it, Value::Body(_))),
+        _ => true,
     }
 }
 

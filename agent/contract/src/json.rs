@@ -5,7 +5,7 @@
     reason = "everything but an object is refused alike"
 )]
 
-use crate::tree::{Body, Item, SyntaxError, Value};
+use crate::tree::{Body, Item, Place, SyntaxError, Value};
 
 /// The object's keys become items; an array of objects becomes a repeated block when it is read.
 pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {
@@ -47,6 +47,7 @@ fn convert(value: serde_json::Value) -> Value {
             fields
                 .into_iter()
                 .map(|(key, value)| Item {
+                    place: Place::default(),
                     key,
                     labels: Vec::new(),
                     value: convert(value),

@@ -12,19 +12,33 @@ mod duration;
 mod file_mode;
 mod hcl;
 mod json;
+mod log;
 mod method;
+mod owner;
 mod problem;
+mod program;
+mod proxy;
 mod reader;
 mod report;
 mod template;
 mod tree;
 mod validate;
 
-pub use config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
+pub use config::{
+    Aad, Auth, Config, Encryption, Overrides, Planescape, Sink, TemplateConfig, Vault,
+};
 pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
-pub use method::{Kubernetes, Method, UnusableFile};
+pub use log::{Keep, Log, LogFile, LogFormat, LogLevel, LogOverrides};
+pub use method::{
+    AppRole, Aws, AwsKind, Azure, Cert, CertTls, Cloud, Gcp, Jwt, Kubernetes, Ldap, Material,
+    Method, Proof, Removal, SecretIdFile, TokenFile, UnusableFile,
+};
+pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};
+pub use program::{Exec, Hook, Program, Signal};
+pub use proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
+pub use reader::parse_bool;
 pub use report::{Phase, REVOKE_POLICY, Reason, Report};
-pub use template::{Engine, Output, Template, TemplateText};
+pub use template::{Engine, Output, Target, Template, TemplateText, Wait};
 pub use tree::{SyntaxError, Tree};

@@ -6,7 +6,7 @@
 )]
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::duration::parse_duration;
@@ -18,6 +18,9 @@ use crate::{FileMode, Problem};
 pub(crate) struct Notes {
     pub(crate) problems: RefCell<Vec<Problem>>,
     pub(crate) warnings: RefCell<Vec<Problem>>,
+    /// Every key that was asked for, under the path of its block; for the reference page.
+    #[cfg(test)]
+    pub(crate) known: RefCell<BTreeSet<(String, &'static str)>>,
 }
 
 /// One block, and where it stands.
@@ -25,7 +28,7 @@ pub(crate) struct Reader<'a> {
     items: Vec<&'a Item>,
     /// The block's own path; empty at the top.
     path: String,
-    label: Option<&'a str>,
+    labels: Vec<&'a str>,
     asked: RefCell<BTreeSet<&'static str>>,
     notes: &'a Notes,
 }
@@ -35,7 +38,7 @@ impl<'a> Reader<'a> {
         Self {
             items: body.iter().collect(),
             path: String::new(),
-            label: None,
+            labels: Vec::new(),
             asked: RefCell::default(),
             notes,
         }
@@ -43,17 +46,34 @@ impl<'a> Reader<'a> {
 
     /// Marks keys as known although they change nothing here.
     pub(crate) fn ignore(&self, keys: &[&'static str]) {
-        self.asked.borrow_mut().extend(keys);
+        keys.iter().for_each(|key| self.ask(key));
+    }
+
+    /// Whether a key is there, whatever it says.
+    pub(crate) fn is_set(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
     }
 
     /// The block's label, or its `type`, which wins.
     pub(crate) fn kind(&self) -> Option<String> {
         self.string("type")
-            .or_else(|| self.label.map(str::to_lowercase))
+            .or_else(|| self.labels.first().map(|label| label.to_lowercase()))
+    }
+
+    /// The block's labels.
+    pub(crate) fn labels(&self) -> &[&'a str] {
+        &self.labels
     }
 
     pub(crate) fn problem(&self, key: &str, reason: impl Into<String>) {
         self.notes.problems.borrow_mut().push(Problem {
+            field: self.field(key),
+            reason: reason.into(),
+        });
+    }
+
+    pub(crate) fn warn(&self, key: &str, reason: impl Into<String>) {
+        self.notes.warnings.borrow_mut().push(Problem {
             field: self.field(key),
             reason: reason.into(),
         });
@@ -67,9 +87,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn ask(&self, key: &'static str) {
+        self.asked.borrow_mut().insert(key);
+        #[cfg(test)]
+        self.notes.known.borrow_mut().insert((
+            self.path.replace(|c: char| "[]0123456789".contains(c), ""),
+            key,
+        ));
+    }
+
     /// The last value of a key; the last wins, as in OpenBao.
     fn value(&self, key: &'static str) -> Option<&'a Value> {
-        self.asked.borrow_mut().insert(key);
+        self.ask(key);
         let item = self.items.iter().rev().find(|item| item.key == key)?;
         (item.value != Value::Null).then_some(&item.value)
     }
@@ -167,6 +196,31 @@ impl<'a> Reader<'a> {
         mode
     }
 
+    /// A text, or a number as text.
+    pub(crate) fn text_or_number(&self, key: &'static str) -> Option<String> {
+        match self.value(key)? {
+            Value::Integer(number) => Some(number.to_string()),
+            _ => self.string(key),
+        }
+    }
+
+    /// A text, where the value is one.
+    pub(crate) fn text(&self, key: &'static str) -> Option<&'a str> {
+        match self.value(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The words of a command: a list of texts, or one text, which stays whole.
+    pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
+        match self.text(key) {
+            Some("") => Vec::new(),
+            Some(text) => vec![text.to_owned()],
+            None => self.strings(key),
+        }
+    }
+
     /// A list of texts, or one text with commas.
     pub(crate) fn strings(&self, key: &'static str) -> Vec<String> {
         match self.value(key) {
@@ -199,20 +253,27 @@ impl<'a> Reader<'a> {
         let last = blocks.pop();
         Self {
             path: self.field(key),
-            label: last.as_ref().and_then(|block| block.label),
+            labels: last
+                .as_ref()
+                .map_or_else(Vec::new, |block| block.labels.clone()),
             items: last.map_or_else(Vec::new, |block| block.items),
             asked: RefCell::default(),
             notes: self.notes,
         }
     }
 
+    /// The last block of this name, if there is one.
+    pub(crate) fn last_block(&self, key: &'static str) -> Option<Self> {
+        self.blocks(key).pop()
+    }
+
     /// Every block of this name: repeated, or as a list of objects.
     pub(crate) fn blocks(&self, key: &'static str) -> Vec<Self> {
-        self.asked.borrow_mut().insert(key);
+        self.ask(key);
         let mut blocks = Vec::new();
         for item in self.items.iter().filter(|item| item.key == key) {
-            let label = item.labels.first().map(String::as_str);
-            self.collect(key, label, &item.value, &mut blocks);
+            let labels = item.labels.iter().map(String::as_str).collect();
+            self.collect(key, labels, &item.value, &mut blocks);
         }
         blocks
     }
@@ -220,24 +281,26 @@ impl<'a> Reader<'a> {
     fn collect(
         &self,
         key: &'static str,
-        label: Option<&'a str>,
+        labels: Vec<&'a str>,
         value: &'a Value,
         blocks: &mut Vec<Self>,
     ) {
         match value {
-            Value::Body(body) => match nested_label(label, body) {
-                Some(item) => self.collect(key, Some(&item.key), &item.value, blocks),
-                None => blocks.push(Self {
-                    items: body.iter().collect(),
-                    path: format!("{}[{}]", self.field(key), blocks.len()),
-                    label,
-                    asked: RefCell::default(),
-                    notes: self.notes,
-                }),
-            },
+            Value::Body(body) if labels.is_empty() && are_labels(key, body) => {
+                for item in body {
+                    self.collect(key, vec![&item.key], &item.value, blocks);
+                }
+            }
+            Value::Body(body) => blocks.push(Self {
+                items: body.iter().collect(),
+                path: format!("{}[{}]", self.field(key), blocks.len()),
+                labels,
+                asked: RefCell::default(),
+                notes: self.notes,
+            }),
             Value::List(values) => {
                 for value in values {
-                    self.collect(key, label, value, blocks);
+                    self.collect(key, labels.clone(), value, blocks);
                 }
             }
             Value::Null => {}
@@ -245,55 +308,83 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Says which of these keys are there although we cannot do what they ask.
-    pub(crate) fn refuse(&self, keys: &[&'static str]) {
-        for key in keys {
-            if self.value(key).is_some() {
-                self.problem(key, "is not supported by planescape-agent yet: remove it");
-            }
-        }
-    }
-
-    /// Keys that nobody asked for.
-    fn unknown(&self) -> Vec<&'a str> {
+    /// Keys that nobody asked for, each once, with a guess at what was meant.
+    fn unknown(&self) -> Vec<(&'a str, String)> {
         let asked = self.asked.borrow();
-        let unknown: BTreeSet<&str> = self
+        let unknown: BTreeMap<&str, &Item> = self
             .items
             .iter()
-            .map(|item| item.key.as_str())
-            .filter(|key| !asked.contains(key))
+            .map(|item| (item.key.as_str(), *item))
+            .filter(|(key, _)| !asked.contains(key))
             .collect();
-        unknown.into_iter().collect()
+        let unknown = unknown.into_iter().map(|(key, item)| {
+            let guess = match closest(key, &asked) {
+                Some(known) => format!("; did you mean `{known}`?"),
+                None => String::new(),
+            };
+            (key, format!("{}{{}}{guess}", item.place))
+        });
+        unknown.collect()
     }
 
     /// To call after everything was read: unknown keys here are mistakes.
     pub(crate) fn deny_unknown(&self) {
-        for key in self.unknown() {
-            self.problem(key, "is not a known key");
+        for (key, around) in self.unknown() {
+            self.problem(
+                key,
+                around.replace("{}", &format!("has invalid keys: {key}")),
+            );
         }
     }
 
     /// To call after everything was read: unknown keys here are worth a warning.
     pub(crate) fn warn_unknown(&self) {
-        for key in self.unknown() {
-            self.notes.warnings.borrow_mut().push(Problem {
-                field: self.field(key),
-                reason: "is not a known key and has no effect".to_owned(),
-            });
+        for (key, around) in self.unknown() {
+            self.warn(
+                key,
+                around.replace("{}", "is not a known key and has no effect"),
+            );
         }
     }
 }
 
+/// The known key that a misspelt one is closest to.
+fn closest(key: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+    let (distance, known) = known
+        .iter()
+        .map(|known| (strsim::osa_distance(key, known), *known))
+        .min()?;
+    (distance <= 1 + key.chars().count() / 3).then_some(known)
+}
+
+/// Blocks with labels.
+const LABELLED: [&str; 5] = ["method", "sink", "listener", "persist", "env_template"];
+/// Blocks inside of those.
+const INSIDE: [&str; 6] = [
+    "config",
+    "agent_api",
+    "proxy_api",
+    "telemetry",
+    "profiling",
+    "inflight_requests_logging",
+];
+
 /// In JSON a label is a level of its own: `{"method": {"kubernetes": {…}}}`.
-fn nested_label<'a>(label: Option<&str>, body: &'a Body) -> Option<&'a Item> {
-    let [item] = body.as_slice() else { return None };
-    let names_a_type = item.key == "file" || crate::Method::KNOWN.contains(&item.key.as_str());
-    let holds_blocks = matches!(item.value, Value::Body(_) | Value::List(_));
-    (label.is_none() && names_a_type && holds_blocks).then_some(item)
+fn are_labels(key: &str, body: &Body) -> bool {
+    let is_label = |item: &Item| {
+        let holds_blocks = match &item.value {
+            Value::Body(_) => true,
+            Value::List(values) => values.iter().all(|it| matches!(it, Value::Body(_))),
+            _ => false,
+        };
+        holds_blocks && !INSIDE.contains(&item.key.as_str())
+    };
+    LABELLED.contains(&key) && !body.is_empty() && body.iter().all(is_label)
 }
 
 /// The spellings that Go's `strconv.ParseBool` knows.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -129,6 +129,8 @@ reasons! {
     InvalidConfig = "InvalidConfig",
     /// A template does not fit what Vault answered.
     TemplateFailed = "TemplateFailed",
+    /// A program that follows a file failed.
+    CommandFailed = "CommandFailed",
     /// Vault is sealed.
     Sealed = "Sealed",
     /// The role of the login does not exist.

@@ -1,18 +1,28 @@
 //! One text to render and the file it becomes.
 
-use crate::FileMode;
+use std::time::Duration;
 
-/// A `template` block.
+use crate::{FileMode, Hook, Owner};
+
+/// A `template` or an `env_template` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// The text, or where it is.
     pub text: TemplateText,
-    /// The file to write.
-    pub destination: String,
+    /// What the rendered text becomes.
+    pub target: Target,
     /// The file's mode; without it, the existing file's mode, else 0644.
     pub mode: Option<FileMode>,
     /// Whether missing parent folders are created, with mode 0755.
     pub create_parents: bool,
+    /// Who the file belongs to; without it, who the existing file belongs to.
+    pub owner: Owner,
+    /// Whether the file that was there before is kept beside it.
+    pub backup: bool,
+    /// What is run after the file has changed.
+    pub hook: Option<Hook>,
+    /// How long changes are waited for before they are rendered.
+    pub wait: Option<Wait>,
     /// The language of the text.
     pub engine: Engine,
     /// The form of the file.
@@ -23,10 +33,41 @@ pub struct Template {
     pub right_delimiter: String,
     /// Whether a key that a secret lacks is an error; in Handlebars it is, unless said otherwise.
     pub error_on_missing_key: bool,
+    /// Whether a text that does not fit what Vault answered can end the agent.
+    pub error_fatal: bool,
     /// Functions that the text may not call.
     pub denied_functions: Vec<String>,
     /// The folder outside of which `file` may not read.
     pub sandbox_path: Option<String>,
+}
+
+/// What a rendered text becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A file, by its path.
+    File(String),
+    /// An environment variable of the program in `exec`, by its name.
+    Variable(String),
+}
+
+impl Target {
+    /// The path of the file.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Variable(_) => None,
+        }
+    }
+}
+
+/// How long changes are waited for, once everything is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// So long nothing else must change.
+    pub min: Duration,
+    /// So long after the first change, whatever else changes.
+    pub max: Duration,
 }
 
 /// The source of a template's text.

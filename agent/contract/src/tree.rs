@@ -1,5 +1,8 @@
 //! A configuration file as it stands there: keys, labels and values, not yet understood.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::{hcl, json};
 
 /// One parsed file.
@@ -21,6 +24,19 @@ impl Tree {
         };
         Ok(Self { root })
     }
+
+    /// The same, with the name of its file for messages.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name_all(&mut self.root, &name.into());
+        self
+    }
+
+    /// Whether a key stands at the top.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.root.iter().any(|item| item.key == key)
+    }
 }
 
 /// A place where a text breaks its grammar.
@@ -39,11 +55,54 @@ pub struct SyntaxError {
 pub(crate) type Body = Vec<Item>;
 
 /// `key "label" … = value`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Item {
+    pub(crate) place: Place,
     pub(crate) key: String,
     pub(crate) labels: Vec<String>,
     pub(crate) value: Value,
+}
+
+/// Where an item stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Empty where the text was in no file.
+    pub(crate) file: Arc<str>,
+    /// Counted from 1; 0 where it is not known.
+    pub(crate) line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&*self.file, self.line) {
+            ("", 0) => Ok(()),
+            ("", line) => write!(f, "line {line}: "),
+            (file, 0) => write!(f, "{file}: "),
+            (file, line) => write!(f, "{file}:{line}: "),
+        }
+    }
+}
+
+/// The same text at another place means the same.
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.key, &self.labels, &self.value) == (&other.key, &other.labels, &other.value)
+    }
+}
+
+fn name_all(body: &mut Body, file: &Arc<str>) {
+    for item in body {
+        item.place.file = Arc::clone(file);
+        name_inside(&mut item.value, file);
+    }
+}
+
+fn name_inside(value: &mut Value, file: &Arc<str>) {
+    match value {
+        Value::Body(body) => name_all(body, file),
+        Value::List(values) => values.iter_mut().for_each(|it| name_inside(it, file)),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Null => {}
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

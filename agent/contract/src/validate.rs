@@ -4,6 +4,9 @@
 //! together with everything else, so that one mistake does not hide the next.
 
 mod auth;
+mod exec;
+mod log;
+mod proxy;
 mod template;
 mod vault;
 
@@ -11,36 +14,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Problems;
-use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig};
+use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig, Vault};
+use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
 use crate::tree::{Body, Tree};
 
 /// Blocks of which a later file's replaces an earlier file's.
-const SINGLE_BLOCKS: [&str; 5] = [
+const SINGLE_BLOCKS: [&str; 8] = [
+    "api_proxy",
+    "cache",
     "vault",
     "auto_auth",
+    "exec",
     "template_config",
     "telemetry",
     "planescape",
 ];
-/// Blocks of `vault agent` that we do not serve yet.
-const UNSUPPORTED: [&str; 6] = [
-    "cache",
-    "api_proxy",
-    "listener",
-    "env_template",
-    "exec",
-    "log_file",
-];
 /// Keys that change nothing here, or are read elsewhere.
-const WITHOUT_EFFECT: [&str; 5] = [
-    "log_level",
-    "log_format",
-    "telemetry",
-    "disable_idle_connections",
-    "disable_keep_alives",
-];
+const WITHOUT_EFFECT: [&str; 3] = ["cluster_name", "disable_mlock", "telemetry"];
+/// Parts of the agent whose connections can be told apart there.
+const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
 impl Config {
     /// Merges the files in order, applies what flags and environment say, and checks everything.
@@ -52,10 +46,25 @@ impl Config {
         let notes = Notes::default();
         let mut config = read(&Reader::new(&merged, &notes), overrides);
         config.warnings = notes.warnings.into_inner();
+        if overrides.refuses_unknown_keys {
+            let unknown = std::mem::take(&mut config.warnings);
+            notes.problems.borrow_mut().extend(unknown);
+        }
         match Problems::from_list(notes.problems.into_inner()) {
             None => Ok(config),
             Some(problems) => Err(problems),
         }
+    }
+}
+
+/// The `vault` block where there is no file.
+pub(crate) fn vault_alone(overrides: &Overrides) -> Result<Vault, Problems> {
+    let notes = Notes::default();
+    let nothing = Body::new();
+    let vault = vault::read(&Reader::new(&nothing, &notes), overrides, None);
+    match Problems::from_list(notes.problems.into_inner()) {
+        None => Ok(vault),
+        Some(problems) => Err(problems),
     }
 }
 
@@ -66,14 +75,15 @@ impl Tree {
     pub fn templates(&self) -> Vec<(String, Template)> {
         let notes = Notes::default();
         let root = Reader::new(&self.root, &notes);
-        ["template", "env_template"]
-            .into_iter()
-            .flat_map(|key| root.blocks(key))
-            .map(|block| (block.field(""), template::read(&block)))
-            .collect()
+        let files = root.blocks("template").into_iter();
+        let files = files.map(|block| (block.field(""), template::read(&block)));
+        let variables = root.blocks("env_template").into_iter();
+        let variables = variables.map(|block| (block.field(""), template::read_variable(&block)));
+        files.chain(variables).collect()
     }
 }
 
+/// Later files win, block by block; of `exit_after_auth` one `true` is enough.
 fn merge(trees: &[Tree]) -> Body {
     let mut merged = Body::new();
     for tree in trees {
@@ -88,40 +98,88 @@ fn merge(trees: &[Tree]) -> Body {
 }
 
 fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
-    root.refuse(&UNSUPPORTED);
-    let auth = auth::read(&root.block("auto_auth"));
-    let templates: Vec<_> = root.blocks("template").iter().map(template::read).collect();
-    if auth.sinks.is_empty() && templates.is_empty() {
+    let auth = match root.is_set("auto_auth") {
+        true => auth::read(&root.block("auto_auth")),
+        false => auth::absent(),
+    };
+    let files = root.blocks("template");
+    let variables = root.blocks("env_template");
+    let variables = variables.iter().map(template::read_variable);
+    let templates: Vec<_> = files.iter().map(template::read).chain(variables).collect();
+    let proxy = proxy::read(root, &auth, !templates.is_empty());
+    let is_used = !auth.sinks.is_empty() || !templates.is_empty();
+    if auth.method.is_some() && !is_used && proxy.token == ProxyToken::Request {
         root.problem(
             "auto_auth",
-            "requires at least one sink or at least one template",
+            "requires at least one sink or at least one template or api_proxy.use_auto_auth_token=true",
+        );
+    }
+    if auth.method.is_none() && !proxy.caches && proxy.listeners.is_empty() {
+        root.problem(
+            "auto_auth",
+            "no auto_auth, cache, or listener block found in config",
+        );
+    }
+    if !root.blocks("env_template").is_empty() && root.is_set("api_proxy") {
+        root.problem(
+            "api_proxy",
+            "'env_template' cannot be specified with 'api_proxy': remove one of them",
         );
     }
     refuse_shared_destinations(root, &auth, &templates);
+    if auth.wrap_ttl.is_some() && !templates.is_empty() {
+        root.problem(
+            "auto_auth.method.wrap_ttl",
+            "templates cannot be rendered with a wrapped token: set wrap_ttl in the sink instead",
+        );
+    }
     let config = Config {
         vault: vault::read(&root.block("vault"), overrides, auth.namespace.as_deref()),
         auth,
+        exec: exec::read(root, &templates),
         templates,
+        proxy,
         template_config: template_config(&root.block("template_config")),
         exit_after_auth: root.boolean("exit_after_auth").unwrap_or(false),
         pid_file: root.string("pid_file"),
+        log: log::read(root, &overrides.log),
+        has_own_exit_codes: root.is_set("planescape"),
         planescape: planescape(&root.block("planescape")),
         warnings: Vec::new(),
     };
-    root.ignore(&WITHOUT_EFFECT);
-    root.warn_unknown();
-    Config {
+    if config.planescape.revoke_on_exit && !config.auth.owns_token() {
+        root.problem(
+            "planescape.revoke_on_exit",
+            "the token belongs to somebody else, who may need it: remove revoke_on_exit",
+        );
+    }
+    let config = Config {
         exit_after_auth: overrides.exit_after_auth.unwrap_or(config.exit_after_auth),
         ..config
+    };
+    if config.exec.is_some() && config.exit_after_auth {
+        root.problem(
+            "exit_after_auth",
+            "an agent that starts a program does not end before it: remove exit_after_auth",
+        );
     }
+    for key in ["disable_idle_connections", "disable_keep_alives"] {
+        let unknown = root.strings(key).into_iter();
+        for part in unknown.filter(|part| !PARTS.contains(&part.as_str())) {
+            root.problem(key, format!("unknown {key} value: {part}"));
+        }
+    }
+    root.ignore(&WITHOUT_EFFECT);
+    root.warn_unknown();
+    config
 }
 
 /// Two writers of one file would undo each other's work for ever.
 fn refuse_shared_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
     let templates = templates.iter().enumerate();
-    let templates = templates.map(|(index, template)| {
+    let templates = templates.filter_map(|(index, template)| {
         let field = format!("template[{index}].destination");
-        (field, template.destination.as_str())
+        Some((field, template.target.file()?))
     });
     let sinks = auth.sinks.iter().enumerate();
     let sinks = sinks.map(|(index, sink)| {
@@ -185,5 +243,7 @@ fn namespace(name: &str) -> Option<String> {
     (!name.is_empty()).then(|| format!("{name}/"))
 }
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;

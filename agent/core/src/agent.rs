@@ -4,18 +4,20 @@
 mod ending;
 mod files;
 mod logins;
+mod programs;
 mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use planescape_agent_contract::{Config, Problem, Template};
+use planescape_agent_contract::{Config, Problem, ProxyToken, Template};
 use planescape_templates::Request;
-use planescape_vault::Text;
 
+use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::Remedy;
+use crate::hooks::Hooks;
 use crate::input::Input;
 use crate::life::Life;
 use crate::render::Renderer;
@@ -23,6 +25,8 @@ use crate::secrets::{Reply, Secrets};
 use crate::session::{LeftToken, Session};
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
+use crate::supervisor::Supervisor;
+use crate::token::{Token, TokenId};
 use crate::verdict::Verdict;
 
 /// Everything the agent knows and intends.
@@ -33,10 +37,15 @@ pub struct Agent {
     secrets: Secrets,
     renderer: Renderer,
     sinks: Sinks,
+    hooks: Hooks,
+    supervisor: Option<Supervisor>,
     verdict: Verdict,
     dice: Dice,
     exit_after_auth: bool,
     revoke_on_exit: bool,
+    /// Whether proxied requests use the agent's token, and which they use now.
+    offers_token: bool,
+    offered: Option<TokenId>,
     commands: VecDeque<Command>,
 }
 
@@ -64,6 +73,8 @@ pub enum Wake {
     Secrets,
     /// A file could not be written and is tried again.
     Files,
+    /// A program is to be run, or to end.
+    Programs,
     /// Not everything is rendered, and it should be.
     Lateness,
     /// The way out goes on.
@@ -85,6 +96,14 @@ impl Agent {
             Vec::new()
         };
         let verdict = Verdict::new(&config, now.moment);
+        let hooks = config.templates.iter().map(|it| it.hook.clone());
+        let (min, max) = (config.auth.min_backoff, config.auth.max_backoff);
+        let hooks = Hooks::new(hooks.collect(), config.vault.retries, || {
+            Backoff::between(min, max)
+        });
+        let count = config.templates.len();
+        let exec = config.exec.as_ref();
+        let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
         let texts: Vec<(Template, Vec<u8>)> =
             config.templates.into_iter().zip(start.texts).collect();
@@ -94,9 +113,13 @@ impl Agent {
             secrets,
             renderer: Renderer::new(&texts, start.variables, start.seed)?,
             sinks: Sinks::new(config.auth.sinks.len()),
+            hooks,
+            supervisor,
             verdict,
             dice: Dice::new(start.seed),
-            exit_after_auth: config.exit_after_auth,
+            exit_after_auth: config.exit_after_auth && config.auth.method.is_some(),
+            offers_token: config.proxy.token != ProxyToken::Request,
+            offered: None,
             revoke_on_exit: revokes,
             commands: VecDeque::new(),
         })
@@ -111,6 +134,12 @@ impl Agent {
         match input {
             Input::Timeout => {}
             Input::LoggedIn { ticket, result } => self.logged_in(ticket, result, moment),
+            Input::LoggedInWrapped { ticket: _, result } => self.logged_in_wrapped(result, moment),
+            Input::NewCredentials => {
+                let notice = self.session.credentials_changed();
+                self.log(notice);
+            }
+            Input::TokenRefused { token } => self.session.refused(token, moment),
             Input::Remembered { token, result } => {
                 let notice = self.session.remembered(token, result);
                 self.log(notice);
@@ -143,7 +172,7 @@ impl Agent {
             Input::FileRead { request, result } => {
                 let taken = self
                     .secrets
-                    .file_read(&request, result, &mut self.dice, moment);
+                    .file_read(&request, result, &mut self.dice, now);
                 self.take(&request, taken, Remedy::Retry, moment);
             }
             Input::LeaseRenewed {
@@ -165,6 +194,8 @@ impl Agent {
                 destination,
                 result,
             } => self.written(destination, result, moment),
+            Input::HookEnded { hook, result } => self.hook_ended(hook, result, moment),
+            Input::ChildEnded(end) => self.child_ended(end, moment),
             Input::Revoked { token, result } => {
                 let dice = &mut self.dice;
                 let shutdown = self.life.shutdown();
@@ -186,17 +217,28 @@ impl Agent {
     pub fn poll_timeout(&self) -> Option<(Moment, Wake)> {
         match &self.life {
             Life::Ended => return None,
-            Life::Stopping(shutdown) => return Some((shutdown.timeout(), Wake::Shutdown)),
+            Life::Stopping(shutdown) => {
+                let at = match &self.supervisor {
+                    Some(supervisor) if supervisor.is_running() => supervisor.timeout()?,
+                    _ => shutdown.timeout(),
+                };
+                return Some((at, Wake::Shutdown));
+            }
             Life::Starting | Life::Ready => {}
         }
         let has_token = self.session.usable().is_some();
-        let sinks = self.sinks.timeout().filter(|_| has_token);
+        let sinks = self.sinks.timeout();
+        let sinks = sinks.filter(|_| self.session.shared().is_some());
         let texts = self.renderer.timeout().filter(|_| has_token);
+        let hooks = self.hooks.timeout(|file| self.renderer.is_being_made(file));
+        let child = self.supervisor.as_ref().and_then(Supervisor::timeout);
         let all = [
             (self.session.timeout(), Wake::Session),
             (self.secrets.timeout(has_token), Wake::Secrets),
             (sinks, Wake::Files),
             (texts, Wake::Files),
+            (hooks, Wake::Programs),
+            (child, Wake::Programs),
             (self.verdict.give_up_at(), Wake::Lateness),
         ];
         all.into_iter()
@@ -214,9 +256,14 @@ impl Agent {
         if self.life.is_working() {
             self.work(now);
         }
+        self.advance_programs(now.moment);
         let Life::Stopping(shutdown) = &mut self.life else {
             return;
         };
+        // What the program uses lives as long as it does.
+        if self.supervisor.as_ref().is_some_and(Supervisor::is_running) {
+            return;
+        }
         let awaited = Awaited {
             login: self.revoke_on_exit && self.session.is_logging_in(),
             lease: self.revoke_on_exit && self.secrets.is_reading(),
@@ -246,6 +293,7 @@ impl Agent {
             self.log(Some(Notice::Expired { request, templates }));
         }
         let token = self.session.usable().cloned();
+        self.offer(token.as_ref());
         // No file without a login, not even one that asks for nothing.
         if token.is_some() {
             let secrets = &self.secrets;
@@ -258,12 +306,21 @@ impl Agent {
         let within = |request: &Request| renderer.sandboxes(request);
         let asked = self.secrets.advance(token.as_ref(), within, now.moment);
         self.commands.extend(asked);
-        if let Some(token) = &token {
-            let contents = Text::from(token.secret.expose());
+        if let Some(contents) = self.session.shared() {
             self.commands
                 .extend(self.sinks.advance(&contents, now.moment));
         }
         self.check_ready(now.moment);
+    }
+
+    fn offer(&mut self, token: Option<&Token>) {
+        let Some(token) = token.filter(|_| self.offers_token) else {
+            return;
+        };
+        if self.offered.replace(token.id) != Some(token.id) {
+            let token = token.clone();
+            self.commands.push_back(Command::Offer { token });
+        }
     }
 
     fn accessor(&self) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::Report;
-use planescape_templates::{Request, Warning};
+use planescape_agent_contract::{Hook, Report, Signal};
+use planescape_templates::{Effect, Request, Warning};
 use planescape_vault::{Call, SecretText, Text};
 
 use crate::failure::Failure;
@@ -26,6 +26,11 @@ pub enum Command {
         token: Token,
         /// Its accessor.
         accessor: String,
+    },
+    /// Use this token for proxied requests. Has no result.
+    Offer {
+        /// The token.
+        token: Token,
     },
     /// Extend the token's life.
     RenewToken {
@@ -94,6 +99,28 @@ pub enum Command {
         destination: Destination,
         /// Its new bytes.
         contents: Text,
+        /// What the text does beside, in order, before that.
+        effects: Vec<Effect>,
+    },
+    /// Run a program, because a file has changed.
+    RunHook {
+        /// To be handed back.
+        hook: usize,
+        /// `template[n]`, the first of those that it follows.
+        file: usize,
+        /// The program.
+        program: Hook,
+    },
+    /// Start the program in `exec`. Its end is one [`Input`](crate::Input), also where it could
+    /// not be started.
+    StartChild {
+        /// Names and values, in order of the names.
+        variables: Vec<(String, Text)>,
+    },
+    /// Send the program in `exec` a signal. Has no result.
+    SignalChild {
+        /// Which; `None` kills it.
+        signal: Option<Signal>,
     },
     /// Tell those who wait that every file is there. Has no result.
     AnnounceReady,
@@ -143,6 +170,10 @@ pub enum Notice {
         /// How long it lasts.
         ttl: Duration,
     },
+    /// The files of the login hold something new: the agent logs in again.
+    NewCredentials,
+    /// There is a wrapped token.
+    LoggedInWrapped,
     /// A token could not be written into the ledger: if the agent is killed, nobody revokes it.
     NotRemembered {
         /// Why.
@@ -206,6 +237,17 @@ pub enum Notice {
         /// When it is tried again; `None` where the agent ends.
         backoff: Option<Duration>,
     },
+    /// A program that follows a file failed.
+    HookFailed {
+        /// `template[n]`.
+        file: usize,
+        /// Why, without output of the program.
+        message: String,
+        /// When it is run again; `None` where it is not.
+        backoff: Option<Duration>,
+    },
+    /// A value changed, and the program in `exec` is not to be restarted for that.
+    ChildKept,
     /// A token could not be revoked.
     RevokeFailed {
         /// Which.

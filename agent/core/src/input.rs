@@ -2,11 +2,25 @@
 
 use planescape_templates::{Answer, Pass, Request};
 use planescape_vault::mount::Mount;
-use planescape_vault::{Grant, Login};
+use planescape_vault::{Grant, Login, Text};
 
 use crate::command::Destination;
 use crate::failure::Failure;
 use crate::token::{Ticket, TokenId};
+
+/// How the program in `exec` ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildEnd {
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        message: String,
+    },
+    /// With this exit code.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
 
 /// One thing that happened. Each result answers one [`Command`](crate::Command).
 #[derive(Debug)]
@@ -19,6 +33,20 @@ pub enum Input {
         ticket: Ticket,
         /// The token, or why there is none.
         result: Result<Login, Failure>,
+    },
+    /// A login ended whose token is wrapped for somebody else.
+    LoggedInWrapped {
+        /// Of the command.
+        ticket: Ticket,
+        /// The wrapping token's description in JSON, or why there is none.
+        result: Result<Text, Failure>,
+    },
+    /// The files of the login hold something new.
+    NewCredentials,
+    /// A proxied request with the agent's token was refused as if Vault did not know it.
+    TokenRefused {
+        /// Which.
+        token: TokenId,
     },
     /// A token was written into the ledger.
     Remembered {
@@ -86,9 +114,18 @@ pub enum Input {
     Written {
         /// Which file.
         destination: Destination,
-        /// Why it was not.
-        result: Result<(), Failure>,
+        /// Whether it changed; or why it does not hold them.
+        result: Result<bool, Failure>,
     },
+    /// A program that follows a file ended.
+    HookEnded {
+        /// Of the command.
+        hook: usize,
+        /// Why it failed, without its output.
+        result: Result<(), String>,
+    },
+    /// The program in `exec` ended.
+    ChildEnded(ChildEnd),
     /// A token was revoked.
     Revoked {
         /// Which.

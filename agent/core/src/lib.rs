@@ -12,15 +12,19 @@
 //!
 //! Inside, each machine has the same verbs and one job: `session` keeps a token, `secrets` keeps
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
-//! `lease` says when to act on something that expires, `verdict` says what a failure means for
+//! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
+//! `cache` says what the proxy keeps of Vault's answers,
+//! `supervisor` keeps a program running with rendered variables, `verdict` says what a failure means for
 //! the agent, `shutdown` leaves nothing behind.
 
 mod agent;
 mod backoff;
+mod cache;
 mod clock;
 mod command;
 mod dice;
 mod failure;
+mod hooks;
 mod input;
 mod lease;
 mod life;
@@ -29,16 +33,18 @@ mod secrets;
 mod session;
 mod shutdown;
 mod sinks;
+mod supervisor;
 mod token;
 mod troubles;
 mod verdict;
 mod write;
 
 pub use agent::{Agent, Start, Wake};
+pub use cache::{Asked, Cache, Carried, Key, Renewal, Revocation};
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
-pub use input::Input;
+pub use input::{ChildEnd, Input};
 pub use render::Rendering;
 pub use session::LeftToken;
 pub use token::{Ticket, Token, TokenId};

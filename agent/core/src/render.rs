@@ -8,11 +8,11 @@ use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
 use crate::write::Write;
 use planescape_agent_contract as config;
-use planescape_agent_contract::{Problem, Template as Settings};
+use planescape_agent_contract::{Problem, Target, Template as Settings, Wait};
 use planescape_templates::{
-    Answer, Answers, Engine, Environment, Options, Output, Pass, Rendered, Request, Template,
-    Warning,
+    Answer, Answers, Engine, Environment, Options, Output, Pass, Request, Template, Warning,
 };
+use planescape_vault::Text;
 
 /// All texts of the configuration.
 #[derive(Debug)]
@@ -31,8 +31,12 @@ pub(crate) struct Renderer {
 #[derive(Debug)]
 struct File {
     template: Arc<Template>,
-    destination: String,
+    target: Target,
     sandbox: Option<String>,
+    error_is_fatal: bool,
+    wait: Option<Wait>,
+    /// Changes that are waited for.
+    settling: Option<Settling>,
     /// The requests of the last pass.
     used: BTreeSet<Request>,
     /// Its requests without an answer.
@@ -43,6 +47,14 @@ struct File {
     is_there: bool,
     /// The warnings of the last complete pass.
     warnings: Vec<Warning>,
+}
+
+/// Changes that are waited for before they are rendered.
+#[derive(Clone, Copy, Debug)]
+struct Settling {
+    /// Whatever else changes.
+    latest: Moment,
+    until: Moment,
 }
 
 /// One pass over a template, to be run where it holds up nothing else.
@@ -80,6 +92,8 @@ pub(crate) struct Outcome {
     pub(crate) unwanted: Vec<Request>,
     /// Why the text does not fit what Vault answered.
     pub(crate) failure: Option<String>,
+    /// Name and value of a variable.
+    pub(crate) variable: Option<(String, Text)>,
 }
 
 impl Renderer {
@@ -147,11 +161,15 @@ impl Renderer {
     }
 
     /// Notes that an answer came: texts that used it, or lacked nothing else, are due.
-    pub(crate) fn answer_changed(&mut self, request: &Request) {
+    pub(crate) fn answer_changed(&mut self, request: &Request, now: Moment) {
+        let is_complete = self.is_complete();
         for index in self.users.get(request).into_iter().flatten() {
             let file = &mut self.files[*index];
             file.missing.remove(request);
             if file.missing.is_empty() {
+                if is_complete {
+                    file.settle(now);
+                }
                 file.state.outdate();
                 self.active.insert(*index);
             }
@@ -167,12 +185,17 @@ impl Renderer {
         let mut commands = Vec::new();
         for index in std::mem::take(&mut self.active) {
             let file = &mut self.files[index];
+            if file.is_settling(now.moment) {
+                self.active.insert(index);
+                continue;
+            }
             if !file.state.start(now.moment) {
                 if file.state.timeout().is_some() {
                     self.active.insert(index);
                 }
                 continue;
             }
+            file.settling = None;
             let mut answers = Answers::new();
             for request in &file.used {
                 if let Some(known) = answer(request) {
@@ -187,7 +210,7 @@ impl Renderer {
                     environment: Environment {
                         now: now.wall,
                         variables: self.variables.clone(),
-                        destination: Some(file.destination.clone()),
+                        destination: file.target.file().map(str::to_owned),
                         seed: self.seed,
                     },
                 },
@@ -203,7 +226,6 @@ impl Renderer {
         result: Result<Pass, String>,
         is_answered: impl Fn(&Request) -> bool,
     ) -> Outcome {
-        let result = result.and_then(supported);
         let mut outcome = Outcome::default();
         if index >= self.files.len() {
             return outcome;
@@ -223,10 +245,17 @@ impl Renderer {
                 self.use_only(index, rendered.used, &mut outcome);
                 let file = &mut self.files[index];
                 outcome.commands.extend(file.warn(index, rendered.warnings));
-                outcome.commands.push(Command::Write {
-                    destination: Destination::Template(index),
-                    contents: rendered.text,
-                });
+                match &file.target {
+                    Target::File(_) => outcome.commands.push(Command::Write {
+                        destination: Destination::Template(index),
+                        contents: rendered.text,
+                        effects: rendered.effects,
+                    }),
+                    Target::Variable(name) => {
+                        outcome.variable = Some((name.clone(), rendered.text));
+                        self.written(index);
+                    }
+                }
             }
             Err(message) => {
                 self.files[index].state.finish();
@@ -263,8 +292,22 @@ impl Renderer {
     pub(crate) fn timeout(&self) -> Option<Moment> {
         let active = self.active.iter();
         active
-            .filter_map(|index| self.files[*index].state.timeout())
+            .filter_map(|index| self.files[*index].timeout())
             .min()
+    }
+
+    /// Whether a text that does not fit its answers can end the agent.
+    pub(crate) fn error_is_fatal(&self, index: usize) -> bool {
+        self.files.get(index).is_none_or(|file| file.error_is_fatal)
+    }
+
+    /// Whether a file is being rendered or written, or is about to be.
+    pub(crate) fn is_being_made(&self, index: usize) -> bool {
+        self.files.get(index).is_some_and(|file| match file.state {
+            Write::Busy | Write::BusyStale => true,
+            Write::Stale => file.settling.is_none(),
+            Write::Waiting { .. } | Write::Done => false,
+        })
     }
 
     pub(crate) fn written(&mut self, index: usize) {
@@ -290,13 +333,38 @@ impl File {
     fn new(template: Template, settings: &Settings) -> Self {
         Self {
             template: Arc::new(template),
-            destination: settings.destination.clone(),
+            target: settings.target.clone(),
             sandbox: settings.sandbox_path.clone(),
+            error_is_fatal: settings.error_fatal,
+            wait: settings.wait,
+            settling: None,
             used: BTreeSet::new(),
             missing: BTreeSet::new(),
             state: Write::Stale,
             is_there: false,
             warnings: Vec::new(),
+        }
+    }
+
+    /// Something changed: a quiet time starts anew, up to the longest.
+    fn settle(&mut self, now: Moment) {
+        let Some(wait) = self.wait else { return };
+        let latest = self.settling.map_or(now + wait.max, |it| it.latest);
+        let until = (now + wait.min).min(latest);
+        self.settling = Some(Settling { latest, until });
+    }
+
+    fn is_settling(&self, now: Moment) -> bool {
+        let is_waited_for = self.settling.is_some_and(|it| it.until > now);
+        is_waited_for && self.state == Write::Stale
+    }
+
+    fn timeout(&self) -> Option<Moment> {
+        match self.state {
+            Write::Stale => self.settling.map(|it| it.until),
+            Write::Busy | Write::BusyStale | Write::Waiting { .. } | Write::Done => {
+                self.state.timeout()
+            }
         }
     }
 
@@ -314,23 +382,6 @@ impl File {
         };
         (!self.warnings.is_empty()).then_some(Command::Log(notice))
     }
-}
-
-/// Refuses what the engine knows and the agent does not serve.
-fn supported(pass: Pass) -> Result<Pass, String> {
-    let (Pass::Waiting { used, .. } | Pass::Complete(Rendered { used, .. })) = &pass;
-    let is_pki = |request: &Request| matches!(request, Request::Pki { .. });
-    if used.iter().any(is_pki) {
-        return Err(unsupported("pkiCert (in Handlebars pki_cert)"));
-    }
-    match &pass {
-        Pass::Complete(rendered) if !rendered.effects.is_empty() => Err(unsupported("writeToFile")),
-        Pass::Complete(_) | Pass::Waiting { .. } => Ok(pass),
-    }
-}
-
-fn unsupported(function: &str) -> String {
-    format!("function {function} is not supported by planescape-agent yet")
 }
 
 fn options(settings: &Settings) -> Options {
@@ -356,10 +407,8 @@ fn options(settings: &Settings) -> Options {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use planescape_agent_contract::{Config, Overrides, Tree};
-    use planescape_vault::Text;
-
     use super::*;
+    use planescape_agent_contract::{Config, Overrides, Tree};
 
     #[test]
     fn each_text_is_read_in_its_own_language_and_written_in_its_own_form() {

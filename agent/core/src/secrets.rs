@@ -4,6 +4,7 @@
 mod call;
 mod entry;
 mod mounts;
+mod pki;
 mod queue;
 mod refresh;
 
@@ -179,13 +180,22 @@ impl Secrets {
                 continue;
             };
             entry.activity = Activity::Reading;
-            if let Request::File { path } = &entry.request {
-                commands.push(Command::ReadFile {
-                    within: within(&entry.request),
-                    path: path.clone(),
-                    request: entry.request.clone(),
-                });
-            }
+            let (path, within) = match &entry.request {
+                Request::File { path } => (path, within(&entry.request)),
+                Request::Pki {
+                    destination: Some(path),
+                    ..
+                } => (path, Vec::new()),
+                Request::Read { .. }
+                | Request::Write { .. }
+                | Request::List { .. }
+                | Request::Pki { .. } => continue,
+            };
+            commands.push(Command::ReadFile {
+                within,
+                path: path.clone(),
+                request: entry.request.clone(),
+            });
         }
         if let Some(token) = token {
             self.renew(token, &mut commands, now);
@@ -224,7 +234,13 @@ impl Secrets {
                 continue;
             };
             let path = entry.request.path().to_owned();
-            let mount = match self.mounts.find(&path, id) {
+            let is_written_as_it_stands = matches!(entry.request, Request::Pki { .. });
+            let found = if is_written_as_it_stands {
+                Found::Mount(None)
+            } else {
+                self.mounts.find(&path, id)
+            };
+            let mount = match found {
                 Found::Mount(mount) => mount,
                 Found::Wait => {
                     entry.activity = Activity::Waiting;
@@ -297,7 +313,7 @@ impl Secrets {
         self.busy.lookups = self.busy.lookups.saturating_sub(1);
         let failure = match result {
             Ok(mount) => {
-                let waiting = self.mounts.found(path, Some(mount));
+                let waiting = self.mounts.found(path, Some(mount), now);
                 self.read_now(waiting, now);
                 return None;
             }
@@ -306,7 +322,7 @@ impl Secrets {
                 if matches!(failure.status(), Some(403 | 404))
                     && failure.remedy() == Remedy::GiveUp =>
             {
-                let waiting = self.mounts.found(path, None);
+                let waiting = self.mounts.found(path, None, now);
                 self.read_now(waiting, now);
                 return None;
             }
@@ -348,7 +364,9 @@ impl Secrets {
             return Taken::Unchanged;
         };
         let is_outdated = current.is_some_and(|current| current != ticket.token);
-        let answer = match result.and_then(|answer| undeleted(answer, now)) {
+        let result = result.and_then(|answer| undeleted(answer, now));
+        let result = result.and_then(|answer| pki::issued(request, answer));
+        let answer = match result {
             Ok(answer) => answer,
             // It says nothing about the token that we have now.
             Err(failure) if is_outdated && failure.remedy() == Remedy::CheckToken => {
@@ -385,11 +403,15 @@ impl Secrets {
         request: &Request,
         result: Result<Answer, Failure>,
         dice: &mut Dice,
-        now: Moment,
+        now: Now,
     ) -> Taken {
         let Some(&id) = self.ids.get(request) else {
             return Taken::Unchanged;
         };
+        if matches!(request, Request::Pki { .. }) {
+            return self.certificate_read(id, result, now);
+        }
+        let now = now.moment;
         let answer = match result {
             Ok(answer) => answer,
             Err(failure) => return self.failed(id, failure, dice, now),
@@ -400,6 +422,24 @@ impl Secrets {
         };
         entry.backoff.succeed();
         entry.replace_answer(answer)
+    }
+
+    /// A certificate that is still good stays; otherwise another is issued.
+    fn certificate_read(&mut self, id: Id, result: Result<Answer, Failure>, now: Now) -> Taken {
+        let kept = result.ok().and_then(|answer| pki::kept(&answer));
+        let kept = kept.and_then(|kept| {
+            let good = self.refresh.good_for(&kept, now.wall)?;
+            Some((kept, good))
+        });
+        let Some((certificate, good)) = kept else {
+            self.schedule(id, now.moment, Lane::Read);
+            return Taken::Unchanged;
+        };
+        self.schedule(id, now.moment + good, Lane::File);
+        match self.entries.get_mut(&id) {
+            Some(entry) => entry.replace_answer(Answer::Pki(certificate)),
+            None => Taken::Unchanged,
+        }
     }
 
     /// Takes a renewal in. A lease that cannot be extended is replaced.
@@ -512,7 +552,7 @@ impl Secrets {
         }
         self.schedule(id, at, lane_of(&request));
         if failure.remedy() == Remedy::GiveUp {
-            self.mounts.forget(request.path());
+            self.mounts.forget(request.path(), now);
         }
         Some(Trouble {
             request,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use planescape_agent_contract::Auth;
-use planescape_vault::{Grant, Kind, Login, SecretText};
+use planescape_vault::{Grant, Kind, Login, SecretText, Text};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -33,6 +33,14 @@ pub(crate) struct Session {
     /// When the latest logins began.
     logins: VecDeque<Moment>,
     next_id: u64,
+    /// Whether new credentials lead to a new login.
+    follows_new_credentials: bool,
+    /// Whether there is a method to log in with.
+    can_log_in: bool,
+    /// Whether there are credentials that no login used yet.
+    has_new_credentials: bool,
+    /// A wrapped token, for whoever reads the sink.
+    wrapped: Option<Text>,
 }
 
 /// A token that an earlier life of this agent left in the ledger.
@@ -130,6 +138,10 @@ impl Session {
             ended: None,
             logins: VecDeque::new(),
             next_id: 0,
+            follows_new_credentials: auth.follows_new_credentials,
+            can_log_in: auth.method.is_some(),
+            has_new_credentials: false,
+            wrapped: None,
         };
         for LeftToken { secret, accessor } in left {
             let id = session.new_id();
@@ -151,6 +163,14 @@ impl Session {
     pub(crate) fn usable(&self) -> Option<&Token> {
         let held = self.current.as_ref()?;
         (held.is_remembered && !held.is_doubted).then_some(&held.token)
+    }
+
+    /// What the sinks are to hold.
+    pub(crate) fn shared(&self) -> Option<Text> {
+        match &self.wrapped {
+            Some(wrapped) => Some(wrapped.clone()),
+            None => self.usable().map(|token| Text::from(token.secret.expose())),
+        }
     }
 
     /// The number of the token that we have.
@@ -210,8 +230,14 @@ impl Session {
             Activity::Waiting { until } if now < until => return None,
             Activity::Waiting { .. } | Activity::Idle => self.activity = Activity::Idle,
         }
-        let Some(held) = &mut self.current else {
+        if self.has_new_credentials {
             return self.log_in(now);
+        }
+        let Some(held) = &mut self.current else {
+            return match self.wrapped {
+                Some(_) => None,
+                None => self.log_in(now),
+            };
         };
         let ticket = Ticket {
             token: held.token.id,
@@ -234,6 +260,9 @@ impl Session {
     }
 
     fn log_in(&mut self, now: Moment) -> Option<Command> {
+        if !self.can_log_in {
+            return None;
+        }
         while self.logins.front().is_some_and(|it| *it + MINUTE <= now) {
             self.logins.pop_front();
         }
@@ -245,6 +274,7 @@ impl Session {
             return None;
         }
         self.logins.push_back(now);
+        self.has_new_credentials = false;
         self.activity = Activity::LoggingIn;
         let ticket = Ticket {
             token: self.new_id(),
@@ -298,6 +328,28 @@ impl Session {
         std::iter::once(Command::Log(notice))
             .chain(remember)
             .collect()
+    }
+
+    /// A wrapped token is not ours to use or to renew.
+    pub(crate) fn logged_in_wrapped(&mut self, wrapped: Text) {
+        self.wrapped = Some(wrapped);
+        self.activity = Activity::Idle;
+    }
+
+    /// The files of the login hold something new.
+    pub(crate) fn credentials_changed(&mut self) -> Option<Notice> {
+        if !self.follows_new_credentials {
+            return None;
+        }
+        self.has_new_credentials = true;
+        Some(Notice::NewCredentials)
+    }
+
+    /// A request of somebody else with this token was refused as if Vault did not know it.
+    pub(crate) fn refused(&mut self, id: TokenId, now: Moment) {
+        if self.is_current(id) {
+            self.doubt(now);
+        }
     }
 
     /// The token stands in the ledger, or cannot; it is used all the same, since a pod without

@@ -80,6 +80,13 @@ impl Shutdown {
         shutdown
     }
 
+    /// What had to come first has come: from here on time counts.
+    pub(crate) fn start_clock(&mut self, now: Moment) {
+        self.settle_until = now + SETTLE;
+        self.deadline = now + GRACE;
+        self.wake_at = now;
+    }
+
     /// The token in use outlives the agent; the others do not.
     pub(crate) fn keeping_token(self) -> Self {
         Self {

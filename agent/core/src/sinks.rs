@@ -29,6 +29,7 @@ impl Sinks {
         due.map(|index| Command::Write {
             destination: Destination::Sink(index),
             contents: token.clone(),
+            effects: Vec::new(),
         })
         .collect()
     }

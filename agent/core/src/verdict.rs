@@ -1,6 +1,6 @@
 //! The verdict on a failure: whether the agent goes on, or ends, and how it then reports.
 
-use planescape_agent_contract::{Config, Phase, Reason, Report};
+use planescape_agent_contract::{Config, Method, Phase, Reason, Report};
 use planescape_templates::Request;
 use planescape_vault::{Error, Kind};
 
@@ -13,24 +13,60 @@ use crate::troubles::{Concern, Troubles};
 /// After this many in a row a refusal is believed.
 const BELIEVED: u32 = 3;
 
-/// The process's exit code.
+/// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ExitCode {
     /// Done, nothing left behind.
-    Done = 0,
+    Done,
     /// The configuration is wrong.
-    Config = 64,
+    Config,
     /// A template does not fit what Vault answered.
-    Template = 65,
+    Template,
     /// Vault could not be reached within the limit, or a token was not revoked.
-    Unavailable = 69,
+    Unavailable,
     /// A file could not be read or written.
-    File = 74,
+    File,
+    /// A program that follows a file failed.
+    Hook,
     /// Vault refused.
-    Denied = 77,
+    Denied,
     /// A signal came before everything was rendered, or a second one.
-    Interrupted = 143,
+    Interrupted,
+    /// The program in `exec` ended by itself with this code; 255: by a signal.
+    Program(u8),
+}
+
+impl ExitCode {
+    /// The code of the process.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Config => 64,
+            Self::Template => 65,
+            Self::Unavailable => 69,
+            Self::Hook => 70,
+            Self::File => 74,
+            Self::Denied => 77,
+            Self::Interrupted => 143,
+            Self::Program(code) => code,
+        }
+    }
+
+    /// The code that `vault agent` has for it.
+    #[must_use]
+    pub fn of_vault_agent(self) -> u8 {
+        match self {
+            Self::Done | Self::Interrupted => 0,
+            Self::Config
+            | Self::Template
+            | Self::Unavailable
+            | Self::Hook
+            | Self::File
+            | Self::Denied => 1,
+            Self::Program(code) => code,
+        }
+    }
 }
 
 /// How the agent ends.
@@ -53,6 +89,7 @@ pub(crate) struct Verdict {
     /// Until when everything must be rendered.
     give_up_at: Option<Moment>,
     is_ready: bool,
+    has_own_exit_codes: bool,
     troubles: Troubles,
 }
 
@@ -60,7 +97,12 @@ impl Verdict {
     pub(crate) fn new(config: &Config, now: Moment) -> Self {
         let give_up_after = config.planescape.give_up_after;
         Self {
-            role: config.auth.method.role().map(str::to_owned),
+            role: config
+                .auth
+                .method
+                .as_ref()
+                .and_then(Method::role)
+                .map(str::to_owned),
             login_path: format!("{}/login", config.auth.mount_path),
             retries: config.vault.retries,
             exit_on_login_failure: config.auth.exit_on_error,
@@ -69,6 +111,7 @@ impl Verdict {
             revoke_on_exit: config.planescape.revoke_on_exit,
             give_up_at: give_up_after.map(|limit| now + limit),
             is_ready: false,
+            has_own_exit_codes: config.has_own_exit_codes,
             troubles: Troubles::default(),
         }
     }
@@ -162,6 +205,25 @@ impl Verdict {
         (is_template && self.ends_on_failure()).then_some(end)
     }
 
+    pub(crate) fn hook_failed(&self, file: usize, message: &str) -> Option<End> {
+        let report = Report {
+            message: Some(message.to_owned()),
+            path: Some(format!("template[{file}].command")),
+            ..Report::new(Phase::Write, Reason::CommandFailed)
+        };
+        let code = ExitCode::Hook;
+        self.ends_on_failure().then_some(End { code, report })
+    }
+
+    /// The end of an agent that was told to end before it was ready: `vault agent` ends well.
+    pub(crate) fn interrupted(&self, accessor: Option<String>) -> End {
+        if self.has_own_exit_codes {
+            self.unfinished(|verdict| verdict.interruption(accessor))
+        } else {
+            self.interruption(accessor)
+        }
+    }
+
     /// The end of an agent that is late, or was told to end before it was ready.
     pub(crate) fn unfinished(&self, otherwise: impl FnOnce(&Self) -> End) -> End {
         let latest = self.troubles.latest().cloned();
@@ -186,7 +248,7 @@ impl Verdict {
     }
 
     /// The end that came before the files.
-    pub(crate) fn interruption(&self, accessor: Option<String>) -> End {
+    fn interruption(&self, accessor: Option<String>) -> End {
         let report = Report {
             message: Some("told to end before every file was rendered".to_owned()),
             role: self.role.clone(),

@@ -17,7 +17,7 @@ pub(super) struct Vault {
 }
 
 impl Vault {
-    fn bearer<'a>(&'a self, token: &'a SecretText) -> Bearer<'a> {
+    pub(super) fn bearer<'a>(&'a self, token: &'a SecretText) -> Bearer<'a> {
         Bearer {
             token,
             namespace: self.login.namespace.as_deref(),
@@ -36,7 +36,7 @@ impl Vault {
         let result = self.client.look_up_self(self.bearer(&token)).await;
         Input::TokenLookedUp {
             ticket,
-            result: result.map_err(Failure::Vault),
+            result: result.map(drop).map_err(Failure::Vault),
         }
     }
 
@@ -79,7 +79,12 @@ impl Vault {
         lease_id: String,
         token: SecretText,
     ) -> Input {
-        let result: Result<_, Error> = self.client.renew_lease(&lease_id, &token).await;
+        // A lease is in the namespace of its read, not of the login.
+        let bearer = Bearer {
+            token: &token,
+            namespace: None,
+        };
+        let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer).await;
         Input::LeaseRenewed {
             ticket,
             request,

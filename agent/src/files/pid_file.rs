@@ -19,6 +19,8 @@ impl PidFile {
         let target = Target {
             path: path.into(),
             mode: FileMode::from_bits(0o600),
+            owner: planescape_agent_contract::Owner::default(),
+            backup: false,
             create_parents: false,
         };
         write(&target, &[], std::process::id().to_string().as_bytes())

@@ -1,25 +1,25 @@
 //! Writes a file whole or not at all.
 
+mod owner;
+mod unfinished;
+
 use std::ffi::OsString;
-use std::fs::File;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use planescape_agent_contract::FileMode;
+use planescape_agent_contract::{FileMode, Owner};
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, fchmod, fchown, openat, renameat, statat,
-    unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, fchmod, linkat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::folder::Place;
 use super::regular;
+use owner::Ids;
+use unfinished::Unfinished;
 
-/// Unfinished files have this in their name, so that a later life can tell them from a job's.
-const PREFIX: &str = ".planescape-unfinished-";
+pub(crate) use owner::give;
+pub(crate) use unfinished::remove_unfinished;
 
 /// How a file is to be written.
 #[derive(Clone, Debug)]
@@ -28,6 +28,9 @@ pub(crate) struct Target {
     /// Without it, the existing file's mode, else 0644.
     pub(crate) mode: Option<FileMode>,
     pub(crate) create_parents: bool,
+    pub(crate) owner: Owner,
+    /// Whether the file that was there before stays beside it, with `.bak` at its name's end.
+    pub(crate) backup: bool,
 }
 
 /// Makes the file hold these bytes; one that does already stays untouched. A reader sees the old
@@ -43,13 +46,57 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
         (None, Some(old)) => old.st_mode & 0o7777,
         (None, None) => FileMode::RENDERED.bits(),
     };
-    let is_same = existing.is_some_and(|old| {
-        old.st_mode & 0o7777 == mode && holds(&place, &old, contents).unwrap_or(false)
+    let ids = Ids::of(&target.owner)?;
+    let is_same = existing.as_ref().is_some_and(|old| {
+        old.st_mode & 0o7777 == mode
+            && ids.are_of(old)
+            && holds(&place, old, contents).unwrap_or(false)
     });
-    if !is_same {
-        replace(&place, contents, mode, kept)?;
+    if is_same {
+        return Ok(false);
     }
-    Ok(!is_same)
+    let unfinished = Unfinished::create(&place)?;
+    let mut file = &unfinished.file;
+    file.write_all(contents)?;
+    if let Some(old) = kept {
+        owner::keep(file, old)?;
+    }
+    ids.take(file)?;
+    // After the owner, since a change of owner takes set-id bits away.
+    fchmod(file, Mode::from_raw_mode(mode))?;
+    file.sync_all()?;
+    if target.backup && kept.is_some() {
+        back_up(&place)?;
+    }
+    unfinished.finish()?;
+    // Some folders and file systems cannot be synced; the file is there all the same.
+    let _ = rustix::fs::fsync(&place.folder);
+    Ok(true)
+}
+
+/// Whether a file could be written; nothing is.
+pub(crate) fn check(target: &Target, shared: &[PathBuf]) -> io::Result<()> {
+    let place = Place::of(&target.path, shared, target.create_parents)?;
+    existing(&place)?;
+    Ids::of(&target.owner)?;
+    Unfinished::create(&place).map(drop)
+}
+
+/// The old file gets a second name, which takes the place of what had it before.
+fn back_up(place: &Place) -> io::Result<()> {
+    let named = |end: &str| {
+        let mut name: OsString = place.name.clone();
+        name.push(end);
+        name
+    };
+    let (backup, half) = (named(".bak"), named(".old.bak"));
+    let folder = &place.folder;
+    match unlinkat(folder, &half, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    linkat(folder, &place.name, folder, &half, AtFlags::empty())?;
+    Ok(renameat(folder, &half, folder, &backup)?)
 }
 
 /// The file that is there; a link or a pipe in its place is replaced like nothing.
@@ -86,121 +133,15 @@ fn holds(place: &Place, old: &Stat, contents: &[u8]) -> io::Result<bool> {
     Ok(**bytes == *contents)
 }
 
-fn replace(place: &Place, contents: &[u8], mode: u32, kept: Option<&Stat>) -> io::Result<()> {
-    let unfinished = Unfinished::create(place)?;
-    let mut file = &unfinished.file;
-    file.write_all(contents)?;
-    if let Some(old) = kept {
-        keep_owner(file, old)?;
-    }
-    // After the owner, since a change of owner takes set-id bits away.
-    fchmod(file, Mode::from_raw_mode(mode))?;
-    file.sync_all()?;
-    unfinished.finish()?;
-    // Some folders and file systems cannot be synced; the file is there all the same.
-    let _ = rustix::fs::fsync(&place.folder);
-    Ok(())
-}
-
-/// Only root may give files away; for others the new file is theirs, as any file they write.
-fn keep_owner(file: &File, old: &Stat) -> io::Result<()> {
-    let own = rustix::fs::fstat(file)?;
-    if (own.st_uid, own.st_gid) == (old.st_uid, old.st_gid) {
-        return Ok(());
-    }
-    let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
-    match fchown(file, Some(user), Some(group)) {
-        Ok(()) => Ok(()),
-        Err(Errno::PERM | Errno::INVAL) => {
-            // The group alone may be one of ours.
-            let _ = fchown(file, None, Some(group));
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A file that is being written beside its target; removed unless it is finished.
-struct Unfinished<'a> {
-    place: &'a Place,
-    name: OsString,
-    file: File,
-    is_finished: bool,
-}
-
-impl<'a> Unfinished<'a> {
-    fn create(place: &'a Place) -> io::Result<Self> {
-        let chance = RandomState::new().hash_one(&place.name);
-        let name: OsString = format!("{}{chance:016x}", prefix(&place.name)).into();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let flags = flags | OFlags::CLOEXEC;
-        let file = openat(&place.folder, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(Self {
-            place,
-            name,
-            file: file.into(),
-            is_finished: false,
-        })
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        let folder = &self.place.folder;
-        match renameat(folder, &self.name, folder, &self.place.name) {
-            Ok(()) => {
-                self.is_finished = true;
-                Ok(())
-            }
-            Err(Errno::BUSY) => Err(io::Error::other(
-                "is a mount of its own, which cannot be replaced: mount its folder instead",
-            )),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            // The next life removes it too.
-            let _ = unlinkat(&self.place.folder, &self.name, AtFlags::empty());
-        }
-    }
-}
-
-/// The same for every life, and another for each file.
-fn prefix(name: &std::ffi::OsStr) -> String {
-    let mut hash = DefaultHasher::new();
-    name.as_bytes().hash(&mut hash);
-    format!("{PREFIX}{:016x}-", hash.finish())
-}
-
-/// Removes what a life that was killed in the middle of a write left beside this file.
-pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
-    let Ok(place) = Place::of(path, shared, false) else {
-        return;
-    };
-    let prefix = prefix(&place.name);
-    for name in names(&place.folder) {
-        if name.to_string_lossy().starts_with(&prefix) {
-            // A file that cannot be removed does no harm.
-            let _ = unlinkat(&place.folder, &name, AtFlags::empty());
-        }
-    }
-}
-
-fn names(folder: &OwnedFd) -> Vec<OsString> {
-    let entries = Dir::read_from(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
 
+    use planescape_agent_contract::Id;
+
+    use super::unfinished::prefix;
     use super::*;
 
     #[test]
@@ -312,6 +253,82 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_given_to_who_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let owned = Target {
+            owner: Owner {
+                user: Some(Id::Number(1234)),
+                group: Some(Id::Name("root".to_owned())),
+            },
+            ..target(folder.path().join("secret"), Some(0o400))
+        };
+        match write(&owned, &[], b"one") {
+            Ok(is_written) => assert!(is_written),
+            Err(error) => {
+                // Only root can give files away, and no half file is left when that fails.
+                assert!(error.to_string().starts_with("cannot be given"), "{error}");
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+                return;
+            }
+        }
+
+        let metadata = fs::metadata(&owned.path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (1234, 0));
+        std::os::unix::fs::chown(&owned.path, Some(1), None).unwrap();
+        assert!(write(&owned, &[], b"one").unwrap());
+        assert!(!write(&owned, &[], b"one").unwrap());
+        let nobody = Owner {
+            user: Some(Id::Name("no-such-user".to_owned())),
+            group: None,
+        };
+        let error = write(
+            &Target {
+                owner: nobody,
+                ..owned
+            },
+            &[],
+            b"two",
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown user \"no-such-user\": write its number"
+        );
+    }
+
+    #[test]
+    fn the_file_before_stays_beside_it_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let backed = Target {
+            backup: true,
+            ..target(folder.path().join("secret"), None)
+        };
+
+        for contents in ["one", "two", "three"] {
+            write(&backed, &[], contents.as_bytes()).unwrap();
+        }
+
+        assert_eq!(fs::read(&backed.path).unwrap(), b"three");
+        assert_eq!(fs::read(folder.path().join("secret.bak")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_check_finds_what_would_fail_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = target(folder.path().join("secret"), None);
+        let missing = Target {
+            create_parents: false,
+            ..target(folder.path().join("missing/secret"), None)
+        };
+
+        check(&there, &[]).unwrap();
+
+        assert!(check(&missing, &[]).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn no_link_is_followed_in_a_folder_that_others_can_write() {
         let folder = tempfile::tempdir().unwrap();
         let shared = folder.path().join("shared");
@@ -370,6 +387,8 @@ mod tests {
             path,
             mode: mode.and_then(FileMode::from_bits),
             create_parents: true,
+            owner: Owner::default(),
+            backup: false,
         }
     }
 

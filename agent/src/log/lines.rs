@@ -1,14 +1,46 @@
-//! Standard error, one event a line.
+//! Where lines go: standard error or standard output, and a file if one is named.
 
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::file::Rotating;
+
+static FILE: Mutex<Option<Rotating>> = Mutex::new(None);
+
+/// Names the file, or none.
+pub(super) fn set_file(file: Option<Rotating>) {
+    *lock() = file;
+}
+
+/// Opens the file anew.
+pub(super) fn reopen_file() -> io::Result<()> {
+    match &mut *lock() {
+        Some(file) => file.reopen(),
+        None => Ok(()),
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Rotating>> {
+    FILE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Writes events; what would break a line or talk to a terminal is written in letters. A reader
-/// that went away is nothing that may end the agent.
-pub(super) struct Lines;
+/// that went away, or a full disk, is nothing that may end the agent.
+pub(super) struct Lines {
+    pub(super) to_stdout: bool,
+}
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let _ = io::stderr().write_all(&harmless(event));
+        let line = harmless(event);
+        let _ = if self.to_stdout {
+            io::stdout().write_all(&line)
+        } else {
+            io::stderr().write_all(&line)
+        };
+        if let Some(file) = &mut *lock() {
+            let _ = file.write(&line);
+        }
         Ok(event.len())
     }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 mod budget;
+mod clouds;
 mod configuration;
 mod failures;
 mod kills;

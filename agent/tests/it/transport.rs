@@ -130,6 +130,37 @@ async fn an_odd_answer_to_a_login_brings_a_token_that_is_revoked() {
     assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
 }
 
+#[tokio::test]
+async fn a_vault_behind_a_unix_socket_is_reached() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let between = Place::offline(&vault.url())
+        .template("static", "text")
+        .setting("planescape { revoke_on_exit = true ready_socket = \"FOLDER/ready.sock\" }")
+        .setting("listener \"unix\" { address = \"FOLDER/agent.sock\" tls_disable = true }");
+    std::fs::write(between.path("jwt"), "x").unwrap();
+    let proxy = between.start();
+    assert!(between.wait().await.success());
+    let address = format!("unix://{}", between.path("agent.sock").display());
+    let place = Place::offline(&address).template("static", "text");
+    std::fs::write(place.path("jwt"), "x").unwrap();
+
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    agent.terminate().await;
+    proxy.terminate().await;
+
+    assert_eq!(vault.count("PUT", "/v1/auth/kubernetes/login"), 2);
+    assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 2);
+    assert!(!between.path("agent.sock").exists());
+}
+
 async fn redirecting(target: &str) -> ScriptedVault {
     let vault = ScriptedVault::start().await.unwrap();
     let answer = Answer {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bytes;
 use crate::error::Failure;
+use crate::regex::Regex;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
@@ -64,11 +65,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         replace_all(run, text(args, 2), text(args, 0), text(args, 1))
     }),
     Function::new("regexMatch", TWO, |run, args| {
-        let regex = crate::regex::Regex::compile(run, text(args, 0))?;
+        let regex = Regex::of(run, text(args, 0))?;
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("regexReplaceAll", THREE, |run, args| {
-        let regex = crate::regex::Regex::compile(run, text(args, 0))?;
+        let regex = Regex::of(run, text(args, 0))?;
         done(regex.replace_all(run, text(args, 2), text(args, 1))?)
     }),
     Function::new("indent", &[Type::Int, Type::Text], indent),

@@ -7,9 +7,9 @@ use crate::unicode::{self, classes};
 use super::parse::{Node, Parser, SyntaxError};
 
 /// First and last code of a run of characters.
-type Range = (u32, u32);
+pub(super) type Range = (u32, u32);
 
-const LAST: u32 = 0x10_ffff;
+pub(super) const LAST: u32 = 0x10_ffff;
 
 /// A set of characters: sorted ranges that do not touch.
 #[derive(Clone)]
@@ -29,6 +29,11 @@ impl Class {
         after > 0 && code <= self.ranges[after - 1].1
     }
 
+    /// What is in it, in order.
+    pub(super) fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
     /// One bit for each character of ASCII.
     pub(super) fn ascii(&self) -> u128 {
         self.ascii
@@ -42,6 +47,16 @@ impl Class {
         }
         set.negate();
         set.class()
+    }
+
+    /// Line breaks.
+    pub(super) fn newline() -> Self {
+        Self::single(10, false)
+    }
+
+    /// What `\\w` stands for.
+    pub(super) fn word() -> Self {
+        Set(WORD.to_vec()).class()
     }
 
     /// One character, and the ones that differ from it in case if `folds`.

@@ -69,20 +69,59 @@ pub(super) enum Assertion {
 }
 
 impl Assertion {
-    pub(super) fn holds(self, text: &[u8], at: usize) -> bool {
-        let is_word = |byte: Option<&u8>| {
-            byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-        };
-        let before = at.checked_sub(1).and_then(|before| text.get(before));
-        let after = text.get(at);
+    pub(super) fn holds(self, before: Neighbor, after: Neighbor) -> bool {
+        let is_word = |neighbor| neighbor == Neighbor::Word;
         match self {
-            Self::LineStart => matches!(before, None | Some(b'\n')),
-            Self::LineEnd => matches!(after, None | Some(b'\n')),
-            Self::TextStart => at == 0,
-            Self::TextEnd => at == text.len(),
+            Self::LineStart => matches!(before, Neighbor::None | Neighbor::Newline),
+            Self::LineEnd => matches!(after, Neighbor::None | Neighbor::Newline),
+            Self::TextStart => before == Neighbor::None,
+            Self::TextEnd => after == Neighbor::None,
             Self::WordBoundary => is_word(before) != is_word(after),
             Self::NoWordBoundary => is_word(before) == is_word(after),
         }
+    }
+
+    /// What it is for somebody who reads backwards.
+    pub(super) fn mirrored(self) -> Self {
+        match self {
+            Self::LineStart => Self::LineEnd,
+            Self::LineEnd => Self::LineStart,
+            Self::TextStart => Self::TextEnd,
+            Self::TextEnd => Self::TextStart,
+            both @ (Self::WordBoundary | Self::NoWordBoundary) => both,
+        }
+    }
+}
+
+/// What assertions ask about the character at one side of a place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Neighbor {
+    /// The text ends here.
+    None,
+    Newline,
+    Word,
+    Other,
+}
+
+impl Neighbor {
+    pub(super) const ALL: [Self; 4] = [Self::None, Self::Newline, Self::Word, Self::Other];
+
+    pub(super) fn of(c: Option<char>) -> Self {
+        match c {
+            None => Self::None,
+            Some('\n') => Self::Newline,
+            Some(c) if c.is_ascii_alphanumeric() || c == '_' => Self::Word,
+            Some(_) => Self::Other,
+        }
+    }
+
+    /// What stands before a place. A byte beyond ASCII is nothing that assertions ask for, like its character.
+    pub(super) fn before(text: &[u8], at: usize) -> Self {
+        Self::of(text[..at].last().copied().map(char::from))
+    }
+
+    pub(super) fn after(text: &[u8], at: usize) -> Self {
+        Self::of(text.get(at).copied().map(char::from))
     }
 }
 

@@ -1,51 +1,117 @@
-//! A pattern as instructions, and the machine that runs all alternatives side by side.
-
-use std::rc::Rc;
+//! A pattern as instructions.
 
 use crate::error::Failure;
-use crate::unicode;
 
-use super::Spans;
 use super::class::Class;
-use super::parse::{Assertion, Node};
+use super::parse::{Assertion, Neighbor, Node};
 
 /// More instructions than this are refused.
 const MAX_SIZE: usize = 200_000;
 
-enum Instruction {
+/// Which way a program reads a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Forwards,
+    /// From the end, without groups and preferences: to find where a match starts that ends at a known place.
+    Backwards,
+}
+
+pub(super) enum Instruction {
     Char(Class),
     Assert(Assertion),
     /// Both ways, the first one preferred.
-    Split(usize, usize),
-    Jump(usize),
+    Split(u32, u32),
+    Jump(u32),
     Save(usize),
     Match,
 }
 
 pub(super) struct Program {
     code: Vec<Instruction>,
+    direction: Direction,
     slots: usize,
+    has_assertions: bool,
     /// The characters of ASCII that a match can begin with; nothing if it can also begin without any.
     first: Option<u128>,
 }
 
 /// What looking at one instruction costs, in units of work.
-const VISIT: usize = 24;
+pub(super) const VISIT: usize = 24;
 
 /// Pays for work before more of it is done.
 pub(super) type Pay<'p> = &'p mut dyn FnMut(usize) -> Result<(), Failure>;
 
 impl Program {
-    pub(super) fn compile(node: &Node, groups: usize) -> Result<Self, Failure> {
+    pub(super) fn compile(
+        node: &Node,
+        groups: usize,
+        direction: Direction,
+    ) -> Result<Self, Failure> {
         let mut program = Self {
             code: Vec::new(),
+            direction,
             slots: 2 * groups,
+            has_assertions: false,
             first: None,
         };
-        program.emit(&Node::Group(Box::new(node.clone()), 0))?;
+        program.group(node, 0)?;
         program.push(Instruction::Match)?;
+        let mut code = program.code.iter();
+        program.has_assertions = code.any(|one| matches!(one, Instruction::Assert(_)));
         program.first = program.first();
         Ok(program)
+    }
+
+    pub(super) fn at(&self, pc: u32) -> &Instruction {
+        &self.code[pc as usize]
+    }
+
+    /// The places of a match and its groups.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(super) fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.code.iter().filter_map(|one| match one {
+            Instruction::Char(class) => Some(class),
+            _ => None,
+        })
+    }
+
+    pub(super) fn has_assertions(&self) -> bool {
+        self.has_assertions
+    }
+
+    /// How many sorts of neighbors there are for it.
+    pub(super) fn neighbors(&self) -> usize {
+        match self.has_assertions {
+            true => Neighbor::ALL.len(),
+            false => 1,
+        }
+    }
+
+    /// A neighbor as this program sees it: without assertions all are one.
+    pub(super) fn seen(&self, neighbor: Neighbor) -> Neighbor {
+        match self.has_assertions {
+            true => neighbor,
+            false => Neighbor::None,
+        }
+    }
+
+    /// Whether the first match in the order of preference is the one that counts, and not the longest.
+    pub(super) fn prefers(&self) -> bool {
+        self.direction == Direction::Forwards
+    }
+
+    /// The first instruction, from here, that is more than a way to another one.
+    pub(super) fn landing(&self, mut pc: u32) -> u32 {
+        loop {
+            pc = match self.at(pc) {
+                Instruction::Jump(to) => *to,
+                Instruction::Save(_) => pc + 1,
+                _ => return pc,
+            };
+        }
     }
 
     /// How many instructions it has.
@@ -62,8 +128,8 @@ impl Program {
                 continue;
             }
             match &self.code[pc] {
-                Instruction::Jump(to) => pending.push(*to),
-                Instruction::Split(one, other) => pending.extend([*one, *other]),
+                Instruction::Jump(to) => pending.push(*to as usize),
+                Instruction::Split(one, other) => pending.extend([*one as usize, *other as usize]),
                 Instruction::Save(_) => pending.push(pc + 1),
                 Instruction::Char(class) => first |= class.ascii(),
                 Instruction::Assert(_) | Instruction::Match => return None,
@@ -72,8 +138,13 @@ impl Program {
         Some(first)
     }
 
+    /// Whether some bytes are known with which no match can begin.
+    pub(super) fn can_skip(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// How many bytes no match can begin with.
-    fn skipped(&self, text: &[u8]) -> usize {
+    pub(super) fn skipped(&self, text: &[u8]) -> usize {
         let Some(first) = self.first else {
             return 0;
         };
@@ -81,12 +152,17 @@ impl Program {
         text.iter().position(may_begin).unwrap_or(text.len())
     }
 
-    fn push(&mut self, instruction: Instruction) -> Result<usize, Failure> {
+    /// Where the next instruction comes.
+    fn here(&self) -> u32 {
+        self.code.len() as u32
+    }
+
+    fn push(&mut self, instruction: Instruction) -> Result<u32, Failure> {
         if self.code.len() >= MAX_SIZE {
             return Err(Failure::limit("error parsing regexp: expression too large"));
         }
         self.code.push(instruction);
-        Ok(self.code.len() - 1)
+        Ok(self.here() - 1)
     }
 
     fn emit(&mut self, node: &Node) -> Result<(), Failure> {
@@ -96,14 +172,16 @@ impl Program {
                 self.push(Instruction::Char(class.clone()))?;
             }
             Node::Assert(assertion) => {
-                self.push(Instruction::Assert(*assertion))?;
+                self.push(Instruction::Assert(match self.direction {
+                    Direction::Forwards => *assertion,
+                    Direction::Backwards => assertion.mirrored(),
+                }))?;
             }
-            Node::Group(inner, number) => {
-                self.push(Instruction::Save(2 * number))?;
-                self.emit(inner)?;
-                self.push(Instruction::Save(2 * number + 1))?;
-            }
-            Node::Concat(nodes) => nodes.iter().try_for_each(|node| self.emit(node))?,
+            Node::Group(inner, number) => self.group(inner, *number)?,
+            Node::Concat(nodes) => match self.direction {
+                Direction::Forwards => nodes.iter().try_for_each(|node| self.emit(node))?,
+                Direction::Backwards => nodes.iter().rev().try_for_each(|node| self.emit(node))?,
+            },
             Node::Alternate(nodes) => self.alternate(nodes)?,
             Node::Repeat(repeat) => {
                 let (node, greedy) = (&repeat.node, repeat.greedy);
@@ -119,6 +197,13 @@ impl Program {
         Ok(())
     }
 
+    fn group(&mut self, inner: &Node, number: usize) -> Result<(), Failure> {
+        self.push(Instruction::Save(2 * number))?;
+        self.emit(inner)?;
+        self.push(Instruction::Save(2 * number + 1))?;
+        Ok(())
+    }
+
     fn alternate(&mut self, nodes: &[Node]) -> Result<(), Failure> {
         let mut jumps = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
@@ -129,17 +214,17 @@ impl Program {
             let split = self.push(Instruction::Split(0, 0))?;
             self.emit(node)?;
             jumps.push(self.push(Instruction::Jump(0))?);
-            self.code[split] = Instruction::Split(split + 1, self.code.len());
+            self.code[split as usize] = Instruction::Split(split + 1, self.here());
         }
-        let end = self.code.len();
+        let end = self.here();
         for jump in jumps {
-            self.code[jump] = Instruction::Jump(end);
+            self.code[jump as usize] = Instruction::Jump(end);
         }
         Ok(())
     }
 
-    fn branch(&mut self, at: usize, inside: usize, outside: usize, greedy: bool) {
-        self.code[at] = if greedy {
+    fn branch(&mut self, at: u32, inside: u32, outside: u32, greedy: bool) {
+        self.code[at as usize] = if greedy {
             Instruction::Split(inside, outside)
         } else {
             Instruction::Split(outside, inside)
@@ -150,10 +235,10 @@ impl Program {
         if node.may_be_empty() {
             // (x+)?: an empty round must still leave its groups set.
             let enter = self.push(Instruction::Split(0, 0))?;
-            let start = self.code.len();
+            let start = self.here();
             self.emit(node)?;
             let again = self.push(Instruction::Split(0, 0))?;
-            let end = self.code.len();
+            let end = self.here();
             self.branch(again, start, end, greedy);
             self.branch(enter, start, end, greedy);
             return Ok(());
@@ -161,7 +246,7 @@ impl Program {
         let split = self.push(Instruction::Split(0, 0))?;
         self.emit(node)?;
         self.push(Instruction::Jump(split))?;
-        let end = self.code.len();
+        let end = self.here();
         self.branch(split, split + 1, end, greedy);
         Ok(())
     }
@@ -173,150 +258,40 @@ impl Program {
             splits.push(self.push(Instruction::Split(0, 0))?);
             self.emit(node)?;
         }
-        let end = self.code.len();
+        let end = self.here();
         for split in splits {
             self.branch(split, split + 1, end, greedy);
         }
         Ok(())
     }
-
-    /// The leftmost match at or after `from`: the first `kept` of its slots.
-    pub(super) fn find(
-        &self,
-        text: &[u8],
-        from: usize,
-        kept: usize,
-        pay: Pay<'_>,
-    ) -> Result<Option<Spans>, Failure> {
-        let mut machine = Machine {
-            program: self,
-            text,
-            kept: kept.min(self.slots),
-            pending: Vec::new(),
-            visits: 0,
-        };
-        pay(self.code.len())?;
-        let mut current = Threads::new(self.code.len());
-        let mut next = Threads::new(self.code.len());
-        let mut best: Option<Slots> = None;
-        let mut at = from;
-        loop {
-            if best.is_none() {
-                if current.order.is_empty() {
-                    let skipped = self.skipped(&text[at..]);
-                    pay(skipped)?;
-                    at += skipped;
-                }
-                let slots = vec![None; machine.kept].into();
-                machine.follow(&mut current, (0, slots), at);
-            } else if current.order.is_empty() {
-                break;
-            }
-            let (c, width) = unicode::decode(&text[at..]);
-            let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
-            for index in 0..current.order.len() {
-                let (pc, slots) = &current.order[index];
-                match &self.code[*pc] {
-                    Instruction::Char(class) if width > 0 && class.contains(c) => {
-                        machine.follow(&mut next, (pc + 1, Rc::clone(slots)), at + width);
-                    }
-                    Instruction::Match => {
-                        best = Some(Rc::clone(slots));
-                        break;
-                    }
-                    _ => {}
-                }
-            }
-            pay((current.order.len() + std::mem::take(&mut machine.visits)) * VISIT)?;
-            if width == 0 {
-                break;
-            }
-            std::mem::swap(&mut current, &mut next);
-            next.clear();
-            at += width;
-        }
-        Ok(best.map(|slots| {
-            slots
-                .chunks(2)
-                .map(|span| Some((span[0]?, span[1]?)))
-                .collect()
-        }))
-    }
 }
 
-/// A search that goes on.
-struct Machine<'p> {
-    program: &'p Program,
-    text: &'p [u8],
-    kept: usize,
-    pending: Vec<Thread>,
-    /// Instructions looked at and not paid for.
-    visits: usize,
-}
-
-impl Machine<'_> {
-    /// Adds a thread and all it reaches without reading.
-    fn follow(&mut self, threads: &mut Threads, thread: Thread, at: usize) {
-        self.pending.push(thread);
-        while let Some((pc, slots)) = self.pending.pop() {
-            self.visits += 1;
-            if !threads.visit(pc) {
-                continue;
-            }
-            match &self.program.code[pc] {
-                Instruction::Jump(to) => self.pending.push((*to, slots)),
-                Instruction::Split(first, second) => {
-                    self.pending.push((*second, Rc::clone(&slots)));
-                    self.pending.push((*first, slots));
-                }
-                Instruction::Save(slot) if *slot >= self.kept => {
-                    self.pending.push((pc + 1, slots));
-                }
-                Instruction::Save(slot) => {
-                    let mut saved = slots.to_vec();
-                    saved[*slot] = Some(at);
-                    self.pending.push((pc + 1, saved.into()));
-                }
-                Instruction::Assert(assertion) => {
-                    if assertion.holds(self.text, at) {
-                        self.pending.push((pc + 1, slots));
-                    }
-                }
-                Instruction::Char(_) | Instruction::Match => threads.order.push((pc, slots)),
-            }
-        }
-    }
-}
-
-type Slots = Rc<[Option<usize>]>;
-
-/// An instruction and what was saved on the way there.
-type Thread = (usize, Slots);
-
-/// Threads by preference, each instruction once.
-struct Threads {
-    order: Vec<Thread>,
-    seen: Vec<u32>,
+/// A set of instructions that is cheap to empty.
+pub(super) struct Marks {
+    rounds: Vec<u32>,
     round: u32,
 }
 
-impl Threads {
-    fn new(size: usize) -> Self {
+impl Marks {
+    pub(super) fn new(size: usize) -> Self {
         Self {
-            order: Vec::new(),
-            seen: vec![0; size],
+            rounds: vec![0; size],
             round: 1,
         }
     }
 
-    fn visit(&mut self, pc: usize) -> bool {
-        let is_new = self.seen[pc] != self.round;
-        self.seen[pc] = self.round;
-        is_new
+    /// Adds one; false if it was in the set.
+    pub(super) fn set(&mut self, at: usize) -> bool {
+        std::mem::replace(&mut self.rounds[at], self.round) != self.round
     }
 
-    fn clear(&mut self) {
-        self.order.clear();
-        self.round += 1;
+    pub(super) fn clear(&mut self) {
+        self.round = match self.round.checked_add(1) {
+            Some(next) => next,
+            None => {
+                self.rounds.fill(0);
+                1
+            }
+        };
     }
 }

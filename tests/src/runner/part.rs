@@ -36,6 +36,8 @@ pub enum Part {
     Process,
     /// Our programs in conversation with real servers, short of pods.
     Conversation,
+    /// The same configurations through `vault agent` and through ours.
+    DropIn,
     /// Pods on a real node.
     Cluster,
 }
@@ -61,7 +63,9 @@ impl Part {
     pub(super) fn needs(self) -> Option<Purpose> {
         match self {
             Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,
-            Self::Differential | Self::Process | Self::Conversation => Some(Purpose::Servers),
+            Self::Differential | Self::Process | Self::Conversation | Self::DropIn => {
+                Some(Purpose::Servers)
+            }
             Self::Build | Self::Cluster => Some(Purpose::Pods),
         }
     }
@@ -86,6 +90,7 @@ impl Part {
             Self::Differential => compare_templates(),
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
+            Self::DropIn => cargo::test(&Selection::Target(TESTBED, "drop_in"), None),
             // Pods mostly wait.
             Self::Cluster => cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4)),
         }

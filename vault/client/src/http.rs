@@ -4,9 +4,10 @@ mod route;
 
 use std::time::Duration;
 
+use anyhow::Context;
 use planescape_vault::wire::{self, Body};
 use planescape_vault::{Connection, Error, SecretText};
-use reqwest::header::{HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 
 use crate::body::{Bodies, Failed};
@@ -15,6 +16,7 @@ use route::{Route, Routes};
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 
 #[derive(Clone, Copy)]
 pub(crate) enum Method {
@@ -33,6 +35,8 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Option<&'a Body>,
     /// Instead of the connection's own, if it is shorter.
     pub(crate) timeout: Option<Duration>,
+    /// How long a token lives that holds the answer instead of us.
+    pub(crate) wrap: Option<Duration>,
 }
 
 impl<'a> Request<'a> {
@@ -45,8 +49,26 @@ impl<'a> Request<'a> {
             namespace: None,
             body: None,
             timeout: None,
+            wrap: None,
         }
     }
+}
+
+/// A request of somebody else.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Its method.
+    pub method: ::http::Method,
+    /// Its path, with `/v1/`.
+    pub path: String,
+    /// Its query, without `?`.
+    pub query: Option<String>,
+    /// Its headers, the token among them.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: reqwest::Body,
+    /// How long all of it may take.
+    pub timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -56,6 +78,7 @@ pub(crate) struct Http {
     base: Url,
     namespace: Option<String>,
     timeout: Duration,
+    headers: HeaderMap,
     follows_redirects: bool,
 }
 
@@ -68,6 +91,7 @@ impl Http {
             bodies: Bodies::new(),
             namespace: connection.namespace.clone(),
             timeout: connection.timeout,
+            headers: headers(&connection.headers)?,
             follows_redirects: connection.follows_redirects,
         })
     }
@@ -102,6 +126,41 @@ impl Http {
         )))
     }
 
+    /// Sends a request as it stands, and hands its answer on as it comes.
+    pub(crate) async fn forward(
+        &self,
+        forwarded: Forwarded,
+    ) -> Result<::http::Response<reqwest::Body>, Error> {
+        let mut url = self.base.clone();
+        let base = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{base}{}", forwarded.path));
+        url.set_query(forwarded.query.as_deref());
+        let send = async |url: &Url, body: reqwest::Body| {
+            let route = self.routes.to(url)?;
+            let mut builder = route
+                .client
+                .request(forwarded.method.clone(), route.url.clone())
+                .headers(forwarded.headers.clone())
+                .timeout(forwarded.timeout)
+                .body(body);
+            if let Some(host) = &route.host {
+                builder = builder.header(HOST, host.clone());
+            }
+            builder.send().await.map_err(|error| failure(&error, url))
+        };
+        let again = forwarded.body.as_bytes().map(<[u8]>::to_vec);
+        let mut response = send(&url, forwarded.body).await?;
+        // What streams cannot be sent twice.
+        if self.follows_redirects
+            && let Some(body) = again
+            && let Some(target) = redirect(&url, &response)?
+        {
+            url = target;
+            response = send(&url, body.into()).await?;
+        }
+        Ok(response.into())
+    }
+
     async fn attempt(&self, url: &Url, request: &Request<'_>) -> Result<Response, Error> {
         let route = self.routes.to(url)?;
         let builder = match request.method {
@@ -126,6 +185,7 @@ impl Http {
         route: &Route,
         request: &Request<'_>,
     ) -> Result<RequestBuilder, Error> {
+        builder = builder.headers(self.headers.clone());
         builder = builder.header(REQUEST, HeaderValue::from_static("true"));
         if let Some(host) = &route.host {
             builder = builder.header(HOST, host.clone());
@@ -141,6 +201,9 @@ impl Http {
                 .map_err(|_| Error::Unsendable { what: "namespace" })?;
             builder = builder.header(NAMESPACE, value);
         }
+        if let Some(ttl) = request.wrap {
+            builder = builder.header(WRAP_TTL, ttl.as_secs());
+        }
         Ok(builder)
     }
 
@@ -151,6 +214,17 @@ impl Http {
         url.set_query(request.query);
         url
     }
+}
+
+fn headers(pairs: &[(String, String)]) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let name = HeaderName::try_from(name).with_context(|| format!("header `{name}`"))?;
+        let mut value = HeaderValue::try_from(value).with_context(|| format!("header `{name}`"))?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(headers)
 }
 
 /// The target of a standby's redirect. Never from TLS to none.

@@ -4,17 +4,21 @@
 
 mod body;
 mod http;
+mod plain;
 mod proxy;
 mod tls;
 
 use std::time::Duration;
 
 use planescape_vault::mount::Mount;
-use planescape_vault::wire::{self, Body};
+use planescape_vault::wire::{self, Body, Wrapped};
 use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText};
 
 use http::{Http, Method, Request};
 
+pub use http::Forwarded;
+pub use plain::{Plain, PlainRequest};
+pub use reqwest::Body as StreamedBody;
 pub use tls::install_crypto_provider;
 
 /// So short that one attempt without an answer leaves time for others before the pod is gone.
@@ -59,23 +63,97 @@ impl Client {
         })
     }
 
-    /// `PUT <mount>/login`.
+    /// `PUT` to the path of a login.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn log_in(
         &self,
-        mount_path: &str,
+        path: &str,
         namespace: Option<&str>,
         body: &Body,
     ) -> Result<Login, Error> {
-        let path = format!("{mount_path}/login");
         let request = Request {
             namespace,
             body: Some(body),
-            ..Request::new(Method::Put, &path, None)
+            ..Request::new(Method::Put, path, None)
         };
         wire::logged_in(&self.http.send(request).await?)
+    }
+
+    /// The same, with the token wrapped for somebody else.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn log_in_wrapped(
+        &self,
+        path: &str,
+        namespace: Option<&str>,
+        body: &Body,
+        ttl: Duration,
+    ) -> Result<Wrapped, Error> {
+        let request = Request {
+            namespace,
+            body: Some(body),
+            wrap: Some(ttl),
+            ..Request::new(Method::Put, path, None)
+        };
+        wire::wrapped(&self.http.send(request).await?)
+    }
+
+    /// `PUT sys/wrapping/wrap`: a token, wrapped for somebody else.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn wrap(&self, bearer: Bearer<'_>, ttl: Duration) -> Result<Wrapped, Error> {
+        let body = wire::fields([("token", bearer.token.expose())]);
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            wrap: Some(ttl),
+            ..Request::new(Method::Put, "sys/wrapping/wrap", Some(bearer.token))
+        };
+        wire::wrapped(&self.http.send(request).await?)
+    }
+
+    /// The secret id that a wrapping token holds, if `creation_path` made that token: otherwise
+    /// somebody may have looked into it and put another in its place.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn unwrap_secret_id(
+        &self,
+        bearer: Bearer<'_>,
+        creation_path: &str,
+    ) -> Result<SecretText, Error> {
+        let request = Request {
+            namespace: bearer.namespace,
+            ..Request::new(Method::Get, "sys/wrapping/lookup", Some(bearer.token))
+        };
+        let made_by = wire::wrapped_by(&self.http.send(request).await?)?;
+        if made_by != creation_path {
+            return Err(malformed(format!(
+                "SECURITY: the wrapping token was made by {made_by}, not by {creation_path}:                  somebody may have replaced it"
+            )));
+        }
+        let body = wire::empty();
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            ..Request::new(Method::Put, "sys/wrapping/unwrap", Some(bearer.token))
+        };
+        wire::secret_id(&self.http.send(request).await?)
+    }
+
+    /// Sends a request of somebody else as it stands.
+    ///
+    /// # Errors
+    /// Vault did not answer; an answer that says no is an answer.
+    pub async fn forward(
+        &self,
+        forwarded: Forwarded,
+    ) -> Result<::http::Response<StreamedBody>, Error> {
+        self.http.forward(forwarded).await
     }
 
     /// `PUT auth/token/renew-self`.
@@ -92,16 +170,16 @@ impl Client {
         wire::renewed_token(&self.http.send(request).await?)
     }
 
-    /// `GET auth/token/lookup-self`: whether Vault knows the token.
+    /// `GET auth/token/lookup-self`: what Vault knows of the token.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn look_up_self(&self, bearer: Bearer<'_>) -> Result<(), Error> {
+    pub async fn look_up_self(&self, bearer: Bearer<'_>) -> Result<Login, Error> {
         let request = Request {
             namespace: bearer.namespace,
             ..Request::new(Method::Get, "auth/token/lookup-self", Some(bearer.token))
         };
-        self.http.send(request).await.map(drop)
+        wire::looked_up(bearer.token.clone(), &self.http.send(request).await?)
     }
 
     /// `PUT auth/token/revoke-self`.
@@ -123,11 +201,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn renew_lease(&self, lease_id: &str, token: &SecretText) -> Result<Grant, Error> {
+    pub async fn renew_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<Grant, Error> {
         let body = wire::lease(lease_id);
         let request = Request {
+            namespace: bearer.namespace,
             body: Some(&body),
-            ..Request::new(Method::Put, "sys/leases/renew", Some(token))
+            ..Request::new(Method::Put, "sys/leases/renew", Some(bearer.token))
         };
         wire::renewed_lease(&self.http.send(request).await?)
     }

@@ -45,6 +45,19 @@ enum Verifier {
     Nothing(String),
 }
 
+impl Verifier {
+    fn of(
+        found: anyhow::Result<Arc<WebPkiServerVerifier>>,
+        is_needed: bool,
+    ) -> anyhow::Result<Self> {
+        match found {
+            Ok(verifier) => Ok(Self::Roots(verifier)),
+            Err(error) if is_needed => Err(error),
+            Err(error) => Ok(Self::Nothing(format!("{error:#}"))),
+        }
+    }
+}
+
 impl Trust {
     /// Reads the files that the settings name. An address without TLS needs no roots.
     pub(crate) fn new(tls: &Tls, is_https: bool) -> anyhow::Result<Self> {
@@ -52,11 +65,8 @@ impl Trust {
         let verifier = if tls.skip_verify {
             Verifier::Anything
         } else {
-            match verifier(tls, &provider) {
-                Ok(verifier) => Verifier::Roots(verifier),
-                Err(error) if is_https => return Err(error),
-                Err(error) => Verifier::Nothing(format!("{error:#}")),
-            }
+            let is_needed = is_https || names_authorities(tls);
+            Verifier::of(verifier(tls, &provider), is_needed)?
         };
         let client = tls.client.as_ref().map(client_certificate).transpose()?;
         Ok(Self {
@@ -112,6 +122,11 @@ fn verifier(
 ) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
     let roots = Arc::new(roots(tls)?);
     Ok(WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build()?)
+}
+
+/// What is named has to be there, whether or not it is needed.
+fn names_authorities(tls: &Tls) -> bool {
+    tls.ca_cert.is_some() || tls.ca_cert_bytes.is_some() || tls.ca_path.is_some()
 }
 
 fn client_certificate(
@@ -348,13 +363,21 @@ mod tests {
 
     #[test]
     fn an_address_without_tls_needs_no_authorities_and_trusts_nobody() {
+        let none = || Err(anyhow!("this system has none"));
+
+        let verifier = Verifier::of(none(), false).unwrap();
+
+        assert!(matches!(verifier, Verifier::Nothing(_)));
+        assert!(Verifier::of(none(), true).is_err());
+    }
+
+    #[test]
+    fn what_is_named_has_to_be_there_whether_or_not_it_is_needed() {
         let tls = Tls {
             ca_cert: Some("/missing".to_owned()),
             ..Tls::default()
         };
 
-        let trust = Trust::new(&tls, false).unwrap();
-
-        assert!(matches!(trust.verifier, Verifier::Nothing(_)));
+        assert!(Trust::new(&tls, false).is_err());
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Scanner<'a> {
     position: usize,
     /// The start of the last token.
     token_start: usize,
+    /// How many line ends there are before this place.
+    lines: usize,
+    counted: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -50,6 +53,8 @@ impl<'a> Scanner<'a> {
             text,
             position: 0,
             token_start: 0,
+            lines: 0,
+            counted: 0,
         }
     }
 
@@ -73,6 +78,14 @@ impl<'a> Scanner<'a> {
             c if c.is_alphabetic() || c == '_' => Ok(self.identifier()),
             c => Err(self.error(&format!("unexpected character {c:?}"))),
         }
+    }
+
+    /// The line of the last token, counted from 1.
+    pub(super) fn line(&mut self) -> usize {
+        let passed = &self.text.as_bytes()[self.counted..self.token_start];
+        self.lines += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.counted = self.token_start;
+        self.lines + 1
     }
 
     /// An error at the last token.

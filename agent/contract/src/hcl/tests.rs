@@ -131,6 +131,17 @@ fn errors_say_line_and_column() {
 }
 
 #[test]
+fn an_argument_is_said_once_and_a_block_as_often_as_needed() {
+    let error = parse("a {}\na = {}\nlog = 1\nb { log = 2 }\nlog = 3").unwrap_err();
+
+    assert_eq!((error.line, error.column), (5, 1));
+    assert_eq!(
+        error.reason,
+        "the argument \"log\" was already set: each argument can only be defined once"
+    );
+}
+
+#[test]
 fn deep_nesting_is_an_error_and_no_stack_overflow() {
     assert!(parse(&"a {".repeat(100_000)).is_err());
     assert!(parse(&format!("a = {}", "[".repeat(100_000))).is_err());

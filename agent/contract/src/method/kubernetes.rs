@@ -2,7 +2,7 @@
 
 use planescape_vault::wire::{self, Body};
 
-use super::{Login, UnusableFile};
+use super::{Login, Material, Proof, UnusableFile, required, text};
 use crate::reader::Reader;
 
 /// Settings of the `kubernetes` method.
@@ -30,13 +30,9 @@ impl Default for Kubernetes {
 
 impl Login for Kubernetes {
     fn read(settings: &Reader<'_>) -> Self {
-        let role = settings.string("role");
-        if role.is_none() {
-            settings.problem("role", "missing 'role' value");
-        }
         let token_path = settings.string("token_path");
         Self {
-            role: role.unwrap_or_default(),
+            role: required(settings, "role"),
             token_path: token_path.unwrap_or_else(|| Self::DEFAULT_TOKEN_PATH.to_owned()),
         }
     }
@@ -45,48 +41,13 @@ impl Login for Kubernetes {
         Some(&self.role)
     }
 
-    fn files(&self) -> Vec<&str> {
-        vec![&self.token_path]
+    fn materials(&self) -> Vec<Material> {
+        vec![Material::new(&self.token_path)]
     }
 
-    fn body(&self, contents: &[Body]) -> Result<Body, UnusableFile> {
-        let unusable = |reason| UnusableFile {
-            path: self.token_path.clone(),
-            reason,
-        };
-        let token = contents.first().map_or(&[][..], |token| token.as_slice());
-        let token = std::str::from_utf8(token).map_err(|_| unusable("is not text"))?;
-        match token.trim() {
-            "" => Err(unusable("is empty")),
-            token => Ok(wire::login(&self.role, token)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_in_with_the_token_without_its_line_end() {
-        let method = Kubernetes {
-            role: "reader".to_owned(),
-            ..Kubernetes::default()
-        };
-
-        let body = method.body(&[Body::new(b"a.b.c\n".to_vec())]).unwrap();
-
-        assert_eq!(&**body, br#"{"jwt":"a.b.c","role":"reader"}"#);
-    }
-
-    #[test]
-    fn a_file_without_a_token_is_named() {
-        for (contents, reason) in [(&b" \n"[..], "is empty"), (&b"\xff"[..], "is not text")] {
-            let error = Kubernetes::default().body(&[Body::new(contents.to_vec())]);
-
-            let error = error.unwrap_err();
-            assert_eq!(error.reason, reason);
-            assert_eq!(error.path, Kubernetes::DEFAULT_TOKEN_PATH);
-        }
+    fn proof(&self, contents: &[Body]) -> Result<Proof, UnusableFile> {
+        let token = text(&self.token_path, contents.first())?.trim();
+        let fields = [("role", self.role.as_str()), ("jwt", token)];
+        Ok(Proof::login(wire::fields(fields)))
     }
 }

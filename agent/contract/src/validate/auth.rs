@@ -1,15 +1,32 @@
 //! The `auto_auth` block.
 
+mod sink;
+
 use std::time::Duration;
 
 use super::namespace;
-use crate::FileMode;
-use crate::config::{Auth, Sink};
-use crate::method::{Kubernetes, Method};
+use crate::config::Auth;
+use crate::method::{Kubernetes, LEFT_OUT, Method};
 use crate::reader::Reader;
 
 const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// Without the block the agent never logs in.
+pub(super) fn absent() -> Auth {
+    Auth {
+        method: None,
+        mount_path: String::new(),
+        namespace: None,
+        min_backoff: DEFAULT_MIN_BACKOFF,
+        max_backoff: DEFAULT_MAX_BACKOFF,
+        backoff_is_explicit: false,
+        exit_on_error: false,
+        wrap_ttl: None,
+        follows_new_credentials: false,
+        sinks: Vec::new(),
+    }
+}
 
 pub(super) fn read(block: &Reader<'_>) -> Auth {
     if block.blocks("method").len() != 1 {
@@ -21,7 +38,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     let mount_path = method.string("mount_path");
     let kind = method.kind().unwrap_or_default();
     let auth = Auth {
-        method: read_method(&method, &kind),
+        method: Some(read_method(&method, &kind)),
         mount_path: match mount_path {
             Some(path) => path.trim_matches('/').to_owned(),
             None => format!("auth/{kind}"),
@@ -31,7 +48,11 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
         max_backoff: max.unwrap_or(DEFAULT_MAX_BACKOFF),
         backoff_is_explicit: min.is_some() || max.is_some(),
         exit_on_error: method.boolean("exit_on_err").unwrap_or(false),
-        sinks: block.blocks("sink").iter().map(sink).collect(),
+        wrap_ttl: method.duration("wrap_ttl").filter(|ttl| !ttl.is_zero()),
+        follows_new_credentials: block
+            .boolean("enable_reauth_on_new_credentials")
+            .unwrap_or(false),
+        sinks: block.blocks("sink").iter().map(sink::read).collect(),
     };
     if auth.min_backoff > auth.max_backoff {
         method.problem(
@@ -39,22 +60,50 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
             "min_backoff cannot be greater than max_backoff",
         );
     }
-    method.refuse(&["wrap_ttl"]);
+    check_wrapping(block, &auth);
     method.warn_unknown();
-    block.ignore(&["enable_reauth_on_new_credentials"]);
     block.warn_unknown();
     auth
+}
+
+/// The one who gets a wrapped token is the only one who can use it.
+fn check_wrapping(block: &Reader<'_>, auth: &Auth) {
+    if auth.wrap_ttl.is_none() {
+        return;
+    }
+    match auth.sinks.as_slice() {
+        [sink] if sink.wrap_ttl.is_none() => {}
+        [_] => block.problem(
+            "method.wrap_ttl",
+            "wrapping enabled both on auth method and sink: remove one of them",
+        ),
+        _ => block.problem(
+            "method.wrap_ttl",
+            "wrapping enabled on auth method and 0 or many sinks defined: define one sink",
+        ),
+    }
+    if matches!(auth.method, Some(Method::TokenFile(_))) {
+        block.problem(
+            "method.wrap_ttl",
+            "a token from a file is not made by a login that could wrap it: set wrap_ttl in the sink",
+        );
+    }
 }
 
 fn read_method(method: &Reader<'_>, kind: &str) -> Method {
     let settings = method.block("config");
     let read = Method::read(kind, &settings);
+    let known = Method::KNOWN.join(", ");
     if read.is_some() {
         settings.warn_unknown();
     } else if kind.is_empty() {
         method.problem("type", "method type must be specified");
+    } else if LEFT_OUT.contains(&kind) {
+        method.problem(
+            "type",
+            format!("auth method \"{kind}\" is not supported: choose one of {known}"),
+        );
     } else {
-        let known = Method::KNOWN.join(", ");
         method.problem(
             "type",
             format!("unknown auth method \"{kind}\": choose one of {known}"),
@@ -62,35 +111,4 @@ fn read_method(method: &Reader<'_>, kind: &str) -> Method {
     }
     // A configuration with a problem is refused, whatever stands here.
     read.unwrap_or_else(|| Method::Kubernetes(Kubernetes::default()))
-}
-
-fn sink(block: &Reader<'_>) -> Sink {
-    block.refuse(&[
-        "wrap_ttl",
-        "dh_type",
-        "dh_path",
-        "derive_key",
-        "aad",
-        "aad_env_var",
-    ]);
-    match block.kind().as_deref() {
-        Some("file") => {}
-        Some(other) => block.problem(
-            "type",
-            format!("unknown sink type \"{other}\": only file works"),
-        ),
-        None => block.problem("type", "sink type must be specified"),
-    }
-    let settings = block.block("config");
-    let path = settings.string("path");
-    if path.is_none() {
-        settings.problem("path", "'path' not specified for file sink");
-    }
-    let mode = settings.mode("mode").unwrap_or(FileMode::SINK);
-    settings.warn_unknown();
-    block.warn_unknown();
-    Sink {
-        path: path.unwrap_or_default(),
-        mode,
-    }
 }

@@ -18,7 +18,10 @@ pub(super) fn read(
     overrides: &Overrides,
     method_namespace: Option<&str>,
 ) -> Vault {
-    let retries = block.block("retry").integer("num_retries");
+    let retries = match block.block("retry").integer("num_retries") {
+        None | Some(0) => DEFAULT_RETRIES,
+        Some(count) => u32::try_from(count).unwrap_or(0),
+    };
     let own_namespace = overrides
         .namespace
         .clone()
@@ -32,12 +35,11 @@ pub(super) fn read(
                 .or(method_namespace)
                 .and_then(namespace),
             timeout: timeout(block, overrides),
+            headers: headers(block, overrides),
             follows_redirects: follows_redirects(block, overrides),
         },
-        retries: match retries {
-            None | Some(0) => DEFAULT_RETRIES,
-            Some(count) => u32::try_from(count).unwrap_or(0),
-        },
+        retries,
+        proxy_retries: proxy_retries(block, overrides).unwrap_or(retries),
     };
     block.warn_unknown();
     vault
@@ -51,6 +53,9 @@ fn address(block: &Reader<'_>, overrides: &Overrides) -> String {
         .or(written)
         .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
     let address = address.trim().trim_end_matches('/').to_owned();
+    if address.starts_with("unix:///") {
+        return address;
+    }
     let host = address
         .strip_prefix("https://")
         .or_else(|| address.strip_prefix("http://"));
@@ -73,6 +78,35 @@ fn timeout(block: &Reader<'_>, overrides: &Overrides) -> Duration {
             DEFAULT_TIMEOUT
         }
     }
+}
+
+fn proxy_retries(block: &Reader<'_>, overrides: &Overrides) -> Option<u32> {
+    let text = overrides.max_retries.as_deref()?;
+    let count = text.parse();
+    if count.is_err() {
+        block.problem(
+            "VAULT_MAX_RETRIES",
+            format!("`{text}` is not a whole number: write for example 2"),
+        );
+    }
+    count.ok()
+}
+
+fn headers(block: &Reader<'_>, overrides: &Overrides) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for header in &overrides.headers {
+        match header.split_once('=') {
+            Some((name, _)) if name.to_lowercase().starts_with("x-vault-") => block.problem(
+                "header",
+                format!(
+                    "`{name}` is a header of Vault's own: choose a name without X-Vault- before it"
+                ),
+            ),
+            Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+            None => block.problem("header", "has no `=`: write key=value"),
+        }
+    }
+    headers
 }
 
 fn follows_redirects(block: &Reader<'_>, overrides: &Overrides) -> bool {

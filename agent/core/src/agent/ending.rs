@@ -21,9 +21,7 @@ impl Agent {
         let end = if self.is_ready() {
             self.rendered_end()
         } else {
-            let accessor = self.accessor();
-            self.verdict
-                .unfinished(|verdict| verdict.interruption(accessor))
+            self.verdict.interrupted(self.accessor())
         };
         self.stop(end, now);
         if let Life::Stopping(shutdown) = std::mem::replace(&mut self.life, Life::Ended) {
@@ -48,6 +46,9 @@ impl Agent {
         } else {
             Vec::new()
         };
+        if let Some(supervisor) = &mut self.supervisor {
+            self.commands.extend(supervisor.end(now));
+        }
         self.life = Life::Stopping(Box::new(Shutdown::new(end, tokens, now)));
     }
 

@@ -31,8 +31,15 @@ impl Agent {
             self.secrets.forget(request);
             self.verdict.forget(request);
         }
+        if let Some((name, value)) = outcome.variable {
+            self.verdict.mend(&Concern::Template(template));
+            if let Some(supervisor) = &mut self.supervisor {
+                supervisor.set(&name, value, now);
+            }
+        }
         if let Some(message) = outcome.failure {
             let end = self.verdict.render_failed(template, &message);
+            let end = end.filter(|_| self.renderer.error_is_fatal(template));
             self.log(Some(Notice::RenderFailed { template, message }));
             self.stop_with(end, now);
         }
@@ -41,19 +48,25 @@ impl Agent {
     pub(super) fn written(
         &mut self,
         destination: Destination,
-        result: Result<(), Failure>,
+        result: Result<bool, Failure>,
         now: Moment,
     ) {
-        let Err(failure) = result else {
-            match destination {
-                Destination::Template(index) => {
-                    self.renderer.written(index);
-                    self.verdict.mend(&Concern::Template(index));
+        let failure = match result {
+            Ok(has_changed) => {
+                match destination {
+                    Destination::Template(index) => {
+                        self.renderer.written(index);
+                        self.verdict.mend(&Concern::Template(index));
+                        if has_changed {
+                            self.hooks.file_changed(index);
+                        }
+                    }
+                    Destination::Sink(index) => self.sinks.written(index),
                 }
-                Destination::Sink(index) => self.sinks.written(index),
+                self.verdict.mend(&Concern::Write(destination));
+                return;
             }
-            self.verdict.mend(&Concern::Write(destination));
-            return;
+            Err(failure) => failure,
         };
         let until = now + WRITE_BACKOFF;
         match destination {
@@ -72,7 +85,8 @@ impl Agent {
 
     pub(super) fn check_ready(&mut self, now: Moment) {
         let is_starting = matches!(self.life, Life::Starting);
-        if !is_starting || !self.renderer.is_complete() || !self.sinks.is_complete() {
+        let is_complete = self.renderer.is_complete() && self.sinks.is_complete();
+        if !is_starting || !is_complete || self.hooks.is_busy() {
             return;
         }
         self.life = Life::Ready;

@@ -1,7 +1,7 @@
 //! The consequences of a login.
 
 use planescape_agent_contract::{Phase, Reason, Report};
-use planescape_vault::Login;
+use planescape_vault::{Login, Text};
 
 use super::Agent;
 use crate::clock::Moment;
@@ -39,6 +39,18 @@ impl Agent {
             unrevoked: self.session.accessors(),
             ..Report::new(Phase::Running, Reason::LoggedIn)
         }));
+    }
+
+    pub(super) fn logged_in_wrapped(&mut self, result: Result<Text, Failure>, now: Moment) {
+        match result {
+            Ok(wrapped) => {
+                self.session.logged_in_wrapped(wrapped);
+                self.sinks.token_replaced();
+                self.verdict.mend(&Concern::Login);
+                self.log(Some(Notice::LoggedInWrapped));
+            }
+            Err(failure) => self.login_failed(failure, now),
+        }
     }
 
     pub(super) fn login_failed(&mut self, failure: Failure, now: Moment) {

@@ -56,7 +56,7 @@ impl Agent {
         match taken {
             Taken::Changed => {
                 self.verdict.mend(&Concern::Request(request.clone()));
-                self.renderer.answer_changed(request);
+                self.renderer.answer_changed(request, now);
             }
             Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),
             Taken::Failed(trouble) => self.request_failed(Some(trouble), remedy, now),

@@ -1,5 +1,7 @@
 //! From what a template asks for to what Vault is asked.
 
+use std::collections::BTreeMap;
+
 use planescape_templates::Request;
 use planescape_vault::mount::{self, Mount};
 use planescape_vault::{Call, SecretText};
@@ -22,13 +24,24 @@ pub(super) fn call(
             let (path, wrapped) = mount::write_path(path, found, namespace);
             Some(Call::Put {
                 path,
-                parameters: parameters
-                    .iter()
-                    .map(|(key, value)| (key.clone(), SecretText::new(value.clone())))
-                    .collect(),
+                parameters: secret_texts(parameters),
                 wrapped,
             })
         }
-        Request::File { .. } | Request::Pki { .. } => None,
+        Request::Pki {
+            path, parameters, ..
+        } => Some(Call::Put {
+            path: path.clone(),
+            parameters: secret_texts(parameters),
+            wrapped: false,
+        }),
+        Request::File { .. } => None,
     }
+}
+
+fn secret_texts(parameters: &BTreeMap<String, String>) -> Vec<(String, SecretText)> {
+    let parameters = parameters.iter();
+    parameters
+        .map(|(key, value)| (key.clone(), SecretText::new(value.clone())))
+        .collect()
 }

@@ -90,14 +90,20 @@ impl Entry {
     }
 }
 
-/// Local files are not Vault's.
+/// Local files are not Vault's; a certificate is first looked for in the file that keeps it.
 pub(super) fn lane_of(request: &Request) -> Lane {
     match request {
-        Request::File { .. } => Lane::File,
+        Request::File { .. }
+        | Request::Pki {
+            destination: Some(_),
+            ..
+        } => Lane::File,
         Request::Read { .. }
         | Request::Write { .. }
         | Request::List { .. }
-        | Request::Pki { .. } => Lane::Read,
+        | Request::Pki {
+            destination: None, ..
+        } => Lane::Read,
     }
 }
 
@@ -118,6 +124,7 @@ fn says_the_same(one: &Answer, other: &Answer) -> bool {
         (Answer::Secret(None), Answer::Secret(None)) => true,
         (Answer::List(one), Answer::List(other)) => one == other,
         (Answer::File(one), Answer::File(other)) => one == other,
+        (Answer::Pki(one), Answer::Pki(other)) => one == other,
         (
             Answer::Secret(_) | Answer::List(_) | Answer::File(_) | Answer::Pki(_),
             Answer::Secret(_) | Answer::List(_) | Answer::File(_) | Answer::Pki(_),

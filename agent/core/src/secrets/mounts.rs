@@ -1,24 +1,36 @@
 //! Which mount serves which path, asked once for each mount.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use planescape_vault::mount::Mount;
 
 use super::Id;
+use crate::clock::Moment;
+
+/// For so long what Vault said is not doubted.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// The mounts that are known.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
     namespace: Option<String>,
     /// By the path of the mount, with a slash at the end.
-    known: BTreeMap<String, Mount>,
+    known: BTreeMap<String, Learnt<Mount>>,
     /// Paths for which Vault would not say, or named a mount that does not lead there.
-    exact: BTreeMap<String, Option<Mount>>,
+    exact: BTreeMap<String, Learnt<Option<Mount>>>,
     /// Paths that are being asked for, and who waits.
     asking: BTreeMap<String, Vec<Id>>,
     /// How many segments mounts have, by their first one; paths that agree so far are taken to
     /// have the same mount until Vault says otherwise.
     depths: BTreeMap<String, usize>,
+}
+
+/// Something that Vault said, and when.
+#[derive(Debug)]
+struct Learnt<T> {
+    said: T,
+    at: Moment,
 }
 
 /// The knowledge of one path.
@@ -46,7 +58,7 @@ impl Mounts {
             return Found::Mount(Some(mount.clone()));
         }
         if let Some(mount) = self.exact.get(path) {
-            return Found::Mount(mount.clone());
+            return Found::Mount(mount.said.clone());
         }
         let group = self.group(path).to_owned();
         let depths = &self.depths;
@@ -60,22 +72,24 @@ impl Mounts {
     }
 
     /// Notes the mount of a path, or that Vault does not say; gives back who waited.
-    pub(super) fn found(&mut self, path: &str, mount: Option<Mount>) -> Vec<Id> {
+    pub(super) fn found(&mut self, path: &str, mount: Option<Mount>, at: Moment) -> Vec<Id> {
         match mount {
             Some(mount) => {
                 let own = self.relative(mount.path()).to_owned();
                 if !own.is_empty() && format!("{path}/").starts_with(&own) {
                     self.depths
                         .insert(first(path).to_owned(), own.matches('/').count());
-                    self.known.insert(own, mount);
+                    self.known.insert(own, Learnt { said: mount, at });
                 } else {
-                    self.exact.insert(path.to_owned(), Some(mount));
+                    let said = Some(mount);
+                    self.exact.insert(path.to_owned(), Learnt { said, at });
                 }
             }
             None => {
                 // A policy hides it, and may show others beside it.
                 self.depths.insert(first(path).to_owned(), usize::MAX);
-                self.exact.insert(path.to_owned(), None);
+                self.exact
+                    .insert(path.to_owned(), Learnt { said: None, at });
             }
         }
         self.failed(path)
@@ -86,24 +100,27 @@ impl Mounts {
         self.asking.remove(path).unwrap_or_default()
     }
 
-    /// A read failed: the mount may be another one by now.
-    pub(super) fn forget(&mut self, path: &str) {
-        self.exact.remove(path);
+    /// A read failed: what was said a while ago may be otherwise by now.
+    pub(super) fn forget(&mut self, path: &str, now: Moment) {
+        self.exact
+            .retain(|exact, mount| exact != path || now.since(mount.at) < FRESH);
         if let Some(own) = self.covering(path).map(|mount| mount.path().to_owned()) {
             let own = self.relative(&own).to_owned();
-            self.known.remove(&own);
+            self.known
+                .retain(|known, mount| *known != own || now.since(mount.at) < FRESH);
         }
     }
 
     /// Another token may see what this one does not.
     pub(super) fn token_replaced(&mut self) {
-        self.exact.retain(|_, mount| mount.is_some());
+        self.exact.retain(|_, mount| mount.said.is_some());
     }
 
     fn covering(&self, path: &str) -> Option<&Mount> {
         let ends = path.match_indices('/').map(|(at, _)| &path[..=at]);
         let mut ends = ends.filter_map(|prefix| self.known.get(prefix));
-        ends.next().or_else(|| self.known.get(&format!("{path}/")))
+        let found = ends.next().or_else(|| self.known.get(&format!("{path}/")));
+        found.map(|mount| &mount.said)
     }
 
     /// Vault puts the namespace in front.
@@ -141,7 +158,7 @@ mod tests {
         assert_eq!(mounts.find("kv/a", Id(1)), Found::Ask);
         assert_eq!(mounts.find("kv/b/c", Id(2)), Found::Wait);
         assert_eq!(mounts.find("other/a", Id(3)), Found::Ask);
-        assert_eq!(mounts.found("kv/a", Some(kv("kv/"))), [Id(1), Id(2)]);
+        assert_eq!(mounts.found("kv/a", Some(kv("kv/")), at(0)), [Id(1), Id(2)]);
 
         assert_eq!(mounts.find("kv/a", Id(1)), Found::Mount(Some(kv("kv/"))));
         assert_eq!(mounts.find("kv/b/c", Id(2)), Found::Mount(Some(kv("kv/"))));
@@ -156,7 +173,7 @@ mod tests {
         assert_eq!(mounts.find("team/y/a", Id(2)), Found::Wait);
         assert_eq!(mounts.find("team/z/a", Id(3)), Found::Wait);
 
-        mounts.found("team/x/a", Some(kv("team/x/")));
+        mounts.found("team/x/a", Some(kv("team/x/")), at(0));
 
         assert_eq!(mounts.find("team/y/a", Id(2)), Found::Ask);
         assert_eq!(mounts.find("team/z/a", Id(3)), Found::Ask);
@@ -169,7 +186,7 @@ mod tests {
         mounts.find("kv/a", Id(1));
         mounts.find("kv/b", Id(2));
 
-        assert_eq!(mounts.found("kv/a", None), [Id(1), Id(2)]);
+        assert_eq!(mounts.found("kv/a", None, at(0)), [Id(1), Id(2)]);
 
         assert_eq!(mounts.find("kv/a", Id(1)), Found::Mount(None));
         assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
@@ -183,10 +200,10 @@ mod tests {
         let mut mounts = Mounts::new(Some("ns/".to_owned()));
         mounts.find("kv/a", Id(1));
 
-        mounts.found("kv/a", Some(kv("ns/kv/")));
+        mounts.found("kv/a", Some(kv("ns/kv/")), at(0));
 
         assert_eq!(mounts.find("kv/b", Id(2)), Found::Mount(Some(kv("ns/kv/"))));
-        mounts.forget("kv/b");
+        mounts.forget("kv/b", at(60));
         assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
     }
 
@@ -195,7 +212,7 @@ mod tests {
         let mut mounts = Mounts::default();
         mounts.find("kv/a", Id(1));
 
-        mounts.found("kv/a", Some(kv("elsewhere/")));
+        mounts.found("kv/a", Some(kv("elsewhere/")), at(0));
 
         assert_eq!(
             mounts.find("kv/a", Id(1)),
@@ -206,5 +223,9 @@ mod tests {
 
     fn kv(path: &str) -> Mount {
         Mount::new(path, "kv", "2")
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::since_boot(Duration::from_secs(seconds))
     }
 }

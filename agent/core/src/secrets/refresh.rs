@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use planescape_agent_contract::TemplateConfig;
-use planescape_templates::Answer;
+use planescape_templates::{Answer, Certificate};
 use planescape_vault::Secret;
 
 use crate::dice::Dice;
@@ -29,8 +29,13 @@ impl Refresh {
     /// How long this answer is good for. Lists are read again at each interval; secrets near
     /// the end of their lease, certificate, secret id or rotation, else at each interval too.
     pub(super) fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
-        let Answer::Secret(Some(secret)) = answer else {
-            return self.interval;
+        let secret = match answer {
+            Answer::Secret(Some(secret)) => secret,
+            Answer::Pki(certificate) => {
+                let good = self.good_for(certificate, wall);
+                return good.unwrap_or(self.interval).max(SHORTEST);
+            }
+            Answer::Secret(None) | Answer::List(_) | Answer::File(_) => return self.interval,
         };
         if let Some(rotation) = rotation(secret) {
             return rotation;
@@ -40,6 +45,15 @@ impl Refresh {
             .or_else(|| Some(secret.lease_duration()).filter(|ttl| !ttl.is_zero()))
             .unwrap_or(self.interval);
         self.share_of(life, dice).max(SHORTEST)
+    }
+
+    /// How long a certificate stays in use, if it is still good.
+    pub(super) fn good_for(&self, certificate: &Certificate, wall: SystemTime) -> Option<Duration> {
+        let (from, to) = certificate.validity?;
+        let life = to.duration_since(from).ok()?;
+        let rotates_at = from.checked_add(life.mul_f64(self.threshold))?;
+        let good = rotates_at.duration_since(wall).ok()?;
+        (!good.is_zero()).then_some(good)
     }
 
     fn share_of(&self, life: Duration, dice: &mut Dice) -> Duration {

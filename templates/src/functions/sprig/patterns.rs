@@ -1,5 +1,7 @@
 //! Regular expressions; the text comes second here.
 
+use std::rc::Rc;
+
 use planescape_vault::Text;
 
 use crate::regex::Regex;
@@ -12,7 +14,7 @@ const COUNTED: &[Type] = &[Type::Text, Type::Text, Type::Int];
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_regexMatch", TWO, |run, args| {
-        let regex = match Regex::compile(run, text(args, 0)) {
+        let regex = match Regex::of(run, text(args, 0)) {
             Ok(regex) => regex,
             Err(failure) if failure.is_limit => return Err(failure),
             Err(_) => return Ok(Value::Bool(false)),
@@ -20,7 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("sprig_mustRegexMatch", TWO, |run, args| {
-        let regex = Regex::compile(run, text(args, 0))?;
+        let regex = Regex::of(run, text(args, 0))?;
         Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
     }),
     Function::new("sprig_regexFind", TWO, |run, args| find(run, args, true)),
@@ -67,9 +69,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// The plain names compile with `MustCompile`, which panics in its own words.
-fn compiled(run: &mut Run<'_>, args: &[Place], panics: bool) -> Result<Regex, Failure> {
+fn compiled(run: &mut Run<'_>, args: &[Place], panics: bool) -> Result<Rc<Regex>, Failure> {
     let pattern = text(args, 0);
-    Regex::compile(run, pattern).map_err(|failure| {
+    Regex::of(run, pattern).map_err(|failure| {
         if !panics {
             return failure;
         }
@@ -94,7 +96,7 @@ fn find_all(run: &mut Run<'_>, args: &[Place], panics: bool) -> Outcome {
     if found.is_empty() {
         return Ok(Value::TypedNil(Type::Strings));
     }
-    let texts = found.iter().map(|&(from, to)| Text::from(&whole[from..to]));
+    let texts = found.iter().map(|&(from, to)| whole.slice(from, to));
     Ok(Value::strings(texts.collect()))
 }
 

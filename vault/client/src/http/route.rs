@@ -1,6 +1,7 @@
 //! The connection that leads to a URL: whom it asks for, what it trusts, which proxy it takes.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,18 +42,28 @@ struct Settings {
     server_name: Option<String>,
     timeout: Duration,
     user_agent: String,
+    /// The unix socket that all requests go to.
+    socket: Option<PathBuf>,
 }
 
 impl Routes {
     pub(super) fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
         let address = &connection.address;
-        let base = Url::parse(address)
-            .with_context(|| format!("vault.address: `{address}` is not a URL"))?;
+        let socket = address.strip_prefix("unix://").map(PathBuf::from);
+        // The name of the host is nobody's.
+        let url = if socket.is_some() {
+            "http://localhost"
+        } else {
+            address
+        };
+        let base =
+            Url::parse(url).with_context(|| format!("vault.address: `{address}` is not a URL"))?;
         let trust = Trust::new(&connection.tls, base.scheme() == "https")?;
         let settings = Settings {
             server_name: connection.tls.server_name.clone(),
             timeout: connection.timeout,
             user_agent: user_agent.to_owned(),
+            socket,
         };
         let proxies = Proxies::from_environment();
         let main = client(&base, &trust, &proxies, &settings)?;
@@ -156,6 +167,9 @@ fn client(
         builder = builder.dns_resolver(Arc::new(Pinned {
             host: url.host_str().unwrap_or_default().to_owned(),
         }));
+    }
+    if let Some(socket) = &settings.socket {
+        builder = builder.unix_socket(socket.as_path());
     }
     proxies
         .apply_to(builder)?

@@ -172,9 +172,13 @@ fn failures_after_everything_was_rendered_do_not_end_the_agent() {
     for _ in 0..30 {
         world.fail("database/creds/ro", &denied("permission denied", 403));
         world.pass(Duration::from_secs(60));
-        assert_eq!(world.step(), ["find mount of database/creds/ro as t1"]);
-        world.find_mount("database/creds/ro", "database");
-        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+        let mut asked = world.step();
+        // What Vault said of the mount a minute ago may be otherwise by now.
+        if asked == ["find mount of database/creds/ro as t1"] {
+            world.find_mount("database/creds/ro", "database");
+            asked = world.step();
+        }
+        assert_eq!(asked, ["get database/creds/ro as t1"]);
     }
 }
 
@@ -194,23 +198,6 @@ fn a_template_that_does_not_fit_its_secret_is_reported() {
     assert_eq!(code, ExitCode::Template);
     assert_eq!(report.reason, Reason::TemplateFailed);
     assert!(!format!("{report:?}").contains("s3cr3t"));
-}
-
-#[test]
-fn a_function_that_we_do_not_have_yet_is_named() {
-    let mut world =
-        World::new(&[r#"{{ with pkiCert "pki/issue/web" "common_name=a" }}x{{ end }}"#]);
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.revoked(Ok(()));
-
-    let (code, report) = world.exit();
-    assert_eq!(code, ExitCode::Template);
-    assert_eq!(
-        report.message.as_deref(),
-        Some("function pkiCert (in Handlebars pki_cert) is not supported by planescape-agent yet")
-    );
 }
 
 #[test]

@@ -333,7 +333,7 @@ impl World {
             if let Command::Write { destination, .. } = command {
                 self.feed(Input::Written {
                     destination,
-                    result: Ok(()),
+                    result: Ok(true),
                 });
             }
         }
@@ -376,6 +376,7 @@ fn describe(command: &Command) -> String {
         Command::Write {
             destination: Destination::Template(index),
             contents,
+            ..
         } => format!(
             "write template {index}: {}",
             String::from_utf8_lossy(contents)
@@ -383,7 +384,18 @@ fn describe(command: &Command) -> String {
         Command::Write {
             destination: Destination::Sink(index),
             contents,
+            ..
         } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
+        Command::Offer { token } => format!("offer {}", token.secret.expose()),
+        Command::RunHook { file, .. } => format!("run the hook of template {file}"),
+        Command::StartChild { variables } => {
+            let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+            format!("start the program with {}", names.join(" "))
+        }
+        Command::SignalChild { signal } => match signal {
+            Some(signal) => format!("signal {}", signal.number()),
+            None => "kill".to_owned(),
+        },
         Command::AnnounceReady => "announce ready".to_owned(),
         Command::Report(report) => format!("report {}", report.reason),
         Command::Revoke { token } => format!("revoke {}", token.secret.expose()),

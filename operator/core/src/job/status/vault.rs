@@ -48,7 +48,8 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::MalformedAnswer
         | Reason::TokenFileUnreadable
         | Reason::FileNotWritten
-        | Reason::FileUnreadable => true,
+        | Reason::FileUnreadable
+        | Reason::CommandFailed => true,
     };
     is_lasting.then(|| sentence(report))
 }

@@ -1,13 +1,16 @@
 //! Measures this engine and consul-template with the same templates, and prints a table.
 //!
 //! ```text
-//! cargo run --release -p planescape-templates --example side_by_side -- REFERENCE [MILLISECONDS]
+//! cargo run --release -p planescape-templates --example side_by_side -- REFERENCE [MILLISECONDS [NAME]]
 //! ```
+//!
+//! A name limits it to the rows that contain it.
 //!
 //! Both sides do the same work in each phase. *Parse* is the parser alone. *Both* is what a pass costs where nothing is
 //! prepared but the answers: consul-template parses and makes its functions in each of its passes, so we parse too.
 //! *Execute* is running alone, which consul-template does not offer; on both sides it is what one more round costs in a
-//! text that is repeated by a `range`: up to 51 rounds less one, by 50.
+//! text that is repeated by a `range`: up to 51 rounds less one, by 50. The second table has functions, each with a small,
+//! a middle and a large argument: what a pass costs with the calls, less what it costs without, by their number.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,15 +18,18 @@
 )]
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
-#[path = "../fuzz/differential/answers.rs"]
+#[path = "../../fuzz/differential/answers.rs"]
 mod answers;
+mod functions;
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
-use planescape_templates::{Answers, Environment, Options, Pass, Template};
+use planescape_templates::{Answers, Environment, Limits, Options, Pass, Template};
 use serde_json::{Value, json};
+
+use functions::Row;
 
 /// One template and what it is called in the table.
 struct Case {
@@ -33,7 +39,7 @@ struct Case {
 
 /// The everyday templates, and two large ones.
 fn cases(answers: &Answers) -> Vec<Case> {
-    let lines = include_str!("../testdata/real_world.jsonl").lines();
+    let lines = include_str!("../../testdata/real_world.jsonl").lines();
     let everyday: String = lines
         .filter_map(|line| {
             let case: Value = serde_json::from_str(line).ok()?;
@@ -47,7 +53,7 @@ fn cases(answers: &Answers) -> Vec<Case> {
             fits.then(|| text.to_owned())
         })
         .collect();
-    let one = include_str!("../testdata/real_world.jsonl")
+    let one = include_str!("../../testdata/real_world.jsonl")
         .lines()
         .find_map(|line| {
             let case: Value = serde_json::from_str(line).ok()?;
@@ -109,6 +115,11 @@ impl Reference {
         })
     }
 
+    fn stop(mut self) -> std::io::Result<()> {
+        drop(self.input);
+        self.child.wait().map(drop)
+    }
+
     /// Nanoseconds of each phase.
     fn measure(&mut self, text: &str) -> std::io::Result<[f64; 3]> {
         writeln!(self.input, "{}", json!({ "t": text }))?;
@@ -155,8 +166,21 @@ fn render(template: &Template, answers: &Answers) -> usize {
     }
 }
 
+/// As by default, without an end to work and memory: a measurement repeats what a template does once.
+fn options() -> Options {
+    Options {
+        limits: Limits {
+            work: usize::MAX,
+            memory: usize::MAX,
+            ..Limits::default()
+        },
+        ..Options::default()
+    }
+}
+
 fn measure(text: &str, answers: &Answers, milliseconds: u64) -> [f64; 3] {
-    let parse = |text: &str| Template::parse(text.as_bytes(), &Options::default());
+    let options = options();
+    let parse = |text: &str| Template::parse(text.as_bytes(), &options);
     let pass = |text: &str| {
         time(milliseconds, || {
             let template = parse(text).expect("it parses");
@@ -170,36 +194,91 @@ fn measure(text: &str, answers: &Answers, milliseconds: u64) -> [f64; 3] {
     [parsing, (repeated - once) / f64::from(rounds), once]
 }
 
+/// What is the same for all rows.
+struct Bench {
+    program: String,
+    milliseconds: u64,
+    answers: Answers,
+}
+
+impl Bench {
+    /// The templates in their phases; false if one is less than three times as fast.
+    fn templates(&self, name: &str) -> std::io::Result<bool> {
+        println!("| Case | Phase | Here | consul-template | Ratio | Memory here | there |");
+        println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
+        let mut is_faster = true;
+        let named = |case: &Case| case.name.contains(name);
+        for case in cases(&self.answers).into_iter().filter(named) {
+            let mut reference = Reference::start(&self.program, self.milliseconds)?;
+            let theirs = reference.measure(&case.text)?;
+            let ours = measure(&case.text, &self.answers, self.milliseconds);
+            let memory = [peak(std::process::id()), peak(reference.child.id())];
+            let [here, there] = memory.map(|kilobytes| kilobytes.unwrap_or(0) / 1024);
+            for (phase, (ours, theirs)) in PHASES.iter().zip(ours.iter().zip(theirs)) {
+                let ratio = theirs / ours;
+                is_faster &= ratio >= 3.0;
+                let (name, ours, theirs) = (case.name, ours / 1e3, theirs / 1e3);
+                println!(
+                    "| {name} | {phase} | {ours:.1} µs | {theirs:.1} µs | {ratio:.1} | {here} MiB | {there} MiB |"
+                );
+            }
+            reference.stop()?;
+        }
+        Ok(is_faster)
+    }
+
+    /// The functions by size; false if one is slower than the original's.
+    fn functions(&self, name: &str) -> std::io::Result<bool> {
+        println!("| Function | small | ratio | middle | ratio | large | ratio |");
+        println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+        let mut is_faster = true;
+        let named = |row: &Row| row.name.contains(name);
+        for row in functions::rows().into_iter().filter(named) {
+            let mut line = format!("| {} |", row.name);
+            for (made, called) in &row.sizes {
+                let mut reference = Reference::start(&self.program, self.milliseconds)?;
+                let theirs = each(made, called, |text| reference.measure(text))?;
+                let ours = each(made, called, |text| {
+                    Ok(measure(text, &self.answers, self.milliseconds))
+                })?;
+                let ratio = theirs / ours;
+                is_faster &= ratio >= 1.0;
+                line += &format!(" {:.2} µs | {ratio:.1} |", ours / 1e3);
+                reference.stop()?;
+            }
+            println!("{line}");
+        }
+        Ok(is_faster)
+    }
+}
+
+/// Nanoseconds of one call, of those with which a text is longer than another.
+fn each(
+    made: &str,
+    called: &str,
+    mut measure: impl FnMut(&str) -> std::io::Result<[f64; 3]>,
+) -> std::io::Result<f64> {
+    let [[_, without, _], [_, with, _]] = [measure(made)?, measure(called)?];
+    Ok((with - without) / functions::CALLS as f64)
+}
+
 fn run() -> std::io::Result<bool> {
     let mut arguments = std::env::args().skip(1);
-    let usage = || std::io::Error::other("usage: side_by_side REFERENCE [MILLISECONDS]");
+    let usage = || std::io::Error::other("usage: side_by_side REFERENCE [MILLISECONDS [NAME]]");
     let program = arguments.next().ok_or_else(usage)?;
     let milliseconds = match arguments.next() {
         Some(text) => text.parse().map_err(std::io::Error::other)?,
         None => 1_000,
     };
-    let answers = answers::load(include_str!("../testdata/responses.json"));
-    println!("| Case | Phase | Here | consul-template | Ratio | Memory here | there |");
-    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    let mut is_faster = true;
-    for case in cases(&answers) {
-        let mut reference = Reference::start(&program, milliseconds)?;
-        let theirs = reference.measure(&case.text)?;
-        let ours = measure(&case.text, &answers, milliseconds);
-        let memory = [peak(std::process::id()), peak(reference.child.id())];
-        let [here, there] = memory.map(|kilobytes| kilobytes.unwrap_or(0) / 1024);
-        for (phase, (ours, theirs)) in PHASES.iter().zip(ours.iter().zip(theirs)) {
-            let ratio = theirs / ours;
-            is_faster &= ratio >= 3.0;
-            let (name, ours, theirs) = (case.name, ours / 1e3, theirs / 1e3);
-            println!(
-                "| {name} | {phase} | {ours:.1} µs | {theirs:.1} µs | {ratio:.1} | {here} MiB | {there} MiB |"
-            );
-        }
-        drop(reference.input);
-        reference.child.wait()?;
-    }
-    Ok(is_faster)
+    let bench = Bench {
+        program,
+        milliseconds,
+        answers: answers::load(include_str!("../../testdata/responses.json")),
+    };
+    let name = arguments.next().unwrap_or_default();
+    let is_faster = bench.templates(&name)?;
+    println!();
+    Ok(bench.functions(&name)? && is_faster)
 }
 
 fn main() -> ExitCode {

@@ -1,0 +1,132 @@
+//! How the agent logs.
+
+use std::time::Duration;
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// For developers.
+    Debug,
+    /// For operators.
+    #[default]
+    Info,
+    /// A person should look at it today.
+    Warn,
+    /// Why the agent stops.
+    Error,
+}
+
+impl LogLevel {
+    /// The level of this name, whatever its case.
+    ///
+    /// # Errors
+    /// There is none; says which there are.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match name.trim().to_lowercase().as_str() {
+            "trace" => Ok(Self::Trace),
+            "debug" => Ok(Self::Debug),
+            "" | "info" | "notice" => Ok(Self::Info),
+            "warn" | "warning" => Ok(Self::Warn),
+            "err" | "error" => Ok(Self::Error),
+            _ => Err(format!(
+                "unknown log level: {name}: choose one of trace, debug, info, warn, error"
+            )),
+        }
+    }
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Standard,
+    /// For machines.
+    Json,
+}
+
+impl LogFormat {
+    /// The format of this name, whatever its case.
+    ///
+    /// # Errors
+    /// There is none; says which there are.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match name.trim().to_lowercase().as_str() {
+            "" | "standard" => Ok(Self::Standard),
+            "json" => Ok(Self::Json),
+            _ => Err(format!(
+                "unknown log format: {name}: choose one of standard, json"
+            )),
+        }
+    }
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub level: LogLevel,
+    /// In which form.
+    pub format: LogFormat,
+    /// A file that gets the lines, too.
+    pub file: Option<LogFile>,
+}
+
+/// A file that gets the lines, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its path.
+    pub path: String,
+    /// After so many bytes it gets a name with the time, and a new one is begun; 0: never.
+    pub rotate_bytes: u64,
+    /// After so long, likewise.
+    pub rotate_duration: Duration,
+    /// How many of those that were rotated stay.
+    pub keep: Keep,
+}
+
+impl LogFile {
+    pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
+    /// For a path that names a folder.
+    pub(crate) const DEFAULT_NAME: &str = "agent.log";
+}
+
+/// How many rotated files stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All of them.
+    All,
+    /// The newest.
+    Newest(usize),
+}
+
+impl Keep {
+    /// 0: all, below: none.
+    #[must_use]
+    pub fn of(count: i64) -> Self {
+        match usize::try_from(count) {
+            Ok(0) => Self::All,
+            Ok(count) => Self::Newest(count),
+            Err(_) => Self::Newest(0),
+        }
+    }
+}
+
+/// What flags and environment say of it; each wins over the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOverrides {
+    /// `-log-level`, `VAULT_LOG_LEVEL`.
+    pub level: Option<LogLevel>,
+    /// `-log-format`, `VAULT_LOG_FORMAT`.
+    pub format: Option<LogFormat>,
+    /// `-log-file`.
+    pub file: Option<String>,
+    /// `-log-rotate-bytes`.
+    pub rotate_bytes: Option<u64>,
+    /// `-log-rotate-duration`.
+    pub rotate_duration: Option<Duration>,
+    /// `-log-rotate-max-files`.
+    pub rotate_max_files: Option<i64>,
+}

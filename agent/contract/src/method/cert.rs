@@ -1,0 +1,71 @@
+//! `cert`: a TLS client certificate.
+
+use planescape_vault::wire::{self, Body};
+
+use super::{Login, Material, Proof, UnusableFile};
+use crate::reader::Reader;
+
+/// Settings of the `cert` method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cert {
+    /// The role; without it Vault tries all.
+    pub name: Option<String>,
+    /// The files of a connection for logins alone; without them logins use the `vault` block's.
+    pub tls: Option<CertTls>,
+}
+
+/// The files of a connection for logins alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertTls {
+    /// Certificate authorities to trust.
+    pub ca_cert: Option<String>,
+    /// Certificate and key of the agent.
+    pub client: Option<(String, String)>,
+    /// Whether the files are read again at each login.
+    pub reload: bool,
+}
+
+impl Login for Cert {
+    fn read(settings: &Reader<'_>) -> Self {
+        let ca_cert = settings.string("ca_cert");
+        let client = (
+            settings.string("client_cert"),
+            settings.string("client_key"),
+        );
+        let reload = settings.boolean("reload").unwrap_or(false);
+        let client = match client {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                settings.problem("client_key", "is missing: client_cert needs it");
+                None
+            }
+            (None, Some(_)) => {
+                settings.problem("client_cert", "is missing: client_key needs it");
+                None
+            }
+        };
+        let is_own = ca_cert.is_some() || client.is_some();
+        Self {
+            name: settings.string("name"),
+            tls: is_own.then_some(CertTls {
+                ca_cert,
+                client,
+                reload,
+            }),
+        }
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn materials(&self) -> Vec<Material> {
+        Vec::new()
+    }
+
+    fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {
+        let name = self.name.iter().map(|name| ("name", name.as_str()));
+        Ok(Proof::login(wire::fields(name)))
+    }
+}

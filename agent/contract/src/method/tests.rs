@@ -1,0 +1,142 @@
+use super::*;
+use crate::reader::{Notes, Reader};
+use crate::tree::Tree;
+
+#[test]
+fn each_login_says_what_its_method_wants() {
+    let cases = [
+        (
+            "kubernetes",
+            r#"role = "r" token_path = "/t""#,
+            &["a.b.c\n"][..],
+            r#"login {"jwt":"a.b.c","role":"r"}"#,
+        ),
+        (
+            "jwt",
+            r#"role = "r" path = "/t""#,
+            &["a.b.c\n"],
+            r#"login {"jwt":"a.b.c\n","role":"r"}"#,
+        ),
+        (
+            "approle",
+            r#"role_id_file_path = "/r" secret_id_file_path = "/s""#,
+            &["role\n", " secret "],
+            r#"login {"role_id":"role","secret_id":"secret"}"#,
+        ),
+        (
+            "approle",
+            r#"role_id_file_path = "/r""#,
+            &["role"],
+            r#"login {"role_id":"role"}"#,
+        ),
+        (
+            "ldap",
+            r#"username = "ann" password_file_path = "/p""#,
+            &["pass "],
+            r#"login/ann {"password":"pass "}"#,
+        ),
+        ("cert", r#"name = "web""#, &[], r#"login {"name":"web"}"#),
+        ("cert", "", &[], "login {}"),
+        (
+            "token_file",
+            r#"token_file_path = "/t""#,
+            &["t\n"],
+            "token t",
+        ),
+    ];
+    for (kind, settings, contents, expected) in cases {
+        let (method, problems) = read(kind, settings);
+
+        assert_eq!(problems, [""; 0], "{kind}");
+        let contents = contents.iter().map(|it| Body::new(it.as_bytes().to_vec()));
+        let contents: Vec<Body> = contents.collect();
+        assert_eq!(said(&method.proof(&contents).unwrap()), expected);
+        assert_eq!(method.materials().len(), contents.len(), "{kind}");
+    }
+}
+
+#[test]
+fn a_file_that_holds_nothing_of_use_is_named() {
+    for (contents, reason) in [(&b" \n"[..], "is empty"), (&b"\xff"[..], "is not text")] {
+        let contents = [Body::new(contents.to_vec())];
+
+        let error = Method::Kubernetes(Kubernetes::default()).proof(&contents);
+
+        let error = error.unwrap_err();
+        assert_eq!(error.reason, reason);
+        assert_eq!(error.path, Kubernetes::DEFAULT_TOKEN_PATH);
+    }
+}
+
+#[test]
+fn what_a_method_cannot_do_without_is_asked_for() {
+    let cases = [
+        ("kubernetes", "", "config.role: missing 'role' value"),
+        ("jwt", r#"role = "r""#, "config.path: missing 'path' value"),
+        (
+            "jwt",
+            r#"role = "r" path = "/p" jwt_read_period = 0"#,
+            "config.jwt_read_period: must be longer than nothing: write for example \"1m\"",
+        ),
+        (
+            "approle",
+            "",
+            "config.role_id_file_path: missing 'role_id_file_path' value",
+        ),
+        (
+            "approle",
+            r#"role_id_file_path = "/r" secret_id_file_path = "/s" secret_id_response_wrapping_path = """#,
+            "config.secret_id_response_wrapping_path: is empty: name the path, or remove it",
+        ),
+        (
+            "cert",
+            r#"client_cert = "/c""#,
+            "config.client_key: is missing: client_cert needs it",
+        ),
+        (
+            "token_file",
+            "",
+            "config.token_file_path: missing 'token_file_path' value",
+        ),
+    ];
+    for (kind, settings, expected) in cases {
+        assert_eq!(read(kind, settings).1, [expected], "{kind}");
+    }
+}
+
+#[test]
+fn files_are_removed_unless_that_is_switched_off() {
+    let removals = |settings: &str| {
+        let settings = format!(r#"role = "r" path = "/t" {settings}"#);
+        let (method, _) = read("jwt", &settings);
+        (method.materials()[0].removal, method.watch().unwrap())
+    };
+
+    let quick = Duration::from_millis(500);
+    assert_eq!(removals(""), (Removal::Name, quick));
+    assert_eq!(
+        removals("remove_jwt_follows_symlinks = true"),
+        (Removal::Target, quick)
+    );
+    assert_eq!(
+        removals("remove_jwt_after_reading = false"),
+        (Removal::Never, Duration::from_secs(60))
+    );
+}
+
+fn read(kind: &str, settings: &str) -> (Method, Vec<String>) {
+    let tree = Tree::parse(&format!("config {{ {settings} }}")).unwrap();
+    let notes = Notes::default();
+    let method = Method::read(kind, &Reader::new(&tree.root, &notes).block("config"));
+    let problems = notes.problems.into_inner();
+    let problems = problems.iter().map(ToString::to_string).collect();
+    (method.unwrap(), problems)
+}
+
+fn said(proof: &Proof) -> String {
+    match proof {
+        Proof::Login { path, body } => format!("{path} {}", String::from_utf8_lossy(body)),
+        Proof::Token(token) => format!("token {}", token.expose()),
+        Proof::Cloud(cloud) => format!("{cloud:?}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! Programs that the agent starts.
+
+use std::time::Duration;
+
+/// What is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A program and its arguments; never empty.
+    Direct(Vec<String>),
+    /// A line for the shell.
+    Shell(String),
+}
+
+impl Program {
+    /// One word with blanks in it is a line for the shell; `None` for nothing at all.
+    pub(crate) fn of(words: Vec<String>) -> Option<Self> {
+        match words.as_slice() {
+            [] => None,
+            [line] if line.trim().is_empty() => None,
+            [line] if line.contains(char::is_whitespace) => Some(Self::Shell(line.clone())),
+            _ => Some(Self::Direct(words)),
+        }
+    }
+
+    /// The words to start it with.
+    #[must_use]
+    pub fn words(&self) -> Vec<&str> {
+        match self {
+            Self::Direct(words) => words.iter().map(String::as_str).collect(),
+            Self::Shell(line) => vec!["sh", "-c", line],
+        }
+    }
+}
+
+/// A program to run after a file has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// What is started.
+    pub program: Program,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Hook {
+    /// As in `vault agent`.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+}
+
+/// `exec`: the program that gets the rendered texts as environment variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// What is started.
+    pub program: Program,
+    /// Whether it is started anew when a value changes.
+    pub restarts: bool,
+    /// What it is told to end with.
+    pub stop_signal: Signal,
+    /// The file that its standard output is appended to, if it is not ours.
+    pub stdout: Option<String>,
+    /// The same for standard error.
+    pub stderr: Option<String>,
+}
+
+/// A signal, by its number on Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(i32);
+
+impl Signal {
+    /// The polite one.
+    pub const TERMINATE: Self = Self(15);
+
+    const NAMES: [(&str, i32); 31] = [
+        ("SIGHUP", 1),
+        ("SIGINT", 2),
+        ("SIGQUIT", 3),
+        ("SIGILL", 4),
+        ("SIGTRAP", 5),
+        ("SIGABRT", 6),
+        ("SIGIOT", 6),
+        ("SIGBUS", 7),
+        ("SIGFPE", 8),
+        ("SIGKILL", 9),
+        ("SIGUSR1", 10),
+        ("SIGSEGV", 11),
+        ("SIGUSR2", 12),
+        ("SIGPIPE", 13),
+        ("SIGALRM", 14),
+        ("SIGTERM", 15),
+        ("SIGSTKFLT", 16),
+        ("SIGCHLD", 17),
+        ("SIGCONT", 18),
+        ("SIGSTOP", 19),
+        ("SIGTSTP", 20),
+        ("SIGTTIN", 21),
+        ("SIGTTOU", 22),
+        ("SIGURG", 23),
+        ("SIGXCPU", 24),
+        ("SIGXFSZ", 25),
+        ("SIGVTALRM", 26),
+        ("SIGPROF", 27),
+        ("SIGWINCH", 28),
+        ("SIGIO", 29),
+        ("SIGSYS", 31),
+    ];
+
+    /// The signal of this name, which starts with `SIG`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name)?;
+        Some(Self(found.1))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}

@@ -1,0 +1,73 @@
+//! The agent as a server: listeners, the proxy to Vault behind them, and its cache.
+
+use crate::FileMode;
+
+/// `api_proxy`, `cache` and all `listener` blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Whose token goes to Vault.
+    pub token: ProxyToken,
+    /// Whether answers with leases and tokens are kept and renewed.
+    pub caches: bool,
+}
+
+/// Whose token goes to Vault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyToken {
+    /// That of the request alone.
+    #[default]
+    Request,
+    /// The agent's, where the request has none.
+    AgentUnlessGiven,
+    /// The agent's, whatever the request has.
+    Agent,
+}
+
+/// A `listener` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: ListenAddress,
+    /// Whether it only serves metrics.
+    pub is_for_metrics_only: bool,
+    /// Whether requests need the header `X-Vault-Request: true`, which no other site can make a
+    /// browser send.
+    pub requires_header: bool,
+    /// Whether a request can end the agent.
+    pub can_quit: bool,
+    /// The certificate, where it speaks TLS.
+    pub tls: Option<ListenerTls>,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port.
+    Tcp(String),
+    /// The path of a socket, and who may use it.
+    Unix {
+        /// The path.
+        path: String,
+        /// Mode, user and group, where all three are said.
+        access: Option<(FileMode, crate::Owner)>,
+    },
+}
+
+/// The files of a listener that speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificate with its chain.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// The authorities that have to know a client.
+    pub client_authorities: Option<String>,
+    /// Whether a client without a certificate is refused.
+    pub requires_client: bool,
+    /// Whether only version 1.3 is spoken.
+    pub only_1_3: bool,
+    /// Whether version 1.3 is not spoken.
+    pub only_1_2: bool,
+}

@@ -1,0 +1,280 @@
+//! The blocks `api_proxy`, `cache` and `listener`.
+
+use crate::config::Auth;
+use crate::proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
+use crate::reader::Reader;
+use crate::{Id, Owner};
+
+/// Settings of a listener that `vault agent` reads and that change nothing there either.
+const WITHOUT_EFFECT: [&str; 31] = [
+    "cluster_address",
+    "cors_allowed_headers",
+    "cors_allowed_origins",
+    "cors_enabled",
+    "custom_response_headers",
+    "http_idle_timeout",
+    "http_read_header_timeout",
+    "http_read_timeout",
+    "http_write_timeout",
+    "inflight_requests_logging",
+    "max_request_duration",
+    "max_request_size",
+    "profiling",
+    "proxy_api",
+    "proxy_protocol_authorized_addrs",
+    "proxy_protocol_behavior",
+    "purpose",
+    "telemetry",
+    "tls_auto_reload",
+    "tls_auto_reload_interval",
+    "tls_disable_client_certs",
+    "tls_prefer_server_cipher_suites",
+    "x_forwarded_for_authorized_addrs",
+    "x_forwarded_for_client_cert_header",
+    "x_forwarded_for_client_cert_header_decoders",
+    "x_forwarded_for_hop_skips",
+    "x_forwarded_for_reject_not_authorized",
+    "x_forwarded_for_reject_not_present",
+    "redact_addresses",
+    "redact_cluster_name",
+    "redact_version",
+];
+
+pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy {
+    let has_api_proxy = root.is_set("api_proxy");
+    let api_proxy = root.block("api_proxy");
+    let own = token(&api_proxy);
+    // Both are for servers with several nodes that disagree.
+    api_proxy.ignore(&["enforce_consistency", "when_inconsistent"]);
+    api_proxy.warn_unknown();
+    let has_cache = root.is_set("cache");
+    let cache = root.block("cache");
+    let of_cache = token(&cache);
+    persist(&cache);
+    cache.ignore(&[
+        "enforce_consistency",
+        "force_auto_auth_token",
+        "when_inconsistent",
+    ]);
+    cache.warn_unknown();
+    let listeners: Vec<Listener> = root.blocks("listener").iter().map(listener).collect();
+    if own.is_some() && of_cache.is_some() {
+        root.problem(
+            "cache.use_auto_auth_token",
+            "use_auto_auth_token defined in both api_proxy and cache config: remove it from cache",
+        );
+    }
+    if has_cache && listeners.is_empty() && !has_templates {
+        root.problem(
+            "cache",
+            "enabling the cache requires at least 1 template or 1 listener to be defined",
+        );
+    }
+    if has_api_proxy && listeners.is_empty() {
+        root.problem(
+            "api_proxy",
+            "configuring the api_proxy requires at least 1 listener to be defined",
+        );
+    }
+    let field = if own.is_some() { "api_proxy" } else { "cache" };
+    let token = own.or(of_cache).unwrap_or_default();
+    if token != ProxyToken::Request {
+        let field = format!("{field}.use_auto_auth_token");
+        if auth.method.is_none() {
+            let reason =
+                "is true but auto_auth not configured: add an auto_auth block, or remove it";
+            root.problem(&field, reason);
+        } else if auth.wrap_ttl.is_some() {
+            let reason = "is true and auto_auth uses wrapping: a wrapped token cannot be used";
+            root.problem(&field, reason);
+        }
+    }
+    Proxy {
+        listeners,
+        token,
+        caches: has_cache,
+    }
+}
+
+/// `true`, `false` or `force`.
+fn token(block: &Reader<'_>) -> Option<ProxyToken> {
+    const KEY: &str = "use_auto_auth_token";
+    if let Some(text) = block.text(KEY)
+        && text.eq_ignore_ascii_case("force")
+    {
+        return Some(ProxyToken::Agent);
+    }
+    if let Some(text) = block.text(KEY)
+        && crate::parse_bool(text).is_none()
+    {
+        block.problem(
+            KEY,
+            format!(
+                "value of 'use_auto_auth_token' can be either true/false/force, {text:?} is an \
+                 invalid option"
+            ),
+        );
+        return None;
+    }
+    block.boolean(KEY).map(|is_used| match is_used {
+        true => ProxyToken::AgentUnlessGiven,
+        false => ProxyToken::Request,
+    })
+}
+
+/// The cache is not kept between two lives; what such a block must not be, it must not be here either.
+fn persist(cache: &Reader<'_>) {
+    if !cache.is_set("persist") {
+        return;
+    }
+    let block = cache.block("persist");
+    match block.kind().as_deref() {
+        Some("kubernetes") => {}
+        Some(other) => block.problem(
+            "type",
+            format!(
+                "persistent key protection type {other:?} not supported: only kubernetes works"
+            ),
+        ),
+        None => block.problem("type", "persist type must be specified"),
+    }
+    if block.string("path").is_none() {
+        block.problem("path", "must specify persistent cache path");
+    }
+    block.ignore(&[
+        "exit_on_err",
+        "keep_after_import",
+        "service_account_token_file",
+    ]);
+    block.warn_unknown();
+    cache.warn(
+        "persist",
+        "the cache is not kept when the agent ends: the next one logs in again",
+    );
+}
+
+fn listener(block: &Reader<'_>) -> Listener {
+    let kind = block.kind();
+    let address = block.string("address");
+    let address = match kind.as_deref() {
+        Some("tcp") => {
+            let address = address.unwrap_or_else(|| "127.0.0.1:8200".to_owned());
+            if address.contains("{{") {
+                let reason = "is a template: write the address itself";
+                block.problem("address", reason);
+            }
+            ListenAddress::Tcp(address)
+        }
+        Some("unix") => ListenAddress::Unix {
+            path: address.unwrap_or_else(|| {
+                block.problem("address", "is missing: name the socket");
+                String::new()
+            }),
+            access: access(block),
+        },
+        Some(other) => {
+            block.problem("type", format!("unsupported listener type {other:?}"));
+            ListenAddress::Tcp(String::new())
+        }
+        None => {
+            block.problem("type", "listener type must be specified");
+            ListenAddress::Tcp(String::new())
+        }
+    };
+    let role = block.string("role");
+    let is_for_metrics_only = match role.as_deref() {
+        None | Some("default") => false,
+        Some("metrics_only") => true,
+        Some(other) => {
+            block.problem("role", format!("unsupported listener role {other:?}"));
+            false
+        }
+    };
+    let agent_api = block.block("agent_api");
+    let can_quit = agent_api.boolean("enable_quit").unwrap_or(false);
+    agent_api.warn_unknown();
+    let requires_header = block.boolean("require_request_header").unwrap_or(false);
+    let tls = tls(block);
+    block.ignore(&[
+        "socket_mode",
+        "socket_user",
+        "socket_group",
+        "tls_cipher_suites",
+    ]);
+    block.ignore(&WITHOUT_EFFECT);
+    block.warn_unknown();
+    Listener {
+        address,
+        is_for_metrics_only,
+        requires_header,
+        can_quit,
+        tls,
+    }
+}
+
+fn access(block: &Reader<'_>) -> Option<(crate::FileMode, Owner)> {
+    let mode = block.mode("socket_mode");
+    let user = block.text_or_number("socket_user");
+    let group = block.text_or_number("socket_group");
+    let owner = Owner {
+        user: Some(Id::parse(&user?)),
+        group: Some(Id::parse(&group?)),
+    };
+    Some((mode?, owner))
+}
+
+fn tls(block: &Reader<'_>) -> Option<ListenerTls> {
+    let is_off = block.boolean("tls_disable").unwrap_or(false);
+    let certificate = block.string("tls_cert_file");
+    let key = block.string("tls_key_file");
+    let authorities = block.string("tls_client_ca_file");
+    let requires_client = block
+        .boolean("tls_require_and_verify_client_cert")
+        .unwrap_or(false);
+    let oldest = version(block, "tls_min_version").unwrap_or(12);
+    let newest = version(block, "tls_max_version").unwrap_or(13);
+    if is_off {
+        return None;
+    }
+    if newest < oldest {
+        block.problem("tls_max_version", "is older than tls_min_version");
+    }
+    if requires_client && authorities.is_none() {
+        block.problem(
+            "tls_client_ca_file",
+            "is missing: tls_require_and_verify_client_cert needs it",
+        );
+    }
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        block.problem(
+            "tls_cert_file",
+            "is missing: name tls_cert_file and tls_key_file, or set tls_disable = true",
+        );
+        return None;
+    };
+    Some(ListenerTls {
+        certificate,
+        key,
+        client_authorities: authorities,
+        requires_client,
+        only_1_3: oldest == 13,
+        only_1_2: newest < 13,
+    })
+}
+
+/// Versions before 1.2 are not spoken: one that is allowed only allows more.
+fn version(block: &Reader<'_>, key: &'static str) -> Option<u8> {
+    match block.string(key)?.as_str() {
+        "tls10" => Some(10),
+        "tls11" => Some(11),
+        "tls12" => Some(12),
+        "tls13" => Some(13),
+        other => {
+            block.problem(
+                key,
+                format!("{other:?} is not a version: write tls12 or tls13"),
+            );
+            None
+        }
+    }
+}

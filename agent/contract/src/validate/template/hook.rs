@@ -1,0 +1,34 @@
+//! What is run after a file has changed: `command`, or the `exec` block, which wins.
+
+use std::time::Duration;
+
+use crate::reader::Reader;
+use crate::{Hook, Program};
+
+pub(super) fn read(block: &Reader<'_>) -> Option<Hook> {
+    let words = block.words("command");
+    let usual = block.duration("command_timeout");
+    let timeout = |own: Option<Duration>| {
+        let said = own.or(usual).filter(|timeout| !timeout.is_zero());
+        said.unwrap_or(Hook::DEFAULT_TIMEOUT)
+    };
+    let Some(exec) = block.last_block("exec") else {
+        let program = Program::of(words)?;
+        let timeout = timeout(None);
+        return Some(Hook { program, timeout });
+    };
+    let is_enabled = exec.boolean("enabled").unwrap_or(true);
+    let own_words = exec.words("command");
+    let hook = Hook {
+        program: Program::of(if own_words.is_empty() {
+            words
+        } else {
+            own_words
+        })?,
+        timeout: timeout(exec.duration("timeout")),
+    };
+    // A program that takes too long is killed at once, and nothing else is ever told to end.
+    exec.ignore(&["kill_timeout", "splay"]);
+    exec.deny_unknown();
+    is_enabled.then_some(hook)
+}

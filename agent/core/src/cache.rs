@@ -1,0 +1,346 @@
+//! What the proxy keeps of Vault's answers, and for how long: policy only, the answers themselves
+//! are somebody else's.
+//!
+//! An answer is kept where it carries a lease or a token that can be renewed, and where its end would
+//! be noticed: the token that asked is one of ours, or the new token has no parent. What a token
+//! has leased goes with it.
+
+mod revocation;
+
+use std::collections::BTreeMap;
+
+use planescape_vault::{Grant, SecretText};
+
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::dice::Dice;
+use crate::failure::Failure;
+use crate::lease::{Lease, Step};
+use crate::token::{Ticket, TokenId};
+
+pub use revocation::Revocation;
+
+/// What makes two requests the same.
+pub type Key = [u8; 32];
+
+/// Answers by their requests.
+#[derive(Debug)]
+pub struct Cache<T> {
+    entries: BTreeMap<Key, Entry<T>>,
+    /// The agent's own token.
+    own: Option<SecretText>,
+    dice: Dice,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    answer: T,
+    path: String,
+    namespace: String,
+    holds: Holds,
+    lease: Option<Lease>,
+    backoff: Backoff,
+    is_renewing: bool,
+}
+
+/// What an answer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Holds {
+    Lease {
+        id: String,
+        /// Which leased it.
+        token: SecretText,
+    },
+    Token {
+        token: SecretText,
+        accessor: String,
+        parent: Option<SecretText>,
+    },
+}
+
+/// A request, as far as it matters here.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What makes two requests the same.
+    pub key: Key,
+    /// Its path, with `/v1/`.
+    pub path: String,
+    /// Its namespace with a slash at its end; `root/` where there is none.
+    pub namespace: String,
+    /// The token that it carries.
+    pub token: Option<SecretText>,
+    /// When it was sent.
+    pub sent: Moment,
+}
+
+/// What an answer carries.
+#[derive(Clone, Debug)]
+pub enum Carried {
+    /// A lease.
+    Lease {
+        /// Its id.
+        id: String,
+        /// How long it lasts.
+        grant: Grant,
+    },
+    /// A token.
+    Token {
+        /// The token.
+        token: SecretText,
+        /// Its accessor.
+        accessor: String,
+        /// Whether it lives on without the token that made it.
+        is_orphan: bool,
+        /// How long it lasts.
+        grant: Grant,
+    },
+}
+
+/// Something to be renewed; the result comes back with the key.
+#[derive(Debug)]
+pub enum Renewal {
+    /// A lease.
+    Lease {
+        /// To be handed back.
+        key: Key,
+        /// Its namespace.
+        namespace: String,
+        /// Its id.
+        id: String,
+        /// The token that leased it.
+        token: SecretText,
+    },
+    /// A token.
+    Token {
+        /// To be handed back.
+        key: Key,
+        /// Its namespace.
+        namespace: String,
+        /// The token.
+        token: SecretText,
+    },
+}
+
+impl<T> Cache<T> {
+    /// An empty cache. The seed is any number; different in each process.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            own: None,
+            dice: Dice::new(seed),
+        }
+    }
+
+    /// The agent has another token; what the one before has leased is not renewed any more.
+    pub fn set_own(&mut self, token: SecretText) {
+        if self.own.as_ref() == Some(&token) {
+            return;
+        }
+        if let Some(old) = self.own.replace(token) {
+            self.evict_token(&old);
+        }
+    }
+
+    /// The answer to a request, if it is kept.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&T> {
+        self.entries.get(key).map(|entry| &entry.answer)
+    }
+
+    /// Whether an answer would be kept.
+    #[must_use]
+    pub fn keeps(&self, asked: &Asked, carried: &Carried) -> bool {
+        let is_known = asked.token.as_ref().is_some_and(|token| self.knows(token));
+        match carried {
+            Carried::Lease { id, grant } => grant.is_renewable() && !id.is_empty() && is_known,
+            Carried::Token {
+                is_orphan, grant, ..
+            } => grant.is_renewable() && (*is_orphan || is_known),
+        }
+    }
+
+    /// Keeps an answer, if it is one to keep.
+    pub fn put(&mut self, asked: Asked, carried: Carried, answer: T, now: Moment) {
+        if !self.keeps(&asked, &carried) {
+            return;
+        }
+        let ticket = Ticket {
+            token: TokenId(0),
+            sent: asked.sent,
+        };
+        let (holds, grant) = match carried {
+            Carried::Lease { id, grant } => {
+                let Some(token) = asked.token else { return };
+                (Holds::Lease { id, token }, grant)
+            }
+            Carried::Token {
+                token,
+                accessor,
+                is_orphan,
+                grant,
+            } => {
+                let parent = asked.token.filter(|_| !is_orphan);
+                let holds = Holds::Token {
+                    token,
+                    accessor,
+                    parent,
+                };
+                (holds, grant)
+            }
+        };
+        let entry = Entry {
+            answer,
+            path: asked.path,
+            namespace: asked.namespace,
+            holds,
+            lease: Lease::new(grant, ticket, &mut self.dice, now),
+            backoff: Backoff::request(),
+            is_renewing: false,
+        };
+        self.entries.insert(asked.key, entry);
+    }
+
+    /// What is to be renewed now; what has come to its end goes.
+    pub fn take_due(&mut self, now: Moment) -> Vec<Renewal> {
+        let mut due = Vec::new();
+        let mut ended = Vec::new();
+        for (key, entry) in &mut self.entries {
+            let Some(lease) = &mut entry.lease else {
+                continue;
+            };
+            if lease.ends_at() <= now {
+                ended.push(*key);
+                continue;
+            }
+            if entry.is_renewing || lease.act_at() > now {
+                continue;
+            }
+            match lease.next_step() {
+                Step::Replace => ended.push(*key),
+                Step::Renew => {
+                    lease.renewal_asked();
+                    entry.is_renewing = true;
+                    due.push(entry.renewal(*key));
+                }
+            }
+        }
+        for key in ended {
+            self.evict(&key);
+        }
+        due
+    }
+
+    /// Takes a renewal in.
+    pub fn renewed(
+        &mut self,
+        key: &Key,
+        result: Result<Grant, Failure>,
+        sent: Moment,
+        now: Moment,
+    ) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.is_renewing = false;
+        let Some(lease) = &mut entry.lease else {
+            return;
+        };
+        match result {
+            Ok(grant) => {
+                let ticket = Ticket {
+                    token: TokenId(0),
+                    sent,
+                };
+                entry.backoff.succeed();
+                lease.renewed(grant, ticket, &mut self.dice, now);
+            }
+            Err(failure) => {
+                let wait = entry.backoff.fail(&mut self.dice);
+                lease.renewal_failed(&failure, wait, now);
+            }
+        }
+    }
+
+    /// When [`Self::take_due`] has something to do.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Moment> {
+        let leases = self.entries.values().filter_map(|entry| {
+            let lease = entry.lease.as_ref()?;
+            Some(match entry.is_renewing {
+                true => lease.ends_at(),
+                false => lease.act_at().min(lease.ends_at()),
+            })
+        });
+        leases.min()
+    }
+
+    /// How many answers are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A token whose end would be noticed.
+    fn knows(&self, token: &SecretText) -> bool {
+        self.own.as_ref() == Some(token)
+            || self.entries.values().any(|entry| match &entry.holds {
+                Holds::Token { token: held, .. } => held == token,
+                Holds::Lease { .. } => false,
+            })
+    }
+
+    /// An entry goes, and with a token all that hangs on it.
+    fn evict(&mut self, key: &Key) {
+        let Some(entry) = self.entries.remove(key) else {
+            return;
+        };
+        if let Holds::Token { token, .. } = entry.holds {
+            self.evict_token(&token);
+        }
+    }
+
+    /// The token's own entry goes, its leases and the tokens that it made.
+    fn evict_token(&mut self, token: &SecretText) {
+        let hanging = self.entries.iter().filter(|(_, entry)| match &entry.holds {
+            Holds::Lease { token: by, .. } => by == token,
+            Holds::Token {
+                token: held,
+                parent,
+                ..
+            } => held == token || parent.as_ref() == Some(token),
+        });
+        let hanging: Vec<Key> = hanging.map(|(key, _)| *key).collect();
+        for key in hanging {
+            self.evict(&key);
+        }
+    }
+}
+
+impl<T> Entry<T> {
+    fn renewal(&self, key: Key) -> Renewal {
+        let namespace = self.namespace.clone();
+        match &self.holds {
+            Holds::Lease { id, token } => Renewal::Lease {
+                key,
+                namespace,
+                id: id.clone(),
+                token: token.clone(),
+            },
+            Holds::Token { token, .. } => Renewal::Token {
+                key,
+                namespace,
+                token: token.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

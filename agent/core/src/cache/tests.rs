@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn a_lease_is_kept_where_its_token_is_ours() {
+    let mut cache = cache();
+
+    put_lease(&mut cache, 1, "own", "db/1");
+    put_lease(&mut cache, 2, "stranger", "db/2");
+
+    assert_eq!(kept(&cache), [1]);
+}
+
+#[test]
+fn a_token_is_kept_where_it_has_no_parent_or_one_of_ours() {
+    let mut cache = cache();
+
+    put_token(&mut cache, 1, None, "orphan");
+    put_token(&mut cache, 2, Some("stranger"), "child of a stranger");
+    put_token(&mut cache, 3, Some("own"), "child");
+    put_token(&mut cache, 4, Some("child"), "grandchild");
+    put_lease(&mut cache, 5, "grandchild", "db/1");
+
+    assert_eq!(kept(&cache), [1, 3, 4, 5]);
+}
+
+#[test]
+fn what_cannot_be_renewed_is_not_kept() {
+    let mut cache = cache();
+    let carried = Carried::Lease {
+        id: "db/1".to_owned(),
+        grant: Grant::new(Duration::from_secs(60), false),
+    };
+
+    cache.put(asked(1, Some("own")), carried, 1, at(0));
+
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn revocations_take_along_what_hangs_on_them() {
+    let cases = [
+        (Revocation::Token(token("child")), &[1, 6][..]),
+        (
+            Revocation::Accessor("accessor of child".to_owned()),
+            &[1, 6],
+        ),
+        (Revocation::TokenAlone(token("child")), &[1, 3, 5, 6]),
+        (Revocation::Lease("db/4".to_owned()), &[1, 2, 3, 5, 6]),
+        (
+            Revocation::Leases {
+                prefix: "db/".to_owned(),
+                namespace: "root/".to_owned(),
+            },
+            &[1, 2, 3],
+        ),
+        (
+            Revocation::Leases {
+                prefix: "db/".to_owned(),
+                namespace: "team/".to_owned(),
+            },
+            &[1, 2, 3, 4, 5, 6],
+        ),
+        (
+            Revocation::Path {
+                prefix: "/v1/4".to_owned(),
+                namespace: "root/".to_owned(),
+            },
+            &[1, 2, 3, 5, 6],
+        ),
+        (Revocation::Token(token("none")), &[1, 2, 3, 4, 5, 6]),
+        (Revocation::All, &[]),
+    ];
+    for (revocation, expected) in cases {
+        let mut cache = cache();
+        put_token(&mut cache, 1, None, "orphan");
+        put_token(&mut cache, 2, Some("own"), "child");
+        put_token(&mut cache, 3, Some("child"), "grandchild");
+        put_lease(&mut cache, 4, "child", "db/4");
+        put_lease(&mut cache, 5, "grandchild", "db/5");
+        put_lease(&mut cache, 6, "own", "db/6");
+
+        cache.revoke(&revocation);
+
+        assert_eq!(kept(&cache), expected, "{revocation:?}");
+    }
+}
+
+#[test]
+fn leases_of_a_token_that_was_replaced_are_not_renewed_any_more() {
+    let mut cache = cache();
+    put_lease(&mut cache, 1, "own", "db/1");
+
+    cache.set_own(token("own"));
+    assert_eq!(kept(&cache), [1]);
+    cache.set_own(token("another"));
+
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_lease_is_renewed_until_it_cannot_be() {
+    let mut cache = cache();
+    put_lease(&mut cache, 1, "own", "db/1");
+    assert!(cache.take_due(at(10)).is_empty());
+
+    let due = cache.timeout().unwrap();
+    let renewals = cache.take_due(due);
+    assert!(matches!(&renewals[..], [Renewal::Lease { id, .. }] if id == "db/1"));
+    assert!(cache.take_due(due).is_empty());
+    let grant = Grant::new(Duration::from_secs(60), true);
+    cache.renewed(&key(1), Ok(grant), due, due);
+
+    let next = cache.timeout().unwrap();
+    assert!(next > due);
+    assert_eq!(cache.take_due(next).len(), 1);
+    let gone = planescape_vault::Error::Refused(planescape_vault::Refusal::new(
+        400,
+        "lease not found".to_owned(),
+        None,
+    ));
+    cache.renewed(&key(1), Err(gone.into()), next, next);
+    let mut now = next;
+    for _ in 0..20 {
+        now = cache.timeout().unwrap_or(now);
+        for _ in cache.take_due(now) {
+            let gone = planescape_vault::Refusal::new(400, "lease not found".to_owned(), None);
+            let gone = planescape_vault::Error::Refused(gone);
+            cache.renewed(&key(1), Err(gone.into()), now, now);
+        }
+    }
+
+    assert!(cache.is_empty());
+}
+
+fn cache() -> Cache<u8> {
+    let mut cache = Cache::new(1);
+    cache.set_own(token("own"));
+    cache
+}
+
+fn put_lease(cache: &mut Cache<u8>, number: u8, by: &str, id: &str) {
+    let carried = Carried::Lease {
+        id: id.to_owned(),
+        grant: Grant::new(Duration::from_secs(60), true),
+    };
+    cache.put(asked(number, Some(by)), carried, number, at(0));
+}
+
+fn put_token(cache: &mut Cache<u8>, number: u8, by: Option<&str>, name: &str) {
+    let carried = Carried::Token {
+        token: token(name),
+        accessor: format!("accessor of {name}"),
+        is_orphan: by.is_none(),
+        grant: Grant::new(Duration::from_secs(60), true),
+    };
+    cache.put(asked(number, by), carried, number, at(0));
+}
+
+fn asked(number: u8, by: Option<&str>) -> Asked {
+    Asked {
+        key: key(number),
+        path: format!("/v1/{number}"),
+        namespace: "root/".to_owned(),
+        token: by.map(token),
+        sent: at(0),
+    }
+}
+
+fn key(number: u8) -> Key {
+    [number; 32]
+}
+
+fn token(name: &str) -> SecretText {
+    SecretText::new(name.to_owned())
+}
+
+fn kept(cache: &Cache<u8>) -> Vec<u8> {
+    cache.entries.values().map(|entry| entry.answer).collect()
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::since_boot(Duration::from_secs(seconds))
+}

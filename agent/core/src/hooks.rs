@@ -1,0 +1,256 @@
+//! Runs programs after files have changed. Files that share a program share its run: it starts once
+//! none of them is being made.
+
+use planescape_agent_contract::Hook;
+
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::command::Command;
+use crate::dice::Dice;
+
+/// The programs of all files.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    hooks: Vec<Entry>,
+    /// A failed run is repeated so often.
+    retries: u32,
+    is_running: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hook: Hook,
+    /// `template[n]` of each file that it follows.
+    files: Vec<usize>,
+    state: State,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Due,
+    Running,
+    /// It is running, and a file has changed meanwhile.
+    RunningDue,
+    Waiting {
+        until: Moment,
+    },
+}
+
+/// The fate of a run that failed.
+#[derive(Debug)]
+pub(crate) struct FailedRun {
+    /// The first of the files that it follows.
+    pub(crate) file: usize,
+    /// When it is run again, if it is.
+    pub(crate) again: Option<std::time::Duration>,
+}
+
+impl Hooks {
+    /// The hook of each template, in order.
+    pub(crate) fn new(
+        of_templates: Vec<Option<Hook>>,
+        retries: u32,
+        backoff: impl Fn() -> Backoff,
+    ) -> Self {
+        let mut hooks: Vec<Entry> = Vec::new();
+        for (file, hook) in of_templates.into_iter().enumerate() {
+            let Some(hook) = hook else { continue };
+            match hooks
+                .iter_mut()
+                .find(|entry| entry.hook.program == hook.program)
+            {
+                Some(entry) => entry.files.push(file),
+                None => hooks.push(Entry {
+                    hook,
+                    files: vec![file],
+                    state: State::Idle,
+                    backoff: backoff(),
+                }),
+            }
+        }
+        Self {
+            hooks,
+            retries,
+            is_running: false,
+        }
+    }
+
+    /// A file has changed.
+    pub(crate) fn file_changed(&mut self, file: usize) {
+        let followers = self.hooks.iter_mut();
+        for entry in followers.filter(|entry| entry.files.contains(&file)) {
+            entry.state = match entry.state {
+                State::Running | State::RunningDue => State::RunningDue,
+                State::Idle | State::Due | State::Waiting { .. } => State::Due,
+            };
+        }
+    }
+
+    /// The next run, one at a time. `is_made` says whether a file is being made.
+    pub(crate) fn advance(
+        &mut self,
+        is_made: impl Fn(usize) -> bool,
+        now: Moment,
+    ) -> Option<Command> {
+        if self.is_running {
+            return None;
+        }
+        let due = self.hooks.iter_mut().enumerate().find(|(_, entry)| {
+            let is_due = match entry.state {
+                State::Due => true,
+                State::Waiting { until } => until <= now,
+                State::Idle | State::Running | State::RunningDue => false,
+            };
+            is_due && !entry.files.iter().any(|file| is_made(*file))
+        });
+        let (index, entry) = due?;
+        entry.state = State::Running;
+        self.is_running = true;
+        Some(Command::RunHook {
+            hook: index,
+            file: entry.files[0],
+            program: entry.hook.clone(),
+        })
+    }
+
+    /// Takes the end of a run; says what follows where it failed.
+    pub(crate) fn ended(
+        &mut self,
+        hook: usize,
+        succeeded: bool,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<FailedRun> {
+        self.is_running = false;
+        let entry = self.hooks.get_mut(hook)?;
+        let has_changed = entry.state == State::RunningDue;
+        entry.state = if has_changed { State::Due } else { State::Idle };
+        if succeeded {
+            entry.backoff.succeed();
+            return None;
+        }
+        let wait = entry.backoff.fail(dice);
+        let is_repeated = entry.backoff.failures() <= self.retries;
+        if is_repeated && !has_changed {
+            entry.state = State::Waiting { until: now + wait };
+        }
+        Some(FailedRun {
+            file: entry.files[0],
+            again: is_repeated.then_some(wait),
+        })
+    }
+
+    /// Whether a program is running, or is to run at once.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mut hooks = self.hooks.iter();
+        hooks.any(|entry| match entry.state {
+            State::Due | State::Running | State::RunningDue => true,
+            State::Idle | State::Waiting { .. } => false,
+        })
+    }
+
+    /// When `advance` has something to do although nothing happened.
+    pub(crate) fn timeout(&self, is_made: impl Fn(usize) -> bool) -> Option<Moment> {
+        let free = self.hooks.iter();
+        let free = free.filter(|entry| !entry.files.iter().any(|file| is_made(*file)));
+        let waiting = free.filter_map(|entry| match entry.state {
+            State::Waiting { until } => Some(until),
+            State::Idle | State::Due | State::Running | State::RunningDue => None,
+        });
+        waiting.min().filter(|_| !self.is_running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use planescape_agent_contract::Program;
+
+    use super::*;
+
+    #[test]
+    fn files_that_share_a_program_share_its_run() {
+        let mut hooks = hooks(&["reload", "other", "reload"]);
+        hooks.file_changed(0);
+        hooks.file_changed(2);
+
+        assert_eq!(run(&mut hooks, &[2]), None);
+        assert_eq!(run(&mut hooks, &[]), Some(0));
+        assert_eq!(run(&mut hooks, &[]), None);
+        hooks.ended(0, true, &mut Dice::new(1), at(0));
+        assert!(!hooks.is_busy());
+    }
+
+    #[test]
+    fn a_change_during_a_run_leads_to_another() {
+        let mut hooks = hooks(&["reload"]);
+        hooks.file_changed(0);
+        assert_eq!(run(&mut hooks, &[]), Some(0));
+        hooks.file_changed(0);
+
+        hooks.ended(0, true, &mut Dice::new(1), at(0));
+
+        assert_eq!(run(&mut hooks, &[]), Some(0));
+    }
+
+    #[test]
+    fn programs_run_one_after_another() {
+        let mut hooks = hooks(&["one", "two"]);
+        hooks.file_changed(0);
+        hooks.file_changed(1);
+
+        assert_eq!(run(&mut hooks, &[]), Some(0));
+        assert_eq!(run(&mut hooks, &[]), None);
+        hooks.ended(0, true, &mut Dice::new(1), at(0));
+        assert_eq!(run(&mut hooks, &[]), Some(1));
+    }
+
+    #[test]
+    fn a_failed_run_is_repeated_after_a_while_and_not_for_ever() {
+        let mut hooks = hooks(&["reload"]);
+        let mut dice = Dice::new(1);
+        hooks.file_changed(0);
+        for _ in 0..2 {
+            let until = hooks.timeout(|_| false).unwrap_or(at(0));
+            let command = hooks.advance(|_| false, until);
+            assert!(command.is_some());
+            let failed = hooks.ended(0, false, &mut dice, until).unwrap();
+            assert!(failed.again.is_some());
+            assert!(hooks.advance(|_| false, until).is_none());
+        }
+        let until = hooks.timeout(|_| false).unwrap();
+        assert!(hooks.advance(|_| false, until).is_some());
+
+        let failed = hooks.ended(0, false, &mut dice, until).unwrap();
+
+        assert!(failed.again.is_none());
+        assert_eq!(hooks.timeout(|_| false), None);
+        assert!(!hooks.is_busy());
+    }
+
+    fn hooks(programs: &[&str]) -> Hooks {
+        let hooks = programs.iter().map(|program| {
+            Some(Hook {
+                program: Program::Direct(vec![(*program).to_owned()]),
+                timeout: Duration::from_secs(30),
+            })
+        });
+        Hooks::new(hooks.collect(), 2, Backoff::request)
+    }
+
+    /// The file of the run that starts, if one does.
+    fn run(hooks: &mut Hooks, being_made: &[usize]) -> Option<usize> {
+        let command = hooks.advance(|file| being_made.contains(&file), at(0))?;
+        let Command::RunHook { file, .. } = command else {
+            panic!("{command:?}");
+        };
+        Some(file)
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::since_boot(Duration::from_secs(seconds))
+    }
+}

@@ -1,0 +1,95 @@
+//! What the cloud that we run in says of us.
+
+mod aws;
+mod azure;
+mod gcp;
+mod sigv4;
+
+use anyhow::{Context, bail};
+use planescape_agent_contract::Cloud;
+use planescape_vault::wire::Body;
+use planescape_vault_client::{Plain, PlainRequest};
+use serde_json::Value;
+
+use crate::files;
+
+/// The body of the login.
+pub(super) async fn body(cloud: &Cloud, vault_address: &str) -> anyhow::Result<Body> {
+    let services = Services {
+        plain: Plain::new()?,
+    };
+    match cloud {
+        Cloud::Aws(aws) => aws::body(aws, &services).await.context("aws"),
+        Cloud::Azure(azure) => azure::body(azure, &services).await.context("azure"),
+        Cloud::Gcp(gcp) => gcp::body(gcp, &services, vault_address)
+            .await
+            .context("gcp"),
+    }
+}
+
+/// The services of the machine.
+struct Services {
+    plain: Plain,
+}
+
+impl Services {
+    async fn get(&self, url: String, headers: Vec<(&str, String)>) -> anyhow::Result<String> {
+        self.ask(http::Method::GET, url, headers, String::new())
+            .await
+    }
+
+    async fn ask(
+        &self,
+        method: http::Method,
+        url: String,
+        headers: Vec<(&str, String)>,
+        body: String,
+    ) -> anyhow::Result<String> {
+        let request = PlainRequest {
+            method,
+            url,
+            headers,
+            body,
+        };
+        let answer = self.plain.send(request).await?;
+        String::from_utf8(answer.to_vec()).context("its answer is not text")
+    }
+}
+
+/// A token that the platform put into a file.
+async fn file(path: &str) -> anyhow::Result<String> {
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || files::read(owned.as_ref())).await;
+    let bytes = match read {
+        Ok(bytes) => bytes.with_context(|| path.to_owned())?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let text = std::str::from_utf8(&bytes).with_context(|| format!("{path}: is not text"))?;
+    Ok(text.trim().to_owned())
+}
+
+/// A text in a JSON answer.
+fn text(answer: &Value, name: &str) -> anyhow::Result<String> {
+    match answer[name].as_str() {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => bail!("its answer has no {name}"),
+    }
+}
+
+/// A variable that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// As it may stand in a query.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

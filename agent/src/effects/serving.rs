@@ -1,0 +1,80 @@
+//! The agent as a server, while it runs.
+
+use std::sync::Arc;
+
+use planescape_agent_contract::Config;
+use planescape_agent_core::{Input, Token};
+use planescape_vault_client::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::listener::{Bound, Certificates};
+use crate::proxy::{Metrics, Parts, Proxy};
+
+/// The proxy and its listeners; they end when this is dropped.
+pub(super) struct Serving {
+    proxy: Option<Arc<Proxy>>,
+    told: Option<mpsc::UnboundedReceiver<Input>>,
+    certificates: Vec<Arc<Certificates>>,
+    tasks: JoinSet<()>,
+}
+
+impl Serving {
+    /// Listens where the configuration says.
+    pub(super) async fn start(
+        config: &Config,
+        user_agent: &str,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let mut serving = Self {
+            proxy: None,
+            told: None,
+            certificates: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        if config.proxy.listeners.is_empty() {
+            return Ok(serving);
+        }
+        let parts = Parts {
+            client: Client::new(&config.vault.connection, user_agent)?,
+            whose_token: config.proxy.token,
+            caches: config.proxy.caches,
+            retries: config.vault.proxy_retries,
+            seed: clock::seed(),
+            metrics,
+        };
+        let (proxy, told) = Proxy::new(parts);
+        for listener in &config.proxy.listeners {
+            let bound = Bound::bind(listener).await?;
+            serving.certificates.extend(bound.certificates());
+            serving.tasks.spawn(bound.serve(Arc::clone(&proxy)));
+        }
+        serving.tasks.spawn(Arc::clone(&proxy).renew());
+        serving.proxy = Some(proxy);
+        serving.told = Some(told);
+        Ok(serving)
+    }
+
+    pub(super) fn offer(&self, token: Token) {
+        if let Some(proxy) = &self.proxy {
+            proxy.offer(token);
+        }
+    }
+
+    pub(super) fn certificates(&self) -> Vec<Arc<Certificates>> {
+        self.certificates.clone()
+    }
+
+    /// What requests tell the core; waits for ever where nobody can ask.
+    pub(super) async fn next(&mut self) -> Input {
+        let told = match &mut self.told {
+            Some(told) => told.recv().await,
+            None => None,
+        };
+        match told {
+            Some(input) => input,
+            None => std::future::pending().await,
+        }
+    }
+}

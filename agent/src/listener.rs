@@ -1,0 +1,161 @@
+//! Where the agent listens: TCP or a unix socket, with TLS or without.
+
+mod tls;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use planescape_agent_contract::{FileMode, ListenAddress, Listener, Owner};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::files::SocketFile;
+use crate::proxy::{Proxy, Rules};
+pub(crate) use tls::Certificates;
+
+/// How many connections a listener serves at once; more wait.
+const CONNECTIONS: usize = 4096;
+/// As in `vault agent`.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// After an accept that failed, for lack of descriptors for example.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A place where the agent listens, from before it serves there.
+pub(crate) struct Bound {
+    socket: Socket,
+    rules: Rules,
+    certificates: Option<Arc<Certificates>>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        /// Goes with the listener.
+        file: SocketFile,
+    },
+}
+
+impl Bound {
+    /// Listens, without answering yet.
+    pub(crate) async fn bind(listener: &Listener) -> anyhow::Result<Self> {
+        let certificates = listener.tls.as_ref().map(Certificates::read).transpose()?;
+        let socket = match &listener.address {
+            ListenAddress::Tcp(address) => {
+                let socket = TcpListener::bind(address).await;
+                Socket::Tcp(socket.with_context(|| format!("error creating listener: {address}"))?)
+            }
+            ListenAddress::Unix { path, access } => {
+                let bound = unix(path.as_ref(), access.as_ref());
+                bound.with_context(|| format!("error creating listener: {path}"))?
+            }
+        };
+        Ok(Self {
+            socket,
+            rules: Rules::of(listener),
+            certificates: certificates.map(Arc::new),
+        })
+    }
+
+    /// What is read again on SIGHUP.
+    pub(crate) fn certificates(&self) -> Option<Arc<Certificates>> {
+        self.certificates.clone()
+    }
+
+    /// Serves for as long as the agent lives.
+    pub(crate) async fn serve(self, proxy: Arc<Proxy>) {
+        tracing::info!(target: "agent.listener", address = %self.socket.address(), "listening");
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            let stream = match self.socket.accept().await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(target: "agent.listener", %error, "cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (proxy, rules) = (Arc::clone(&proxy), self.rules);
+            let certificates = self.certificates.clone();
+            connections.spawn(async move {
+                let _slot = slot;
+                match certificates {
+                    None => talk(stream, proxy, rules).await,
+                    Some(certificates) => match certificates.accept(stream).await {
+                        Ok(stream) => talk(stream, proxy, rules).await,
+                        Err(error) => {
+                            tracing::debug!(target: "agent.listener", %error, "TLS handshake failed");
+                        }
+                    },
+                }
+            });
+        }
+    }
+}
+
+/// A stream of either kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Socket {
+    fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|error| error.to_string(), |address| address.to_string()),
+            Self::Unix { file, .. } => file.path().display().to_string(),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
+    let service = service_fn(|request| {
+        let proxy = Arc::clone(&proxy);
+        async move { Ok::<_, std::convert::Infallible>(proxy.handle(request, rules).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(target: "agent.listener", %error, "connection ended");
+    }
+}
+
+fn unix(path: &Path, access: Option<&(FileMode, Owner)>) -> anyhow::Result<Socket> {
+    let file = SocketFile::make_room(path)?;
+    let listener = UnixListener::bind(path)?;
+    if let Some((mode, owner)) = access {
+        file.restrict(*mode, owner)?;
+    }
+    Ok(Socket::Unix { listener, file })
+}

@@ -1,0 +1,100 @@
+//! The certificate of a listener, read again on SIGHUP.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use planescape_agent_contract::ListenerTls;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, version};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Stream;
+use crate::files;
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How the listener proves who it is, and whom it lets in.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    settings: ListenerTls,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl Certificates {
+    pub(super) fn read(settings: &ListenerTls) -> anyhow::Result<Self> {
+        Ok(Self {
+            config: RwLock::new(Arc::new(config(settings)?)),
+            settings: settings.clone(),
+        })
+    }
+
+    /// Reads the files again. Where one cannot be used, what was read before stays.
+    pub(crate) fn reload(&self) -> anyhow::Result<()> {
+        let config = Arc::new(config(&self.settings)?);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    pub(super) async fn accept(
+        &self,
+        stream: Box<dyn Stream>,
+    ) -> io::Result<TlsStream<Box<dyn Stream>>> {
+        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
+        let accepted = TlsAcceptor::from(config).accept(stream);
+        match tokio::time::timeout(HANDSHAKE, accepted).await {
+            Ok(accepted) => accepted,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+fn config(settings: &ListenerTls) -> anyhow::Result<ServerConfig> {
+    let versions: &[_] = match (settings.only_1_2, settings.only_1_3) {
+        (true, _) => &[&version::TLS12],
+        (false, true) => &[&version::TLS13],
+        (false, false) => &[&version::TLS13, &version::TLS12],
+    };
+    let builder = ServerConfig::builder_with_protocol_versions(versions);
+    let builder = match &settings.client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate).with_context(|| path.clone())?;
+            }
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots));
+            let verifier = if settings.requires_client {
+                verifier.build()?
+            } else {
+                verifier.allow_unauthenticated().build()?
+            };
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let key = read(&settings.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).with_context(|| settings.key.clone())?;
+    let mut config = builder
+        .with_single_cert(certificates(&settings.certificate)?, key)
+        .with_context(|| format!("{} does not fit {}", settings.key, settings.certificate))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certificates(path: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.with_context(|| path.to_owned())?;
+    anyhow::ensure!(!found.is_empty(), "{path}: holds no certificate");
+    Ok(found)
+}
+
+fn read(path: &str) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
+    files::read(Path::new(path)).with_context(|| path.to_owned())
+}

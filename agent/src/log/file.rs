@@ -1,0 +1,163 @@
+//! A log file that is put aside when it is long or old.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use planescape_agent_contract::{Keep, LogFile};
+
+/// The open file, and what was written to it since.
+#[derive(Debug)]
+pub(super) struct Rotating {
+    path: PathBuf,
+    rotate_bytes: u64,
+    rotate_duration: Duration,
+    keep: Keep,
+    file: File,
+    written: u64,
+    opened: Instant,
+}
+
+impl Rotating {
+    pub(super) fn open(settings: &LogFile) -> io::Result<Self> {
+        let path = PathBuf::from(&settings.path);
+        let rotating = Self {
+            file: open(&path)?,
+            path,
+            rotate_bytes: settings.rotate_bytes,
+            rotate_duration: settings.rotate_duration,
+            keep: settings.keep,
+            written: 0,
+            opened: Instant::now(),
+        };
+        rotating.prune();
+        Ok(rotating)
+    }
+
+    /// Whoever moved the file away gets a new one in its place.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        self.file = open(&self.path)?;
+        self.written = 0;
+        self.opened = Instant::now();
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let is_long = self.rotate_bytes > 0 && self.written >= self.rotate_bytes;
+        if is_long || self.opened.elapsed() >= self.rotate_duration {
+            self.rotate()?;
+        }
+        self.file.write_all(line)?;
+        self.written += line.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let (base, end) = self.name();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        let aside = self.path.with_file_name(format!("{base}-{now}{end}"));
+        fs::rename(&self.path, aside)?;
+        self.reopen()?;
+        self.prune();
+        Ok(())
+    }
+
+    /// The file's name without its end, and the end.
+    fn name(&self) -> (String, String) {
+        let part =
+            |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+        let end = part(self.path.extension());
+        let end = end.map_or_else(|| ".log".to_owned(), |end| format!(".{end}"));
+        (part(self.path.file_stem()).unwrap_or_default(), end)
+    }
+
+    /// Removes the oldest; one that cannot be removed does no harm.
+    fn prune(&self) {
+        let Keep::Newest(count) = self.keep else {
+            return;
+        };
+        let (base, end) = self.name();
+        let folder = match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut aside: Vec<(String, PathBuf)> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let time = name.strip_prefix(&base)?.strip_prefix('-')?;
+                let time = time.strip_suffix(&end)?;
+                let is_time = !time.is_empty() && time.bytes().all(|b| b.is_ascii_digit());
+                is_time.then(|| (time.to_owned(), entry.path()))
+            })
+            .collect();
+        aside.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, path) in aside.into_iter().skip(count) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_long_file_is_put_aside_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("agent-x.log"), "kept").unwrap();
+        let mut log = open_in(folder.path(), 5, Keep::Newest(2));
+
+        for line in [
+            "one\n", "two\n", "three\n", "four\n", "five\n", "six\n", "seven\n",
+        ] {
+            log.write(line.as_bytes()).unwrap();
+        }
+
+        assert_eq!(fs::read_to_string(&log.path).unwrap(), "six\nseven\n");
+        let mode = fs::metadata(&log.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        let mut aside: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        aside.sort();
+        assert_eq!(aside, ["five\n", "four\n", "kept", "six\nseven\n"]);
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = open_in(folder.path(), 0, Keep::All);
+        log.write(b"old\n").unwrap();
+        fs::rename(&log.path, folder.path().join("moved")).unwrap();
+
+        log.reopen().unwrap();
+        log.write(b"new\n").unwrap();
+
+        assert_eq!(fs::read_to_string(&log.path).unwrap(), "new\n");
+    }
+
+    fn open_in(folder: &Path, rotate_bytes: u64, keep: Keep) -> Rotating {
+        Rotating::open(&LogFile {
+            path: folder.join("agent.log").display().to_string(),
+            rotate_bytes,
+            rotate_duration: Duration::from_secs(3600),
+            keep,
+        })
+        .unwrap()
+    }
+}

@@ -1,0 +1,106 @@
+//! One line for each notice of the core.
+
+use std::time::Duration;
+
+use planescape_agent_core::{Failure, Notice};
+use planescape_templates::Warning;
+use tracing::field::debug;
+use tracing::{error, info, warn};
+
+const HANDLER: &str = "agent.auth.handler";
+const TEMPLATES: &str = "agent.template.server";
+const EXEC: &str = "agent.exec.server";
+
+/// One line for one notice.
+pub(crate) fn tell(notice: &Notice) {
+    match notice {
+        Notice::LoginFailed { failure, backoff } => login_failed(failure, *backoff),
+        Notice::LoggedIn { accessor, ttl } => {
+            info!(target: HANDLER, %accessor, ?ttl, "authentication successful, sending token to sinks");
+        }
+        Notice::LoggedInWrapped => {
+            info!(target: HANDLER, "authentication successful, sending wrapped token to sinks and pausing");
+        }
+        Notice::NewCredentials => {
+            info!(target: HANDLER, "auth method found new credentials, re-authenticating");
+        }
+        Notice::NotRemembered { failure } => {
+            warn!(error = %failure, "cannot write the token into the ledger: if this agent is killed, the token lives until its TTL");
+        }
+        Notice::TokenLost => {
+            warn!(target: HANDLER, "invalid token found, re-authenticating: vault does not know the token any more")
+        }
+        Notice::TokenLives => {
+            info!("vault knows the token: the refusal is about what its policies allow");
+        }
+        Notice::RequestFailed {
+            request,
+            failure,
+            backoff,
+        } => match backoff {
+            Some(backoff) => warn!("{request}: {failure} (retry after {backoff:?})"),
+            None => error!("{request}: {failure} (exceeded maximum retries)"),
+        },
+        Notice::Renewed { request: None, ttl } => {
+            info!(target: HANDLER, ?ttl, "renewed auth token");
+        }
+        Notice::Renewed {
+            request: Some(request),
+            ttl,
+        } => info!(%request, ?ttl, "renewed lease"),
+        Notice::RenewalFailed {
+            request: None,
+            failure,
+        } => warn!(target: HANDLER, error = %failure, "cannot renew auth token"),
+        Notice::RenewalFailed {
+            request: Some(request),
+            failure,
+        } => warn!(%request, error = %failure, "cannot renew lease"),
+        Notice::Expired { request, templates } => {
+            warn!(%request, ?templates, "the lease has ended: the files of these templates hold credentials that no longer work");
+        }
+        Notice::Stopping => info!("stopping"),
+        Notice::RevokeFailed { failure, .. } => warn!(error = %failure, "cannot revoke token"),
+        Notice::RenderFailed { template, message } => {
+            error!(target: TEMPLATES, template, error = %message, "template server error");
+        }
+        Notice::RenderWarned { template, warnings } => rendered_oddly(*template, warnings),
+        Notice::WriteFailed {
+            destination,
+            failure,
+            backoff,
+        } => {
+            let backoff = backoff.map(debug);
+            warn!(?destination, error = %failure, backoff, "cannot write file");
+        }
+        Notice::HookFailed {
+            file,
+            message,
+            backoff,
+        } => {
+            let backoff = backoff.map(debug);
+            error!(target: TEMPLATES, template = file, error = %message, backoff, "command failed");
+        }
+        Notice::ChildKept => {
+            info!(target: EXEC, "detected update, but not restarting process");
+        }
+    }
+}
+
+fn login_failed(failure: &Failure, backoff: Option<Duration>) {
+    let what = match failure {
+        Failure::File { .. } => "error getting path or data from method",
+        Failure::Vault(_) => "error authenticating",
+    };
+    let backoff = backoff.map(debug);
+    error!(target: HANDLER, error = %failure, backoff, "{what}");
+}
+
+fn rendered_oddly(template: usize, warnings: &[Warning]) {
+    let places: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    warn!(
+        template,
+        warnings = %places.join(", "),
+        "the rendered text is probably not what was meant; `error_on_missing_key` makes it an error"
+    );
+}

@@ -1,0 +1,118 @@
+//! The way to Vault for others: each request goes there as it stands, with the agent's token where
+//! that is configured, and answers with leases and tokens are kept and renewed.
+//!
+//! Requests never pass through the core; it only says which token is in use, and hears when Vault does
+//! not know it any more.
+
+mod answer;
+mod cache;
+mod forward;
+mod metrics;
+mod requests;
+mod revocations;
+mod sanitize;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use planescape_agent_contract::{Listener, ProxyToken};
+use planescape_agent_core::{Input, Token};
+use planescape_vault::SecretText;
+use planescape_vault_client::Client;
+use tokio::sync::mpsc;
+
+use cache::Caching;
+pub(crate) use metrics::Metrics;
+
+/// What all listeners share.
+pub(crate) struct Proxy {
+    client: Client,
+    whose_token: ProxyToken,
+    own: RwLock<Option<Token>>,
+    cache: Option<Caching>,
+    retries: u32,
+    events: mpsc::UnboundedSender<Input>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) is_for_metrics_only: bool,
+    pub(crate) requires_header: bool,
+    pub(crate) can_quit: bool,
+}
+
+impl Rules {
+    pub(crate) fn of(listener: &Listener) -> Self {
+        Self {
+            is_for_metrics_only: listener.is_for_metrics_only,
+            requires_header: listener.requires_header,
+            can_quit: listener.can_quit,
+        }
+    }
+}
+
+/// What a proxy is made of.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) whose_token: ProxyToken,
+    pub(crate) caches: bool,
+    pub(crate) retries: u32,
+    pub(crate) seed: u64,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Proxy {
+    /// The proxy, and what it has to tell the core.
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
+        let (events, told) = mpsc::unbounded_channel();
+        let proxy = Self {
+            client: parts.client,
+            whose_token: parts.whose_token,
+            own: RwLock::new(None),
+            cache: parts.caches.then(|| Caching::new(parts.seed)),
+            retries: parts.retries,
+            events,
+            metrics: parts.metrics,
+        };
+        (Arc::new(proxy), told)
+    }
+
+    /// The agent has another token.
+    pub(crate) fn offer(&self, token: Token) {
+        if let Some(cache) = &self.cache {
+            cache.set_own(token.secret.clone());
+        }
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
+    }
+
+    /// Renews what is kept, for as long as the agent lives.
+    pub(crate) async fn renew(self: Arc<Self>) {
+        if let Some(cache) = &self.cache {
+            cache.renew(&self.client).await;
+        }
+    }
+
+    fn own(&self) -> Option<Token> {
+        self.own
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The token that goes to Vault, and whether it is the agent's.
+    fn token_for(&self, given: Option<SecretText>) -> (Option<SecretText>, Option<Token>) {
+        let own = match self.whose_token {
+            ProxyToken::Request => return (given, None),
+            ProxyToken::AgentUnlessGiven if given.is_some() => None,
+            ProxyToken::AgentUnlessGiven | ProxyToken::Agent => self.own(),
+        };
+        match own {
+            Some(own) => (Some(own.secret.clone()), Some(own)),
+            None => (
+                given.filter(|_| self.whose_token != ProxyToken::Agent),
+                None,
+            ),
+        }
+    }
+}

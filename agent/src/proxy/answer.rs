@@ -1,0 +1,71 @@
+//! What goes back to whoever asked.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+
+/// An error while a body comes; the connection ends with it.
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer, whose body may still be on its way.
+pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, BodyError>>;
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Whole {
+    pub(super) fn into_answer(self) -> Answer {
+        let mut answer = Response::new(body(self.body));
+        *answer.status_mut() = self.status;
+        *answer.headers_mut() = self.headers;
+        answer
+    }
+}
+
+pub(super) fn body(bytes: Bytes) -> UnsyncBoxBody<Bytes, BodyError> {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+pub(super) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(body(Bytes::new()));
+    *answer.status_mut() = status;
+    answer
+}
+
+pub(super) fn error(status: StatusCode, message: &str) -> Answer {
+    errors(status, &[message])
+}
+
+/// Errors in Vault's form.
+pub(super) fn errors(status: StatusCode, messages: &[&str]) -> Answer {
+    let text = serde_json::json!({"errors": messages}).to_string();
+    let mut answer = typed("application/json", text);
+    *answer.status_mut() = status;
+    answer
+}
+
+/// In the words of Go's server.
+pub(super) fn not_found() -> Answer {
+    let mut answer = typed(
+        "text/plain; charset=utf-8",
+        "404 page not found\n".to_owned(),
+    );
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
+pub(super) fn typed(content_type: &'static str, text: String) -> Answer {
+    let mut answer = Response::new(body(Bytes::from(text)));
+    let value = HeaderValue::from_static(content_type);
+    answer.headers_mut().insert(CONTENT_TYPE, value);
+    answer
+}

@@ -1,0 +1,250 @@
+//! The cache with its answers, and who renews what they carry.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use http::{HeaderMap, Method};
+use planescape_agent_core::{Asked, Cache, Carried, Failure, Key, Renewal, Revocation};
+use planescape_vault::SecretText;
+use planescape_vault::wire::{self, Granted};
+use planescape_vault_client::{Bearer, Client};
+use tokio::sync::{Notify, watch};
+
+use super::answer::Whole;
+use crate::clock;
+
+/// However long nothing is due, we look again after this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// A kept answer, and when it came.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) answer: Whole,
+    pub(super) at: SystemTime,
+}
+
+/// What is kept, and what is being asked.
+pub(super) struct Caching {
+    kept: Mutex<Cache<Kept>>,
+    /// Requests on their way: equal ones wait for the first.
+    asking: Mutex<BTreeMap<Key, watch::Receiver<()>>>,
+    changed: Notify,
+}
+
+/// The turn of a request that is not on its way yet.
+pub(super) struct Turn<'a> {
+    caching: &'a Caching,
+    key: Key,
+    _done: watch::Sender<()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut asking = lock(&self.caching.asking);
+        asking.remove(&self.key);
+    }
+}
+
+impl Caching {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            kept: Mutex::new(Cache::new(seed)),
+            asking: Mutex::new(BTreeMap::new()),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn set_own(&self, token: SecretText) {
+        lock(&self.kept).set_own(token);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Kept> {
+        lock(&self.kept).get(key).cloned()
+    }
+
+    pub(super) fn revoke(&self, revocation: &Revocation) {
+        lock(&self.kept).revoke(revocation);
+        self.changed.notify_one();
+    }
+
+    /// Keeps an answer, if it is one to keep.
+    pub(super) fn put(&self, asked: Asked, answer: &Whole) {
+        let Some(granted) = wire::granted(&answer.body) else {
+            return;
+        };
+        let carried = match granted {
+            Granted::Lease { id, grant } => Carried::Lease { id, grant },
+            Granted::Token { login, is_orphan } => Carried::Token {
+                token: login.token,
+                accessor: login.accessor,
+                is_orphan,
+                grant: login.grant,
+            },
+        };
+        let kept = Kept {
+            answer: answer.clone(),
+            at: SystemTime::now(),
+        };
+        lock(&self.kept).put(asked, carried, kept, clock::now().moment);
+        self.changed.notify_one();
+    }
+
+    /// A turn to ask, where nobody asks the same; waits for whoever does, once.
+    pub(super) async fn turn(&self, key: Key) -> Option<Turn<'_>> {
+        let mut waiting = {
+            let mut asking = lock(&self.asking);
+            match asking.get(&key) {
+                Some(waiting) => waiting.clone(),
+                None => {
+                    let (done, waiting) = watch::channel(());
+                    asking.insert(key, waiting);
+                    return Some(Turn {
+                        caching: self,
+                        key,
+                        _done: done,
+                    });
+                }
+            }
+        };
+        // The sender goes when the turn is over.
+        let _ = waiting.changed().await;
+        None
+    }
+
+    /// Renews leases and tokens when they are due.
+    pub(super) async fn renew(&self, client: &Client) {
+        loop {
+            let now = clock::now().moment;
+            let due = lock(&self.kept).take_due(now);
+            for renewal in due {
+                let (key, result) = renew(client, renewal).await;
+                let answered = clock::now().moment;
+                lock(&self.kept).renewed(&key, result, now, answered);
+            }
+            let next = lock(&self.kept).timeout();
+            let sleep = next.map_or(LONGEST_SLEEP, |next| next.since(clock::now().moment));
+            tokio::select! {
+                () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+}
+
+async fn renew(
+    client: &Client,
+    renewal: Renewal,
+) -> (Key, Result<planescape_vault::Grant, Failure>) {
+    let of = |namespace: &str| (namespace != "root/").then(|| namespace.to_owned());
+    let (key, result) = match renewal {
+        Renewal::Token {
+            key,
+            namespace,
+            token,
+        } => {
+            let namespace = of(&namespace);
+            let bearer = Bearer {
+                token: &token,
+                namespace: namespace.as_deref(),
+            };
+            (key, client.renew_self(bearer).await)
+        }
+        Renewal::Lease {
+            key,
+            namespace,
+            id,
+            token,
+        } => {
+            let namespace = of(&namespace);
+            let bearer = Bearer {
+                token: &token,
+                namespace: namespace.as_deref(),
+            };
+            (key, client.renew_lease(&id, bearer).await)
+        }
+    };
+    (key, result.map_err(Failure::Vault))
+}
+
+/// What makes two requests the same: everything that Vault looks at. Names of programs and ids of
+/// requests change nothing.
+pub(super) fn key(
+    method: &Method,
+    path_and_query: &str,
+    headers: &HeaderMap,
+    token: Option<&SecretText>,
+    body: &[u8],
+) -> Key {
+    let mut names: Vec<&str> = headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .filter(|name| name.starts_with("x-vault-"))
+        .filter(|name| !matches!(*name, "x-vault-token" | "x-vault-request"))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut digest = Context::new(&SHA256);
+    let mut add = |part: &[u8]| {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    add(method.as_str().as_bytes());
+    add(path_and_query.as_bytes());
+    add(token.map_or("", SecretText::expose).as_bytes());
+    add(body);
+    for name in names {
+        for value in headers.get_all(name) {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(digest.finish().as_ref());
+    key
+}
+
+/// Without a slash in front and with one at the end; `root/` for none.
+pub(super) fn namespace(name: &str) -> String {
+    match name.trim_matches('/') {
+        "" => "root/".to_owned(),
+        name => format!("{name}/"),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn requests_differ_by_what_vault_looks_at_and_by_nothing_else() {
+        let token = SecretText::new("t".to_owned());
+        let with = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            key(&Method::GET, "/v1/a", &headers, Some(&token), b"")
+        };
+        let plain = key(&Method::GET, "/v1/a", &HeaderMap::new(), Some(&token), b"");
+
+        assert_eq!(with("user-agent", "curl"), plain);
+        assert_eq!(with("x-request-id", "17"), plain);
+        assert_ne!(with("x-vault-namespace", "team"), plain);
+        assert_ne!(with("x-vault-wrap-ttl", "5m"), plain);
+        for (method, path, token, body) in [
+            (Method::PUT, "/v1/a", Some(&token), &b""[..]),
+            (Method::GET, "/v1/b", Some(&token), b""),
+            (Method::GET, "/v1/a", None, b""),
+            (Method::GET, "/v1/a", Some(&token), b"x"),
+        ] {
+            assert_ne!(key(&method, path, &HeaderMap::new(), token, body), plain);
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! One request on its way to Vault.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AGE, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName,
+    TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body as _, Incoming};
+use planescape_agent_core::{Asked, Input, Key, Token};
+use planescape_vault::SecretText;
+use planescape_vault_client::{Forwarded, StreamedBody};
+
+use super::answer::{self, Answer, Whole};
+use super::cache::{self, Kept};
+use super::revocations::{self, Done};
+use super::{Metrics, Proxy, sanitize};
+use crate::clock;
+
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// What is longer streams, and is neither kept nor sent twice.
+const LONGEST_WHOLE: usize = 1 << 20;
+/// How long all attempts of one request may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a body that streams may take.
+const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// A request, its body whole or on its way.
+struct Incomer {
+    method: Method,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+    body: Content,
+    token: Option<SecretText>,
+    /// The agent's token, where that is what goes to Vault.
+    own: Option<Token>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+impl Proxy {
+    pub(super) async fn forward(&self, request: Request<Incoming>) -> Answer {
+        tracing::info!(
+            target: "agent.apiproxy",
+            method = %request.method(),
+            path = request.uri().path(),
+            "received request"
+        );
+        let incomer = match self.take(request).await {
+            Ok(incomer) => incomer,
+            Err(answer) => return answer,
+        };
+        let Content::Whole(body) = &incomer.body else {
+            return self.stream(incomer).await;
+        };
+        let body = body.clone();
+        let Some(caching) = &self.cache else {
+            return self.ask(&incomer, &body, None).await;
+        };
+        let key = incomer.key(&body);
+        if let Some(kept) = caching.get(&key) {
+            return self.hit(kept);
+        }
+        // Equal requests wait for the first; where its answer is not kept, each asks by itself.
+        let _turn = caching.turn(key).await;
+        if let Some(kept) = caching.get(&key) {
+            return self.hit(kept);
+        }
+        self.ask(&incomer, &body, Some(key)).await
+    }
+
+    /// Reads the request as far as it is short, and puts the right token into it.
+    async fn take(&self, request: Request<Incoming>) -> Result<Incomer, Answer> {
+        let (parts, body) = request.into_parts();
+        let mut headers = parts.headers;
+        let given = headers.remove(TOKEN);
+        let given = given.as_ref().and_then(|token| token.to_str().ok());
+        let given = given.filter(|token| !token.is_empty());
+        let given = given.map(|token| SecretText::new(token.to_owned()));
+        let (token, own) = self.token_for(given);
+        if let Some(token) = &token {
+            let value = HeaderValue::from_str(token.expose());
+            let Ok(mut value) = value else {
+                return Err(answer::error(
+                    StatusCode::BAD_REQUEST,
+                    "the token is not text",
+                ));
+            };
+            value.set_sensitive(true);
+            headers.insert(TOKEN, value);
+        }
+        for name in [
+            HOST,
+            CONNECTION,
+            TRANSFER_ENCODING,
+            CONTENT_LENGTH,
+            ACCEPT_ENCODING,
+        ] {
+            headers.remove(name);
+        }
+        headers
+            .entry(REQUEST)
+            .or_insert(HeaderValue::from_static("true"));
+        headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
+        let is_short = body
+            .size_hint()
+            .upper()
+            .is_some_and(|it| it <= LONGEST_WHOLE as u64);
+        let body = if is_short {
+            match Limited::new(body, LONGEST_WHOLE).collect().await {
+                Ok(body) => Content::Whole(body.to_bytes()),
+                Err(_) => {
+                    let message = "failed to read request body";
+                    return Err(answer::error(StatusCode::BAD_REQUEST, message));
+                }
+            }
+        } else {
+            Content::Stream(body)
+        };
+        Ok(Incomer {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            headers,
+            body,
+            token,
+            own,
+        })
+    }
+
+    fn hit(&self, kept: Kept) -> Answer {
+        Metrics::add(&self.metrics.cache_hit);
+        Metrics::add(&self.metrics.proxy_success);
+        let age = kept.at.elapsed().unwrap_or_default().as_secs();
+        let mut answer = kept.answer.into_answer();
+        let headers = answer.headers_mut();
+        headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
+        headers.insert(AGE, age.into());
+        // The server puts the present one in its place.
+        headers.remove(DATE);
+        answer
+    }
+
+    async fn stream(&self, incomer: Incomer) -> Answer {
+        incomer.log("forwarding request to Vault");
+        let Content::Stream(body) = incomer.body else {
+            return answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        let forwarded = Forwarded {
+            method: incomer.method,
+            path: incomer.path,
+            query: incomer.query,
+            headers: incomer.headers,
+            body: StreamedBody::wrap(body),
+            timeout: STREAM_PATIENCE,
+        };
+        match self.client.forward(forwarded).await {
+            Ok(response) => self.pass_on(response),
+            Err(error) => self.unanswered(&error),
+        }
+    }
+
+    /// Asks Vault, more than once where it does not know better, and keeps what is to be kept.
+    async fn ask(&self, incomer: &Incomer, body: &Bytes, key: Option<Key>) -> Answer {
+        let asked = key.map(|key| incomer.asked(key));
+        if key.is_some() {
+            Metrics::add(&self.metrics.cache_miss);
+        }
+        incomer.log("forwarding request to Vault");
+        let response = match self.attempts(incomer, body).await {
+            Ok(response) => response,
+            Err(error) => return self.unanswered(&error),
+        };
+        let whole = match whole(response).await {
+            Ok(whole) => whole,
+            Err(response) => return self.pass_on(*response),
+        };
+        self.learn(incomer, body, asked, &whole);
+        let whole = match &incomer.own {
+            Some(own) => sanitize::sanitize(&incomer.path, body, own.secret.expose(), whole),
+            None => whole,
+        };
+        self.count(whole.status);
+        missed(whole.into_answer())
+    }
+
+    fn learn(&self, incomer: &Incomer, body: &Bytes, asked: Option<Asked>, whole: &Whole) {
+        if let Some(own) = &incomer.own
+            && whole.status == StatusCode::FORBIDDEN
+            && String::from_utf8_lossy(&whole.body).contains("invalid token")
+        {
+            // An agent that has ended needs no telling.
+            let _ = self.events.send(Input::TokenRefused { token: own.id });
+        }
+        let (Some(caching), Some(asked)) = (&self.cache, asked) else {
+            return;
+        };
+        if whole.status == StatusCode::NO_CONTENT {
+            let done = Done {
+                path: &incomer.path,
+                namespace: &asked.namespace,
+                token: incomer.token.as_ref(),
+                body,
+            };
+            if let Some(revocation) = revocations::of(&done) {
+                caching.revoke(&revocation);
+            }
+        } else if whole.status.is_success() && is_json(&whole.headers) {
+            caching.put(asked, whole);
+        }
+    }
+
+    async fn attempts(
+        &self,
+        incomer: &Incomer,
+        body: &Bytes,
+    ) -> Result<Response<StreamedBody>, planescape_vault::Error> {
+        let begun = Instant::now();
+        for attempt in 0.. {
+            let forwarded = Forwarded {
+                method: incomer.method.clone(),
+                path: incomer.path.clone(),
+                query: incomer.query.clone(),
+                headers: incomer.headers.clone(),
+                body: StreamedBody::from(body.to_vec()),
+                timeout: PATIENCE.saturating_sub(begun.elapsed()),
+            };
+            let result = self.client.forward(forwarded).await;
+            let wait = pause(attempt);
+            let is_last = attempt >= self.retries || begun.elapsed() + wait >= PATIENCE;
+            if is_last || !is_worth_another(&result) {
+                return result;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Hands an answer on as it comes.
+    fn pass_on(&self, response: Response<StreamedBody>) -> Answer {
+        self.count(response.status());
+        let (mut parts, body) = response.into_parts();
+        parts.headers.remove(TRANSFER_ENCODING);
+        parts.headers.remove(CONNECTION);
+        missed(Response::from_parts(
+            parts,
+            body.map_err(Into::into).boxed_unsync(),
+        ))
+    }
+
+    fn count(&self, status: StatusCode) {
+        let metrics = &self.metrics;
+        Metrics::add(if status.is_client_error() || status.is_server_error() {
+            &metrics.proxy_client_error
+        } else {
+            &metrics.proxy_success
+        });
+    }
+
+    fn unanswered(&self, error: &planescape_vault::Error) -> Answer {
+        Metrics::add(&self.metrics.proxy_error);
+        tracing::error!(target: "agent.apiproxy", %error, "failed to get the response");
+        let message = format!("failed to get the response: {error}");
+        answer::error(StatusCode::INTERNAL_SERVER_ERROR, &message)
+    }
+}
+
+impl Incomer {
+    fn log(&self, what: &str) {
+        let (method, path) = (&self.method, &self.path);
+        tracing::info!(target: "agent.apiproxy", %method, path, "{what}");
+    }
+
+    fn key(&self, body: &[u8]) -> Key {
+        let query = self.query.as_deref().unwrap_or_default();
+        let path_and_query = format!("{}?{query}", self.path);
+        cache::key(
+            &self.method,
+            &path_and_query,
+            &self.headers,
+            self.token.as_ref(),
+            body,
+        )
+    }
+
+    fn asked(&self, key: Key) -> Asked {
+        let namespace = self.headers.get(NAMESPACE);
+        let namespace = namespace.and_then(|it| it.to_str().ok());
+        Asked {
+            key,
+            path: self.path.clone(),
+            namespace: cache::namespace(namespace.unwrap_or_default()),
+            token: self.token.clone(),
+            sent: clock::now().moment,
+        }
+    }
+}
+
+/// The whole answer, where it is short; else as it came.
+async fn whole(response: Response<StreamedBody>) -> Result<Whole, Box<Response<StreamedBody>>> {
+    let is_short = response
+        .body()
+        .size_hint()
+        .upper()
+        .is_some_and(|it| it <= LONGEST_WHOLE as u64);
+    if !is_short {
+        return Err(Box::new(response));
+    }
+    let (parts, body) = response.into_parts();
+    let mut headers = parts.headers;
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(CONNECTION);
+    match body.collect().await {
+        Ok(body) => Ok(Whole {
+            status: parts.status,
+            headers,
+            body: body.to_bytes(),
+        }),
+        Err(error) => Ok(Whole {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            headers: HeaderMap::new(),
+            body: Bytes::from(
+                serde_json::json!({"errors": [format!("failed to get the response: {error}")]})
+                    .to_string(),
+            ),
+        }),
+    }
+}
+
+/// Errors are passed on as they are.
+fn missed(mut answer: Answer) -> Answer {
+    let status = answer.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        let miss = HeaderValue::from_static("MISS");
+        answer.headers_mut().insert(X_CACHE, miss);
+    }
+    answer
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+/// What may pass by itself: no connection, a standby that is behind, a limit, a server in trouble.
+fn is_worth_another(result: &Result<Response<StreamedBody>, planescape_vault::Error>) -> bool {
+    match result {
+        Ok(response) => match response.status().as_u16() {
+            412 | 429 => true,
+            501 => false,
+            status => status >= 500,
+        },
+        Err(planescape_vault::Error::Unreachable { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// Longer each time, and never the same for all.
+fn pause(attempt: u32) -> Duration {
+    let share = (clock::seed() % 500) as u32;
+    Duration::from_millis(u64::from((attempt + 1).saturating_mul(1000 + share)))
+}
+
+/// Who asks, and through whom.
+fn user_agent(original: Option<&HeaderValue>) -> HeaderValue {
+    const OWN: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"), " API Proxy");
+    let original = original.and_then(|it| it.to_str().ok());
+    original
+        .and_then(|original| HeaderValue::from_str(&format!("{OWN}; {original}")).ok())
+        .unwrap_or(HeaderValue::from_static(OWN))
+}

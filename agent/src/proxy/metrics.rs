@@ -1,0 +1,134 @@
+//! What is counted, in the names of `vault agent`.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::ACCEPT;
+use http::{Method, Request, StatusCode};
+
+use planescape_agent_core::Input;
+
+use super::answer::{self, Answer};
+use crate::log;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Counts since the start.
+        #[derive(Debug, Default)]
+        pub(crate) struct Metrics {
+            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
+            /// 1 while there is a token.
+            pub(crate) authenticated: AtomicU64,
+        }
+
+        impl Metrics {
+            fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($word, self.$name.load(Ordering::Relaxed)),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Logins and renewals of the token.
+    auth_success = "agent.auth.success",
+    /// Those that failed.
+    auth_failure = "agent.auth.failure",
+    /// Requests that Vault answered well.
+    proxy_success = "agent.proxy.success",
+    /// Requests that Vault refused.
+    proxy_client_error = "agent.proxy.client_error",
+    /// Requests that Vault did not answer.
+    proxy_error = "agent.proxy.error",
+    /// Requests that the cache answered.
+    cache_hit = "agent.cache.hit",
+    /// Requests that it did not.
+    cache_miss = "agent.cache.miss",
+}
+
+impl Metrics {
+    /// Counts what became of logins and renewals.
+    pub(crate) fn see(&self, input: &Input) {
+        let succeeded = if let Input::LoggedIn { result, .. } = input {
+            result.is_ok()
+        } else if let Input::TokenRenewed { result, .. } = input {
+            result.is_ok()
+        } else if let Input::LoggedInWrapped { result, .. } = input {
+            result.is_ok()
+        } else {
+            return;
+        };
+        Self::add(if succeeded {
+            &self.auth_success
+        } else {
+            &self.auth_failure
+        });
+        let is_there = u64::from(succeeded);
+        self.authenticated.store(is_there, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
+        if request.method() != Method::GET {
+            return answer::errors(StatusCode::METHOD_NOT_ALLOWED, &[]);
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let format = pairs.find(|(name, _)| *name == "format");
+        let accept = request.headers().get(ACCEPT);
+        let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        let wants_text = accept.contains("openmetrics") || accept.starts_with("text/plain");
+        match format.map(|(_, value)| value) {
+            Some("prometheus") => answer::typed("text/plain; version=0.0.4", self.text()),
+            None if wants_text => answer::typed("text/plain; version=0.0.4", self.text()),
+            None | Some("") => answer::typed("application/json", self.json()),
+            Some(_) => answer::error(
+                StatusCode::BAD_REQUEST,
+                "metric response format unknown: write prometheus",
+            ),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (name, count) in self.counts() {
+            let name = format!("vault_{}", name.replace('.', "_"));
+            // Writing into memory cannot fail.
+            let _ = write!(
+                text,
+                "# HELP {name} {name}\n# TYPE {name} counter\n{name} {count}\n"
+            );
+        }
+        let name = "vault_agent_authenticated";
+        let value = self.authenticated.load(Ordering::Relaxed);
+        let _ = write!(
+            text,
+            "# HELP {name} {name}\n# TYPE {name} gauge\n{name} {value}\n"
+        );
+        text
+    }
+
+    fn json(&self) -> String {
+        let counters: Vec<_> = self
+            .counts()
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| {
+                serde_json::json!({"Name": format!("vault.{name}"), "Count": count, "Rate": 0.0,
+                    "Sum": count, "Min": 1, "Max": 1, "Mean": 1, "Stddev": 0, "Labels": {}})
+            })
+            .collect();
+        let gauge = self.authenticated.load(Ordering::Relaxed);
+        serde_json::json!({
+            "Timestamp": log::timestamp(),
+            "Gauges": [{"Name": "vault.agent.authenticated", "Value": gauge, "Labels": {}}],
+            "Points": [],
+            "Counters": counters,
+            "Samples": [],
+        })
+        .to_string()
+    }
+}

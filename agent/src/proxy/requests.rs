@@ -1,0 +1,141 @@
+//! Which request is which: the agent's own, and those for Vault.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use planescape_agent_core::{Input, Revocation};
+use planescape_vault::SecretText;
+use serde::Deserialize;
+
+use super::answer::{self, Answer};
+use super::{Proxy, Rules};
+
+/// More than any wish to clear the cache.
+const LONGEST_WISH: usize = 64 << 10;
+
+impl Proxy {
+    /// One request of a listener.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        rules: Rules,
+    ) -> Answer {
+        match request.uri().path() {
+            "/agent/v1/metrics" => self.metrics.answer(&request),
+            _ if rules.is_for_metrics_only => answer::not_found(),
+            "/agent/v1/cache-clear" => self.clear(request).await,
+            "/agent/v1/quit" if rules.can_quit => self.quit(request.method()),
+            "/agent/v1/quit" => answer::empty(StatusCode::NOT_FOUND),
+            _ if rules.requires_header && !has_header(&request) => answer::error(
+                StatusCode::PRECONDITION_FAILED,
+                "missing \"X-Vault-Request\" header",
+            ),
+            _ => self.forward(request).await,
+        }
+    }
+
+    fn quit(&self, method: &Method) -> Answer {
+        if method != Method::POST {
+            return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        tracing::info!("received quit request");
+        // An agent that has ended needs no telling.
+        let _ = self.events.send(Input::Terminate);
+        answer::empty(StatusCode::OK)
+    }
+
+    async fn clear(&self, request: Request<Incoming>) -> Answer {
+        if !matches!(*request.method(), Method::POST | Method::PUT) {
+            return answer::empty(StatusCode::OK);
+        }
+        let body = Limited::new(request.into_body(), LONGEST_WISH);
+        let Ok(body) = body.collect().await else {
+            return answer::error(StatusCode::BAD_REQUEST, "failed to read request body");
+        };
+        let Some(cache) = &self.cache else {
+            return answer::empty(StatusCode::OK);
+        };
+        match wish(&body.to_bytes()) {
+            Ok(revocation) => {
+                cache.revoke(&revocation);
+                answer::empty(StatusCode::OK)
+            }
+            Err((status, message)) => answer::error(status, message),
+        }
+    }
+}
+
+/// Exactly one, and exactly this.
+fn has_header(request: &Request<Incoming>) -> bool {
+    let mut values = request.headers().get_all("x-vault-request").iter();
+    let is_true = values.next().is_some_and(|value| value == "true");
+    is_true && values.next().is_none()
+}
+
+/// What is to be forgotten.
+fn wish(body: &Bytes) -> Result<Revocation, (StatusCode, &'static str)> {
+    #[derive(Deserialize)]
+    struct Wish {
+        #[serde(default, rename = "type")]
+        kind: String,
+        #[serde(default)]
+        value: String,
+        #[serde(default)]
+        namespace: String,
+    }
+    let bad = |message| (StatusCode::BAD_REQUEST, message);
+    let wish: Wish =
+        serde_json::from_slice(body).map_err(|_| bad("failed to parse request body"))?;
+    if wish.kind == "all" {
+        return Ok(Revocation::All);
+    }
+    let needs_value = ["request_path", "token", "token_accessor", "lease"];
+    if !needs_value.contains(&wish.kind.as_str()) {
+        return Err(bad(
+            "invalid type provided: choose one of request_path, token, token_accessor, lease, all",
+        ));
+    }
+    if wish.value.is_empty() {
+        let message = "a value is required for this type";
+        return Err((StatusCode::INTERNAL_SERVER_ERROR, message));
+    }
+    Ok(match wish.kind.as_str() {
+        "request_path" => Revocation::Path {
+            prefix: wish.value,
+            namespace: super::cache::namespace(&wish.namespace),
+        },
+        "token" => Revocation::Token(SecretText::new(wish.value)),
+        "token_accessor" => Revocation::Accessor(wish.value),
+        _ => Revocation::Lease(wish.value),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_says_what_is_to_be_forgotten() {
+        let read = |text: &str| wish(&Bytes::copy_from_slice(text.as_bytes()));
+
+        assert_eq!(read(r#"{"type":"all"}"#), Ok(Revocation::All));
+        assert_eq!(
+            read(r#"{"type":"request_path","value":"/v1/kv"}"#),
+            Ok(Revocation::Path {
+                prefix: "/v1/kv".to_owned(),
+                namespace: "root/".to_owned()
+            })
+        );
+        assert_eq!(
+            read(r#"{"type":"lease","value":"db/1"}"#),
+            Ok(Revocation::Lease("db/1".to_owned()))
+        );
+        for text in ["", "{", "{}", r#"{"type":"x","value":"y"}"#] {
+            assert_eq!(read(text).unwrap_err().0, StatusCode::BAD_REQUEST, "{text}");
+        }
+        assert_eq!(read(r#"{"type":"token"}"#).unwrap_err().0, 500);
+    }
+}

@@ -1,0 +1,159 @@
+//! Logins by what a cloud says of its machines; the cloud is a stand-in.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+#[tokio::test]
+async fn the_role_of_an_instance_signs_a_question() {
+    let vault = vault("aws").await;
+    let roles = "/latest/meta-data/iam/security-credentials/";
+    vault
+        .on("PUT", "/latest/api/token", text("imds"))
+        .on("GET", roles, text("web\n"))
+        .on(
+            "GET",
+            &format!("{roles}web"),
+            Answer::ok(
+                &json!({"AccessKeyId": "AKID", "SecretAccessKey": "s3cr3t", "Token": "session"}),
+            ),
+        );
+
+    let body = log_in(
+        &vault,
+        "aws",
+        r#"type = "iam" role = "app" region = "eu-central-1" header_value = "vault.example""#,
+        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", vault.url())],
+    )
+    .await;
+
+    assert_eq!(body["role"], "app");
+    assert_eq!(body["iam_http_request_method"], "POST");
+    assert_eq!(
+        decoded(&body["iam_request_url"]),
+        "https://sts.eu-central-1.amazonaws.com/"
+    );
+    assert_eq!(
+        decoded(&body["iam_request_body"]),
+        "Action=GetCallerIdentity&Version=2011-06-15"
+    );
+    let headers: Value = serde_json::from_str(&decoded(&body["iam_request_headers"])).unwrap();
+    assert_eq!(
+        headers["X-Vault-AWS-IAM-Server-ID"],
+        json!(["vault.example"])
+    );
+    assert_eq!(headers["X-Amz-Security-Token"], json!(["session"]));
+    let authorization = headers["Authorization"][0].as_str().unwrap();
+    assert!(authorization.contains("AKID/"), "{authorization}");
+    assert!(authorization.contains("/eu-central-1/sts/aws4_request"));
+}
+
+#[tokio::test]
+async fn a_managed_identity_brings_its_token_and_its_machine() {
+    let vault = vault("azure").await;
+    vault
+        .on(
+            "GET",
+            "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.example",
+            Answer::ok(&json!({"access_token": "a.b.c"})),
+        )
+        .on(
+            "GET",
+            "/metadata/instance?api-version=2017-08-01",
+            Answer::ok(&json!({"compute": {"name": "vm", "resourceGroupName": "group", "subscriptionId": "subscription"}})),
+        );
+
+    let body = log_in(
+        &vault,
+        "azure",
+        r#"role = "app" resource = "https://vault.example""#,
+        &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", vault.url())],
+    )
+    .await;
+
+    assert_eq!(
+        body,
+        json!({"role": "app", "jwt": "a.b.c", "vm_name": "vm", "vmss_name": "",
+            "resource_group_name": "group", "subscription_id": "subscription"})
+    );
+}
+
+#[tokio::test]
+async fn an_instance_brings_its_identity_token() {
+    let vault = vault("gcp").await;
+    let audience = vault.url().replace(':', "%3A").replace('/', "%2F");
+    let path = format!(
+        "/computeMetadata/v1/instance/service-accounts/default/identity?audience={audience}%2Fvault%2Fapp&format=full"
+    );
+    vault.on("GET", &path, text("a.b.c"));
+
+    let body = log_in(
+        &vault,
+        "gcp",
+        r#"type = "gce" role = "app""#,
+        &[("GCE_METADATA_HOST", vault.address().to_string())],
+    )
+    .await;
+
+    assert_eq!(body, json!({"role": "app", "jwt": "a.b.c"}));
+}
+
+async fn vault(method: &str) -> ScriptedVault {
+    let vault = ScriptedVault::start().await.unwrap();
+    let login = Answer::login("t1", "a1", 3600);
+    vault.on("PUT", &format!("/v1/auth/{method}/login"), login);
+    vault
+}
+
+/// What the agent sends to Vault.
+async fn log_in(
+    vault: &ScriptedVault,
+    method: &str,
+    config: &str,
+    environment: &[(&str, String)],
+) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.hcl");
+    let text = format!(
+        r#"
+        vault {{ address = "{}" }}
+        exit_after_auth = true
+        auto_auth {{
+          method "{method}" {{ exit_on_err = true config {{ {config} }} }}
+          sink "file" {{ config {{ path = "{}" }} }}
+        }}"#,
+        vault.url(),
+        folder.path().join("token").display()
+    );
+    std::fs::write(&path, text).unwrap();
+
+    let output = Command::new(env!("CARGO_BIN_EXE_planescape-agent"))
+        .arg(format!("-config={}", path.display()))
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .await
+        .unwrap();
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains("s3cr3t") && !log.contains("a.b.c"), "{log}");
+    let login = format!("/v1/auth/{method}/login");
+    let requests = vault.requests();
+    let request = requests.iter().find(|request| request.path == login);
+    request.unwrap().body.clone()
+}
+
+fn text(text: &str) -> Answer {
+    Answer {
+        body: text.to_owned(),
+        ..Answer::ok(&Value::Null)
+    }
+}
+
+fn decoded(value: &Value) -> String {
+    let bytes = BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();
+    String::from_utf8(bytes).unwrap()
+}

@@ -1,0 +1,37 @@
+//! Patterns that a pass has compiled, for the next time that it meets them.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use planescape_vault::Text;
+
+use super::Regex;
+
+/// The most that is kept: what searches find out about a pattern takes up to a megabyte.
+const MOST: usize = 16;
+
+/// The most instructions that all kept patterns have together.
+const INSTRUCTIONS: usize = 20_000;
+
+#[derive(Default)]
+pub(crate) struct Patterns {
+    compiled: HashMap<Text, Rc<Regex>>,
+    instructions: usize,
+}
+
+impl Patterns {
+    pub(super) fn get(&self, pattern: &[u8]) -> Option<Rc<Regex>> {
+        self.compiled.get(pattern).map(Rc::clone)
+    }
+
+    /// Keeps a pattern, in place of all others if there is no more room.
+    pub(super) fn keep(&mut self, pattern: &Text, regex: &Rc<Regex>) {
+        let size = regex.program.len();
+        if self.compiled.len() == MOST || self.instructions + size > INSTRUCTIONS {
+            self.compiled.clear();
+            self.instructions = 0;
+        }
+        self.instructions += size;
+        self.compiled.insert(pattern.clone(), Rc::clone(regex));
+    }
+}

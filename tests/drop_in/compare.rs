@@ -1,0 +1,114 @@
+//! How two outcomes differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::outcome::Outcome;
+use crate::scenario::Scenario;
+
+/// Lines that people search for.
+const LINES: [&str; 6] = [
+    "authentication successful, sending token to sinks",
+    "error authenticating",
+    "token written",
+    "permission denied",
+    "command did not exit within time limit",
+    "detected update, but not restarting process",
+];
+
+/// Requests that ask about tokens and mounts: ours may be fewer.
+const UPKEEP: [&str; 4] = [
+    "auth/token/renew-self",
+    "auth/token/lookup-self",
+    "sys/internal/ui/mounts/",
+    "sys/leases/renew",
+];
+
+pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome) -> Vec<String> {
+    let mut found = BTreeMap::new();
+    if theirs.code != ours.code {
+        let differs = format!("theirs {:?}, ours {:?}", theirs.code, ours.code);
+        found.insert("exit code".to_owned(), differs);
+    }
+    if theirs.stuck.is_some() != ours.stuck.is_some() {
+        let differs = format!("theirs {:?}, ours {:?}", theirs.stuck, ours.stuck);
+        found.insert("steps".to_owned(), differs);
+    }
+    let names: BTreeSet<&String> = theirs.files.keys().chain(ours.files.keys()).collect();
+    for name in names {
+        let (theirs, ours) = (theirs.files.get(name), ours.files.get(name));
+        if theirs != ours {
+            found.insert(
+                format!("file {name}"),
+                format!("theirs {theirs:?}, ours {ours:?}"),
+            );
+        }
+    }
+    for line in LINES {
+        let (theirs, ours) = (theirs.log.contains(line), ours.log.contains(line));
+        if theirs != ours {
+            found.insert(
+                format!("line {line}"),
+                format!("theirs {theirs}, ours {ours}"),
+            );
+        }
+    }
+    for (index, theirs) in theirs.answers.iter().enumerate() {
+        let ours = ours.answers.get(index).map_or("nothing", String::as_str);
+        if theirs != ours {
+            found.insert(
+                format!("answer {index}"),
+                format!("theirs {theirs}, ours {ours}"),
+            );
+        }
+    }
+    requests(theirs, ours, &mut found);
+    let mut differences = Vec::new();
+    for (what, differs) in &found {
+        if !scenario.differs.contains_key(what) {
+            differences.push(format!("{what}: {differs}"));
+        }
+    }
+    for what in scenario
+        .differs
+        .keys()
+        .filter(|what| !found.contains_key(*what))
+    {
+        differences.push(format!("{what}: does not differ any more"));
+    }
+    if !differences.is_empty() && std::env::var_os("DROP_IN").is_some() {
+        differences.push(format!(
+            "their log:\n{}\nour log:\n{}",
+            theirs.log, ours.log
+        ));
+    }
+    differences
+}
+
+fn requests(theirs: &Outcome, ours: &Outcome, found: &mut BTreeMap<String, String>) {
+    let (theirs, ours) = (counted(theirs), counted(ours));
+    let all: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    for request in all {
+        let count = |side: &BTreeMap<String, usize>| side.get(request).copied().unwrap_or(0);
+        let (theirs, ours) = (count(&theirs), count(&ours));
+        let is_upkeep = UPKEEP.iter().any(|path| request.contains(path));
+        let is_missing = ours == 0 && theirs > 0 && !is_upkeep;
+        if ours > theirs || is_missing {
+            found.insert(
+                format!("request {request}"),
+                format!("theirs {theirs}, ours {ours}"),
+            );
+        }
+    }
+}
+
+fn counted(outcome: &Outcome) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (operation, path) in &outcome.requests {
+        let path = match path.strip_prefix("sys/internal/ui/mounts/") {
+            Some(_) => "sys/internal/ui/mounts/…",
+            None => path,
+        };
+        *counts.entry(format!("{operation} {path}")).or_insert(0) += 1;
+    }
+    counts
+}

@@ -1,0 +1,62 @@
+//! The same configurations through `vault agent` and through ours: files, modes, exit codes and what
+//! Vault was asked for must be the same.
+//!
+//! ```text
+//! cargo test -p planescape-tests --test drop_in            # all
+//! DROP_IN=approle cargo test -p planescape-tests --test drop_in   # those with this in their name
+//! ```
+
+mod compare;
+mod outcome;
+mod run;
+mod scenario;
+
+use anyhow::{Result, ensure};
+use futures::{StreamExt as _, stream};
+use planescape_tests::programs::Program;
+use planescape_tests::servers;
+
+use run::{Agents, Side};
+use scenario::Scenario;
+
+/// Each has two servers and mostly waits.
+const AT_ONCE: usize = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
+    let wanted = std::env::var("DROP_IN").unwrap_or_default();
+    let scenarios = scenario::all()?;
+    let scenarios = scenarios
+        .into_iter()
+        .filter(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
+    let agents = Agents {
+        theirs: servers::VAULT.build()?.join("vault"),
+        ours: Program::Agent.build()?,
+    };
+    let scenarios: Vec<Scenario> = scenarios.collect();
+    let count = scenarios.len();
+    ensure!(count > 0, "no scenario is called {wanted}");
+    let compared = stream::iter(&scenarios).map(async |scenario| {
+        let differences = compare_sides(scenario, &agents).await;
+        (&scenario.name, differences)
+    });
+    let mut compared = std::pin::pin!(compared.buffer_unordered(AT_ONCE));
+    let mut failed = 0;
+    while let Some((name, differences)) = compared.next().await {
+        let differences = differences.unwrap_or_else(|error| vec![format!("{error:#}")]);
+        if !differences.is_empty() {
+            failed += 1;
+            eprintln!("{name}:\n  {}", differences.join("\n  "));
+        }
+    }
+    eprintln!("{} of {count} scenarios end alike", count - failed);
+    assert_eq!(failed, 0, "of {count} scenarios so many differ");
+    Ok(())
+}
+
+async fn compare_sides(scenario: &Scenario, agents: &Agents) -> Result<Vec<String>> {
+    let theirs = run::run(scenario, Side::Theirs, agents);
+    let ours = run::run(scenario, Side::Ours, agents);
+    let (theirs, ours) = tokio::join!(theirs, ours);
+    Ok(compare::differences(scenario, &theirs?, &ours?))
+}

@@ -1,0 +1,327 @@
+//! One scenario on one side, with a Vault of its own.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use planescape_tests::run_folder::RunFolder;
+use planescape_tests::vault::{ROOT_TOKEN, Tls, Vault};
+use serde_json::{Value, json};
+
+use crate::outcome::{self, Outcome};
+use crate::scenario::{Ask, Content, Scenario, Step, Write};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an agent may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Side {
+    Theirs,
+    Ours,
+}
+
+/// The two programs.
+pub(crate) struct Agents {
+    pub(crate) theirs: PathBuf,
+    pub(crate) ours: PathBuf,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    folder: PathBuf,
+    vault: Vault,
+    http: reqwest::Client,
+    /// Where the agent may listen.
+    listen: SocketAddr,
+    /// What the agent's listener answered.
+    answers: Mutex<Vec<String>>,
+}
+
+pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Result<Outcome> {
+    let run_folder = RunFolder::create()?;
+    let vault = Vault::start(&run_folder, IpAddr::V4(Ipv4Addr::LOCALHOST), Tls::Off).await?;
+    let folder = run_folder.subfolder("run")?;
+    let run = Run {
+        scenario,
+        folder: folder.clone(),
+        vault,
+        http: reqwest::Client::builder().no_proxy().build()?,
+        listen: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+        answers: Mutex::default(),
+    };
+    run.prepare().await?;
+    let given = outcome::files(&folder, |text| run.plain(text))?;
+    let before = run.vault.requests()?;
+    let root = before.first().and_then(|entry| entry.accessor.clone());
+    let before = before.len();
+    let program = match side {
+        Side::Theirs => &agents.theirs,
+        Side::Ours => &agents.ours,
+    };
+    let log = run_folder.subfolder("log")?.join("agent.log");
+    let mut agent = Process(run.start(program, &log)?);
+    let stuck = run.follow(&mut agent).await.err();
+    let status = agent.end().await?;
+    let mut outcome = Outcome {
+        code: status.and_then(|status| status.code()),
+        files: outcome::files(&folder, |text| run.plain(text))?,
+        log: run.plain(&fs::read_to_string(&log)?),
+        requests: Vec::new(),
+        answers: run.answers.lock().expect("no panic").clone(),
+        stuck: stuck.map(|error| format!("{error:#}")),
+    };
+    for (name, file) in &mut outcome.files {
+        if given.get(name) == Some(file) {
+            "as it was".clone_into(file);
+        }
+    }
+    // Vault answers before it writes its log.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let requests = run.vault.requests()?;
+    let asked = requests.iter().skip(before);
+    // What the steps themselves did.
+    let asked = asked.filter(|entry| entry.accessor.is_none() || entry.accessor != root);
+    outcome.requests = asked
+        .map(|entry| (entry.operation.clone(), entry.path.clone()))
+        .collect();
+    Ok(outcome)
+}
+
+impl Run<'_> {
+    fn text(&self, text: &str) -> String {
+        let folder = self.folder.display().to_string();
+        text.replace("${DIR}", &folder)
+            .replace("${ADDR}", &self.vault.url())
+            .replace("${LISTEN}", &self.listen.to_string())
+    }
+
+    /// The other way round.
+    fn plain(&self, text: &str) -> String {
+        let folder = self.folder.display().to_string();
+        let text = text.replace(&folder, "${DIR}");
+        let text = text.replace(&self.vault.url(), "${ADDR}");
+        outcome::without_tokens(&text.replace(&self.listen.to_string(), "${LISTEN}"))
+    }
+
+    fn json(&self, value: &Value) -> Result<Value> {
+        Ok(serde_json::from_str(&self.text(&value.to_string()))?)
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        let secret = json!({"data": {"user": "ann", "password": "p-1"}});
+        self.vault.write("kv/data/app", &secret).await?;
+        self.vault
+            .write("secret-v1/app", &json!({"user": "bob"}))
+            .await?;
+        for write in &self.scenario.vault {
+            self.write(write).await?;
+        }
+        for (name, content) in &self.scenario.files {
+            self.put(name, content).await?;
+        }
+        fs::create_dir_all(self.folder.join("out"))?;
+        if !self.scenario.config.is_empty() {
+            let config = self.text(&self.scenario.config);
+            fs::write(self.folder.join("agent.hcl"), config)?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, write: &Write) -> Result<Value> {
+        let path = write.write.clone();
+        self.vault.write(&path, &self.json(&write.body)?).await
+    }
+
+    async fn put(&self, name: &str, content: &Content) -> Result<()> {
+        let text = match content {
+            Content::Text(text) => self.text(text),
+            Content::Answer(answer) => {
+                let (method, path) = match (&answer.read, &answer.write) {
+                    (Some(path), _) => (reqwest::Method::GET, path),
+                    (None, Some(path)) => (reqwest::Method::PUT, path),
+                    (None, None) => bail!("{name}: neither read nor write"),
+                };
+                let url = format!("{}/v1/{path}", self.vault.url());
+                let mut request = self.http.request(method, url);
+                request = request.header("X-Vault-Token", ROOT_TOKEN);
+                if let Some(ttl) = &answer.wrap_ttl {
+                    request = request.header("X-Vault-Wrap-TTL", ttl);
+                }
+                if !answer.body.is_null() {
+                    request = request.json(&answer.body);
+                }
+                let found: Value = request.send().await?.json().await?;
+                let text = found.pointer(&answer.pointer).and_then(Value::as_str);
+                text.with_context(|| format!("{name}: {found}"))?.to_owned()
+            }
+        };
+        let path = self.folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let half = path.with_extension("half");
+        fs::write(&half, text)?;
+        Ok(fs::rename(half, path)?)
+    }
+
+    fn start(&self, program: &Path, log: &Path) -> Result<Child> {
+        let output = fs::File::create(log)?;
+        let config = "-config=${DIR}/agent.hcl".to_owned();
+        let args = match self.scenario.args.as_slice() {
+            [] => std::slice::from_ref(&config),
+            args => args,
+        };
+        let mut command = Command::new(program);
+        command
+            .arg("agent")
+            .args(args.iter().map(|word| self.text(word)))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.folder)
+            .envs(self.scenario.env.iter().map(|(k, v)| (k, self.text(v))))
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        command
+            .spawn()
+            .with_context(|| program.display().to_string())
+    }
+
+    async fn follow(&self, agent: &mut Process) -> Result<()> {
+        for step in &self.scenario.steps {
+            match step {
+                Step::File(name) => {
+                    let path = self.folder.join(name);
+                    until(agent, || path.exists())
+                        .await
+                        .with_context(|| format!("{step:?}"))?;
+                }
+                Step::Gone(name) => {
+                    let path = self.folder.join(name);
+                    until(agent, || !path.exists())
+                        .await
+                        .with_context(|| format!("{step:?}"))?;
+                }
+                Step::Holds { file, text } => {
+                    let (path, text) = (self.folder.join(file), self.text(text));
+                    let holds = || fs::read_to_string(&path).is_ok_and(|it| it == text);
+                    until(agent, holds)
+                        .await
+                        .with_context(|| format!("{step:?}"))?;
+                }
+                Step::Milliseconds(count) => {
+                    tokio::time::sleep(Duration::from_millis(*count)).await;
+                }
+                Step::Write(write) => drop(self.write(write).await?),
+                Step::Put { file, content } => self.put(file, content).await?,
+                Step::Ask(ask) => {
+                    let answer = self.ask(ask).await.with_context(|| format!("{step:?}"))?;
+                    self.answers.lock().expect("no panic").push(answer);
+                }
+                Step::Signal(name) => agent.signal(Signal::from_str(name)?)?,
+                Step::Ends => agent
+                    .until_ended(PATIENCE)
+                    .await
+                    .context("it does not end")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// Waits for the listener, too.
+    async fn ask(&self, ask: &Ask) -> Result<String> {
+        let method = reqwest::Method::from_bytes(ask.method.as_bytes())?;
+        let client = reqwest::Client::builder().no_proxy();
+        let client = match &ask.socket {
+            Some(socket) => client.unix_socket(self.folder.join(socket)),
+            None => client,
+        };
+        let client = client.build()?;
+        let url = format!("http://{}{}", self.listen, self.text(&ask.path));
+        let begun = Instant::now();
+        loop {
+            let mut request = client.request(method.clone(), &url);
+            for (name, value) in &ask.headers {
+                request = request.header(name, self.text(value));
+            }
+            match request.body(self.text(&ask.body)).send().await {
+                Ok(answer) => return outcome::answer(ask, answer).await,
+                Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+/// Ended when dropped.
+struct Process(Child);
+
+impl Process {
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
+    }
+
+    async fn until_ended(&mut self, patience: Duration) -> Result<()> {
+        let begun = Instant::now();
+        while self.0.try_wait()?.is_none() {
+            if begun.elapsed() > patience {
+                bail!("still running after {patience:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, if it has not; `None` where it does not.
+    async fn end(&mut self) -> Result<Option<ExitStatus>> {
+        if let Some(status) = self.0.try_wait()? {
+            return Ok(Some(status));
+        }
+        self.signal(Signal::SIGTERM)?;
+        let begun = Instant::now();
+        while begun.elapsed() < GRACE {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Some(status));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn until(agent: &mut Process, is_so: impl Fn() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while !is_so() {
+        if let Some(status) = agent.0.try_wait()? {
+            // It may have been the last thing that it did.
+            if is_so() {
+                return Ok(());
+            }
+            bail!("the agent ended with {status}");
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("not so after {PATIENCE:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}

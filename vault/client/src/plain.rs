@@ -1,0 +1,73 @@
+//! Requests to the services that tell a machine who it is: no proxy, no redirect, short answers.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::redirect::Policy;
+use zeroize::Zeroizing;
+
+/// More than any token or document.
+const LONGEST: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client for such services.
+#[derive(Clone, Debug)]
+pub struct Plain(reqwest::Client);
+
+/// A request to one.
+#[derive(Debug)]
+pub struct PlainRequest<'a> {
+    /// `GET` and the like.
+    pub method: ::http::Method,
+    /// Where.
+    pub url: String,
+    /// Names and values.
+    pub headers: Vec<(&'a str, String)>,
+    /// What is sent.
+    pub body: String,
+}
+
+impl Plain {
+    /// Trusts what the system trusts, where a service speaks TLS.
+    ///
+    /// # Errors
+    /// The client cannot be built.
+    pub fn new() -> anyhow::Result<Self> {
+        let tls = planescape_vault::Tls::default();
+        let trust = crate::tls::Trust::new(&tls, false)?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(trust.config()?)
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .build()?;
+        Ok(Self(client))
+    }
+
+    /// The body of a successful answer.
+    ///
+    /// # Errors
+    /// There is none; names the service, and nothing of what was sent.
+    pub async fn send(&self, request: PlainRequest<'_>) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        let url = reqwest::Url::parse(&request.url).context("not a URL")?;
+        let place = format!("{}{}", url.host_str().unwrap_or_default(), url.path());
+        let mut builder = self.0.request(request.method, url).body(request.body);
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let answer = builder.send().await.map_err(reqwest::Error::without_url);
+        let mut answer = answer.with_context(|| place.clone())?;
+        let status = answer.status();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = answer.chunk().await.with_context(|| place.clone())? {
+            if body.len() + chunk.len() > LONGEST {
+                bail!("{place}: its answer is longer than 1 MiB");
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if !status.is_success() {
+            bail!("{place} answered {status}");
+        }
+        Ok(body)
+    }
+}
