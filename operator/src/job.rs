@@ -2,6 +2,7 @@
 
 mod apply;
 mod backoff;
+mod begun;
 mod create;
 mod error;
 mod orphans;
@@ -21,7 +22,7 @@ use planescape_operator_core::api::names::MANAGER;
 use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
-use planescape_operator_core::job::known::Whole;
+use planescape_operator_core::job::known::{Known, Whole};
 use planescape_operator_core::job::observed::Observed;
 use planescape_operator_core::job::plan::{self, Plan};
 use planescape_operator_core::job::status::{Applied, Facts, Failure};
@@ -44,6 +45,7 @@ use crate::health::Readiness;
 use crate::leader::Leadership;
 use crate::metrics::{Metrics, Snapshot};
 use backoff::Backoff;
+use begun::Begun;
 pub(crate) use error::{Error, brief};
 use queue::{Queue, Running, Urgency};
 
@@ -90,6 +92,7 @@ pub(crate) struct Context {
     clock: Clock<Name>,
     orphans: mpsc::UnboundedSender<Name>,
     rivals: report::Rivals,
+    begun: Begun,
     tidying: tidy::Slots,
     metrics: Arc<Metrics>,
     skew: Arc<ClockSkew>,
@@ -151,6 +154,7 @@ impl Controller {
             clock: Clock::new(),
             orphans,
             rivals: report::Rivals::default(),
+            begun: Begun::default(),
             tidying: tidy::Slots::default(),
             metrics: self.metrics.clone(),
             skew: self.skew,
@@ -270,7 +274,7 @@ async fn reconcile(running: Running, context: Arc<Context>) {
             context.events.publish_invalid(invalid).await;
             None
         }
-        Ok(known) => match attempt(&known.job, &known.validated, &context).await {
+        Ok(known) => match attempt(known, &context).await {
             Ok(wake) => {
                 context.backoff.forget(&name.0, &name.1);
                 wake
@@ -288,6 +292,7 @@ fn forget(name: &Name, context: &Context) {
     context.backoff.forget(&name.0, &name.1);
     context.clock.set(name, None);
     context.rivals.forget(name);
+    context.begun.forget(name);
     // It fails only when the operator ends.
     let _ = context.orphans.send(name.clone());
 }
@@ -308,13 +313,10 @@ fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
 }
 
 /// When to reconcile again.
-async fn attempt(
-    job: &PlanescapeJob,
-    validated: &Result<ValidatedJob, Vec<Problem>>,
-    context: &Context,
-) -> Result<Option<Timestamp>, Failed> {
+async fn attempt(known: &Known, context: &Context) -> Result<Option<Timestamp>, Failed> {
+    let job = &known.job;
     // Names are computed, so that a call that is cut off is found done by the next attempt.
-    let work = attempt_at_leisure(job, validated, context);
+    let work = attempt_at_leisure(known, context);
     match tokio::time::timeout(LONGEST_ATTEMPT, work).await {
         Ok(result) => result,
         Err(_) => Err(Failed::before_planning(
@@ -324,11 +326,8 @@ async fn attempt(
     }
 }
 
-async fn attempt_at_leisure(
-    job: &PlanescapeJob,
-    validated: &Result<ValidatedJob, Vec<Problem>>,
-    context: &Context,
-) -> Result<Option<Timestamp>, Failed> {
+async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<Timestamp>, Failed> {
+    let job = &known.job;
     let failed = |error| Failed::before_planning(job, error);
     let Some(identity) = Identity::of(&job.metadata) else {
         return Ok(None);
@@ -339,7 +338,7 @@ async fn attempt_at_leisure(
         .map_err(failed)?;
     let known = Whole {
         job: job.clone(),
-        validated: validated.clone(),
+        validated: known.validated.clone(),
         material: None,
     };
     let mut attempt = Attempt::new(known, identity, observed, context);
@@ -350,23 +349,33 @@ async fn attempt_at_leisure(
         };
         attempt = fresh;
     }
-    let mut applied = Applied::default();
-    match attempt.make(&mut applied, context).await {
+    let mut applied = Applied {
+        started: context.begun.resume(&mut attempt),
+        ..Applied::default()
+    };
+    let made = match attempt.make(&mut applied, context).await {
         Err(Failed { error, .. }) if error.is_conflict() => {
             let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
                 return Ok(None);
             };
+            let missed = attempt.plan.missed;
+            attempt = fresh;
+            attempt.plan.missed = attempt.plan.missed.max(missed);
             // What was done remains to be told.
-            let mut again = Applied {
+            applied = Applied {
                 started: applied.started,
                 adopted: applied.adopted,
                 ended: applied.ended,
                 ..Applied::default()
             };
-            fresh.make(&mut again, context).await
+            attempt.make(&mut applied, context).await
         }
         made => made,
+    };
+    if made.is_err() {
+        context.begun.keep(&attempt, &applied);
     }
+    made
 }
 
 impl Failed {
@@ -428,6 +437,12 @@ impl Attempt {
             is_lasting: false,
         });
         let trouble = apply::apply(self, applied, context).await;
+        if trouble.is_none() && self.plan.creates() && applied.started.is_some() {
+            // Others may wait for their Jobs. A name in the queue takes less memory than an attempt.
+            context.begun.keep(self, applied);
+            context.queue.push(self.name(), Urgency::Changed);
+            return Ok(wake);
+        }
         if trouble.is_none() && self.plan.changes_the_object() {
             // The watch brings it back as it is now.
             return Ok(wake);
@@ -444,6 +459,10 @@ impl Attempt {
             return Err(failed(Error::Refused(failure.message.clone())));
         }
         Ok([wake, postponed, tidied].into_iter().flatten().min())
+    }
+
+    fn name(&self) -> Name {
+        (self.identity.namespace.clone(), self.identity.name.clone())
     }
 
     fn facts<'a>(&'a self, applied: &'a Applied) -> Facts<'a> {

@@ -43,6 +43,9 @@ const WRITERS: usize = 16;
 /// How long Jobs are waited for.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// Between two looks at the audit log, which cost as much as many calls.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// What starts Jobs.
 #[derive(Clone, Copy)]
 enum Side {
@@ -82,13 +85,18 @@ async fn main() -> Result<()> {
             println!("| {size} | CronJob | {} | | | |", theirs.row());
             clear(control_plane, Side::CronJob, size).await?;
         }
-        let operator = start_operator(&cluster, size)?;
+        let mut operator = start_operator(&cluster, size)?;
         let tick = prepare(control_plane, Side::PlanescapeJob, size).await?;
         let wait = tick.duration_since(Timestamp::now()) - SignedDuration::from_secs(2);
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
         let idle = memory(&operator, "VmRSS:")?;
         let ours = wait_for_jobs(control_plane, Side::PlanescapeJob, tick, size).await?;
         settle(control_plane).await?;
+        ensure!(
+            operator.is_running(),
+            "the operator has ended: {}",
+            operator.last_words()
+        );
         let cost = format!(
             "{} s | {idle} MiB | {} MiB",
             seconds(&operator)?,
@@ -105,7 +113,7 @@ async fn main() -> Result<()> {
 async fn settle(control_plane: &ControlPlane) -> Result<()> {
     let mut before = 0;
     loop {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(LOOK).await;
         let calls = control_plane.calls()?;
         let writes = calls.iter().filter(|call| is_of_a_run(call)).count();
         if writes == before {
@@ -217,7 +225,7 @@ async fn wait_for_jobs(
             ensure!(first, "a Job is there before its minute");
             return Ok(Delays(delays, expected));
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 

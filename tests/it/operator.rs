@@ -1,5 +1,6 @@
 //! The operator as a process, against a real API server and real controllers, without nodes.
 
+mod access;
 mod admission;
 mod broken_objects;
 mod crashes;

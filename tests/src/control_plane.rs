@@ -95,6 +95,14 @@ impl ControlPlane {
         kubeconfig::path(&self.folder, user)
     }
 
+    /// `KUBECONFIG` of a ServiceAccount, as its pods have it.
+    pub async fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let token = self.service_account_token(namespace, name).await?;
+        let path = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
+        kubeconfig::write_with_token(&path, self.address, (&token, namespace))?;
+        Ok(path)
+    }
+
     /// A client that may do everything.
     pub async fn client(&self) -> Result<Client> {
         let file = Kubeconfig::read_from(self.kubeconfig(User::Admin))?;

@@ -16,7 +16,8 @@ pub struct Limits {
     )]
     pub kube_api_concurrency: u16,
 
-    /// How many PlanescapeJobs are reconciled at once, those included whose calls wait for their turn.
+    /// How many PlanescapeJobs are reconciled at once, until their Jobs are made. Each may need as much memory as
+    /// its template.
     #[arg(
         long,
         env = "PLANESCAPE_CONCURRENT_RECONCILES",

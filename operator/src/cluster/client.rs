@@ -80,10 +80,10 @@ pub(crate) fn observed(client: Client, metrics: Arc<Metrics>, skew: Arc<ClockSke
         let (metrics, skew) = (metrics.clone(), skew.clone());
         async move {
             let question = Question::of(request.method(), request.uri());
-            let asked = Instant::now();
+            let (asked, asked_at) = (Instant::now(), Timestamp::now());
             let answer = client.send(request).await;
             if let Ok(answer) = &answer {
-                skew.take(answer.headers(), Timestamp::now());
+                skew.take(answer.headers(), asked_at, Timestamp::now());
             }
             if let Some(question) = question {
                 let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());

@@ -3,8 +3,11 @@
 //! Each is told once, when something changed, so there is nothing to aggregate; kube's own
 //! recorder would merge events of one reason and lose all notes but the first.
 
+mod budget;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -15,8 +18,9 @@ use kube::{Api, Resource, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::GROUP;
 use planescape_operator_core::job::status;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use self::budget::Budget;
 use super::client::Clients;
 use super::gate::Class;
 use crate::job::brief;
@@ -31,6 +35,7 @@ pub(crate) struct Recorder {
     instance: String,
     /// The unreadable objects that were told of: UID and resource version.
     unreadable: Mutex<HashMap<String, String>>,
+    budget: Mutex<Budget>,
 }
 
 impl Recorder {
@@ -40,6 +45,7 @@ impl Recorder {
             clients,
             instance,
             unreadable: Mutex::default(),
+            budget: Mutex::default(),
         }
     }
 
@@ -84,6 +90,12 @@ impl Recorder {
         self.create(object, None, event).await;
     }
 
+    fn may_have_one_more(&self, object: &ObjectReference) -> bool {
+        let uid = object.uid.as_deref().unwrap_or_default();
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.spend(uid, Instant::now())
+    }
+
     fn is_news(&self, invalid: &InvalidObject) -> bool {
         let uid = invalid.metadata.uid.clone().unwrap_or_default();
         let version = invalid.metadata.resource_version.clone();
@@ -100,6 +112,13 @@ impl Recorder {
         related: Option<ObjectReference>,
         event: status::Event,
     ) {
+        if !self.may_have_one_more(&regarding) {
+            debug!(
+                name = regarding.name,
+                event.reason, "no more events for now"
+            );
+            return;
+        }
         let namespace = regarding.namespace.clone().unwrap_or_default();
         let name = regarding.name.clone().unwrap_or_default();
         let event = Event {

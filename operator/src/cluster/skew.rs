@@ -15,12 +15,20 @@ pub(crate) struct ClockSkew {
 /// A clock that is further off starts nothing: every decision here is about the time.
 const TOLERATED: SignedDuration = SignedDuration::from_secs(60);
 
+/// An answer that took longer tells nothing.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_secs(5);
+
 /// `Date` counts whole seconds: it is half a second older than the answer, give or take as much.
 const CUT_OFF: SignedDuration = SignedDuration::from_millis(500);
 
 impl ClockSkew {
-    /// Takes in an answer that was received now.
-    pub(crate) fn take(&self, headers: &HeaderMap, now: Timestamp) {
+    /// Takes in an answer that was received now. One that may have waited here for somebody to look at it
+    /// tells nothing: the machine was busy or slept.
+    pub(crate) fn take(&self, headers: &HeaderMap, asked: Timestamp, now: Timestamp) {
+        let took = now.duration_since(asked);
+        if took.is_negative() || took > LONGEST_CALL {
+            return;
+        }
         let date = headers
             .get(header::DATE)
             .and_then(|date| date.to_str().ok());
@@ -68,7 +76,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::DATE, HeaderValue::from_static(date));
             let skew = ClockSkew::default();
-            skew.take(&headers, now.parse().unwrap());
+            let now = now.parse().unwrap();
+            skew.take(&headers, now, now);
             skew.ahead().as_millis()
         };
         let date = "Tue, 24 Nov 2026 10:00:00 GMT";
@@ -77,6 +86,20 @@ mod tests {
         assert_eq!(skew(date, "2026-11-24T11:00:00.500Z"), 3_600_000);
         assert_eq!(skew(date, "2026-11-24T09:00:00.500Z"), -3_600_000);
         assert_eq!(skew("soon", "2026-11-24T09:00:00Z"), 0);
+    }
+
+    #[test]
+    fn an_answer_that_waited_here_tells_nothing() {
+        let mut headers = HeaderMap::new();
+        let date = HeaderValue::from_static("Tue, 24 Nov 2026 10:00:00 GMT");
+        headers.insert(header::DATE, date);
+        let skew = ClockSkew::default();
+        let asked = "2026-11-24T10:00:00Z".parse().unwrap();
+        let now = "2026-11-24T10:02:00Z".parse().unwrap();
+
+        skew.take(&headers, asked, now);
+
+        assert_eq!(skew.ahead(), SignedDuration::ZERO);
     }
 
     #[test]

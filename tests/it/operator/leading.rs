@@ -178,7 +178,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-async fn until_printed(server: &Server, text: &str) -> Result<()> {
+pub(super) async fn until_printed(server: &Server, text: &str) -> Result<()> {
     for _ in 0..1_000 {
         if server.output().contains(text) {
             return Ok(());

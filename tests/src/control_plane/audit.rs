@@ -21,6 +21,9 @@ pub struct Call {
     /// The program, as it calls itself.
     #[serde(default)]
     pub user_agent: String,
+    /// Who asked.
+    #[serde(default)]
+    pub user: Account,
     /// What it is about.
     #[serde(rename = "objectRef")]
     pub object: Object,
@@ -30,6 +33,13 @@ pub struct Call {
     #[serde(rename = "requestURI")]
     uri: String,
     stage: String,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Account {
+    /// `system:serviceaccount:<namespace>:<name>` for a pod.
+    pub username: String,
 }
 
 /// What a request is about.

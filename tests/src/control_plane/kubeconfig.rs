@@ -35,20 +35,31 @@ pub(super) fn path(folder: &Path, user: User) -> PathBuf {
     folder.join(format!("{}.kubeconfig", user.name()))
 }
 
-/// Writes a user's file; JSON is YAML.
+/// Writes a user's file.
 pub(super) fn write(folder: &Path, address: SocketAddr, user: User) -> Result<()> {
     let name = user.name();
+    write_with_token(&path(folder, user), address, (name, "default"))
+}
+
+/// Writes a file for who bears a token, with a namespace of its own; JSON is YAML.
+pub(super) fn write_with_token(
+    path: &Path,
+    address: SocketAddr,
+    (token, namespace): (&str, &str),
+) -> Result<()> {
+    let authority = path.with_file_name("apiserver.crt");
+    let context = json!({ "cluster": "testbed", "user": "user", "namespace": namespace });
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "testbed", "cluster": {
             "server": format!("https://{address}"),
-            "certificate-authority": folder.join("apiserver.crt"),
+            "certificate-authority": authority,
         }}],
-        "users": [{"name": name, "user": {"token": name}}],
-        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": name}}],
+        "users": [{"name": "user", "user": {"token": token}}],
+        "contexts": [{"name": "testbed", "context": context}],
         "current-context": "testbed",
     });
-    fs::write(path(folder, user), serde_json::to_vec_pretty(&config)?)?;
+    fs::write(path, serde_json::to_vec_pretty(&config)?)?;
     Ok(())
 }

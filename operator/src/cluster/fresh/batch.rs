@@ -25,7 +25,7 @@ const FEWEST: usize = 8;
 const LISTED_PER_READ: usize = 16;
 
 /// Objects in one answer of the API server: so many are in memory at once.
-const PAGE: u32 = 1_000;
+const PAGE: u32 = 500;
 
 /// More are waited for as long as they keep coming.
 const QUIET: Duration = Duration::from_millis(4);

@@ -1,0 +1,57 @@
+//! Runs whose Job is made and whose status is not written yet.
+//!
+//! Kept in memory alone: what is lost with it is an event and a count. That the run was made shows in its Job,
+//! which bears our finalizer until the status tells of it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use planescape_operator_core::job::status::{Applied, Started};
+
+use super::{Attempt, Name};
+
+/// By PlanescapeJob.
+#[derive(Debug, Default)]
+pub(super) struct Begun(Mutex<HashMap<Name, Run>>);
+
+#[derive(Debug)]
+struct Run {
+    owner: String,
+    started: Started,
+    missed: i64,
+}
+
+impl Begun {
+    /// Remembers the run that an attempt has made, if it has made one.
+    pub(super) fn keep(&self, attempt: &Attempt, applied: &Applied) {
+        let Some(started) = applied.started.clone() else {
+            return;
+        };
+        let run = Run {
+            owner: attempt.identity.uid.clone(),
+            started,
+            missed: attempt.plan.missed,
+        };
+        self.runs().insert(attempt.name(), run);
+    }
+
+    /// Takes up the run that an earlier attempt has made: as if this one had.
+    pub(super) fn resume(&self, attempt: &mut Attempt) -> Option<Started> {
+        let run = self.runs().remove(&attempt.name())?;
+        if run.owner != attempt.identity.uid {
+            return None;
+        }
+        attempt.plan.missed += run.missed;
+        Some(run.started)
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&self, name: &Name) {
+        self.runs().remove(name);
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn runs(&self) -> MutexGuard<'_, HashMap<Name, Run>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
