@@ -80,14 +80,18 @@ fn text(text: &TemplateText) -> Result<Vec<u8>, String> {
 
 /// One tree for each file; or a line for each file that cannot be read.
 fn trees(arguments: &Arguments) -> Result<Vec<Tree>, Vec<String>> {
-    if arguments.config.is_empty() {
+    let paths = match arguments.config.as_slice() {
+        [] => paths_of_bao(),
+        said => said.to_vec(),
+    };
+    if paths.is_empty() {
         return from_environment()
             .map(|tree| vec![tree])
             .map_err(|line| vec![line]);
     }
     let mut files = Vec::new();
     let mut lines = Vec::new();
-    for path in &arguments.config {
+    for path in &paths {
         match files_of(path) {
             Ok(found) => files.extend(found),
             Err(error) => lines.push(unloadable(path, &error)),
@@ -100,6 +104,13 @@ fn trees(arguments: &Arguments) -> Result<Vec<Tree>, Vec<String>> {
     } else {
         Err(lines)
     }
+}
+
+/// `BAO_AGENT_CONFIG_PATH`, where no flag says otherwise.
+fn paths_of_bao() -> Vec<PathBuf> {
+    let paths = std::env::var("BAO_AGENT_CONFIG_PATH").unwrap_or_default();
+    let paths = paths.split(',').filter(|path| !path.is_empty());
+    paths.map(PathBuf::from).collect()
 }
 
 fn from_environment() -> Result<Tree, String> {

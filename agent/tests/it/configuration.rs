@@ -83,3 +83,22 @@ async fn a_variable_that_is_set_to_nothing_says_nothing() {
 
     assert_eq!(output.status.code(), Some(74), "{output:?}");
 }
+
+#[test]
+fn the_variable_of_bao_names_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["one.hcl", "two.hcl"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], "vault { address = \"http://127.0.0.1:9\" }").unwrap();
+    let two = "auto_auth { method \"token_file\" { config { token_file_path = \"/t\" } } } template { contents = \"x\" destination = \"/x\" }";
+    std::fs::write(&paths[1], two).unwrap();
+    let both = paths.map(|path| path.display().to_string()).join(",");
+
+    let output = Command::new(env!("CARGO_BIN_EXE_planescape-agent"))
+        .arg("-check")
+        .env_clear()
+        .env("BAO_AGENT_CONFIG_PATH", both)
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{output:?}");
+}
