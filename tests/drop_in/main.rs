@@ -4,6 +4,7 @@
 //! ```text
 //! cargo test -p planescape-tests --test drop_in            # all
 //! DROP_IN=approle cargo test -p planescape-tests --test drop_in   # those with this in their name
+//! DROP_IN_AGENT=/usr/bin/bao cargo test -p planescape-tests --test drop_in   # against another agent
 //! ```
 
 mod compare;
@@ -30,7 +31,10 @@ async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
         .into_iter()
         .filter(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
     let agents = Agents {
-        theirs: servers::VAULT.build()?.join("vault"),
+        theirs: match std::env::var_os("DROP_IN_AGENT") {
+            Some(program) => program.into(),
+            None => servers::VAULT.build()?.join("vault"),
+        },
         ours: Program::Agent.build()?,
     };
     let scenarios: Vec<Scenario> = scenarios.collect();

@@ -39,9 +39,16 @@ pub(super) fn environment(connection: &Connection) -> Vec<(String, String)> {
             tls.skip_verify.then(|| "true".to_owned()),
         ),
     ];
+    // Programs for OpenBao look for other names.
     variables
         .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .filter_map(|(name, value)| Some((name, value?)))
+        .flat_map(|(name, value)| {
+            [
+                (name.replacen("VAULT_", "BAO_", 1), value.clone()),
+                (name.to_owned(), value),
+            ]
+        })
         .collect()
 }
 
