@@ -25,7 +25,7 @@ pub(crate) use metrics::Metrics;
 
 /// What all listeners share.
 pub(crate) struct Proxy {
-    client: Client,
+    client: Arc<Client>,
     whose_token: ProxyToken,
     own: RwLock<Option<Token>>,
     cache: Option<Caching>,
@@ -67,7 +67,7 @@ impl Proxy {
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
         let (events, told) = mpsc::unbounded_channel();
         let proxy = Self {
-            client: parts.client,
+            client: Arc::new(parts.client),
             whose_token: parts.whose_token,
             own: RwLock::new(None),
             cache: parts.caches.then(|| Caching::new(parts.seed)),

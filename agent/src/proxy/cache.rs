@@ -1,7 +1,7 @@
 //! The cache with its answers, and who renews what they carry.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,12 +11,16 @@ use planescape_vault::SecretText;
 use planescape_vault::wire::{self, Granted};
 use planescape_vault_client::{Bearer, Client};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use super::answer::Whole;
 use crate::clock;
 
 /// However long nothing is due, we look again after this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How many renewals are in flight at once.
+const RENEWALS: usize = 16;
 
 /// A kept answer, and when it came.
 #[derive(Clone, Debug)]
@@ -115,14 +119,30 @@ impl Caching {
     }
 
     /// Renews leases and tokens when they are due.
-    pub(super) async fn renew(&self, client: &Client) {
+    pub(super) async fn renew(&self, client: &Arc<Client>) {
         loop {
             let now = clock::now().moment;
-            let due = lock(&self.kept).take_due(now);
-            for renewal in due {
-                let (key, result) = renew(client, renewal).await;
-                let answered = clock::now().moment;
-                lock(&self.kept).renewed(&key, result, now, answered);
+            let mut due = lock(&self.kept).take_due(now).into_iter();
+            let mut renewing = JoinSet::new();
+            loop {
+                while renewing.len() < RENEWALS
+                    && let Some(renewal) = due.next()
+                {
+                    let client = Arc::clone(client);
+                    renewing.spawn(async move {
+                        let sent = clock::now().moment;
+                        let (key, result) = renew(&client, renewal).await;
+                        (key, result, sent)
+                    });
+                }
+                match renewing.join_next().await {
+                    Some(Ok((key, result, sent))) => {
+                        let answered = clock::now().moment;
+                        lock(&self.kept).renewed(&key, result, sent, answered);
+                    }
+                    Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                    None => break,
+                }
             }
             let next = lock(&self.kept).timeout();
             let sleep = next.map_or(LONGEST_SLEEP, |next| next.since(clock::now().moment));

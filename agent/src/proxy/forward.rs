@@ -23,6 +23,15 @@ use crate::clock;
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+/// Headers between two ends of one connection.
+const HOP_BY_HOP: [&str; 6] = [
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+];
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// What is longer streams, and is neither kept nor sent twice.
@@ -99,6 +108,9 @@ impl Proxy {
             };
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
+        }
+        for name in HOP_BY_HOP {
+            headers.remove(name);
         }
         for name in [
             HOST,
