@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use planescape_agent_contract::{LogFormat, LogLevel, LogOverrides, Overrides, parse_duration};
 
+use crate::generate::Wish;
 use vault::VaultArguments;
 
 /// The task that the command line asks for.
@@ -31,6 +32,8 @@ pub enum Task {
     Sleep(Vec<String>),
     /// Print the version.
     Version,
+    /// Write a configuration.
+    Generate(Wish),
 }
 
 /// Logs in to Vault, renders templates, renews what they contain, revokes it at the end. Reads
@@ -116,6 +119,21 @@ enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Write a configuration that gives a program every field of some secrets as variables.
+    GenerateConfig {
+        /// `env-template` is the only one there is.
+        #[arg(long = "type", value_name = "TYPE", default_value = "")]
+        kind: String,
+        /// A secret, or all below a path: `secret/app/*`. May be repeated.
+        #[arg(long, value_name = "PATH")]
+        path: Vec<String>,
+        /// The program to start.
+        #[arg(long, value_name = "COMMAND", default_value = "env")]
+        exec: String,
+        /// The file to write.
+        #[arg(default_value = "agent.hcl")]
+        output: String,
+    },
     /// Print the version.
     Version,
     /// Send a signal to processes: `kill [-SIGNAL] PID…`.
@@ -188,6 +206,17 @@ impl Arguments {
             Some(Command::Token {
                 command: TokenCommand::Revoke { .. },
             }) => Task::RevokeToken,
+            Some(Command::GenerateConfig {
+                kind,
+                path,
+                exec,
+                output,
+            }) => Task::Generate(Wish {
+                kind,
+                paths: path,
+                exec,
+                output,
+            }),
             Some(Command::Version) => Task::Version,
             Some(Command::Kill { words }) => Task::Kill(words),
             Some(Command::Pidof { names }) => Task::PidOf(names),
@@ -246,6 +275,13 @@ fn with_its_variable(argument: clap::Arg) -> clap::Arg {
 
 /// `-config=x` means `--config=x`; `-h` and `-V` stay, and so does what is said to other programs.
 fn with_two_dashes(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    // `agent generate-config` is a command of its own here.
+    if words.get(1).is_some_and(|word| word == "agent")
+        && words.iter().any(|word| word == "generate-config")
+    {
+        words.remove(1);
+    }
     let mut is_others = false;
     let words = words.into_iter().map(|word| match word.to_str() {
         Some("kill") => {

@@ -5,6 +5,7 @@
 //! happens and do what it says.
 
 pub mod args;
+pub mod generate;
 pub mod shell;
 pub mod tools;
 
@@ -112,6 +113,59 @@ pub fn revoke_token(arguments: &Arguments) -> ExitCode {
 }
 
 fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
+    let (client, token, _) = client(arguments)?;
+    let bearer = Bearer {
+        token: &token,
+        namespace: None,
+    };
+    Ok(small_runtime()?.block_on(client.revoke_self(bearer))?)
+}
+
+/// `agent generate-config`.
+#[must_use]
+pub fn generate_config(arguments: &Arguments, wish: &generate::Wish) -> ExitCode {
+    let fail = |code: u8, message: &str| {
+        let _ = writeln!(std::io::stderr(), "{message}");
+        ExitCode::from(code)
+    };
+    if wish.kind != "env-template" {
+        let message = format!(
+            "{:?} is not a supported configuration type: write -type=env-template",
+            wish.kind
+        );
+        return fail(1, &message);
+    }
+    let text = client(arguments).and_then(|(client, token, address)| {
+        let token_file = token_file();
+        let text = generate::text(wish, &client, &token, &address, &token_file);
+        small_runtime()?.block_on(text)
+    });
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            return fail(
+                2,
+                &format!("Error: could not generate templates: {error:#}"),
+            );
+        }
+    };
+    match generate::write(&wish.output, &text) {
+        Ok(()) => {
+            println(&format!(
+                "Successfully generated \"{}\" configuration file!",
+                wish.output
+            ));
+            println(
+                "Warning: the generated file uses 'token_file', which is not suitable for production environments.",
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(3, &format!("Error: {error:#}")),
+    }
+}
+
+/// A client with the token of the environment or of the home folder, and Vault's address.
+fn client(arguments: &Arguments) -> anyhow::Result<(Client, SecretText, String)> {
     if planescape_vault_client::install_crypto_provider().is_err() {
         tracing::debug!("a crypto provider is installed already");
     }
@@ -119,22 +173,31 @@ fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
     let token = match std::env::var("VAULT_TOKEN") {
         Ok(token) if !token.is_empty() => token,
         _ => {
-            let home = std::env::var("HOME").unwrap_or_else(|_| "/".to_owned());
-            let path = std::path::Path::new(&home).join(".vault-token");
-            let bytes = files::read(&path).with_context(|| path.display().to_string())?;
+            let path = token_file();
+            let bytes = files::read(path.as_ref()).with_context(|| path.clone())?;
             String::from_utf8_lossy(&bytes).into_owned()
         }
     };
     let token = SecretText::new(token.trim().to_owned());
     let client = Client::new(&vault.connection, "planescape-agent")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Ok((client, token, vault.connection.address))
+}
+
+/// Where `vault login` leaves the token.
+fn token_file() -> String {
+    match std::env::var("VAULT_TOKEN_PATH") {
+        Ok(path) if !path.is_empty() => path,
+        _ => {
+            let home = std::env::var("HOME").unwrap_or_default();
+            format!("{}/.vault-token", home.trim_end_matches('/'))
+        }
+    }
+}
+
+fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let bearer = Bearer {
-        token: &token,
-        namespace: None,
-    };
-    Ok(runtime.block_on(client.revoke_self(bearer))?)
+        .build()
 }
 
 /// Nobody is left to tell when the output is closed.

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Task::Check => planescape_agent::check(&arguments),
         Task::RevokeToken => planescape_agent::revoke_token(&arguments),
         Task::Wait => planescape_agent::wait(&arguments),
+        Task::Generate(wish) => planescape_agent::generate_config(&arguments, &wish),
         Task::Version => planescape_agent::version(),
         Task::Kill(words) => tools::kill(&words),
         Task::PidOf(names) => tools::pid_of(&names),
