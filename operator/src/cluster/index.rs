@@ -171,6 +171,16 @@ impl<K: Kept> Index<K> {
         }
     }
 
+    /// Takes in how an object is after a change that was made from here, if it is still known.
+    pub(crate) fn learn(&self, object: K) {
+        let mut inner = self.inner();
+        let known = inner.objects.get(&object.place());
+        let expected_since = known.and_then(|known| known.expected_since);
+        if known.is_some_and(|known| known.object.uid() == object.uid()) {
+            inner.insert(object, expected_since);
+        }
+    }
+
     /// The object of a namespace and name.
     pub(crate) fn get(&self, place: &Place) -> Option<Arc<K>> {
         let inner = self.inner();
@@ -323,6 +333,22 @@ mod tests {
         assert_eq!(names(&index, &owner("u1")), ["a"]);
         take(&index, Event::Delete(job("a", "u1")));
         assert_eq!(names(&index, &owner("u1")), [""; 0]);
+    }
+
+    #[test]
+    fn learns_of_its_own_changes_before_the_watch_shows_them() {
+        let index = Index::new();
+        let mut run = job("a", "u1");
+        run.metadata.finalizers = Some(vec!["planescape.io/run-tracking".into()]);
+        take(&index, Event::Apply(run.clone()));
+        run.metadata.finalizers = None;
+
+        index.learn(KnownJob::of(&run).unwrap());
+        index.learn(KnownJob::of(&job("gone", "u1")).unwrap());
+
+        let found = index.find(&owner("u1"));
+        assert!(found.len() == 1 && !found[0].run.is_tracked);
+        assert_eq!(take(&index, Event::Apply(run)), []);
     }
 
     #[test]

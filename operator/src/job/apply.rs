@@ -11,6 +11,7 @@ use planescape_operator_core::api::names::{
     ENDED_ANNOTATION, LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION,
     RUN_TRACKING_FINALIZER,
 };
+use planescape_operator_core::job::observed::KnownJob;
 use planescape_operator_core::job::plan::{Action, Deletion, Priority};
 use planescape_operator_core::job::status::Applied;
 use serde::de::DeserializeOwned;
@@ -97,18 +98,22 @@ async fn change(
         Action::MarkStarted { job_uid } => mark_started(attempt, job_uid, context).await,
         Action::Release { job, uid } => {
             let client = context.clients.of(Class::Tidy);
-            release(client, &attempt.identity.namespace, job, uid).await
+            let released = release(client, &attempt.identity.namespace, job, uid).await?;
+            if let Some(known) = released.as_ref().and_then(KnownJob::of) {
+                context.kinds.jobs.learn(known);
+            }
+            Ok(())
         }
     }
 }
 
-/// Takes our finalizer off a Job, whatever others it bears.
+/// Takes our finalizer off a Job, whatever others it bears; the Job as it is then, unless it is gone.
 pub(super) async fn release(
     client: Client,
     namespace: &str,
     job: &str,
     uid: &str,
-) -> Result<(), Error> {
+) -> Result<Option<Job>, Error> {
     let patch = json!({ "metadata": {
         "uid": uid,
         "$deleteFromPrimitiveList/finalizers": [RUN_TRACKING_FINALIZER],
@@ -117,9 +122,7 @@ pub(super) async fn release(
     let result = api
         .patch(job, &PatchParams::default(), &Patch::Strategic(patch))
         .await;
-    unless_gone(result, &api, (job, uid), "release a Job")
-        .await
-        .map(|_| ())
+    unless_gone(result, &api, (job, uid), "release a Job").await
 }
 
 /// Whether there was something to delete.

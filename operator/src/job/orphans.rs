@@ -96,7 +96,8 @@ async fn release(job: &KnownJob, context: &Context) -> Result<(), Error> {
             return Ok(());
         }
     }
-    apply::release(client, &job.namespace, &job.run.name, &job.run.uid).await
+    let released = apply::release(client, &job.namespace, &job.run.name, &job.run.uid);
+    released.await.map(drop)
 }
 
 fn seems_owned(job: &KnownJob, context: &Context) -> bool {

@@ -64,7 +64,8 @@ async fn release(job: &Arc<KnownJob>, context: &Context) -> Result<(), Error> {
             written.map_err(Error::writing("write the status"))?;
         }
     }
-    apply::release(client, &job.namespace, &job.run.name, &job.run.uid).await
+    let released = apply::release(client, &job.namespace, &job.run.name, &job.run.uid);
+    released.await.map(drop)
 }
 
 /// Whatever else stands there stays, and a later instant too.
