@@ -21,7 +21,17 @@ fn cases() -> Vec<(&'static str, String)> {
     vec![
         ("ten million empty steps", ten_million("")),
         ("ten million regular expressions", ten_million("{{regexMatch `(a*)*b` `aaaaaaaa`}}")),
-        ("ten million patterns", ten_million("{{regexReplaceAll `(?i)\\pL{9}(x|y)*` `b` `c`}}")),
+        ("ten million times one pattern", ten_million("{{regexReplaceAll `(?i)\\pL{9}(x|y)*` `b` `c`}}")),
+        (
+            "ten million patterns",
+            "{{range $i := loop 10000000}}{{regexReplaceAll (print `(?i)x{9}(x|y)*` $i) `b` `c`}}{{end}}".to_owned(),
+        ),
+        ("a pattern of many states", "{{$t := sprig_repeat 5000000 `abbab`}}{{len (regexReplaceAll `(a|b)*a(a|b){14}|c` `` $t)}}".to_owned()),
+        ("a match for each byte", "{{$t := sprig_repeat 30000000 `a`}}{{len (regexReplaceAll `.` `b` $t)}}".to_owned()),
+        ("groups for each byte", "{{$t := sprig_repeat 30000000 `a`}}{{len (regexReplaceAll `(.)` `$1` $t)}}".to_owned()),
+        ("groups in a long match", "{{$t := sprig_repeat 30000000 `a`}}{{len (regexReplaceAll `(a*)a` `$1` $t)}}".to_owned()),
+        ("each match looks at the rest", "{{$t := sprig_repeat 3000000 `a`}}{{len (regexReplaceAll `a(.*b)?` `` $t)}}".to_owned()),
+        ("a pattern of many classes", "{{range $i := loop 5000}}{{regexMatch (sprig_repeat 300 `[^a][^b][^é]\\pL`) `abc`}}{{end}}".to_owned()),
         ("ten million YAML documents", ten_million("{{$x := parseYAML `{a: [b, c], d: e}`}}")),
         ("ten million JSON documents", ten_million("{{$x := parseJSON `{\"a\": [1, 2], \"b\": {}}`}}")),
         ("ten million times toYAML", ten_million("{{$x := toYAML (sprig_dict `a` 1 `b` `x: y`)}}")),

@@ -13,6 +13,10 @@ use super::program::{Instruction, Marks, Pay, Program, VISIT};
 /// What a state takes besides its row and its threads.
 const STATE: usize = 100;
 
+/// What a search costs, and what each byte of it does, in units of work.
+const SEARCH: usize = 64;
+const BYTE: usize = 2;
+
 /// The bytes that all states may take before they are forgotten.
 const MOST: usize = 512 << 10;
 
@@ -151,7 +155,7 @@ impl Dfa {
             }
             at += width;
         }
-        pay(at - from + 1)?;
+        pay(SEARCH + (at - from) * BYTE)?;
         Ok(found)
     }
 
@@ -185,7 +189,7 @@ impl Dfa {
             }
             at -= width;
         }
-        pay(end - at + 1)?;
+        pay(SEARCH + (end - at) * BYTE)?;
         Ok(found)
     }
 
