@@ -36,6 +36,9 @@ pub(crate) struct Scenario {
     /// After the start.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
+    /// Whether reads repeat while it waits: how often depends on when each side started.
+    #[serde(default)]
+    pub(crate) repeats: bool,
     /// How both differ and should, with the reason.
     #[serde(default)]
     pub(crate) differs: BTreeMap<String, String>,

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use backon::{ConstantBuilder, Retryable as _};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
@@ -207,12 +208,15 @@ impl Vault {
     async fn enable_audit_log(&self) -> Result<()> {
         let path = self.audit_log();
         let options = json!({"file_path": path, "hmac_accessor": "false"});
-        self.write(
-            "sys/audit/file",
-            &json!({"type": "file", "options": options}),
-        )
-        .await?;
-        Ok(())
+        let device = json!({"type": "file", "options": options});
+        // A server that has just come up may not be able to yet.
+        let enable = || self.write("sys/audit/file", &device);
+        let patience = ConstantBuilder::new().with_delay(Duration::from_millis(200));
+        match enable.retry(patience.with_max_times(10)).await {
+            // An attempt that failed may have done it all the same.
+            Err(error) if !error.to_string().contains("already in use") => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 
