@@ -1,7 +1,7 @@
 //! One scenario on one side, with a Vault of its own.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr as _;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use planescape_tests::address;
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::vault::{ROOT_TOKEN, Tls, Vault};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ struct Run<'a> {
     http: reqwest::Client,
     /// Where the agent may listen.
     listen: SocketAddr,
+    log: PathBuf,
     /// What the agent's listener answered.
     answers: Mutex<Vec<String>>,
 }
@@ -55,7 +57,8 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         folder: folder.clone(),
         vault,
         http: reqwest::Client::builder().no_proxy().build()?,
-        listen: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+        listen: address::free(IpAddr::V4(Ipv4Addr::LOCALHOST))?,
+        log: run_folder.subfolder("log")?.join("agent.log"),
         answers: Mutex::default(),
     };
     run.prepare().await?;
@@ -67,7 +70,7 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         Side::Theirs => &agents.theirs,
         Side::Ours => &agents.ours,
     };
-    let log = run_folder.subfolder("log")?.join("agent.log");
+    let log = run.log.clone();
     let mut agent = Process(run.start(program, &log)?);
     let stuck = run.follow(&mut agent).await.err();
     let status = agent.end().await?;
@@ -216,6 +219,12 @@ impl Run<'_> {
                     let (path, text) = (self.folder.join(file), self.text(text));
                     let holds = || fs::read_to_string(&path).is_ok_and(|it| it == text);
                     until(agent, holds)
+                        .await
+                        .with_context(|| format!("{step:?}"))?;
+                }
+                Step::Logged(text) => {
+                    let has = || fs::read_to_string(&self.log).is_ok_and(|log| log.contains(text));
+                    until(agent, has)
                         .await
                         .with_context(|| format!("{step:?}"))?;
                 }

@@ -91,6 +91,8 @@ pub(crate) enum Step {
     Holds { file: String, text: String },
     /// Wait until this file is gone.
     Gone(String),
+    /// Wait until the agent's log has this.
+    Logged(String),
     /// Wait for so many milliseconds.
     Milliseconds(u64),
     /// `vault write` as root.

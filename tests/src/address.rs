@@ -1,16 +1,45 @@
-//! Ports that are free at this moment.
+//! Ports that nobody else takes before a server listens there.
 
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::process::Server;
 
-/// An address at `ip` whose port nobody listens on.
+/// Below those that the kernel gives to connections by itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// What keeps other processes of ours from the ports that this one was given.
+static TAKEN: Mutex<Vec<Flock<File>>> = Mutex::new(Vec::new());
+
+/// An address at `ip` whose port nobody listens on, and that is given to nobody else while this
+/// process lives, whatever other copies run beside it.
 pub fn free(ip: IpAddr) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((ip, 0)).with_context(|| format!("bind a port at {ip}"))?;
-    Ok(listener.local_addr()?)
+    for attempt in 0..1000 {
+        let chance = RandomState::new().hash_one(attempt);
+        let port = PORTS.start + (chance % u64::from(PORTS.end - PORTS.start)) as u16;
+        let name = std::env::temp_dir().join(format!("planescape-port-{port}"));
+        // A file of another user's copy: a port of theirs.
+        let Ok(file) = File::options().create(true).append(true).open(name) else {
+            continue;
+        };
+        let Ok(taken) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
+            continue;
+        };
+        if TcpListener::bind((ip, port)).is_ok() {
+            TAKEN
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(taken);
+            return Ok(SocketAddr::new(ip, port));
+        }
+    }
+    bail!("no port is free at {ip}")
 }
 
 /// Waits until `server` accepts connections at `address`.
