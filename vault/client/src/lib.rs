@@ -133,7 +133,8 @@ impl Client {
         let made_by = wire::wrapped_by(&self.http.send(request).await?)?;
         if made_by != creation_path {
             return Err(malformed(format!(
-                "SECURITY: the wrapping token was made by {made_by}, not by {creation_path}:                  somebody may have replaced it"
+                "SECURITY: the wrapping token was made by {made_by}, not by {creation_path}: \
+                 somebody may have replaced it"
             )));
         }
         let body = wire::empty();
