@@ -41,7 +41,9 @@ trait Login: Sized {
     }
 
     /// The files that a login reads, afresh each time.
-    fn materials(&self) -> Vec<Material>;
+    fn materials(&self) -> Vec<Material> {
+        Vec::new()
+    }
 
     /// What Vault is told, from the files' contents in the same order. An error says which file
     /// cannot be used, and why, without quoting it.

@@ -49,6 +49,22 @@ impl<'a> Reader<'a> {
         keys.iter().for_each(|key| self.ask(key));
     }
 
+    /// Two values that need each other.
+    pub(crate) fn both(
+        &self,
+        first: (&'static str, Option<String>),
+        second: (&'static str, Option<String>),
+    ) -> Option<(String, String)> {
+        match (first, second) {
+            ((_, Some(first)), (_, Some(second))) => Some((first, second)),
+            ((_, None), (_, None)) => None,
+            ((there, Some(_)), (missing, None)) | ((missing, None), (there, Some(_))) => {
+                self.problem(missing, format!("is missing: {there} needs it"));
+                None
+            }
+        }
+    }
+
     /// Whether a key is there, whatever it says.
     pub(crate) fn is_set(&self, key: &'static str) -> bool {
         self.value(key).is_some()

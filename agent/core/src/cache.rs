@@ -98,27 +98,15 @@ pub enum Carried {
 
 /// Something to be renewed; the result comes back with the key.
 #[derive(Debug)]
-pub enum Renewal {
-    /// A lease.
-    Lease {
-        /// To be handed back.
-        key: Key,
-        /// Its namespace.
-        namespace: String,
-        /// Its id.
-        id: String,
-        /// The token that leased it.
-        token: SecretText,
-    },
-    /// A token.
-    Token {
-        /// To be handed back.
-        key: Key,
-        /// Its namespace.
-        namespace: String,
-        /// The token.
-        token: SecretText,
-    },
+pub struct Renewal {
+    /// To be handed back.
+    pub key: Key,
+    /// The namespace.
+    pub namespace: String,
+    /// The token that is renewed, or whose lease is.
+    pub token: SecretText,
+    /// The id of the lease, where one is renewed.
+    pub lease: Option<String>,
 }
 
 impl<T> Cache<T> {
@@ -325,19 +313,15 @@ impl<T> Cache<T> {
 
 impl<T> Entry<T> {
     fn renewal(&self, key: Key) -> Renewal {
-        let namespace = self.namespace.clone();
-        match &self.holds {
-            Holds::Lease { id, token } => Renewal::Lease {
-                key,
-                namespace,
-                id: id.clone(),
-                token: token.clone(),
-            },
-            Holds::Token { token, .. } => Renewal::Token {
-                key,
-                namespace,
-                token: token.clone(),
-            },
+        let (token, lease) = match &self.holds {
+            Holds::Lease { id, token } => (token, Some(id.clone())),
+            Holds::Token { token, .. } => (token, None),
+        };
+        Renewal {
+            key,
+            namespace: self.namespace.clone(),
+            token: token.clone(),
+            lease,
         }
     }
 }

@@ -158,35 +158,16 @@ async fn renew(
     client: &Client,
     renewal: Renewal,
 ) -> (Key, Result<planescape_vault::Grant, Failure>) {
-    let of = |namespace: &str| (namespace != "root/").then(|| namespace.to_owned());
-    let (key, result) = match renewal {
-        Renewal::Token {
-            key,
-            namespace,
-            token,
-        } => {
-            let namespace = of(&namespace);
-            let bearer = Bearer {
-                token: &token,
-                namespace: namespace.as_deref(),
-            };
-            (key, client.renew_self(bearer).await)
-        }
-        Renewal::Lease {
-            key,
-            namespace,
-            id,
-            token,
-        } => {
-            let namespace = of(&namespace);
-            let bearer = Bearer {
-                token: &token,
-                namespace: namespace.as_deref(),
-            };
-            (key, client.renew_lease(&id, bearer).await)
-        }
+    let namespace = Some(renewal.namespace.as_str());
+    let bearer = Bearer {
+        token: &renewal.token,
+        namespace: namespace.filter(|namespace| *namespace != "root/"),
     };
-    (key, result.map_err(Failure::Vault))
+    let result = match &renewal.lease {
+        Some(id) => client.renew_lease(id, bearer).await,
+        None => client.renew_self(bearer).await,
+    };
+    (renewal.key, result.map_err(Failure::Vault))
 }
 
 /// What makes two requests the same: everything that Vault looks at. Names of programs and ids of

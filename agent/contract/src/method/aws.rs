@@ -3,7 +3,7 @@
 use planescape_vault::SecretText;
 use planescape_vault::wire::Body;
 
-use super::{Cloud, Login, Material, Proof, UnusableFile, required};
+use super::{Cloud, Login, Proof, UnusableFile, required};
 use crate::reader::Reader;
 
 /// Settings of the `aws` method.
@@ -90,10 +90,6 @@ impl Login for Aws {
 
     fn role(&self) -> Option<&str> {
         Some(&self.role)
-    }
-
-    fn materials(&self) -> Vec<Material> {
-        Vec::new()
     }
 
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {

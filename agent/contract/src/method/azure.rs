@@ -2,7 +2,7 @@
 
 use planescape_vault::wire::Body;
 
-use super::{Cloud, Login, Material, Proof, UnusableFile, required};
+use super::{Cloud, Login, Proof, UnusableFile, required};
 use crate::reader::Reader;
 
 /// Settings of the `azure` method.
@@ -43,10 +43,6 @@ impl Login for Azure {
 
     fn role(&self) -> Option<&str> {
         Some(&self.role)
-    }
-
-    fn materials(&self) -> Vec<Material> {
-        Vec::new()
     }
 
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {

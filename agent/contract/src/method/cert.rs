@@ -2,7 +2,7 @@
 
 use planescape_vault::wire::{self, Body};
 
-use super::{Login, Material, Proof, UnusableFile};
+use super::{Login, Proof, UnusableFile};
 use crate::reader::Reader;
 
 /// Settings of the `cert` method.
@@ -28,23 +28,11 @@ pub struct CertTls {
 impl Login for Cert {
     fn read(settings: &Reader<'_>) -> Self {
         let ca_cert = settings.string("ca_cert");
-        let client = (
-            settings.string("client_cert"),
-            settings.string("client_key"),
+        let client = settings.both(
+            ("client_cert", settings.string("client_cert")),
+            ("client_key", settings.string("client_key")),
         );
         let reload = settings.boolean("reload").unwrap_or(false);
-        let client = match client {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            (Some(_), None) => {
-                settings.problem("client_key", "is missing: client_cert needs it");
-                None
-            }
-            (None, Some(_)) => {
-                settings.problem("client_cert", "is missing: client_key needs it");
-                None
-            }
-        };
         let is_own = ca_cert.is_some() || client.is_some();
         Self {
             name: settings.string("name"),
@@ -58,10 +46,6 @@ impl Login for Cert {
 
     fn role(&self) -> Option<&str> {
         self.name.as_deref()
-    }
-
-    fn materials(&self) -> Vec<Material> {
-        Vec::new()
     }
 
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {

@@ -2,7 +2,7 @@
 
 use planescape_vault::wire::Body;
 
-use super::{Cloud, Login, Material, Proof, UnusableFile, required};
+use super::{Cloud, Login, Proof, UnusableFile, required};
 use crate::reader::Reader;
 
 /// Settings of the `gcp` method.
@@ -37,10 +37,6 @@ impl Login for Gcp {
 
     fn role(&self) -> Option<&str> {
         Some(&self.role)
-    }
-
-    fn materials(&self) -> Vec<Material> {
-        Vec::new()
     }
 
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {

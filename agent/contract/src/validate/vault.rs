@@ -130,21 +130,9 @@ fn tls(block: &Reader<'_>, overrides: &Overrides) -> Tls {
         let written = block.string(key);
         over.clone().or(written)
     };
-    let client = match (
-        pick(&overrides.client_cert, "client_cert"),
-        pick(&overrides.client_key, "client_key"),
-    ) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        (Some(_), None) => {
-            block.problem("client_key", "is missing: client_cert needs it");
-            None
-        }
-        (None, Some(_)) => {
-            block.problem("client_cert", "is missing: client_key needs it");
-            None
-        }
-    };
+    let certificate = pick(&overrides.client_cert, "client_cert");
+    let key = pick(&overrides.client_key, "client_key");
+    let client = block.both(("client_cert", certificate), ("client_key", key));
     Tls {
         ca_cert_bytes: overrides.ca_cert_bytes.clone(),
         ca_cert: pick(&overrides.ca_cert, "ca_cert"),

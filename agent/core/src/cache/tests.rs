@@ -107,7 +107,7 @@ fn a_lease_is_renewed_until_it_cannot_be() {
 
     let due = cache.timeout().unwrap();
     let renewals = cache.take_due(due);
-    assert!(matches!(&renewals[..], [Renewal::Lease { id, .. }] if id == "db/1"));
+    assert!(matches!(&renewals[..], [Renewal { lease: Some(id), .. }] if id == "db/1"));
     assert!(cache.take_due(due).is_empty());
     let grant = Grant::new(Duration::from_secs(60), true);
     cache.renewed(&key(1), Ok(grant), due, due);
