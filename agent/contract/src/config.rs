@@ -1,10 +1,14 @@
 //! The configuration once it is known to be good.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use planescape_vault::Connection;
 
-use crate::{Exec, FileMode, Log, LogOverrides, Method, Owner, Problem, Problems, Proxy, Template};
+use crate::{
+    Exec, FileMode, Log, LogOverrides, Method, MountPath, Owner, Problem, Problems, Proxy, Share,
+    Template,
+};
 
 /// Everything the agent was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +67,8 @@ impl Vault {
 pub struct Auth {
     /// How the agent proves who it is; without one it never logs in.
     pub method: Option<Method>,
-    /// The path of the method's mount, without slashes at the ends, for example `auth/kubernetes`.
-    pub mount_path: String,
+    /// The path of the method's mount.
+    pub mount_path: MountPath,
     /// The namespace of the login, and of everything else unless `vault` names one.
     pub namespace: Option<String>,
     /// First wait after a failed login.
@@ -133,19 +137,17 @@ pub struct TemplateConfig {
     pub exit_on_retry_failure: bool,
     /// How often secrets without a lease are read again.
     pub static_secret_render_interval: Duration,
-    /// How many requests are in flight at once; at least one.
-    pub max_connections: usize,
-    /// The share of a non-renewable lease after which it is read again; between 0 and 1.
-    pub lease_renewal_threshold: f64,
+    /// How many requests are in flight at once.
+    pub max_connections: NonZeroUsize,
+    /// The share of a non-renewable lease after which it is read again.
+    pub lease_renewal_threshold: Share,
 }
 
 impl TemplateConfig {
     /// Five minutes.
     pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
     /// As many as `vault agent` opens to one host.
-    pub const DEFAULT_CONNECTIONS: usize = 10;
-    /// Nine tenths.
-    pub const DEFAULT_THRESHOLD: f64 = 0.9;
+    pub const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 }
 
 /// `planescape`.

@@ -14,12 +14,14 @@ mod hcl;
 mod json;
 mod log;
 mod method;
+mod mount_path;
 mod owner;
 mod problem;
 mod program;
 mod proxy;
 mod reader;
 mod report;
+mod share;
 mod template;
 mod tree;
 mod validate;
@@ -34,11 +36,13 @@ pub use method::{
     AppRole, Aws, AwsKind, Azure, Cert, CertTls, Cloud, Gcp, Jwt, Kubernetes, Ldap, Material,
     Method, Proof, Removal, SecretIdFile, TokenFile, UnusableFile,
 };
+pub use mount_path::MountPath;
 pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};
 pub use program::{Exec, Hook, Program, Signal};
 pub use proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
 pub use reader::parse_bool;
 pub use report::{Phase, REVOKE_POLICY, Reason, Report};
+pub use share::Share;
 pub use template::{Engine, Output, Target, Template, TemplateText, Wait};
 pub use tree::{SyntaxError, Tree};

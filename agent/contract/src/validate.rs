@@ -11,14 +11,15 @@ mod template;
 mod vault;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::Problems;
 use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig, Vault};
 use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
 use crate::tree::{Body, Tree};
+use crate::{Problems, Share};
 
 /// Blocks of which a later file's replaces an earlier file's.
 const SINGLE_BLOCKS: [&str; 8] = [
@@ -198,16 +199,17 @@ fn refuse_shared_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Templ
 }
 
 fn template_config(block: &Reader<'_>) -> TemplateConfig {
-    let threshold = block
+    let written = block
         .fraction("lease_renewal_threshold")
         .filter(|share| *share != 0.0);
-    if threshold.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+    let threshold = written.and_then(Share::new);
+    if written.is_some() && threshold.is_none() {
         block.problem("lease_renewal_threshold", "is not between 0 and 1");
     }
     let connections = block
         .integer("max_connections_per_host")
         .and_then(|count| usize::try_from(count).ok())
-        .filter(|count| *count > 0);
+        .and_then(NonZeroUsize::new);
     let config = TemplateConfig {
         exit_on_retry_failure: block.boolean("exit_on_retry_failure").unwrap_or(false),
         static_secret_render_interval: block
@@ -215,7 +217,7 @@ fn template_config(block: &Reader<'_>) -> TemplateConfig {
             .filter(|interval| !interval.is_zero())
             .unwrap_or(TemplateConfig::DEFAULT_INTERVAL),
         max_connections: connections.unwrap_or(TemplateConfig::DEFAULT_CONNECTIONS),
-        lease_renewal_threshold: threshold.unwrap_or(TemplateConfig::DEFAULT_THRESHOLD),
+        lease_renewal_threshold: threshold.unwrap_or(Share::DEFAULT),
     };
     block.warn_unknown();
     config

@@ -122,7 +122,7 @@ impl Secrets {
             refresh: Refresh::new(&config.template_config),
             backoff,
             namespace,
-            limit: config.template_config.max_connections,
+            limit: config.template_config.max_connections.get(),
         }
     }
 

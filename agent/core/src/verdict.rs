@@ -103,7 +103,7 @@ impl Verdict {
                 .as_ref()
                 .and_then(Method::role)
                 .map(str::to_owned),
-            login_path: format!("{}/login", config.auth.mount_path),
+            login_path: config.auth.mount_path.join("login"),
             retries: config.vault.retries,
             exit_on_login_failure: config.auth.exit_on_error,
             exit_on_retry_failure: config.template_config.exit_on_retry_failure,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use planescape_agent_contract::{Auth, Cert, CertTls, Material, Method, Proof};
+use planescape_agent_contract::{Auth, Cert, CertTls, Material, Method, MountPath, Proof};
 use planescape_agent_core::{Failure, Input, Ticket};
 use planescape_vault::wire::Body;
 use planescape_vault::{Connection, Error, SecretText, Text, Tls};
@@ -18,7 +18,7 @@ use crate::files;
 
 /// The place of the login and the method.
 pub(super) struct Login {
-    mount_path: String,
+    mount_path: MountPath,
     /// The namespace of the login, and of all that is done with its token as such.
     pub(super) namespace: Option<String>,
     /// Without one nobody asks for a login.
@@ -102,9 +102,9 @@ impl Login {
                 let result = result.map_err(Failure::Vault);
                 return Input::LoggedIn { ticket, result };
             }
-            Proof::Login { path, body } => (format!("{}/{path}", self.mount_path), body),
+            Proof::Login { path, body } => (self.mount_path.join(&path), body),
             Proof::Cloud(cloud) => match cloud::body(&cloud, &self.connection.address).await {
-                Ok(body) => (format!("{}/login", self.mount_path), body),
+                Ok(body) => (self.mount_path.join("login"), body),
                 Err(error) => {
                     let failure = Failure::File {
                         path: "auto_auth.method".to_owned(),

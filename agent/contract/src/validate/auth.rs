@@ -5,6 +5,7 @@ mod sink;
 use std::time::Duration;
 
 use super::namespace;
+use crate::MountPath;
 use crate::config::Auth;
 use crate::method::{Kubernetes, LEFT_OUT, Method};
 use crate::reader::Reader;
@@ -16,7 +17,7 @@ const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(300);
 pub(super) fn absent() -> Auth {
     Auth {
         method: None,
-        mount_path: String::new(),
+        mount_path: MountPath::new(""),
         namespace: None,
         min_backoff: DEFAULT_MIN_BACKOFF,
         max_backoff: DEFAULT_MAX_BACKOFF,
@@ -39,10 +40,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     let kind = method.kind().unwrap_or_default();
     let auth = Auth {
         method: Some(read_method(&method, &kind)),
-        mount_path: match mount_path {
-            Some(path) => path.trim_matches('/').to_owned(),
-            None => format!("auth/{kind}"),
-        },
+        mount_path: MountPath::new(&mount_path.unwrap_or_else(|| format!("auth/{kind}"))),
         namespace: method.string("namespace").and_then(|name| namespace(&name)),
         min_backoff: min.unwrap_or(DEFAULT_MIN_BACKOFF),
         max_backoff: max.unwrap_or(DEFAULT_MAX_BACKOFF),

@@ -52,7 +52,7 @@ fn reads_a_vault_agent_file() {
         panic!("{:?}", config.auth.method);
     };
     assert_eq!(method.role, "reader");
-    assert_eq!(config.auth.mount_path, "auth/k8s");
+    assert_eq!(config.auth.mount_path, crate::MountPath::new("auth/k8s"));
     assert_eq!(config.vault.connection.address, "http://127.0.0.1:8200");
     assert_eq!(config.templates[0].mode, FileMode::from_bits(0o400));
     assert_eq!(config.vault.retries, 12);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use planescape_agent_contract::TemplateConfig;
+use planescape_agent_contract::{Share, TemplateConfig};
 use planescape_templates::{Answer, Certificate};
 use planescape_vault::Secret;
 
@@ -15,7 +15,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Refresh {
     interval: Duration,
-    threshold: f64,
+    threshold: Share,
 }
 
 impl Refresh {
@@ -51,17 +51,15 @@ impl Refresh {
     pub(super) fn good_for(&self, certificate: &Certificate, wall: SystemTime) -> Option<Duration> {
         let (from, to) = certificate.validity?;
         let life = to.duration_since(from).ok()?;
-        let rotates_at = from.checked_add(life.mul_f64(self.threshold))?;
+        let rotates_at = from.checked_add(self.threshold.of(life))?;
         let good = rotates_at.duration_since(wall).ok()?;
         (!good.is_zero()).then_some(good)
     }
 
     fn share_of(&self, life: Duration, dice: &mut Dice) -> Duration {
-        let (low, high) = (self.threshold - 0.05, self.threshold + 0.05);
-        if low > 0.0 && high < 1.0 {
-            dice.scale(life, low, high)
-        } else {
-            life.mul_f64(self.threshold)
+        match self.threshold.around(0.05) {
+            Some((low, high)) => dice.scale(life, low, high),
+            None => self.threshold.of(life),
         }
     }
 }

@@ -39,7 +39,7 @@ fn a_renewal_waits_for_no_slow_read() {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut world = World::build(&texts, |start| {
         start.config.planescape.give_up_after = None;
-        start.config.template_config.max_connections = 3;
+        start.config.template_config.max_connections = 3.try_into().unwrap();
     });
     world.step();
     world.log_in("t1", 3600);
