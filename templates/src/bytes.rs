@@ -56,10 +56,42 @@ pub(crate) fn count(text: &[u8], separator: &[u8]) -> usize {
     memmem::find_iter(text, separator).count() + 1
 }
 
-/// How long the piece before the next separator is; characters are pieces if there is none.
-pub(crate) fn next_piece(text: &[u8], separator: &[u8]) -> Option<usize> {
-    match separator.is_empty() {
-        true => (!text.is_empty()).then(|| crate::unicode::decode(text).1),
-        false => find(text, separator),
+/// How many bytes come before the first special one.
+#[inline]
+pub(crate) fn plain(text: &[u8], is_special: impl Fn(u8) -> bool) -> usize {
+    // Sixteen bytes are looked at without a branch, so that the compiler can compare them at once.
+    let (blocks, _) = text.as_chunks::<16>();
+    let special = |block: &&[u8; 16]| {
+        let marks = block.map(|byte| u8::from(is_special(byte)));
+        marks.iter().fold(0, |all, mark| all | mark) != 0
+    };
+    let at = blocks.iter().take_while(|block| !special(block)).count() * 16;
+    let rest = &text[at..];
+    let special = rest.iter().position(|&byte| is_special(byte));
+    at + special.unwrap_or(rest.len())
+}
+
+/// Copies a text; where a byte is special, `escape` writes for what starts there, and says how many bytes that was.
+#[inline]
+pub(crate) fn escape(
+    out: &mut Vec<u8>,
+    text: &[u8],
+    is_special: impl Fn(u8) -> bool + Copy,
+    mut escape: impl FnMut(&mut Vec<u8>, &[u8]) -> usize,
+) {
+    let mut rest = text;
+    loop {
+        let (before, special) = rest.split_at(plain(rest, is_special));
+        out.extend_from_slice(before);
+        if special.is_empty() {
+            return;
+        }
+        rest = &special[escape(out, special)..];
     }
+}
+
+/// Two digits, as escapes have them.
+pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    [byte >> 4, byte & 15].map(|bits| DIGITS[usize::from(bits)])
 }

@@ -365,6 +365,9 @@ impl<'t> Run<'t> {
     // Kept apart from `node`, which calls itself through it, so that neither needs the stack of the other.
     #[inline(never)]
     fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
+        /// What finding a body costs, and a frame for its variables.
+        const BODY: usize = 64;
+        self.work = self.work.saturating_add(BODY);
         if !self.input.bodies.contains_key(name) {
             let name = crate::quote::quoted(name);
             return Err(self.error(&format!("template {name} not defined")));
@@ -467,7 +470,7 @@ impl<'t> Run<'t> {
                 self.each(branch, indexed(items))
             }
             Value::Strings(items) => {
-                let items = items.iter().map(|item| Value::Text(item.clone()).into());
+                let items = items.texts().map(|item| Value::Text(item).into());
                 self.each(branch, indexed(items))
             }
             Value::Ints(items) => {

@@ -234,7 +234,7 @@ impl<'o> Printer<'o> {
             Value::List(items) => self.list(value, items.iter().cloned(), verb, depth),
             Value::Lists(items) => self.list(value, items.iter().cloned(), verb, depth),
             Value::Strings(items) => {
-                self.list(value, items.iter().cloned().map(Value::Text), verb, depth);
+                self.list(value, items.texts().map(Value::Text), verb, depth);
             }
             Value::Ints(items) => {
                 self.list(value, items.iter().copied().map(Value::Int), verb, depth);

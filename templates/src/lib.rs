@@ -56,6 +56,7 @@ mod request;
 pub mod responses;
 mod secret;
 pub mod spelling;
+mod strings;
 mod template;
 mod time;
 mod toml;

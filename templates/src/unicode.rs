@@ -6,6 +6,8 @@ mod tables;
 
 use std::sync::LazyLock;
 
+use crate::bytes;
+
 /// First character of `bytes` and how many bytes it takes; an invalid sequence takes one byte and gives `None`.
 #[inline]
 pub(crate) fn decode(bytes: &[u8]) -> (Option<char>, usize) {
@@ -253,18 +255,40 @@ fn shift(c: char, by: u32) -> char {
 
 /// The mapping, if it is one character and both are known to Unicode 15.
 fn single(c: char, mut mapped: impl Iterator<Item = char>) -> char {
+    /// All mappings below are older than Unicode 15.
+    const SETTLED: char = '\u{250}';
+    let is_known = |c: char| c < SETTLED || is_print(c);
     match (mapped.next(), mapped.next()) {
-        (Some(one), None) if one.is_ascii() || is_print(one) && is_print(c) => one,
+        (Some(one), None) if one == c || is_known(one) && is_known(c) => one,
         _ => c,
     }
 }
 
-/// Applies a mapping to every character; invalid bytes become U+FFFD.
-pub(crate) fn mapped(bytes: &[u8], map: impl Fn(char) -> char) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for c in chars(bytes) {
-        push(&mut out, map(c));
-    }
+/// Upper case; invalid bytes become U+FFFD.
+pub(crate) fn upper_cased(text: &[u8]) -> Vec<u8> {
+    mapped(text, <[u8]>::make_ascii_uppercase, upper)
+}
+
+/// Lower case; invalid bytes become U+FFFD.
+pub(crate) fn lower_cased(text: &[u8]) -> Vec<u8> {
+    mapped(text, <[u8]>::make_ascii_lowercase, lower)
+}
+
+/// Runs of ASCII are mapped whole.
+fn mapped(text: &[u8], map_ascii: fn(&mut [u8]), map: fn(char) -> char) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    bytes::escape(
+        &mut out,
+        text,
+        |byte| !byte.is_ascii(),
+        |out, rest| {
+            let (c, width) = decode(rest);
+            push(out, map(c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+            width
+        },
+    );
+    // What was copied, and what the other map gave, is as it should be beyond ASCII.
+    map_ascii(&mut out);
     out
 }
 

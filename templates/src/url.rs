@@ -51,14 +51,13 @@ impl Part {
 
     /// Bytes with escapes for what cannot stand for itself.
     fn escaped(self, text: &[u8]) -> Vec<u8> {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let mut out = Vec::with_capacity(text.len());
         for &byte in text {
             if self.keeps(byte) {
                 out.push(byte);
             } else {
-                let digit = |bits: u8| DIGITS[usize::from(bits)];
-                out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+                let [high, low] = bytes::hex_digits(byte);
+                out.extend([b'%', high, low]);
             }
         }
         out

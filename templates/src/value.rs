@@ -11,6 +11,7 @@ use planescape_vault::json::Datum;
 
 use crate::json::kept;
 use crate::object::Object;
+use crate::strings::{Piece, Strings};
 
 /// `map[string]interface {}`: shared and mutable, as a Go map is.
 pub(crate) type Map = Rc<Entries>;
@@ -125,7 +126,7 @@ pub(crate) enum Value {
     Number(Text),
     List(Rc<Items>),
     Lists(Rc<Items>),
-    Strings(Rc<Vec<Text>>),
+    Strings(Rc<Strings>),
     Ints(Rc<Vec<i64>>),
     Map(Map),
     StringMap(Rc<BTreeMap<Text, Text>>),
@@ -312,7 +313,12 @@ impl Value {
     }
 
     pub(crate) fn strings(items: Vec<Text>) -> Self {
-        Self::Strings(Rc::new(items))
+        Self::Strings(Rc::new(Strings::Texts(items)))
+    }
+
+    pub(crate) fn pieces(whole: &Text, places: Vec<Piece>) -> Self {
+        let whole = whole.clone();
+        Self::Strings(Rc::new(Strings::Pieces { whole, places }))
     }
 
     pub(crate) fn map(entries: BTreeMap<Text, Self>) -> Self {
@@ -399,7 +405,7 @@ impl Value {
     pub(crate) fn items(&self) -> Option<Vec<Self>> {
         Some(match self {
             Self::List(items) | Self::Lists(items) => items.to_vec(),
-            Self::Strings(items) => items.iter().cloned().map(Self::Text).collect(),
+            Self::Strings(items) => items.texts().map(Self::Text).collect(),
             Self::Ints(items) => items.iter().copied().map(Self::Int).collect(),
             Self::TypedNil(of) if of.kind() == Kind::List => Vec::new(),
             _ => return None,

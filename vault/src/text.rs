@@ -57,6 +57,21 @@ impl Text {
     }
 }
 
+impl Text {
+    /// A part of these bytes, without a copy.
+    ///
+    /// # Panics
+    /// If the part is not one of this very text.
+    #[must_use]
+    pub fn part(&self, part: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let from = part.as_ptr().addr().wrapping_sub(self.as_ptr().addr());
+        self.slice(from, from.wrapping_add(part.len()))
+    }
+}
+
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()

@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+use planescape_vault::Text;
+
+use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
 use crate::unicode;
@@ -37,7 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("html", &[], |run, args| {
         let whole = joined(run, args)?;
         run.keep(whole.len() * 5)?;
-        done(html(&whole))
+        done(html(whole))
     })
     .weighing(6)
     .rest(Type::Any),
@@ -147,7 +150,7 @@ fn nth(item: &Value, at: usize) -> Option<Value> {
     match item {
         Value::Text(text) | Value::Number(text) => text.get(at).map(|&byte| Value::Uint8(byte)),
         Value::List(items) | Value::Lists(items) => items.get(at).cloned(),
-        Value::Strings(items) => items.get(at).cloned().map(Value::Text),
+        Value::Strings(items) => items.get(at).map(Value::Text),
         Value::Ints(items) => items.get(at).copied().map(Value::Int),
         _ => None,
     }
@@ -231,7 +234,7 @@ fn slice(args: &[Place]) -> Outcome {
         Value::Number(text) => Value::Number(text[from..to].into()),
         Value::List(items) => Value::list(items[from..to].to_vec()),
         Value::Lists(items) => Value::lists(items[from..to].to_vec()),
-        Value::Strings(items) => Value::strings(items[from..to].to_vec()),
+        Value::Strings(items) => Value::Strings(Rc::new(items.slice(from, to))),
         Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
         nil => nil.clone(),
     })
@@ -254,7 +257,12 @@ fn call(run: &Run<'_>, function: &Place) -> Outcome {
 }
 
 /// The arguments as one text, pointers followed.
-fn joined(run: &Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
+fn joined(run: &Run<'_>, args: &[Place]) -> Result<Text, Failure> {
+    if let [only] = args
+        && let Value::Text(text) = &only.value
+    {
+        return Ok(text.clone());
+    }
     let limit = run.output_limit();
     let mut out = Vec::new();
     let mut after_text = true;
@@ -267,44 +275,52 @@ fn joined(run: &Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
         fmt::print(&mut out, &place.value, limit)?;
         after_text = is_text;
     }
-    Ok(out)
+    Ok(out.into())
 }
 
-fn html(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for &byte in text {
-        match byte {
-            0 => out.extend_from_slice("\u{fffd}".as_bytes()),
-            b'"' => out.extend_from_slice(b"&#34;"),
-            b'\'' => out.extend_from_slice(b"&#39;"),
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'<' => out.extend_from_slice(b"&lt;"),
-            b'>' => out.extend_from_slice(b"&gt;"),
-            _ => out.push(byte),
-        }
+fn html(text: Text) -> Text {
+    let is_special = |byte| {
+        let quote = (byte == b'"') | (byte == b'\'');
+        quote | (byte == 0) | (byte == b'&') | (byte == b'<') | (byte == b'>')
+    };
+    if bytes::plain(&text, is_special) == text.len() {
+        return text;
     }
-    out
+    let mut out = Vec::with_capacity(text.len());
+    bytes::escape(&mut out, &text, is_special, |out, rest| {
+        out.extend_from_slice(match rest[0] {
+            0 => "\u{fffd}".as_bytes(),
+            b'"' => b"&#34;",
+            b'\'' => b"&#39;",
+            b'&' => b"&amp;",
+            b'<' => b"&lt;",
+            _ => b"&gt;",
+        });
+        1
+    });
+    out.into()
 }
 
 fn js(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    for unit in unicode::units(text) {
-        let c = unicode::decode(unit)
-            .0
-            .unwrap_or(char::REPLACEMENT_CHARACTER);
-        match c {
-            '\\' | '\'' | '"' => {
-                out.push(b'\\');
-                out.extend_from_slice(unit);
+    let is_special = |byte| {
+        let quoted = (byte == b'\\') | (byte == b'\'') | (byte == b'"');
+        let coded = (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == b'=');
+        quoted | coded | !(0x20..0x80).contains(&byte)
+    };
+    bytes::escape(&mut out, text, is_special, |out, rest| {
+        let (c, width) = unicode::decode(rest);
+        match c.unwrap_or(char::REPLACEMENT_CHARACTER) {
+            '\\' | '\'' | '"' => out.extend([b'\\', rest[0]]),
+            c if c.is_ascii() => {
+                let [high, low] = bytes::hex_digits(rest[0]);
+                out.extend([b'\\', b'u', b'0', b'0', high, low]);
             }
-            '<' | '>' | '&' | '=' | '\0'..='\x1f' => {
-                out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes());
-            }
-            ' '..='\x7f' => out.extend_from_slice(unit),
-            _ if unicode::is_print(c) => out.extend_from_slice(unit),
-            _ => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
+            c if unicode::is_print(c) => out.extend_from_slice(&rest[..width]),
+            c => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
         }
-    }
+        width
+    });
     out
 }
 
@@ -315,7 +331,10 @@ pub(super) fn url_query(text: &[u8]) -> Vec<u8> {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte),
             b' ' => out.push(b'+'),
-            _ => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => {
+                let [high, low] = bytes::hex_digits(byte);
+                out.extend_from_slice(&[b'%', high, low]);
+            }
         }
     }
     out

@@ -58,6 +58,11 @@ const WANTED: &[Type] = &[Type::List, Type::Any];
 
 fn is_in(container: &Value, wanted: &Value) -> Result<bool, Failure> {
     let invalid = || Failure::new("reflect: call of reflect.Value.Type on zero Value");
+    if let Value::Strings(items) = container
+        && let Value::Text(wanted) = wanted
+    {
+        return Ok(items.iter().any(|item| item == &**wanted));
+    }
     if let Some(items) = container.items() {
         for item in &items {
             if item.kind() == Kind::Text && wanted.is_nil() {

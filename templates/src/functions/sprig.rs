@@ -15,10 +15,13 @@ mod versions;
 pub(super) use versions::METHODS as VERSION;
 pub(super) use versions::shown as shown_version;
 
+use std::rc::Rc;
+
 use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt;
+use crate::strings::Strings;
 use crate::value::{Place, Type, Value};
 
 use super::{Function, Outcome, Run, collection, done, int, text};
@@ -76,17 +79,18 @@ fn shown(run: &Run<'_>, value: &Value) -> Result<Text, Failure> {
 }
 
 /// The texts of all elements that are not nil; anything but a list counts as one element.
-fn texts(run: &Run<'_>, value: &Value) -> Result<Vec<Text>, Failure> {
-    match value {
-        Value::Nil => Ok(Vec::new()),
-        Value::Strings(items) => Ok(items.to_vec()),
+fn texts(run: &Run<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
+    let texts = match value {
+        Value::Strings(items) => return Ok(Rc::clone(items)),
+        Value::Nil => Vec::new(),
         value => match value.items() {
             Some(items) => items
                 .iter()
                 .filter(|item| !item.is_nil())
                 .map(|item| shown(run, item))
-                .collect(),
-            None => Ok(vec![shown(run, value)?]),
+                .collect::<Result<_, _>>()?,
+            None => vec![shown(run, value)?],
         },
-    }
+    };
+    Ok(Rc::new(Strings::Texts(texts)))
 }

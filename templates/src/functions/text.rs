@@ -8,12 +8,14 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
+use memchr::memmem;
 use planescape_vault::Text;
 use sha2::{Digest, Sha256};
 
 use crate::bytes;
 use crate::error::Failure;
 use crate::regex::Regex;
+use crate::strings::Piece;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
@@ -37,30 +39,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(URL_SAFE.encode(text(args, 0)))
     }),
     Function::new("toLower", ONE, |_, args| {
-        done(unicode::mapped(text(args, 0), unicode::lower))
+        done(unicode::lower_cased(text(args, 0)))
     })
     .weighing(8),
     Function::new("toUpper", ONE, |_, args| {
-        done(unicode::mapped(text(args, 0), unicode::upper))
+        done(unicode::upper_cased(text(args, 0)))
     })
     .weighing(8),
     Function::new("toTitle", ONE, |_, args| done(titled(text(args, 0)))).weighing(24),
     Function::new("trim", TWO, |_, args| {
         let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
-        done(unicode::trim(text(args, 1), |c| cutset.contains(&c)))
+        let whole = text(args, 1);
+        done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
     })
     .weighing(8),
-    Function::new("trimPrefix", TWO, |_, args| {
-        let whole = text(args, 1);
-        done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
-    }),
-    Function::new("trimSuffix", TWO, |_, args| {
-        let whole = text(args, 1);
-        done(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole))
-    }),
-    Function::new("trimSpace", ONE, |_, args| {
-        done(unicode::trim_space(text(args, 0)))
-    }),
+    Function::new("trimPrefix", TWO, trim_prefix),
+    Function::new("trimSuffix", TWO, trim_suffix),
+    Function::new("trimSpace", ONE, trim_space),
     Function::new("replaceAll", THREE, |run, args| {
         replace_all(run, text(args, 2), text(args, 0), text(args, 1))
     }),
@@ -79,12 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         if trimmed.is_empty() {
             return Ok(Value::strings(Vec::new()));
         }
-        let start = trimmed.as_ptr().addr() - whole.as_ptr().addr();
-        split(
-            run,
-            &whole.slice(start, start + trimmed.len()),
-            text(args, 0),
-        )
+        split(run, &whole.part(trimmed), text(args, 0))
     }),
     Function::new("join", &[Type::Text, Type::Strings], join),
     Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))).weighing(64),
@@ -177,6 +167,21 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
     }
 }
 
+pub(super) fn trim_prefix(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let whole = text(args, 1);
+    done(whole.part(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole)))
+}
+
+pub(super) fn trim_suffix(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let whole = text(args, 1);
+    done(whole.part(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole)))
+}
+
+pub(super) fn trim_space(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+    let whole = text(args, 0);
+    done(whole.part(unicode::trim_space(whole)))
+}
+
 /// `cases.Title` without lowering: the first letter with case of every word.
 fn titled(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -189,9 +194,9 @@ fn titled(text: &[u8]) -> Vec<u8> {
             inside &= !(is_middle && after_middle);
             after_middle = is_middle;
             let starts = !inside && unicode::is_cased(c);
-            match unicode::long_title(c).filter(|_| starts) {
-                Some(long) => out.extend_from_slice(long.as_bytes()),
-                None if starts => unicode::push(&mut out, unicode::title(c)),
+            match starts.then(|| unicode::long_title(c)) {
+                Some(Some(long)) => out.extend_from_slice(long.as_bytes()),
+                Some(None) => unicode::push(&mut out, unicode::title(c)),
                 None => unicode::push(&mut out, c),
             }
             inside = starts || inside && !unicode::is_break(c);
@@ -205,31 +210,14 @@ fn titled(text: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
-    // The longest possible result is known before any memory is taken.
-    let places = whole.len() / from.len().max(1) + 1;
-    run.makes(
-        places
-            .saturating_mul(to.len())
-            .saturating_add(whole.len())
-            .min(replaced_length(whole, from, to)),
-    )?;
+    // How long the result may get is known before any memory is taken.
+    let places = match from.is_empty() {
+        true => whole.len() + 1,
+        false if to.len() <= from.len() => 0,
+        false => memmem::find_iter(whole, from).count(),
+    };
+    run.makes(whole.len().saturating_add(places.saturating_mul(to.len())))?;
     done(bytes::replace(whole, from, to))
-}
-
-fn replaced_length(whole: &[u8], from: &[u8], to: &[u8]) -> usize {
-    let mut count = 0;
-    let mut rest = whole;
-    if from.is_empty() {
-        count = whole.len() + 1;
-    } else {
-        while let Some(at) = bytes::find(rest, from) {
-            count += 1;
-            rest = &rest[at + from.len()..];
-        }
-    }
-    whole
-        .len()
-        .saturating_add(usize::saturating_mul(count, to.len()))
 }
 
 fn indent(run: &mut Run<'_>, args: &[Place]) -> Outcome {
@@ -257,20 +245,25 @@ pub(super) fn pieces<'t>(whole: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
 }
 
 /// The pieces of a text, which share its bytes.
-pub(super) fn split(run: &mut Run<'_>, whole: &Text, separator: &[u8]) -> Outcome {
-    let pieces = bytes::count(whole, separator);
-    run.charge(pieces.saturating_mul(PIECE))?;
-    run.keep(pieces.saturating_mul(size_of::<Text>()))?;
-    let mut found = Vec::with_capacity(pieces);
+pub(super) fn split(run: &mut Run<'_>, whole: &Text, separator: &Text) -> Outcome {
+    let count = bytes::count(whole, separator);
+    run.charge(count.saturating_mul(PIECE))?;
+    run.keep(count.saturating_mul(size_of::<Piece>()))?;
+    let mut places = Vec::with_capacity(count);
     let mut start = 0;
-    while let Some(length) = bytes::next_piece(&whole[start..], separator) {
-        found.push(whole.slice(start, start + length));
-        start += length + separator.len();
+    if separator.is_empty() {
+        for unit in unicode::units(whole) {
+            places.push(Piece::new(start, start + unit.len()));
+            start += unit.len();
+        }
+    } else {
+        for at in memmem::find_iter(whole, &**separator) {
+            places.push(Piece::new(start, at));
+            start = at + separator.len();
+        }
+        places.push(Piece::new(start, whole.len()));
     }
-    if !separator.is_empty() {
-        found.push(whole.slice(start, whole.len()));
-    }
-    Ok(Value::strings(found))
+    Ok(Value::pieces(whole, places))
 }
 
 /// What finding one piece of a text costs.
@@ -281,9 +274,8 @@ fn join(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     let Value::Strings(items) = &args[1].value else {
         return done("");
     };
-    let length: usize = items.iter().map(|item| item.len() + separator.len()).sum();
-    run.makes(length)?;
-    done(items.join(&separator[..]))
+    run.makes(items.joined_length(separator))?;
+    done(items.join(separator))
 }
 
 fn split_to_map(args: &[Place]) -> Value {

@@ -23,7 +23,7 @@ pub(super) fn plain(value: &Value) -> Value {
             Object::Time(time) => Value::text(time.format("2006-01-02T15:04:05.999999999Z07:00")),
             Object::Scratch(_) => Value::Nil,
         },
-        Value::Strings(items) => Value::list(items.iter().cloned().map(Value::Text).collect()),
+        Value::Strings(items) => Value::list(items.texts().map(Value::Text).collect()),
         Value::StringMap(entries) => {
             let entries = entries.iter();
             Value::map(

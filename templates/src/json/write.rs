@@ -1,9 +1,9 @@
 //! Writes JSON byte for byte as Go's encoder does.
 
+use crate::bytes;
 use crate::error::Failure;
 use crate::fmt::shortest;
 use crate::object::Object;
-use crate::unicode;
 use crate::value::Value;
 
 /// How the text looks.
@@ -37,9 +37,6 @@ struct Writer {
     depth: usize,
 }
 
-/// One entry of an object or, without a name, of a list.
-type Entry<'v> = (Option<&'v [u8]>, &'v Value);
-
 impl Writer {
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
@@ -61,27 +58,24 @@ impl Writer {
                 }
                 self.out.extend_from_slice(digits);
             }
-            Value::List(items) => {
-                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            Value::List(items) | Value::Lists(items) => {
+                self.entries(b"[]", items.iter().map(|item| (None, item)), Self::value)?;
             }
-            Value::Lists(items) => {
-                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            Value::Strings(items) => {
+                self.entries(b"[]", items.iter().map(|item| (None, item)), Self::text)?;
             }
-            Value::Strings(_) | Value::Ints(_) => {
-                let items = value.items().unwrap_or_default();
-                self.entries(b"[]", items.iter().map(|item| (None, item)))?;
+            Value::Ints(items) => {
+                let items = items.iter().map(|item| (None, Value::Int(*item)));
+                self.entries(b"[]", items, |writer, item| writer.value(&item))?;
             }
             Value::Map(map) => {
                 let map = map.borrow();
                 let entries = map.iter().map(|(key, item)| (Some(&**key), item));
-                self.entries(b"{}", entries)?;
+                self.entries(b"{}", entries, Self::value)?;
             }
             Value::StringMap(map) => {
-                let items: Vec<_> = map
-                    .iter()
-                    .map(|(key, text)| (key, Value::Text(text.clone())))
-                    .collect();
-                self.entries(b"{}", items.iter().map(|(key, item)| (Some(&***key), item)))?;
+                let entries = map.iter().map(|(key, item)| (Some(&**key), &**item));
+                self.entries(b"{}", entries, Self::text)?;
             }
             Value::Object(object) => self.object(object)?,
             Value::AnyMap(_) | Value::Complex(_) | Value::Channel(_) => {
@@ -110,6 +104,7 @@ impl Writer {
                 fields
                     .iter()
                     .map(|(name, item)| (Some(name.as_bytes()), item)),
+                Self::value,
             ),
             // Its fields are unexported.
             Object::Scratch(_) | Object::Time(_) => {
@@ -119,10 +114,12 @@ impl Writer {
         }
     }
 
-    fn entries<'v>(
+    /// The entries of an object or, without names, of a list.
+    fn entries<'v, T>(
         &mut self,
         brackets: &[u8; 2],
-        entries: impl Iterator<Item = Entry<'v>>,
+        entries: impl Iterator<Item = (Option<&'v [u8]>, T)>,
+        write: impl Fn(&mut Self, T) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         if self.depth == MAX_DEPTH {
             return Err(Failure::limit("json: value is nested too deeply"));
@@ -146,7 +143,7 @@ impl Writer {
                 self.string(name);
                 self.raw(if self.style.pretty { ": " } else { ":" });
             }
-            self.value(item)?;
+            write(self, item)?;
         }
         self.depth -= 1;
         if !is_empty {
@@ -163,37 +160,56 @@ impl Writer {
         }
     }
 
+    fn text(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.string(text);
+        Ok(())
+    }
+
     fn string(&mut self, text: &[u8]) {
+        self.out.reserve(text.len() + 2);
         self.out.push(b'"');
+        let html = self.style.html;
+        // U+2028 and U+2029 are the only characters beyond ASCII that are special; they start with this byte.
+        let is_special = |byte| {
+            let is_angle = (byte == b'<') | (byte == b'>') | (byte == b'&');
+            let is_always = (byte == b'"') | (byte == b'\\') | (byte < 0x20) | (byte == 0xe2);
+            is_always | (html & is_angle)
+        };
         for chunk in text.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                self.char(c);
-            }
+            bytes::escape(&mut self.out, chunk.valid().as_bytes(), is_special, escape);
             for _ in chunk.invalid() {
                 self.raw("\\ufffd");
             }
         }
         self.out.push(b'"');
     }
+}
 
-    fn char(&mut self, c: char) {
-        match c {
-            '"' => self.raw("\\\""),
-            '\\' => self.raw("\\\\"),
-            '\x08' => self.raw("\\b"),
-            '\x0c' => self.raw("\\f"),
-            '\n' => self.raw("\\n"),
-            '\r' => self.raw("\\r"),
-            '\t' => self.raw("\\t"),
-            '<' | '>' | '&' if self.style.html => self.unicode(c),
-            '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => self.unicode(c),
-            _ => unicode::push(&mut self.out, c),
+/// Writes the first character of a valid text, which is special or at least looks so.
+fn escape(out: &mut Vec<u8>, rest: &[u8]) -> usize {
+    let short = match rest[0] {
+        byte @ (b'"' | b'\\') => byte,
+        8 => b'b',
+        12 => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        byte @ 0..0x80 => {
+            let [high, low] = bytes::hex_digits(byte).map(|digit| digit.to_ascii_lowercase());
+            out.extend([b'\\', b'u', b'0', b'0', high, low]);
+            return 1;
         }
-    }
-
-    fn unicode(&mut self, c: char) {
-        self.raw(&format!("\\u{:04x}", u32::from(c)));
-    }
+        _ => {
+            match rest {
+                [0xe2, 0x80, 0xa8, ..] => out.extend_from_slice(b"\\u2028"),
+                [0xe2, 0x80, 0xa9, ..] => out.extend_from_slice(b"\\u2029"),
+                _ => out.extend_from_slice(&rest[..3]),
+            }
+            return 3;
+        }
+    };
+    out.extend([b'\\', short]);
+    1
 }
 
 /// Whether these are the digits of a JSON number; a part that was cut out of one may be none.

@@ -61,19 +61,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_mustChunk", CHUNK, chunk),
     Function::new("sprig_sortAlpha", ANY, |run, args| {
         let mut sorted = match &args[0].value {
-            Value::Nil => vec![Text::from("<nil>")],
+            Value::Nil => return Ok(Value::strings(vec![Text::from("<nil>")])),
             nothing @ Value::TypedNil(Type::Strings) => return Ok(nothing.clone()),
             value => texts(run, value)?,
         };
-        sorted.sort();
-        Ok(Value::strings(sorted))
+        Rc::make_mut(&mut sorted).sort();
+        Ok(Value::Strings(sorted))
     })
     .weighing(16),
     Function::new("sprig_toStrings", ANY, |run, args| {
         if let Value::TypedNil(Type::Strings) = &args[0].value {
             return Ok(args[0].value.clone());
         }
-        Ok(Value::strings(texts(run, &args[0].value)?))
+        Ok(Value::Strings(texts(run, &args[0].value)?))
     })
     .weighing(16),
 ];
@@ -246,7 +246,7 @@ fn slice(_: &mut Run<'_>, args: &[Place]) -> Outcome {
         return Err(out_of_slice());
     }
     Ok(match list {
-        Value::Strings(items) => Value::strings(items[from..to].to_vec()),
+        Value::Strings(items) => Value::Strings(Rc::new(items.slice(from, to))),
         Value::Ints(items) => Value::Ints(Rc::new(items[from..to].to_vec())),
         Value::Lists(items) => Value::lists(items[from..to].to_vec()),
         Value::List(items) => Value::list(items[from..to].to_vec()),
@@ -279,7 +279,6 @@ fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
 /// Joined with a separator.
 pub(super) fn joined(run: &mut Run<'_>, value: &Value, separator: &[u8]) -> Result<Text, Failure> {
     let texts = texts(run, value)?;
-    let length: usize = texts.iter().map(|text| text.len() + separator.len()).sum();
-    run.charge(length)?;
+    run.charge(texts.joined_length(separator))?;
     Ok(Text::from(texts.join(separator)))
 }

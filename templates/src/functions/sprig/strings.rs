@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::bytes;
 use crate::fmt;
-use crate::functions::text::{STANDARD, decoded, hex, pieces, replace_all, split};
+use crate::functions::text::{
+    STANDARD, decoded, hex, pieces, replace_all, split, trim_prefix, trim_space, trim_suffix,
+};
 use crate::quote;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
@@ -19,25 +21,17 @@ use super::{Function, ONE, Outcome, Run, TWO, done, int, lists, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] =
     &[
-        Function::new("sprig_trim", ONE, |_, args| {
-            done(unicode::trim_space(text(args, 0)))
-        }),
+        Function::new("sprig_trim", ONE, trim_space),
         Function::new("sprig_trimAll", TWO, trim_all).weighing(8),
         Function::new("sprig_trimall", TWO, trim_all).weighing(8),
-        Function::new("sprig_trimPrefix", TWO, |_, args| {
-            let whole = text(args, 1);
-            done(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole))
-        }),
-        Function::new("sprig_trimSuffix", TWO, |_, args| {
-            let whole = text(args, 1);
-            done(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole))
-        }),
+        Function::new("sprig_trimPrefix", TWO, trim_prefix),
+        Function::new("sprig_trimSuffix", TWO, trim_suffix),
         Function::new("sprig_upper", ONE, |_, args| {
-            done(unicode::mapped(text(args, 0), unicode::upper))
+            done(unicode::upper_cased(text(args, 0)))
         })
         .weighing(8),
         Function::new("sprig_lower", ONE, |_, args| {
-            done(unicode::mapped(text(args, 0), unicode::lower))
+            done(unicode::lower_cased(text(args, 0)))
         })
         .weighing(8),
         Function::new("sprig_title", ONE, |_, args| {
@@ -180,12 +174,7 @@ pub(super) const FUNCTIONS: &[Function] =
         })
         .weighing(4),
         Function::new("sprig_adler32sum", ONE, |_, args| {
-            let (mut a, mut b) = (1u32, 0u32);
-            for &byte in &**text(args, 0) {
-                a = (a + u32::from(byte)) % 65_521;
-                b = (b + a) % 65_521;
-            }
-            done((b << 16 | a).to_string())
+            done(adler32(text(args, 0)).to_string())
         })
         .weighing(4),
     ];
@@ -201,7 +190,8 @@ pub(super) fn next_random(run: &mut Run<'_>) -> u64 {
 
 fn trim_all(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
-    done(unicode::trim(text(args, 1), |c| cutset.contains(&c)))
+    let whole = text(args, 1);
+    done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
 }
 
 fn recased(whole: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
@@ -299,6 +289,20 @@ fn limited<'t>(whole: &'t [u8], separator: &[u8], count: i64) -> Vec<&'t [u8]> {
         units.push(&whole[start..]);
     }
     units
+}
+
+fn adler32(whole: &[u8]) -> u32 {
+    /// So many bytes cannot overflow the sums, as RFC 1950 works out.
+    const BLOCK: usize = 5_552;
+    let (mut a, mut b) = (1u32, 0u32);
+    for block in whole.chunks(BLOCK) {
+        for &byte in block {
+            a += u32::from(byte);
+            b += a;
+        }
+        (a, b) = (a % 65_521, b % 65_521);
+    }
+    b << 16 | a
 }
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
