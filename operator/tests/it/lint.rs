@@ -39,6 +39,41 @@ fn a_finding_is_shown_in_the_manifest_that_holds_the_template() {
 }
 
 #[test]
+fn configurations_in_config_maps_are_linted_where_they_stand() {
+    let manifest = r#"apiVersion: v1
+kind: ConfigMap
+data:
+  config-init.hcl: |
+    template {
+      destination = "/vault/secrets/db"
+      contents = <<EOT
+    {{ with secret "kv/data/app" }}
+    {{ .Data.user }}{{ end }}
+    EOT
+    }
+  app.ctmpl: "{{ b64enc 1 }}"
+  server.json: '{"listener": {}}'
+  notes.txt: "{{ nothing of ours }}"
+"#;
+    let (_folder, path) = file("map.yaml", manifest);
+
+    let outcome = planescape(&["template", "lint", "--format", "json", &path], "");
+
+    assert_eq!(outcome.code, Some(1));
+    let found: Value = serde_json::from_str(&outcome.out).unwrap();
+    let found: Vec<_> = found.as_array().unwrap().iter().collect();
+    let places = found.iter().map(|finding| {
+        (
+            finding["rule"].as_str().unwrap(),
+            finding["line"].as_u64().unwrap(),
+        )
+    });
+    let mut places: Vec<_> = places.collect();
+    places.sort_unstable();
+    assert_eq!(places, [("kv-data", 9), ("unknown-function", 12)]);
+}
+
+#[test]
 fn programs_get_json_and_code_hosts_sarif() {
     let lint = |format: &str| {
         let outcome = planescape(

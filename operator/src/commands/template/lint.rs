@@ -17,8 +17,9 @@ use source::Source;
 
 /// Find mistakes in templates before they run.
 ///
-/// A file is a template, a Kubernetes manifest (YAML or JSON: its agent-inject-template annotations),
-/// or an agent's configuration (HCL or JSON: its template stanzas). Exit codes: 0 nothing found,
+/// A file is a template, a Kubernetes manifest (YAML or JSON: its agent-inject-template annotations,
+/// and agents' configurations in ConfigMaps), or an agent's configuration (HCL or JSON: its template
+/// stanzas). Exit codes: 0 nothing found,
 /// 1 something found or unreadable, 2 wrong usage.
 #[derive(Debug, Args)]
 pub struct Lint {

@@ -27,11 +27,8 @@ pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::R
             let tree = Tree::parse(text).with_context(|| format!("{file} is no configuration"))?;
             Some(configuration(&tree))
         }
-        (Some("yaml" | "yml"), Ok(text)) => manifests(text),
-        (Some("json"), Ok(text)) => manifests(text).or_else(|| {
-            let sources = configuration(&Tree::parse(text).ok()?);
-            (!sources.is_empty()).then_some(sources)
-        }),
+        (Some("yaml" | "yml"), Ok(text)) => manifests(text, reading),
+        (Some("json"), Ok(text)) => manifests(text, reading).or_else(|| configured(text)),
         _ => None,
     };
     Ok(embedded.unwrap_or_else(|| {
@@ -41,6 +38,12 @@ pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::R
             options: reading.options(),
         }]
     }))
+}
+
+/// The templates of a text that may be an agent's configuration, if it has any.
+fn configured(text: &str) -> Option<Vec<Source>> {
+    let sources = configuration(&Tree::parse(text).ok()?);
+    (!sources.is_empty()).then_some(sources)
 }
 
 /// The texts that an agent's configuration holds itself.
@@ -65,15 +68,15 @@ fn configuration(tree: &Tree) -> Vec<Source> {
     tree.templates().into_iter().filter_map(inline).collect()
 }
 
-/// The annotations of every object, if these are objects.
-fn manifests(text: &str) -> Option<Vec<Source>> {
+/// The templates in every object, if these are objects.
+fn manifests(text: &str, reading: &Reading) -> Option<Vec<Source>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
     let is_object =
         |document: &Value| document["apiVersion"].is_string() && document["kind"].is_string();
     if documents.is_empty() || !documents.iter().all(is_object) {
         return None;
     }
-    let sources = documents
+    let annotated = documents
         .iter()
         .flat_map(annotations::templates)
         .map(|(key, secret)| Source {
@@ -81,5 +84,34 @@ fn manifests(text: &str) -> Option<Vec<Source>> {
             options: secret.options(),
             text: secret.template.into_bytes(),
         });
-    Some(sources.collect())
+    let mounted = documents.iter().flat_map(|object| mounted(object, reading));
+    Some(annotated.chain(mounted).collect())
+}
+
+/// The templates in ConfigMaps, which agents find as files: in their configurations, or by themselves where the name
+/// says so.
+fn mounted(object: &Value, reading: &Reading) -> Vec<Source> {
+    let items = object["items"].as_array().into_iter().flatten();
+    let mut found: Vec<Source> = items.flat_map(|item| mounted(item, reading)).collect();
+    let data = (object["kind"] == "ConfigMap").then(|| object["data"].as_object());
+    for (name, text) in data.flatten().into_iter().flatten() {
+        let text = text.as_str().unwrap_or_default();
+        let extension = Path::new(name).extension();
+        match extension.and_then(|extension| extension.to_str()) {
+            Some("hcl" | "json") => {
+                let sources = configured(text).unwrap_or_default().into_iter();
+                found.extend(sources.map(|source| Source {
+                    within: source.within.map(|field| format!("{name}: {field}")),
+                    ..source
+                }));
+            }
+            Some("ctmpl") => found.push(Source {
+                within: Some(name.clone()),
+                text: text.as_bytes().to_vec(),
+                options: reading.options(),
+            }),
+            _ => {}
+        }
+    }
+    found
 }
