@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use planescape_vault::Text;
 
-use crate::functions::Function;
+use crate::function::Function;
 
 /// A variable's name, as a number that is unique within its template.
 pub(crate) type Name = u32;

@@ -5,31 +5,26 @@ mod check;
 mod eval;
 mod variables;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::rc::Rc;
 
 use planescape_vault::Text;
 
 use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
+use crate::context::Context;
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
-use crate::object::Object;
+use crate::meter::PRINTED;
+use crate::options::{Environment, Options};
 use crate::parse::Bodies;
-use crate::regex::Patterns;
-use crate::request::{Answer, Answers, Request};
-use crate::secret;
-use crate::template::{Effect, Environment, Limits, Options, Warning};
+use crate::pass::Warning;
+use crate::request::{Answer, Answers};
 use crate::value::{Place, Value};
 
 use variables::Variables;
 
 /// Room for the text that most templates make.
 const USUAL: usize = 4096;
-
-/// What one byte of a printed value costs.
-const PRINTED: usize = 8;
 
 /// Boxed, because a result travels through every level of evaluation.
 pub(crate) type Stop = Box<Error>;
@@ -60,35 +55,17 @@ pub(crate) struct Input<'t> {
     pub(crate) environment: &'t Environment,
 }
 
-/// What one pass has gathered.
-#[derive(Default)]
-pub(crate) struct Gathered {
-    pub(crate) used: BTreeSet<Request>,
-    pub(crate) missing: BTreeSet<Request>,
-    pub(crate) effects: Vec<Effect>,
-    pub(crate) warnings: Vec<Warning>,
-}
-
 pub(crate) struct Run<'t> {
-    pub(crate) input: Input<'t>,
-    pub(crate) gathered: Gathered,
+    pub(crate) context: Context<'t>,
+    pub(crate) source: &'t [u8],
     pub(crate) out: Vec<u8>,
-    pub(crate) scratch: Rc<Object>,
-    /// Random functions draw from here.
-    pub(crate) random: u64,
-    pub(crate) patterns: Patterns,
-    /// Secrets as values, so that one pass sees each of them once.
-    known: BTreeMap<Request, Value>,
+    bodies: &'t Bodies,
     body: Text,
     at: At<'t>,
-    /// The first operand of the call at hand, as it is written.
-    callee: Option<&'t Term>,
     variables: Variables,
     templates: usize,
     depth: usize,
     iterations: u64,
-    work: usize,
-    memory: usize,
     /// Room for the arguments of calls, kept from earlier ones.
     spare: Vec<Vec<Place>>,
 }
@@ -96,22 +73,16 @@ pub(crate) struct Run<'t> {
 impl<'t> Run<'t> {
     pub(crate) fn new(input: Input<'t>) -> Self {
         Self {
-            input,
-            gathered: Gathered::default(),
+            context: Context::new(input.options, input.answers, input.environment),
+            source: input.source,
             out: Vec::with_capacity(input.source.len().min(USUAL)),
-            scratch: Rc::new(Object::Scratch(RefCell::default())),
-            random: input.environment.seed,
-            patterns: Patterns::default(),
-            known: BTreeMap::new(),
+            bodies: input.bodies,
             body: Text::default(),
             at: At::Start,
-            callee: None,
             variables: Variables::default(),
             templates: 0,
             depth: 0,
             iterations: 0,
-            work: 0,
-            memory: 0,
             spare: Vec::new(),
         }
     }
@@ -123,8 +94,8 @@ impl<'t> Run<'t> {
     }
 
     /// Runs a named body into a text of its own.
-    pub(crate) fn execute(&mut self, name: &Text, dot: Value) -> Result<Vec<u8>, Failure> {
-        if !self.input.bodies.contains_key(name) {
+    fn execute(&mut self, name: &Text, dot: Value) -> Result<Vec<u8>, Failure> {
+        if !self.bodies.contains_key(name) {
             return Err(Failure::new("template: no template ")
                 .quoted(name)
                 .words(" associated with template \"\""));
@@ -147,12 +118,12 @@ impl<'t> Run<'t> {
     }
 
     fn run_body(&mut self, name: &Text, dot: Place) -> Result<Flow, Stop> {
-        let bodies = self.input.bodies;
+        let bodies = self.bodies;
         let Some((name, list)) = bodies.get_key_value(name) else {
             let name = crate::quote::quoted(name);
             return Err(self.error(&format!("template {name} not defined")));
         };
-        let limit = self.input.options.limits.template_depth;
+        let limit = self.context.meter.limits.template_depth;
         if self.templates > limit {
             return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
         }
@@ -181,7 +152,7 @@ impl<'t> Run<'t> {
             ),
             At::Term(term) => (term.offset(), term.to_string()),
         };
-        self.stop_at(Position::of(offset, self.input.source), &node, failure)
+        self.stop_at(Position::of(offset, self.source), &node, failure)
     }
 
     /// Ties a failure to a place.
@@ -200,18 +171,19 @@ impl<'t> Run<'t> {
     /// Once secrets were read, only what the template itself says is repeated.
     fn may_show(&self, value: &[u8]) -> bool {
         let has_secrets = self
+            .context
             .gathered
             .used
             .iter()
-            .any(|request| self.input.answers.contains(request));
-        !has_secrets || value.is_empty() || crate::bytes::contains(self.input.source, value)
+            .any(|request| self.context.answers.contains(request));
+        !has_secrets || value.is_empty() || crate::bytes::contains(self.source, value)
     }
 
     fn secret_leaves(&self) -> Vec<Text> {
         const SHORTEST: usize = 4;
         let mut leaves = Vec::new();
-        for request in &self.gathered.used {
-            if let Some(Answer::Secret(Some(secret))) = self.input.answers.get(request) {
+        for request in &self.context.gathered.used {
+            if let Some(Answer::Secret(Some(secret))) = self.context.answers.get(request) {
                 secret.data().leaves(&mut |leaf| {
                     if leaf.len() >= SHORTEST {
                         leaves.push(leaf.clone());
@@ -234,86 +206,26 @@ impl<'t> Run<'t> {
         self.stop(&Failure::limit(words))
     }
 
-    /// Pays for work before it is done, so that no template can work without end; a unit is about a nanosecond.
-    pub(crate) fn charge(&mut self, units: usize) -> Result<(), Failure> {
-        self.work = self.work.saturating_add(units);
-        let limit = self.input.options.limits.work;
-        if self.work > limit {
-            return Err(Failure::limit(format!(
-                "functions do more than {limit} units of work"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Says which of work and memory is nearer to its end.
-    fn used_up(&self) -> Failure {
-        let Limits { work, memory, .. } = self.input.options.limits;
-        let is_work =
-            (work.saturating_sub(self.work)) / PRINTED < memory.saturating_sub(self.memory);
-        Failure::limit(match is_work {
-            true => format!("the template does more than {work} units of work"),
-            false => format!("values take more than {memory} bytes of memory"),
-        })
-    }
-
-    /// Accounts for memory before it is taken. Nothing is ever given back: what a pass makes is bounded, not what it
-    /// holds at one time.
-    pub(crate) fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.memory = self.memory.saturating_add(bytes);
-        let limit = self.input.options.limits.memory;
-        if self.memory > limit {
-            return Err(Failure::limit(format!(
-                "values take more than {limit} bytes of memory"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Refuses a text that would be too long, before it is made.
-    pub(crate) fn makes(&mut self, bytes: usize) -> Result<(), Failure> {
-        let limit = self.output_limit();
-        if bytes > limit {
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
-        self.charge(bytes)
-    }
-
-    /// How the first operand of the running call is written; nothing if it came through a pipe.
-    pub(crate) fn callee(&self) -> Option<String> {
-        self.callee.map(Term::to_string)
-    }
-
-    /// The largest text that a function may make, as far as work and memory are left for one.
-    pub(crate) fn output_limit(&self) -> usize {
-        let limits = &self.input.options.limits;
-        let work = limits.work.saturating_sub(self.work) / PRINTED;
-        let memory = limits.memory.saturating_sub(self.memory);
-        limits.output.min(work).min(memory)
-    }
-
     #[cold]
     #[inline(never)]
     fn exhausted(&self) -> Stop {
-        let limit = self.input.options.limits.work;
+        let limit = self.context.meter.limits.work;
         self.limit(format!("the template does more than {limit} units of work"))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let limit = self.input.options.limits.output;
+        let limit = self.context.meter.limits.output;
         if self.out.len() + bytes.len() > limit {
             return Err(self.limit(format!("output is larger than {limit} bytes")));
         }
-        self.work += bytes.len();
+        self.context.meter.work += bytes.len();
         self.out.extend_from_slice(bytes);
         Ok(())
     }
 
     /// Runs `inner` one level deeper, or refuses.
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
-        let limit = self.input.options.limits.evaluation_depth;
+        let limit = self.context.meter.limits.evaluation_depth;
         if self.depth >= limit {
             return Err(self.limit(format!("evaluation is nested deeper than {limit} levels")));
         }
@@ -339,8 +251,8 @@ impl<'t> Run<'t> {
         /// What any node costs.
         const NODE: usize = 32;
         self.at = At::Node(node);
-        self.work += NODE;
-        if self.work > self.input.options.limits.work {
+        self.context.meter.work += NODE;
+        if self.context.meter.work > self.context.meter.limits.work {
             return Err(self.exhausted());
         }
         match node {
@@ -367,12 +279,12 @@ impl<'t> Run<'t> {
     fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
         /// What finding a body costs, and a frame for its variables.
         const BODY: usize = 64;
-        self.work = self.work.saturating_add(BODY);
-        if !self.input.bodies.contains_key(name) {
+        self.context.meter.work = self.context.meter.work.saturating_add(BODY);
+        if !self.bodies.contains_key(name) {
             let name = crate::quote::quoted(name);
             return Err(self.error(&format!("template {name} not defined")));
         }
-        let limit = self.input.options.limits.template_depth;
+        let limit = self.context.meter.limits.template_depth;
         if self.templates > limit {
             return Err(self.limit(format!("exceeded maximum template depth ({limit})")));
         }
@@ -393,7 +305,7 @@ impl<'t> Run<'t> {
             }
             Value::Nil => {
                 let Position { line, column } = self.position();
-                self.gathered.warnings.push(Warning {
+                self.context.gathered.warnings.push(Warning {
                     line,
                     column,
                     message: format!("{node} has no value; `<no value>` is written"),
@@ -401,15 +313,19 @@ impl<'t> Run<'t> {
             }
             _ => {}
         }
-        let limit = self.output_limit().saturating_add(self.out.len());
-        let limit = limit.min(self.input.options.limits.output);
+        let limit = self
+            .context
+            .meter
+            .output_limit()
+            .saturating_add(self.out.len());
+        let limit = limit.min(self.context.meter.limits.output);
         let mut out = std::mem::take(&mut self.out);
         let before = out.len();
         let result = fmt::print(&mut out, &place.value, limit);
-        self.work += (out.len() - before) * PRINTED;
+        self.context.meter.work += (out.len() - before) * PRINTED;
         self.out = out;
-        result.map_err(|failure| match limit < self.input.options.limits.output {
-            true => self.stop(&self.used_up()),
+        result.map_err(|failure| match limit < self.context.meter.limits.output {
+            true => self.stop(&self.context.meter.used_up()),
             false => self.stop(&failure),
         })
     }
@@ -419,7 +335,7 @@ impl<'t> Run<'t> {
             At::Node(node) => node_offset(node),
             At::Start | At::Pipe(_) | At::Command(_) | At::Term(_) => 0,
         };
-        Position::of(offset, self.input.source)
+        Position::of(offset, self.source)
     }
 
     #[inline(never)]
@@ -556,7 +472,7 @@ impl<'t> Run<'t> {
         for (key, item) in entries {
             ran = true;
             self.iterations += 1;
-            let limit = self.input.options.limits.iterations;
+            let limit = self.context.meter.limits.iterations;
             if self.iterations > limit {
                 return Err(self.limit(format!("ranges take more than {limit} steps")));
             }
@@ -594,39 +510,6 @@ impl<'t> Run<'t> {
         }
         let text = String::from_utf8_lossy(text);
         Err(self.error(&format!("undefined variable: {text}")))
-    }
-
-    /// The answer to a request, which is noted as used, and as missing if there is none.
-    pub(crate) fn ask(&mut self, request: Request) -> Option<&'t Answer> {
-        let answer = self.input.answers.get(&request);
-        if answer.is_none() {
-            self.gathered.missing.insert(request.clone());
-        }
-        self.gathered.used.insert(request);
-        answer
-    }
-
-    /// The value of an answer, made once in a pass.
-    pub(crate) fn value_of(&mut self, request: Request) -> Option<Value> {
-        if let Some(value) = self.known.get(&request) {
-            return Some(value.clone());
-        }
-        let value = match self.ask(request.clone())? {
-            Answer::Secret(Some(secret)) => secret::value(secret),
-            // A read that is known to find nothing looks like one that has found nothing yet.
-            Answer::Secret(None) if matches!(request, Request::Read { .. }) => Value::Nil,
-            Answer::Secret(None) => Value::TypedNil(crate::value::Type::Secret),
-            Answer::List(keys) if keys.is_empty() => Value::TypedNil(crate::value::Type::Strings),
-            Answer::List(keys) => {
-                let mut keys: Vec<_> = keys.iter().map(|key| Text::from(key.as_str())).collect();
-                keys.sort();
-                Value::strings(keys)
-            }
-            Answer::Pki(certificate) => certificate.value(),
-            Answer::File(content) => Value::Text(content.clone()),
-        };
-        self.known.insert(request, value.clone());
-        Some(value)
     }
 }
 

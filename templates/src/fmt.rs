@@ -273,7 +273,7 @@ impl<'o> Printer<'o> {
     fn object(&mut self, value: &Value, object: &Object, verb: char, depth: usize) {
         if !self.flags.sharp_v
             && matches!(verb, 'v' | 's' | 'x' | 'X' | 'q')
-            && let Some(text) = crate::functions::stated(object)
+            && let Some(text) = crate::object::stated(object)
         {
             return self.text(text.as_bytes(), verb, value);
         }

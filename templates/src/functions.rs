@@ -1,6 +1,7 @@
 //! Everything a template can call. A function states its types; who calls it checks them.
 
 mod builtin;
+mod case;
 mod collection;
 mod compare;
 mod convert;
@@ -16,78 +17,14 @@ use std::sync::LazyLock;
 
 use planescape_vault::Text;
 
+use crate::context::Context;
 use crate::error::Failure;
-use crate::exec::Run;
-use crate::object::Object;
+use crate::function::{Call, Function, Outcome};
 use crate::spelling;
 use crate::value::{Place, Type, Value};
 
 pub(crate) use methods::method;
 pub(crate) use world::{secret_request, secrets_request};
-
-/// The text of a value that has a method to say it.
-pub(crate) fn stated(object: &Object) -> Option<String> {
-    match object {
-        Object::Time(time) => Some(time.to_string()),
-        object => sprig::shown_version(object),
-    }
-}
-
-/// The text that takes a value's place in a document.
-pub(crate) fn marshalled(object: &Object) -> Option<String> {
-    match object {
-        Object::Time(time) => Some(time.format("2006-01-02T15:04:05.999999999Z07:00")),
-        object => sprig::shown_version(object),
-    }
-}
-
-/// What a function gives back.
-pub(crate) type Outcome = Result<Value, Failure>;
-
-/// The code of a function; arguments have the types it states.
-pub(crate) type Call = fn(&mut Run<'_>, &[Place]) -> Outcome;
-
-pub(crate) struct Function {
-    pub(crate) name: &'static str,
-    pub(crate) params: &'static [Type],
-    pub(crate) variadic: Option<Type>,
-    pub(crate) call: Call,
-    /// What one byte or element of its arguments costs, in units of work.
-    pub(crate) weight: usize,
-}
-
-impl Function {
-    const fn new(name: &'static str, params: &'static [Type], call: Call) -> Self {
-        Self {
-            name,
-            params,
-            variadic: None,
-            call,
-            weight: 1,
-        }
-    }
-
-    /// Costs this much for each byte that it is given: measured where it is more than about a nanosecond.
-    const fn weighing(mut self, units: usize) -> Self {
-        self.weight = units;
-        self
-    }
-
-    /// Any number of these may follow.
-    const fn rest(mut self, of: Type) -> Self {
-        self.variadic = Some(of);
-        self
-    }
-
-    /// The type of the argument at this place.
-    pub(crate) fn parameter(&self, index: usize) -> Type {
-        self.params
-            .get(index)
-            .copied()
-            .or(self.variadic)
-            .unwrap_or(Type::Any)
-    }
-}
 
 static TABLE: LazyLock<Vec<&'static Function>> = LazyLock::new(|| {
     let groups: [&'static [Function]; 8] = [

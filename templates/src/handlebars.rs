@@ -14,7 +14,7 @@ mod tree;
 
 use crate::error::{Error, Position};
 use crate::exec::{Run, Stop};
-use crate::template::Options;
+use crate::options::Options;
 use crate::value::Value;
 
 /// Bytes of a text.

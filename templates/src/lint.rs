@@ -11,8 +11,10 @@ mod walk;
 
 use crate::error::{Error, Position};
 use crate::functions;
+use crate::options::{Environment, Options};
+use crate::pass::Warning;
 use crate::responses::{RenderError, Responses};
-use crate::template::{Environment, Options, Template, Warning};
+use crate::template::Template;
 
 /// What sort of mistake it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

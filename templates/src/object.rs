@@ -7,6 +7,7 @@ use planescape_vault::Text;
 
 use crate::time::Moment;
 use crate::value::{Type, Value};
+use crate::version;
 
 pub(crate) enum Object {
     Struct {
@@ -44,6 +45,22 @@ impl Object {
             Self::Struct { fields, .. } => fields,
             Self::Scratch(_) | Self::Time(_) => &[],
         }
+    }
+}
+
+/// The text of a value that has a method to say it.
+pub(crate) fn stated(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.to_string()),
+        object => version::shown(object),
+    }
+}
+
+/// The text that takes a value's place in a document.
+pub(crate) fn marshalled(object: &Object) -> Option<String> {
+    match object {
+        Object::Time(time) => Some(time.format("2006-01-02T15:04:05.999999999Z07:00")),
+        object => version::shown(object),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::quote;
 pub(crate) type Bodies = BTreeMap<Text, List>;
 
 /// Says which function a name means.
-pub(crate) type Resolve<'f> = &'f dyn Fn(&[u8]) -> Option<&'static crate::functions::Function>;
+pub(crate) type Resolve<'f> = &'f dyn Fn(&[u8]) -> Option<&'static crate::function::Function>;
 
 pub(crate) fn parse(
     source: &Text,

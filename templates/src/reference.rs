@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::functions::{self, Function};
+use crate::function::Function;
+use crate::functions;
+use crate::options::{Environment, Options};
 use crate::responses::Responses;
-use crate::template::{Environment, Options, Template};
+use crate::template::Template;
 use crate::value::Type;
 
 /// Headings with `#`; name, example and remark with tabs between them.

@@ -10,12 +10,9 @@ mod patterns;
 mod program;
 
 use std::cell::RefCell;
-use std::rc::Rc;
-
-use planescape_vault::Text;
 
 use crate::error::Failure;
-use crate::exec::Run;
+use crate::meter::Meter;
 use crate::unicode;
 
 use alphabet::Alphabet;
@@ -56,23 +53,13 @@ impl Regex {
     /// What making a class of characters costs, of Unicode or folded as it may be.
     const CLASS: usize = 100_000;
 
-    /// The regular expression of a pattern, compiled unless this pass has met it before.
-    pub(crate) fn of(run: &mut Run<'_>, pattern: &Text) -> Result<Rc<Self>, Failure> {
-        if let Some(known) = run.patterns.get(pattern) {
-            return Ok(known);
-        }
-        let regex = Rc::new(Self::compile(run, pattern)?);
-        run.patterns.keep(pattern, &regex);
-        Ok(regex)
-    }
-
-    fn compile(run: &mut Run<'_>, pattern: &[u8]) -> Result<Self, Failure> {
+    fn compile(meter: &mut Meter, pattern: &[u8]) -> Result<Self, Failure> {
         let classes = pattern.iter().filter(|byte| b"pP[".contains(byte)).count();
-        run.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
+        meter.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
         let parsed = parse::parse(pattern)
             .map_err(|error| error.failure().under("error parsing regexp: "))?;
         let program = Program::compile(&parsed.node, parsed.names.len(), Direction::Forwards)?;
-        run.charge(program.len() * Self::COMPILED)?;
+        meter.charge(program.len() * Self::COMPILED)?;
         Ok(Self {
             node: parsed.node,
             program,
@@ -85,12 +72,12 @@ impl Regex {
     /// The end of the leftmost match.
     fn end(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
         from: usize,
         goal: Goal,
     ) -> Result<Option<usize>, Failure> {
-        let pay: Pay<'_> = &mut |units| run.charge(units);
+        let pay: Pay<'_> = &mut |units| meter.charge(units);
         let known = &mut *self.known.borrow_mut();
         let alphabet = match &mut known.alphabet {
             Some(alphabet) => alphabet,
@@ -109,17 +96,17 @@ impl Regex {
     /// The leftmost match at or behind `from`.
     fn find_at(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
         from: usize,
     ) -> Result<Option<Span>, Failure> {
-        let Some(end) = self.end(run, text, from, Goal::Preferred)? else {
+        let Some(end) = self.end(meter, text, from, Goal::Preferred)? else {
             return Ok(None);
         };
         if end == from {
             return Ok(Some((from, end)));
         }
-        let pay: Pay<'_> = &mut |units| run.charge(units);
+        let pay: Pay<'_> = &mut |units| meter.charge(units);
         let known = &mut *self.known.borrow_mut();
         let alphabet = known.alphabet.as_ref();
         let alphabet = alphabet.expect("the end was found with it");
@@ -142,30 +129,30 @@ impl Regex {
     }
 
     /// The match and its groups.
-    fn groups(&self, run: &mut Run<'_>, text: &[u8], span: Span) -> Result<Spans, Failure> {
+    fn groups(&self, meter: &mut Meter, text: &[u8], span: Span) -> Result<Spans, Failure> {
         let mut known = self.known.borrow_mut();
-        let pay: Pay<'_> = &mut |units| run.charge(units);
+        let pay: Pay<'_> = &mut |units| meter.charge(units);
         known.groups.find(&self.program, text, span, pay)
     }
 
-    pub(crate) fn is_match(&self, run: &mut Run<'_>, text: &[u8]) -> Result<bool, Failure> {
-        Ok(self.end(run, text, 0, Goal::Any)?.is_some())
+    pub(crate) fn is_match(&self, meter: &mut Meter, text: &[u8]) -> Result<bool, Failure> {
+        Ok(self.end(meter, text, 0, Goal::Any)?.is_some())
     }
 
     /// The first match.
     pub(crate) fn find<'t>(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &'t [u8],
     ) -> Result<Option<&'t [u8]>, Failure> {
-        let span = self.find_at(run, text, 0)?;
+        let span = self.find_at(meter, text, 0)?;
         Ok(span.map(|(from, to)| &text[from..to]))
     }
 
     /// At most `count` matches; a negative count means all.
     pub(crate) fn find_all(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
         count: i64,
     ) -> Result<Vec<Span>, Failure> {
@@ -174,7 +161,7 @@ impl Regex {
         let mut at = 0;
         let mut last_end = None;
         while found.len() < most && at <= text.len() {
-            let Some((from, to)) = self.find_at(run, text, at)? else {
+            let Some((from, to)) = self.find_at(meter, text, at)? else {
                 break;
             };
             let is_repeated = to == at && Some(from) == last_end;
@@ -190,7 +177,7 @@ impl Regex {
     /// `Regexp.Split`.
     pub(crate) fn split<'t>(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &'t [u8],
         count: i64,
     ) -> Result<Vec<&'t [u8]>, Failure> {
@@ -203,7 +190,7 @@ impl Regex {
         let most = usize::try_from(count).unwrap_or(usize::MAX);
         let mut pieces = Vec::new();
         let (mut start, mut end) = (0, 0);
-        for (from, to) in self.find_all(run, text, count)? {
+        for (from, to) in self.find_all(meter, text, count)? {
             if pieces.len() + 1 == most {
                 break;
             }
@@ -222,17 +209,17 @@ impl Regex {
     /// Replaces every match; `$1` and `${name}` stand for groups.
     pub(crate) fn replace_all(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
         let parts = parts(replacement);
         let whole = |part: &Part<'_>| matches!(part, Part::Text(_) | Part::Group("0"));
         let is_simple = parts.iter().all(whole);
-        self.replace_with(run, text, |run, out, span| {
+        self.replace_with(meter, text, |meter, out, span| {
             let spans = match is_simple {
                 true => vec![Some(span)],
-                false => self.groups(run, text, span)?,
+                false => self.groups(meter, text, span)?,
             };
             for part in &parts {
                 match part {
@@ -250,11 +237,11 @@ impl Regex {
     /// Replaces every match by a text as it is.
     pub(crate) fn replace_all_literal(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(run, text, |_, out, _| {
+        self.replace_with(meter, text, |_, out, _| {
             out.extend_from_slice(replacement);
             Ok(())
         })
@@ -262,21 +249,21 @@ impl Regex {
 
     fn replace_with(
         &self,
-        run: &mut Run<'_>,
+        meter: &mut Meter,
         text: &[u8],
-        replace: impl Fn(&mut Run<'_>, &mut Vec<u8>, Span) -> Result<(), Failure>,
+        replace: impl Fn(&mut Meter, &mut Vec<u8>, Span) -> Result<(), Failure>,
     ) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
         let (mut at, mut last_end) = (0, 0);
         while at <= text.len() {
-            let Some((from, to)) = self.find_at(run, text, at)? else {
+            let Some((from, to)) = self.find_at(meter, text, at)? else {
                 break;
             };
             out.extend_from_slice(&text[last_end..from]);
             if to > last_end || from == 0 {
                 let before = out.len();
-                replace(run, &mut out, (from, to))?;
-                run.charge(out.len() - before)?;
+                replace(meter, &mut out, (from, to))?;
+                meter.charge(out.len() - before)?;
             }
             last_end = to;
             at = to.max(at + width(text, at));

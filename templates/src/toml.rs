@@ -283,7 +283,7 @@ impl Encoder {
                 Value::Float(number) => encoder.float(*number),
                 Value::Number(text) => encoder.number(text)?,
                 Value::Object(object) if object.type_of() == Type::Version => {
-                    let text = crate::functions::marshalled(object).unwrap_or_default();
+                    let text = crate::object::marshalled(object).unwrap_or_default();
                     encoder.quoted(text.as_bytes());
                 }
                 Value::Object(object) => match &**object {

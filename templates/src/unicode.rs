@@ -6,8 +6,6 @@ mod tables;
 
 use std::sync::LazyLock;
 
-use crate::bytes;
-
 /// First character of `bytes` and how many bytes it takes; an invalid sequence takes one byte and gives `None`.
 #[inline]
 pub(crate) fn decode(bytes: &[u8]) -> (Option<char>, usize) {
@@ -262,34 +260,6 @@ fn single(c: char, mut mapped: impl Iterator<Item = char>) -> char {
         (Some(one), None) if one == c || is_known(one) && is_known(c) => one,
         _ => c,
     }
-}
-
-/// Upper case; invalid bytes become U+FFFD.
-pub(crate) fn upper_cased(text: &[u8]) -> Vec<u8> {
-    mapped(text, <[u8]>::make_ascii_uppercase, upper)
-}
-
-/// Lower case; invalid bytes become U+FFFD.
-pub(crate) fn lower_cased(text: &[u8]) -> Vec<u8> {
-    mapped(text, <[u8]>::make_ascii_lowercase, lower)
-}
-
-/// Runs of ASCII are mapped whole.
-fn mapped(text: &[u8], map_ascii: fn(&mut [u8]), map: fn(char) -> char) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    bytes::escape(
-        &mut out,
-        text,
-        |byte| !byte.is_ascii(),
-        |out, rest| {
-            let (c, width) = decode(rest);
-            push(out, map(c.unwrap_or(char::REPLACEMENT_CHARACTER)));
-            width
-        },
-    );
-    // What was copied, and what the other map gave, is as it should be beyond ASCII.
-    map_ascii(&mut out);
-    out
 }
 
 pub(crate) fn push(out: &mut Vec<u8>, c: char) {

@@ -2,7 +2,7 @@
 
 use crate::ast::Term;
 use crate::error::Failure;
-use crate::functions::Function;
+use crate::function::Function;
 use crate::value::{Kind, Place, Type, Value};
 
 use super::{At, Run, Stop};
@@ -69,7 +69,10 @@ impl<'t> Run<'t> {
             let value = self.fitted(piped, of)?;
             values.push(value);
         }
-        self.callee = arguments.args.first();
+        self.context.callee = match (function.name, arguments.args.first()) {
+            ("call", Some(callee)) => Some(callee.to_string()),
+            _ => None,
+        };
         let result = self.guarded(function, &values);
         values.clear();
         self.spare.push(values);
@@ -83,18 +86,41 @@ impl<'t> Run<'t> {
         /// What any call costs, whatever it is given.
         const CALL: usize = 64;
         let read: usize = values.iter().map(|place| size(&place.value)).sum();
-        self.charge(CALL + read.saturating_mul(function.weight))?;
-        let is_short = self.output_limit() < self.input.options.limits.output;
-        let value = (function.call)(self, values).map_err(|failure| {
-            match failure.is_limit && is_short && self.memory <= self.input.options.limits.memory {
+        self.context
+            .meter
+            .charge(CALL + read.saturating_mul(function.weight))?;
+        let is_short = self.context.meter.output_limit() < self.context.meter.limits.output;
+        let result = match function.name {
+            "executeTemplate" => self.execute_template(values),
+            _ => (function.call)(&mut self.context, values),
+        };
+        let meter = &self.context.meter;
+        let value = result.map_err(|failure| {
+            match failure.is_limit && is_short && meter.memory <= meter.limits.memory {
                 // What is left for a text is less than it may be; the reason is what was used up before.
-                true => self.used_up(),
+                true => meter.used_up(),
                 false => failure,
             }
         })?;
-        self.charge(size(&value))?;
-        self.keep(held(&value))?;
+        self.context.meter.charge(size(&value))?;
+        self.context.meter.keep(held(&value))?;
         Ok(value.into())
+    }
+
+    /// The outcome of a named body as a text.
+    fn execute_template(&mut self, values: &[Place]) -> Result<Value, Failure> {
+        let (name, dot) = match values {
+            [name] => (name, Value::Nil),
+            [name, dot] => (name, dot.value.clone()),
+            _ => {
+                let count = values.len();
+                return Err(Failure::new(format!(
+                    "executeTemplate: wrong number of arguments, expected 1 or 2, but got {count}"
+                )));
+            }
+        };
+        let name = name.value.as_text().cloned().unwrap_or_default();
+        self.execute(&name, dot).map(Value::text)
     }
 
     /// The genuine `and` and `or` stop at the first argument that decides.

@@ -2,7 +2,7 @@
 
 use crate::ast::{Command, Fields, Number, Pipe, Term, Variable};
 use crate::error::Failure;
-use crate::functions::Function;
+use crate::function::Function;
 use crate::object::{self, Object};
 use crate::quote;
 use crate::value::{Kind, Place, Value};
@@ -216,7 +216,7 @@ impl<'t> Run<'t> {
         arguments: Arguments<'t>,
         receiver: Place,
     ) -> Result<Place, Stop> {
-        let strict = self.input.options.error_on_missing_key;
+        let strict = self.context.options.error_on_missing_key;
         if receiver.is_invalid() {
             if strict {
                 let name = quote::quoted(name);

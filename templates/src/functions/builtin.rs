@@ -10,7 +10,7 @@ use crate::fmt;
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
 
-use super::{Function, Outcome, Run, done, entry, missing_entry, text, values};
+use super::{Context, Function, Outcome, done, entry, missing_entry, text, values};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // The evaluator itself handles these two; it needs them here to know their types.
@@ -22,38 +22,41 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("len", &[Type::Raw], |_, args| len(&args[0])),
     Function::new("index", &[Type::Raw], |_, args| index(args)).rest(Type::Raw),
     Function::new("slice", &[Type::Raw], |_, args| slice(args)).rest(Type::Raw),
-    Function::new("call", &[Type::Raw], |run, args| call(run, &args[0])).rest(Type::Raw),
-    Function::new("print", &[], |run, args| {
-        done(fmt::sprint(&values(args), run.output_limit())?)
+    Function::new("call", &[Type::Raw], |context, args| {
+        call(context, &args[0])
+    })
+    .rest(Type::Raw),
+    Function::new("print", &[], |context, args| {
+        done(fmt::sprint(&values(args), context.meter.output_limit())?)
     })
     .rest(Type::Any),
-    Function::new("println", &[], |run, args| {
-        done(fmt::sprintln(&values(args), run.output_limit())?)
+    Function::new("println", &[], |context, args| {
+        done(fmt::sprintln(&values(args), context.meter.output_limit())?)
     })
     .rest(Type::Any),
-    Function::new("printf", &[Type::Text], |run, args| {
-        let limit = run.output_limit();
+    Function::new("printf", &[Type::Text], |context, args| {
+        let limit = context.meter.output_limit();
         done(fmt::printf(text(args, 0), &values(&args[1..]), limit)?)
     })
     .weighing(32)
     .rest(Type::Any),
-    Function::new("html", &[], |run, args| {
-        let whole = joined(run, args)?;
-        run.keep(whole.len() * 5)?;
+    Function::new("html", &[], |context, args| {
+        let whole = joined(context, args)?;
+        context.meter.keep(whole.len() * 5)?;
         done(html(whole))
     })
     .weighing(6)
     .rest(Type::Any),
-    Function::new("js", &[], |run, args| {
-        let whole = joined(run, args)?;
-        run.keep(whole.len() * 6)?;
+    Function::new("js", &[], |context, args| {
+        let whole = joined(context, args)?;
+        context.meter.keep(whole.len() * 6)?;
         done(js(&whole))
     })
     .weighing(16)
     .rest(Type::Any),
-    Function::new("urlquery", &[], |run, args| {
-        let whole = joined(run, args)?;
-        run.keep(whole.len() * 3)?;
+    Function::new("urlquery", &[], |context, args| {
+        let whole = joined(context, args)?;
+        context.meter.keep(whole.len() * 3)?;
         done(url_query(&whole))
     })
     .weighing(40)
@@ -241,14 +244,14 @@ fn slice(args: &[Place]) -> Outcome {
 }
 
 /// No template has a function as a value.
-fn call(run: &Run<'_>, function: &Place) -> Outcome {
+fn call(context: &Context<'_>, function: &Place) -> Outcome {
     let value = &function.value;
     if value.is_nil() {
         return Err(Failure::new("call of nil"));
     }
     let name = value.type_name();
     let failure = Failure::new("non-function ");
-    let failure = match (run.callee(), value) {
+    let failure = match (context.callee.clone(), value) {
         (Some(callee), _) => failure.words(callee),
         (None, Value::Text(text) | Value::Number(text)) => failure.plain(text),
         (None, _) => failure.words(format!("<{name} Value>")),
@@ -257,13 +260,13 @@ fn call(run: &Run<'_>, function: &Place) -> Outcome {
 }
 
 /// The arguments as one text, pointers followed.
-fn joined(run: &Run<'_>, args: &[Place]) -> Result<Text, Failure> {
+fn joined(context: &Context<'_>, args: &[Place]) -> Result<Text, Failure> {
     if let [only] = args
         && let Value::Text(text) = &only.value
     {
         return Ok(text.clone());
     }
-    let limit = run.output_limit();
+    let limit = context.meter.output_limit();
     let mut out = Vec::new();
     let mut after_text = true;
     for (index, place) in args.iter().enumerate() {

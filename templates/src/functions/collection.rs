@@ -13,7 +13,7 @@ use crate::number::{Base, parse_int};
 use crate::quote;
 use crate::value::{Kind, Map, Place, Type, Value};
 
-use super::{Function, Outcome, Run, compare, text};
+use super::{Context, Function, Outcome, compare, done};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("in", &[Type::Any, Type::Any], |_, args| {
@@ -22,35 +22,36 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("contains", &[Type::Any, Type::Any], |_, args| {
         is_in(&args[1].value, &args[0].value).map(Value::Bool)
     }),
-    Function::new("containsAll", WANTED, |run, args| {
-        some(run, args, true, true)
+    Function::new("containsAll", WANTED, |context, args| {
+        some(context, args, true, true)
     }),
-    Function::new("containsAny", WANTED, |run, args| {
-        some(run, args, false, false)
+    Function::new("containsAny", WANTED, |context, args| {
+        some(context, args, false, false)
     }),
-    Function::new("containsNone", WANTED, |run, args| {
-        some(run, args, true, false)
+    Function::new("containsNone", WANTED, |context, args| {
+        some(context, args, true, false)
     }),
-    Function::new("containsNotAll", WANTED, |run, args| {
-        some(run, args, false, true)
+    Function::new("containsNotAll", WANTED, |context, args| {
+        some(context, args, false, true)
     }),
     Function::new("loop", &[], |_, args| looped(args)).rest(Type::Any),
     Function::new("explodeMap", &[Type::Map], |_, args| {
         explode(&args[0].value)
     })
     .weighing(64),
-    Function::new("mergeMap", &[Type::Map, Type::Map], |run, args| {
-        merge(run, args, false)
+    Function::new("mergeMap", &[Type::Map, Type::Map], |context, args| {
+        merge(context, args, false)
     })
     .rest(Type::MergeOption),
     Function::new(
         "mergeMapWithOverride",
         &[Type::Map, Type::Map],
-        |run, args| merge(run, args, true),
+        |context, args| merge(context, args, true),
     ),
-    Function::new("executeTemplate", &[Type::Text], execute_template).rest(Type::Any),
-    Function::new("scratch", &[], |run, _| {
-        Ok(Value::Object(Rc::clone(&run.scratch)))
+    // Templates run where the others do.
+    Function::new("executeTemplate", &[Type::Text], |_, _| done("")).rest(Type::Any),
+    Function::new("scratch", &[], |context, _| {
+        Ok(Value::Object(Rc::clone(&context.scratch)))
     }),
 ];
 
@@ -87,12 +88,12 @@ fn is_in(container: &Value, wanted: &Value) -> Result<bool, Failure> {
 }
 
 /// `at_end` is the answer when no wanted item decides; `inverted` makes absence decide.
-fn some(run: &mut Run<'_>, args: &[Place], at_end: bool, inverted: bool) -> Outcome {
+fn some(context: &mut Context<'_>, args: &[Place], at_end: bool, inverted: bool) -> Outcome {
     const ELEMENT: usize = 16;
     let wanted = args[0].value.items().unwrap_or_default();
     let container = &args[1].value;
     let steps = wanted.len().saturating_mul(container.len().unwrap_or(1));
-    run.charge(steps.saturating_mul(ELEMENT))?;
+    context.meter.charge(steps.saturating_mul(ELEMENT))?;
     for item in &wanted {
         if is_in(container, item)? != inverted {
             return Ok(Value::Bool(!at_end));
@@ -174,21 +175,21 @@ fn plant(map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
 const SHOWN: usize = 10_000;
 
 /// Whether `map` is somewhere inside `value`: then `value` must not go into `map`.
-pub(super) fn holds(run: &mut Run<'_>, value: &Value, map: &Map) -> Result<bool, Failure> {
+pub(super) fn holds(context: &mut Context<'_>, value: &Value, map: &Map) -> Result<bool, Failure> {
     // What is in many places is looked at once.
     let mut seen = HashSet::new();
     let mut pending = vec![value.clone()];
     while let Some(value) = pending.pop() {
-        run.charge(STEP)?;
+        context.meter.charge(STEP)?;
         match &value {
             Value::Map(own) if Rc::ptr_eq(own, map) => return Ok(true),
             Value::Map(own) if seen.insert(Rc::as_ptr(own).addr()) => {
                 let own = own.borrow();
-                run.charge(own.len() * STEP)?;
+                context.meter.charge(own.len() * STEP)?;
                 pending.extend(own.values().filter(|item| item.is_container()).cloned());
             }
             Value::List(items) | Value::Lists(items) if seen.insert(Rc::as_ptr(items).addr()) => {
-                run.charge(items.len() * STEP)?;
+                context.meter.charge(items.len() * STEP)?;
                 pending.extend(items.iter().filter(|item| item.is_container()).cloned());
             }
             _ => {}
@@ -213,15 +214,15 @@ pub(super) fn too_deep() -> Failure {
     Failure::limit(format!("value nests deeper than {MAX_DEPTH} levels"))
 }
 
-fn merge(run: &mut Run<'_>, args: &[Place], overrides: bool) -> Outcome {
+fn merge(context: &mut Context<'_>, args: &[Place], overrides: bool) -> Outcome {
     let (into, from) = (&args[0].value, &args[1].value);
     match (into, from) {
         (Value::Map(into), Value::Map(from)) if !Rc::ptr_eq(into, from) => {
-            merge_maps(run, (into, from), overrides, 0)?;
+            merge_maps(context, (into, from), overrides, 0)?;
         }
         (Value::TypedNil(_), Value::Map(from)) => {
             let fresh: Map = Map::default();
-            merge_maps(run, (&fresh, from), overrides, 0)?;
+            merge_maps(context, (&fresh, from), overrides, 0)?;
             return Ok(Value::Map(fresh));
         }
         _ => {}
@@ -235,7 +236,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
 }
 
 pub(super) fn merge_maps(
-    run: &mut Run<'_>,
+    context: &mut Context<'_>,
     (into, from): (&Map, &Map),
     overrides: bool,
     depth: usize,
@@ -243,7 +244,7 @@ pub(super) fn merge_maps(
     if depth == MAX_DEPTH {
         return Err(too_deep());
     }
-    run.charge(from.borrow().len() * 4 * STEP)?;
+    context.meter.charge(from.borrow().len() * 4 * STEP)?;
     let entries: Vec<_> = from
         .borrow()
         .iter()
@@ -253,7 +254,7 @@ pub(super) fn merge_maps(
         let own = into.borrow().get(&key).cloned();
         if let (Some(Value::Map(own)), Value::Map(other)) = (&own, &value) {
             if !Rc::ptr_eq(own, other) {
-                merge_maps(run, (own, other), overrides, depth + 1)?;
+                merge_maps(context, (own, other), overrides, depth + 1)?;
             }
             if !own.borrow().is_empty() {
                 continue;
@@ -267,25 +268,10 @@ pub(super) fn merge_maps(
         if !replaces {
             continue;
         }
-        if holds(run, &value, into)? {
+        if holds(context, &value, into)? {
             return Err(Failure::new("a map cannot contain itself"));
         }
         into.borrow_mut().insert(key, value);
     }
     Ok(())
-}
-
-fn execute_template(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let name = text(args, 0).clone();
-    let dot = match &args[1..] {
-        [] => Value::Nil,
-        [dot] => dot.value.clone(),
-        _ => {
-            let count = args.len();
-            return Err(Failure::new(format!(
-                "executeTemplate: wrong number of arguments, expected 1 or 2, but got {count}"
-            )));
-        }
-    };
-    run.execute(&name, dot).map(Value::text)
 }

@@ -10,7 +10,7 @@ use crate::number::{Base, NumberError, parse_float, parse_int, parse_uint};
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, Outcome, Run, done, text};
+use super::{Context, Function, Outcome, done, text};
 
 const ONE: &[Type] = &[Type::Text];
 const ANY: &[Type] = &[Type::Any];
@@ -30,64 +30,64 @@ pub(super) const FUNCTIONS: &[Function] = &[
         number(args, "Float", Value::Float(0.0), parse)
     })
     .weighing(16),
-    Function::new("parseJSON", ONE, |run, args| match text(args, 0) {
+    Function::new("parseJSON", ONE, |context, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
         text => {
-            run.keep(json::memory(text))?;
+            context.meter.keep(json::memory(text))?;
             json::read_strictly(text)
         }
     })
     .weighing(150),
-    Function::new("parseYAML", ONE, |run, args| match text(args, 0) {
+    Function::new("parseYAML", ONE, |context, args| match text(args, 0) {
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
         text => {
-            run.keep(json::memory(text))?;
+            context.meter.keep(json::memory(text))?;
             crate::yaml::decode(text)
         }
     })
     .weighing(400),
-    Function::new("toJSON", ANY, |run, args| {
+    Function::new("toJSON", ANY, |context, args| {
         let style = Style {
             pretty: false,
             html: true,
         };
-        to_json(run, args, "toJSON", style)
+        to_json(context, args, "toJSON", style)
     }),
-    Function::new("toJSONPretty", ANY, |run, args| {
+    Function::new("toJSONPretty", ANY, |context, args| {
         let style = Style {
             pretty: true,
             html: true,
         };
-        to_json(run, args, "toJSONPretty", style)
+        to_json(context, args, "toJSONPretty", style)
     }),
-    Function::new("toUnescapedJSON", ANY, |run, args| {
+    Function::new("toUnescapedJSON", ANY, |context, args| {
         let style = Style {
             pretty: false,
             html: false,
         };
-        to_json(run, args, "toUnescapedJSON", style)
+        to_json(context, args, "toUnescapedJSON", style)
     }),
-    Function::new("toUnescapedJSONPretty", ANY, |run, args| {
+    Function::new("toUnescapedJSONPretty", ANY, |context, args| {
         let style = Style {
             pretty: true,
             html: false,
         };
-        to_json(run, args, "toUnescapedJSONPretty", style)
+        to_json(context, args, "toUnescapedJSONPretty", style)
     }),
-    Function::new("toYAML", ANY, |run, args| {
+    Function::new("toYAML", ANY, |context, args| {
         // Go's encoder panics, and a panic goes past the function that would name itself.
-        let encoded = crate::yaml::encode(&args[0].value, run.output_limit())?;
+        let encoded = crate::yaml::encode(&args[0].value, context.meter.output_limit())?;
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
     })
     .weighing(60),
-    Function::new("toTOML", ANY, |run, args| {
+    Function::new("toTOML", ANY, |context, args| {
         if args[0].value.is_nil() {
             return Err(Failure::new(
                 "reflect: call of reflect.Value.Type on zero Value",
             ));
         }
-        let encoded = crate::toml::encode(&args[0].value, run.output_limit())
+        let encoded = crate::toml::encode(&args[0].value, context.meter.output_limit())
             .map_err(|failure| failure.under("toTOML: "))?;
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
@@ -122,9 +122,9 @@ fn number(
     })
 }
 
-fn to_json(run: &Run<'_>, args: &[Place], name: &str, style: Style) -> Outcome {
+fn to_json(context: &Context<'_>, args: &[Place], name: &str, style: Style) -> Outcome {
     done(
-        json::encode(&args[0].value, style, run.output_limit())
+        json::encode(&args[0].value, style, context.meter.output_limit())
             .map_err(|failure| failure.under(format!("{name}: ")))?,
     )
 }

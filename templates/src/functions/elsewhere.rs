@@ -4,7 +4,7 @@
 use crate::error::Failure;
 use crate::value::{Type, Value};
 
-use super::{Function, Outcome, done};
+use super::{Context, Function, Outcome, done};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("datacenters", &[], consul).rest(Type::Bool),
@@ -57,15 +57,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const ONE: &[Type] = &[Type::Text];
 
-type Run<'r> = crate::exec::Run<'r>;
-
-fn consul(_: &mut Run<'_>, _: &[crate::value::Place]) -> Outcome {
+fn consul(_: &mut Context<'_>, _: &[crate::value::Place]) -> Outcome {
     Err(Failure::new(
         "consul functions are not supported by this agent",
     ))
 }
 
-fn nomad(_: &mut Run<'_>, _: &[crate::value::Place]) -> Outcome {
+fn nomad(_: &mut Context<'_>, _: &[crate::value::Place]) -> Outcome {
     Err(Failure::new(
         "nomad functions are not supported by this agent",
     ))

@@ -11,7 +11,7 @@ use crate::quote;
 use crate::value::{Place, Type, Value};
 
 use super::collection::ENTRY;
-use super::{Function, Outcome, Run, done, text};
+use super::{Context, Function, Outcome, done, text};
 
 /// The method of this name that a value has; the receiver comes first in its arguments.
 pub(crate) fn method(receiver: &Value, name: &[u8]) -> Option<&'static Function> {
@@ -37,15 +37,15 @@ static SCRATCH: &[Function] = &[
             Ok(store.get(text(args, 1)).cloned().unwrap_or(Value::Nil))
         })
     }),
-    Function::new("Set", &[Type::Text, Type::Any], |run, args| {
-        run.keep(ENTRY)?;
+    Function::new("Set", &[Type::Text, Type::Any], |context, args| {
+        context.meter.keep(ENTRY)?;
         with_store(args, |store| {
             store.insert(text(args, 1).clone(), args[2].value.clone());
             done("")
         })
     }),
-    Function::new("SetX", &[Type::Text, Type::Any], |run, args| {
-        run.keep(ENTRY)?;
+    Function::new("SetX", &[Type::Text, Type::Any], |context, args| {
+        context.meter.keep(ENTRY)?;
         with_store(args, |store| {
             let value = &args[2].value;
             store
@@ -57,12 +57,12 @@ static SCRATCH: &[Function] = &[
     Function::new(
         "MapSet",
         &[Type::Text, Type::Text, Type::Any],
-        |run, args| map_set(run, args, true),
+        |context, args| map_set(context, args, true),
     ),
     Function::new(
         "MapSetX",
         &[Type::Text, Type::Text, Type::Any],
-        |run, args| map_set(run, args, false),
+        |context, args| map_set(context, args, false),
     ),
     Function::new("MapValues", &[Type::Text], |_, args| {
         with_store(args, |store| {
@@ -86,8 +86,8 @@ fn with_store(args: &[Place], act: impl FnOnce(&mut Store) -> Outcome) -> Outcom
     }
 }
 
-fn map_set(run: &mut Run<'_>, args: &[Place], overwrites: bool) -> Outcome {
-    run.keep(ENTRY)?;
+fn map_set(context: &mut Context<'_>, args: &[Place], overwrites: bool) -> Outcome {
+    context.meter.keep(ENTRY)?;
     with_store(args, |store| {
         let (name, key, value) = (text(args, 1), text(args, 2), &args[3].value);
         let map = store
@@ -97,7 +97,7 @@ fn map_set(run: &mut Run<'_>, args: &[Place], overwrites: bool) -> Outcome {
             let name = quote::quoted(name);
             return Err(Failure::new(format!("{name} is not a map")));
         };
-        if super::collection::holds(run, value, map)? {
+        if super::collection::holds(context, value, map)? {
             return Err(Failure::new("a map cannot contain itself"));
         }
         let mut map = map.borrow_mut();

@@ -13,7 +13,6 @@ mod strings;
 mod versions;
 
 pub(super) use versions::METHODS as VERSION;
-pub(super) use versions::shown as shown_version;
 
 use std::rc::Rc;
 
@@ -24,7 +23,7 @@ use crate::fmt;
 use crate::strings::Strings;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, Outcome, Run, collection, done, int, text};
+use super::{Context, Function, Outcome, collection, done, int, text};
 
 pub(super) const GROUPS: [&[Function]; 11] = [
     dates::FUNCTIONS,
@@ -66,20 +65,23 @@ const ANY: &[Type] = &[Type::Any];
 const ONE: &[Type] = &[Type::Text];
 const TWO: &[Type] = &[Type::Text, Type::Text];
 
-fn unsupported(_: &mut Run<'_>, _: &[Place]) -> Outcome {
+fn unsupported(_: &mut Context<'_>, _: &[Place]) -> Outcome {
     Err(Failure::new("not supported"))
 }
 
 /// The text of any value: what `toString` gives.
-fn shown(run: &Run<'_>, value: &Value) -> Result<Text, Failure> {
+fn shown(context: &Context<'_>, value: &Value) -> Result<Text, Failure> {
     match value {
         Value::Text(text) | Value::Number(text) => Ok(text.clone()),
-        value => Ok(Text::from(fmt::display(value, run.output_limit())?)),
+        value => Ok(Text::from(fmt::display(
+            value,
+            context.meter.output_limit(),
+        )?)),
     }
 }
 
 /// The texts of all elements that are not nil; anything but a list counts as one element.
-fn texts(run: &Run<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
+fn texts(context: &Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
     let texts = match value {
         Value::Strings(items) => return Ok(Rc::clone(items)),
         Value::Nil => Vec::new(),
@@ -87,9 +89,9 @@ fn texts(run: &Run<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
             Some(items) => items
                 .iter()
                 .filter(|item| !item.is_nil())
-                .map(|item| shown(run, item))
+                .map(|item| shown(context, item))
                 .collect::<Result<_, _>>()?,
-            None => vec![shown(run, value)?],
+            None => vec![shown(context, value)?],
         },
     };
     Ok(Rc::new(Strings::Texts(texts)))

@@ -14,12 +14,11 @@ use sha2::{Digest, Sha256};
 
 use crate::bytes;
 use crate::error::Failure;
-use crate::regex::Regex;
 use crate::strings::Piece;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, Outcome, Run, done, int, text};
+use super::{Context, Function, Outcome, case, done, int, text};
 
 const ONE: &[Type] = &[Type::Text];
 const TWO: &[Type] = &[Type::Text, Type::Text];
@@ -38,15 +37,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base64URLEncode", ONE, |_, args| {
         done(URL_SAFE.encode(text(args, 0)))
     }),
-    Function::new("toLower", ONE, |_, args| {
-        done(unicode::lower_cased(text(args, 0)))
-    })
-    .weighing(8),
-    Function::new("toUpper", ONE, |_, args| {
-        done(unicode::upper_cased(text(args, 0)))
-    })
-    .weighing(8),
-    Function::new("toTitle", ONE, |_, args| done(titled(text(args, 0)))).weighing(24),
+    Function::new("toLower", ONE, |_, args| done(case::lower(text(args, 0)))).weighing(8),
+    Function::new("toUpper", ONE, |_, args| done(case::upper(text(args, 0)))).weighing(8),
+    Function::new("toTitle", ONE, |_, args| done(case::titled(text(args, 0)))).weighing(24),
     Function::new("trim", TWO, |_, args| {
         let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
         let whole = text(args, 1);
@@ -56,25 +49,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("trimPrefix", TWO, trim_prefix),
     Function::new("trimSuffix", TWO, trim_suffix),
     Function::new("trimSpace", ONE, trim_space),
-    Function::new("replaceAll", THREE, |run, args| {
-        replace_all(run, text(args, 2), text(args, 0), text(args, 1))
+    Function::new("replaceAll", THREE, |context, args| {
+        replace_all(context, text(args, 2), text(args, 0), text(args, 1))
     }),
-    Function::new("regexMatch", TWO, |run, args| {
-        let regex = Regex::of(run, text(args, 0))?;
-        Ok(Value::Bool(regex.is_match(run, text(args, 1))?))
+    Function::new("regexMatch", TWO, |context, args| {
+        let regex = context.patterns.regex(&mut context.meter, text(args, 0))?;
+        Ok(Value::Bool(
+            regex.is_match(&mut context.meter, text(args, 1))?,
+        ))
     }),
-    Function::new("regexReplaceAll", THREE, |run, args| {
-        let regex = Regex::of(run, text(args, 0))?;
-        done(regex.replace_all(run, text(args, 2), text(args, 1))?)
+    Function::new("regexReplaceAll", THREE, |context, args| {
+        let regex = context.patterns.regex(&mut context.meter, text(args, 0))?;
+        done(regex.replace_all(&mut context.meter, text(args, 2), text(args, 1))?)
     }),
     Function::new("indent", &[Type::Int, Type::Text], indent),
-    Function::new("split", TWO, |run, args| {
+    Function::new("split", TWO, |context, args| {
         let whole = text(args, 1);
         let trimmed = unicode::trim_space(whole);
         if trimmed.is_empty() {
             return Ok(Value::strings(Vec::new()));
         }
-        split(run, &whole.part(trimmed), text(args, 0))
+        split(context, &whole.part(trimmed), text(args, 0))
     }),
     Function::new("join", &[Type::Text, Type::Strings], join),
     Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))).weighing(64),
@@ -167,65 +162,47 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
     }
 }
 
-pub(super) fn trim_prefix(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+pub(super) fn trim_prefix(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let whole = text(args, 1);
     done(whole.part(whole.strip_prefix(&**text(args, 0)).unwrap_or(whole)))
 }
 
-pub(super) fn trim_suffix(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+pub(super) fn trim_suffix(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let whole = text(args, 1);
     done(whole.part(whole.strip_suffix(&**text(args, 0)).unwrap_or(whole)))
 }
 
-pub(super) fn trim_space(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+pub(super) fn trim_space(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let whole = text(args, 0);
     done(whole.part(unicode::trim_space(whole)))
 }
 
-/// `cases.Title` without lowering: the first letter with case of every word.
-fn titled(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut inside = false;
-    let mut after_middle = false;
-    for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let is_middle = unicode::is_middle(c);
-            // One mark may stand within a word, two end it.
-            inside &= !(is_middle && after_middle);
-            after_middle = is_middle;
-            let starts = !inside && unicode::is_cased(c);
-            match starts.then(|| unicode::long_title(c)) {
-                Some(Some(long)) => out.extend_from_slice(long.as_bytes()),
-                Some(None) => unicode::push(&mut out, unicode::title(c)),
-                None => unicode::push(&mut out, c),
-            }
-            inside = starts || inside && !unicode::is_break(c);
-        }
-        out.extend_from_slice(chunk.invalid());
-        if !chunk.invalid().is_empty() {
-            (inside, after_middle) = (false, false);
-        }
-    }
-    out
-}
-
-pub(super) fn replace_all(run: &mut Run<'_>, whole: &[u8], from: &[u8], to: &[u8]) -> Outcome {
+pub(super) fn replace_all(
+    context: &mut Context<'_>,
+    whole: &[u8],
+    from: &[u8],
+    to: &[u8],
+) -> Outcome {
     // How long the result may get is known before any memory is taken.
     let places = match from.is_empty() {
         true => whole.len() + 1,
         false if to.len() <= from.len() => 0,
         false => memmem::find_iter(whole, from).count(),
     };
-    run.makes(whole.len().saturating_add(places.saturating_mul(to.len())))?;
+    context
+        .meter
+        .makes(whole.len().saturating_add(places.saturating_mul(to.len())))?;
     done(bytes::replace(whole, from, to))
 }
 
-fn indent(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn indent(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let spaces = usize::try_from(int(args, 0))
         .map_err(|_| Failure::new("indent value must be a positive integer"))?;
     let whole = text(args, 1);
     let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    run.makes(spaces.saturating_mul(lines).saturating_add(whole.len()))?;
+    context
+        .meter
+        .makes(spaces.saturating_mul(lines).saturating_add(whole.len()))?;
     let mut out = Vec::with_capacity(whole.len() + spaces * lines);
     for line in whole.split_inclusive(|&byte| byte == b'\n') {
         if line != b"\n" {
@@ -245,10 +222,12 @@ pub(super) fn pieces<'t>(whole: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
 }
 
 /// The pieces of a text, which share its bytes.
-pub(super) fn split(run: &mut Run<'_>, whole: &Text, separator: &Text) -> Outcome {
+pub(super) fn split(context: &mut Context<'_>, whole: &Text, separator: &Text) -> Outcome {
     let count = bytes::count(whole, separator);
-    run.charge(count.saturating_mul(PIECE))?;
-    run.keep(count.saturating_mul(size_of::<Piece>()))?;
+    context.meter.charge(count.saturating_mul(PIECE))?;
+    context
+        .meter
+        .keep(count.saturating_mul(size_of::<Piece>()))?;
     let mut places = Vec::with_capacity(count);
     let mut start = 0;
     if separator.is_empty() {
@@ -269,12 +248,12 @@ pub(super) fn split(run: &mut Run<'_>, whole: &Text, separator: &Text) -> Outcom
 /// What finding one piece of a text costs.
 const PIECE: usize = 32;
 
-fn join(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn join(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let separator = text(args, 0);
     let Value::Strings(items) = &args[1].value else {
         return done("");
     };
-    run.makes(items.joined_length(separator))?;
+    context.meter.makes(items.joined_length(separator))?;
     done(items.join(separator))
 }
 

@@ -7,14 +7,14 @@ use planescape_vault::{Text, path};
 
 use crate::error::Failure;
 use crate::number::{Base, parse_uint};
+use crate::pass::Effect;
 use crate::quote;
 use crate::request::Request;
-use crate::template::Effect;
 use crate::time::Moment;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, Outcome, Run, done, text};
+use super::{Context, Function, Outcome, done, text};
 
 const ONE: &[Type] = &[Type::Text];
 
@@ -23,21 +23,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("secrets", ONE, secrets),
     Function::new("pkiCert", &[], pki_cert).rest(Type::Text),
     Function::new("file", ONE, file),
-    Function::new("env", ONE, |run, args| {
-        done(variable(run, text(args, 0)).unwrap_or_default())
+    Function::new("env", ONE, |context, args| {
+        done(variable(context, text(args, 0)).unwrap_or_default())
     }),
-    Function::new("mustEnv", ONE, |run, args| {
+    Function::new("mustEnv", ONE, |context, args| {
         let name = text(args, 0);
-        match variable(run, name) {
+        match variable(context, name) {
             Some(value) if !value.is_empty() => done(value),
             _ => Err(Failure::new("required environment variable ")
                 .plain(name)
                 .words(" is empty")),
         }
     }),
-    Function::new("envOrDefault", &[Type::Text, Type::Text], |run, args| {
-        done(variable(run, text(args, 0)).unwrap_or_else(|| text(args, 1).clone()))
-    }),
+    Function::new(
+        "envOrDefault",
+        &[Type::Text, Type::Text],
+        |context, args| {
+            done(variable(context, text(args, 0)).unwrap_or_else(|| text(args, 1).clone()))
+        },
+    ),
     Function::new("timestamp", &[], timestamp)
         .weighing(64)
         .rest(Type::Text),
@@ -130,39 +134,38 @@ pub(crate) fn secrets_request(args: &[Place]) -> Result<Option<Request>, Failure
     Ok(Some(Request::List { path }))
 }
 
-fn secret(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let answer = secret_request(args)?.and_then(|request| run.value_of(request));
+fn secret(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let answer = secret_request(args)?.and_then(|request| context.value_of(request));
     Ok(answer.unwrap_or(Value::Nil))
 }
 
-fn secrets(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let answer = secrets_request(args)?.and_then(|request| run.value_of(request));
+fn secrets(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let answer = secrets_request(args)?.and_then(|request| context.value_of(request));
     Ok(answer.unwrap_or(Value::TypedNil(Type::Strings)))
 }
 
-fn pki_cert(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn pki_cert(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     if args.is_empty() {
         return Ok(Value::Nil);
     }
     let parameters = parameters(&args[1..])?;
     let path = checked_url(trimmed_path(text(args, 0), "read")?)?;
-    let destination = run.input.environment.destination.clone();
+    let destination = context.environment.destination.clone();
     let request = Request::Pki {
         path,
         parameters,
         destination,
     };
-    Ok(run.value_of(request).unwrap_or(Value::Nil))
+    Ok(context.value_of(request).unwrap_or(Value::Nil))
 }
 
-fn file(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let path = text(args, 0);
     if path.is_empty() {
         return done("");
     }
     let path = String::from_utf8_lossy(path).into_owned();
-    if let Some(sandbox) = run
-        .input
+    if let Some(sandbox) = context
         .options
         .sandbox_path
         .as_deref()
@@ -176,18 +179,18 @@ fn file(run: &mut Run<'_>, args: &[Place]) -> Outcome {
             return Err(Failure::new(format!("'{path}' is outside of sandbox")));
         }
     }
-    let content = run.value_of(Request::File { path });
+    let content = context.value_of(Request::File { path });
     Ok(content.unwrap_or_else(|| Value::Text(Text::default())))
 }
 
-fn variable(run: &Run<'_>, name: &[u8]) -> Option<Text> {
+fn variable(context: &Context<'_>, name: &[u8]) -> Option<Text> {
     let name = std::str::from_utf8(name).ok()?;
-    let value = run.input.environment.variables.get(name)?;
+    let value = context.environment.variables.get(name)?;
     Some(Text::from(value.as_str()))
 }
 
-fn timestamp(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    let now = Moment::from(run.input.environment.now);
+fn timestamp(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let now = Moment::from(context.environment.now);
     match args {
         [] => done(now.format("2006-01-02T15:04:05Z07:00")),
         [_] => match &**text(args, 0) {
@@ -203,7 +206,7 @@ fn timestamp(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     }
 }
 
-fn write_to_file(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn write_to_file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let plain = |index: usize| String::from_utf8_lossy(text(args, index)).into_owned();
     let content = match args.len() {
         0..=4 => return Err(Failure::new("runtime error: index out of range [-1]")),
@@ -223,8 +226,8 @@ fn write_to_file(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     } else {
         content
     };
-    run.charge(content.len())?;
-    run.gathered.effects.push(Effect::WriteFile {
+    context.meter.charge(content.len())?;
+    context.gathered.effects.push(Effect::WriteFile {
         path: plain(0),
         user: plain(1),
         group: plain(2),

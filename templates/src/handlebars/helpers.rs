@@ -9,9 +9,10 @@ use std::ops::RangeInclusive;
 
 use planescape_vault::Text;
 
+use crate::context::Context;
 use crate::error::Failure;
-use crate::exec::Run;
-use crate::functions::{self, Outcome};
+use crate::function::Outcome;
+use crate::functions;
 use crate::value::{Place, Value};
 
 use super::logic::{sort, text as text_of};
@@ -24,7 +25,7 @@ pub(super) struct Helper {
     pub(super) takes_named: bool,
     /// Whether a path that leads nowhere is null to it, and no error.
     pub(super) accepts_nothing: bool,
-    call: fn(&mut Run<'_>, &Arguments<'_>) -> Outcome,
+    call: fn(&mut Context<'_>, &Arguments<'_>) -> Outcome,
 }
 
 /// What a helper is called with.
@@ -38,7 +39,7 @@ impl Helper {
     const fn new(
         name: &'static str,
         takes: RangeInclusive<usize>,
-        call: fn(&mut Run<'_>, &Arguments<'_>) -> Outcome,
+        call: fn(&mut Context<'_>, &Arguments<'_>) -> Outcome,
     ) -> Self {
         Self {
             name,
@@ -69,10 +70,12 @@ impl Helper {
         }
     }
 
-    pub(super) fn run(&self, run: &mut Run<'_>, arguments: &Arguments<'_>) -> Outcome {
-        run.charge(arguments.values.iter().map(size).sum())?;
-        let value = (self.call)(run, arguments)?;
-        run.charge(size(&value))?;
+    pub(super) fn run(&self, context: &mut Context<'_>, arguments: &Arguments<'_>) -> Outcome {
+        context
+            .meter
+            .charge(arguments.values.iter().map(size).sum())?;
+        let value = (self.call)(context, arguments)?;
+        context.meter.charge(size(&value))?;
         Ok(value)
     }
 }
@@ -109,8 +112,8 @@ impl Arguments<'_> {
 }
 
 /// Calls a function of the Go dialect, whose arguments are texts.
-fn go(run: &mut Run<'_>, function: &str, arguments: Vec<Value>) -> Outcome {
+fn go(context: &mut Context<'_>, function: &str, arguments: Vec<Value>) -> Outcome {
     let function = functions::find(function.as_bytes()).expect("the Go dialect has this function");
     let arguments: Vec<Place> = arguments.into_iter().map(Place::from).collect();
-    (function.call)(run, &arguments)
+    (function.call)(context, &arguments)
 }

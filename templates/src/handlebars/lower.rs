@@ -11,7 +11,7 @@ use planescape_vault::Text;
 use planescape_vault::json::Datum;
 
 use crate::error::Error;
-use crate::template::Options;
+use crate::options::Options;
 
 use super::helpers::{self, Helper};
 use super::path::Path;
@@ -172,7 +172,7 @@ impl<'s> Lowering<'s> {
         named: Named,
     ) -> Result<Expression, Error> {
         let name = helper.name;
-        let is_denied = |pattern: &String| crate::template::matches_pattern(pattern, name);
+        let is_denied = |pattern: &String| crate::options::matches_pattern(pattern, name);
         if self.options.denied_functions.iter().any(is_denied) {
             return Err(self.refuse(&format!("helper `{name}` is disabled")));
         }

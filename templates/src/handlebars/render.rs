@@ -85,7 +85,7 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn stop(&self, failure: &Failure) -> Stop {
-        let source = self.run.input.source;
+        let source = self.run.source;
         let text =
             std::str::from_utf8(source).expect("a Handlebars template was UTF-8 when parsed");
         let offset = self.tag.offset(text);
@@ -99,7 +99,7 @@ impl<'r, 't> Renderer<'r, 't> {
     /// Every element of every step counts, so that no loop is endless, however little it writes.
     fn count(&mut self) -> Result<(), Stop> {
         self.steps += 1;
-        let limit = self.run.input.options.limits.iterations;
+        let limit = self.run.context.options.limits.iterations;
         if self.steps > limit {
             let words = format!("rendering takes more than {limit} steps");
             return Err(self.stop(&Failure::limit(words)));
@@ -108,7 +108,7 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let limit = self.run.output_limit();
+        let limit = self.run.context.meter.output_limit();
         if self.run.out.len() + bytes.len() > limit {
             let words = format!("output is larger than {limit} bytes");
             return Err(self.stop(&Failure::limit(words)));
@@ -226,8 +226,8 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn missing(&self, path: &Path) -> Result<Value, Stop> {
-        let is_strict = self.run.input.options.error_on_missing_key;
-        if !is_strict || !self.run.gathered.missing.is_empty() {
+        let is_strict = self.run.context.options.error_on_missing_key;
+        if !is_strict || !self.run.context.gathered.missing.is_empty() {
             return Ok(Value::Nil);
         }
         let raw = &path.raw;
@@ -287,9 +287,9 @@ impl<'r, 't> Renderer<'r, 't> {
             let value = self.value(expression)?;
             arguments.named.push((name, value));
         }
-        match call.helper.run(self.run, &arguments) {
+        match call.helper.run(&mut self.run.context, &arguments) {
             // It may have failed for want of what is not known yet.
-            Err(failure) if !failure.is_limit && !self.run.gathered.missing.is_empty() => {
+            Err(failure) if !failure.is_limit && !self.run.context.gathered.missing.is_empty() => {
                 Ok(Value::Nil)
             }
             Err(failure) => {

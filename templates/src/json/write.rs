@@ -94,7 +94,7 @@ impl Writer {
                 "json: error calling MarshalJSON for type time.Time: Time.MarshalJSON: year outside of range [0,9999]",
             ));
         }
-        if let Some(text) = crate::functions::marshalled(object) {
+        if let Some(text) = crate::object::marshalled(object) {
             self.string(text.as_bytes());
             return Ok(());
         }

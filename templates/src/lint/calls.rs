@@ -3,8 +3,9 @@
 use crate::ast::{Command, Node, Pipe, Term};
 use crate::error::ErrorKind;
 use crate::exec::{Input, Run, Stop};
+use crate::options::{Environment, Limits, Options};
 use crate::request::Answers;
-use crate::template::{Environment, Limits, Options, Template};
+use crate::template::Template;
 
 use super::{Finding, Rule, at, located};
 use crate::value::{Place, Type, Value};

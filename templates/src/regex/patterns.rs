@@ -5,6 +5,9 @@ use std::rc::Rc;
 
 use planescape_vault::Text;
 
+use crate::error::Failure;
+use crate::meter::Meter;
+
 use super::Regex;
 
 /// The most that is kept: what searches find out about a pattern takes up to a megabyte.
@@ -20,12 +23,22 @@ pub(crate) struct Patterns {
 }
 
 impl Patterns {
-    pub(super) fn get(&self, pattern: &[u8]) -> Option<Rc<Regex>> {
-        self.compiled.get(pattern).map(Rc::clone)
+    /// The regular expression of a pattern, compiled unless this pass has met it before.
+    pub(crate) fn regex(
+        &mut self,
+        meter: &mut Meter,
+        pattern: &Text,
+    ) -> Result<Rc<Regex>, Failure> {
+        if let Some(known) = self.compiled.get(pattern) {
+            return Ok(Rc::clone(known));
+        }
+        let regex = Rc::new(Regex::compile(meter, pattern)?);
+        self.keep(pattern, &regex);
+        Ok(regex)
     }
 
     /// Keeps a pattern, in place of all others if there is no more room.
-    pub(super) fn keep(&mut self, pattern: &Text, regex: &Rc<Regex>) {
+    fn keep(&mut self, pattern: &Text, regex: &Rc<Regex>) {
         let size = regex.program.len();
         if self.compiled.len() == MOST || self.instructions + size > INSTRUCTIONS {
             self.compiled.clear();

@@ -3,8 +3,10 @@
 use planescape_vault::{MalformedAnswer, Text};
 
 use crate::error::Error;
+use crate::options::Environment;
+use crate::pass::{Pass, Rendered};
 use crate::request::{Answer, Answers, Request};
-use crate::template::{Environment, Pass, Rendered, Template};
+use crate::template::Template;
 
 use super::{Response, Responses};
 

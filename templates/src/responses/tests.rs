@@ -1,5 +1,6 @@
 use super::*;
-use crate::template::{Environment, Options, Template};
+use crate::options::{Environment, Options};
+use crate::template::Template;
 
 const DOCUMENT: &str = r#"{
     "mounts": {

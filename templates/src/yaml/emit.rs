@@ -146,7 +146,7 @@ impl Emitter {
             Value::TypedNil(of) if of.kind() == Kind::List => self.sequence(&[], context),
             Value::TypedNil(of) if of.kind() == Kind::Map => self.mapping(&[]),
             Value::Object(object) if object.type_of() == Type::Version => {
-                let text = crate::functions::marshalled(object).unwrap_or_default();
+                let text = crate::object::marshalled(object).unwrap_or_default();
                 self.text(&Text::from(text), context);
                 Ok(())
             }

@@ -34,13 +34,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         };
         done(duration(seconds))
     }),
-    Function::new("sprig_durationRound", ANY, |run, args| {
+    Function::new("sprig_durationRound", ANY, |context, args| {
         let nanoseconds = match &args[0].value {
             Value::Text(text) => parse_duration(text).unwrap_or(0),
             Value::Int64(nanoseconds) => *nanoseconds,
             Value::Object(object) => match &**object {
                 Object::Time(time) => {
-                    let now = Moment::from(run.input.environment.now);
+                    let now = Moment::from(context.environment.now);
                     now.nanoseconds_since(*time)
                 }
                 Object::Struct { .. } | Object::Scratch(_) => 0,

@@ -8,7 +8,7 @@ use crate::json::{self, Style};
 use crate::value::{Kind, Place, Type, Value};
 
 use super::collection::STEP;
-use super::{ANY, Function, ONE, Outcome, Run, done, shown, text};
+use super::{ANY, Context, Function, ONE, Outcome, done, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_default", ANY, |_, args| match args {
@@ -46,28 +46,32 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Ok(args[index].value.clone())
         },
     ),
-    Function::new("sprig_toString", ANY, |run, args| {
-        done(shown(run, &args[0].value)?)
+    Function::new("sprig_toString", ANY, |context, args| {
+        done(shown(context, &args[0].value)?)
     }),
-    Function::new("sprig_fromJson", ONE, |run, args| {
-        run.keep(json::memory(text(args, 0)))?;
+    Function::new("sprig_fromJson", ONE, |context, args| {
+        context.meter.keep(json::memory(text(args, 0)))?;
         Ok(json::read_leniently(text(args, 0)).unwrap_or(Value::Nil))
     })
     .weighing(150),
     Function::new("sprig_mustFromJson", ONE, from_json).weighing(150),
-    Function::new("sprig_toJson", ANY, |run, args| lenient(run, args, PLAIN)),
-    Function::new("sprig_toPrettyJson", ANY, |run, args| {
-        lenient(run, args, PRETTY)
+    Function::new("sprig_toJson", ANY, |context, args| {
+        lenient(context, args, PLAIN)
     }),
-    Function::new("sprig_toRawJson", ANY, |run, args| to_json(run, args, RAW)),
-    Function::new("sprig_mustToJson", ANY, |run, args| {
-        to_json(run, args, PLAIN)
+    Function::new("sprig_toPrettyJson", ANY, |context, args| {
+        lenient(context, args, PRETTY)
     }),
-    Function::new("sprig_mustToPrettyJson", ANY, |run, args| {
-        to_json(run, args, PRETTY)
+    Function::new("sprig_toRawJson", ANY, |context, args| {
+        to_json(context, args, RAW)
     }),
-    Function::new("sprig_mustToRawJson", ANY, |run, args| {
-        to_json(run, args, RAW)
+    Function::new("sprig_mustToJson", ANY, |context, args| {
+        to_json(context, args, PLAIN)
+    }),
+    Function::new("sprig_mustToPrettyJson", ANY, |context, args| {
+        to_json(context, args, PRETTY)
+    }),
+    Function::new("sprig_mustToRawJson", ANY, |context, args| {
+        to_json(context, args, RAW)
     }),
     Function::new("sprig_typeOf", ANY, |_, args| {
         done(args[0].value.type_name())
@@ -92,9 +96,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let name = kind_name(&args[1].value);
         Ok(Value::Bool(**text(args, 0) == *name.as_bytes()))
     }),
-    Function::new("sprig_deepEqual", &[Type::Any, Type::Any], |run, args| {
-        deep_equal(run, &args[0].value, &args[1].value).map(Value::Bool)
-    }),
+    Function::new(
+        "sprig_deepEqual",
+        &[Type::Any, Type::Any],
+        |context, args| deep_equal(context, &args[0].value, &args[1].value).map(Value::Bool),
+    ),
     Function::new("sprig_fail", ONE, |_, args| {
         Err(Failure::new("").plain(text(args, 0)))
     }),
@@ -119,18 +125,22 @@ pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
 }
 
-fn from_json(run: &mut Run<'_>, args: &[Place]) -> Outcome {
-    run.keep(json::memory(text(args, 0)))?;
+fn from_json(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    context.meter.keep(json::memory(text(args, 0)))?;
     json::read_strictly(text(args, 0))
 }
 
-fn to_json(run: &mut Run<'_>, args: &[Place], style: Style) -> Outcome {
-    done(json::encode(&args[0].value, style, run.output_limit())?)
+fn to_json(context: &mut Context<'_>, args: &[Place], style: Style) -> Outcome {
+    done(json::encode(
+        &args[0].value,
+        style,
+        context.meter.output_limit(),
+    )?)
 }
 
 /// What cannot be written becomes an empty text.
-fn lenient(run: &mut Run<'_>, args: &[Place], style: Style) -> Outcome {
-    match to_json(run, args, style) {
+fn lenient(context: &mut Context<'_>, args: &[Place], style: Style) -> Outcome {
+    match to_json(context, args, style) {
         Err(failure) if !failure.is_limit => done(""),
         outcome => outcome,
     }
@@ -150,10 +160,10 @@ pub(super) fn kind_name(value: &Value) -> &'static str {
 }
 
 /// `reflect.DeepEqual`. Pairs that were compared before are not compared again, as there.
-pub(super) fn deep_equal(run: &mut Run<'_>, a: &Value, b: &Value) -> Result<bool, Failure> {
+pub(super) fn deep_equal(context: &mut Context<'_>, a: &Value, b: &Value) -> Result<bool, Failure> {
     let mut seen = HashSet::new();
     let mut pending = Vec::new();
-    if !alike(run, a, b, &mut pending)? {
+    if !alike(context, a, b, &mut pending)? {
         return Ok(false);
     }
     while let Some((a, b)) = pending.pop() {
@@ -161,7 +171,7 @@ pub(super) fn deep_equal(run: &mut Run<'_>, a: &Value, b: &Value) -> Result<bool
         if pair.0 != 0 && !seen.insert(pair) {
             continue;
         }
-        if !contents_alike(run, &a, &b, &mut pending)? {
+        if !contents_alike(context, &a, &b, &mut pending)? {
             return Ok(false);
         }
     }
@@ -181,13 +191,18 @@ fn address(value: &Value) -> usize {
 }
 
 /// Compares all but what is inside of two values, which is left to `pending`.
-fn alike(run: &mut Run<'_>, a: &Value, b: &Value, pending: &mut Pairs) -> Result<bool, Failure> {
-    run.charge(STEP)?;
+fn alike(
+    context: &mut Context<'_>,
+    a: &Value,
+    b: &Value,
+    pending: &mut Pairs,
+) -> Result<bool, Failure> {
+    context.meter.charge(STEP)?;
     if a.type_of() != b.type_of() {
         return Ok(false);
     }
     if let (Some(a), Some(b)) = (a.as_text(), b.as_text()) {
-        run.charge(a.len())?;
+        context.meter.charge(a.len())?;
         return Ok(a == b);
     }
     let is_nil = |value: &Value| matches!(value, Value::TypedNil(_));
@@ -201,7 +216,7 @@ fn alike(run: &mut Run<'_>, a: &Value, b: &Value, pending: &mut Pairs) -> Result
         (Value::Strings(_) | Value::Ints(_), _)
         | (Value::StringMap(_) | Value::AnyMap(_) | Value::Object(_), _)
         | (Value::List(_) | Value::Lists(_) | Value::Map(_), _) => {
-            run.charge(a.len().unwrap_or(0) * STEP)?;
+            context.meter.charge(a.len().unwrap_or(0) * STEP)?;
             pending.push((a.clone(), b.clone()));
             true
         }
@@ -211,7 +226,7 @@ fn alike(run: &mut Run<'_>, a: &Value, b: &Value, pending: &mut Pairs) -> Result
 
 /// Compares what is inside of two values of one type and length.
 fn contents_alike(
-    run: &mut Run<'_>,
+    context: &mut Context<'_>,
     a: &Value,
     b: &Value,
     pending: &mut Pairs,
@@ -219,7 +234,7 @@ fn contents_alike(
     match (a, b) {
         (Value::List(a) | Value::Lists(a), Value::List(b) | Value::Lists(b)) => {
             for (a, b) in a.iter().zip(b.iter()) {
-                if !alike(run, a, b, pending)? {
+                if !alike(context, a, b, pending)? {
                     return Ok(false);
                 }
             }
@@ -230,21 +245,21 @@ fn contents_alike(
         (Value::Map(a), Value::Map(b)) => {
             let (a, b) = (a.borrow(), b.borrow());
             for ((a_key, a), (b_key, b)) in a.iter().zip(b.iter()) {
-                if a_key != b_key || !alike(run, a, b, pending)? {
+                if a_key != b_key || !alike(context, a, b, pending)? {
                     return Ok(false);
                 }
             }
         }
         (Value::AnyMap(a), Value::AnyMap(b)) => {
             for ((a_key, a), (b_key, b)) in a.iter().zip(b.iter()) {
-                if !alike(run, a_key, b_key, pending)? || !alike(run, a, b, pending)? {
+                if !alike(context, a_key, b_key, pending)? || !alike(context, a, b, pending)? {
                     return Ok(false);
                 }
             }
         }
         (Value::Object(a), Value::Object(b)) => {
             for ((_, a), (_, b)) in a.fields().iter().zip(b.fields()) {
-                if !alike(run, a, b, pending)? {
+                if !alike(context, a, b, pending)? {
                     return Ok(false);
                 }
             }

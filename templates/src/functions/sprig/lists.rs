@@ -10,7 +10,7 @@ use crate::value::{Place, Type, Value};
 
 use super::defaults::{deep_equal, is_empty, kind_name};
 use super::numbers::to_int;
-use super::{ANY, Function, Outcome, Run, int, texts};
+use super::{ANY, Context, Function, Outcome, int, texts};
 
 const PAIR: &[Type] = &[Type::Any, Type::Any];
 const CHUNK: &[Type] = &[Type::Int, Type::Any];
@@ -59,21 +59,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_mustSlice", ANY, slice).rest(Type::Any),
     Function::new("sprig_chunk", CHUNK, chunk),
     Function::new("sprig_mustChunk", CHUNK, chunk),
-    Function::new("sprig_sortAlpha", ANY, |run, args| {
+    Function::new("sprig_sortAlpha", ANY, |context, args| {
         let mut sorted = match &args[0].value {
             Value::Nil => return Ok(Value::strings(vec![Text::from("<nil>")])),
             nothing @ Value::TypedNil(Type::Strings) => return Ok(nothing.clone()),
-            value => texts(run, value)?,
+            value => texts(context, value)?,
         };
         Rc::make_mut(&mut sorted).sort();
         Ok(Value::Strings(sorted))
     })
     .weighing(16),
-    Function::new("sprig_toStrings", ANY, |run, args| {
+    Function::new("sprig_toStrings", ANY, |context, args| {
         if let Value::TypedNil(Type::Strings) = &args[0].value {
             return Ok(args[0].value.clone());
         }
-        Ok(Value::Strings(texts(run, &args[0].value)?))
+        Ok(Value::Strings(texts(context, &args[0].value)?))
     })
     .weighing(16),
 ];
@@ -96,13 +96,13 @@ fn items(args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
     elements(&args[0].value, |kind| format!("Cannot {what} type {kind}"))
 }
 
-fn list(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn list(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     Ok(Value::list(
         args.iter().map(|place| place.value.clone()).collect(),
     ))
 }
 
-fn rest(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn rest(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let items = items(args, "find rest on")?;
     Ok(match items.split_first() {
         Some((_, rest)) => Value::list(rest.to_vec()),
@@ -110,7 +110,7 @@ fn rest(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     })
 }
 
-fn initial(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn initial(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let items = items(args, "find initial on")?;
     Ok(match items.split_last() {
         Some((_, initial)) => Value::list(initial.to_vec()),
@@ -118,19 +118,19 @@ fn initial(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     })
 }
 
-fn append(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn append(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut items = items(args, "push on")?;
     items.push(args[1].value.clone());
     Ok(Value::list(items))
 }
 
-fn prepend(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn prepend(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut items = items(args, "prepend on")?;
     items.insert(0, args[1].value.clone());
     Ok(Value::list(items))
 }
 
-fn concat(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn concat(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut joined = Vec::new();
     for place in args {
         let items = elements(&place.value, |kind| {
@@ -144,22 +144,22 @@ fn concat(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     Ok(Value::list(joined))
 }
 
-fn reverse(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn reverse(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut items = items(args, "find reverse on")?;
     items.reverse();
     Ok(Value::list(items))
 }
 
-fn is_among(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Failure> {
+fn is_among(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Result<bool, Failure> {
     for item in items {
-        if deep_equal(run, item, wanted)? {
+        if deep_equal(context, item, wanted)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn uniq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn uniq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut unique: Vec<Value> = Vec::new();
     let mut plain = BTreeSet::new();
     // A value without an order is compared with all others of its kind.
@@ -167,7 +167,7 @@ fn uniq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     for item in items(args, "find uniq on")? {
         let is_new = match Plain::of(&item) {
             Some(item) => plain.insert(item),
-            None if is_among(run, &odd, &item)? => false,
+            None if is_among(context, &odd, &item)? => false,
             None => {
                 odd.push(item.clone());
                 true
@@ -203,32 +203,32 @@ impl Plain {
     }
 }
 
-fn without(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn without(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let omitted: Vec<Value> = args[1..].iter().map(|place| place.value.clone()).collect();
     let mut kept = Vec::new();
     for item in items(args, "find without on")? {
-        if !is_among(run, &omitted, &item)? {
+        if !is_among(context, &omitted, &item)? {
             kept.push(item);
         }
     }
     Ok(Value::list(kept))
 }
 
-fn has(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn has(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     if args[1].value.is_nil() {
         return Ok(Value::Bool(false));
     }
     let items = items(&args[1..], "find has on")?;
-    is_among(run, &items, &args[0].value).map(Value::Bool)
+    is_among(context, &items, &args[0].value).map(Value::Bool)
 }
 
-fn compact(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn compact(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut items = items(args, "compact on")?;
     items.retain(|item| !is_empty(item));
     Ok(Value::list(items))
 }
 
-fn slice(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn slice(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let list = &args[0].value;
     let length = elements(list, |kind| {
         format!("list should be type of slice or array but {kind}")
@@ -258,7 +258,7 @@ fn out_of_slice() -> Failure {
     Failure::new("reflect.Value.Slice: slice index out of bounds")
 }
 
-fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn chunk(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let items = items(&args[1..], "chunk")?;
     let size = int(args, 0);
     // A negative size leaves no chunks, or fewer than none; but one element is always a chunk of its own.
@@ -277,8 +277,12 @@ fn chunk(_: &mut Run<'_>, args: &[Place]) -> Outcome {
 }
 
 /// Joined with a separator.
-pub(super) fn joined(run: &mut Run<'_>, value: &Value, separator: &[u8]) -> Result<Text, Failure> {
-    let texts = texts(run, value)?;
-    run.charge(texts.joined_length(separator))?;
+pub(super) fn joined(
+    context: &mut Context<'_>,
+    value: &Value,
+    separator: &[u8],
+) -> Result<Text, Failure> {
+    let texts = texts(context, value)?;
+    context.meter.charge(texts.joined_length(separator))?;
     Ok(Text::from(texts.join(separator)))
 }

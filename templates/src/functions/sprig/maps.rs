@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::value::{Map, Place, Type, Value};
 
 use super::collection::{ENTRY, MAP};
-use super::{ANY, Function, Outcome, Run, collection, done, shown, text};
+use super::{ANY, Context, Function, Outcome, collection, done, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_dict", &[], dict)
@@ -20,13 +20,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "sprig_set",
         &[Type::Map, Type::Text, Type::Any],
-        |run, args| {
+        |context, args| {
             if let Value::TypedNil(_) = &args[0].value {
                 return Err(Failure::new("assignment to entry in nil map"));
             }
             let map = map(args, 0);
-            run.keep(ENTRY)?;
-            if collection::holds(run, &args[2].value, &map)? {
+            context.meter.keep(ENTRY)?;
+            if collection::holds(context, &args[2].value, &map)? {
                 return Err(Failure::new("a map cannot contain itself"));
             }
             map.borrow_mut()
@@ -83,20 +83,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::list(found.collect()))
     })
     .rest(Type::Map),
-    Function::new("sprig_merge", &[Type::Map], |run, args| {
-        merge(run, args, false)
+    Function::new("sprig_merge", &[Type::Map], |context, args| {
+        merge(context, args, false)
     })
     .rest(Type::Map),
-    Function::new("sprig_mustMerge", &[Type::Map], |run, args| {
-        merge(run, args, false)
+    Function::new("sprig_mustMerge", &[Type::Map], |context, args| {
+        merge(context, args, false)
     })
     .rest(Type::Map),
-    Function::new("sprig_mergeOverwrite", &[Type::Map], |run, args| {
-        merge(run, args, true)
+    Function::new("sprig_mergeOverwrite", &[Type::Map], |context, args| {
+        merge(context, args, true)
     })
     .rest(Type::Map),
-    Function::new("sprig_mustMergeOverwrite", &[Type::Map], |run, args| {
-        merge(run, args, true)
+    Function::new("sprig_mustMergeOverwrite", &[Type::Map], |context, args| {
+        merge(context, args, true)
     })
     .rest(Type::Map),
     Function::new("sprig_deepCopy", ANY, copied),
@@ -113,10 +113,10 @@ fn map(args: &[Place], index: usize) -> Map {
     }
 }
 
-fn dict(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn dict(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut entries = BTreeMap::new();
     for pair in args.chunks(2) {
-        let key = shown(run, &pair[0].value)?;
+        let key = shown(context, &pair[0].value)?;
         let value = match pair.get(1) {
             Some(place) => place.value.clone(),
             None => Value::text(""),
@@ -126,48 +126,48 @@ fn dict(run: &mut Run<'_>, args: &[Place]) -> Outcome {
     Ok(Value::map(entries))
 }
 
-fn merge(run: &mut Run<'_>, args: &[Place], overrides: bool) -> Outcome {
+fn merge(context: &mut Context<'_>, args: &[Place], overrides: bool) -> Outcome {
     let into = map(args, 0);
     for index in 1..args.len() {
         let from = map(args, index);
         if !Rc::ptr_eq(&into, &from) {
-            collection::merge_maps(run, (&into, &from), overrides, 0)?;
+            collection::merge_maps(context, (&into, &from), overrides, 0)?;
         }
     }
     Ok(Value::Map(into))
 }
 
-fn copied(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn copied(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let value = &args[0].value;
     if value.is_nil() {
         return Err(Failure::new(
             "reflect: call of reflect.Value.Type on zero Value",
         ));
     }
-    copy(run, value, 0)
+    copy(context, value, 0)
 }
 
-fn copy(run: &mut Run<'_>, value: &Value, depth: usize) -> Outcome {
+fn copy(context: &mut Context<'_>, value: &Value, depth: usize) -> Outcome {
     if depth == collection::MAX_DEPTH {
         return Err(collection::too_deep());
     }
-    run.charge(value.len().unwrap_or(0) * 128)?;
+    context.meter.charge(value.len().unwrap_or(0) * 128)?;
     if value.is_container() {
-        run.keep(MAP + value.len().unwrap_or(0) * ENTRY)?;
+        context.meter.keep(MAP + value.len().unwrap_or(0) * ENTRY)?;
     }
     Ok(match value {
         Value::Map(map) => {
             let map = map.borrow();
             let mut copied = BTreeMap::new();
             for (key, item) in map.iter() {
-                copied.insert(key.clone(), copy(run, item, depth + 1)?);
+                copied.insert(key.clone(), copy(context, item, depth + 1)?);
             }
             Value::map(copied)
         }
         Value::List(items) => {
             let items: Result<_, _> = items
                 .iter()
-                .map(|item| copy(run, item, depth + 1))
+                .map(|item| copy(context, item, depth + 1))
                 .collect();
             Value::list(items?)
         }
@@ -175,7 +175,7 @@ fn copy(run: &mut Run<'_>, value: &Value, depth: usize) -> Outcome {
     })
 }
 
-fn dig(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn dig(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let conversion = |value: &Value, wanted: &str| {
         let name = match value {
             Value::Nil => "nil",

@@ -7,7 +7,7 @@ use crate::fmt::shortest;
 use crate::number::{Base, parse_float, parse_int};
 use crate::value::{Place, Type, Value};
 
-use super::{ANY, Function, ONE, Outcome, Run, done, int, shown, text};
+use super::{ANY, Context, Function, ONE, Outcome, done, int, shown, text};
 
 const PAIR: &[Type] = &[Type::Any, Type::Any];
 
@@ -26,8 +26,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::Float(to_float(&args[0].value)))
     })
     .weighing(16),
-    Function::new("sprig_toDecimal", ANY, |run, args| {
-        let text = shown(run, &args[0].value)?;
+    Function::new("sprig_toDecimal", ANY, |context, args| {
+        let text = shown(context, &args[0].value)?;
         Ok(Value::Int64(parse_int(&text, Base::Fixed(8)).unwrap_or(0)))
     }),
     Function::new("sprig_add1", ANY, |_, args| {
@@ -103,14 +103,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .rest(Type::Float),
     Function::new("sprig_seq", &[], seq).rest(Type::Int),
-    Function::new("sprig_until", &[Type::Int], |run, args| {
+    Function::new("sprig_until", &[Type::Int], |context, args| {
         let count = int(args, 0);
-        steps(run, 0, count, if count < 0 { -1 } else { 1 })
+        steps(context, 0, count, if count < 0 { -1 } else { 1 })
     }),
     Function::new(
         "sprig_untilStep",
         &[Type::Int, Type::Int, Type::Int],
-        |run, args| steps(run, int(args, 0), int(args, 1), int(args, 2)),
+        |context, args| steps(context, int(args, 0), int(args, 1), int(args, 2)),
     ),
     Function::new("sprig_randInt", &[Type::Int, Type::Int], rand_int),
 ];
@@ -329,13 +329,20 @@ fn rounded(args: &[Place]) -> Value {
 }
 
 /// From `start` up to or down to `stop`, which is left out.
-fn counted(run: &mut Run<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Failure> {
+fn counted(
+    context: &mut Context<'_>,
+    start: i64,
+    stop: i64,
+    step: i64,
+) -> Result<Vec<i64>, Failure> {
     let is_down = stop < start;
     if is_down && step >= 0 || !is_down && step <= 0 {
         return Ok(Vec::new());
     }
     let count = start.abs_diff(stop).div_ceil(step.unsigned_abs());
-    run.charge(usize::try_from(count.saturating_mul(16)).unwrap_or(usize::MAX))?;
+    context
+        .meter
+        .charge(usize::try_from(count.saturating_mul(16)).unwrap_or(usize::MAX))?;
     let mut numbers = Vec::new();
     let mut next = start;
     for _ in 0..count {
@@ -345,11 +352,11 @@ fn counted(run: &mut Run<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i6
     Ok(numbers)
 }
 
-fn steps(run: &mut Run<'_>, start: i64, stop: i64, step: i64) -> Outcome {
-    Ok(Value::Ints(Rc::new(counted(run, start, stop, step)?)))
+fn steps(context: &mut Context<'_>, start: i64, stop: i64, step: i64) -> Outcome {
+    Ok(Value::Ints(Rc::new(counted(context, start, stop, step)?)))
 }
 
-fn seq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn seq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let number = |index| int(args, index);
     let sign = |start: i64, end: i64| if end < start { -1 } else { 1 };
     let (start, end, step) = match args.len() {
@@ -360,16 +367,16 @@ fn seq(run: &mut Run<'_>, args: &[Place]) -> Outcome {
         _ => return done(""),
     };
     let stop = end.wrapping_add(sign(start, end));
-    let numbers = counted(run, start, stop, step)?;
+    let numbers = counted(context, start, stop, step)?;
     let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
     done(texts.join(" "))
 }
 
 /// The same seed gives the same numbers, so that a file changes only when its answers do.
-fn rand_int(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn rand_int(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let (low, high) = (int(args, 0), int(args, 1));
     let span = high.checked_sub(low).filter(|span| *span > 0);
     let span = span.ok_or_else(|| Failure::new("invalid argument to Intn"))?;
-    let drawn = super::strings::next_random(run) % span as u64;
+    let drawn = super::strings::next_random(context) % span as u64;
     Ok(Value::Int(low + drawn as i64))
 }

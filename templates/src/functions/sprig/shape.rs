@@ -4,16 +4,16 @@ use crate::bytes;
 use crate::error::Failure;
 use crate::value::{Place, Type};
 
-use super::{Function, ONE, Outcome, Run, case, done, int, text};
+use super::{Context, Function, ONE, Outcome, case, done, int, text};
 
 const SIZED: &[Type] = &[Type::Int, Type::Text];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("sprig_indent", SIZED, |run, args| {
-        done(indented(run, args)?)
+    Function::new("sprig_indent", SIZED, |context, args| {
+        done(indented(context, args)?)
     }),
-    Function::new("sprig_nindent", SIZED, |run, args| {
-        let indented = indented(run, args)?;
+    Function::new("sprig_nindent", SIZED, |context, args| {
+        let indented = indented(context, args)?;
         done([b"\n", &indented[..]].concat())
     }),
     Function::new("sprig_trunc", SIZED, |_, args| {
@@ -49,19 +49,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
             done(abbreviated(whole, left, right))
         },
     ),
-    Function::new("sprig_wrap", SIZED, |run, args| {
-        done(wrapped(run, text(args, 1), int(args, 0), b"\n", false)?)
+    Function::new("sprig_wrap", SIZED, |context, args| {
+        done(wrapped(context, text(args, 1), int(args, 0), b"\n", false)?)
     })
     .weighing(8),
     Function::new(
         "sprig_wrapWith",
         &[Type::Int, Type::Text, Type::Text],
-        |run, args| {
+        |context, args| {
             let separator = match &**text(args, 1) {
                 b"" => b"\n",
                 separator => separator,
             };
-            done(wrapped(run, text(args, 2), int(args, 0), separator, true)?)
+            done(wrapped(
+                context,
+                text(args, 2),
+                int(args, 0),
+                separator,
+                true,
+            )?)
         },
     )
     .weighing(8),
@@ -79,18 +85,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .weighing(24),
 ];
 
-fn indented(run: &mut Run<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
+fn indented(context: &mut Context<'_>, args: &[Place]) -> Result<Vec<u8>, Failure> {
     let count = usize::try_from(int(args, 0))
         .map_err(|_| Failure::new("strings: negative Repeat count"))?;
     let whole = text(args, 1);
     let lines = whole.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    run.makes(count.saturating_mul(lines).saturating_add(whole.len()))?;
+    context
+        .meter
+        .makes(count.saturating_mul(lines).saturating_add(whole.len()))?;
     let pad = vec![b' '; count];
     let broken = [b"\n", &pad[..]].concat();
     Ok([&pad[..], &bytes::replace(whole, b"\n", &broken)].concat())
 }
 
-fn substr(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn substr(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let (start, end, whole) = (int(args, 0), int(args, 1), text(args, 2));
     let length = whole.len() as i64;
     let (start, end, is_open) = if start < 0 {
@@ -114,14 +122,14 @@ fn substr(_: &mut Run<'_>, args: &[Place]) -> Outcome {
     )))
 }
 
-fn repeat(run: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn repeat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let count = usize::try_from(int(args, 0))
         .map_err(|_| Failure::new("strings: negative Repeat count"))?;
     let whole = text(args, 1);
     let length = whole.len().saturating_mul(count);
-    run.charge(length)?;
-    if length > run.output_limit() {
-        let limit = run.output_limit();
+    context.meter.charge(length)?;
+    if length > context.meter.output_limit() {
+        let limit = context.meter.output_limit();
         return Err(Failure::limit(format!(
             "output is larger than {limit} bytes"
         )));
@@ -152,7 +160,7 @@ fn abbreviated(whole: &[u8], left: i64, width: i64) -> Vec<u8> {
 }
 
 fn wrapped(
-    run: &mut Run<'_>,
+    context: &mut Context<'_>,
     whole: &[u8],
     width: i64,
     separator: &[u8],
@@ -166,7 +174,7 @@ fn wrapped(
             rest = &rest[1..];
             continue;
         }
-        run.charge(separator.len())?;
+        context.meter.charge(separator.len())?;
         let space = rest[..=width].iter().rposition(|&byte| byte == b' ');
         let late = rest[width..].iter().position(|&byte| byte == b' ');
         let (line, skipped) = match (space, late) {

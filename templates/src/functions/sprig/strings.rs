@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::bytes;
 use crate::fmt;
+use crate::functions::case;
 use crate::functions::text::{
     STANDARD, decoded, hex, pieces, replace_all, split, trim_prefix, trim_space, trim_suffix,
 };
@@ -17,7 +18,7 @@ use crate::quote;
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
-use super::{Function, ONE, Outcome, Run, TWO, done, int, lists, shown, text};
+use super::{Context, Function, ONE, Outcome, TWO, done, int, lists, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] =
     &[
@@ -27,11 +28,11 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new("sprig_trimPrefix", TWO, trim_prefix),
         Function::new("sprig_trimSuffix", TWO, trim_suffix),
         Function::new("sprig_upper", ONE, |_, args| {
-            done(unicode::upper_cased(text(args, 0)))
+            done(case::upper(text(args, 0)))
         })
         .weighing(8),
         Function::new("sprig_lower", ONE, |_, args| {
-            done(unicode::lower_cased(text(args, 0)))
+            done(case::lower(text(args, 0)))
         })
         .weighing(8),
         Function::new("sprig_title", ONE, |_, args| {
@@ -91,44 +92,48 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new(
             "sprig_replace",
             &[Type::Text, Type::Text, Type::Text],
-            |run, args| replace_all(run, text(args, 2), text(args, 0), text(args, 1)),
+            |context, args| replace_all(context, text(args, 2), text(args, 0), text(args, 1)),
         ),
-        Function::new("sprig_quote", &[], |run, args| {
-            joined(run, args, |run, value| {
-                Ok(quote::quoted(&shown(run, value)?).into_bytes())
+        Function::new("sprig_quote", &[], |context, args| {
+            joined(context, args, |context, value| {
+                Ok(quote::quoted(&shown(context, value)?).into_bytes())
             })
         })
         .weighing(16)
         .rest(Type::Any),
-        Function::new("sprig_squote", &[], |run, args| {
-            joined(run, args, |run, value| {
-                let shown = fmt::display(value, run.output_limit())?;
+        Function::new("sprig_squote", &[], |context, args| {
+            joined(context, args, |context, value| {
+                let shown = fmt::display(value, context.meter.output_limit())?;
                 Ok([b"'", &shown[..], b"'"].concat())
             })
         })
         .rest(Type::Any),
-        Function::new("sprig_cat", &[], |run, args| {
-            joined(run, args, |run, value| {
-                fmt::display(value, run.output_limit())
+        Function::new("sprig_cat", &[], |context, args| {
+            joined(context, args, |context, value| {
+                fmt::display(value, context.meter.output_limit())
             })
         })
         .rest(Type::Any),
-        Function::new("sprig_join", &[Type::Text, Type::Any], |run, args| {
-            done(lists::joined(run, &args[1].value, text(args, 0))?)
+        Function::new("sprig_join", &[Type::Text, Type::Any], |context, args| {
+            done(lists::joined(context, &args[1].value, text(args, 0))?)
         }),
-        Function::new("sprig_splitList", TWO, |run, args| {
-            split(run, text(args, 1), text(args, 0))
+        Function::new("sprig_splitList", TWO, |context, args| {
+            split(context, text(args, 1), text(args, 0))
         }),
-        Function::new("sprig_split", TWO, |run, args| {
-            run.keep(bytes::count(text(args, 1), text(args, 0)).saturating_mul(NUMBERED))?;
+        Function::new("sprig_split", TWO, |context, args| {
+            context
+                .meter
+                .keep(bytes::count(text(args, 1), text(args, 0)).saturating_mul(NUMBERED))?;
             Ok(numbered(pieces(text(args, 1), text(args, 0))))
         })
         .weighing(64),
         Function::new(
             "sprig_splitn",
             &[Type::Text, Type::Int, Type::Text],
-            |run, args| {
-                run.keep(bytes::count(text(args, 2), text(args, 0)).saturating_mul(NUMBERED))?;
+            |context, args| {
+                context
+                    .meter
+                    .keep(bytes::count(text(args, 2), text(args, 0)).saturating_mul(NUMBERED))?;
                 Ok(numbered(limited(
                     text(args, 2),
                     text(args, 0),
@@ -137,10 +142,10 @@ pub(super) const FUNCTIONS: &[Function] =
             },
         )
         .weighing(64),
-        Function::new("sprig_shuffle", ONE, |run, args| {
+        Function::new("sprig_shuffle", ONE, |context, args| {
             let mut chars: Vec<char> = unicode::chars(text(args, 0)).collect();
             for last in (1..chars.len()).rev() {
-                let other = next_random(run) % (last as u64 + 1);
+                let other = next_random(context) % (last as u64 + 1);
                 chars.swap(last, other as usize);
             }
             done(chars.into_iter().collect::<String>())
@@ -180,15 +185,15 @@ pub(super) const FUNCTIONS: &[Function] =
     ];
 
 /// The next number of the pass: splitmix64, from the seed the caller gave.
-pub(super) fn next_random(run: &mut Run<'_>) -> u64 {
-    run.random = run.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = run.random;
+pub(super) fn next_random(context: &mut Context<'_>) -> u64 {
+    context.random = context.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = context.random;
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
 }
 
-fn trim_all(_: &mut Run<'_>, args: &[Place]) -> Outcome {
+fn trim_all(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
     let whole = text(args, 1);
     done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
@@ -247,14 +252,14 @@ fn initials(whole: &[u8]) -> String {
 
 /// The arguments that are not nil, with blanks between them.
 fn joined(
-    run: &mut Run<'_>,
+    context: &mut Context<'_>,
     args: &[Place],
-    show: impl Fn(&Run<'_>, &Value) -> Result<Vec<u8>, super::Failure>,
+    show: impl Fn(&Context<'_>, &Value) -> Result<Vec<u8>, super::Failure>,
 ) -> Outcome {
     let mut out: Vec<Vec<u8>> = Vec::new();
     for place in args.iter().filter(|place| !place.value.is_nil()) {
-        let shown = show(run, &place.value)?;
-        run.charge(shown.len())?;
+        let shown = show(context, &place.value)?;
+        context.meter.charge(shown.len())?;
         out.push(shown);
     }
     done(out.join(&b' '))

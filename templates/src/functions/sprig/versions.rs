@@ -1,14 +1,12 @@
 //! Semantic versions and what they are compared with.
 
 use std::cmp::Ordering;
-use std::rc::Rc;
 
 use planescape_vault::Text;
 
 use crate::error::Failure;
-use crate::number::{Base, parse_uint};
-use crate::object::Object;
 use crate::value::{Place, Type, Value};
+use crate::version::{Shape, Version, Words};
 
 use super::{Function, ONE, Outcome, TWO, done, text};
 
@@ -70,15 +68,6 @@ pub(in crate::functions) static METHODS: &[Function] = &[
     }),
 ];
 
-#[derive(Clone, Default)]
-struct Version {
-    major: u64,
-    minor: u64,
-    patch: u64,
-    pre: String,
-    metadata: String,
-}
-
 fn own(args: &[Place], index: usize) -> Version {
     match &args[index].value {
         Value::Object(object) => Version::of(object),
@@ -110,220 +99,6 @@ fn next(args: &[Place], major: u64, minor: u64, patch: u64) -> Outcome {
     };
     let own = Text::from(format!("{prefix}{version}"));
     Ok(version.value(own))
-}
-
-/// The text that a version stands for; nothing for other values.
-pub(in crate::functions) fn shown(object: &Object) -> Option<String> {
-    (object.type_of() == Type::Version).then(|| Version::of(object).to_string())
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)?;
-        if !self.pre.is_empty() {
-            write!(f, "-{}", self.pre)?;
-        }
-        if !self.metadata.is_empty() {
-            write!(f, "+{}", self.metadata)?;
-        }
-        Ok(())
-    }
-}
-
-impl Version {
-    /// As its struct's fields hold it.
-    fn of(object: &Object) -> Self {
-        let field = |name: &str| object.field(name.as_bytes());
-        let number = |name| field(name).and_then(Value::as_uint).unwrap_or(0);
-        let text = |name| {
-            let text = field(name).and_then(Value::as_text);
-            text.map(|text| String::from_utf8_lossy(text).into_owned())
-                .unwrap_or_default()
-        };
-        Self {
-            major: number("major"),
-            minor: number("minor"),
-            patch: number("patch"),
-            pre: text("pre"),
-            metadata: text("metadata"),
-        }
-    }
-
-    /// Accepts what looks like a version: `v1`, `1.2`, `1.2.3-rc.1+build`.
-    fn parse(text: &[u8]) -> Result<Self, Failure> {
-        let invalid = || Failure::new("Invalid Semantic Version");
-        let mut words = Words { text, at: 0 };
-        let shape = words
-            .version(|byte| byte.is_ascii_digit())
-            .ok_or_else(invalid)?;
-        if words.at < text.len() {
-            return Err(invalid());
-        }
-        let number = |part: &str| match parse_uint(part.as_bytes(), Base::Fixed(10)) {
-            Ok(number) => Ok(number),
-            Err(_) if part.is_empty() => Ok(0),
-            Err(error) => {
-                let failure = error.failure("ParseUint", part.as_bytes());
-                Err(failure.under("Error parsing version segment: "))
-            }
-        };
-        let [major, minor, patch] = &shape.numbers;
-        let version = Self {
-            major: number(major)?,
-            minor: number(minor)?,
-            patch: number(patch)?,
-            pre: shape.pre,
-            metadata: shape.metadata,
-        };
-        let starts_with_zero = |part: &str| {
-            part.len() > 1
-                && part.starts_with('0')
-                && part.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        if version.pre.split('.').any(starts_with_zero) {
-            return Err(Failure::new("Version segment starts with 0"));
-        }
-        Ok(version)
-    }
-
-    fn value(self, original: Text) -> Value {
-        let fields = vec![
-            ("major", Value::Uint64(self.major)),
-            ("minor", Value::Uint64(self.minor)),
-            ("patch", Value::Uint64(self.patch)),
-            ("pre", Value::text(self.pre)),
-            ("metadata", Value::text(self.metadata)),
-            ("original", Value::Text(original)),
-        ];
-        Value::Object(Rc::new(Object::Struct {
-            of: Type::Version,
-            fields,
-        }))
-    }
-
-    /// Metadata does not count.
-    fn compare(&self, other: &Self) -> Ordering {
-        let numbers = (self.major, self.minor, self.patch);
-        numbers
-            .cmp(&(other.major, other.minor, other.patch))
-            .then_with(|| match (self.pre.is_empty(), other.pre.is_empty()) {
-                (true, true) => Ordering::Equal,
-                (true, false) => Ordering::Greater,
-                (false, true) => Ordering::Less,
-                (false, false) => compare_pre(&self.pre, &other.pre),
-            })
-    }
-}
-
-/// Part by part: numbers before words, and what ends first before what goes on.
-fn compare_pre(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
-    loop {
-        let (a, b) = match (a.next(), b.next()) {
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => return Ordering::Less,
-            (Some(_), None) => return Ordering::Greater,
-            (Some(a), Some(b)) => (a, b),
-        };
-        if a == b {
-            continue;
-        }
-        let order = match (a.parse::<u64>(), b.parse::<u64>()) {
-            (Ok(a), Ok(b)) => a.cmp(&b),
-            (Ok(_), Err(_)) => Ordering::Less,
-            (Err(_), Ok(_)) => Ordering::Greater,
-            (Err(_), Err(_)) => a.cmp(b),
-        };
-        return if order == Ordering::Greater {
-            order
-        } else {
-            Ordering::Less
-        };
-    }
-}
-
-/// A version as written: numbers, perhaps wildcards, and what follows them.
-struct Shape {
-    numbers: [String; 3],
-    pre: String,
-    metadata: String,
-}
-
-/// Reads words from a text, or goes back.
-struct Words<'t> {
-    text: &'t [u8],
-    at: usize,
-}
-
-impl Words<'_> {
-    fn rest(&self) -> &[u8] {
-        &self.text[self.at..]
-    }
-
-    fn run(&mut self, is_part: impl Fn(u8) -> bool) -> String {
-        let length = self
-            .rest()
-            .iter()
-            .take_while(|&&byte| is_part(byte))
-            .count();
-        let word = String::from_utf8_lossy(&self.rest()[..length]).into_owned();
-        self.at += length;
-        word
-    }
-
-    fn blanks(&mut self) -> bool {
-        !self
-            .run(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r'))
-            .is_empty()
-    }
-
-    /// A mark and a word after it, or nothing.
-    fn marked(&mut self, mark: u8, is_part: impl Fn(u8) -> bool) -> Option<String> {
-        let start = self.at;
-        if self.rest().first() == Some(&mark) {
-            self.at += 1;
-            let word = self.run(is_part);
-            if !word.is_empty() {
-                return Some(word);
-            }
-        }
-        self.at = start;
-        None
-    }
-
-    fn version(&mut self, is_digit: impl Fn(u8) -> bool) -> Option<Shape> {
-        let start = self.at;
-        if self.rest().first() == Some(&b'v') {
-            self.at += 1;
-        }
-        let major = self.run(&is_digit);
-        if major.is_empty() {
-            self.at = start;
-            return None;
-        }
-        let minor = self.marked(b'.', &is_digit).unwrap_or_default();
-        let patch = match minor.as_str() {
-            "" => String::new(),
-            _ => self.marked(b'.', &is_digit).unwrap_or_default(),
-        };
-        Some(Shape {
-            numbers: [major, minor, patch],
-            pre: self.parts(b'-'),
-            metadata: self.parts(b'+'),
-        })
-    }
-
-    fn parts(&mut self, mark: u8) -> String {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let Some(mut parts) = self.marked(mark, is_part) else {
-            return String::new();
-        };
-        while let Some(part) = self.marked(b'.', is_part) {
-            parts.push('.');
-            parts.push_str(&part);
-        }
-        parts
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

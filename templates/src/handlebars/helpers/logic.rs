@@ -1,9 +1,9 @@
 //! Comparing and choosing.
 
 use crate::bytes;
+use crate::context::Context;
 use crate::error::Failure;
-use crate::exec::Run;
-use crate::functions::Outcome;
+use crate::function::Outcome;
 use crate::handlebars::logic::{equal, is_true, order};
 use crate::handlebars::model::field;
 use crate::value::Value;
@@ -47,13 +47,13 @@ fn deciding(args: &Arguments<'_>, truth: bool) -> Value {
         .unwrap_or(Value::Nil)
 }
 
-fn contains(run: &mut Run<'_>, args: &Arguments<'_>) -> Outcome {
+fn contains(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let sought = args.value(1);
     let is_inside = match args.value(0) {
         Value::Nil => false,
         Value::Text(text) => bytes::contains(text, &text_of(sought)?),
         Value::List(items) => {
-            run.charge(items.len())?;
+            context.meter.charge(items.len())?;
             let is_sought = |item: &Value| equal(item, sought).unwrap_or(false);
             items.iter().any(is_sought)
         }

@@ -2,9 +2,9 @@
 
 use planescape_vault::Text;
 
+use crate::context::Context;
 use crate::error::Failure;
-use crate::exec::Run;
-use crate::functions::Outcome;
+use crate::function::Outcome;
 use crate::handlebars::model::plain;
 use crate::json;
 use crate::value::Value;
@@ -12,15 +12,17 @@ use crate::value::Value;
 use super::{Arguments, Helper, MANY, go, sort, text_of};
 
 pub(super) const HELPERS: &[Helper] = &[
-    Helper::new("to_json", 1..=1, |run, args| {
-        written(run, "toUnescapedJSON", args)
+    Helper::new("to_json", 1..=1, |context, args| {
+        written(context, "toUnescapedJSON", args)
     }),
-    Helper::new("to_json_pretty", 1..=1, |run, args| {
-        written(run, "toUnescapedJSONPretty", args)
+    Helper::new("to_json_pretty", 1..=1, |context, args| {
+        written(context, "toUnescapedJSONPretty", args)
     }),
-    Helper::new("to_yaml", 1..=1, |run, args| written(run, "toYAML", args)),
-    Helper::new("to_toml", 1..=1, |run, args| match args.value(0) {
-        Value::Map(_) => written(run, "toTOML", args),
+    Helper::new("to_yaml", 1..=1, |context, args| {
+        written(context, "toYAML", args)
+    }),
+    Helper::new("to_toml", 1..=1, |context, args| match args.value(0) {
+        Value::Map(_) => written(context, "toTOML", args),
         value => {
             let sort = sort(value);
             Err(Failure::new(format!(
@@ -38,41 +40,45 @@ pub(super) const HELPERS: &[Helper] = &[
             false => Failure::new("the text is no JSON"),
         })
     }),
-    Helper::new("base64_encode", 1..=1, |run, args| {
+    Helper::new("base64_encode", 1..=1, |context, args| {
         let text = args.text(0)?;
-        go(run, "base64Encode", vec![Value::Text(text)])
+        go(context, "base64Encode", vec![Value::Text(text)])
     }),
     Helper::new("base64_decode", 1..=1, base64_decode),
-    Helper::new("sha256", 1..=1, |run, args| {
+    Helper::new("sha256", 1..=1, |context, args| {
         let text = args.text(0)?;
-        go(run, "sha256Hex", vec![Value::Text(text)])
+        go(context, "sha256Hex", vec![Value::Text(text)])
     }),
-    Helper::new("upper", 1..=1, |run, args| {
+    Helper::new("upper", 1..=1, |context, args| {
         let text = args.text(0)?;
-        go(run, "toUpper", vec![Value::Text(text)])
+        go(context, "toUpper", vec![Value::Text(text)])
     }),
-    Helper::new("lower", 1..=1, |run, args| {
+    Helper::new("lower", 1..=1, |context, args| {
         let text = args.text(0)?;
-        go(run, "toLower", vec![Value::Text(text)])
+        go(context, "toLower", vec![Value::Text(text)])
     }),
-    Helper::new("trim", 1..=1, |run, args| {
+    Helper::new("trim", 1..=1, |context, args| {
         let text = args.text(0)?;
-        go(run, "trimSpace", vec![Value::Text(text)])
+        go(context, "trimSpace", vec![Value::Text(text)])
     }),
-    Helper::new("replace", 3..=3, |run, args| {
+    Helper::new("replace", 3..=3, |context, args| {
         let texts = vec![args.text(1)?, args.text(2)?, args.text(0)?];
         go(
-            run,
+            context,
             "replaceAll",
             texts.into_iter().map(Value::Text).collect(),
         )
     }),
-    Helper::new("split", 2..=2, |run, args| {
+    Helper::new("split", 2..=2, |context, args| {
         let texts = vec![args.text(1)?, args.text(0)?];
-        let pieces = go(run, "split", texts.into_iter().map(Value::Text).collect())?;
+        let pieces = go(
+            context,
+            "split",
+            texts.into_iter().map(Value::Text).collect(),
+        )?;
         Ok(plain(&pieces))
     }),
-    Helper::new("join", 2..=2, |run, args| {
+    Helper::new("join", 2..=2, |context, args| {
         let items = match args.value(0) {
             Value::Nil => Vec::new(),
             Value::List(items) => items
@@ -85,9 +91,9 @@ pub(super) const HELPERS: &[Helper] = &[
             }
         };
         let separator = Value::Text(args.text(1)?);
-        go(run, "join", vec![separator, Value::strings(items)])
+        go(context, "join", vec![separator, Value::strings(items)])
     }),
-    Helper::new("indent", 2..=2, |run, args| {
+    Helper::new("indent", 2..=2, |context, args| {
         let text = args.text(0)?;
         let blanks = args.text(1)?;
         let blanks = std::str::from_utf8(&blanks)
@@ -95,7 +101,7 @@ pub(super) const HELPERS: &[Helper] = &[
             .and_then(|digits| digits.parse::<u32>().ok());
         let blanks = blanks.ok_or_else(|| Failure::new("the number of blanks comes second"))?;
         go(
-            run,
+            context,
             "indent",
             vec![Value::Int(i64::from(blanks)), Value::Text(text)],
         )
@@ -110,14 +116,14 @@ pub(super) const HELPERS: &[Helper] = &[
     }),
 ];
 
-fn written(run: &mut Run<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
-    go(run, function, vec![args.value(0).clone()])
+fn written(context: &mut Context<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
+    go(context, function, vec![args.value(0).clone()])
 }
 
 /// A text: other bytes would be written as they are, and are rarely meant to stand in one.
-fn base64_decode(run: &mut Run<'_>, args: &Arguments<'_>) -> Outcome {
+fn base64_decode(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let text = args.text(0)?;
-    let decoded = go(run, "base64Decode", vec![Value::Text(text)])
+    let decoded = go(context, "base64Decode", vec![Value::Text(text)])
         .map_err(|_| Failure::new("the text is no base64"))?;
     match decoded.as_text() {
         Some(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(

@@ -3,9 +3,9 @@
 
 use planescape_vault::Text;
 
+use crate::context::Context;
 use crate::error::Failure;
-use crate::exec::Run;
-use crate::functions::Outcome;
+use crate::function::Outcome;
 use crate::handlebars::logic::text;
 use crate::handlebars::model::{self, field, plain};
 use crate::value::Value;
@@ -13,28 +13,28 @@ use crate::value::Value;
 use super::{Arguments, Helper, MANY, go};
 
 pub(super) const HELPERS: &[Helper] = &[
-    Helper::new("secret", 1..=MANY, |run, args| {
-        asked(run, "secret", args).map(|answer| model::secret(&answer))
+    Helper::new("secret", 1..=MANY, |context, args| {
+        asked(context, "secret", args).map(|answer| model::secret(&answer))
     })
     .with_named(),
-    Helper::new("raw_secret", 1..=MANY, |run, args| {
-        asked(run, "secret", args).map(|answer| plain(&answer))
+    Helper::new("raw_secret", 1..=MANY, |context, args| {
+        asked(context, "secret", args).map(|answer| plain(&answer))
     })
     .with_named(),
     Helper::new("kv", 2..=3, kv),
-    Helper::new("secrets", 1..=1, |run, args| {
-        asked(run, "secrets", args).map(|keys| plain(&keys))
+    Helper::new("secrets", 1..=1, |context, args| {
+        asked(context, "secrets", args).map(|keys| plain(&keys))
     }),
-    Helper::new("pki_cert", 1..=MANY, |run, args| {
-        asked(run, "pkiCert", args).map(|certificate| plain(&certificate))
+    Helper::new("pki_cert", 1..=MANY, |context, args| {
+        asked(context, "pkiCert", args).map(|certificate| plain(&certificate))
     })
     .with_named(),
     Helper::new("env", 1..=2, env),
-    Helper::new("file", 1..=1, |run, args| asked(run, "file", args)),
+    Helper::new("file", 1..=1, |context, args| asked(context, "file", args)),
 ];
 
 /// Asks with texts only: `name=value` is a text as well.
-fn asked(run: &mut Run<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
+fn asked(context: &mut Context<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
     let mut texts = Vec::with_capacity(args.values.len() + args.named.len());
     for value in &args.values {
         texts.push(Value::Text(text(value)?));
@@ -44,14 +44,14 @@ fn asked(run: &mut Run<'_>, function: &str, args: &Arguments<'_>) -> Outcome {
             [name.as_bytes(), b"=", &*text(value)?].concat(),
         ));
     }
-    go(run, function, texts)
+    go(context, function, texts)
 }
 
 /// One field of a secret. What is not there is an error, unless something stands in for it.
-fn kv(run: &mut Run<'_>, args: &Arguments<'_>) -> Outcome {
+fn kv(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let path = args.text(0)?;
     let name = args.text(1)?;
-    let answer = go(run, "secret", vec![Value::Text(path.clone())])?;
+    let answer = go(context, "secret", vec![Value::Text(path.clone())])?;
     let answer = model::secret(&answer);
     let name_text = String::from_utf8_lossy(&name);
     let found = field(&answer, "data").and_then(|data| field(&data, &name_text));
@@ -73,16 +73,16 @@ fn nothing_at(answer: &Value, path: &Text, name: &Text) -> Failure {
         .quoted(name)
 }
 
-fn env(run: &mut Run<'_>, args: &Arguments<'_>) -> Outcome {
+fn env(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let name = args.text(0)?;
-    let variables = &run.input.environment.variables;
+    let variables = &context.environment.variables;
     let value = std::str::from_utf8(&name)
         .ok()
         .and_then(|name| variables.get(name));
     match (value, args.values.get(1)) {
         (Some(value), _) => Ok(Value::text(value.as_str())),
         (None, Some(fallback)) => Ok(fallback.clone()),
-        (None, None) if run.input.options.error_on_missing_key => {
+        (None, None) if context.options.error_on_missing_key => {
             Err(Failure::new("there is no variable ").quoted(&name))
         }
         (None, None) => Ok(Value::Nil),

@@ -1,0 +1,53 @@
+//! What a function is: its name, the types of its arguments, its code and its price.
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::value::{Place, Type, Value};
+
+/// What a function gives back.
+pub(crate) type Outcome = Result<Value, Failure>;
+
+/// The code of a function; arguments have the types it states.
+pub(crate) type Call = fn(&mut Context<'_>, &[Place]) -> Outcome;
+
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) params: &'static [Type],
+    pub(crate) variadic: Option<Type>,
+    pub(crate) call: Call,
+    /// What one byte or element of its arguments costs, in units of work.
+    pub(crate) weight: usize,
+}
+
+impl Function {
+    pub(crate) const fn new(name: &'static str, params: &'static [Type], call: Call) -> Self {
+        Self {
+            name,
+            params,
+            variadic: None,
+            call,
+            weight: 1,
+        }
+    }
+
+    /// Costs this much for each byte that it is given: measured where it is more than about a nanosecond.
+    pub(crate) const fn weighing(mut self, units: usize) -> Self {
+        self.weight = units;
+        self
+    }
+
+    /// Any number of these may follow.
+    pub(crate) const fn rest(mut self, of: Type) -> Self {
+        self.variadic = Some(of);
+        self
+    }
+
+    /// The type of the argument at this place.
+    pub(crate) fn parameter(&self, index: usize) -> Type {
+        self.params
+            .get(index)
+            .copied()
+            .or(self.variadic)
+            .unwrap_or(Type::Any)
+    }
+}

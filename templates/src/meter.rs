@@ -1,0 +1,78 @@
+//! What a pass may still cost.
+
+use crate::error::Failure;
+use crate::options::Limits;
+
+/// What one byte of a printed value costs.
+pub(crate) const PRINTED: usize = 8;
+
+/// The work and the memory of a pass.
+pub(crate) struct Meter {
+    pub(crate) limits: Limits,
+    pub(crate) work: usize,
+    pub(crate) memory: usize,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            work: 0,
+            memory: 0,
+        }
+    }
+
+    /// Pays for work before it is done, so that no template can work without end; a unit is about a nanosecond.
+    pub(crate) fn charge(&mut self, units: usize) -> Result<(), Failure> {
+        self.work = self.work.saturating_add(units);
+        let limit = self.limits.work;
+        if self.work > limit {
+            return Err(Failure::limit(format!(
+                "functions do more than {limit} units of work"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Accounts for memory before it is taken. Nothing is ever given back: what a pass makes is bounded, not what it
+    /// holds at one time.
+    pub(crate) fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.memory = self.memory.saturating_add(bytes);
+        let limit = self.limits.memory;
+        if self.memory > limit {
+            return Err(Failure::limit(format!(
+                "values take more than {limit} bytes of memory"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a text that would be too long, before it is made.
+    pub(crate) fn makes(&mut self, bytes: usize) -> Result<(), Failure> {
+        let limit = self.output_limit();
+        if bytes > limit {
+            return Err(Failure::limit(format!(
+                "output is larger than {limit} bytes"
+            )));
+        }
+        self.charge(bytes)
+    }
+
+    /// The largest text that a function may make, as far as work and memory are left for one.
+    pub(crate) fn output_limit(&self) -> usize {
+        let work = self.limits.work.saturating_sub(self.work) / PRINTED;
+        let memory = self.limits.memory.saturating_sub(self.memory);
+        self.limits.output.min(work).min(memory)
+    }
+
+    /// Says which of work and memory is nearer to its end.
+    pub(crate) fn used_up(&self) -> Failure {
+        let Limits { work, memory, .. } = self.limits;
+        let is_work =
+            (work.saturating_sub(self.work)) / PRINTED < memory.saturating_sub(self.memory);
+        Failure::limit(match is_work {
+            true => format!("the template does more than {work} units of work"),
+            false => format!("values take more than {memory} bytes of memory"),
+        })
+    }
+}
