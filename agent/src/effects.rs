@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::files::{self, Ledger, Target};
 use crate::listener::Certificates;
 use crate::log;
+use crate::persist::Persistent;
 use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
 use crate::termination::Termination;
@@ -59,7 +60,12 @@ pub(crate) struct Effects {
 
 impl Effects {
     /// Builds the Vault client and opens the ready socket.
-    pub(crate) async fn new(config: &Config, ledger: Ledger) -> anyhow::Result<Self> {
+    pub(crate) async fn new(
+        config: &Config,
+        ledger: Ledger,
+        persistent: Persistent,
+    ) -> anyhow::Result<Self> {
+        let file_slots = Arc::new(Semaphore::new(FILES_AT_ONCE));
         let connection = &config.vault.connection;
         let metrics = Arc::new(Metrics::default());
         let user_agent = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
@@ -69,12 +75,14 @@ impl Effects {
             vault: Vault {
                 client: Arc::new(Client::new(connection, user_agent)?),
                 login: Arc::new(Login::new(&config.auth, connection, user_agent)?),
+                persistent: Arc::new(persistent),
+                file_slots: Arc::clone(&file_slots),
             },
             templates: templates(config),
             sinks: sinks(config),
             shared: Arc::new(shared_folders(config)),
             ledger,
-            file_slots: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            file_slots,
             ready: ReadySocket::open(config.planescape.ready_socket.clone())?,
             termination: Termination::new(config.planescape.termination_log.clone()),
             child: Child::new(config.exec.clone()),
@@ -162,7 +170,10 @@ impl Effects {
             }
             Command::Report(report) => self.termination.write(&report),
             Command::Offer { token } => self.serving.offer(token),
-            Command::ForgetAll => self.ledger.forget_all(),
+            Command::ForgetAll => {
+                self.ledger.forget_all();
+                self.vault.persistent.forget_all();
+            }
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
                 self.termination.write(&report);
@@ -199,10 +210,7 @@ impl Effects {
         if !std::mem::replace(&mut self.is_watching, true) {
             self.watch();
         }
-        let vault = self.vault.clone();
-        let file_slots = Arc::clone(&self.file_slots);
-        self.running
-            .spawn(async move { vault.login.run(&vault.client, &file_slots, ticket).await });
+        self.ask(self.vault.clone().log_in(ticket));
     }
 
     fn remember(&mut self, token: Token, accessor: String) {

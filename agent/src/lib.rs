@@ -16,6 +16,7 @@ mod effects;
 mod files;
 mod listener;
 mod log;
+mod persist;
 mod proxy;
 mod ready;
 mod seal;
@@ -36,6 +37,7 @@ use planescape_vault_client::{Bearer, Client};
 
 use args::Arguments;
 use files::Ledger;
+use persist::Persistent;
 use settings::{Settings, Unusable};
 use signals::Signals;
 use termination::Termination;
@@ -287,7 +289,9 @@ async fn work(
     }
     let _pid_file = files::PidFile::write(config.pid_file.as_deref())?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    let effects = effects::Effects::new(config, ledger).await?;
+    let persist = config.proxy.persist.clone();
+    let opening = tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref()));
+    let effects = effects::Effects::new(config, ledger, opening.await??).await?;
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(arguments.clone(), effects.certificates());

@@ -52,8 +52,11 @@ fn collect(
         let mode = metadata.permissions().mode() & 0o7777;
         let owner = format!("{}:{}", metadata.uid(), metadata.gid());
         let content = fs::read(&path).unwrap_or_default();
-        let content = plain(&String::from_utf8_lossy(&content));
-        files.insert(name, format!("{mode:o} {owner} {}", shape(&content)));
+        let content = match String::from_utf8(content) {
+            Ok(text) => shape(&plain(&text)),
+            Err(_) => "binary".to_owned(),
+        };
+        files.insert(name, format!("{mode:o} {owner} {content}"));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use planescape_tests::address;
+use planescape_tests::postgres::Postgres;
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::vault::{ROOT_TOKEN, Tls, Vault};
 use serde_json::{Value, json};
@@ -52,6 +53,13 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
     let run_folder = RunFolder::create()?;
     let vault = Vault::start(&run_folder, IpAddr::V4(Ipv4Addr::LOCALHOST), Tls::Off).await?;
     let folder = run_folder.subfolder("run")?;
+    let postgres = match scenario.database {
+        true => Some(Postgres::start(&run_folder, IpAddr::V4(Ipv4Addr::LOCALHOST)).await?),
+        false => None,
+    };
+    if let Some(postgres) = &postgres {
+        vault.serve_credentials_of(postgres).await?;
+    }
     let run = Run {
         scenario,
         folder: folder.clone(),
@@ -71,8 +79,8 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         Side::Ours => &agents.ours,
     };
     let log = run.log.clone();
-    let mut agent = Process(run.start(program, &log)?);
-    let stuck = run.follow(&mut agent).await.err();
+    let mut agent = Process(run.start(program, &scenario.args)?);
+    let stuck = run.follow(&mut agent, program).await.err();
     let status = agent.end().await?;
     let mut outcome = Outcome {
         code: status.and_then(|status| status.code()),
@@ -176,10 +184,11 @@ impl Run<'_> {
         Ok(fs::rename(half, path)?)
     }
 
-    fn start(&self, program: &Path, log: &Path) -> Result<Child> {
-        let output = fs::File::create(log)?;
+    fn start(&self, program: &Path, args: &[String]) -> Result<Child> {
+        let mut output = fs::OpenOptions::new();
+        let output = output.create(true).append(true).open(&self.log)?;
         let config = "-config=${DIR}/agent.hcl".to_owned();
-        let args = match self.scenario.args.as_slice() {
+        let args = match args {
             [] => std::slice::from_ref(&config),
             args => args,
         };
@@ -200,7 +209,7 @@ impl Run<'_> {
             .with_context(|| program.display().to_string())
     }
 
-    async fn follow(&self, agent: &mut Process) -> Result<()> {
+    async fn follow(&self, agent: &mut Process, program: &Path) -> Result<()> {
         for step in &self.scenario.steps {
             match step {
                 Step::File(name) => {
@@ -242,6 +251,14 @@ impl Run<'_> {
                     .until_ended(PATIENCE)
                     .await
                     .context("it does not end")?,
+                Step::Again(args) => {
+                    let args = if args.is_empty() {
+                        &self.scenario.args
+                    } else {
+                        args
+                    };
+                    *agent = Process(self.start(program, args)?);
+                }
             }
         }
         Ok(())

@@ -22,6 +22,9 @@ pub(crate) struct Scenario {
     /// What root writes into Vault before, beside the secrets that every scenario has.
     #[serde(default)]
     pub(crate) vault: Vec<Write>,
+    /// Whether Vault has the role `database/creds/readonly`, for a PostgreSQL of the scenario's own.
+    #[serde(default)]
+    pub(crate) database: bool,
     /// Files before the start, below the folder of the run.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, Content>,
@@ -105,6 +108,8 @@ pub(crate) enum Step {
     Ask(Ask),
     /// Wait until it ends by itself.
     Ends,
+    /// Start it once more, after it has ended; with these arguments, or with the same.
+    Again(Vec<String>),
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -9,6 +9,8 @@ pub struct FileMode(u32);
 impl FileMode {
     /// The mode of a rendered file unless the configuration says otherwise.
     pub const RENDERED: Self = Self(0o644);
+    /// The mode of a file that is the agent's alone.
+    pub const PRIVATE: Self = Self(0o600);
     /// The mode of a token sink unless the configuration says otherwise.
     pub const SINK: Self = Self(0o640);
 

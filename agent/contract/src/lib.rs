@@ -40,7 +40,7 @@ pub use mount_path::MountPath;
 pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};
 pub use program::{Exec, Hook, Program, Signal};
-pub use proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
+pub use proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
 pub use reader::parse_bool;
 pub use report::{Phase, REVOKE_POLICY, Reason, Report};
 pub use share::Share;

@@ -11,6 +11,21 @@ pub struct Proxy {
     pub token: ProxyToken,
     /// Whether answers with leases and tokens are kept and renewed.
     pub caches: bool,
+    /// Where the agent hands its token and leases to its next life.
+    pub persist: Option<Persist>,
+}
+
+/// `cache.persist`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Persist {
+    /// The folder of the file.
+    pub folder: String,
+    /// Whether a life that has found the file goes on writing it, instead of removing it.
+    pub keeps_after_import: bool,
+    /// Whether a file that cannot be read ends the agent.
+    pub exits_on_error: bool,
+    /// The file with the token of the ServiceAccount, from which the key is derived.
+    pub token_file: String,
 }
 
 /// Whose token goes to Vault.

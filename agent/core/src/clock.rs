@@ -14,6 +14,12 @@ impl Moment {
         Self(elapsed)
     }
 
+    /// The moment so long before this one, as far back as the machine's start.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self(self.0.saturating_sub(age))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -1,19 +1,27 @@
 //! Asks Vault, and reports what it said.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use planescape_agent_core::{Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Request};
-use planescape_vault::{Call, Error, SecretText};
+use planescape_vault::{Call, Error, Kind, Refusal, SecretText};
 use planescape_vault_client::{self as client, Bearer, Client};
 
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
 use super::login::Login;
+use super::on_the_blocking_pool;
+use crate::persist::{self, Leased, Persistent};
 
 /// Vault, and how we logged in to it.
 #[derive(Clone)]
 pub(super) struct Vault {
     pub(super) client: Arc<Client>,
     pub(super) login: Arc<Login>,
+    pub(super) persistent: Arc<Persistent>,
+    pub(super) file_slots: Arc<Semaphore>,
 }
 
 impl Vault {
@@ -21,6 +29,43 @@ impl Vault {
         Bearer {
             token,
             namespace: self.login.namespace.as_deref(),
+        }
+    }
+
+    /// The first login takes the token of the last life, if it has left one that Vault knows.
+    pub(super) async fn log_in(self, ticket: Ticket) -> Input {
+        if let Some(token) = self.persistent.preloaded() {
+            tracing::debug!(target: "agent.auth.handler", "using preloaded token");
+            match self.client.look_up_self(self.bearer(&token)).await {
+                Err(Error::Refused(refusal)) if is_dead(&refusal) => {
+                    tracing::warn!(target: "agent.auth.handler", error = %refusal, "the preloaded token is not good any more");
+                    self.persistent.drop_preloaded();
+                }
+                result => {
+                    if result.is_ok() {
+                        self.persistent.adopt();
+                    }
+                    let result = result.map_err(Failure::Vault);
+                    return Input::LoggedIn { ticket, result };
+                }
+            }
+        }
+        let input = self.login.run(&self.client, &self.file_slots, ticket).await;
+        if let Input::LoggedIn {
+            result: Ok(login), ..
+        } = &input
+        {
+            let token = login.token.clone();
+            self.persist(move |cache| cache.keep_token(&token)).await;
+        }
+        input
+    }
+
+    /// Writes the cache, if there is one to write.
+    async fn persist(&self, change: impl FnOnce(&Persistent) + Send + 'static) {
+        if self.persistent.is_written() {
+            let cache = Arc::clone(&self.persistent);
+            on_the_blocking_pool(&self.file_slots, move || change(&cache)).await;
         }
     }
 
@@ -64,7 +109,31 @@ impl Vault {
         call: Call,
         token: SecretText,
     ) -> Input {
-        let result = self.client.call(call, &token).await;
+        let key = persist::key(&call);
+        if let Some(Leased { secret, age }) = self.persistent.take(&key, SystemTime::now()) {
+            let sent = ticket.sent.before(age);
+            return Input::Answered {
+                ticket: Ticket { sent, ..ticket },
+                request,
+                result: Ok(Answer::Secret(Some(secret))),
+            };
+        }
+        let mut body = None;
+        let keep = |bytes: &[u8]| {
+            if self.persistent.is_written() {
+                body = std::str::from_utf8(bytes)
+                    .ok()
+                    .map(|text| Zeroizing::new(text.to_owned()));
+            }
+        };
+        let result = self.client.call_seeing(call, &token, keep).await;
+        if let (Ok(client::Answer::Secret(Some(secret))), Some(body)) = (&result, body)
+            && secret.has_renewable_lease()
+        {
+            let secret = secret.clone();
+            self.persist(move |cache| cache.keep(key, &secret, body))
+                .await;
+        }
         Input::Answered {
             ticket,
             request,
@@ -85,12 +154,24 @@ impl Vault {
             namespace: None,
         };
         let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer).await;
+        if let Ok(grant) = result {
+            self.persist(move |cache| cache.renewed(&lease_id, grant))
+                .await;
+        }
         Input::LeaseRenewed {
             ticket,
             request,
             result: result.map_err(Failure::Vault),
         }
     }
+}
+
+/// Whether Vault refuses a token itself, and not for the moment.
+fn is_dead(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.kind(),
+        Kind::InvalidToken | Kind::Denied | Kind::NotFound | Kind::Invalid
+    )
 }
 
 fn answer(answer: client::Answer) -> Answer {

@@ -227,26 +227,39 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn call(&self, call: Call, token: &SecretText) -> Result<Answer, Error> {
-        match call {
+        self.call_seeing(call, token, |_| ()).await
+    }
+
+    /// The same; `see` gets the body of a secret as it came.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call_seeing(
+        &self,
+        call: Call,
+        token: &SecretText,
+        see: impl FnOnce(&[u8]),
+    ) -> Result<Answer, Error> {
+        let body = match call {
             Call::Get { path, query } => {
                 let request = Request {
                     query: query.as_deref(),
                     ..Request::new(Method::Get, &path, Some(token))
                 };
-                secret(&self.http.send(request).await?)
+                self.http.send(request).await?
             }
             Call::List { path } => {
                 let request = Request {
                     query: Some("list=true"),
                     ..Request::new(Method::Get, &path, Some(token))
                 };
-                match self.http.send(request).await {
+                return match self.http.send(request).await {
                     Ok(body) => wire::listed(&body).map(Answer::List),
                     Err(Error::Refused(refusal)) if refusal.status() == 404 => {
                         Ok(Answer::List(Vec::new()))
                     }
                     Err(error) => Err(error),
-                }
+                };
             }
             Call::Put {
                 path,
@@ -258,9 +271,11 @@ impl Client {
                     body: Some(&body),
                     ..Request::new(Method::Put, &path, Some(token))
                 };
-                secret(&self.http.send(request).await?)
+                self.http.send(request).await?
             }
-        }
+        };
+        see(&body);
+        secret(&body)
     }
 }
 

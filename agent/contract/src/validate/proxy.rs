@@ -1,7 +1,7 @@
 //! The blocks `api_proxy`, `cache` and `listener`.
 
 use crate::config::Auth;
-use crate::proxy::{ListenAddress, Listener, ListenerTls, Proxy, ProxyToken};
+use crate::proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
 use crate::reader::Reader;
 use crate::{Id, Owner};
 
@@ -50,7 +50,7 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
     let has_cache = root.is_set("cache");
     let cache = root.block("cache");
     let of_cache = token(&cache);
-    persist(&cache);
+    let persist = persist(&cache);
     cache.ignore(&[
         "enforce_consistency",
         "force_auto_auth_token",
@@ -90,6 +90,7 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
         }
     }
     Proxy {
+        persist,
         listeners,
         token,
         caches: has_cache,
@@ -122,10 +123,10 @@ fn token(block: &Reader<'_>) -> Option<ProxyToken> {
     })
 }
 
-/// The cache is not kept between two lives; what such a block must not be, it must not be here either.
-fn persist(cache: &Reader<'_>) {
+fn persist(cache: &Reader<'_>) -> Option<Persist> {
+    const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     if !cache.is_set("persist") {
-        return;
+        return None;
     }
     let block = cache.block("persist");
     match block.kind().as_deref() {
@@ -138,19 +139,19 @@ fn persist(cache: &Reader<'_>) {
         ),
         None => block.problem("type", "persist type must be specified"),
     }
-    if block.string("path").is_none() {
+    let folder = block.string("path");
+    if folder.is_none() {
         block.problem("path", "must specify persistent cache path");
     }
-    block.ignore(&[
-        "exit_on_err",
-        "keep_after_import",
-        "service_account_token_file",
-    ]);
+    let token_file = block.string("service_account_token_file");
+    let persist = Persist {
+        folder: folder.unwrap_or_default(),
+        keeps_after_import: block.boolean("keep_after_import").unwrap_or(false),
+        exits_on_error: block.boolean("exit_on_err").unwrap_or(false),
+        token_file: token_file.unwrap_or_else(|| TOKEN_FILE.to_owned()),
+    };
     block.warn_unknown();
-    cache.warn(
-        "persist",
-        "the cache is not kept when the agent ends: the next one logs in again",
-    );
+    Some(persist)
 }
 
 fn listener(block: &Reader<'_>) -> Listener {

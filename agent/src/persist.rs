@@ -1,0 +1,321 @@
+//! The persistent cache: one life hands its token, and what was leased with it, to the next in a file.
+//!
+//! An init container and the sidecar after it need one login and one database user then, not two.
+
+mod sealed;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use aws_lc_rs::digest::{SHA256, digest};
+use planescape_agent_contract::{FileMode, Owner, Persist};
+use planescape_vault::{Call, Grant, Secret, SecretText};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::files::{self, Target};
+
+/// As with `vault agent`, whose form is another one.
+const NAME: &str = "vault-agent-cache.db";
+
+/// The file, if one is configured, with what it holds.
+pub(crate) struct Persistent(Option<File>);
+
+struct File {
+    path: PathBuf,
+    /// The token of the ServiceAccount, from which the key is derived.
+    token_file: PathBuf,
+    /// Whether what comes is written down, too.
+    is_written: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The token of the last life, until it has proved good or bad.
+    preloaded: Option<SecretText>,
+    /// What the last life has leased, until it is asked for.
+    leased: BTreeMap<Key, Kept>,
+    /// What stands in the file.
+    kept: Contents,
+}
+
+/// Tells calls apart, and gives none of their parameters away.
+pub(crate) type Key = String;
+
+#[derive(Default, Serialize, Deserialize)]
+struct Contents {
+    token: Option<Plain>,
+    leased: BTreeMap<Key, Kept>,
+}
+
+/// An answer with a lease.
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    lease_id: String,
+    /// As it came.
+    body: Plain,
+    /// When the lease was granted or renewed last, in milliseconds since 1970.
+    granted_at: u64,
+    /// How long it lasts from then on, in milliseconds.
+    ttl: u64,
+}
+
+/// A text that is wiped.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Plain(Zeroizing<String>);
+
+/// A secret that the last life has leased.
+pub(crate) struct Leased {
+    pub(crate) secret: Secret,
+    /// How long ago it would have been asked for, were its lease what remains of it now.
+    pub(crate) age: Duration,
+}
+
+impl Persistent {
+    /// Takes over what the last life has left.
+    ///
+    /// # Errors
+    /// Where nothing can be written there; where what is there cannot be read, and the
+    /// configuration says that this ends the agent.
+    pub(crate) fn open(persist: Option<&Persist>) -> anyhow::Result<Self> {
+        let Some(persist) = persist else {
+            return Ok(Self(None));
+        };
+        let mut file = File {
+            path: PathBuf::from(&persist.folder).join(NAME),
+            token_file: persist.token_file.clone().into(),
+            is_written: true,
+            state: Mutex::default(),
+        };
+        files::check(&file.target(), &[])
+            .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
+        match file.read() {
+            Ok(None) => {}
+            Ok(Some(contents)) => {
+                tracing::info!(target: "agent.cache", path = %file.path.display(), "loaded memcache from persistent storage");
+                file.is_written = persist.keeps_after_import;
+                file.take_over(contents);
+            }
+            Err(error) if persist.exits_on_error => {
+                return Err(error.context("error restoring in-memory cache from persisted file"));
+            }
+            Err(error) => {
+                file.is_written = persist.keeps_after_import;
+                let error = format!("{error:#}");
+                tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
+            }
+        }
+        if !file.is_written {
+            file.remove();
+        }
+        Ok(Self(Some(file)))
+    }
+
+    /// The token of the last life, for the first login.
+    pub(crate) fn preloaded(&self) -> Option<SecretText> {
+        self.0.as_ref()?.lock().preloaded.clone()
+    }
+
+    /// It is used now.
+    pub(crate) fn adopt(&self) {
+        if let Some(file) = &self.0 {
+            file.lock().preloaded = None;
+        }
+    }
+
+    /// Vault does not know it any more, and nothing that was leased with it.
+    pub(crate) fn drop_preloaded(&self) {
+        if let Some(file) = &self.0 {
+            let mut state = file.lock();
+            state.preloaded = None;
+            state.leased.clear();
+        }
+    }
+
+    /// What the last life has leased with this call, once, while it is good.
+    pub(crate) fn take(&self, key: &Key, now: SystemTime) -> Option<Leased> {
+        self.0.as_ref()?.lock().leased.remove(key)?.leased(now)
+    }
+
+    /// Whether answers have to be kept.
+    pub(crate) fn is_written(&self) -> bool {
+        self.0.as_ref().is_some_and(|file| file.is_written)
+    }
+
+    /// A new token: what was leased with another one is of no use to the next life.
+    pub(crate) fn keep_token(&self, token: &SecretText) {
+        self.change(|state| {
+            state.leased.clear();
+            state.kept = Contents {
+                token: Some(Plain(Zeroizing::new(token.expose().to_owned()))),
+                leased: BTreeMap::new(),
+            };
+            true
+        });
+    }
+
+    /// An answer with a lease.
+    pub(crate) fn keep(&self, key: Key, secret: &Secret, body: Zeroizing<String>) {
+        let kept = Kept {
+            lease_id: secret.lease_id().to_owned(),
+            body: Plain(body),
+            granted_at: milliseconds(SystemTime::now()),
+            ttl: whole(secret.lease_duration()),
+        };
+        self.change(|state| {
+            state.kept.leased.insert(key, kept);
+            true
+        });
+    }
+
+    /// A lease goes on.
+    pub(crate) fn renewed(&self, lease_id: &str, grant: Grant) {
+        self.change(|state| {
+            let mut leased = state.kept.leased.values_mut();
+            let kept = leased.find(|kept| kept.lease_id == lease_id);
+            kept.is_some_and(|kept| {
+                kept.granted_at = milliseconds(SystemTime::now());
+                kept.ttl = whole(grant.ttl());
+                true
+            })
+        });
+    }
+
+    /// All of it is revoked.
+    pub(crate) fn forget_all(&self) {
+        if let Some(file) = &self.0 {
+            *file.lock() = State::default();
+            file.remove();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+        let Some(file) = self.0.as_ref().filter(|file| file.is_written) else {
+            return;
+        };
+        let mut state = file.lock();
+        if !change(&mut state) {
+            return;
+        }
+        // Under the lock, so that no older state is written over a newer one.
+        if let Err(error) = file.write(&state.kept) {
+            let error = format!("{error:#}");
+            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life logs in again");
+        }
+    }
+}
+
+impl File {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            path: self.path.clone(),
+            mode: Some(FileMode::PRIVATE),
+            create_parents: false,
+            owner: Owner::default(),
+            backup: false,
+        }
+    }
+
+    fn take_over(&self, contents: Contents) {
+        let token = contents.token.as_ref().map(|token| token.0.to_string());
+        *self.lock() = State {
+            preloaded: token.map(SecretText::new),
+            leased: contents.leased.clone(),
+            kept: contents,
+        };
+    }
+
+    fn read(&self) -> anyhow::Result<Option<Contents>> {
+        let bytes = match files::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).context(self.path.display().to_string()),
+        };
+        let plain = sealed::open(&bytes, &self.service_account()?)
+            .with_context(|| self.path.display().to_string())?;
+        let contents = serde_json::from_slice(&plain);
+        // What serde says could quote what it has read.
+        let contents = contents.ok().context("holds what no agent has written");
+        contents
+            .with_context(|| self.path.display().to_string())
+            .map(Some)
+    }
+
+    fn write(&self, contents: &Contents) -> anyhow::Result<()> {
+        let mut plain = Zeroizing::new(Vec::new());
+        serde_json::to_writer(&mut *plain, contents)?;
+        let bytes = sealed::seal(&plain, &self.service_account()?)?;
+        files::write(&self.target(), &[], &bytes)?;
+        Ok(())
+    }
+
+    fn remove(&self) {
+        if let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            let path = self.path.display();
+            tracing::warn!(target: "agent.cache", %path, %error, "cannot remove the persistent cache");
+        }
+    }
+
+    fn service_account(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        let path = &self.token_file;
+        let token = files::read(path).with_context(|| path.display().to_string())?;
+        Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+    }
+}
+
+impl Kept {
+    fn leased(&self, now: SystemTime) -> Option<Leased> {
+        let since = milliseconds(now).saturating_sub(self.granted_at);
+        let remaining = Duration::from_millis(self.ttl.checked_sub(since)?);
+        let secret = Secret::from_json(self.body.0.as_bytes()).ok()?;
+        let age = secret.lease_duration().saturating_sub(remaining);
+        (!remaining.is_zero()).then_some(Leased { secret, age })
+    }
+}
+
+/// What tells this call from all others.
+pub(crate) fn key(call: &Call) -> Key {
+    let (path, query, parameters) = match call {
+        Call::Get { path, query } => (path, query.as_deref(), &[][..]),
+        Call::List { path } => (path, Some("list=true"), &[][..]),
+        Call::Put {
+            path, parameters, ..
+        } => (path, None, &parameters[..]),
+    };
+    let is_wrapped = matches!(call, Call::Put { wrapped: true, .. });
+    let mut parts = vec![path.as_str(), query.unwrap_or_default()];
+    parts.push(if is_wrapped { "wrapped" } else { "" });
+    for (name, value) in parameters {
+        parts.extend([name.as_str(), value.expose()]);
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    let digest = digest(&SHA256, &bytes);
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    whole(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn whole(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use std::fs;
+
+use super::*;
+
+const BODY: &str = r#"{"lease_id": "database/creds/app/1", "lease_duration": 60, "renewable": true,
+    "data": {"username": "u"}}"#;
+
+#[test]
+fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
+    let folder = folder();
+    let first = open(&folder, false);
+    assert!(first.preloaded().is_none());
+    first.keep_token(&token("t-1"));
+    first.keep(key(&call("database/creds/app")), &secret(), body());
+
+    let second = open(&folder, false);
+
+    assert_eq!(second.preloaded(), Some(token("t-1")));
+    let now = SystemTime::now() + Duration::from_secs(20);
+    let leased = second.take(&key(&call("database/creds/app")), now).unwrap();
+    assert_eq!(leased.secret.lease_id(), "database/creds/app/1");
+    let age = leased.age.as_secs();
+    assert!((19..=21).contains(&age), "{age}");
+    // Once, and in this life alone.
+    assert!(
+        second
+            .take(&key(&call("database/creds/app")), now)
+            .is_none()
+    );
+    second.keep_token(&token("t-2"));
+    assert!(open(&folder, false).preloaded().is_none());
+}
+
+#[test]
+fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
+    let folder = folder();
+    let first = open(&folder, true);
+    first.keep_token(&token("t-1"));
+    first.keep(key(&call("a")), &secret(), body());
+    first.renewed(
+        "database/creds/app/1",
+        Grant::new(Duration::from_secs(3600), true),
+    );
+
+    let in_time = SystemTime::now() + Duration::from_secs(3000);
+    let leased = open(&folder, true).take(&key(&call("a")), in_time);
+    assert!(leased.unwrap().age.is_zero());
+    let too_late = SystemTime::now() + Duration::from_secs(3700);
+    assert!(
+        open(&folder, true)
+            .take(&key(&call("a")), too_late)
+            .is_none()
+    );
+}
+
+#[test]
+fn a_new_token_leaves_nothing_of_the_old_one() {
+    let folder = folder();
+    let first = open(&folder, true);
+    first.keep_token(&token("t-1"));
+    first.keep(key(&call("a")), &secret(), body());
+    first.keep_token(&token("t-2"));
+
+    let second = open(&folder, true);
+
+    assert_eq!(second.preloaded(), Some(token("t-2")));
+    assert!(second.take(&key(&call("a")), SystemTime::now()).is_none());
+}
+
+#[test]
+fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
+    let folder = folder();
+    open(&folder, true).keep_token(&token("t-1"));
+    fs::write(folder.path().join("jwt"), "another").unwrap();
+    let persist = |exits_on_error| Persist {
+        exits_on_error,
+        ..settings(&folder, true)
+    };
+
+    let error = Persistent::open(Some(&persist(true))).err().unwrap();
+    assert!(
+        format!("{error:#}")
+            .ends_with("was sealed with another token of the ServiceAccount, or is damaged")
+    );
+    let opened = Persistent::open(Some(&persist(false))).unwrap();
+    assert!(opened.preloaded().is_none());
+}
+
+#[test]
+fn calls_differ_by_all_that_vault_sees() {
+    let put = |name: &str, value: &str, wrapped| Call::Put {
+        path: "a".to_owned(),
+        parameters: vec![(name.to_owned(), SecretText::new(value.to_owned()))],
+        wrapped,
+    };
+    let keys = [
+        key(&call("a")),
+        key(&call("b")),
+        key(&Call::List {
+            path: "a".to_owned(),
+        }),
+        key(&put("x", "y", false)),
+        key(&put("x", "z", false)),
+        key(&put("xy", "", false)),
+        key(&put("x", "y", true)),
+    ];
+
+    let different: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(different.len(), keys.len());
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jwt"), "e.y.J\n").unwrap();
+    folder
+}
+
+fn settings(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persist {
+    Persist {
+        folder: folder.path().display().to_string(),
+        keeps_after_import,
+        exits_on_error: true,
+        token_file: folder.path().join("jwt").display().to_string(),
+    }
+}
+
+fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
+    Persistent::open(Some(&settings(folder, keeps_after_import))).unwrap()
+}
+
+fn token(text: &str) -> SecretText {
+    SecretText::new(text.to_owned())
+}
+
+fn call(path: &str) -> Call {
+    Call::Get {
+        path: path.to_owned(),
+        query: None,
+    }
+}
+
+fn secret() -> Secret {
+    Secret::from_json(BODY.as_bytes()).unwrap()
+}
+
+fn body() -> Zeroizing<String> {
+    Zeroizing::new(BODY.to_owned())
+}
