@@ -23,6 +23,7 @@ pub(crate) async fn drive(
         agent.handle(input, clock::now());
         while let Some(command) = agent.poll_command() {
             if let ControlFlow::Break(code) = effects.start(command) {
+                effects.finish_files().await;
                 return code;
             }
         }

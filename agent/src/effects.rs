@@ -10,6 +10,7 @@ mod vault;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use planescape_agent_contract::{Config, Hook};
@@ -37,6 +38,9 @@ use vault::Vault;
 /// How many files are read and written at once. A file system that hangs holds up these, and
 /// nothing else.
 const FILES_AT_ONCE: usize = 8;
+
+/// How long files may take at the end.
+const LAST_FILES: Duration = Duration::from_millis(500);
 
 /// The things that commands act on.
 pub(crate) struct Effects {
@@ -182,6 +186,17 @@ impl Effects {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Lets file work that is on its way end, so that nothing half done stays behind. A file system
+    /// that hangs is not waited for.
+    pub(crate) async fn finish_files(&self) {
+        let all = self.file_slots.acquire_many(FILES_AT_ONCE as u32);
+        if tokio::time::timeout(LAST_FILES, all).await.is_err() {
+            tracing::warn!(
+                "a file system does not answer: the next life removes what is unfinished there"
+            );
+        }
     }
 
     fn ask(&mut self, question: impl Future<Output = Input> + Send + 'static) {

@@ -62,6 +62,9 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
         }
     }
     requests(scenario, theirs, ours, &mut found);
+    if scenario.file == "generated" && is_known(theirs, ours) {
+        return Vec::new();
+    }
     let mut differences = Vec::new();
     for (what, differs) in &found {
         if !scenario.differs.contains_key(what) {
@@ -75,13 +78,32 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
     {
         differences.push(format!("{what}: does not differ any more"));
     }
-    if !differences.is_empty() && std::env::var_os("DROP_IN").is_some() {
+    let tells_all = ["DROP_IN", "DROP_IN_SEED"].map(std::env::var_os);
+    if !differences.is_empty() && tells_all.iter().any(Option::is_some) {
+        let (files, args, steps) = (&scenario.files, &scenario.args, &scenario.steps);
+        differences.push(format!(
+            "arguments: {args:?}\nfiles: {files:#?}\nsteps: {steps:?}"
+        ));
         differences.push(format!(
             "their log:\n{}\nour log:\n{}",
             theirs.log, ours.log
         ));
     }
     differences
+}
+
+/// What `docs/reference/differences.md` says of mistakes: ours finds these before it logs in.
+fn is_known(theirs: &Outcome, ours: &Outcome) -> bool {
+    const REFUSED: [&str; 4] = [
+        "set wrap_ttl in the sink",
+        "give each its own file",
+        "'path' not specified for file sink",
+        "block is allowed",
+    ];
+    let early = theirs.log.contains("template server failed to create") && theirs.code == ours.code;
+    // One template that cannot be written keeps all others back there.
+    let held_up = theirs.log.contains("failed writing file");
+    early || held_up || REFUSED.iter().any(|words| ours.log.contains(words))
 }
 
 fn requests(

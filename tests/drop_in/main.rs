@@ -4,10 +4,15 @@
 //! ```text
 //! cargo test -p planescape-tests --test drop_in            # all
 //! DROP_IN=approle cargo test -p planescape-tests --test drop_in   # those with this in their name
+//! DROP_IN_SEEDS=500 cargo test -p planescape-tests --test drop_in random   # more random ones
+//! DROP_IN_SEED=7 cargo test -p planescape-tests --test drop_in random   # one of them
 //! DROP_IN_AGENT=/usr/bin/bao cargo test -p planescape-tests --test drop_in   # against another agent
 //! ```
 
+#[path = "../sim/chance.rs"]
+mod chance;
 mod compare;
+mod generated;
 mod outcome;
 mod run;
 mod scenario;
@@ -23,6 +28,9 @@ use scenario::Scenario;
 /// Each has two servers and mostly waits.
 const AT_ONCE: usize = 6;
 
+/// How many random configurations there are unless `DROP_IN_SEEDS` says otherwise.
+const SEEDS: u64 = 60;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
     let wanted = std::env::var("DROP_IN").unwrap_or_default();
@@ -30,6 +38,24 @@ async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
     let scenarios = scenarios
         .into_iter()
         .filter(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
+    compare_all(scenarios.collect()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_configurations_end_as_with_vault_agent() -> Result<()> {
+    let number = |name: &str| -> Result<Option<u64>> {
+        let text = std::env::var(name).ok();
+        Ok(text.map(|text| text.parse()).transpose()?)
+    };
+    let seeds: Vec<u64> = match number("DROP_IN_SEED")? {
+        Some(seed) => vec![seed],
+        None => (number("DROP_IN_FIRST")?.unwrap_or(0)..number("DROP_IN_SEEDS")?.unwrap_or(SEEDS))
+            .collect(),
+    };
+    compare_all(seeds.into_iter().map(generated::scenario).collect()).await
+}
+
+async fn compare_all(scenarios: Vec<Scenario>) -> Result<()> {
     let agents = Agents {
         theirs: match std::env::var_os("DROP_IN_AGENT") {
             Some(program) => program.into(),
@@ -37,20 +63,19 @@ async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
         },
         ours: Program::Agent.build()?,
     };
-    let scenarios: Vec<Scenario> = scenarios.collect();
     let count = scenarios.len();
-    ensure!(count > 0, "no scenario is called {wanted}");
+    ensure!(count > 0, "no scenario has this name");
     let compared = stream::iter(&scenarios).map(async |scenario| {
         let differences = compare_sides(scenario, &agents).await;
-        (&scenario.name, differences)
+        (scenario, differences)
     });
     let mut compared = std::pin::pin!(compared.buffer_unordered(AT_ONCE));
     let mut failed = 0;
-    while let Some((name, differences)) = compared.next().await {
+    while let Some((scenario, differences)) = compared.next().await {
         let differences = differences.unwrap_or_else(|error| vec![format!("{error:#}")]);
         if !differences.is_empty() {
             failed += 1;
-            eprintln!("{name}:\n  {}", differences.join("\n  "));
+            eprintln!("{}:\n  {}", scenario.name, differences.join("\n  "));
         }
     }
     eprintln!("{} of {count} scenarios end alike", count - failed);

@@ -237,6 +237,10 @@ impl Run<'_> {
                         .await
                         .with_context(|| format!("{step:?}"))?;
                 }
+                Step::Quiet(milliseconds) => {
+                    self.until_quiet(agent, Duration::from_millis(*milliseconds))
+                        .await?;
+                }
                 Step::Milliseconds(count) => {
                     tokio::time::sleep(Duration::from_millis(*count)).await;
                 }
@@ -266,6 +270,25 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// Or until it has ended.
+    async fn until_quiet(&self, agent: &mut Process, pause: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let mut since = Instant::now();
+        let mut last = None;
+        while since.elapsed() < pause && begun.elapsed() < PATIENCE {
+            if agent.0.try_wait()?.is_some() {
+                return Ok(());
+            }
+            let log = fs::metadata(&self.log)?.len();
+            let now = Some((log, outcome::files(&self.folder, str::to_owned)?));
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Waits for the listener, too.
     async fn ask(&self, ask: &Ask) -> Result<String> {
         let method = reqwest::Method::from_bytes(ask.method.as_bytes())?;

@@ -96,6 +96,8 @@ pub(crate) enum Step {
     Gone(String),
     /// Wait until the agent's log has this.
     Logged(String),
+    /// Wait until neither log nor files have changed for so many milliseconds.
+    Quiet(u64),
     /// Wait for so many milliseconds.
     Milliseconds(u64),
     /// `vault write` as root.

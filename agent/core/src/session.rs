@@ -174,6 +174,11 @@ impl Session {
     }
 
     /// The number of the token that we have.
+    /// Whether there is a method, and nothing yet that it brought.
+    pub(crate) fn awaits_login(&self) -> bool {
+        self.can_log_in && self.shared().is_none()
+    }
+
     pub(crate) fn current(&self) -> Option<TokenId> {
         self.current.as_ref().map(|held| held.token.id)
     }

@@ -13,6 +13,7 @@ use planescape_vault::{Connection, Error, SecretText, Text, Tls};
 use planescape_vault_client::{Bearer, Client};
 use tokio::sync::Semaphore;
 
+use super::vault::is_dead;
 use super::{file_failure, on_the_blocking_pool};
 use crate::files;
 
@@ -191,12 +192,21 @@ impl Login {
             Some(creation_path) => {
                 let unwrapped = self.unwrap(vault, &content, creation_path).await;
                 unwrapped.map_err(|error| {
-                    if let Error::Malformed { message } = error {
+                    let is_files_fault = match &error {
+                        Error::Malformed { .. } => true,
+                        Error::Refused(refusal) => is_dead(refusal),
+                        Error::Unreachable { .. }
+                        | Error::Untrusted { .. }
+                        | Error::Silent { .. }
+                        | Error::Unsendable { .. } => false,
+                    };
+                    match is_files_fault {
                         // What the file holds is not what it should be.
-                        let path = material.path.clone();
-                        Failure::File { path, message }
-                    } else {
-                        Failure::Vault(error)
+                        true => Failure::File {
+                            path: material.path.clone(),
+                            message: error.to_string(),
+                        },
+                        false => Failure::Vault(error),
                     }
                 })?
             }

@@ -167,7 +167,7 @@ impl Vault {
 }
 
 /// Whether Vault refuses a token itself, and not for the moment.
-fn is_dead(refusal: &Refusal) -> bool {
+pub(super) fn is_dead(refusal: &Refusal) -> bool {
     matches!(
         refusal.kind(),
         Kind::InvalidToken | Kind::Denied | Kind::NotFound | Kind::Invalid

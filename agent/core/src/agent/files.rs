@@ -86,7 +86,7 @@ impl Agent {
     pub(super) fn check_ready(&mut self, now: Moment) {
         let is_starting = matches!(self.life, Life::Starting);
         let is_complete = self.renderer.is_complete() && self.sinks.is_complete();
-        if !is_starting || !is_complete || self.hooks.is_busy() {
+        if !is_starting || !is_complete || self.session.awaits_login() || self.hooks.is_busy() {
             return;
         }
         self.life = Life::Ready;

@@ -34,6 +34,19 @@ fn one_login_one_read_one_file() {
 }
 
 #[test]
+fn who_has_nothing_to_write_is_ready_once_there_is_a_token() {
+    let mut world = World::build(&["x"], |start| {
+        start.config.templates.clear();
+        start.texts.clear();
+    });
+
+    assert_eq!(world.step(), ["log in"]);
+    assert!(!world.agent.is_ready());
+    world.log_in("t1", 3600);
+    assert_eq!(world.step(), ["announce ready"]);
+}
+
+#[test]
 fn renews_the_lease_at_two_thirds_and_reads_nothing_again() {
     let mut world = World::ready(&[DATABASE]);
 
