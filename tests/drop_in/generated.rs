@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::chance::Chance;
 use crate::scenario::{Answer, Ask, Content, Scenario, Step, Write};
+use planescape_tests::chance::Chance;
 use tree::Node;
 
 /// How long nothing happens before it is taken for settled, in milliseconds.

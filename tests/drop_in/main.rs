@@ -9,8 +9,6 @@
 //! DROP_IN_AGENT=/usr/bin/bao cargo test -p planescape-tests --test drop_in   # against another agent
 //! ```
 
-#[path = "../sim/chance.rs"]
-mod chance;
 mod compare;
 mod generated;
 mod outcome;

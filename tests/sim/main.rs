@@ -10,14 +10,13 @@
     reason = "a command that the model cannot answer is a failure"
 )]
 
-mod chance;
 mod coverage;
 mod promises;
 mod vault;
 mod world;
 
-use chance::Chance;
 use coverage::Coverage;
+use planescape_tests::chance::Chance;
 use world::World;
 
 /// What happens to one agent and its later lives.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use planescape_agent_core::{Failure, Moment};
 use planescape_vault::{Error, Grant, Login, Refusal, SecretText};
 
-use crate::chance::Chance;
+use planescape_tests::chance::Chance;
 
 /// What Vault knows.
 #[derive(Default)]

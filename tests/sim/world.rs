@@ -11,10 +11,10 @@ use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
 use planescape_vault::{Call, Secret, Text};
 
-use crate::chance::Chance;
 use crate::coverage::Coverage;
 use crate::promises::Promises;
 use crate::vault::{Vault, down, refused};
+use planescape_tests::chance::Chance;
 
 /// The id of a lease stands in the file, so that the disk can be compared with Vault.
 const TEMPLATES: [&str; 4] = [

@@ -14,6 +14,7 @@
 //! answers that a real Vault cannot be made to give.
 
 pub mod address;
+pub mod chance;
 pub mod control_plane;
 pub mod demo;
 pub mod deployment;

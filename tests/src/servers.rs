@@ -88,8 +88,16 @@ pub const TEMPLATES: Module = Module {
     programs: &[(".", "reference")],
 };
 
+/// Reads schedules with robfig/cron, as Kubernetes does: what ours are compared with.
+pub const CRON: Module = Module {
+    name: "cron",
+    flags: &[],
+    settings: "",
+    programs: &[(".", "reference")],
+};
+
 /// All of them.
-pub static ALL: [Module; 5] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES];
+pub static ALL: [Module; 6] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON];
 
 impl Module {
     /// The folder with this module's binaries, which are built first if they are not there.

@@ -1,7 +1,8 @@
 //! When a job runs: the schedule's text, and the instants it stands for.
 //!
 //! What is accepted is what a Kubernetes CronJob accepts. What daylight saving does differs, on
-//! purpose: every reading of the clock that a schedule names happens once (see [`Schedule::Calendar`]).
+//! purpose: every reading of the clock that a schedule names happens once (see [`Schedule::Calendar`]),
+//! unless the author asks for what Kubernetes does.
 
 mod calendar;
 mod cron;
@@ -9,7 +10,7 @@ mod every;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::api::v1alpha1::ONCE;
+use crate::api::v1alpha1::{DstPolicy, ONCE};
 use calendar::Calendar;
 use every::Every;
 
@@ -20,8 +21,7 @@ pub enum Schedule {
     Once,
     /// At a fixed interval, whatever the calendar says.
     Every(Every),
-    /// By the clock of a time zone: each reading that is named happens once, also when the clock
-    /// is turned forward or back.
+    /// By the clock of a time zone. What happens when it is turned is the author's choice.
     Calendar(Calendar),
 }
 
@@ -56,7 +56,7 @@ pub enum Error {
 
 impl Schedule {
     /// Understands a schedule in the given zone.
-    pub fn parse(text: &str, zone: TimeZone) -> Result<Self, Error> {
+    pub fn parse(text: &str, zone: TimeZone, dst: DstPolicy) -> Result<Self, Error> {
         if text == ONCE {
             return Ok(Self::Once);
         }
@@ -74,7 +74,11 @@ impl Schedule {
             "@hourly" => "0 * * * *",
             fields => fields,
         };
-        Ok(Self::Calendar(Calendar::new(cron::parse(fields)?, zone)))
+        Ok(Self::Calendar(Calendar::new(
+            cron::parse(fields)?,
+            zone,
+            dst,
+        )))
     }
 
     /// The first instant after `after`. Intervals count from `anchor`.
@@ -95,6 +99,20 @@ impl Schedule {
         }
     }
 
+    /// How many instants lie between two, neither included; no more than `most` are counted.
+    pub fn count(
+        &self,
+        anchor: Timestamp,
+        (after, before): (Timestamp, Timestamp),
+        most: usize,
+    ) -> usize {
+        match self {
+            Self::Once => usize::from(anchor > after && anchor < before).min(most),
+            Self::Every(every) => every.count(anchor, after, before).min(most),
+            Self::Calendar(calendar) => calendar.count(after, before, most),
+        }
+    }
+
     /// Whether it runs once.
     pub fn is_once(&self) -> bool {
         matches!(self, Self::Once)
@@ -110,5 +128,7 @@ pub fn zone(name: &str) -> Option<TimeZone> {
         .filter(|_| !is_local)
 }
 
+#[cfg(test)]
+mod dst_tests;
 #[cfg(test)]
 mod tests;

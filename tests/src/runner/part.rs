@@ -30,7 +30,7 @@ pub enum Part {
     Unit,
     /// The servers and our images: what the parts below need.
     Build,
-    /// Random templates, rendered here and by consul-template.
+    /// Random templates, rendered here and by consul-template; random schedules, read here and by robfig/cron.
     Differential,
     /// The real agent and operator as processes.
     Process,
@@ -87,7 +87,11 @@ impl Part {
             Self::Unit => test_units(),
             Self::Build => preparation::prepare(&[Program::Agent, Program::Operator])
                 .map(|()| Tally::one(true)),
-            Self::Differential => compare_templates(),
+            Self::Differential => {
+                let mut tally = compare_templates()?;
+                tally.add(cargo::test(&Selection::Target(TESTBED, "cron"), None)?);
+                Ok(tally)
+            }
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
             Self::DropIn => cargo::test(&Selection::Target(TESTBED, "drop_in"), None),

@@ -82,6 +82,10 @@ pub struct PlanescapeJobSpec {
     #[x_kube(validation = Rule::new(ZONE_RULE).message("must be the name of an IANA time zone, such as Europe/Berlin"))]
     pub time_zone: Option<String>,
 
+    /// What becomes of readings that come twice or not at all when the clock is turned.
+    #[serde(default, skip_serializing_if = "DstPolicy::is_usual")]
+    pub dst_policy: DstPolicy,
+
     /// Starts nothing new while true. Running Jobs go on.
     #[serde(default)]
     pub suspend: bool,
@@ -128,6 +132,26 @@ pub enum ConcurrencyPolicy {
     Forbid,
     /// Stop the old run, then start the new one.
     Replace,
+}
+
+/// What becomes of readings that come twice or not at all when the clock is turned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DstPolicy {
+    /// Each reading that the schedule names happens once; those that are left out happen together at the first instant after the gap.
+    #[default]
+    OncePerOccurrence,
+    /// As a CronJob does: a reading that is left out does not happen, one that comes again happens again.
+    Kubernetes,
+}
+
+impl DstPolicy {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_usual(&self) -> bool {
+        *self == Self::OncePerOccurrence
+    }
 }
 
 /// Shorthand for one secret, written to `/vault/secrets/creds` as `key=value` lines.

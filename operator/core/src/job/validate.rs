@@ -142,7 +142,7 @@ fn schedule(spec: &PlanescapeJobSpec, now: Timestamp) -> Result<Schedule, Proble
     };
     let fail =
         |error: schedule::Error| Problem::new(Kind::Schedule, "spec.schedule", error.to_string());
-    let schedule = Schedule::parse(&spec.schedule, zone).map_err(fail)?;
+    let schedule = Schedule::parse(&spec.schedule, zone, spec.dst_policy).map_err(fail)?;
     if !schedule.is_once() && schedule.next(now, now).is_none() {
         return Err(fail(schedule::Error::Never));
     }

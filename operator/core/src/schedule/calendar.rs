@@ -1,42 +1,69 @@
 //! Cron fields read on the clock of a time zone.
 //!
-//! A schedule that names hours follows the calendar: each reading of the clock that it names
-//! happens once. Where the clock is turned back, only the first occurrence counts. Where it is
-//! turned forward, all readings that were left out happen together at the first instant after the
-//! gap; gaps of more than six hours (a zone that leaves out a date) are left out.
-//! A schedule with any hour follows elapsed time: it fires in each real hour.
+//! Between two changes of its offset a zone's clock runs evenly: there, an instant is a reading and
+//! the offset. So a zone's time is taken as a row of such stretches, and only where one begins is
+//! there anything to decide about daylight saving:
+//!
+//! * A schedule that names hours follows the calendar, and each reading that it names happens once.
+//!   Where the clock is turned back, the readings that come again do not count. Where it is turned
+//!   forward, all readings that were left out happen together at the first instant after the gap;
+//!   gaps of more than six hours (a zone that leaves out a date) are left out.
+//! * A schedule with any hour follows elapsed time, and so does every schedule where the author
+//!   asked for what Kubernetes does: each real minute whose reading fits.
 
 use jiff::{
-    SignedDuration, Timestamp,
+    SignedDuration, Span, Timestamp,
     civil::{Date, DateTime},
-    tz::{AmbiguousOffset, TimeZone},
+    tz::{Offset, TimeZone},
 };
 
 use super::cron::Cron;
+use crate::api::v1alpha1::DstPolicy;
 
 /// Enough to get from 29 February 2096 to that of 2104.
 const HORIZON_IN_DAYS: i32 = 8 * 366;
 
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 
-const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// Cron fields in a time zone.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     cron: Cron,
     zone: TimeZone,
+    follows: Follows,
 }
 
-#[derive(Clone, Copy)]
-enum Direction {
-    Forward,
-    Backward,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    ElapsedTime,
+    Readings,
+}
+
+/// A time during which the zone's offset does not change.
+struct Stretch {
+    start: Option<Timestamp>,
+    /// The first instant after it.
+    end: Option<Timestamp>,
+    offset: Offset,
+    /// The first of its readings that counts.
+    first: DateTime,
+    /// Whether readings that were left out before it happen as it starts.
+    makes_up: bool,
 }
 
 impl Calendar {
-    pub(super) fn new(cron: Cron, zone: TimeZone) -> Self {
-        Self { cron, zone }
+    pub(super) fn new(cron: Cron, zone: TimeZone, dst: DstPolicy) -> Self {
+        let follows = match dst {
+            DstPolicy::OncePerOccurrence if !cron.hours.is_star => Follows::Readings,
+            DstPolicy::OncePerOccurrence | DstPolicy::Kubernetes => Follows::ElapsedTime,
+        };
+        Self {
+            cron,
+            zone,
+            follows,
+        }
     }
 
     /// The zone.
@@ -45,122 +72,112 @@ impl Calendar {
     }
 
     pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        if self.cron.hours.is_star {
-            let minute = self.start_of_minute(after).checked_add(MINUTE).ok()?;
-            return self.elapsed(minute, Direction::Forward);
+        let mut from = after.checked_add(INSTANT).ok()?;
+        let last = self.horizon(from, HORIZON_IN_DAYS)?;
+        loop {
+            let stretch = self.stretch(from);
+            if stretch.makes_up && stretch.start == Some(from) {
+                return Some(from);
+            }
+            let until = stretch.until(last);
+            if let Some(reading) = self.cron.first_from(stretch.reading(from), until) {
+                let instant = stretch.offset.to_timestamp(reading).ok()?;
+                if stretch.end.is_none_or(|end| instant < end) {
+                    return Some(instant);
+                }
+            }
+            from = stretch.end.filter(|end| self.date(*end) <= last)?;
         }
-        // A reading just before midnight may happen after it, when the clock is turned then.
-        self.dates(self.date(after).yesterday().ok()?, Direction::Forward)
-            .find_map(|date| self.ticks(date).into_iter().find(|tick| *tick > after))
     }
 
     pub(super) fn previous(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.cron.hours.is_star {
-            return self.elapsed(self.start_of_minute(now), Direction::Backward);
-        }
-        self.dates(self.date(now).tomorrow().ok()?, Direction::Backward)
-            .find_map(|date| self.ticks(date).into_iter().rfind(|tick| *tick <= now))
-    }
-
-    /// The first minute from `minute` on, in either direction, whose reading fits.
-    fn elapsed(&self, mut minute: Timestamp, direction: Direction) -> Option<Timestamp> {
-        let last = self.dates_end(self.date(minute), direction)?;
+        let mut until = now;
+        let first = self.horizon(now, -HORIZON_IN_DAYS)?;
         loop {
-            let reading = self.zone.to_datetime(minute);
-            if self.cron.is_on(reading.date()) {
-                if self.cron.minutes.contains(reading.minute()) {
-                    return Some(minute);
-                }
-                minute = direction.step(minute, MINUTE)?;
-                continue;
+            let stretch = self.stretch(until);
+            let earliest = stretch.first.max(first.at(0, 0, 0, 0));
+            let reading = stretch.offset.to_datetime(until);
+            if let Some(reading) = self.cron.last_until(reading, earliest) {
+                return stretch.offset.to_timestamp(reading).ok();
             }
-            let date = self.dates(reading.date(), direction).next()?;
-            let has_passed = match direction {
-                Direction::Forward => date > last,
-                Direction::Backward => date < last,
-            };
-            if has_passed {
-                return None;
+            let start = stretch.start.filter(|start| self.date(*start) >= first)?;
+            if stretch.makes_up {
+                return Some(start);
             }
-            minute = self.edge(date, direction)?;
+            until = start.checked_sub(INSTANT).ok()?;
         }
     }
 
-    /// The first minute of a date, or the last.
-    fn edge(&self, date: Date, direction: Direction) -> Option<Timestamp> {
-        let start = |date: Date| Some(date.to_zoned(self.zone.clone()).ok()?.timestamp());
-        match direction {
-            Direction::Forward => start(date),
-            Direction::Backward => start(date.tomorrow().ok()?)?.checked_sub(MINUTE).ok(),
+    /// How many instants lie between two, neither included; no more than `most` are counted.
+    pub(super) fn count(&self, after: Timestamp, before: Timestamp, most: usize) -> usize {
+        let mut count = 0;
+        let mut from = after.checked_add(INSTANT).ok();
+        while let Some(start) = from.filter(|from| *from < before && count < most) {
+            let stretch = self.stretch(start);
+            count += usize::from(stretch.makes_up && stretch.start == Some(start));
+            let end = stretch.end.map_or(before, |end| end.min(before));
+            let end = stretch.offset.to_datetime(end);
+            count += self
+                .cron
+                .count(stretch.reading(start), end, most.saturating_sub(count));
+            from = stretch.end;
         }
+        count.min(most)
     }
 
-    fn dates_end(&self, from: Date, direction: Direction) -> Option<Date> {
-        let days = jiff::Span::new().days(HORIZON_IN_DAYS);
-        match direction {
-            Direction::Forward => from.checked_add(days).ok(),
-            Direction::Backward => from.checked_sub(days).ok(),
-        }
-    }
-
-    /// The dates it fires on, from a date on, within the horizon.
-    fn dates(&self, from: Date, direction: Direction) -> impl Iterator<Item = Date> {
-        std::iter::successors(Some(from), move |date| match direction {
-            Direction::Forward => date.tomorrow().ok(),
-            Direction::Backward => date.yesterday().ok(),
-        })
-        .take(HORIZON_IN_DAYS as usize + 2)
-        .filter(|date| self.cron.is_on(*date))
-    }
-
-    /// The instants of one date's readings, ascending.
-    fn ticks(&self, date: Date) -> Vec<Timestamp> {
-        let hours = self.cron.hours.values();
-        let readings = hours.flat_map(|hour| {
-            let minutes = self.cron.minutes.values();
-            minutes.map(move |minute| date.at(hour, minute, 0, 0))
-        });
-        let mut ticks: Vec<Timestamp> = readings
-            .filter_map(|reading| self.instant(reading))
-            .collect();
-        ticks.sort_unstable();
-        ticks.dedup();
-        ticks
-    }
-
-    fn instant(&self, reading: DateTime) -> Option<Timestamp> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(reading);
-        let AmbiguousOffset::Gap { before, after } = ambiguous.offset() else {
-            return ambiguous.earlier().ok();
+    fn stretch(&self, at: Timestamp) -> Stretch {
+        let offset = self.zone.to_offset(at);
+        let after = at.checked_add(INSTANT).unwrap_or(at);
+        let start = self.zone.preceding(after).next().map(|it| it.timestamp());
+        let end = self.zone.following(at).next().map(|it| it.timestamp());
+        let mut stretch = Stretch {
+            start,
+            end,
+            offset,
+            first: start.map_or(DateTime::MIN, |start| offset.to_datetime(start)),
+            makes_up: false,
         };
-        if before.duration_until(after) > LONGEST_GAP {
-            return None;
+        if let Some(start) = start
+            && self.follows == Follows::Readings
+        {
+            self.join(&mut stretch, start);
         }
-        // Read with the offset of before, a reading inside the gap lies after the transition.
-        let beyond = before.to_timestamp(reading).ok()?;
-        let just_beyond = beyond.checked_add(SignedDuration::from_nanos(1)).ok()?;
-        let transition = self.zone.preceding(just_beyond).next()?;
-        Some(transition.timestamp())
+        stretch
+    }
+
+    /// Decides what becomes of readings that come again as a stretch starts, or are left out.
+    fn join(&self, stretch: &mut Stretch, start: Timestamp) {
+        let Ok(just_before) = start.checked_sub(INSTANT) else {
+            return;
+        };
+        let before = self.zone.to_offset(just_before);
+        let left_off = before.to_datetime(start);
+        if left_off > stretch.first {
+            stretch.first = left_off;
+        } else if before.duration_until(stretch.offset) <= LONGEST_GAP {
+            let is_left_out = self.cron.count(left_off, stretch.first, 1) > 0;
+            stretch.makes_up = is_left_out && !self.cron.contains(stretch.first);
+        }
+    }
+
+    fn horizon(&self, from: Timestamp, days: i32) -> Option<Date> {
+        self.date(from).checked_add(Span::new().days(days)).ok()
     }
 
     fn date(&self, instant: Timestamp) -> Date {
         self.zone.to_datetime(instant).date()
     }
-
-    /// Where the minute began that an instant lies in.
-    fn start_of_minute(&self, instant: Timestamp) -> Timestamp {
-        let reading = self.zone.to_datetime(instant);
-        let into = SignedDuration::from_secs(i64::from(reading.second()))
-            + SignedDuration::from_nanos(i64::from(reading.subsec_nanosecond()));
-        instant.checked_sub(into).unwrap_or(instant)
-    }
 }
 
-impl Direction {
-    fn step(self, from: Timestamp, by: SignedDuration) -> Option<Timestamp> {
-        match self {
-            Self::Forward => from.checked_add(by).ok(),
-            Self::Backward => from.checked_sub(by).ok(),
-        }
+impl Stretch {
+    /// From which reading on an instant of it counts.
+    fn reading(&self, instant: Timestamp) -> DateTime {
+        self.offset.to_datetime(instant).max(self.first)
+    }
+
+    /// Its last date, or `last` if that is earlier.
+    fn until(&self, last: Date) -> Date {
+        let own = self.end.map(|end| self.offset.to_datetime(end).date());
+        own.map_or(last, |own| own.min(last))
     }
 }

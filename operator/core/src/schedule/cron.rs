@@ -1,9 +1,11 @@
 //! The five fields of a cron schedule, read as robfig/cron reads them, which is what a
 //! Kubernetes CronJob accepts.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 
 use super::Error;
+
+const MINUTES_A_DAY: i16 = 24 * 60;
 
 /// The values of each field, as bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,97 @@ pub(super) fn parse(text: &str) -> Result<Cron, Error> {
 }
 
 impl Cron {
+    /// Whether it fires at this reading.
+    pub(super) fn contains(&self, reading: DateTime) -> bool {
+        let is_whole = reading.second() == 0 && reading.subsec_nanosecond() == 0;
+        is_whole
+            && self.hours.contains(reading.hour())
+            && self.minutes.contains(reading.minute())
+            && self.is_on(reading.date())
+    }
+
+    /// The first reading not before `from`, and not after the date `last`.
+    pub(super) fn first_from(&self, from: DateTime, last: Date) -> Option<DateTime> {
+        let mut date = from.date();
+        let mut earliest = minute_of_day_from(from);
+        while date <= last {
+            if self.is_on(date)
+                && let Some((hour, minute)) = self.first_time(earliest)
+            {
+                return Some(date.at(hour, minute, 0, 0));
+            }
+            date = date.tomorrow().ok()?;
+            earliest = 0;
+        }
+        None
+    }
+
+    /// The last reading not after `until`, and not before `earliest`.
+    pub(super) fn last_until(&self, until: DateTime, earliest: DateTime) -> Option<DateTime> {
+        let mut date = until.date();
+        let mut latest = minute_of_day(until);
+        while date >= earliest.date() {
+            if self.is_on(date)
+                && let Some((hour, minute)) = self.last_time(latest)
+            {
+                return Some(date.at(hour, minute, 0, 0)).filter(|found| *found >= earliest);
+            }
+            date = date.yesterday().ok()?;
+            latest = MINUTES_A_DAY;
+        }
+        None
+    }
+
+    /// How many readings there are from `from` on and before `end`; no more than `most` are counted.
+    pub(super) fn count(&self, from: DateTime, end: DateTime, most: usize) -> usize {
+        let mut count = 0;
+        let mut date = from.date();
+        let mut earliest = minute_of_day_from(from);
+        while date <= end.date() && count < most {
+            let latest = if date == end.date() {
+                minute_of_day_from(end)
+            } else {
+                MINUTES_A_DAY
+            };
+            if self.is_on(date) {
+                count += self.times(earliest, latest);
+            }
+            let Ok(tomorrow) = date.tomorrow() else {
+                break;
+            };
+            date = tomorrow;
+            earliest = 0;
+        }
+        count.min(most)
+    }
+
+    /// How many times of day there are from one minute of the day on and before another.
+    fn times(&self, from: i16, end: i16) -> usize {
+        if from == 0 && end == MINUTES_A_DAY {
+            return self.hours.len() * self.minutes.len();
+        }
+        let hours = self.hours.values().map(|hour| i16::from(hour) * 60);
+        hours
+            .map(|hour| self.minutes.len_between(from - hour, end - hour))
+            .sum()
+    }
+
+    fn first_time(&self, from: i16) -> Option<(i8, i8)> {
+        self.hours.values().find_map(|hour| {
+            let from = from - i16::from(hour) * 60;
+            let mut minutes = self.minutes.values();
+            Some((hour, minutes.find(|minute| i16::from(*minute) >= from)?))
+        })
+    }
+
+    fn last_time(&self, until: i16) -> Option<(i8, i8)> {
+        self.hours.values().rev().find_map(|hour| {
+            let until = until - i16::from(hour) * 60;
+            let mut minutes = self.minutes.values().rev();
+            Some((hour, minutes.find(|minute| i16::from(*minute) <= until)?))
+        })
+    }
+
     /// Whether it fires on this date. Day of month and day of week both count when one of them
     /// says "any"; otherwise either does.
     pub(super) fn is_on(&self, date: Date) -> bool {
@@ -96,7 +189,31 @@ impl Cron {
     }
 }
 
+/// The minute of the day that an instant lies in.
+fn minute_of_day(reading: DateTime) -> i16 {
+    i16::from(reading.hour()) * 60 + i16::from(reading.minute())
+}
+
+/// The first minute of the day that does not begin before an instant.
+fn minute_of_day_from(reading: DateTime) -> i16 {
+    let is_whole = reading.second() == 0 && reading.subsec_nanosecond() == 0;
+    minute_of_day(reading) + i16::from(!is_whole)
+}
+
 impl Field {
+    fn len(self) -> usize {
+        self.bits.count_ones() as usize
+    }
+
+    /// How many values there are from one on and before another.
+    fn len_between(self, from: i16, end: i16) -> usize {
+        let below = |bound: i16| {
+            let bound = bound.clamp(0, 60);
+            (self.bits & ((1_u64 << bound) - 1)).count_ones() as usize
+        };
+        below(end).saturating_sub(below(from))
+    }
+
     pub(super) fn contains(self, value: i8) -> bool {
         self.bits & (1 << value) != 0
     }

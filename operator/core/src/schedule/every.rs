@@ -33,13 +33,23 @@ impl Every {
         (count >= 1).then(|| self.tick(anchor, count))?
     }
 
+    /// How many instants lie between two, neither included.
+    pub(super) fn count(self, anchor: Timestamp, after: Timestamp, before: Timestamp) -> usize {
+        let Some(first) = self.next(anchor, after).filter(|first| *first < before) else {
+            return 0;
+        };
+        let span = before.duration_since(first);
+        let whole = span.saturating_sub(SignedDuration::from_nanos(1));
+        usize::try_from(whole.as_secs() / self.seconds + 1).unwrap_or(usize::MAX)
+    }
+
     fn tick(self, anchor: Timestamp, count: i64) -> Option<Timestamp> {
         let since = SignedDuration::from_secs(self.seconds.checked_mul(count)?);
         anchor.checked_add(since).ok()
     }
 }
 
-/// Hours, minutes and seconds as Go reads them, in whole nanoseconds, with the fraction of a second
+/// Hours down to nanoseconds as Go reads them, in whole nanoseconds, with the fraction of a second
 /// cut off.
 fn whole_seconds(text: &str) -> Option<i64> {
     let mut rest = text;
@@ -47,15 +57,20 @@ fn whole_seconds(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
         let (number, unit_and_more) = rest.split_at(digits);
-        let (unit, length) = match unit_and_more.as_bytes()[0] {
-            b'h' => (3_600 * NANOS, 1),
-            b'm' if unit_and_more.starts_with("ms") => (NANOS / 1_000, 2),
-            b'm' => (60 * NANOS, 1),
-            b's' => (NANOS, 1),
+        let letters = unit_and_more.find(|letter: char| letter.is_ascii_digit() || letter == '.');
+        let (unit, more) = unit_and_more.split_at(letters.unwrap_or(unit_and_more.len()));
+        let unit = match unit {
+            "h" => 3_600 * NANOS,
+            "m" => 60 * NANOS,
+            "s" => NANOS,
+            "ms" => NANOS / 1_000,
+            // Micro, as the sign of its own and as the Greek letter.
+            "us" | "\u{b5}s" | "\u{3bc}s" => NANOS / 1_000_000,
+            "ns" => 1,
             _ => return None,
         };
         total = total.checked_add(nanoseconds(number, unit)?)?;
-        rest = &unit_and_more[length..];
+        rest = more;
     }
     Some(total / NANOS)
 }

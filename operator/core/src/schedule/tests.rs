@@ -126,7 +126,7 @@ const REJECTED: &[&str] = &[
 #[test]
 fn accepts_what_a_cronjob_accepts() {
     for text in ACCEPTED {
-        let schedule = Schedule::parse(text, TimeZone::UTC);
+        let schedule = parse(text, TimeZone::UTC);
 
         let start = at("2026-11-24T00:00:00Z");
         assert!(
@@ -139,14 +139,14 @@ fn accepts_what_a_cronjob_accepts() {
 #[test]
 fn rejects_what_a_cronjob_rejects() {
     for text in REJECTED {
-        assert!(Schedule::parse(text, TimeZone::UTC).is_err(), "{text}");
+        assert!(parse(text, TimeZone::UTC).is_err(), "{text}");
     }
 }
 
 #[test]
 fn finds_that_a_schedule_never_fires() {
     for text in NEVER {
-        let schedule = Schedule::parse(text, TimeZone::UTC).unwrap();
+        let schedule = parse(text, TimeZone::UTC).unwrap();
         let start = at("2026-11-24T00:00:00Z");
 
         assert_eq!(schedule.next(start, start), None, "{text}");
@@ -156,7 +156,7 @@ fn finds_that_a_schedule_never_fires() {
 
 #[test]
 fn says_which_field_is_wrong() {
-    let error = Schedule::parse("0 0 * * 7", TimeZone::UTC).unwrap_err();
+    let error = parse("0 0 * * 7", TimeZone::UTC).unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -320,7 +320,7 @@ fn fires_once_for_each_reading_when_the_clock_is_turned() {
 #[test]
 fn finds_backwards_what_it_finds_forwards() {
     for (zone, text, start, expected) in CLOCK_CHANGES {
-        let schedule = Schedule::parse(text, super::zone(zone).unwrap()).unwrap();
+        let schedule = parse(text, super::zone(zone).unwrap()).unwrap();
         let start = at(start);
 
         for tick in expected.iter().map(|tick| at(tick)) {
@@ -348,7 +348,7 @@ fn agrees_with_stepping_through_every_minute() {
         "*/7 3-5 1,15 * *",
         "59 23 * * 0",
     ] {
-        let schedule = Schedule::parse(text, TimeZone::UTC).unwrap();
+        let schedule = parse(text, TimeZone::UTC).unwrap();
         let cron = cron::parse(text).unwrap();
         let mut last = None;
         let mut minute = at("2026-02-01T00:00:00Z");
@@ -375,7 +375,7 @@ fn agrees_with_stepping_through_every_minute() {
 
 #[test]
 fn counts_intervals_from_their_anchor() {
-    let schedule = Schedule::parse("@every 1h30m", TimeZone::UTC).unwrap();
+    let schedule = parse("@every 1h30m", TimeZone::UTC).unwrap();
     let anchor = at("2026-11-24T10:00:10Z");
 
     assert_eq!(schedule.previous(anchor, at("2026-11-24T11:30:09Z")), None);
@@ -410,7 +410,7 @@ fn knows_zones_by_name_only() {
 
 fn ticks(text: &str, zone: &str, start: &str, count: usize) -> Vec<String> {
     let zone = super::zone(zone).unwrap();
-    let schedule = Schedule::parse(text, zone.clone()).unwrap();
+    let schedule = parse(text, zone.clone()).unwrap();
     let start = at(start);
     std::iter::successors(schedule.next(start, start), |tick| {
         schedule.next(start, *tick)
@@ -431,13 +431,13 @@ fn at(text: &str) -> Timestamp {
 #[test]
 fn reads_no_further_behind_a_star_and_rounds_only_fractions() {
     let anchor = at("2026-11-24T10:00:00Z");
-    let next = |schedule: &str| {
-        Schedule::parse(schedule, TimeZone::UTC)
-            .unwrap()
-            .next(anchor, anchor)
-    };
+    let next = |schedule: &str| parse(schedule, TimeZone::UTC).unwrap().next(anchor, anchor);
 
     assert_eq!(next("*-1-2 * * * *"), Some(at("2026-11-24T10:01:00Z")));
     assert_eq!(next("@every 1.13h"), Some(at("2026-11-24T11:07:48Z")));
     assert_eq!(next("@every 1h1m1.9s"), Some(at("2026-11-24T11:01:01Z")));
+}
+
+fn parse(text: &str, zone: TimeZone) -> Result<Schedule, Error> {
+    Schedule::parse(text, zone, DstPolicy::OncePerOccurrence)
 }

@@ -67,10 +67,12 @@ impl Situation<'_> {
         if self.validated.schedule.is_once() {
             return 0;
         }
-        let next = |tick: Timestamp| self.validated.schedule.next(self.anchor, tick);
-        let passed = std::iter::successors(next(due.after), |tick| next(*tick));
-        let passed = passed.take(MOST_MISSED).take_while(|it| *it < due.tick);
-        i64::try_from(passed.count()).unwrap_or(i64::MAX)
+        let between = (due.after, due.tick);
+        let passed = self
+            .validated
+            .schedule
+            .count(self.anchor, between, MOST_MISSED);
+        i64::try_from(passed).unwrap_or(i64::MAX)
     }
 
     /// Decides about an instant that is due.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::created;
 use crate::api::PlanescapeJob;
-use crate::api::v1alpha1::ScheduleReference;
+use crate::api::v1alpha1::{DstPolicy, ScheduleReference};
 
 /// An edit, a correction or a resumption never starts a run for an instant that lies before it.
 ///
@@ -45,8 +45,12 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
 fn text(job: &PlanescapeJob) -> String {
     let spec = &job.spec;
     let zone = spec.time_zone.as_deref().unwrap_or("UTC");
+    let dst = match spec.dst_policy {
+        DstPolicy::OncePerOccurrence => "",
+        DstPolicy::Kubernetes => " (dstPolicy Kubernetes)",
+    };
     let suspended = if spec.suspend { " (suspended)" } else { "" };
-    format!("{} {zone}{suspended}", spec.schedule)
+    format!("{} {zone}{dst}{suspended}", spec.schedule)
 }
 
 /// When somebody last wrote to the spec, as the API server keeps it: we may have been away then.
