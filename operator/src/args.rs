@@ -13,6 +13,7 @@ use planescape_operator_core::annotations::is_quantity;
 use planescape_operator_core::defaults::Defaults;
 use tracing::Level;
 
+use crate::commands::cron::Cron;
 use crate::commands::template::Template;
 
 /// Jobs for Kubernetes that get their own Vault credentials.
@@ -33,6 +34,9 @@ pub enum Command {
     Crd,
     /// Print the page of all annotations.
     Annotations,
+    /// Print when a schedule fires.
+    #[command(subcommand)]
+    Cron(Cron),
     /// Try templates without a cluster and without a Vault.
     #[command(subcommand)]
     Template(Template),
@@ -268,7 +272,7 @@ mod tests {
         let arguments = [&["planescape", "operator"], arguments].concat();
         match Arguments::try_parse_from(arguments)?.command {
             Command::Operator(settings) => settings.defaults(),
-            Command::Crd | Command::Annotations | Command::Template(_) => {
+            Command::Crd | Command::Annotations | Command::Cron(_) | Command::Template(_) => {
                 unreachable!("the arguments say operator")
             }
         }

@@ -1,4 +1,5 @@
 //! What the program can do beside owning a cluster's PlanescapeJobs.
 
 pub mod crd;
+pub mod cron;
 pub mod template;

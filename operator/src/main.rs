@@ -47,6 +47,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             output.write_all(annotations::page().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Cron(cron) => cron.run(),
         Command::Template(template) => template.run(),
     }
 }

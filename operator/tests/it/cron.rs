@@ -1,0 +1,117 @@
+//! `planescape cron`.
+
+use super::{Outcome, planescape};
+
+#[test]
+fn instants_are_printed_one_a_line_with_their_offsets() {
+    let from = "--from=2026-03-07T12:00:00-05:00";
+
+    let outcome = cron(&[
+        "next",
+        "30 2 * * *",
+        "--tz=America/New_York",
+        from,
+        "--count=2",
+    ]);
+
+    assert_eq!(
+        outcome.out,
+        "2026-03-08T03:00:00-04:00\n2026-03-09T02:30:00-04:00\n"
+    );
+    assert_eq!((outcome.code, &*outcome.errors), (Some(0), ""));
+}
+
+#[test]
+fn the_policy_of_a_cronjob_leaves_out_what_the_clock_leaves_out() {
+    let zone = "--tz=America/New_York";
+    let from = "--from=2026-03-07T12:00:00-05:00";
+
+    let outcome = cron(&[
+        "next",
+        "30 2 * * *",
+        zone,
+        from,
+        "--count=1",
+        "--dst=kubernetes",
+    ]);
+
+    assert_eq!(outcome.out, "2026-03-09T02:30:00-04:00\n");
+}
+
+#[test]
+fn the_latest_comes_first_backwards_and_may_be_the_start_itself() {
+    let from = "--from=2026-11-24T10:00:00Z";
+
+    let outcome = cron(&["prev", "0 */2 * * *", from, "--count=3", "--json"]);
+
+    let ticks: Vec<String> = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(
+        ticks,
+        [
+            "2026-11-24T10:00:00+00:00",
+            "2026-11-24T08:00:00+00:00",
+            "2026-11-24T06:00:00+00:00"
+        ]
+    );
+}
+
+#[test]
+fn an_interval_counts_from_the_start() {
+    let from = "--from=2026-11-24T10:00:10Z";
+
+    let outcome = cron(&["next", "@every 90m", from, "--count=2"]);
+
+    assert_eq!(
+        outcome.out,
+        "2026-11-24T11:30:10+00:00\n2026-11-24T13:00:10+00:00\n"
+    );
+}
+
+#[test]
+fn ten_instants_after_now_are_printed_when_nothing_else_is_said() {
+    assert_eq!(cron(&["next", "@hourly"]).out.lines().count(), 10);
+}
+
+#[test]
+fn what_is_no_schedule_is_told_with_what_would_be_one() {
+    for (arguments, code, expected) in [
+        (
+            &["next", "0 0 * * 7"][..],
+            1,
+            "`0 0 * * 7`: day of week `7`: 7 is no day of the week; use 0 for Sunday",
+        ),
+        (&["next", "-1 * * * *"], 1, "minute `-1`"),
+        (&["next", "@once"], 1, "give a recurring schedule"),
+        (&["prev", "@every 1h"], 1, "use: planescape cron next"),
+        (&["next", "0 0 30 2 *"], 1, "look at its day and month"),
+        (
+            &["next", "TZ=UTC 0 0 * * *"],
+            1,
+            "a time zone in the schedule is not supported",
+        ),
+        (
+            &["next", "@daily", "--tz=Berlin"],
+            1,
+            "there is no time zone `Berlin`; write an IANA name",
+        ),
+        (
+            &["next", "@daily", "--from=2026-03-08"],
+            2,
+            "write for example 2026-03-08T00:00:00-05:00",
+        ),
+        (&["next", "@daily", "--count=0"], 2, "1..=100000"),
+    ] {
+        let outcome = cron(arguments);
+
+        assert_eq!(
+            (outcome.code, &*outcome.out),
+            (Some(code), ""),
+            "{arguments:?}"
+        );
+        assert!(outcome.errors.contains(expected), "{}", outcome.errors);
+    }
+}
+
+fn cron(arguments: &[&str]) -> Outcome {
+    planescape(&[&["cron"], arguments].concat(), "")
+}
