@@ -188,6 +188,8 @@ impl Metrics {
             Skipped::Forbid => "Forbid",
             Skipped::TooLate => "TooLate",
             Skipped::TooMany => "TooMany",
+            Skipped::Excluded => "Excluded",
+            Skipped::Missed => "Missed",
         });
         for reason in skipped
             .into_iter()

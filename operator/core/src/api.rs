@@ -2,6 +2,7 @@
 //! finalizer that tie Jobs and pods to it.
 
 pub mod names;
+pub mod scheduling;
 pub mod schema;
 pub mod v1alpha1;
 

@@ -7,4 +7,5 @@ mod refusal;
 
 pub use build::build;
 pub use digest::of as digest;
+pub use name::fnv as spread;
 pub use refusal::{without_values, written_at};

@@ -7,12 +7,14 @@
 mod calendar;
 mod cron;
 mod every;
+mod window;
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::api::v1alpha1::{DstPolicy, ONCE};
 use calendar::Calendar;
 use every::Every;
+pub use window::Window;
 
 /// A schedule that was understood.
 #[derive(Clone, Debug)]

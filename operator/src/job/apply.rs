@@ -8,11 +8,11 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::{
-    ENDED_ANNOTATION, LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION,
+    ENDED_ANNOTATION, ENDED_AS_ANNOTATION, LEGACY_JOB_NAME_LABEL, MANAGER, ONCE_STARTED_ANNOTATION,
     RUN_TRACKING_FINALIZER,
 };
 use planescape_operator_core::job::observed::KnownJob;
-use planescape_operator_core::job::plan::{Action, Deletion, Priority};
+use planescape_operator_core::job::plan::{Action, Deletion, Ending, Priority};
 use planescape_operator_core::job::status::Applied;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -82,9 +82,14 @@ async fn change(
             }
             Ok(())
         }
-        Action::End { job, uid, why } => {
-            if end(attempt, job, uid, why, context).await? {
-                applied.ended.push((job.clone(), why.clone()));
+        Action::End {
+            job,
+            uid,
+            ending,
+            why,
+        } => {
+            if end(attempt, (job, uid), (*ending, why), context).await? {
+                applied.ended.push((job.clone(), *ending, why.clone()));
             }
             Ok(())
         }
@@ -176,13 +181,13 @@ async fn adopt(attempt: &Attempt, job: &str, uid: &str, context: &Context) -> Re
 /// A Job whose time is up is ended by its controller, and says that it failed.
 async fn end(
     attempt: &Attempt,
-    job: &str,
-    uid: &str,
-    why: &str,
+    (job, uid): (&str, &str),
+    (ending, why): (Ending, &str),
     context: &Context,
 ) -> Result<bool, Error> {
+    let annotations = json!({ ENDED_ANNOTATION: why, ENDED_AS_ANNOTATION: ending.reason() });
     let patch = json!({
-        "metadata": { "uid": uid, "annotations": { ENDED_ANNOTATION: why } },
+        "metadata": { "uid": uid, "annotations": annotations },
         "spec": { "activeDeadlineSeconds": 1 },
     });
     let api: Api<Job> =

@@ -50,9 +50,9 @@ pub(super) async fn create(
     if let Some(known) = KnownJob::of(&created) {
         context.kinds.jobs.expect(known);
     }
-    context
-        .metrics
-        .created(Timestamp::now().duration_since(tick));
+    let delay = attempt.validated.as_ref().map(|it| it.delay);
+    let late = Timestamp::now().duration_since(tick) - delay.unwrap_or_default();
+    context.metrics.created(late);
     let namespace = &attempt.identity.namespace;
     tracing::info!(job = created.name_any(), namespace, %tick, "created a Job");
     applied.started = Some(Started {

@@ -38,6 +38,9 @@ pub const TEMPLATE_ANNOTATION: &str = "planescape.io/template";
 /// Annotation on Jobs: why the operator ended the run.
 pub const ENDED_ANNOTATION: &str = "planescape.io/ended-because";
 
+/// Annotation on Jobs: the same in one word.
+pub const ENDED_AS_ANNOTATION: &str = "planescape.io/ended-as";
+
 /// Finalizer on Jobs: keeps a Job until the status tells of its run, so that a run is never
 /// mistaken for one that did not happen yet.
 pub const RUN_TRACKING_FINALIZER: &str = "planescape.io/run-tracking";

@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::scheduling::is_usual;
+pub use super::scheduling::{DstPolicy, ExclusionWindow, ForbidBehavior, MissedRunPolicy};
 use super::schema;
 
 /// The schedule of a job that runs once, as soon as it is created.
@@ -83,7 +85,7 @@ pub struct PlanescapeJobSpec {
     pub time_zone: Option<String>,
 
     /// What becomes of readings that come twice or not at all when the clock is turned.
-    #[serde(default, skip_serializing_if = "DstPolicy::is_usual")]
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub dst_policy: DstPolicy,
 
     /// Starts nothing new while true. Running Jobs go on.
@@ -98,6 +100,29 @@ pub struct PlanescapeJobSpec {
     /// What to do when a run is due while another is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_policy: Option<ConcurrencyPolicy>,
+
+    /// What Forbid does with a run that is due while another is active.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub forbid_behavior: ForbidBehavior,
+
+    /// What to do with a run that could not start when it was due.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub missed_run_policy: MissedRunPolicy,
+
+    /// Spreads the runs of jobs that are due together: each starts up to so many seconds after its instant, always the same number for the same job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub jitter_seconds: Option<i64>,
+
+    /// Times in which no run starts. A run that is due in one is skipped and recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub exclusion_windows: Vec<ExclusionWindow>,
+
+    /// After how many seconds a run is ended as failed whose pods do not start, for want of an image, a Secret or a node; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub stuck_after_seconds: Option<i64>,
 
     /// How many runs may be active at once under Allow. A run that is due beyond that is skipped and recorded; without a limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,26 +157,6 @@ pub enum ConcurrencyPolicy {
     Forbid,
     /// Stop the old run, then start the new one.
     Replace,
-}
-
-/// What becomes of readings that come twice or not at all when the clock is turned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DstPolicy {
-    /// Each reading that the schedule names happens once; those that are left out happen together at the first instant after the gap.
-    #[default]
-    OncePerOccurrence,
-    /// As a CronJob does: a reading that is left out does not happen, one that comes again happens again.
-    Kubernetes,
-}
-
-impl DstPolicy {
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes a reference"
-    )]
-    fn is_usual(&self) -> bool {
-        *self == Self::OncePerOccurrence
-    }
 }
 
 /// Shorthand for one secret, written to `/vault/secrets/creds` as `key=value` lines.
@@ -219,7 +224,7 @@ pub struct PlanescapeJobStatus {
     /// When the next run is due; absent while suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
-    /// The instant whose run starts once the run that it replaces has stopped.
+    /// The instant whose run starts once the run that it replaces, or waits for, has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_schedule_time: Option<Time>,
     /// The schedule as last acted upon, and since when: earlier instants never start a run.
@@ -300,6 +305,9 @@ pub struct Skipped {
     /// As many runs as `maxActiveRuns` allows were active.
     #[serde(skip_serializing_if = "is_zero")]
     pub too_many: i64,
+    /// In one of `exclusionWindows`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub excluded: i64,
     /// Somebody else's Job bears the name.
     #[serde(skip_serializing_if = "is_zero")]
     pub conflict: i64,

@@ -15,8 +15,8 @@ pub use waiting::Waiting;
 
 use super::identity::{Identity, is_of_kind};
 use crate::api::names::{
-    ENDED_ANNOTATION, GROUP, JOB_LABEL, LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER,
-    RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+    ENDED_ANNOTATION, ENDED_AS_ANNOTATION, GROUP, JOB_LABEL, LEGACY_JOB_NAME_LABEL,
+    RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
 };
 
 /// What pods get that do not say how long they may take to stop.
@@ -307,7 +307,10 @@ impl End {
                 .map(instant),
             is_success,
             reason: match ours {
-                Some(_) => Some("VaultRefused".to_owned()),
+                Some(_) => {
+                    let word = annotation(&job.metadata, ENDED_AS_ANNOTATION);
+                    Some(word.unwrap_or("VaultRefused").to_owned())
+                }
                 None => condition.reason.clone(),
             },
             message: ours.map(str::to_owned).or(condition.message.clone()),

@@ -6,6 +6,7 @@ mod due;
 mod reference;
 mod refusal;
 mod settled;
+mod stuck;
 mod upkeep;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +38,7 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
     /// The schedule, and since when it is as it is.
     pub reference: Option<ScheduleReference>,
-    /// The instant whose run waits for the end of the run that it replaces.
+    /// The instant whose run waits for the end of the run that it replaces, or comes after.
     pub pending: Option<Timestamp>,
     /// What keeps that run waiting for longer than it should.
     pub blocked_by: Option<Blocker>,
@@ -71,12 +72,14 @@ pub enum Action {
         /// Its UID.
         uid: String,
     },
-    /// Make the Job controller end a Job whose agent Vault refuses for too long.
+    /// Make the Job controller end a Job that does not get on.
     End {
         /// Its name.
         job: String,
         /// Its UID.
         uid: String,
+        /// Why, in a word.
+        ending: Ending,
         /// Why, in a sentence.
         why: String,
     },
@@ -146,6 +149,25 @@ pub enum Deletion {
     Replace,
 }
 
+/// Why a run is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Vault refuses its agent for good.
+    VaultRefused,
+    /// None of its pods starts.
+    Stuck,
+}
+
+impl Ending {
+    /// In a word, as the Job and events say it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::VaultRefused => "VaultRefused",
+            Self::Stuck => "Stuck",
+        }
+    }
+}
+
 /// An instant of the schedule without a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skip {
@@ -164,6 +186,10 @@ pub enum Skipped {
     TooLate,
     /// As many runs as may be were active.
     TooMany,
+    /// No run may start then.
+    Excluded,
+    /// It was noticed late, and what is missed shall not run.
+    Missed,
 }
 
 /// A Job that is being deleted and should be gone by now.
@@ -221,6 +247,7 @@ impl Plan {
         plan.clock_was_at = settled.clock_was_at;
         plan.reference = Some(reference.clone());
         refusal::end(&mut plan, job, observed, defaults, now);
+        stuck::end(&mut plan, job, observed, now);
         let Ok(validated) = validated else {
             return plan;
         };
@@ -242,8 +269,9 @@ impl Plan {
                 plan.missed = situation.missed(&due);
                 situation.settle(&mut plan, due.tick);
             }
-            plan.next = situation.next(plan.settles());
-            plan.wake_by(plan.next);
+            let settles = plan.settles();
+            plan.next = situation.next(settles);
+            plan.wake_by(situation.wake(settles));
         }
         if !plan.creates() {
             plan.check(&situation);
@@ -370,5 +398,7 @@ fn created(job: &PlanescapeJob) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod field_tests;
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::api::v1alpha1::{
     ActiveRun, Ahead, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped,
 };
 use crate::job::observed::{Observed, ObservedJob};
-use crate::job::plan::{self, Deletion, Plan, Settled, TOLERATED_SKEW};
+use crate::job::plan::{self, Deletion, Ending, Plan, Settled, TOLERATED_SKEW};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 pub use ended::{Ended, ended_between};
@@ -37,7 +37,7 @@ pub struct Applied {
     /// The Jobs that had no owner and have us now.
     pub adopted: Vec<String>,
     /// The Jobs that were ended, and why.
-    pub ended: Vec<(String, String)>,
+    pub ended: Vec<(String, Ending, String)>,
 }
 
 /// What the API server says of a Job that it was only asked about.
@@ -224,8 +224,9 @@ fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
     Skipped {
         forbid: before.forbid + count(why == Some(plan::Skipped::Forbid)),
         too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),
-        missed: before.missed + missed,
+        missed: before.missed + missed + count(why == Some(plan::Skipped::Missed)),
         too_many: before.too_many + count(why == Some(plan::Skipped::TooMany)),
+        excluded: before.excluded + count(why == Some(plan::Skipped::Excluded)),
         conflict: before.conflict + count(facts.applied.conflict.is_some()),
     }
 }

@@ -6,13 +6,15 @@ use serde_json::Value;
 
 use crate::annotations::{self, Injection};
 use crate::api::PlanescapeJob;
-use crate::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobSpec};
+use crate::api::v1alpha1::{
+    ConcurrencyPolicy, DstPolicy, ForbidBehavior, MissedRunPolicy, ONCE, PlanescapeJobSpec,
+};
 use crate::defaults::Defaults;
 use crate::inject;
 use crate::job::identity::Identity;
 use crate::problem::{Kind, Problem};
 use crate::run;
-use crate::schedule::{self, Schedule};
+use crate::schedule::{self, Schedule, Window};
 
 /// Linux takes no longer environment variable than 128 KiB, with its name.
 const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
@@ -30,8 +32,16 @@ pub struct ValidatedJob {
     pub policy: ConcurrencyPolicy,
     /// How many runs may be active at once.
     pub most_active: Option<usize>,
+    /// What Forbid does with a run that is due while another is active.
+    pub forbid: ForbidBehavior,
+    /// How long after its instant each run starts.
+    pub delay: SignedDuration,
+    /// Times in which no run starts.
+    pub excluded: Vec<Window>,
     /// How late a run may start.
     pub deadline: Option<SignedDuration>,
+    /// What to do with a run that could not start when it was due.
+    pub missed: MissedRunPolicy,
     /// A digest of the job template and the vault block.
     pub digest: String,
     /// What the status tells of the agent, where there is one.
@@ -76,6 +86,9 @@ pub fn validate(
     let schedule = schedule(spec, now)
         .map_err(|problem| problems.push(problem))
         .ok();
+    let policy = policy(spec);
+    let excluded = windows(spec, &mut problems);
+    refuse_odd_scheduling(spec, policy, &mut problems);
     refuse_odd_template(spec, &mut problems);
     let injection = injection(spec, defaults)
         .map_err(|more| problems.extend(more))
@@ -86,24 +99,23 @@ pub fn validate(
         problems.sort();
         return Err(problems);
     };
-    let usual_policy = if schedule.is_once() {
-        ConcurrencyPolicy::Allow
-    } else {
-        ConcurrencyPolicy::Forbid
-    };
     let validated = ValidatedJob {
-        identity,
         schedule,
         zone: zone_name(spec).to_owned(),
-        policy: spec.concurrency_policy.unwrap_or(usual_policy),
+        policy,
+        forbid: spec.forbid_behavior,
+        delay: delay(spec, &identity.uid),
+        excluded,
         most_active: spec
             .max_active_runs
             .and_then(|most| usize::try_from(most).ok()),
         deadline: spec
             .starting_deadline_seconds
             .map(SignedDuration::from_secs),
+        missed: spec.missed_run_policy,
         digest: run::digest(spec),
         agent: injection.as_ref().map(|it| agent(it, &spec.job_template)),
+        identity,
     };
     let template = spec.job_template.clone();
     Ok((
@@ -125,6 +137,69 @@ fn agent(injection: &Injection, template: &Value) -> Agent {
         comes_first: injection.comes_first,
         tls_secret: injection.server.tls_secret.clone(),
         knows_no_names: pod["hostNetwork"] == true && !knows_names,
+    }
+}
+
+fn policy(spec: &PlanescapeJobSpec) -> ConcurrencyPolicy {
+    let usual = if spec.schedule == ONCE {
+        ConcurrencyPolicy::Allow
+    } else {
+        ConcurrencyPolicy::Forbid
+    };
+    spec.concurrency_policy.unwrap_or(usual)
+}
+
+/// The same for the same PlanescapeJob, and spread evenly over many.
+fn delay(spec: &PlanescapeJobSpec, uid: &str) -> SignedDuration {
+    let most = u64::try_from(spec.jitter_seconds.unwrap_or(0)).unwrap_or(0);
+    let seconds = run::spread(uid) % (most + 1);
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
+}
+
+fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) -> Vec<Window> {
+    let zone = schedule::zone(zone_name(spec)).unwrap_or(TimeZone::UTC);
+    let mut windows = Vec::new();
+    for (position, window) in spec.exclusion_windows.iter().enumerate() {
+        match Window::parse(window, &zone) {
+            Ok(window) => windows.push(window),
+            Err((field, message)) => {
+                let field = format!("spec.exclusionWindows[{position}]{field}");
+                problems.push(Problem::new(Kind::Schedule, field, message));
+            }
+        }
+    }
+    windows
+}
+
+/// What has no meaning beside the rest of the spec is a mistake somewhere.
+fn refuse_odd_scheduling(
+    spec: &PlanescapeJobSpec,
+    policy: ConcurrencyPolicy,
+    problems: &mut Vec<Problem>,
+) {
+    let mut refuse = |field: &str, message: &str| {
+        problems.push(Problem::new(Kind::Schedule, field, message));
+    };
+    if spec.schedule == ONCE {
+        for (field, is_set) in [
+            ("spec.jitterSeconds", spec.jitter_seconds.is_some()),
+            (
+                "spec.missedRunPolicy",
+                spec.missed_run_policy != MissedRunPolicy::default(),
+            ),
+            ("spec.exclusionWindows", !spec.exclusion_windows.is_empty()),
+            ("spec.dstPolicy", spec.dst_policy != DstPolicy::default()),
+        ] {
+            if is_set {
+                refuse(field, "has no meaning with schedule @once; leave it out");
+            }
+        }
+    }
+    if spec.forbid_behavior == ForbidBehavior::Queue && policy != ConcurrencyPolicy::Forbid {
+        refuse(
+            "spec.forbidBehavior",
+            "Queue needs concurrencyPolicy: Forbid",
+        );
     }
 }
 

@@ -23,8 +23,8 @@ fn digits(text: &str) -> u64 {
     1_000_000_000 + fnv(text) % 9_000_000_000
 }
 
-/// 64-bit FNV-1a.
-pub(super) fn fnv(text: &str) -> u64 {
+/// 64-bit FNV-1a: the same number for the same text.
+pub fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -51,7 +51,7 @@ impl Every {
 
 /// Hours down to nanoseconds as Go reads them, in whole nanoseconds, with the fraction of a second
 /// cut off.
-fn whole_seconds(text: &str) -> Option<i64> {
+pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut total: i64 = 0;
     while !rest.is_empty() {

@@ -6,7 +6,9 @@ use super::settled::Settled;
 use super::{Action, Blocker, Deletion, Plan, Skip, Skipped, created};
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
-use crate::api::v1alpha1::{ConcurrencyPolicy, ONCE, PlanescapeJobStatus};
+use crate::api::v1alpha1::{
+    ConcurrencyPolicy, ForbidBehavior, MissedRunPolicy, ONCE, PlanescapeJobStatus,
+};
 use crate::job::observed::{Observed, ObservedJob};
 use crate::job::validate::ValidatedJob;
 
@@ -18,6 +20,12 @@ const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Kubernetes cuts the time of creation to whole seconds.
 const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
+
+/// How late a run may be that shall not make up for what was missed.
+const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
+
+/// So many windows in a row are looked beyond for the next run.
+const MOST_WINDOWS: usize = 100;
 
 /// Counting what was missed stops here.
 const MOST_MISSED: usize = 1_000;
@@ -52,7 +60,10 @@ impl Situation<'_> {
         }
         let last = self.settled.last;
         let after = last.map_or(self.since, |last| last.max(self.since));
-        let tick = self.validated.schedule.previous(self.anchor, self.now)?;
+        let tick = self
+            .validated
+            .schedule
+            .previous(self.anchor, self.now_undelayed()?)?;
         let is_open = tick > after && !self.settled.includes(tick) && !self.has_run(tick);
         is_open.then_some(Due { tick, after })
     }
@@ -79,8 +90,7 @@ impl Situation<'_> {
     pub(super) fn settle(&self, plan: &mut Plan, tick: Timestamp) {
         let is_promised = self.is_promised(tick);
         plan.pending = is_promised.then_some(tick);
-        if !is_promised && self.is_too_late(tick) {
-            let why = Skipped::TooLate;
+        if !is_promised && let Some(why) = self.refusal(tick) {
             plan.skip = Some(Skip { tick, why });
             return;
         }
@@ -94,6 +104,11 @@ impl Situation<'_> {
             ConcurrencyPolicy::Allow if is_full => {
                 let why = Skipped::TooMany;
                 plan.skip = Some(Skip { tick, why });
+            }
+            ConcurrencyPolicy::Forbid
+                if is_busy && self.validated.forbid == ForbidBehavior::Queue =>
+            {
+                plan.pending = Some(tick);
             }
             ConcurrencyPolicy::Forbid if is_busy => {
                 let why = Skipped::Forbid;
@@ -131,12 +146,48 @@ impl Situation<'_> {
     /// Whether an old run is stopped, or has been, to make way for this one: it then starts however
     /// long that takes.
     fn is_promised(&self, tick: Timestamp) -> bool {
-        let status = self.job.status.as_ref();
-        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
         let mut active = self.observed.active();
         self.validated.policy == ConcurrencyPolicy::Replace
-            && (pending.is_some_and(|pending| pending.0 == tick)
-                || active.any(ObservedJob::is_deleting))
+            && (self.is_pending(tick) || active.any(ObservedJob::is_deleting))
+    }
+
+    /// Why an instant has no run, whatever else runs.
+    fn refusal(&self, tick: Timestamp) -> Option<Skipped> {
+        let due = self.delayed(tick)?;
+        if self.excluded_until(due).is_some() || self.excluded_until(self.now).is_some() {
+            return (!self.validated.schedule.is_once()).then_some(Skipped::Excluded);
+        }
+        if self.is_too_late(due) {
+            return Some(Skipped::TooLate);
+        }
+        let is_missed = self.validated.missed == MissedRunPolicy::Skip
+            && self.validated.deadline.is_none()
+            && !self.is_pending(tick)
+            && self.now.duration_since(due) > PUNCTUAL;
+        is_missed.then_some(Skipped::Missed)
+    }
+
+    /// Whether it waits for the end of another run.
+    fn is_pending(&self, tick: Timestamp) -> bool {
+        let status = self.job.status.as_ref();
+        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
+        pending.is_some_and(|pending| pending.0 == tick)
+    }
+
+    /// When the last of the windows ends that an instant lies in.
+    fn excluded_until(&self, instant: Timestamp) -> Option<Timestamp> {
+        let windows = self.validated.excluded.iter();
+        windows.filter_map(|window| window.end(instant)).max()
+    }
+
+    /// When the run of an instant starts.
+    fn delayed(&self, tick: Timestamp) -> Option<Timestamp> {
+        tick.checked_add(self.validated.delay).ok()
+    }
+
+    /// The instant whose run would start now.
+    fn now_undelayed(&self) -> Option<Timestamp> {
+        self.now.checked_sub(self.validated.delay).ok()
     }
 
     fn is_too_late(&self, tick: Timestamp) -> bool {
@@ -152,17 +203,39 @@ impl Situation<'_> {
             .is_some_and(|deadline| lateness.as_secs() > deadline.as_secs())
     }
 
+    /// When the next run starts.
     pub(super) fn next(&self, is_settled: bool) -> Option<Timestamp> {
+        let mut next = self.wake(is_settled)?;
+        for _ in 0..MOST_WINDOWS {
+            let Some(end) = self.excluded_until(next) else {
+                return Some(next);
+            };
+            // A run at the very end of a window starts.
+            let before = end.checked_sub(SignedDuration::from_nanos(1)).ok()?;
+            next = self.after(before)?;
+        }
+        None
+    }
+
+    /// When the next instant has to be acted upon, if only to be skipped.
+    pub(super) fn wake(&self, is_settled: bool) -> Option<Timestamp> {
         let is_over = is_settled || has_started(self.job);
         if self.validated.schedule.is_once() && is_over {
             return None;
         }
+        self.after(self.now)
+    }
+
+    /// When the first run starts after an instant.
+    fn after(&self, instant: Timestamp) -> Option<Timestamp> {
+        let delay = self.validated.delay;
         let next = |after| self.validated.schedule.next(self.anchor, after);
-        let coming = next(self.now)?;
-        match &self.settled.ahead {
-            Some(ahead) if ahead.contains(&coming) => next(*ahead.end()),
-            Some(_) | None => Some(coming),
-        }
+        let coming = next(instant.checked_sub(delay).ok()?)?;
+        let coming = match &self.settled.ahead {
+            Some(ahead) if ahead.contains(&coming) => next(*ahead.end())?,
+            Some(_) | None => coming,
+        };
+        self.delayed(coming)
     }
 }
 

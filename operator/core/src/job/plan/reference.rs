@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use super::created;
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{DstPolicy, ScheduleReference};
+use crate::run;
 
 /// An edit, a correction or a resumption never starts a run for an instant that lies before it.
 ///
@@ -49,8 +50,12 @@ fn text(job: &PlanescapeJob) -> String {
         DstPolicy::OncePerOccurrence => "",
         DstPolicy::Kubernetes => " (dstPolicy Kubernetes)",
     };
+    let windows = match serde_json::to_string(&spec.exclusion_windows) {
+        Ok(text) if text != "[]" => format!(" (exclusionWindows {:016x})", run::spread(&text)),
+        Ok(_) | Err(_) => String::new(),
+    };
     let suspended = if spec.suspend { " (suspended)" } else { "" };
-    format!("{} {zone}{dst}{suspended}", spec.schedule)
+    format!("{} {zone}{dst}{windows}{suspended}", spec.schedule)
 }
 
 /// When somebody last wrote to the spec, as the API server keeps it: we may have been away then.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Plan};
+use super::{Action, Ending, Plan};
 use crate::api::PlanescapeJob;
 use crate::defaults::Defaults;
 use crate::job::observed::Observed;
@@ -43,6 +43,7 @@ pub(super) fn end(
     plan.actions.push(Action::End {
         job: run.name.clone(),
         uid: run.uid.clone(),
+        ending: Ending::VaultRefused,
         why,
     });
 }

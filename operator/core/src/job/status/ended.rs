@@ -16,13 +16,14 @@ pub struct Ended {
 }
 
 /// Kubernetes' words and ours. Whoever manages Jobs may write others.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
     "BackoffLimitExceeded",
     "DeadlineExceeded",
     "FailedIndexes",
     "MaxFailedIndexesExceeded",
     "PodFailurePolicy",
     "VaultRefused",
+    "Stuck",
     "JobDeleted",
 ];
 

@@ -3,7 +3,7 @@
 use super::Facts;
 use super::conditions::RENDERED_WITH_WARNINGS;
 use super::vault::{self, Standing};
-use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
+use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::Deletion;
 
@@ -63,6 +63,7 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
     let mut events = Vec::new();
     events.extend(not_ready(&before, after));
     events.extend(of_schedule(facts));
+    events.extend(queued(&before, after));
     events.extend(of_host_network(facts, &before));
     events.extend(told_of_deletions(facts, Deletion::Replace));
     events.extend(of_runs_at_large(facts));
@@ -110,6 +111,20 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
                     skip.tick
                 ),
             ),
+            crate::job::plan::Skipped::Excluded => Event::normal(
+                "RunExcluded",
+                format!(
+                    "Skipped the run of {}: it is due in one of spec.exclusionWindows",
+                    skip.tick
+                ),
+            ),
+            crate::job::plan::Skipped::Missed => Event::warning(
+                "MissSchedule",
+                format!(
+                    "Missed the run of {} by more than a minute, and spec.missedRunPolicy is Skip",
+                    skip.tick
+                ),
+            ),
             crate::job::plan::Skipped::TooLate => Event::warning(
                 "MissSchedule",
                 format!(
@@ -142,6 +157,20 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
     events
 }
 
+/// A run that waits for the end of another one, when it begins to wait.
+fn queued(before: &PlanescapeJobStatus, after: &PlanescapeJobStatus) -> Option<Event> {
+    let policy = after.resolved.as_ref()?.concurrency_policy;
+    let pending = after.pending_schedule_time.as_ref()?;
+    let is_news = before.pending_schedule_time.as_ref() != Some(pending);
+    (is_news && policy == ConcurrencyPolicy::Forbid).then(|| {
+        let note = format!(
+            "The run of {} starts when the previous Job has ended",
+            pending.0
+        );
+        Event::normal("RunQueued", note)
+    })
+}
+
 /// A run that waits for nothing but a mended template, or that Vault refuses, needs a person.
 fn forbidden(facts: &Facts<'_>, tick: jiff::Timestamp) -> Event {
     let skipped = format!("Skipped the run of {tick}");
@@ -169,8 +198,8 @@ fn of_runs_at_large(facts: &Facts<'_>) -> Vec<Event> {
         );
         Event::normal("Adopted", note).about(job)
     });
-    let ended = facts.applied.ended.iter().map(|(job, why)| {
-        Event::warning("VaultRefused", format!("Ends Job {job}: {why}")).about(job)
+    let ended = facts.applied.ended.iter().map(|(job, ending, why)| {
+        Event::warning(ending.reason(), format!("Ends Job {job}: {why}")).about(job)
     });
     adopted.chain(ended).collect()
 }

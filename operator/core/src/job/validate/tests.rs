@@ -31,6 +31,57 @@ fn names_problems_of_schedule_zone_and_template_together() {
 }
 
 #[test]
+fn names_what_has_no_meaning_beside_the_rest() {
+    let once = problems(json!({
+        "jitterSeconds": 5,
+        "missedRunPolicy": "Skip",
+        "dstPolicy": "Kubernetes",
+        "forbidBehavior": "Queue",
+        "exclusionWindows": [{ "schedule": "@daily", "duration": "1h" }],
+        "jobTemplate": job_template(),
+    }));
+    let recurring = problems(json!({
+        "schedule": "@daily",
+        "exclusionWindows": [
+            { "from": "tomorrow", "until": "2026-12-27T00:00:00" },
+            { "from": "2026-12-24T00:00:00Z", "until": "2026-12-24T00:00:00Z" },
+            { "schedule": "@every 1h", "duration": "1h" },
+            { "schedule": "@daily", "duration": "1d" },
+            { "from": "2026-12-24T00:00:00Z" },
+        ],
+        "jobTemplate": job_template(),
+    }));
+
+    let no_meaning = "has no meaning with schedule @once; leave it out";
+    assert_eq!(
+        once,
+        [
+            format!("spec.dstPolicy: {no_meaning}"),
+            format!("spec.exclusionWindows: {no_meaning}"),
+            "spec.forbidBehavior: Queue needs concurrencyPolicy: Forbid".to_owned(),
+            format!("spec.jitterSeconds: {no_meaning}"),
+            format!("spec.missedRunPolicy: {no_meaning}"),
+        ]
+    );
+    let window = |position: usize| format!("spec.exclusionWindows[{position}]");
+    for (problem, expected) in recurring.iter().zip([
+        format!(
+            "{}.from: `tomorrow` is no time; write for example 2026-12-24T00:00:00",
+            window(0)
+        ),
+        format!("{}.until: must be later than from", window(1)),
+        format!("{}.schedule: must be five cron fields", window(2)),
+        format!("{}.duration: `1d` is no duration", window(3)),
+        format!(
+            "{}: needs either from and until, or schedule and duration",
+            window(4)
+        ),
+    ]) {
+        assert!(problem.starts_with(&expected), "{problem} / {expected}");
+    }
+}
+
+#[test]
 fn names_a_zone_that_does_not_exist() {
     let problems = problems(json!({
         "schedule": "@daily",

@@ -1,0 +1,150 @@
+//! What a spec says about runs that are late, overlap, fall into a window or do not get on.
+
+use serde_json::json;
+
+use super::tests::{at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
+use super::*;
+
+#[test]
+fn a_queued_run_starts_when_the_other_has_ended_and_only_the_latest() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["forbidBehavior"] = json!("Queue");
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T11:00:00Z" });
+    let mut running = run("2026-11-24T11:00:00Z");
+
+    let waiting = plan_of(&job, &[running.clone()], "2026-11-24T12:00:01Z");
+    let later = plan_of(&job, &[running.clone()], "2026-11-24T13:00:01Z");
+    end(&mut running, "Complete");
+    let after = plan_of(&job, &[running], "2026-11-24T13:20:00Z");
+
+    assert_eq!((ticks(&waiting), waiting.skip), (vec![], None));
+    assert_eq!(waiting.pending, Some(at("2026-11-24T12:00:00Z")));
+    assert_eq!(later.pending, Some(at("2026-11-24T13:00:00Z")));
+    assert_eq!(ticks(&after), [at("2026-11-24T13:00:00Z")]);
+    assert_eq!(after.missed, 1);
+}
+
+#[test]
+fn a_queued_run_that_waits_beyond_its_deadline_is_skipped() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["forbidBehavior"] = json!("Queue");
+    job["spec"]["startingDeadlineSeconds"] = json!(600);
+    job["status"] = json!({ "pendingScheduleTime": "2026-11-24T12:00:00Z" });
+    let running = [run("2026-11-24T11:00:00Z")];
+
+    let in_time = plan_of(&job, &running, "2026-11-24T12:10:00Z");
+    let too_late = plan_of(&job, &running, "2026-11-24T12:10:01Z");
+
+    assert_eq!(in_time.skip, None);
+    assert_eq!(too_late.skip.map(|skip| skip.why), Some(Skipped::TooLate));
+}
+
+#[test]
+fn what_was_missed_is_skipped_where_the_author_wants_so() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["missedRunPolicy"] = json!("Skip");
+
+    let punctual = plan_of(&job, &[], "2026-11-24T12:01:00Z");
+    let late = plan_of(&job, &[], "2026-11-24T12:01:00.5Z");
+    let mut queued = job.clone();
+    queued["spec"]["forbidBehavior"] = json!("Queue");
+    queued["status"] = json!({ "pendingScheduleTime": "2026-11-24T12:00:00Z" });
+    let queued = plan_of(&queued, &[], "2026-11-24T12:30:00Z");
+
+    assert_eq!(ticks(&punctual), [at("2026-11-24T12:00:00Z")]);
+    assert_eq!(late.skip.map(|skip| skip.why), Some(Skipped::Missed));
+    assert_eq!(late.missed, 1);
+    assert_eq!(ticks(&queued), [at("2026-11-24T12:00:00Z")]);
+}
+
+#[test]
+fn a_spread_job_starts_the_same_time_after_each_instant_and_counts_its_deadline_from_there() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["jitterSeconds"] = json!(600);
+    job["spec"]["startingDeadlineSeconds"] = json!(10);
+    let idle = plan_of(&job, &[], "2026-11-24T10:30:00Z");
+    let starts = idle.next.unwrap();
+    let delay = starts.duration_since(at("2026-11-24T11:00:00Z"));
+    assert!((1..=600).contains(&delay.as_secs()), "{delay}");
+    assert_eq!(idle.wake, Some(starts));
+
+    let early = plan_of(
+        &job,
+        &[],
+        &(starts - SignedDuration::from_secs(1)).to_string(),
+    );
+    let due = plan_of(
+        &job,
+        &[],
+        &(starts + SignedDuration::from_secs(10)).to_string(),
+    );
+    let late = plan_of(
+        &job,
+        &[],
+        &(starts + SignedDuration::from_secs(11)).to_string(),
+    );
+
+    assert!(!early.creates() && early.skip.is_none());
+    assert_eq!(ticks(&due), [at("2026-11-24T11:00:00Z")]);
+    assert_eq!(
+        due.next.map(|next| next.duration_since(starts)),
+        Some(SignedDuration::from_hours(1))
+    );
+    assert_eq!(late.skip.map(|skip| skip.why), Some(Skipped::TooLate));
+}
+
+#[test]
+fn a_run_that_is_due_in_a_window_is_skipped_and_the_next_one_is_named() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["exclusionWindows"] = json!([
+        { "from": "2026-11-24T12:00:00Z", "until": "2026-11-24T14:00:00Z" },
+        { "schedule": "0 14 * * *", "duration": "90m" },
+    ]);
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T11:00:00Z" });
+
+    let before = plan_of(&job, &[], "2026-11-24T11:30:00Z");
+    let inside = plan_of(&job, &[], "2026-11-24T13:00:01Z");
+    let after = plan_of(&job, &[], "2026-11-24T16:00:00Z");
+
+    assert_eq!(before.next, Some(at("2026-11-24T16:00:00Z")));
+    assert_eq!(before.wake, Some(at("2026-11-24T12:00:00Z")));
+    assert_eq!(inside.skip.map(|skip| skip.why), Some(Skipped::Excluded));
+    assert_eq!(inside.missed, 1);
+    assert_eq!(ticks(&after), [at("2026-11-24T16:00:00Z")]);
+}
+
+#[test]
+fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["stuckAfterSeconds"] = json!(300);
+    let mut running = run("2026-11-24T11:00:00Z");
+    running["status"] = json!({ "startTime": "2026-11-24T11:00:00Z" });
+    let mut waiting = pod("pod", "2026-11-24T11:00:00Z");
+    waiting["metadata"]["creationTimestamp"] = json!("2026-11-24T11:00:10Z");
+    let mut started = waiting.clone();
+    waiting["status"] = json!({ "phase": "Pending", "containerStatuses": [{
+        "name": "main", "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } },
+    }] });
+    started["status"] = json!({ "phase": "Running" });
+    let endings = |pods: &[serde_json::Value], now: &str| {
+        let plan = plan_with_pods(&job, &[running.clone()], pods, now);
+        let ends = plan.actions.iter().filter_map(|action| {
+            let Action::End { ending, why, .. } = action else {
+                return None;
+            };
+            Some((*ending, why.clone()))
+        });
+        (ends.collect::<Vec<_>>(), plan.wake)
+    };
+
+    let (none, wake) = endings(&[waiting.clone()], "2026-11-24T11:05:09Z");
+    assert!(none.is_empty());
+    assert_eq!(wake, Some(at("2026-11-24T11:05:10Z")));
+    let (ended, _) = endings(&[waiting], "2026-11-24T11:05:10Z");
+    let [(Ending::Stuck, why)] = &ended[..] else {
+        panic!("{ended:?}");
+    };
+    assert!(why.contains("ImagePullBackOff: no such image"), "{why}");
+    assert!(endings(&[started], "2026-11-24T11:30:00Z").0.is_empty());
+    assert_eq!(endings(&[], "2026-11-24T11:30:00Z").0.len(), 1);
+}

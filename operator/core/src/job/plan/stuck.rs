@@ -1,0 +1,56 @@
+//! Ends runs whose pods do not start: a Forbid job would wait for them for ever.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Action, Ending, Plan};
+use crate::api::PlanescapeJob;
+use crate::job::observed::{Observed, ObservedJob};
+
+pub(super) fn end(plan: &mut Plan, job: &PlanescapeJob, observed: &Observed, now: Timestamp) {
+    let Some(limit) = job.spec.stuck_after_seconds.map(SignedDuration::from_secs) else {
+        return;
+    };
+    for run in observed.active() {
+        if run.is_deleting() || run.is_ended {
+            continue;
+        }
+        let Some((since, why)) = stuck(run) else {
+            continue;
+        };
+        let Ok(due) = since.checked_add(limit) else {
+            continue;
+        };
+        if due > now {
+            plan.wake_by(Some(due));
+            continue;
+        }
+        plan.actions.push(Action::End {
+            job: run.name.clone(),
+            uid: run.uid.clone(),
+            ending: Ending::Stuck,
+            why: format!("none of its pods has started since {since}: {why}"),
+        });
+    }
+}
+
+/// Since when, and why, where none of its pods gets on.
+fn stuck(run: &ObservedJob) -> Option<(Timestamp, String)> {
+    let started = run.started.filter(|_| run.expects_pods)?;
+    let live: Vec<_> = run.pods.iter().filter(|pod| !pod.is_over).collect();
+    let Some(newest) = live.last() else {
+        let is_podless = run.pods.is_empty();
+        return is_podless.then(|| (started, "the Job has no pod".to_owned()));
+    };
+    let is_stuck = |pod: &&crate::job::observed::ObservedPod| {
+        pod.waiting.is_some() || pod.prepared_since.is_some()
+    };
+    if !live.iter().all(is_stuck) {
+        return None;
+    }
+    let since = newest.created.map_or(started, |made| made.max(started));
+    let why = match &newest.waiting {
+        Some(waiting) => format!("{}: {}", waiting.reason, waiting.message),
+        None => "its node has started nothing of it".to_owned(),
+    };
+    Some((since, format!("pod {}: {why}", newest.name)))
+}
