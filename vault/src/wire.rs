@@ -28,10 +28,13 @@ pub fn empty() -> Body {
     encode(&BTreeMap::<&str, &str>::new())
 }
 
-/// The body of a lease's renewal.
+/// The body of a renewal: of a lease, or of the token that asks; for how long, where that is said.
 #[must_use]
-pub fn lease(lease_id: &str) -> Body {
-    encode(&BTreeMap::from([("lease_id", lease_id)]))
+pub fn renewal(lease_id: Option<&str>, increment: Option<Duration>) -> Body {
+    let increment = increment.map(|increment| format!("{}s", increment.as_secs()));
+    let lease_id = lease_id.map(|id| ("lease_id", id));
+    let increment = increment.as_deref().map(|it| ("increment", it));
+    fields(lease_id.into_iter().chain(increment))
 }
 
 /// The body of a write. KV version 2 wants the parameters in an object called `data`.

@@ -1,5 +1,7 @@
 //! The pod's termination message: who the agent is while it runs, and why it ended.
 
+mod refusal;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -169,6 +171,20 @@ reasons! {
     FileNotWritten = "FileNotWritten",
     /// A local file that a template asks for cannot be read.
     FileUnreadable = "FileUnreadable",
+    /// The namespace lets nobody make tokens and Secrets for its runs.
+    NotGranted = "NotGranted",
+    /// The pods' ServiceAccount does not exist.
+    ServiceAccountNotFound = "ServiceAccountNotFound",
+    /// The administrator does not list this Vault.
+    AddressRefused = "AddressRefused",
+    /// The role gives batch tokens, which can be neither renewed nor revoked.
+    BatchToken = "BatchToken",
+    /// Somebody else's Secret has the name.
+    SecretConflict = "SecretConflict",
+    /// The answer does not make the Secret that was ordered.
+    SecretMisfit = "SecretMisfit",
+    /// The API server does not do what is needed.
+    KubernetesRefused = "KubernetesRefused",
 }
 
 impl From<Reason> for String {

@@ -2,7 +2,7 @@
 
 use planescape_agent_contract::{Config, Method, Phase, Reason, Report};
 use planescape_templates::Request;
-use planescape_vault::{Error, Kind};
+use planescape_vault::Error;
 
 use crate::clock::Moment;
 use crate::command::Destination;
@@ -287,12 +287,7 @@ fn of_failure(phase: Phase, failure: &Failure) -> Report {
 
 fn reason(phase: Phase, failure: &Failure) -> Reason {
     match failure {
-        Failure::Vault(Error::Refused(refusal)) => refused(phase, refusal.kind(), refusal.status()),
-        Failure::Vault(Error::Unreachable { .. }) => Reason::Unreachable,
-        Failure::Vault(Error::Untrusted { .. }) => Reason::TlsError,
-        Failure::Vault(Error::Silent { .. }) => Reason::NoAnswer,
-        Failure::Vault(Error::Malformed { .. }) => Reason::MalformedAnswer,
-        Failure::Vault(Error::Unsendable { .. }) => Reason::RequestRefused,
+        Failure::Vault(error) => Reason::of(phase, error),
         Failure::File { .. } => match phase {
             Phase::Login => Reason::TokenFileUnreadable,
             Phase::Write => Reason::FileNotWritten,
@@ -303,25 +298,6 @@ fn reason(phase: Phase, failure: &Failure) -> Reason {
             | Phase::Done
             | Phase::Other => Reason::FileUnreadable,
         },
-    }
-}
-
-fn refused(phase: Phase, kind: Kind, status: u16) -> Reason {
-    let is_login = phase == Phase::Login;
-    match kind {
-        Kind::Sealed => Reason::Sealed,
-        Kind::Standby => Reason::Standby,
-        Kind::RateLimited => Reason::RateLimited,
-        Kind::WrongAudience => Reason::AudienceMismatch,
-        Kind::UnknownRole if is_login => Reason::RoleNotFound,
-        Kind::NotFound if is_login => Reason::AuthMethodNotFound,
-        Kind::Invalid if is_login && status == 400 => Reason::LoginDenied,
-        Kind::InvalidToken | Kind::Denied if is_login => Reason::LoginDenied,
-        Kind::InvalidToken | Kind::Denied => Reason::PermissionDenied,
-        Kind::NotFound => Reason::SecretNotFound,
-        Kind::Deleted => Reason::SecretDeleted,
-        Kind::UnknownRole | Kind::Invalid | Kind::Redirect => Reason::RequestRefused,
-        Kind::Unavailable => Reason::ServerError,
     }
 }
 

@@ -70,7 +70,7 @@ impl Vault {
     }
 
     pub(super) async fn renew_token(self, ticket: Ticket, token: SecretText) -> Input {
-        let result = self.client.renew_self(self.bearer(&token)).await;
+        let result = self.client.renew_self(self.bearer(&token), None).await;
         Input::TokenRenewed {
             ticket,
             result: result.map_err(Failure::Vault),
@@ -153,7 +153,7 @@ impl Vault {
             token: &token,
             namespace: None,
         };
-        let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer).await;
+        let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer, None).await;
         if let Ok(grant) = result {
             self.persist(move |cache| cache.renewed(&lease_id, grant))
                 .await;

@@ -164,8 +164,8 @@ async fn renew(
         namespace: namespace.filter(|namespace| *namespace != "root/"),
     };
     let result = match &renewal.lease {
-        Some(id) => client.renew_lease(id, bearer).await,
-        None => client.renew_self(bearer).await,
+        Some(id) => client.renew_lease(id, bearer, None).await,
+        None => client.renew_self(bearer, None).await,
     };
     (renewal.key, result.map_err(Failure::Vault))
 }

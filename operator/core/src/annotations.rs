@@ -169,6 +169,11 @@ pub fn is_quantity(text: &str) -> bool {
     values::quantity(text).is_ok()
 }
 
+/// The address of a Vault.
+pub(crate) fn vault_address(text: &str) -> Result<String, String> {
+    values::address(text)
+}
+
 /// Where an annotation is written, or would be, by its name without prefix.
 pub fn field(template: &Value, name: &str) -> String {
     Reader::new(template).field(name)
@@ -181,7 +186,10 @@ pub fn read(
     defaults: &Defaults,
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let mut reader = Reader::new(template);
-    if let Some(shorthand) = shorthand.filter(|shorthand| shorthand.enabled) {
+    // Secrets alone need no agent.
+    let needs_agent = |it: &&VaultShorthand| it.path.is_some() || it.secrets.is_empty();
+    let shorthand = shorthand.filter(|shorthand| shorthand.enabled);
+    if let Some(shorthand) = shorthand.filter(needs_agent) {
         shorthand::add_to(&mut reader, shorthand);
     }
     let is_wanted = reader.boolean("agent-inject", false);
@@ -265,7 +273,8 @@ fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
 }
 
 /// Methods are mounted below `auth/`, which people leave out.
-fn below_auth(path: &str) -> String {
+/// The path of an auth method, with `auth/` before it.
+pub(crate) fn below_auth(path: &str) -> String {
     if path.starts_with("auth/") {
         return path.to_owned();
     }

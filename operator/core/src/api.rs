@@ -5,6 +5,7 @@ pub mod names;
 pub mod scheduling;
 pub mod schema;
 pub mod v1alpha1;
+mod vault_secrets;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

@@ -7,6 +7,7 @@
 
 pub mod annotations;
 pub mod api;
+pub mod credentials;
 pub mod defaults;
 pub mod dialect;
 pub mod election;

@@ -157,12 +157,16 @@ impl Client {
         self.http.forward(forwarded).await
     }
 
-    /// `PUT auth/token/renew-self`.
+    /// `PUT auth/token/renew-self`; for so long where `increment` says, as far as the role lets it.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn renew_self(&self, bearer: Bearer<'_>) -> Result<Grant, Error> {
-        let body = wire::empty();
+    pub async fn renew_self(
+        &self,
+        bearer: Bearer<'_>,
+        increment: Option<Duration>,
+    ) -> Result<Grant, Error> {
+        let body = wire::renewal(None, increment);
         let request = Request {
             namespace: bearer.namespace,
             body: Some(&body),
@@ -198,18 +202,37 @@ impl Client {
         self.http.send(request).await.map(drop)
     }
 
-    /// `PUT sys/leases/renew`.
+    /// `PUT sys/leases/renew`; for so long where `increment` says, as far as its engine lets it.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn renew_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<Grant, Error> {
-        let body = wire::lease(lease_id);
+    pub async fn renew_lease(
+        &self,
+        lease_id: &str,
+        bearer: Bearer<'_>,
+        increment: Option<Duration>,
+    ) -> Result<Grant, Error> {
+        let body = wire::renewal(Some(lease_id), increment);
         let request = Request {
             namespace: bearer.namespace,
             body: Some(&body),
             ..Request::new(Method::Put, "sys/leases/renew", Some(bearer.token))
         };
         wire::renewed_lease(&self.http.send(request).await?)
+    }
+
+    /// `PUT sys/leases/revoke`, answered when what it stands for is gone.
+    ///
+    /// # Errors
+    /// See [`Error`]; Vault answers so where it could not take it away.
+    pub async fn revoke_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<(), Error> {
+        let body = wire::fields([("lease_id", lease_id), ("sync", "true")]);
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            ..Request::new(Method::Put, "sys/leases/revoke", Some(bearer.token))
+        };
+        self.http.send(request).await.map(drop)
     }
 
     /// `GET sys/internal/ui/mounts/<path>`: the mount that serves a path.

@@ -24,6 +24,9 @@ pub(super) fn add_to(reader: &mut Reader, shorthand: &VaultShorthand) {
             &template,
         );
     }
+    if let Some(address) = &shorthand.address {
+        add("service", "address", address);
+    }
     if let Some(path) = &shorthand.auth_path {
         add("auth-path", "authPath", path);
     }

@@ -463,6 +463,8 @@ fn shorthand() -> VaultShorthand {
         ttl: Some("1h".into()),
         auth_path: Some("cluster".into()),
         namespace: None,
+        address: None,
+        secrets: Vec::new(),
     }
 }
 

@@ -44,3 +44,18 @@ pub const ENDED_AS_ANNOTATION: &str = "planescape.io/ended-as";
 /// Finalizer on Jobs: keeps a Job until the status tells of its run, so that a run is never
 /// mistaken for one that did not happen yet.
 pub const RUN_TRACKING_FINALIZER: &str = "planescape.io/run-tracking";
+
+/// Label on Jobs that wait for Secrets of their own; its value is `true`.
+pub const CREDENTIALS_LABEL: &str = "planescape.io/credentials";
+
+/// Annotation on such Jobs: what they are to get from Vault, in JSON.
+pub const ORDER_ANNOTATION: &str = "planescape.io/vault-order";
+
+/// Annotation on such Jobs: what became of that, in JSON.
+pub const CREDENTIALS_ANNOTATION: &str = "planescape.io/vault-report";
+
+/// Finalizer on such Jobs: keeps a Job until its lease is revoked.
+pub const LEASE_FINALIZER: &str = "planescape.io/vault-lease";
+
+/// Annotation on a run's Secrets: the name that the pod template refers to.
+pub const SECRET_NAME_ANNOTATION: &str = "planescape.io/secret-name";

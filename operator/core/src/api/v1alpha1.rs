@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::scheduling::is_usual;
 pub use super::scheduling::{DstPolicy, ExclusionWindow, ForbidBehavior, MissedRunPolicy};
 use super::schema;
+pub use super::vault_secrets::{Scope, VaultSecret};
 
 /// The schedule of a job that runs once, as soon as it is created.
 pub const ONCE: &str = "@once";
@@ -34,7 +35,8 @@ const EVERY_RULE: &str = "!self.matches('^@every ([0-9]+([.][0-9]+)?(h|m|s))+$')
     || duration(self.substring(7)) >= duration('1m')";
 const ZONE_RULE: &str = "self.matches('^[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}(/[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}){0,2}$') \
     && self.split('/').all(c, c != '.' && c != '..') && self.lowerAscii() != 'local'";
-const VAULT_ROLE_RULE: &str = "!self.enabled || (has(self.role) && has(self.path))";
+const VAULT_ROLE_RULE: &str =
+    "!self.enabled || (has(self.role) && (has(self.path) || has(self.secrets)))";
 
 /// A job that runs once or on a schedule, and is given its own Vault credentials each time.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,7 +145,7 @@ pub struct PlanescapeJobSpec {
     #[schemars(schema_with = "schema::job_template")]
     pub job_template: Value,
 
-    /// Shorthand for one secret, written to /vault/secrets/creds as key=value lines.
+    /// What each run gets from Vault: Kubernetes Secrets of its own, and in short form one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultShorthand>,
 }
@@ -159,19 +161,19 @@ pub enum ConcurrencyPolicy {
     Replace,
 }
 
-/// Shorthand for one secret, written to `/vault/secrets/creds` as `key=value` lines.
+/// What each run gets from Vault: Kubernetes Secrets of its own, and in short form one file, `/vault/secrets/creds` with `key=value` lines.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new(VAULT_ROLE_RULE).message("role and path are required when enabled"))]
+#[x_kube(validation = Rule::new(VAULT_ROLE_RULE).message("role, and path or secrets, are required when enabled"))]
 #[serde(rename_all = "camelCase")]
 pub struct VaultShorthand {
-    /// Whether the Job's pods get the secret.
+    /// Whether the Job's pods get anything of it.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// The Vault role to log in as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub role: Option<String>,
-    /// The path to read, for example database/creds/readonly.
+    /// The path to read into the file, for example database/creds/readonly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
@@ -187,6 +189,15 @@ pub struct VaultShorthand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub namespace: Option<String>,
+    /// Where Vault is; the operator's setting when absent. For secrets it must be one of those that the administrator lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub address: Option<String>,
+    /// Secrets of Vault that each run gets as Kubernetes Secrets of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub secrets: Vec<VaultSecret>,
 }
 
 /// What the operator reports.

@@ -9,14 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use planescape_agent_contract::Report;
 
 pub use agent::ObservedAgent;
 pub use waiting::Waiting;
 
 use super::identity::{Identity, is_of_kind};
 use crate::api::names::{
-    ENDED_ANNOTATION, ENDED_AS_ANNOTATION, GROUP, JOB_LABEL, LEGACY_JOB_NAME_LABEL,
-    RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, ENDED_AS_ANNOTATION, GROUP, JOB_LABEL,
+    LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
+    TEMPLATE_ANNOTATION,
 };
 
 /// What pods get that do not say how long they may take to stop.
@@ -70,6 +72,10 @@ pub struct ObservedJob {
     pub is_ended: bool,
     /// Whether it is deleted some time after it ended.
     pub has_ttl: bool,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// What is said of its Secrets.
+    pub credentials: Option<Report>,
     /// Its pods, the oldest first.
     pub pods: Vec<ObservedPod>,
 }
@@ -285,6 +291,9 @@ impl ObservedJob {
             template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
+            is_suspended: spec.is_some_and(|spec| spec.suspend == Some(true)),
+            credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
+                .and_then(|report| serde_json::from_str(report).ok()),
             pods: Vec::new(),
             uid,
         })

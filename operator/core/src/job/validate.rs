@@ -9,6 +9,7 @@ use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{
     ConcurrencyPolicy, DstPolicy, ForbidBehavior, MissedRunPolicy, ONCE, PlanescapeJobSpec,
 };
+use crate::credentials::{self, Order};
 use crate::defaults::Defaults;
 use crate::inject;
 use crate::job::identity::Identity;
@@ -46,6 +47,8 @@ pub struct ValidatedJob {
     pub digest: String,
     /// What the status tells of the agent, where there is one.
     pub agent: Option<Agent>,
+    /// Whether its Jobs get Secrets from Vault, and wait for them.
+    pub has_secrets: bool,
 }
 
 /// What its Jobs are made of: too much to keep in memory for every PlanescapeJob.
@@ -55,6 +58,8 @@ pub struct Material {
     pub template: Value,
     /// The agent to write into it.
     pub injection: Option<Injection>,
+    /// What it is to get as Secrets.
+    pub order: Option<Order>,
 }
 
 /// What the status tells of an agent that is written into the pods.
@@ -93,8 +98,11 @@ pub fn validate(
     let injection = injection(spec, defaults)
         .map_err(|more| problems.extend(more))
         .ok();
-    let (Some(identity), Some(schedule), Some(injection), true) =
-        (identity, schedule, injection, problems.is_empty())
+    let order = credentials::read(spec, defaults)
+        .map_err(|more| problems.extend(more))
+        .ok();
+    let (Some(identity), Some(schedule), Some(injection), Some(order), true) =
+        (identity, schedule, injection, order, problems.is_empty())
     else {
         problems.sort();
         return Err(problems);
@@ -116,6 +124,7 @@ pub fn validate(
         digest: run::digest(spec),
         agent: injection.as_ref().map(|it| agent(it, &spec.job_template)),
         identity,
+        has_secrets: order.is_some(),
     };
     let template = spec.job_template.clone();
     Ok((
@@ -123,6 +132,7 @@ pub fn validate(
         Material {
             template,
             injection,
+            order,
         },
     ))
 }

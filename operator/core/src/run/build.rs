@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::name;
 use crate::api::names::{
-    CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL, LEGACY_JOB_NAME_LABEL,
-    MANAGED_BY_LABEL, MANAGER, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
-    TEMPLATE_ANNOTATION,
+    CREDENTIALS_LABEL, CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL,
+    LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION, RUN_TRACKING_FINALIZER,
+    RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
 };
+use crate::credentials::references;
 use crate::inject::inject;
 use crate::job::identity::Identity;
 use crate::job::validate::{Material, ValidatedJob};
@@ -65,6 +66,15 @@ pub fn build(validated: &ValidatedJob, material: &Material, tick: Timestamp) -> 
     let annotations = map(&mut metadata, "annotations");
     set(annotations, &[(SCHEDULED_AT_ANNOTATION, &tick.to_string())]);
     set(annotations, &[(TEMPLATE_ANNOTATION, &validated.digest)]);
+    if let Some(order) = &material.order {
+        // The name is taken; pods follow once the Secrets exist.
+        spec["suspend"] = json!(true);
+        references::rewrite(&mut spec["template"], order, &name);
+        let order = serde_json::to_string(order).expect("an order is plain data");
+        set(annotations, &[(ORDER_ANNOTATION, &order)]);
+        set(map(&mut metadata, "labels"), &[(CREDENTIALS_LABEL, "true")]);
+    }
+    let annotations = map(&mut metadata, "annotations");
     if let Schedule::Calendar(calendar) = &validated.schedule {
         let local = tick.to_zoned(calendar.zone().clone());
         let local = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();

@@ -25,6 +25,8 @@ pub(super) fn end(
         .next();
     let newest = observed.jobs.first();
     let active = newest.filter(|run| run.end.is_none() && !run.is_deleting() && !run.is_ended);
+    // The clock of a suspended Job stands still, and it burns nothing.
+    let active = active.filter(|run| !run.is_suspended);
     let (Some(told), Some(run)) = (told, active) else {
         return;
     };

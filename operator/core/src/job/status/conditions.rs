@@ -320,7 +320,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
     let mut known = before.conditions.iter();
     let known = known.find(|condition| condition.type_ == KIND);
     let is_wanted = match facts.validated {
-        Ok(validated) => validated.agent.is_some(),
+        Ok(validated) => validated.agent.is_some() || validated.has_secrets,
         Err(_) => known.is_some(),
     };
     if !is_wanted {
@@ -343,7 +343,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
     let Some(run) = facts.observed.jobs.first() else {
         let message = match known {
             Some(_) => "no run is left that could tell",
-            None => "no agent has logged in yet",
+            None => nobody_has_logged_in(facts),
         };
         return Some(unknown(message.to_owned()));
     };
@@ -357,6 +357,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
             Finding::new(KIND, false, report.reason.as_str(), message)
         }
         Standing::Rendered => rendered(run),
+        Standing::Supplied => supplied(run),
         Standing::Pending if vault::was_killed(run) => {
             Finding::new(KIND, false, "AgentKilled", AGENT_KILLED)
         }
@@ -371,9 +372,39 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
                 reason: known.reason.clone(),
                 message: known.message.clone(),
             },
-            None => unknown("no agent has logged in yet".to_owned()),
+            None => unknown(nobody_has_logged_in(facts).to_owned()),
         },
     })
+}
+
+fn nobody_has_logged_in(facts: &Facts<'_>) -> &'static str {
+    let has_secrets = facts.validated.is_ok_and(|it| it.has_secrets);
+    let is_waiting = facts
+        .observed
+        .jobs
+        .first()
+        .is_some_and(|it| it.is_suspended);
+    if has_secrets && is_waiting {
+        return "the run waits for its Secrets, which `planescape credentials` makes; is it running?";
+    }
+    "nobody has logged in yet"
+}
+
+/// Every Secret is there; their lease may not be revoked all the same.
+fn supplied(run: &ObservedJob) -> Finding {
+    const KIND: &str = "VaultReady";
+    if let Some(why) = vault::revocation_failure(run) {
+        let message = format!("the lease is not revoked: {why}");
+        return Finding::new(KIND, true, "RevokeFailed", message);
+    }
+    let report = run.credentials.as_ref();
+    let message = report.and_then(|report| report.message.as_deref());
+    Finding::new(
+        KIND,
+        true,
+        "Supplied",
+        message.unwrap_or("every Secret is there"),
+    )
 }
 
 const AGENT_KILLED: &str = "the agent was killed after its login: nothing is known of its token and leases, which may live until their TTL ends";

@@ -1,4 +1,4 @@
-//! What the agents in a run's pods say about Vault.
+//! What the agents in a run's pods say about Vault, and what is said of a run's Secrets.
 
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
@@ -12,20 +12,23 @@ pub(super) enum Standing<'a> {
     Pending,
     /// The files are rendered.
     Rendered,
+    /// The Secrets are there, and there is no agent to wait for.
+    Supplied,
     /// An agent says what keeps it.
     Failed(&'a Report),
 }
 
 /// What Vault refuses the agents of a run, if trying again will not help by itself.
 pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
-    let mut failures = run.pods.iter().filter_map(|pod| failure(run, pod));
-    let report = failures.next_back()?;
+    let failures = run.pods.iter().filter_map(|pod| failure(run, pod));
+    let report = failures.chain(unsupplied(run)).next_back()?;
     let is_lasting = match report.reason {
         Reason::Sealed
         | Reason::Standby
         | Reason::ServerError
         | Reason::Unreachable
         | Reason::NoAnswer
+        | Reason::KubernetesRefused
         | Reason::RateLimited => false,
         Reason::LoggedIn
         | Reason::Rendered
@@ -49,6 +52,12 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::TokenFileUnreadable
         | Reason::FileNotWritten
         | Reason::FileUnreadable
+        | Reason::NotGranted
+        | Reason::ServiceAccountNotFound
+        | Reason::AddressRefused
+        | Reason::BatchToken
+        | Reason::SecretConflict
+        | Reason::SecretMisfit
         | Reason::CommandFailed => true,
     };
     is_lasting.then(|| sentence(report))
@@ -57,7 +66,7 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
 /// Why the lease of a run could not be revoked, and which tokens live on.
 pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     let reports = agents(run).filter_map(|agent| agent.report.as_ref());
-    let mut failed = reports.filter(|report| may_live(report));
+    let mut failed = reports.chain(&run.credentials).filter(|it| may_live(it));
     let report = failed.next()?;
     let mut parts = vec![sentence(report)];
     if !report.unrevoked.is_empty() {
@@ -87,15 +96,26 @@ pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
     let Some(run) = facts.observed.jobs.first() else {
         return Standing::Pending;
     };
-    let mut failures = run.pods.iter().filter_map(|pod| failure(run, pod));
-    if let Some(report) = failures.next_back() {
+    let failures = run.pods.iter().filter_map(|pod| failure(run, pod));
+    if let Some(report) = failures.chain(unsupplied(run)).next_back() {
         return Standing::Failed(report);
     }
     let has_rendered = |agent: &ObservedAgent| agent.is_ready || agent.is_done;
     if agents(run).any(has_rendered) {
         return Standing::Rendered;
     }
+    let has_agent = facts.validated.is_ok_and(|it| it.agent.is_some());
+    if run.credentials.is_some() && !has_agent {
+        return Standing::Supplied;
+    }
     Standing::Pending
+}
+
+/// What keeps a run from its Secrets.
+fn unsupplied(run: &ObservedJob) -> Option<&Report> {
+    let report = run.credentials.as_ref()?;
+    let is_failure = !matches!(report.phase, Phase::Running | Phase::Done);
+    is_failure.then_some(report)
 }
 
 /// What a pod's agent fails at, unless that is past: the pod was tried again, or was not needed.
@@ -111,6 +131,8 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
 /// not be revoked stays so when its pod is gone.
 pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
     let lost = recorded.filter(|lease| matches!(lease, Lease::RevokeFailed | Lease::Unknown));
+    // That of Secrets is tried again.
+    let lost = lost.filter(|_| of_secrets(job) != Some(Lease::Revoked));
     let worst = leases(job).chain(lost).max_by_key(|lease| severity(*lease));
     let has_ended = job.end.is_some();
     match worst.or(recorded) {
@@ -129,12 +151,24 @@ fn severity(lease: Lease) -> u8 {
     }
 }
 
-/// What each agent says of its leases.
+/// What each agent says of its leases, and what is said of those of the Secrets.
 fn leases(job: &ObservedJob) -> impl Iterator<Item = Lease> {
-    job.pods.iter().filter_map(|pod| {
+    let agents = job.pods.iter().filter_map(|pod| {
         let is_over = pod.is_over || job.end.is_some();
         lease_of(pod.agent.as_ref()?, is_over)
-    })
+    });
+    agents.chain(of_secrets(job))
+}
+
+fn of_secrets(job: &ObservedJob) -> Option<Lease> {
+    let report = job.credentials.as_ref()?;
+    match (report.phase, &report.reason) {
+        (Phase::Running, _) => Some(Lease::Held),
+        (Phase::Done, Reason::Revoked) => Some(Lease::Revoked),
+        (Phase::Done, _) => Some(Lease::RevokeFailed),
+        (Phase::Config | Phase::Login | Phase::Read, _)
+        | (Phase::Render | Phase::Write | Phase::Other, _) => None,
+    }
 }
 
 fn lease_of(agent: &ObservedAgent, is_over: bool) -> Option<Lease> {

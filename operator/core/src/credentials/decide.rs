@@ -1,0 +1,318 @@
+//! What to do for one run, one step at a time.
+//!
+//! What Kubernetes and Vault hold is the memory: the Job, the record of the run's token, its Secrets. Whoever
+//! is killed between two steps finds there how far it came.
+
+use jiff::{SignedDuration, Timestamp};
+use planescape_agent_contract::{Phase, Reason, Report};
+
+use super::failure::Failure;
+use super::life::Life;
+use super::run::{Run, Stage};
+
+/// How often a Secret is looked for while its run goes on.
+const SECRET_CHECK: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long the deletion of a Job waits for a Vault that does not answer.
+const LONGEST_DELETION: SignedDuration = SignedDuration::from_mins(10);
+
+const SHORTEST_RETRY: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is known of a run beside its Job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Its token and leases.
+    pub custody: Custody,
+    /// Its Secrets, in the order of the run's own.
+    pub secrets: Vec<Sighting>,
+    /// What failed last.
+    pub trouble: Option<Trouble>,
+    /// Whether Vault refuses to say of single leases that they are revoked.
+    pub may_not_revoke_leases: bool,
+}
+
+/// What is known of a run's token and leases.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Custody {
+    /// The record was not looked for yet.
+    #[default]
+    Unknown,
+    /// There is no record, and no token that anybody knows of.
+    Absent,
+    /// There is a record.
+    Held(Holding),
+    /// Vault has said that the token is revoked; the record is still there.
+    Revoked,
+}
+
+/// A token's life, and those of its leases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holding {
+    /// Of the token.
+    pub token: Life,
+    /// Of the leases, in the order of the record.
+    pub leases: Vec<Lease>,
+}
+
+/// What is known of a lease.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lease {
+    /// How long it lives.
+    pub life: Life,
+    /// Whether Vault has said that it is revoked.
+    pub is_revoked: bool,
+}
+
+/// What is known of a Secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sighting {
+    /// Nobody looked yet.
+    #[default]
+    Unknown,
+    /// It is not there.
+    Missing,
+    /// It is not there, and what it holds has been read.
+    Ready,
+    /// It was there.
+    Present(Timestamp),
+}
+
+/// What failed, and when to try again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// What the status is told.
+    pub report: Report,
+    /// When to try again.
+    pub retry: Timestamp,
+    since: Timestamp,
+    is_of_end: bool,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Read the record.
+    Recall,
+    /// Make the Job stay until its lease is revoked.
+    Claim,
+    /// Ask for a token of the pods' ServiceAccount, log in with it, and write the record.
+    LogIn,
+    /// Look whether this Secret is there.
+    Look(usize),
+    /// Read what this Secret holds, and add its lease to the record.
+    Read(usize),
+    /// Create this Secret.
+    Write(usize),
+    /// Let the Job have pods, and tell the status so.
+    LetGo(Report),
+    /// Renew the token.
+    RenewToken,
+    /// Renew this lease.
+    RenewLease(usize),
+    /// Make Vault revoke this lease, and say so.
+    RevokeLease(usize),
+    /// Make Vault revoke the token and with it every lease.
+    RevokeToken,
+    /// Tell the status.
+    Tell(Report),
+    /// Delete the record.
+    Forget,
+    /// Let the Job go.
+    Release,
+    /// Wait for a change, and no longer than until then.
+    Wait(Option<Timestamp>),
+    /// Nothing is left to do.
+    Finish,
+}
+
+/// The next thing to do. `outage` is how long a lease is to outlive us.
+#[must_use]
+pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
+    let is_over = run.is_over(now);
+    if let Some(trouble) = &memory.trouble
+        && trouble.retry > now
+        // The end of a run makes an attempt to supply it pointless.
+        && trouble.is_of_end == is_over
+    {
+        return tell(run, &trouble.report).unwrap_or(Step::Wait(Some(trouble.retry)));
+    }
+    if is_over {
+        return end(run, memory, now);
+    }
+    if memory.custody == Custody::Unknown {
+        return Step::Recall;
+    }
+    if let Stage::Stopping(until) = run.stage {
+        return Step::Wait(Some(until));
+    }
+    supply(run, memory, outage, now)
+}
+
+fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
+    if !run.is_claimed {
+        return Step::Claim;
+    }
+    let Custody::Held(holding) = &memory.custody else {
+        return Step::LogIn;
+    };
+    for (index, _) in run.order.secrets.iter().enumerate() {
+        match memory.secrets.get(index).copied().unwrap_or_default() {
+            Sighting::Unknown => return Step::Look(index),
+            Sighting::Missing => return Step::Read(index),
+            Sighting::Ready => return Step::Write(index),
+            Sighting::Present(seen)
+                if seen.saturating_add(SECRET_CHECK).is_ok_and(|it| it <= now) =>
+            {
+                return Step::Look(index);
+            }
+            Sighting::Present(_) => {}
+        }
+    }
+    let report = held(run, holding);
+    if run.stage == Stage::Waiting {
+        return Step::LetGo(report);
+    }
+    if let Some(step) = renewal(holding, outage, now) {
+        return step;
+    }
+    if let Some(step) = tell(run, &report) {
+        return step;
+    }
+    let looks = memory.secrets.iter().filter_map(|it| match it {
+        Sighting::Present(seen) => seen.saturating_add(SECRET_CHECK).ok(),
+        Sighting::Unknown | Sighting::Missing | Sighting::Ready => None,
+    });
+    Step::Wait(looks.chain(renewals(holding, outage)).min())
+}
+
+fn renewals(holding: &Holding, outage: SignedDuration) -> impl Iterator<Item = Timestamp> {
+    let lives = holding.leases.iter().map(|lease| lease.life);
+    let lives = lives.chain([holding.token]);
+    lives.filter_map(move |life| life.renewal(outage))
+}
+
+fn renewal(holding: &Holding, outage: SignedDuration, now: Timestamp) -> Option<Step> {
+    let is_due = |life: Life| life.renewal(outage).is_some_and(|due| due <= now);
+    if is_due(holding.token) {
+        return Some(Step::RenewToken);
+    }
+    let due = holding.leases.iter().position(|lease| is_due(lease.life));
+    due.map(Step::RenewLease)
+}
+
+fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
+    match &memory.custody {
+        _ if !run.is_claimed => Step::Finish,
+        Custody::Unknown => Step::Recall,
+        Custody::Absent => Step::Release,
+        Custody::Revoked => {
+            tell(run, &revoked(run, memory.may_not_revoke_leases)).unwrap_or(Step::Forget)
+        }
+        Custody::Held(_) if was_revoked(run) => Step::Forget,
+        Custody::Held(holding) if is_past(holding, memory, run, now) => {
+            tell(run, &left_to_its_ttl(run, memory)).unwrap_or(Step::Forget)
+        }
+        Custody::Held(holding) => {
+            let open = holding.leases.iter().position(|lease| !lease.is_revoked);
+            match open.filter(|_| !memory.may_not_revoke_leases) {
+                Some(index) => Step::RevokeLease(index),
+                None => Step::RevokeToken,
+            }
+        }
+    }
+}
+
+/// Who was killed before the record was deleted said so already.
+fn was_revoked(run: &Run) -> bool {
+    let told = run.told.as_ref();
+    told.is_some_and(|told| (&told.phase, &told.reason) == (&Phase::Done, &Reason::Revoked))
+}
+
+/// Whether the token has ended by itself, or a Job waits too long for its deletion.
+fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
+    let Some(trouble) = memory.trouble.as_ref().filter(|it| it.is_of_end) else {
+        return false;
+    };
+    let has_ended = holding.token.end().is_some_and(|end| end <= now);
+    let limit = trouble.since.saturating_add(LONGEST_DELETION);
+    let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
+    has_ended || waits_too_long
+}
+
+fn tell(run: &Run, report: &Report) -> Option<Step> {
+    let is_told = run.told.as_ref() == Some(report);
+    // A Job that nobody holds may be gone.
+    (!is_told).then(|| Step::Tell(report.clone()))
+}
+
+fn held(run: &Run, holding: &Holding) -> Report {
+    let lives = holding.leases.iter().map(|lease| lease.life);
+    let bounded = lives
+        .chain([holding.token])
+        .filter(|life| life.renewal(SignedDuration::ZERO).is_none());
+    let end = bounded.filter_map(Life::end).min();
+    Report {
+        role: Some(run.order.role.clone()),
+        message: end.map(|end| {
+            format!("the credentials end at {end}: Vault's role does not let them be renewed any further")
+        }),
+        ..Report::new(Phase::Running, Reason::LoggedIn)
+    }
+}
+
+fn revoked(run: &Run, is_of_token_alone: bool) -> Report {
+    Report {
+        role: Some(run.order.role.clone()),
+        message: is_of_token_alone.then(|| UNVERIFIED.to_owned()),
+        ..Report::new(Phase::Done, Reason::Revoked)
+    }
+}
+
+const UNVERIFIED: &str = "Vault has revoked the token; whether every lease of it could be revoked is not known, because the role's policy lacks: path \"sys/leases/revoke\" { capabilities = [\"update\"] }";
+
+fn left_to_its_ttl(run: &Run, memory: &Memory) -> Report {
+    let report = memory.trouble.as_ref().map(|trouble| &trouble.report);
+    Report {
+        role: Some(run.order.role.clone()),
+        message: report.and_then(|report| report.message.clone()),
+        ..Report::new(Phase::Done, Reason::RevokeFailed)
+    }
+}
+
+impl Memory {
+    /// Something failed. It is tried again after as long as it has lasted, within limits, and not before Vault
+    /// wants that; up to a quarter later by `chance`, which is between 0 and 1.
+    pub fn fail(&mut self, run: &Run, failure: Failure, chance: f64, now: Timestamp) {
+        let is_of_end = run.is_over(now);
+        let known = self.trouble.as_ref().filter(|it| it.is_of_end == is_of_end);
+        let since = known.map_or(now, |known| known.since);
+        let lasted = now
+            .duration_since(since)
+            .clamp(SHORTEST_RETRY, LONGEST_RETRY);
+        let wait = lasted.max(failure.retry_after.unwrap_or_default());
+        let wait = wait.saturating_add(wait.mul_f64(chance / 4.0));
+        self.trouble = Some(Trouble {
+            report: failure.report,
+            retry: now.saturating_add(wait).unwrap_or(now),
+            since,
+            is_of_end,
+        });
+    }
+
+    /// Something was done.
+    pub fn succeed(&mut self) {
+        self.trouble = None;
+    }
+
+    /// Sets what is known of a Secret.
+    pub fn sight(&mut self, index: usize, sighting: Sighting) {
+        if self.secrets.len() <= index {
+            self.secrets.resize(index + 1, Sighting::Unknown);
+        }
+        self.secrets[index] = sighting;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Why a step failed, in words for the author of the job, and what mends it.
+
+use jiff::SignedDuration;
+use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
+use planescape_vault::{Error, Kind};
+
+use super::addresses::Refused;
+use super::content::Misfit;
+use super::run::Run;
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What the status is told.
+    pub report: Report,
+    /// How long Vault asks to wait.
+    pub retry_after: Option<SignedDuration>,
+}
+
+/// What Vault was asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'a> {
+    /// A login.
+    Login,
+    /// What is at a path.
+    Read {
+        /// The path.
+        path: &'a str,
+        /// Whether it was a write.
+        is_write: bool,
+    },
+    /// A renewal.
+    Renewal,
+    /// The end of a lease, named by a digest of its id.
+    LeaseRevocation {
+        /// The digest.
+        digest: &'a str,
+    },
+    /// The end of the token.
+    Revocation,
+}
+
+impl Failure {
+    /// Vault did not do what it was asked for.
+    #[must_use]
+    pub fn of_vault(run: &Run, question: Question<'_>, error: &Error) -> Self {
+        let phase = match question {
+            Question::Login => Phase::Login,
+            Question::Read { .. } | Question::Renewal => Phase::Read,
+            Question::LeaseRevocation { .. } | Question::Revocation => Phase::Done,
+        };
+        let (status, retry_after) = match error {
+            Error::Refused(refusal) => (Some(refusal.status()), refusal.retry_after()),
+            Error::Unreachable { .. }
+            | Error::Untrusted { .. }
+            | Error::Silent { .. }
+            | Error::Malformed { .. }
+            | Error::Unsendable { .. } => (None, None),
+        };
+        let reason = if phase == Phase::Done {
+            Reason::RevokeFailed
+        } else {
+            Reason::of(phase, error)
+        };
+        let path = match question {
+            Question::Login => Some(format!("{}/login", run.order.auth_path)),
+            Question::Read { path, .. } => Some(path.to_owned()),
+            Question::Renewal | Question::LeaseRevocation { .. } | Question::Revocation => None,
+        };
+        let report = Report {
+            message: Some(sentence(run, question, error)),
+            role: Some(run.order.role.clone()),
+            path,
+            status,
+            ..Report::new(phase, reason)
+        };
+        Self {
+            report,
+            retry_after: retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()),
+        }
+    }
+
+    /// Nobody may talk to this Vault.
+    #[must_use]
+    pub fn of_address(run: &Run, refused: &Refused) -> Self {
+        let message = format!("Vault at {}: {refused}", run.order.address);
+        Self::new(run, Phase::Login, Reason::AddressRefused, message)
+    }
+
+    /// The answer does not make the Secret that was ordered.
+    #[must_use]
+    pub fn of_answer(run: &Run, path: &str, misfit: &Misfit) -> Self {
+        let mut failure = Self::new(run, Phase::Render, Reason::SecretMisfit, misfit.to_string());
+        failure.report.path = Some(path.to_owned());
+        failure
+    }
+
+    /// The role gives tokens that nobody can revoke.
+    #[must_use]
+    pub fn of_batch_token(run: &Run) -> Self {
+        let message = format!(
+            "the role `{}` gives batch tokens, which can be neither renewed nor revoked; set token_type=service on it",
+            run.order.role
+        );
+        Self::new(run, Phase::Login, Reason::BatchToken, message)
+    }
+
+    /// A Secret of that name is somebody else's.
+    #[must_use]
+    pub fn of_conflict(run: &Run, secret: &str) -> Self {
+        let message = format!(
+            "Secret {secret} exists and belongs to somebody else, so that it is left alone; delete it, or give the entry in spec.vault.secrets another secretName"
+        );
+        Self::new(run, Phase::Write, Reason::SecretConflict, message)
+    }
+
+    /// Kubernetes did not do what it was asked for.
+    #[must_use]
+    pub fn of_kubernetes(run: &Run, what: &str, code: Option<u16>, message: &str) -> Self {
+        let namespace = &run.owner.namespace;
+        let (reason, advice) = match code {
+            Some(403) if message.contains("cannot") => (
+                Reason::NotGranted,
+                format!(
+                    ". The owner of the namespace allows it with: kubectl create rolebinding planescape-credentials -n {namespace} --clusterrole=planescape-credentials-runs --serviceaccount=planescape-system:planescape-credentials"
+                ),
+            ),
+            Some(404) if what.contains("token") => {
+                let account = &run.service_account;
+                let advice = format!(": create ServiceAccount {account} in namespace {namespace}");
+                (Reason::ServiceAccountNotFound, advice)
+            }
+            Some(_) | None => (Reason::KubernetesRefused, String::new()),
+        };
+        let phase = if what.contains("token") {
+            Phase::Login
+        } else {
+            Phase::Write
+        };
+        Self::new(
+            run,
+            phase,
+            reason,
+            format!("cannot {what}: {message}{advice}"),
+        )
+    }
+
+    fn new(run: &Run, phase: Phase, reason: Reason, message: String) -> Self {
+        Self {
+            report: Report {
+                message: Some(message),
+                role: Some(run.order.role.clone()),
+                ..Report::new(phase, reason)
+            },
+            retry_after: None,
+        }
+    }
+}
+
+fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
+    let kind = match error {
+        Error::Refused(refusal) => Some(refusal.kind()),
+        Error::Unreachable { .. }
+        | Error::Untrusted { .. }
+        | Error::Silent { .. }
+        | Error::Malformed { .. }
+        | Error::Unsendable { .. } => None,
+    };
+    let is_denied = matches!(kind, Some(Kind::Denied | Kind::InvalidToken));
+    match question {
+        Question::Login if is_denied || kind == Some(Kind::WrongAudience) => format!(
+            "{error}; Vault's role must name ServiceAccount {}/{}, and the audience of `planescape credentials`",
+            run.owner.namespace, run.service_account
+        ),
+        Question::Read { path, is_write } if is_denied => {
+            let capability = if is_write { "update" } else { "read" };
+            format!(
+                "{error}; the role's policy needs: path \"{path}\" {{ capabilities = [\"{capability}\"] }}"
+            )
+        }
+        Question::LeaseRevocation { digest } => {
+            format!("cannot revoke lease {digest}, and tries again: {error}")
+        }
+        Question::Revocation if is_denied => {
+            format!("{error}; the role's policy needs: {REVOKE_POLICY}")
+        }
+        Question::Login | Question::Read { .. } | Question::Renewal | Question::Revocation => {
+            error.to_string()
+        }
+    }
+}

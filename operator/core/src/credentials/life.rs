@@ -1,0 +1,142 @@
+//! How long a token or a lease lives, and when to renew it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// So soon after a renewal there is no other.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
+
+/// A renewal that moves the end by less has come to the maximum.
+const NO_PROGRESS: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long a token or a lease lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    since: Timestamp,
+    seconds: i64,
+    is_renewable: bool,
+    /// Whether it was renewed yet.
+    is_first: bool,
+}
+
+impl Life {
+    /// What was granted first.
+    #[must_use]
+    pub fn new(since: Timestamp, seconds: i64, is_renewable: bool) -> Self {
+        Self {
+            since,
+            seconds: seconds.max(0),
+            is_renewable,
+            is_first: true,
+        }
+    }
+
+    /// What a renewal has made of it.
+    #[must_use]
+    pub fn renewed(self, now: Timestamp, seconds: i64, is_renewable: bool) -> Self {
+        let renewed = Self {
+            since: now,
+            seconds: seconds.max(0),
+            is_renewable,
+            is_first: false,
+        };
+        let moved = match (self.end(), renewed.end()) {
+            (Some(before), Some(after)) => after.duration_since(before),
+            (_, None) | (None, _) => SignedDuration::MAX,
+        };
+        Self {
+            is_renewable: is_renewable && (self.is_first || moved > NO_PROGRESS),
+            ..renewed
+        }
+    }
+
+    /// The same, where Vault renews it no more.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self {
+            is_renewable: false,
+            ..self
+        }
+    }
+
+    /// When it ends by itself; none where it never does.
+    #[must_use]
+    pub fn end(self) -> Option<Timestamp> {
+        let has_end = self.seconds > 0 || self.is_renewable;
+        let length = SignedDuration::from_secs(self.seconds);
+        has_end.then(|| self.since.saturating_add(length).ok())?
+    }
+
+    /// When to renew it; none where that does nothing. Whatever happens after a renewal, it lives for
+    /// `outage` longer if Vault grants that.
+    #[must_use]
+    pub fn renewal(self, outage: SignedDuration) -> Option<Timestamp> {
+        if !self.is_renewable {
+            return None;
+        }
+        let length = SignedDuration::from_secs(self.seconds);
+        if self.is_first && length < wanted(outage) {
+            return Some(self.since);
+        }
+        self.since
+            .saturating_add((length / 3).max(SHORTEST_WAIT))
+            .ok()
+    }
+}
+
+/// What a renewal asks for: a third of it passes until the next one.
+#[must_use]
+pub fn wanted(outage: SignedDuration) -> SignedDuration {
+    outage.saturating_mul(3) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    #[test]
+    fn a_life_that_is_shorter_than_an_outage_is_renewed_at_once_and_then_by_thirds() {
+        let short = Life::new(at(0), 600, true);
+        assert_eq!(short.renewal(HOUR), Some(at(0)));
+
+        let renewed = short.renewed(at(1), 5_400, true);
+        assert_eq!(renewed.renewal(HOUR), Some(at(1_801)));
+        let left = renewed.end().unwrap().duration_since(at(1_801));
+        assert!(left >= HOUR, "{left}");
+    }
+
+    #[test]
+    fn a_long_life_waits_for_a_third_of_it() {
+        assert_eq!(
+            Life::new(at(0), 86_400, true).renewal(HOUR),
+            Some(at(28_800))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_renewed_is_not() {
+        assert_eq!(Life::new(at(0), 600, false).renewal(HOUR), None);
+        assert_eq!(Life::new(at(0), 0, false).end(), None);
+    }
+
+    #[test]
+    fn renewals_end_where_they_move_nothing() {
+        let mut life = Life::new(at(0), 60, true);
+        let mut renewals = 0;
+        // The maximum is a hundred seconds.
+        while let Some(due) = life.renewal(HOUR) {
+            let left = at(100).duration_since(due).as_secs();
+            life = life.renewed(due, left, true);
+            renewals += 1;
+            assert!(renewals < 10, "{life:?}");
+        }
+        let left = life.end().unwrap().duration_since(at(100)).as_secs();
+        assert_eq!(left, 0, "{life:?}");
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+}

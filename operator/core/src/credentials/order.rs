@@ -1,0 +1,76 @@
+//! What a run asks for, as it stands on its Job.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a run asks for. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Where Vault is.
+    pub address: String,
+    /// The Vault namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Where the kubernetes auth method is mounted.
+    pub auth_path: String,
+    /// The role to log in as.
+    pub role: String,
+    /// What to read.
+    pub secrets: Vec<OrderedSecret>,
+}
+
+/// One secret of Vault, and the Secret that it becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedSecret {
+    /// The path in Vault.
+    pub path: String,
+    /// What to send with the request, which then is a write.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// The name that the author's pod template refers to.
+    pub secret_name: String,
+    /// What the Secret holds.
+    #[serde(default)]
+    pub content: Content,
+}
+
+/// What a Secret holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Content {
+    /// Every field of the answer, under its own name.
+    #[default]
+    All,
+    /// Keys, and the fields that they hold.
+    Fields(BTreeMap<String, String>),
+    /// Keys, and templates over the answer.
+    Templates(BTreeMap<String, String>),
+}
+
+impl OrderedSecret {
+    /// The name of a run's own Secret.
+    #[must_use]
+    pub fn name_for(&self, job: &str) -> String {
+        name_for(job, &self.secret_name)
+    }
+}
+
+impl Content {
+    /// The Secret's keys, where they are known before Vault has answered.
+    #[must_use]
+    pub fn keys(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::All => None,
+            Self::Fields(keys) | Self::Templates(keys) => {
+                Some(keys.keys().map(String::as_str).collect())
+            }
+        }
+    }
+}
+
+pub(super) fn name_for(job: &str, secret_name: &str) -> String {
+    format!("{job}-{secret_name}")
+}

@@ -1,0 +1,199 @@
+//! A run that gets Secrets, as its Job tells.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+use planescape_agent_contract::Report;
+
+use super::order::Order;
+use crate::api::names::{CREDENTIALS_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION};
+use crate::job::identity::Identity;
+
+/// What deletes a Job's pods before the Job.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What pods get that do not say how long they may take to stop.
+const USUAL_GRACE: i64 = 30;
+
+/// How much longer than their grace period pods may take.
+const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// A run that gets Secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its PlanescapeJob.
+    pub owner: Identity,
+    /// The Job's name.
+    pub job: String,
+    /// The Job's UID.
+    pub uid: String,
+    /// The pods' ServiceAccount.
+    pub service_account: String,
+    /// What it is to get.
+    pub order: Order,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Whether the Job stays until its lease is revoked.
+    pub is_claimed: bool,
+    /// What its status was told last.
+    pub told: Option<Report>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its Job is suspended.
+    Waiting,
+    /// Its Job may have pods.
+    Running,
+    /// Its Job is being deleted after its pods; until when those are waited for.
+    Stopping(Timestamp),
+    /// It has ended, or is deleted.
+    Over {
+        /// Since when the Job is being deleted.
+        deleted: Option<Timestamp>,
+    },
+}
+
+impl Run {
+    /// Of a Job that a PlanescapeJob controls and that carries an order; none of any other.
+    #[must_use]
+    pub fn of(job: &Job) -> Option<Self> {
+        let metadata = &job.metadata;
+        let annotation = |key: &str| metadata.annotations.as_ref()?.get(key);
+        let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+        let account = pod.service_account_name.clone();
+        let account = account.filter(|name| !name.is_empty());
+        let mut finalizers = metadata.finalizers.iter().flatten();
+        Some(Self {
+            owner: Identity::of_owner(metadata)?,
+            job: metadata.name.clone()?,
+            uid: metadata.uid.clone()?,
+            service_account: account.unwrap_or_else(|| "default".to_owned()),
+            order: serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?,
+            stage: stage(job),
+            is_claimed: finalizers.any(|it| it == LEASE_FINALIZER),
+            told: annotation(CREDENTIALS_ANNOTATION)
+                .and_then(|report| serde_json::from_str(report).ok()),
+        })
+    }
+
+    /// Whether its pods are gone, or nobody waits for them any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        match self.stage {
+            Stage::Waiting | Stage::Running => false,
+            Stage::Stopping(until) => until <= now,
+            Stage::Over { .. } => true,
+        }
+    }
+
+    /// Since when the Job is being deleted.
+    #[must_use]
+    pub fn deleted(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Over { deleted } => deleted,
+            Stage::Waiting | Stage::Running | Stage::Stopping(_) => None,
+        }
+    }
+}
+
+fn stage(job: &Job) -> Stage {
+    let metadata = &job.metadata;
+    let spec = job.spec.as_ref();
+    let status = job.status.as_ref();
+    let mut conditions = status.iter().flat_map(|it| it.conditions.iter().flatten());
+    let has_ended = conditions
+        .any(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"));
+    if let Some(deleted) = metadata.deletion_timestamp.as_ref().map(|time| time.0) {
+        let mut finalizers = metadata.finalizers.iter().flatten();
+        let is_foreground = finalizers.any(|it| it == FOREGROUND);
+        let count = |number: Option<i32>| number.unwrap_or_default();
+        let pods = status.map_or(0, |it| count(it.active) + count(it.terminating));
+        if is_foreground && pods > 0 && !has_ended {
+            let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+            let grace = pod.and_then(|pod| pod.termination_grace_period_seconds);
+            let grace = SignedDuration::from_secs(grace.unwrap_or(USUAL_GRACE));
+            let until = deleted.saturating_add(grace.saturating_add(STOPPING_MARGIN));
+            return Stage::Stopping(until.unwrap_or(deleted));
+        }
+        return Stage::Over {
+            deleted: Some(deleted),
+        };
+    }
+    if has_ended {
+        return Stage::Over { deleted: None };
+    }
+    if spec.and_then(|spec| spec.suspend) == Some(true) {
+        return Stage::Waiting;
+    }
+    Stage::Running
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_job_without_a_planescapejob_or_an_order_is_none_of_ours() {
+        assert!(run(json!({})).is_some());
+        assert!(run(json!({ "metadata": { "ownerReferences": [] } })).is_none());
+        assert!(run(json!({ "metadata": { "annotations": {} } })).is_none());
+    }
+
+    #[test]
+    fn tells_where_a_run_stands() {
+        let stage = |change: Value| run(change).unwrap().stage;
+        let ended = json!([{ "type": "Complete", "status": "True" }]);
+        let deleted = "2026-11-24T10:00:00Z";
+
+        assert_eq!(
+            stage(json!({ "spec": { "suspend": true } })),
+            Stage::Waiting
+        );
+        assert_eq!(stage(json!({})), Stage::Running);
+        assert_eq!(
+            stage(json!({ "status": { "conditions": ended } })),
+            Stage::Over { deleted: None }
+        );
+        let gone = Stage::Over {
+            deleted: Some(deleted.parse().unwrap()),
+        };
+        assert_eq!(
+            stage(
+                json!({ "metadata": { "deletionTimestamp": deleted }, "status": { "active": 1 } })
+            ),
+            gone,
+            "its pods are deleted only after it"
+        );
+        let foreground =
+            json!({ "deletionTimestamp": deleted, "finalizers": ["foregroundDeletion"] });
+        assert_eq!(
+            stage(json!({ "metadata": foreground, "status": { "terminating": 1 } })),
+            Stage::Stopping("2026-11-24T10:01:00Z".parse().unwrap())
+        );
+        assert_eq!(stage(json!({ "metadata": foreground })), gone);
+    }
+
+    fn run(change: Value) -> Option<Run> {
+        let order = json!({ "address": "http://vault:8200", "authPath": "auth/kubernetes", "role": "r", "secrets": [] });
+        let mut job = json!({
+            "metadata": {
+                "name": "my-job-1", "namespace": "team", "uid": "j",
+                "annotations": { ORDER_ANNOTATION: order.to_string() },
+                "ownerReferences": [{
+                    "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+                    "name": "my-job", "uid": "u", "controller": true,
+                }],
+            },
+            "spec": { "template": { "spec": { "containers": [] } } },
+        });
+        for (part, fields) in change.as_object().unwrap() {
+            for (field, value) in fields.as_object().unwrap() {
+                job[part][field] = value.clone();
+            }
+        }
+        Run::of(&serde_json::from_value(job).unwrap())
+    }
+}
