@@ -1,5 +1,6 @@
 //! The command line and its environment variables, as typed.
 
+pub mod credentials;
 pub mod election;
 pub mod limits;
 
@@ -30,6 +31,8 @@ pub struct Arguments {
 pub enum Command {
     /// Own the PlanescapeJobs of a cluster.
     Operator(Box<Operator>),
+    /// Give runs their Secrets from Vault, and revoke them.
+    Credentials(Box<credentials::Credentials>),
     /// Print the custom resource definition.
     Crd,
     /// Print the page of all annotations.
@@ -272,7 +275,11 @@ mod tests {
         let arguments = [&["planescape", "operator"], arguments].concat();
         match Arguments::try_parse_from(arguments)?.command {
             Command::Operator(settings) => settings.defaults(),
-            Command::Crd | Command::Annotations | Command::Cron(_) | Command::Template(_) => {
+            Command::Credentials(_)
+            | Command::Crd
+            | Command::Annotations
+            | Command::Cron(_)
+            | Command::Template(_) => {
                 unreachable!("the arguments say operator")
             }
         }

@@ -477,7 +477,7 @@ impl Attempt {
     }
 }
 
-fn post_params() -> PostParams {
+pub(crate) fn post_params() -> PostParams {
     PostParams {
         field_manager: Some(MANAGER.to_owned()),
         ..PostParams::default()

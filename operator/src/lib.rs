@@ -7,6 +7,7 @@ pub mod args;
 mod clock;
 mod cluster;
 pub mod commands;
+pub mod credentials;
 pub mod health;
 pub mod job;
 pub mod leader;
@@ -100,7 +101,7 @@ fn elect(client: &Client, settings: &Operator) -> anyhow::Result<(Leadership, Op
         return Ok((Leadership::without_election(), None));
     }
     let namespace = election.lease_namespace(client.default_namespace());
-    let name = election.lease_name(settings.namespace.as_deref());
+    let name = election.lease_name("planescape-operator", settings.namespace.as_deref());
     let place = (namespace, name.as_str());
     let lease = SharedLease::new(client.clone(), place, identity(), election.timing()?);
     let (term, leadership) = Term::new();

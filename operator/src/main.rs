@@ -31,11 +31,11 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Operator(settings) => {
             log::start(settings.log_format, settings.log_level);
-            tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?
-                .block_on(planescape_operator::run(*settings))?;
-            Ok(ExitCode::SUCCESS)
+            block_on(planescape_operator::run(*settings))
+        }
+        Command::Credentials(settings) => {
+            log::start(settings.log_format, settings.log_level);
+            block_on(planescape_operator::credentials::run(*settings))
         }
         Command::Crd => {
             let mut output = std::io::stdout().lock();
@@ -50,4 +50,12 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cron(cron) => cron.run(),
         Command::Template(template) => template.run(),
     }
+}
+
+fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(program)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! Our programs and the testbed itself against real servers, short of pods.
 
 mod control_plane;
+mod credentials;
 mod faults;
 mod operator;
 mod scripted_vault;

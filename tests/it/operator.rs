@@ -7,6 +7,6 @@ mod crashes;
 mod field;
 mod guard;
 mod leading;
-mod running;
+pub(crate) mod running;
 mod runs;
 mod vault_reports;

@@ -29,7 +29,7 @@ pub struct Election {
     )]
     pub leader_elect_namespace: Option<String>,
 
-    /// The Lease's name; planescape-operator when absent, followed by the one namespace that is watched.
+    /// The Lease's name; the program's when absent, such as planescape-operator, followed by the one namespace that is watched.
     #[arg(long, env = "PLANESCAPE_LEADER_ELECT_NAME", value_name = "NAME")]
     pub leader_elect_name: Option<String>,
 
@@ -78,13 +78,13 @@ impl Election {
         })
     }
 
-    /// The Lease's name for an operator of one namespace, or of all.
-    pub fn lease_name(&self, scope: Option<&str>) -> String {
+    /// The Lease's name for a program of one namespace, or of all.
+    pub fn lease_name(&self, program: &str, scope: Option<&str>) -> String {
         let given = self.leader_elect_name.as_deref();
         match (given.filter(|name| !name.is_empty()), scope) {
             (Some(name), _) => name.to_owned(),
-            (None, Some(scope)) => format!("planescape-operator-{scope}"),
-            (None, None) => "planescape-operator".to_owned(),
+            (None, Some(scope)) => format!("{program}-{scope}"),
+            (None, None) => program.to_owned(),
         }
     }
 
@@ -109,6 +109,8 @@ mod tests {
 
     use super::*;
 
+    const PROGRAM: &str = "planescape-operator";
+
     #[derive(clap::Parser)]
     struct Program {
         #[command(flatten)]
@@ -119,9 +121,9 @@ mod tests {
     fn names_the_lease_after_the_namespace_that_is_watched() {
         let election = parse(&[]).unwrap();
         assert!(election.leader_elect && election.timing().is_ok());
-        assert_eq!(election.lease_name(None), "planescape-operator");
+        assert_eq!(election.lease_name(PROGRAM, None), "planescape-operator");
         assert_eq!(
-            election.lease_name(Some("team")),
+            election.lease_name(PROGRAM, Some("team")),
             "planescape-operator-team"
         );
         assert_eq!(election.lease_namespace("own"), "own");
@@ -133,7 +135,7 @@ mod tests {
         ])
         .unwrap();
         assert!(!election.leader_elect);
-        assert_eq!(election.lease_name(Some("team")), "a");
+        assert_eq!(election.lease_name(PROGRAM, Some("team")), "a");
         assert_eq!(election.lease_namespace("own"), "b");
     }
 

@@ -17,15 +17,15 @@ const RESOURCE_DEFINITION: &str = concat!(
 );
 
 /// A namespace of one test, and the operator of that namespace while it runs.
-pub(super) struct Bed<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) namespace: String,
+pub(crate) struct Bed<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) namespace: String,
     operator: Option<Server>,
 }
 
 impl<'a> Bed<'a> {
     /// A namespace without an operator.
-    pub(super) async fn new(cluster: &'a Cluster, name: &str) -> Result<Self> {
+    pub(crate) async fn new(cluster: &'a Cluster, name: &str) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("{name}-{number}");
@@ -53,56 +53,69 @@ impl<'a> Bed<'a> {
         Ok(bed)
     }
 
+    /// A namespace that was left.
+    pub(crate) fn again(cluster: &'a Cluster, namespace: String) -> Self {
+        Self {
+            cluster,
+            namespace,
+            operator: None,
+        }
+    }
+
     /// A namespace with an operator.
-    pub(super) async fn with_operator(cluster: &'a Cluster, name: &str) -> Result<Self> {
+    pub(crate) async fn with_operator(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let mut bed = Self::new(cluster, name).await?;
         bed.start_operator()?;
         Ok(bed)
     }
 
-    pub(super) fn start_operator(&mut self) -> Result<()> {
-        let name = format!("operator-{}", self.namespace);
+    pub(crate) fn start_operator(&mut self) -> Result<()> {
         // The next one is not to wait for the term of one that was killed.
-        let alone = ["--leader-elect=false"];
-        self.operator = Some(self.start_another(&name, &alone)?);
+        let vault = ["--vault-address", "http://vault:8200"];
+        self.start_operator_with(&[&["--leader-elect=false"], &vault[..]].concat())
+    }
+
+    /// The operator of the namespace, with arguments of one's own.
+    pub(crate) fn start_operator_with(&mut self, arguments: &[&str]) -> Result<()> {
+        let name = format!("operator-{}", self.namespace);
+        self.operator = Some(self.start_another(&name, arguments)?);
         Ok(())
     }
 
     /// One more operator of the namespace.
-    pub(super) fn start_another(&self, name: &str, arguments: &[&str]) -> Result<Server> {
+    pub(crate) fn start_another(&self, name: &str, arguments: &[&str]) -> Result<Server> {
         let mut command = Command::new(Program::Operator.build()?);
         command
             .arg("operator")
             .args(["--namespace", &self.namespace])
             .args(["--listen", "127.0.0.1:0"])
-            .args(["--vault-address", "http://vault:8200"])
             .args(arguments)
             .env("KUBECONFIG", self.control_plane().kubeconfig(User::Admin));
         Server::start(name, &command, self.cluster.run.path())
     }
 
     /// At once, as `kill -9` does.
-    pub(super) fn kill_operator(&mut self) {
+    pub(crate) fn kill_operator(&mut self) {
         self.operator = None;
     }
 
-    pub(super) fn control_plane(&self) -> &ControlPlane {
+    pub(crate) fn control_plane(&self) -> &ControlPlane {
         &self.cluster.control_plane
     }
 
-    pub(super) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let control_plane = self.control_plane();
         control_plane.kubectl_in(&self.namespace, arguments).await
     }
 
-    pub(super) async fn apply(&self, object: &Value) -> Result<String> {
+    pub(crate) async fn apply(&self, object: &Value) -> Result<String> {
         let control_plane = self.control_plane();
         let manifest = object.to_string();
         control_plane.apply_in(&self.namespace, &manifest).await
     }
 
     /// Without server-side apply, which takes no list with two items of one key.
-    pub(super) async fn apply_on_the_client(&self, object: &Value) -> Result<String> {
+    pub(crate) async fn apply_on_the_client(&self, object: &Value) -> Result<String> {
         let path = self
             .cluster
             .run
@@ -113,19 +126,19 @@ impl<'a> Bed<'a> {
         self.kubectl(&["create", "-f", path]).await
     }
 
-    pub(super) async fn get(&self, resource: &str) -> Result<Value> {
+    pub(crate) async fn get(&self, resource: &str) -> Result<Value> {
         let text = self.kubectl(&["get", resource, "-o", "json"]).await?;
         Ok(serde_json::from_str(&text)?)
     }
 
-    pub(super) async fn list(&self, resource: &str, selector: &str) -> Result<Vec<Value>> {
+    pub(crate) async fn list(&self, resource: &str, selector: &str) -> Result<Vec<Value>> {
         let get = ["get", resource, "-l", selector, "-o", "json"];
         let list: Value = serde_json::from_str(&self.kubectl(&get).await?)?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
     /// Patches the status of an object, as a kubelet or a controller would.
-    pub(super) async fn patch_status(&self, resource: &str, status: &Value) -> Result<()> {
+    pub(crate) async fn patch_status(&self, resource: &str, status: &Value) -> Result<()> {
         let patch = json!({ "status": status }).to_string();
         let kind = "--type=merge";
         let arguments = [
@@ -141,7 +154,7 @@ impl<'a> Bed<'a> {
     }
 
     /// Waits until `resource` satisfies a test, and answers it as it was then.
-    pub(super) async fn until(
+    pub(crate) async fn until(
         &self,
         resource: &str,
         limit: Duration,
@@ -162,7 +175,7 @@ impl<'a> Bed<'a> {
     }
 
     /// Waits for the pods of a PlanescapeJob; the one pod.
-    pub(super) async fn pod(&self, job: &str) -> Result<String> {
+    pub(crate) async fn pod(&self, job: &str) -> Result<String> {
         let selector = format!("planescape.io/job={job}");
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(10) {
@@ -175,7 +188,7 @@ impl<'a> Bed<'a> {
     }
 
     /// The events about a PlanescapeJob: reason and note.
-    pub(super) async fn events(&self, job: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn events(&self, job: &str) -> Result<Vec<(String, String)>> {
         let about = format!("regarding.name={job}");
         let get = [
             "get",
@@ -196,7 +209,7 @@ impl<'a> Bed<'a> {
 }
 
 /// A one-time PlanescapeJob.
-pub(super) fn once(name: &str) -> Value {
+pub(crate) fn once(name: &str) -> Value {
     json!({
         "apiVersion": "planescape.io/v1alpha1",
         "kind": "PlanescapeJob",
@@ -208,7 +221,7 @@ pub(super) fn once(name: &str) -> Value {
 }
 
 /// The same with the agent beside it.
-pub(super) fn once_with_secret(name: &str) -> Value {
+pub(crate) fn once_with_secret(name: &str) -> Value {
     let mut job = once(name);
     job["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({ "annotations": {
         "vault.hashicorp.com/agent-inject": "true",
@@ -218,12 +231,12 @@ pub(super) fn once_with_secret(name: &str) -> Value {
     job
 }
 
-pub(super) fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or("")
 }
 
 /// Status, reason and message of a condition.
-pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str, &'a str) {
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> (&'a str, &'a str, &'a str) {
     let conditions = object["status"]["conditions"].as_array();
     let condition = conditions
         .into_iter()

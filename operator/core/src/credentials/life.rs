@@ -15,8 +15,11 @@ pub struct Life {
     since: Timestamp,
     seconds: i64,
     is_renewable: bool,
-    /// Whether it was renewed yet.
+    /// Whether it was not renewed yet.
     is_first: bool,
+    /// Whether others may have renewed it meanwhile.
+    #[serde(skip)]
+    is_recalled: bool,
 }
 
 impl Life {
@@ -28,6 +31,19 @@ impl Life {
             seconds: seconds.max(0),
             is_renewable,
             is_first: true,
+            is_recalled: false,
+        }
+    }
+
+    /// What is known of one that stood in a record: it ends no later than `outage` lets it, and is renewed at once.
+    #[must_use]
+    pub fn recalled(self, now: Timestamp, outage: SignedDuration) -> Self {
+        Self {
+            since: now,
+            seconds: self.seconds.max(wanted(outage).as_secs()),
+            is_first: true,
+            is_recalled: true,
+            ..self
         }
     }
 
@@ -39,6 +55,7 @@ impl Life {
             seconds: seconds.max(0),
             is_renewable,
             is_first: false,
+            is_recalled: false,
         };
         let moved = match (self.end(), renewed.end()) {
             (Some(before), Some(after)) => after.duration_since(before),
@@ -75,7 +92,7 @@ impl Life {
             return None;
         }
         let length = SignedDuration::from_secs(self.seconds);
-        if self.is_first && length < wanted(outage) {
+        if self.is_recalled || (self.is_first && length < wanted(outage)) {
             return Some(self.since);
         }
         self.since
@@ -112,6 +129,21 @@ mod tests {
         assert_eq!(
             Life::new(at(0), 86_400, true).renewal(HOUR),
             Some(at(28_800))
+        );
+    }
+
+    #[test]
+    fn what_stood_in_a_record_is_renewed_at_once() {
+        let recalled = Life::new(at(0), 86_400, true).recalled(at(80_000), HOUR);
+
+        assert_eq!(recalled.renewal(HOUR), Some(at(80_000)));
+        assert!(recalled.end().unwrap() >= at(86_400));
+        assert!(
+            recalled
+                .renewed(at(80_001), 86_400, true)
+                .renewal(HOUR)
+                .unwrap()
+                > at(80_001)
         );
     }
 

@@ -1,0 +1,187 @@
+//! Settings of `planescape credentials`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use clap::Args;
+use jiff::SignedDuration;
+use planescape_operator_core::credentials::addresses::Addresses;
+use tracing::Level;
+
+use super::LogFormat;
+use super::election::Election;
+
+/// The settings of `planescape credentials`. Each can be given by an environment variable as well.
+#[derive(Debug, Args)]
+pub struct Credentials {
+    /// The one Vault that runs get their Secrets from, unless there are several.
+    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
+    pub vault_address: Option<String>,
+
+    /// More Vaults that runs may get their Secrets from, with commas. No other one is ever talked to.
+    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESSES", value_name = "URLS")]
+    pub vault_addresses: Option<String>,
+
+    /// A PEM file to trust Vault by.
+    #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
+    pub vault_ca_cert: Option<String>,
+
+    /// Whom the tokens of ServiceAccounts are for that Vault is shown, as the role's `audience` says. Never the
+    /// API server.
+    #[arg(
+        long,
+        env = "PLANESCAPE_CREDENTIALS_AUDIENCE",
+        value_name = "AUDIENCE",
+        default_value = "vault"
+    )]
+    pub audience: String,
+
+    /// How long tokens and leases are to outlive this program, as far as Vault's roles let them.
+    #[arg(
+        long,
+        env = "PLANESCAPE_CREDENTIALS_OUTAGE",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = duration
+    )]
+    pub outage: SignedDuration,
+
+    /// The namespace of the records of tokens, which nobody else may read; the program's own when absent.
+    #[arg(long, env = "PLANESCAPE_CREDENTIALS_NAMESPACE", value_name = "NAME")]
+    pub own_namespace: Option<String>,
+
+    /// The one namespace whose runs get Secrets; all when absent.
+    #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// How several such programs agree on who leads.
+    #[command(flatten)]
+    pub election: Election,
+
+    /// Where to answer /healthz and /readyz.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which log lines to write: error, warn, info, debug or trace.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: Level,
+}
+
+impl Credentials {
+    /// The Vaults that it may talk to.
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        let lists = [&self.vault_address, &self.vault_addresses];
+        let lists: Vec<&str> = lists.into_iter().flatten().map(String::as_str).collect();
+        let addresses = Addresses::parse(&lists.join(","));
+        let addresses = addresses.map_err(|message| anyhow!("--vault-addresses: {message}"))?;
+        ensure!(
+            !addresses.is_empty(),
+            "--vault-addresses, PLANESCAPE_VAULT_ADDRESSES: names no Vault; write for example https://vault.vault.svc:8200"
+        );
+        Ok(addresses)
+    }
+
+    /// Whom tokens are for.
+    pub fn audience(&self) -> anyhow::Result<&str> {
+        let audience = self.audience.trim();
+        ensure!(
+            !audience.is_empty() && !audience.contains("kubernetes.default"),
+            "--audience, PLANESCAPE_CREDENTIALS_AUDIENCE: `{audience}` would make tokens that the API server accepts; use one that only Vault's role names, such as vault"
+        );
+        Ok(audience)
+    }
+
+    /// The certificates to trust Vault by.
+    pub fn vault_ca_cert(&self) -> anyhow::Result<Option<String>> {
+        let given = self.vault_ca_cert.as_ref().filter(|path| !path.is_empty());
+        given
+            .map(|path| {
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read Vault's CA from {path}"))
+            })
+            .transpose()
+    }
+}
+
+fn duration(text: &str) -> anyhow::Result<SignedDuration> {
+    let duration: SignedDuration = text
+        .parse()
+        .ok()
+        .context("is not a duration; write for example 1h")?;
+    ensure!(
+        duration >= SignedDuration::from_mins(1) && Duration::try_from(duration).is_ok(),
+        "is less than a minute"
+    );
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        settings: Credentials,
+    }
+
+    #[test]
+    fn talks_to_the_listed_vaults_and_to_no_other() {
+        let settings = parse(&[
+            "--vault-address=http://a",
+            "--vault-addresses=http://b,http://c",
+        ]);
+        let addresses = settings.unwrap().addresses().unwrap();
+        for address in ["http://a", "http://b", "http://c"] {
+            assert!(addresses.check(address).is_ok(), "{address}");
+        }
+        assert!(addresses.check("http://d").is_err());
+
+        let error = parse(&[]).unwrap().addresses().unwrap_err();
+        assert!(error.to_string().contains("names no Vault"), "{error}");
+    }
+
+    #[test]
+    fn makes_no_token_that_the_api_server_accepts() {
+        assert_eq!(parse(&[]).unwrap().audience().unwrap(), "vault");
+        for wrong in ["", " ", "https://kubernetes.default.svc.cluster.local"] {
+            let settings = parse(&[&format!("--audience={wrong}")]).unwrap();
+            assert!(settings.audience().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_outage_lasts_a_minute_at_least() {
+        assert!(parse(&["--outage=1m"]).is_ok());
+        for wrong in ["30s", "-1h", "soon"] {
+            assert!(parse(&[&format!("--outage={wrong}")]).is_err(), "{wrong}");
+        }
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Credentials, clap::Error> {
+        let arguments = [&["credentials"], arguments].concat();
+        Program::try_parse_from(arguments).map(|program| program.settings)
+    }
+}

@@ -1,0 +1,140 @@
+//! The record of a run's token: a Secret in the program's own namespace, one for each run, so that the token
+//! survives a restart. It is read by name alone.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use planescape_operator_core::api::names::{JOB_LABEL, MANAGED_BY_LABEL, MANAGER};
+use planescape_operator_core::credentials::life::Life;
+use planescape_operator_core::credentials::run::Run;
+use planescape_vault::SecretText;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::LONGEST_CALL;
+use crate::cluster::client::Clients;
+use crate::cluster::gate::Class;
+use crate::job::post_params;
+
+const TOKEN: &str = "token";
+const STATE: &str = "state";
+
+/// The records.
+pub(super) struct Records {
+    runs: Api<Secret>,
+    /// For what must be done however many runs wait.
+    ends: Api<Secret>,
+}
+
+/// A run's token and leases.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) token: SecretText,
+    pub(super) state: State,
+}
+
+/// What the record says beside the token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct State {
+    pub(super) accessor: String,
+    pub(super) life: Life,
+    pub(super) leases: Vec<LeaseRecord>,
+}
+
+/// One lease.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct LeaseRecord {
+    pub(super) id: String,
+    pub(super) life: Life,
+}
+
+impl Records {
+    pub(super) fn new(clients: &Clients, namespace: &str) -> Self {
+        let api = |class| Api::namespaced(clients.of(class), namespace);
+        Self {
+            runs: api(Class::Run),
+            ends: api(Class::Record),
+        }
+    }
+
+    /// The record of a run; none where there is none that can be read.
+    pub(super) async fn read(&self, run: &Run) -> kube::Result<Option<Record>> {
+        let secret = within(self.runs.get_opt(&name(run))).await?;
+        Ok(secret.and_then(|secret| {
+            let data = secret.data?;
+            let token = String::from_utf8(data.get(TOKEN)?.0.clone()).ok()?;
+            Some(Record {
+                token: SecretText::new(token),
+                state: serde_json::from_slice(&data.get(STATE)?.0).ok()?,
+            })
+        }))
+    }
+
+    pub(super) async fn create(&self, run: &Run, record: &Record) -> kube::Result<()> {
+        let token = record.token.expose().as_bytes().to_vec();
+        let data = [
+            (TOKEN.to_owned(), ByteString(token)),
+            (STATE.to_owned(), ByteString(encoded(&record.state))),
+        ];
+        let owner = &run.owner;
+        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let run_of = format!("{}/{}", owner.namespace, run.job);
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name(run)),
+                labels: Some(BTreeMap::from([
+                    label(MANAGED_BY_LABEL, MANAGER),
+                    label(JOB_LABEL, &owner.name),
+                ])),
+                annotations: Some(BTreeMap::from([label("planescape.io/run", &run_of)])),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from(data)),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        };
+        within(self.runs.create(&post_params(), &secret))
+            .await
+            .map(drop)
+    }
+
+    /// Writes the leases; the token stays as it is.
+    pub(super) async fn update(&self, run: &Run, state: &State) -> kube::Result<()> {
+        let patch = json!({ "data": { STATE: ByteString(encoded(state)) } });
+        let patch = Patch::Merge(patch);
+        let (name, parameters) = (name(run), PatchParams::default());
+        let written = self.runs.patch(&name, &parameters, &patch);
+        within(written).await.map(drop)
+    }
+
+    pub(super) async fn delete(&self, run: &Run) -> kube::Result<()> {
+        let name = name(run);
+        let parameters = DeleteParams::default();
+        match within(self.ends.delete(&name, &parameters)).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            deleted => deleted.map(drop),
+        }
+    }
+}
+
+fn encoded(state: &State) -> Vec<u8> {
+    serde_json::to_vec(state).expect("a record is plain data")
+}
+
+/// A UID, which no other Job ever has.
+fn name(run: &Run) -> String {
+    format!("planescape-run-{}", run.uid)
+}
+
+/// An API server that does not answer is one that cannot be reached.
+pub(super) async fn within<T>(work: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    match tokio::time::timeout(LONGEST_CALL, work).await {
+        Ok(result) => result,
+        Err(late) => Err(kube::Error::Service(Box::new(late))),
+    }
+}

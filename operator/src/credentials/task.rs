@@ -1,0 +1,537 @@
+//! The task of one run: asks what to do next, and does it.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use planescape_operator_core::credentials::OrderedSecret;
+use planescape_operator_core::credentials::content::{self, Contents, Misfit};
+use planescape_operator_core::credentials::decide::{
+    Custody, Holding, Lease, Memory, Sighting, Step, next,
+};
+use planescape_operator_core::credentials::failure::{Failure, Question};
+use planescape_operator_core::credentials::life::{Life, wanted};
+use planescape_operator_core::credentials::run::{Run, Stage};
+use planescape_vault::mount::{self, Mount};
+use planescape_vault::wire::fields;
+use planescape_vault::{Call, Error, Grant, Kind, Login, Secret, SecretText};
+use planescape_vault_client::{Answer, Bearer, Client};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::record::{LeaseRecord, Record, State};
+use super::secrets::{self, Found};
+use super::{Program, job};
+
+/// What the watch shows of a Job.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    There(Box<Run>),
+    Gone,
+}
+
+/// An answer that does not fit is not asked for again soon: each one may be a user of a database.
+const MISFIT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// How long to wait before the status is told again.
+const TELLING_PAUSE: Duration = Duration::from_secs(1);
+
+/// One run, as its task knows it.
+struct Task {
+    program: Arc<Program>,
+    run: Run,
+    memory: Memory,
+    record: Option<Record>,
+    /// What was read and is not written yet.
+    contents: BTreeMap<usize, Contents>,
+    is_gone: bool,
+}
+
+/// Tends a run until its Job is gone and its lease with it.
+pub(super) async fn tend(
+    program: Arc<Program>,
+    run: Run,
+    mut seen: watch::Receiver<Seen>,
+    shutdown: CancellationToken,
+) {
+    let leadership = program.leadership.clone();
+    let mut task = Task {
+        program,
+        run,
+        memory: Memory::default(),
+        record: None,
+        contents: BTreeMap::new(),
+        is_gone: false,
+    };
+    while !shutdown.is_cancelled() {
+        let news = seen.has_changed().unwrap_or(false);
+        if news {
+            task.see(seen.borrow_and_update().clone());
+        }
+        let step = next(
+            &task.run,
+            &task.memory,
+            task.program.outage,
+            Timestamp::now(),
+        );
+        debug!(
+            job = task.run.job,
+            namespace = task.run.owner.namespace,
+            ?step
+        );
+        let until = if let Step::Wait(until) = step {
+            until
+        } else if step != Step::Finish {
+            if leadership.guard(task.take(step)).await.is_err() {
+                return;
+            }
+            continue;
+        } else if task.is_gone {
+            return;
+        } else {
+            None
+        };
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = shutdown.cancelled() => return,
+            changed = seen.changed() => match changed {
+                Ok(()) => task.see(seen.borrow_and_update().clone()),
+                Err(_) if task.is_gone => {}
+                Err(_) => task.see(Seen::Gone),
+            },
+        }
+    }
+}
+
+/// As the clock on the wall says, which may be set.
+async fn sleep_until(until: Option<Timestamp>) {
+    match until {
+        None => std::future::pending().await,
+        Some(until) => {
+            let left = until.duration_since(Timestamp::now());
+            let left = Duration::try_from(left).unwrap_or_default();
+            tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        }
+    }
+}
+
+impl Task {
+    fn see(&mut self, seen: Seen) {
+        match seen {
+            Seen::There(run) => self.run = *run,
+            Seen::Gone => {
+                self.is_gone = true;
+                let deleted = self.run.deleted().unwrap_or_else(Timestamp::now);
+                self.run.stage = Stage::Over {
+                    deleted: Some(deleted),
+                };
+                // Nobody else knows of its token.
+                self.run.is_claimed = matches!(
+                    self.memory.custody,
+                    Custody::Unknown | Custody::Held(_) | Custody::Revoked
+                );
+            }
+        }
+    }
+
+    async fn take(&mut self, step: Step) {
+        let is_told = !matches!(step, Step::Tell(_));
+        match self.act(step).await {
+            // What is told of a trouble does not end it.
+            Ok(()) if is_told => self.memory.succeed(),
+            Ok(()) => {}
+            Err(failure) => {
+                if !is_told {
+                    tokio::time::sleep(TELLING_PAUSE).await;
+                    return;
+                }
+                let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
+                let message = failure.report.message.as_deref();
+                warn!(job, namespace, reason = %failure.report.reason, message);
+                let now = Timestamp::now();
+                self.memory.fail(&self.run, failure, chance(), now);
+            }
+        }
+    }
+
+    async fn act(&mut self, step: Step) -> Result<(), Failure> {
+        let clients = &self.program.clients;
+        let written = match step {
+            Step::Recall => return self.recall().await,
+            Step::LogIn => return self.log_in().await,
+            Step::Look(index) => return self.look(index).await,
+            Step::Read(index) => return self.read(index).await,
+            Step::Write(index) => return self.write(index).await,
+            Step::RenewToken => return self.renew(None).await,
+            Step::RenewLease(index) => return self.renew(Some(index)).await,
+            Step::RevokeLease(index) => return self.revoke_lease(index).await,
+            Step::RevokeToken => return self.revoke_token().await,
+            Step::Forget => return self.forget().await,
+            Step::Claim => (job::claim(clients, &self.run).await, "hold a Job"),
+            Step::LetGo(report) => {
+                let let_go = job::let_go(clients, &self.run, &report).await;
+                info!(
+                    job = self.run.job,
+                    namespace = self.run.owner.namespace,
+                    "supplied a run"
+                );
+                (let_go, "let a Job go")
+            }
+            Step::Tell(report) => {
+                if self.is_gone {
+                    self.run.told = Some(report);
+                    return Ok(());
+                }
+                (
+                    job::tell(clients, &self.run, &report).await,
+                    "tell a Job's status",
+                )
+            }
+            Step::Release => (job::release(clients, &self.run).await, "release a Job"),
+            Step::Wait(_) | Step::Finish => return Ok(()),
+        };
+        self.learn(written.0.map_err(|error| self.refused(written.1, &error))?);
+        Ok(())
+    }
+
+    /// The Job as it is after a change of it; what the watch shows later is no older.
+    fn learn(&mut self, job: Option<Job>) {
+        match job.as_ref().map(Run::of) {
+            Some(Some(run)) => self.run = run,
+            Some(None) => {}
+            None => self.see(Seen::Gone),
+        }
+    }
+
+    async fn recall(&mut self) -> Result<(), Failure> {
+        let record = self.program.records.read(&self.run).await;
+        let record = record.map_err(|error| self.refused("read the record of a token", &error))?;
+        let (now, outage) = (Timestamp::now(), self.program.outage);
+        self.memory.custody = match &record {
+            None => Custody::Absent,
+            Some(record) => Custody::Held(Holding {
+                token: record.state.life.recalled(now, outage),
+                leases: (record.state.leases.iter())
+                    .map(|lease| held(lease.life.recalled(now, outage)))
+                    .collect(),
+            }),
+        };
+        self.record = record;
+        Ok(())
+    }
+
+    async fn log_in(&mut self) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let token = self.program.token(run).await;
+        let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
+        let (_turn, client) = vault.client().await;
+        let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
+        let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
+        let asked = Timestamp::now();
+        let login = client.log_in(&path, None, &body).await;
+        let login = login.map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
+        if login.accessor.is_empty() {
+            return Err(Failure::of_batch_token(run));
+        }
+        let record = record_of(&login, asked);
+        if let Err(error) = self.program.records.create(run, &record).await {
+            // Nobody would ever find it again.
+            let revoked = client.revoke_self(bearer(&login.token)).await;
+            if let Err(error) = revoked {
+                warn!(
+                    job = run.job,
+                    "cannot revoke a token that could not be recorded: {error}"
+                );
+            }
+            self.memory.custody = Custody::Unknown;
+            return Err(self.refused("record a token", &error));
+        }
+        self.memory.custody = Custody::Held(Holding {
+            token: record.state.life,
+            leases: Vec::new(),
+        });
+        self.record = Some(record);
+        Ok(())
+    }
+
+    async fn look(&mut self, index: usize) -> Result<(), Failure> {
+        let ordered = &self.run.order.secrets[index];
+        let found = secrets::look(&self.program.clients, &self.run, ordered).await;
+        let sighting = match found.map_err(|error| self.refused("look for a Secret", &error))? {
+            Found::Nothing => Sighting::Missing,
+            Found::Ours => Sighting::Present(Timestamp::now()),
+            Found::Foreign => {
+                let name = ordered.name_for(&self.run.job);
+                return Err(Failure::of_conflict(&self.run, &name));
+            }
+        };
+        self.memory.sight(index, sighting);
+        Ok(())
+    }
+
+    async fn read(&mut self, index: usize) -> Result<(), Failure> {
+        let ordered = self.run.order.secrets[index].clone();
+        let run = &self.run;
+        let question = Question::Read {
+            path: &ordered.path,
+            is_write: !ordered.params.is_empty(),
+        };
+        let vault = self.program.vaults.of(&run.order).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let (_turn, client) = vault.client().await;
+        let asked = Timestamp::now();
+        let answer = ask(client, &ordered, self.secret_token()).await;
+        let (answer, has_versions) = answer.map_err(|it| Failure::of_vault(run, question, &it))?;
+        let misfit = |misfit: Misfit| Failure {
+            retry_after: Some(MISFIT_PAUSE),
+            ..Failure::of_answer(run, &ordered.path, &misfit)
+        };
+        let answer = answer.ok_or_else(|| misfit(Misfit::Empty))?;
+        let contents = content::of(&ordered, &answer, has_versions, SystemTime::now());
+        let contents = contents.map_err(misfit);
+        if !answer.lease_id().is_empty() {
+            let seconds = answer.lease_seconds();
+            let life = Life::new(asked, seconds, answer.has_renewable_lease());
+            self.add_lease(answer.lease_id(), life).await?;
+        }
+        self.contents.insert(index, contents?);
+        self.memory.sight(index, Sighting::Ready);
+        Ok(())
+    }
+
+    /// A lease stands in the record before anything is made of it.
+    async fn add_lease(&mut self, id: &str, life: Life) -> Result<(), Failure> {
+        let (Some(record), Custody::Held(holding)) = (&mut self.record, &mut self.memory.custody)
+        else {
+            return Ok(());
+        };
+        let id = id.to_owned();
+        record.state.leases.push(LeaseRecord { id, life });
+        holding.leases.push(held(life));
+        let state = record.state.clone();
+        let written = self.program.records.update(&self.run, &state).await;
+        written.map_err(|error| self.refused("record a lease", &error))
+    }
+
+    async fn write(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(contents) = self.contents.remove(&index) else {
+            self.memory.sight(index, Sighting::Unknown);
+            return Ok(());
+        };
+        let ordered = &self.run.order.secrets[index];
+        let created = secrets::create(&self.program.clients, &self.run, ordered, &contents).await;
+        match created {
+            Ok(true) => {
+                let now = Timestamp::now();
+                self.memory.sight(index, Sighting::Present(now));
+            }
+            Ok(false) => self.memory.sight(index, Sighting::Unknown),
+            Err(error) => {
+                self.contents.insert(index, contents);
+                return Err(self.refused("create a Secret", &error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The token, or one of its leases.
+    async fn renew(&mut self, lease: Option<usize>) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let (_turn, client) = vault.client().await;
+        let increment = Duration::try_from(wanted(self.program.outage)).ok();
+        let bearer = bearer(self.secret_token());
+        let asked = Timestamp::now();
+        let renewed = match lease {
+            Some(index) => {
+                let id = self.lease_id(index);
+                client.renew_lease(&id, bearer, increment).await
+            }
+            None => client.renew_self(bearer, increment).await,
+        };
+        let change: Box<dyn Fn(Life) -> Life> = match renewed {
+            Ok(grant) => {
+                let (seconds, is_renewable) = (seconds(grant), grant.is_renewable());
+                Box::new(move |life| life.renewed(asked, seconds, is_renewable))
+            }
+            // It has come to its end.
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Invalid => {
+                Box::new(Life::settled)
+            }
+            Err(error) => return Err(Failure::of_vault(run, Question::Renewal, &error)),
+        };
+        if let Custody::Held(holding) = &mut self.memory.custody {
+            let life = match lease {
+                Some(index) => &mut holding.leases[index].life,
+                None => &mut holding.token,
+            };
+            *life = change(*life);
+        }
+        Ok(())
+    }
+
+    async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let (_turn, client) = vault.client().await;
+        let id = self.lease_id(index);
+        let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
+        match revoked {
+            Ok(()) => {
+                if let Custody::Held(holding) = &mut self.memory.custody {
+                    holding.leases[index].is_revoked = true;
+                }
+            }
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
+                self.memory.custody = Custody::Revoked;
+            }
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied => {
+                self.memory.may_not_revoke_leases = true;
+            }
+            Err(error) => {
+                let digest = &digest(&id);
+                let question = Question::LeaseRevocation { digest };
+                return Err(Failure::of_vault(run, question, &error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn revoke_token(&mut self) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let (_turn, client) = vault.client().await;
+        match client.revoke_self(bearer(self.secret_token())).await {
+            Ok(()) => {}
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {}
+            Err(error) => return Err(Failure::of_vault(run, Question::Revocation, &error)),
+        }
+        info!(
+            job = run.job,
+            namespace = run.owner.namespace,
+            "revoked the lease of a run"
+        );
+        self.memory.custody = Custody::Revoked;
+        Ok(())
+    }
+
+    async fn forget(&mut self) -> Result<(), Failure> {
+        let deleted = self.program.records.delete(&self.run).await;
+        deleted.map_err(|error| self.refused("delete the record of a token", &error))?;
+        self.record = None;
+        self.memory.custody = Custody::Absent;
+        Ok(())
+    }
+
+    fn secret_token(&self) -> &SecretText {
+        let record = self.record.as_ref();
+        &record.expect("who holds a token has its record").token
+    }
+
+    fn lease_id(&self, index: usize) -> String {
+        let record = self.record.as_ref();
+        let lease = record.and_then(|record| record.state.leases.get(index));
+        lease.map(|lease| lease.id.clone()).unwrap_or_default()
+    }
+
+    fn refused(&self, what: &str, error: &kube::Error) -> Failure {
+        let code = if let kube::Error::Api(status) = error {
+            Some(status.code)
+        } else {
+            None
+        };
+        Failure::of_kubernetes(&self.run, what, code, &crate::job::brief(error))
+    }
+}
+
+/// What is at a path, and whether its mount keeps versions.
+async fn ask(
+    client: &Client,
+    ordered: &OrderedSecret,
+    token: &SecretText,
+) -> Result<(Option<Secret>, bool), Error> {
+    let mount = mount_of(client, &ordered.path, token).await?;
+    let (path, query) = mount::read_path(&ordered.path, mount.as_ref(), None);
+    let call = if ordered.params.is_empty() {
+        Call::Get { path, query }
+    } else {
+        let parameters = ordered.params.iter();
+        let parameters =
+            parameters.map(|(key, value)| (key.clone(), SecretText::new(value.clone())));
+        Call::Put {
+            path,
+            parameters: parameters.collect(),
+            wrapped: false,
+        }
+    };
+    match client.call(call, token).await? {
+        Answer::Secret(secret) => Ok((secret, mount.is_some_and(|mount| mount.is_kv_v2()))),
+        Answer::List(_) => Ok((None, false)),
+    }
+}
+
+/// Who may not see the mount may be allowed to read what is in it.
+async fn mount_of(client: &Client, path: &str, token: &SecretText) -> Result<Option<Mount>, Error> {
+    match client.mount_of(path, token).await {
+        Ok(mount) => Ok(Some(mount)),
+        Err(Error::Refused(refusal)) if matches!(refusal.kind(), Kind::Denied | Kind::NotFound) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn record_of(login: &Login, asked: Timestamp) -> Record {
+    let grant = login.grant;
+    Record {
+        token: login.token.clone(),
+        state: State {
+            accessor: login.accessor.clone(),
+            life: Life::new(asked, seconds(grant), grant.is_renewable()),
+            leases: Vec::new(),
+        },
+    }
+}
+
+fn seconds(grant: Grant) -> i64 {
+    i64::try_from(grant.ttl().as_secs()).unwrap_or(i64::MAX)
+}
+
+fn held(life: Life) -> Lease {
+    Lease {
+        life,
+        is_revoked: false,
+    }
+}
+
+fn bearer(token: &SecretText) -> Bearer<'_> {
+    Bearer {
+        token,
+        namespace: None,
+    }
+}
+
+/// Names a lease without naming it.
+fn digest(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Between 0 and 1: the standard library's hash keys are random.
+fn chance() -> f64 {
+    let dice = RandomState::new().hash_one("planescape");
+    f64::from((dice >> 32) as u32) / f64::from(u32::MAX)
+}

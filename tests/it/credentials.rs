@@ -1,0 +1,7 @@
+//! `planescape credentials` as a process, with the rights that the manifests give it, against a real API server,
+//! a real Vault and a real database.
+
+mod faults;
+mod guard;
+mod life;
+mod place;

@@ -1,0 +1,212 @@
+//! What keeps a run from its Secrets is said before a pod exists, and mended without another try of the Job.
+
+use planescape_tests::postgres::PASSWORD;
+use planescape_tests::testbed::Cluster;
+use serde_json::{Value, json};
+
+use super::place::{Place, guides, set_role};
+use crate::operator::running::name;
+
+#[tokio::test]
+async fn a_namespace_that_lets_nobody_in_is_told_what_to_apply() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::without_program(cluster, "closed").await.unwrap();
+    place.start().await.unwrap();
+    place.bed.apply(&guides("my-job")).await.unwrap();
+
+    let message = place.until_refused("my-job", "NotGranted").await.unwrap();
+
+    let command = format!(
+        "kubectl create rolebinding planescape-credentials -n {}",
+        place.bed.namespace
+    );
+    assert!(message.contains(&command), "{message}");
+    assert_eq!(
+        place
+            .bed
+            .list("pods", "planescape.io/job=my-job")
+            .await
+            .unwrap(),
+        [Value::Null; 0]
+    );
+    place.let_in().await.unwrap();
+    place.until_let_go("my-job").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_vault_refuses_is_said_with_its_remedy() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster, "refusals").await.unwrap();
+    set_role(cluster, "other-audience", &json!({ "audience": "other" }))
+        .await
+        .unwrap();
+    set_role(cluster, "batch", &json!({ "token_type": "batch" }))
+        .await
+        .unwrap();
+    for (job, field, value, reason, words) in [
+        (
+            "no-path",
+            "path",
+            json!("secret-v1/app"),
+            "PermissionDenied",
+            "path \"secret-v1/app\" { capabilities",
+        ),
+        (
+            "nothing",
+            "path",
+            json!("kv/nothing-here"),
+            "SecretNotFound",
+            "nothing is at this path",
+        ),
+        (
+            "no-role",
+            "role",
+            json!("no-such-role"),
+            "RoleNotFound",
+            "role",
+        ),
+        (
+            "audience",
+            "role",
+            json!("other-audience"),
+            "AudienceMismatch",
+            "audience",
+        ),
+        (
+            "batch",
+            "role",
+            json!("batch"),
+            "BatchToken",
+            "token_type=service",
+        ),
+        (
+            "address",
+            "address",
+            json!("http://127.0.0.1:1"),
+            "AddressRefused",
+            "PLANESCAPE_VAULT_ADDRESSES",
+        ),
+    ] {
+        let mut object = guides(job);
+        match field {
+            "path" => object["spec"]["vault"]["secrets"][0]["path"] = value,
+            other => object["spec"]["vault"][other] = value,
+        }
+        place.bed.apply(&object).await.unwrap();
+        let message = place.until_refused(job, reason).await.unwrap();
+        assert!(message.contains(words), "{job}: {message}");
+    }
+    let mut object = guides("account");
+    object["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] =
+        json!("nobody");
+    place.bed.apply(&object).await.unwrap();
+    let message = place
+        .until_refused("account", "ServiceAccountNotFound")
+        .await
+        .unwrap();
+    assert!(
+        message.contains("create ServiceAccount nobody"),
+        "{message}"
+    );
+    assert_eq!(
+        place.bed.list("pods", "planescape.io/job").await.unwrap(),
+        [Value::Null; 0]
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_secret_is_left_alone() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::without_program(cluster, "foreign").await.unwrap();
+    place.let_in().await.unwrap();
+    place.bed.apply(&guides("my-job")).await.unwrap();
+    let job = place.job("my-job").await.unwrap();
+    let secret = format!("{job}-vault-db-creds");
+    let create = [
+        "create",
+        "secret",
+        "generic",
+        &secret,
+        "--from-literal=mine=yes",
+    ];
+    place.bed.kubectl(&create).await.unwrap();
+    place.start().await.unwrap();
+
+    let message = place
+        .until_refused("my-job", "SecretConflict")
+        .await
+        .unwrap();
+
+    assert!(message.contains(&secret), "{message}");
+    let held = place.secret(&secret).await.unwrap();
+    assert_eq!(held, [("mine".to_owned(), "yes".to_owned())]);
+    place
+        .bed
+        .kubectl(&["delete", "secret", &secret])
+        .await
+        .unwrap();
+    place.until_let_go("my-job").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_vault_that_is_sealed_burns_nothing_and_the_run_starts_when_it_is_back() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let url = cluster.vault.url();
+    let (namespace, job) = {
+        let place = Place::new(&cluster, "sealed").await.unwrap();
+        cluster.vault.seal().await.unwrap();
+        place.bed.apply(&guides("my-job")).await.unwrap();
+        let message = place.until_refused("my-job", "Sealed").await.unwrap();
+        assert!(
+            message.contains("sealed") && !message.contains(&url),
+            "{message}"
+        );
+        let job = place
+            .bed
+            .list("jobs", "planescape.io/job=my-job")
+            .await
+            .unwrap();
+        assert_eq!(job[0]["spec"]["suspend"], true);
+        (place.bed.namespace.clone(), name(&job[0]).to_owned())
+    };
+    cluster.vault.unseal().await.unwrap();
+    let place = Place::again(&cluster, namespace).await.unwrap();
+
+    assert_eq!(place.until_let_go("my-job").await.unwrap(), job);
+    let failed = place.bed.get(&format!("job/{job}")).await.unwrap()["status"]["failed"].clone();
+    assert!(failed.is_null(), "{failed}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "down").await.unwrap();
+    place.bed.apply(&guides("my-job")).await.unwrap();
+    place.until_let_go("my-job").await.unwrap();
+    // Vault cannot come in any more.
+    let sql = "alter role postgres password 'another'";
+    cluster.postgres.query(sql).await.unwrap();
+    let sql = "select pg_terminate_backend(pid) from pg_stat_activity
+        where pid <> pg_backend_pid() and backend_type = 'client backend'";
+    cluster.postgres.query(sql).await.unwrap();
+
+    place.end("my-job").await.unwrap();
+    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
+
+    let events = place.bed.events("my-job").await.unwrap();
+    let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
+    let (_, note) = told.unwrap_or_else(|| panic!("{events:?} {status}"));
+    let leases = cluster
+        .vault
+        .leases("database/creds/readonly")
+        .await
+        .unwrap();
+    assert!(
+        note.contains("cannot revoke lease") && !note.contains(&leases[0]),
+        "{note}"
+    );
+    let sql = format!("alter role postgres password '{PASSWORD}'");
+    cluster.postgres.query(&sql).await.unwrap();
+    place.until_lease("my-job", "Revoked").await.unwrap();
+    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+}

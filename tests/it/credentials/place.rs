@@ -1,0 +1,235 @@
+//! A namespace whose runs get Secrets, and the programs that give them.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use planescape_tests::process::Server;
+use planescape_tests::programs::Program;
+use planescape_tests::testbed::{Cluster, NAMESPACE};
+use serde_json::{Value, json};
+
+use crate::operator::running::{Bed, name};
+
+pub(super) const ACCOUNT: &str = "planescape-credentials";
+
+pub(super) const MANIFESTS: [&str; 2] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/60-credentials.yaml"),
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/65-credentials-policy.yaml"
+    ),
+];
+
+/// What lets Vault say of single leases that they are revoked.
+const POLICY: &str = r#"
+path "database/creds/*" { capabilities = ["read"] }
+path "kv/*" { capabilities = ["read"] }
+path "sys/leases/revoke" { capabilities = ["update"] }
+"#;
+
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A namespace whose owner lets the program in.
+pub(super) struct Place<'a> {
+    pub(super) bed: Bed<'a>,
+    program: Option<Server>,
+    starts: usize,
+}
+
+impl<'a> Place<'a> {
+    /// With an operator, and without `credentials`.
+    pub(super) async fn without_program(cluster: &'a Cluster, name: &str) -> Result<Self> {
+        prepare(cluster).await?;
+        Self::of(Bed::new(cluster, name).await?)
+    }
+
+    /// With both, in a namespace that was left.
+    pub(super) async fn again(cluster: &'a Cluster, namespace: String) -> Result<Self> {
+        let mut place = Self::of(Bed::again(cluster, namespace))?;
+        place.start().await?;
+        Ok(place)
+    }
+
+    fn of(mut bed: Bed<'a>) -> Result<Self> {
+        let cluster = bed.cluster;
+        let address = cluster.vault.url();
+        let arguments = ["--leader-elect=false", "--vault-address", &address];
+        bed.start_operator_with(&arguments)?;
+        Ok(Self {
+            bed,
+            program: None,
+            starts: 0,
+        })
+    }
+
+    /// With both, and with the RoleBinding.
+    pub(super) async fn new(cluster: &'a Cluster, name: &str) -> Result<Self> {
+        let mut place = Self::without_program(cluster, name).await?;
+        place.let_in().await?;
+        place.start().await?;
+        Ok(place)
+    }
+
+    /// What the owner of a namespace does.
+    pub(super) async fn let_in(&self) -> Result<()> {
+        let account = format!("--serviceaccount={NAMESPACE}:{ACCOUNT}");
+        let role = "--clusterrole=planescape-credentials-runs";
+        let bind = ["create", "rolebinding", ACCOUNT, role, &account];
+        self.bed.kubectl(&bind).await?;
+        Ok(())
+    }
+
+    /// Starts the program, with the rights that the manifests give it.
+    pub(super) async fn start(&mut self) -> Result<()> {
+        let cluster = self.bed.cluster;
+        let account = cluster
+            .control_plane
+            .kubeconfig_of_account(NAMESPACE, ACCOUNT);
+        let mut command = Command::new(Program::Operator.build()?);
+        command
+            .arg("credentials")
+            .args(["--namespace", &self.bed.namespace])
+            .args(["--own-namespace", NAMESPACE])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--vault-address", &cluster.vault.url()])
+            .args(["--leader-elect=false", "--log-level=debug"])
+            .env("KUBECONFIG", account.await?);
+        self.starts += 1;
+        let name = format!("credentials-{}-{}", self.bed.namespace, self.starts);
+        self.program = Some(Server::start(&name, &command, cluster.run.path())?);
+        Ok(())
+    }
+
+    /// At once, as `kill -9` does.
+    pub(super) fn kill(&mut self) {
+        self.program = None;
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.program.as_ref().map_or(String::new(), Server::output)
+    }
+
+    /// The one Job of a PlanescapeJob.
+    pub(super) async fn job(&self, of: &str) -> Result<String> {
+        let started = Instant::now();
+        let selector = format!("planescape.io/job={of}");
+        while started.elapsed() < LIMIT {
+            if let [job] = &self.bed.list("jobs", &selector).await?[..] {
+                return Ok(name(job).to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{of} has no Job after {LIMIT:?}")
+    }
+
+    /// Waits for the pod of a run; its Job's name.
+    pub(super) async fn until_let_go(&self, of: &str) -> Result<String> {
+        if let Err(error) = self.bed.pod(of).await {
+            let job = self.bed.get(&format!("pjob/{of}")).await?;
+            bail!("{error:#}\n{}\n{}", job["status"], self.log());
+        }
+        self.job(of).await
+    }
+
+    /// What a Secret holds.
+    pub(super) async fn secret(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let secret = self.bed.get(&format!("secret/{name}")).await?;
+        let data = secret["data"].as_object().context("it holds something")?;
+        let pairs = data.iter().map(|(key, value)| {
+            let value = BASE64_STANDARD.decode(value.as_str().unwrap_or_default())?;
+            Ok((key.clone(), String::from_utf8(value)?))
+        });
+        pairs.collect()
+    }
+
+    /// Makes the pod of a run succeed, as a kubelet would.
+    pub(super) async fn end(&self, of: &str) -> Result<()> {
+        let pod = format!("pod/{}", self.bed.pod(of).await?);
+        let succeeded = json!({ "phase": "Succeeded" });
+        self.bed.patch_status(&pod, &succeeded).await
+    }
+
+    /// Waits until the status says this of the lease of the newest run.
+    pub(super) async fn until_lease(&self, of: &str, lease: &str) -> Result<Value> {
+        let says_so = |job: &Value| job["status"]["runs"][0]["lease"] == lease;
+        let found = self.bed.until(&format!("pjob/{of}"), LIMIT, says_so).await;
+        found.with_context(|| format!("{of} is {lease}\n{}", self.log()))
+    }
+
+    /// Waits until `VaultReady` is false for this reason; its message.
+    pub(super) async fn until_refused(&self, of: &str, reason: &str) -> Result<String> {
+        let says_so = |job: &Value| {
+            let condition = crate::operator::running::condition(job, "VaultReady");
+            (condition.0, condition.1) == ("False", reason)
+        };
+        let found = self.bed.until(&format!("pjob/{of}"), LIMIT, says_so).await;
+        let job = found.with_context(|| format!("{reason}\n{}", self.log()))?;
+        let condition = crate::operator::running::condition(&job, "VaultReady");
+        Ok(condition.2.to_owned())
+    }
+
+    /// The names of all records.
+    pub(super) async fn has_record(&self, job: &str) -> Result<bool> {
+        let uid = self.bed.get(&format!("job/{job}")).await?["metadata"]["uid"].clone();
+        let name = format!("planescape-run-{}", uid.as_str().unwrap_or_default());
+        let get = ["get", "secret", &name, "--ignore-not-found", "-o", "name"];
+        let control_plane = self.bed.control_plane();
+        Ok(!control_plane.kubectl_in(NAMESPACE, &get).await?.is_empty())
+    }
+}
+
+async fn prepare(cluster: &Cluster) -> Result<()> {
+    for manifest in MANIFESTS {
+        let apply = ["apply", "--server-side", "-f", manifest];
+        cluster.control_plane.kubectl(&apply).await?;
+    }
+    let policy = json!({ "policy": POLICY });
+    cluster
+        .vault
+        .write("sys/policies/acl/runs", &policy)
+        .await?;
+    set_role(cluster, "runs", &json!({})).await
+}
+
+/// A role of Vault for runs, with the audience of the program.
+pub(super) async fn set_role(cluster: &Cluster, name: &str, change: &Value) -> Result<()> {
+    let mut role = json!({
+        "bound_service_account_names": "default",
+        "bound_service_account_namespaces": "*",
+        "audience": "vault",
+        "token_policies": "runs",
+        "token_ttl": "1h",
+    });
+    for (field, value) in change.as_object().into_iter().flatten() {
+        role[field] = value.clone();
+    }
+    let path = format!("auth/kubernetes/role/{name}");
+    cluster.vault.write(&path, &role).await?;
+    Ok(())
+}
+
+/// The guide's job: its variables come from the Secret `vault-db-creds`.
+pub(super) fn guides(name: &str) -> Value {
+    let variable = |name: &str, key: &str| {
+        let from = json!({ "secretKeyRef": { "name": "vault-db-creds", "key": key } });
+        json!({ "name": name, "valueFrom": from })
+    };
+    json!({
+        "apiVersion": "planescape.io/v1alpha1",
+        "kind": "PlanescapeJob",
+        "metadata": { "name": name },
+        "spec": {
+            "schedule": "@once",
+            "vault": { "role": "runs", "secrets": [
+                { "name": "db", "path": "database/creds/readonly", "secretName": "vault-db-creds" },
+            ] },
+            "jobTemplate": { "spec": { "backoffLimit": 0, "template": { "spec": { "containers": [{
+                "name": "main", "image": "postgres:15-alpine", "command": ["psql"],
+                "env": [variable("PGUSER", "username"), variable("PGPASSWORD", "password")],
+            }] } } } },
+        },
+    })
+}
