@@ -22,6 +22,10 @@ pub enum Task {
     Check,
     /// Wait for the agent.
     Wait,
+    /// Look whether the agent is ready.
+    Ready,
+    /// Print the agent's status.
+    Status,
     /// Revoke the token in the environment or in the home folder.
     RevokeToken,
     /// Send a signal to processes.
@@ -114,6 +118,10 @@ enum Command {
     },
     /// Wait until the agent in this container has rendered every file, then end.
     Wait,
+    /// End with 0 if the agent in this container has rendered every file, with 1 if not.
+    Ready,
+    /// Print as JSON how old every file of the agent in this container is, and how long it works.
+    Status,
     /// `token revoke -self`: revoke the token in `VAULT_TOKEN` or in `~/.vault-token`.
     Token {
         #[command(subcommand)]
@@ -203,6 +211,8 @@ impl Arguments {
             None | Some(Command::Agent { .. }) if self.check => Task::Check,
             None | Some(Command::Agent { .. }) => Task::Run,
             Some(Command::Wait) => Task::Wait,
+            Some(Command::Ready) => Task::Ready,
+            Some(Command::Status) => Task::Status,
             Some(Command::Token {
                 command: TokenCommand::Revoke { .. },
             }) => Task::RevokeToken,

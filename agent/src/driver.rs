@@ -8,6 +8,7 @@ use planescape_agent_core::{Agent, ExitCode, Input};
 use crate::clock;
 use crate::effects::Effects;
 use crate::signals::Signals;
+use crate::status::Questions;
 
 /// tokio's timers stand still while the machine sleeps; after so long we look at the real clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -17,6 +18,7 @@ pub(crate) async fn drive(
     mut agent: Agent,
     mut effects: Effects,
     mut signals: Signals,
+    mut questions: Questions,
 ) -> ExitCode {
     let mut input = Input::Timeout;
     loop {
@@ -27,6 +29,18 @@ pub(crate) async fn drive(
                 return code;
             }
         }
+        input = next(&agent, &mut effects, &mut signals, &mut questions).await;
+    }
+}
+
+/// What happens next; questions are answered on the way.
+async fn next(
+    agent: &Agent,
+    effects: &mut Effects,
+    signals: &mut Signals,
+    questions: &mut Questions,
+) -> Input {
+    loop {
         let sleep = match agent.poll_timeout() {
             Some((moment, why)) => {
                 let sleep = moment.since(clock::now().moment);
@@ -35,11 +49,14 @@ pub(crate) async fn drive(
             }
             None => LONGEST_SLEEP,
         };
-        input = tokio::select! {
+        tokio::select! {
             biased;
-            () = signals.terminated() => Input::Terminate,
-            Some(input) = effects.next() => input,
-            () = tokio::time::sleep(sleep) => Input::Timeout,
-        };
+            () = signals.terminated() => return Input::Terminate,
+            Some(input) = effects.next() => return input,
+            Some(question) = questions.next() => {
+                question.answer(agent.status(clock::now().moment));
+            }
+            () = tokio::time::sleep(sleep) => return Input::Timeout,
+        }
     }
 }

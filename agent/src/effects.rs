@@ -27,6 +27,7 @@ use crate::log;
 use crate::persist::Persistent;
 use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
+use crate::status::Asker;
 use crate::termination::Termination;
 use login::Login;
 use passes::Passes;
@@ -68,6 +69,7 @@ impl Effects {
         config: &Config,
         ledger: Ledger,
         persistent: Persistent,
+        asker: Asker,
     ) -> anyhow::Result<Self> {
         let file_slots = Arc::new(Semaphore::new(FILES_AT_ONCE));
         let connection = &config.vault.connection;
@@ -87,10 +89,10 @@ impl Effects {
             shared: Arc::new(shared_folders(config)),
             ledger,
             file_slots,
-            ready: ReadySocket::open(config.planescape.ready_socket.clone())?,
+            ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker.clone())?,
             termination: Termination::new(config.planescape.termination_log.clone()),
             child: Child::new(config.exec.clone()),
-            serving: Serving::start(config, user_agent, Arc::clone(&metrics)).await?,
+            serving: Serving::start(config, user_agent, Arc::clone(&metrics), asker).await?,
             metrics,
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),

@@ -22,6 +22,7 @@ mod ready;
 mod seal;
 mod settings;
 mod signals;
+mod status;
 mod systemd;
 mod termination;
 
@@ -210,17 +211,53 @@ fn println(line: &str) {
 /// Waits until the agent that runs with the same configuration has rendered every file.
 #[must_use]
 pub fn wait(arguments: &Arguments) -> ExitCode {
+    with_socket(arguments, |path| {
+        ready::wait_for(path);
+        ExitCode::SUCCESS
+    })
+}
+
+/// Whether the agent that runs with the same configuration has rendered every file.
+#[must_use]
+pub fn ready(arguments: &Arguments) -> ExitCode {
+    with_socket(arguments, |path| {
+        let status = ready::status_at(path).unwrap_or_default();
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+        match status["phase"] == "ready" {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// Prints what the agent that runs with the same configuration says of itself.
+#[must_use]
+pub fn status(arguments: &Arguments) -> ExitCode {
+    with_socket(arguments, |path| match ready::status_at(path) {
+        Ok(status) if !status.is_empty() => {
+            println(status.trim_end());
+            ExitCode::SUCCESS
+        }
+        Ok(_) => tell(path, "the agent is about to end"),
+        Err(error) => tell(path, &format!("no agent answers: {error}")),
+    })
+}
+
+fn tell(path: &str, message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{path}: {message}");
+    ExitCode::FAILURE
+}
+
+/// Does something with the ready socket of the configuration.
+fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> ExitCode {
     let settings = match Settings::load(arguments) {
         Ok(settings) => settings,
         Err(unusable) => return Refusal::of(unusable).tell(arguments),
     };
     match settings.config.planescape.ready_socket {
-        Some(path) => {
-            ready::wait_for(&path);
-            ExitCode::SUCCESS
-        }
+        Some(path) => act(&path),
         None => {
-            let message = "planescape.ready_socket: is missing";
+            let message = "planescape.ready_socket: is missing: name a path, and give the same configuration here";
             Refusal::early(message).tell(arguments)
         }
     }
@@ -291,12 +328,13 @@ async fn work(
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
     let persist = config.proxy.persist.clone();
     let opening = tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref()));
-    let effects = effects::Effects::new(config, ledger, opening.await??).await?;
+    let (asker, questions) = status::questions();
+    let effects = effects::Effects::new(config, ledger, opening.await??, asker).await?;
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(arguments.clone(), effects.certificates());
     systemd::notify(systemd::State::Ready);
-    let code = driver::drive(agent, effects, signals).await;
+    let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);
     Ok(code)
 }

@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Task::Check => planescape_agent::check(&arguments),
         Task::RevokeToken => planescape_agent::revoke_token(&arguments),
         Task::Wait => planescape_agent::wait(&arguments),
+        Task::Ready => planescape_agent::ready(&arguments),
+        Task::Status => planescape_agent::status(&arguments),
         Task::Generate(wish) => planescape_agent::generate_config(&arguments, &wish),
         Task::Version => planescape_agent::version(),
         Task::Kill(words) => tools::kill(&words),

@@ -20,6 +20,8 @@ use planescape_vault::SecretText;
 use planescape_vault_client::Client;
 use tokio::sync::mpsc;
 
+use crate::status::Asker;
+
 use cache::Caching;
 pub(crate) use metrics::Metrics;
 
@@ -32,6 +34,7 @@ pub(crate) struct Proxy {
     retries: u32,
     events: mpsc::UnboundedSender<Input>,
     pub(crate) metrics: Arc<Metrics>,
+    asker: Asker,
 }
 
 /// What a listener allows.
@@ -60,6 +63,7 @@ pub(crate) struct Parts {
     pub(crate) retries: u32,
     pub(crate) seed: u64,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) asker: Asker,
 }
 
 impl Proxy {
@@ -74,6 +78,7 @@ impl Proxy {
             retries: parts.retries,
             events,
             metrics: parts.metrics,
+            asker: parts.asker,
         };
         (Arc::new(proxy), told)
     }

@@ -1,19 +1,30 @@
 //! The unix socket on which others wait for the agent.
 //!
-//! A client that connects gets one line once every file is rendered. A file that says so could be left
-//! by an earlier life; a socket without its process refuses the connection.
+//! A client that says `wait` gets one line once every file is rendered; one that says `status` gets
+//! that. A file that says so could be left by an earlier life; a socket without its process refuses
+//! the connection.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::status::{self, Asker};
+
 const READY: &str = "ready\n";
+/// What a client says that waits until every file is rendered.
+const WAIT: &str = "wait\n";
+/// What a client says that asks for the status.
+const STATUS: &str = "status\n";
+/// No question is longer, in bytes.
+const LONGEST_QUESTION: u64 = 16;
+/// How long the agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(10);
 /// How many may wait at once.
 const WAITING: usize = 64;
@@ -29,7 +40,7 @@ pub(crate) struct ReadySocket {
 
 impl ReadySocket {
     /// Opens the socket, if one is configured; needs a runtime.
-    pub(crate) fn open(path: Option<String>) -> io::Result<Self> {
+    pub(crate) fn open(path: Option<String>, asker: Asker) -> io::Result<Self> {
         let is_ready = watch::Sender::new(false);
         let mut serving = JoinSet::new();
         if let Some(path) = &path {
@@ -38,7 +49,7 @@ impl ReadySocket {
                 Ok(()) | Err(_) => {}
             }
             let listener = UnixListener::bind(path)?;
-            serving.spawn(serve(listener, is_ready.subscribe()));
+            serving.spawn(serve(listener, is_ready.subscribe(), asker));
         }
         Ok(Self {
             is_ready,
@@ -61,13 +72,13 @@ impl Drop for ReadySocket {
     }
 }
 
-async fn serve(listener: UnixListener, is_ready: watch::Receiver<bool>) {
+async fn serve(listener: UnixListener, is_ready: watch::Receiver<bool>, asker: Asker) {
     let mut waiting = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if waiting.len() < WAITING => match accepted {
                 Ok((stream, _)) => {
-                    waiting.spawn(answer(stream, is_ready.clone()));
+                    waiting.spawn(answer(stream, is_ready.clone(), asker.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept on the ready socket");
@@ -79,28 +90,53 @@ async fn serve(listener: UnixListener, is_ready: watch::Receiver<bool>) {
     }
 }
 
-async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bool>) {
-    let (mut from, mut to) = stream.into_split();
-    let mut nothing = [0];
-    let is_ready = tokio::select! {
-        // A waiting process says nothing: when there is something to read, it went away.
-        _ = from.read(&mut nothing) => false,
-        ready = is_ready.wait_for(|ready| *ready) => ready.is_ok(),
+async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bool>, asker: Asker) {
+    let (from, mut to) = stream.into_split();
+    let mut from = BufReader::new(from.take(LONGEST_QUESTION));
+    let mut question = String::new();
+    let answer = match from.read_line(&mut question).await {
+        Ok(_) if question == WAIT => {
+            let is_ready = tokio::select! {
+                // There is no more to say: when there is something to read, it went away.
+                _ = from.read_u8() => false,
+                ready = is_ready.wait_for(|ready| *ready) => ready.is_ok(),
+            };
+            is_ready.then(|| READY.to_owned())
+        }
+        Ok(_) if question == STATUS => {
+            let status = asker.ask().await;
+            status.map(|status| format!("{:#}\n", status::json(&status)))
+        }
+        Ok(_) | Err(_) => None,
     };
-    if is_ready {
+    if let Some(answer) = answer {
         // A client that went away does not wait any more.
-        let _ = to.write_all(READY.as_bytes()).await;
+        let _ = to.write_all(answer.as_bytes()).await;
     }
+}
+
+/// What the agent says of itself, as JSON.
+///
+/// # Errors
+/// No agent listens there.
+pub(crate) fn status_at(path: &str) -> io::Result<String> {
+    ask(path, STATUS, Some(PATIENCE))
+}
+
+fn ask(path: &str, question: &str, patience: Option<Duration>) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(patience)?;
+    stream.write_all(question.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Returns once the agent says that every file is rendered; waits for an agent that is not there
 /// yet, too.
 pub(crate) fn wait_for(path: &str) {
     loop {
-        let mut answer = String::new();
-        let read =
-            UnixStream::connect(path).and_then(|mut stream| stream.read_to_string(&mut answer));
-        if read.is_ok() && answer == READY {
+        if ask(path, WAIT, None).is_ok_and(|answer| answer == READY) {
             return;
         }
         std::thread::sleep(RETRY);

@@ -25,6 +25,7 @@ use crate::secrets::{Reply, Secrets};
 use crate::session::{LeftToken, Session};
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
+use crate::status::{Phase, Status};
 use crate::supervisor::Supervisor;
 use crate::token::{Token, TokenId};
 use crate::verdict::Verdict;
@@ -244,6 +245,23 @@ impl Agent {
         all.into_iter()
             .filter_map(|(at, why)| Some((at?, why)))
             .min_by_key(|(at, _)| *at)
+    }
+
+    /// What the agent says of itself when somebody asks.
+    #[must_use]
+    pub fn status(&self, now: Moment) -> Status {
+        Status {
+            phase: match self.life {
+                Life::Starting => Phase::Starting,
+                Life::Ready => Phase::Ready,
+                Life::Stopping(_) | Life::Ended => Phase::Stopping,
+            },
+            token: self.session.status(now),
+            texts: self
+                .renderer
+                .status(|request| self.secrets.ends_at(request), now),
+            trouble: self.verdict.trouble(),
+        }
     }
 
     /// Whether every file and sink was written at least once.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
+use crate::status::TextStatus;
 use crate::write::Write;
 use planescape_agent_contract as config;
 use planescape_agent_contract::{Problem, Target, Template as Settings, Wait};
@@ -43,8 +44,8 @@ struct File {
     missing: BTreeSet<Request>,
     /// Rendering and writing are one making of the file.
     state: Write,
-    /// Whether it was written once.
-    is_there: bool,
+    /// When it was written last.
+    written_at: Option<Moment>,
     /// The warnings of the last complete pass.
     warnings: Vec<Warning>,
 }
@@ -133,6 +134,24 @@ impl Renderer {
     /// Whether every file was written at least once.
     pub(crate) fn is_complete(&self) -> bool {
         self.unwritten == 0
+    }
+
+    /// The state of every text; `ends_at` says when the lease of a request ends, if it has one.
+    pub(crate) fn status(
+        &self,
+        ends_at: impl Fn(&Request) -> Option<Moment>,
+        now: Moment,
+    ) -> Vec<TextStatus> {
+        let status = |file: &File| {
+            let ends_at = file.used.iter().filter_map(&ends_at).min();
+            TextStatus {
+                target: file.target.clone(),
+                age: file.written_at.map(|at| now.since(at)),
+                expires_in: ends_at.map(|at| at.since(now)),
+                has_expired: ends_at.is_some_and(|at| at <= now),
+            }
+        };
+        self.files.iter().map(status).collect()
     }
 
     /// The texts that use a request.
@@ -225,6 +244,7 @@ impl Renderer {
         index: usize,
         result: Result<Pass, String>,
         is_answered: impl Fn(&Request) -> bool,
+        now: Moment,
     ) -> Outcome {
         let mut outcome = Outcome::default();
         if index >= self.files.len() {
@@ -253,7 +273,7 @@ impl Renderer {
                     }),
                     Target::Variable(name) => {
                         outcome.variable = Some((name.clone(), rendered.text));
-                        self.written(index);
+                        self.written(index, now);
                     }
                 }
             }
@@ -310,11 +330,11 @@ impl Renderer {
         })
     }
 
-    pub(crate) fn written(&mut self, index: usize) {
+    pub(crate) fn written(&mut self, index: usize, now: Moment) {
         let Some(file) = self.files.get_mut(index) else {
             return;
         };
-        if !std::mem::replace(&mut file.is_there, true) {
+        if file.written_at.replace(now).is_none() {
             self.unwritten -= 1;
         }
         file.state.finish();
@@ -341,7 +361,7 @@ impl File {
             used: BTreeSet::new(),
             missing: BTreeSet::new(),
             state: Write::Stale,
-            is_there: false,
+            written_at: None,
             warnings: Vec::new(),
         }
     }

@@ -277,6 +277,12 @@ impl Secrets {
         self.busy.reads + self.busy.lookups < self.limit
     }
 
+    /// When the lease of what a request gave ends, if it has one.
+    pub(crate) fn ends_at(&self, request: &Request) -> Option<Moment> {
+        let entry = &self.entries[self.ids.get(request)?];
+        entry.lease().map(Lease::ends_at)
+    }
+
     /// The leases that have just ended although files still hold what they kept alive; each once.
     pub(crate) fn expired(&mut self, now: Moment) -> Vec<Request> {
         let mut ended = Vec::new();

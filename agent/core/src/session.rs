@@ -12,6 +12,7 @@ use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::lease::{Lease, Step, gone_by};
+use crate::status::TokenStatus;
 use crate::token::{Ticket, Token, TokenId};
 
 /// So many logins a minute, however often tokens die.
@@ -173,12 +174,20 @@ impl Session {
         }
     }
 
-    /// The number of the token that we have.
     /// Whether there is a method, and nothing yet that it brought.
     pub(crate) fn awaits_login(&self) -> bool {
         self.can_log_in && self.shared().is_none()
     }
 
+    pub(crate) fn status(&self, now: Moment) -> Option<TokenStatus> {
+        let held = self.current.as_ref()?;
+        Some(TokenStatus {
+            accessor: self.accessor().map(str::to_owned),
+            expires_in: held.lease.as_ref().map(|lease| lease.ends_at().since(now)),
+        })
+    }
+
+    /// The number of the token that we have.
     pub(crate) fn current(&self) -> Option<TokenId> {
         self.current.as_ref().map(|held| held.token.id)
     }

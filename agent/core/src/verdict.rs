@@ -122,6 +122,16 @@ impl Verdict {
         self.troubles.mend_all();
     }
 
+    /// The latest failure that is not yet mended.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let report = &self.troubles.latest()?.report;
+        let reason = report.reason.to_string();
+        Some(match &report.message {
+            Some(message) => format!("{reason}: {message}"),
+            None => reason,
+        })
+    }
+
     pub(crate) fn mend(&mut self, concern: &Concern) {
         self.troubles.mend(concern);
     }

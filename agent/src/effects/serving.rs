@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::listener::{Bound, Certificates};
 use crate::proxy::{Metrics, Parts, Proxy};
+use crate::status::Asker;
 
 /// The proxy and its listeners; they end when this is dropped.
 pub(super) struct Serving {
@@ -26,6 +27,7 @@ impl Serving {
         config: &Config,
         user_agent: &str,
         metrics: Arc<Metrics>,
+        asker: Asker,
     ) -> anyhow::Result<Self> {
         let mut serving = Self {
             proxy: None,
@@ -43,6 +45,7 @@ impl Serving {
             retries: config.vault.proxy_retries,
             seed: clock::seed(),
             metrics,
+            asker,
         };
         let (proxy, told) = Proxy::new(parts);
         for listener in &config.proxy.listeners {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::ACCEPT;
 use http::{Method, Request, StatusCode};
 
-use planescape_agent_core::Input;
+use planescape_agent_core::{Input, Status};
 
 use super::answer::{self, Answer};
-use crate::log;
+use crate::{log, status};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -71,7 +71,11 @@ impl Metrics {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
+    pub(super) fn answer<B>(&self, request: &Request<B>, status: Option<&Status>) -> Answer {
+        let text = || {
+            let freshness = status.map(status::metrics);
+            self.text() + &freshness.unwrap_or_default()
+        };
         if request.method() != Method::GET {
             return answer::errors(StatusCode::METHOD_NOT_ALLOWED, &[]);
         }
@@ -82,8 +86,8 @@ impl Metrics {
         let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
         let wants_text = accept.contains("openmetrics") || accept.starts_with("text/plain");
         match format.map(|(_, value)| value) {
-            Some("prometheus") => answer::typed("text/plain; version=0.0.4", self.text()),
-            None if wants_text => answer::typed("text/plain; version=0.0.4", self.text()),
+            Some("prometheus") => answer::typed("text/plain; version=0.0.4", text()),
+            None if wants_text => answer::typed("text/plain; version=0.0.4", text()),
             None | Some("") => answer::typed("application/json", self.json()),
             Some(_) => answer::error(
                 StatusCode::BAD_REQUEST,

@@ -24,7 +24,10 @@ impl Proxy {
         rules: Rules,
     ) -> Answer {
         match request.uri().path() {
-            "/agent/v1/metrics" => self.metrics.answer(&request),
+            "/agent/v1/metrics" => {
+                let status = self.asker.ask().await;
+                self.metrics.answer(&request, status.as_ref())
+            }
             _ if rules.is_for_metrics_only => answer::not_found(),
             "/agent/v1/cache-clear" => self.clear(request).await,
             "/agent/v1/quit" if rules.can_quit => self.quit(request.method()),

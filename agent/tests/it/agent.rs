@@ -118,6 +118,11 @@ impl Place {
             .unwrap()
     }
 
+    /// `planescape-agent ready`, or another question that is answered at once.
+    pub(crate) async fn ask(&self, question: &str) -> Output {
+        self.command(&[question]).output().await.unwrap()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_planescape-agent")), arguments)
     }

@@ -52,6 +52,30 @@ async fn one_login_one_read_one_revocation_and_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn it_says_how_fresh_its_files_are() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let place = place.template("plain", "no secret");
+    assert_eq!(place.ask("ready").await.status.code(), Some(1));
+    assert!(!place.ask("status").await.status.success());
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    assert!(place.ask("ready").await.status.success());
+    let said = place.ask("status").await;
+    let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+
+    assert_eq!(status["phase"], "ready");
+    assert!(status["token"]["expires_in_seconds"].as_u64().unwrap() > 0);
+    let [db, plain] = [&status["templates"][0], &status["templates"][1]];
+    assert!(db["path"].as_str().unwrap().ends_with("/db"));
+    assert!(db["age_seconds"].as_u64().unwrap() < 30);
+    assert!((3500..=3600).contains(&db["expires_in_seconds"].as_u64().unwrap()));
+    assert_eq!(plain["expires_in_seconds"], serde_json::Value::Null);
+    assert_eq!(agent.terminate().await.status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_lease_is_renewed_until_its_maximum_and_then_replaced() {
     let cluster = Cluster::shared().await.unwrap();
     let role = Role {

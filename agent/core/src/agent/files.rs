@@ -22,7 +22,7 @@ impl Agent {
         }
         let secrets = &self.secrets;
         let is_answered = |request: &Request| secrets.answer(request).is_some();
-        let outcome = self.renderer.rendered(template, result, is_answered);
+        let outcome = self.renderer.rendered(template, result, is_answered, now);
         self.commands.extend(outcome.commands);
         for request in &outcome.wanted {
             self.secrets.want(request, now);
@@ -55,7 +55,7 @@ impl Agent {
             Ok(has_changed) => {
                 match destination {
                     Destination::Template(index) => {
-                        self.renderer.written(index);
+                        self.renderer.written(index, now);
                         self.verdict.mend(&Concern::Template(index));
                         if has_changed {
                             self.hooks.file_changed(index);

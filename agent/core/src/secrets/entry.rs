@@ -69,6 +69,13 @@ impl Entry {
         }
     }
 
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        match &self.hold {
+            Hold::Leased { lease, .. } => lease.as_ref(),
+            Hold::Nothing | Hold::Lost => None,
+        }
+    }
+
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
         match &mut self.hold {
             Hold::Leased { lease, .. } => lease.as_mut(),
