@@ -5,6 +5,7 @@
 mod bad_input;
 mod examples;
 mod injected;
+mod injector;
 mod jobs;
 mod kills;
 mod main_job;

@@ -1,7 +1,7 @@
 //! One real node: containerd, kubelet, cluster DNS and Services, on a machine of its own.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,11 @@ impl Node {
         }
         until_ready(control_plane).await?;
         Ok(node)
+    }
+
+    /// Where programs on the node itself can be reached.
+    pub fn address(&self) -> Ipv4Addr {
+        self.machine.node_address()
     }
 
     /// Makes an image available to pods under its name; nothing is ever pulled.

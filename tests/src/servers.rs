@@ -96,8 +96,18 @@ pub const CRON: Module = Module {
     programs: &[(".", "reference")],
 };
 
+/// The Vault Agent Injector, whose pods run with our image.
+pub const INJECTOR: Module = Module {
+    name: "injector",
+    flags: &[],
+    settings: "",
+    programs: &[("github.com/hashicorp/vault-k8s", "vault-k8s")],
+};
+
 /// All of them.
-pub static ALL: [Module; 6] = [VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON];
+pub static ALL: [Module; 7] = [
+    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, INJECTOR,
+];
 
 impl Module {
     /// The folder with this module's binaries, which are built first if they are not there.
@@ -195,13 +205,14 @@ pub struct Unbuilt {
 }
 
 /// Seconds that the longest builds take on two cores, downloads included.
-const USUAL: [(&str, u64); 6] = [
+const USUAL: [(&str, u64); 7] = [
     ("vault", 360),
     ("kube-apiserver", 290),
     ("kube-controller-manager", 50),
     ("kubectl", 20),
     ("coredns", 75),
     ("reference", 20),
+    ("vault-k8s", 150),
 ];
 
 impl Unbuilt {
