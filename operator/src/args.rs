@@ -15,6 +15,7 @@ use planescape_operator_core::defaults::Defaults;
 use tracing::Level;
 
 use crate::commands::cron::Cron;
+use crate::commands::run::Run;
 use crate::commands::template::Template;
 
 /// Jobs for Kubernetes that get their own Vault credentials.
@@ -37,6 +38,8 @@ pub enum Command {
     Crd,
     /// Print the page of all annotations.
     Annotations,
+    /// Run a PlanescapeJob now, whatever its schedule says, and print the name of its Job.
+    Run(Run),
     /// Print when a schedule fires.
     #[command(subcommand)]
     Cron(Cron),
@@ -278,6 +281,7 @@ mod tests {
             Command::Credentials(_)
             | Command::Crd
             | Command::Annotations
+            | Command::Run(_)
             | Command::Cron(_)
             | Command::Template(_) => {
                 unreachable!("the arguments say operator")

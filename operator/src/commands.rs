@@ -2,4 +2,5 @@
 
 pub mod crd;
 pub mod cron;
+pub mod run;
 pub mod template;

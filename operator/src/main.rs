@@ -47,6 +47,10 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             output.write_all(annotations::page().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Run(run) => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(run.run()),
         Command::Cron(cron) => cron.run(),
         Command::Template(template) => template.run(),
     }

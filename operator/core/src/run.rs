@@ -4,8 +4,10 @@ mod build;
 mod digest;
 mod name;
 mod refusal;
+mod rerun;
 
 pub use build::build;
 pub use digest::of as digest;
-pub use name::fnv as spread;
+pub use name::{fnv as spread, rerun_of};
 pub use refusal::{without_values, written_at};
+pub use rerun::{Occasion, Request, rerun_id};

@@ -78,7 +78,7 @@ const RESPONSES: &str = r#"The responses are what Vault would answer:
 
 A PUT without parameters answers any. Without `mounts`, paths are taken as they are written."#;
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("must be NAME=VALUE".to_owned()),

@@ -14,6 +14,7 @@ use planescape_operator_core::api::names::{
 use planescape_operator_core::job::observed::KnownJob;
 use planescape_operator_core::job::plan::{Action, Deletion, Ending, Priority};
 use planescape_operator_core::job::status::Applied;
+use planescape_operator_core::run::Occasion;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -52,7 +53,13 @@ pub(super) async fn act(
 ) -> Result<(), Error> {
     // The making of a Job waits for webhooks, and knows how long.
     match action {
-        Action::Create { tick } => create::create(attempt, *tick, context, applied).await,
+        Action::Create { tick } => {
+            create::create(attempt, &Occasion::Tick(*tick), context, applied).await
+        }
+        Action::Rerun { at, request, .. } => {
+            let occasion = Occasion::Rerun { at: *at, request };
+            create::create(attempt, &occasion, context, applied).await
+        }
         Action::Check { tick } => {
             applied.checked = Some(create::check(attempt, *tick, context).await);
             Ok(())
@@ -75,7 +82,7 @@ async fn change(
     applied: &mut Applied,
 ) -> Result<(), Error> {
     match action {
-        Action::Create { .. } | Action::Check { .. } => Ok(()),
+        Action::Create { .. } | Action::Rerun { .. } | Action::Check { .. } => Ok(()),
         Action::Adopt { job, uid } => {
             if adopt(attempt, job, uid, context).await? {
                 applied.adopted.push(job.clone());

@@ -12,7 +12,7 @@ use planescape_operator_core::api::v1alpha1::ONCE;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::observed::KnownJob;
 use planescape_operator_core::job::status::{Applied, Checked, Failure, Started};
-use planescape_operator_core::run;
+use planescape_operator_core::run::{self, Occasion};
 use serde_json::Value;
 
 use super::error::{Error, within};
@@ -26,11 +26,11 @@ const LONGEST_CREATE: Duration = Duration::from_secs(35);
 /// was quicker and the next attempt is due at once.
 pub(super) async fn create(
     attempt: &Attempt,
-    tick: Timestamp,
+    occasion: &Occasion<'_>,
     context: &Context,
     applied: &mut Applied,
 ) -> Result<(), Error> {
-    let Some(job) = built(attempt, tick) else {
+    let Some(job) = built(attempt, occasion) else {
         return Ok(());
     };
     let created = match post_in_turn(attempt, &job, context).await {
@@ -40,7 +40,7 @@ pub(super) async fn create(
             match existing(attempt, name, context).await? {
                 Some(ours) => ours,
                 None => {
-                    settle_conflict(attempt, name, tick, applied);
+                    settle_conflict(attempt, name, occasion, applied);
                     return Ok(());
                 }
             }
@@ -50,6 +50,13 @@ pub(super) async fn create(
     if let Some(known) = KnownJob::of(&created) {
         context.kinds.jobs.expect(known);
     }
+    let (tick, rerun) = match occasion {
+        Occasion::Tick(tick) => (*tick, None),
+        Occasion::Rerun { at, request } => (
+            *at,
+            Some(run::rerun_id(&attempt.identity.uid, &request.token)),
+        ),
+    };
     let delay = attempt.validated.as_ref().map(|it| it.delay);
     let late = Timestamp::now().duration_since(tick) - delay.unwrap_or_default();
     context.metrics.created(late);
@@ -59,6 +66,7 @@ pub(super) async fn create(
         name: created.name_any(),
         uid: created.uid().unwrap_or_default(),
         tick,
+        rerun,
     });
     Ok(())
 }
@@ -90,14 +98,14 @@ fn refused(
 }
 
 /// The Job, of a PlanescapeJob that was read as a whole and can run.
-fn built(attempt: &Attempt, tick: Timestamp) -> Option<Value> {
+fn built(attempt: &Attempt, occasion: &Occasion<'_>) -> Option<Value> {
     let validated = attempt.validated.as_ref().ok()?;
-    Some(run::build(validated, attempt.material.as_ref()?, tick))
+    Some(run::build(validated, attempt.material.as_ref()?, occasion))
 }
 
 /// What the API server would say of a Job.
 pub(super) async fn check(attempt: &Attempt, tick: Timestamp, context: &Context) -> Checked {
-    let Some(job) = &built(attempt, tick) else {
+    let Some(job) = &built(attempt, &Occasion::Tick(tick)) else {
         return Checked::Unknown("the template was not read".to_owned());
     };
     let client = context.clients.of(Class::Tidy);
@@ -175,15 +183,18 @@ async fn existing(attempt: &Attempt, name: &str, context: &Context) -> Result<Op
 }
 
 /// A tick passes; a one-time run waits until the name is free.
-fn settle_conflict(attempt: &Attempt, name: &str, tick: Timestamp, applied: &mut Applied) {
-    if attempt.job.spec.schedule == ONCE {
-        applied.failure = Some(Failure {
-            reason: "NameConflict",
-            message: format!("Job {name} exists and belongs to somebody else"),
-            is_lasting: false,
-        });
-    } else {
-        applied.conflict = Some(tick);
+fn settle_conflict(attempt: &Attempt, name: &str, occasion: &Occasion<'_>, applied: &mut Applied) {
+    match occasion {
+        Occasion::Tick(tick) if attempt.job.spec.schedule != ONCE => {
+            applied.conflict = Some(*tick);
+        }
+        Occasion::Tick(_) | Occasion::Rerun { .. } => {
+            applied.failure = Some(Failure {
+                reason: "NameConflict",
+                message: format!("Job {name} exists and belongs to somebody else"),
+                is_lasting: false,
+            });
+        }
     }
 }
 

@@ -82,6 +82,19 @@ impl<'a> Bed<'a> {
         Ok(())
     }
 
+    /// What `planescape` prints when an administrator runs it in the namespace.
+    pub(super) fn planescape(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(Program::Operator.build()?)
+            .args(arguments)
+            .args(["--namespace", &self.namespace])
+            .env("KUBECONFIG", self.control_plane().kubeconfig(User::Admin))
+            .output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// One more operator of the namespace.
     pub(crate) fn start_another(&self, name: &str, arguments: &[&str]) -> Result<Server> {
         let mut command = Command::new(Program::Operator.build()?);

@@ -86,6 +86,42 @@ async fn a_one_time_job_never_starts_again() {
 }
 
 #[tokio::test]
+async fn a_run_by_hand_has_its_own_arguments_and_happens_once() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut bed = Bed::with_operator(cluster, "by-hand").await.unwrap();
+    let mut job = once("my-job");
+    job["spec"]["schedule"] = json!("@yearly");
+    job["spec"]["suspend"] = json!(true);
+    bed.apply(&job).await.unwrap();
+    let is_seen = |job: &serde_json::Value| job["status"]["scheduleReference"].is_object();
+    bed.until("pjob/my-job", SOON, is_seen).await.unwrap();
+
+    let printed = bed
+        .planescape(&["run", "my-job", "--args", "up", "1", "--env", "LEVEL=debug"])
+        .unwrap();
+    let has_run = |job: &serde_json::Value| job["status"]["reruns"].is_array();
+    let job = bed.until("pjob/my-job", SOON, has_run).await.unwrap();
+
+    let name = printed.trim();
+    assert_eq!(job["status"]["runs"][0]["job"], name);
+    assert_eq!(job["status"]["lastScheduleTime"], json!(null));
+    let jobs = bed.list("jobs", "job-name=my-job").await.unwrap();
+    let main = &jobs[0]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(main["args"], json!(["up", "1"]));
+    assert_eq!(main["env"], json!([{ "name": "LEVEL", "value": "debug" }]));
+
+    bed.kubectl(&["delete", "jobs", "--all"]).await.unwrap();
+    bed.kill_operator();
+    bed.start_operator().unwrap();
+    let is_over = |job: &serde_json::Value| job["status"]["runs"][0]["outcome"] == "Deleted";
+    bed.until("pjob/my-job", SOON, is_over).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bed.list("jobs", "job-name=my-job").await.unwrap().len(), 0);
+    let error = bed.planescape(&["run", "other"]).unwrap_err().to_string();
+    assert!(error.contains("there is no PlanescapeJob other"), "{error}");
+}
+
+#[tokio::test]
 async fn labels_find_the_history_and_the_latest_run() {
     let cluster = Cluster::shared().await.unwrap();
     let mut bed = Bed::new(cluster, "labels").await.unwrap();

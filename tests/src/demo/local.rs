@@ -130,6 +130,7 @@ fn planned_job(vault: &str) -> Result<Value> {
         .find_map(|action| match action {
             Action::Create { tick } => Some(tick),
             Action::Adopt { .. }
+            | Action::Rerun { .. }
             | Action::End { .. }
             | Action::Check { .. }
             | Action::Delete { .. }
@@ -138,7 +139,11 @@ fn planned_job(vault: &str) -> Result<Value> {
             | Action::Release { .. } => None,
         })
         .context("the operator plans no Job")?;
-    Ok(run::build(&validated, &material, tick))
+    Ok(run::build(
+        &validated,
+        &material,
+        &run::Occasion::Tick(tick),
+    ))
 }
 
 fn text(value: &Value) -> &str {

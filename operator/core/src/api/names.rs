@@ -41,6 +41,9 @@ pub const ENDED_ANNOTATION: &str = "planescape.io/ended-because";
 /// Annotation on Jobs: the same in one word.
 pub const ENDED_AS_ANNOTATION: &str = "planescape.io/ended-as";
 
+/// Annotation on a PlanescapeJob: a run by hand is asked for, once for each value that was not there before.
+pub const RERUN_ANNOTATION: &str = "planescape.io/rerun";
+
 /// Finalizer on Jobs: keeps a Job until the status tells of its run, so that a run is never
 /// mistaken for one that did not happen yet.
 pub const RUN_TRACKING_FINALIZER: &str = "planescape.io/run-tracking";

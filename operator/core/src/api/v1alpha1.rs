@@ -141,6 +141,11 @@ pub struct PlanescapeJobSpec {
     #[schemars(range(min = 0, max = 1000))]
     pub failed_jobs_history_limit: i32,
 
+    /// How many Jobs to keep of the runs that were asked for by hand, however they ended.
+    #[serde(default = "three")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub rerun_jobs_history_limit: i32,
+
     /// The Job to create for each run, as in a CronJob.
     #[schemars(schema_with = "schema::job_template")]
     pub job_template: Value,
@@ -247,6 +252,9 @@ pub struct PlanescapeJobStatus {
     /// How many runs did not start, by reason.
     #[serde(skip_serializing_if = "is_none_skipped")]
     pub skipped: Skipped,
+    /// Which requests for a run by hand were met or refused, newest first: the digits in their Jobs' names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reruns: Vec<String>,
     /// The latest runs, newest first.
     pub runs: Vec<Run>,
 }
@@ -332,8 +340,11 @@ pub struct Run {
     pub job: String,
     /// The Job's UID.
     pub uid: String,
-    /// The instant it was scheduled for.
+    /// The instant it was scheduled for; of a run by hand, when it was made.
     pub scheduled_time: Time,
+    /// The digits in the Job's name, where somebody asked for the run by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<String>,
     /// When the Job started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

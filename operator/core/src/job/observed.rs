@@ -20,6 +20,7 @@ use crate::api::names::{
     LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
     TEMPLATE_ANNOTATION,
 };
+use crate::run;
 
 /// What pods get that do not say how long they may take to stop.
 const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
@@ -54,6 +55,8 @@ pub struct ObservedJob {
     pub uid: String,
     /// The instant it was scheduled for.
     pub tick: Timestamp,
+    /// The digits in its name, where somebody asked for it by hand.
+    pub rerun: Option<String>,
     /// When it started.
     pub started: Option<Timestamp>,
     /// How it ended.
@@ -280,6 +283,9 @@ impl ObservedJob {
         Some(Self {
             name: job.metadata.name.clone()?,
             tick: tick(&job.metadata)?,
+            rerun: run_uid(&job.metadata)
+                .and_then(run::rerun_of)
+                .map(str::to_owned),
             started: status
                 .and_then(|status| status.start_time.as_ref())
                 .map(instant),
@@ -374,13 +380,18 @@ fn expects_pods(spec: &JobSpec) -> bool {
 fn tick(metadata: &ObjectMeta) -> Option<Timestamp> {
     let annotated = annotation(metadata, SCHEDULED_AT_ANNOTATION);
     let annotated = annotated.and_then(|tick| tick.parse().ok());
-    let labels = metadata.labels.as_ref();
-    let labelled = labels
-        .and_then(|labels| labels.get(RUN_UID_LABEL)?.rsplit_once('-')?.1.parse().ok())
+    let scheduled = run_uid(metadata).filter(|label| run::rerun_of(label).is_none());
+    let labelled = scheduled
+        .and_then(|label| label.rsplit_once('-')?.1.parse().ok())
         .and_then(|seconds| Timestamp::from_second(seconds).ok());
     annotated
         .or(labelled)
         .or_else(|| metadata.creation_timestamp.as_ref().map(instant))
+}
+
+fn run_uid(metadata: &ObjectMeta) -> Option<&str> {
+    let labels = metadata.labels.as_ref()?;
+    labels.get(RUN_UID_LABEL).map(String::as_str)
 }
 
 fn instant(time: &Time) -> Timestamp {

@@ -5,6 +5,7 @@
 mod due;
 mod reference;
 mod refusal;
+mod rerun;
 mod settled;
 mod stuck;
 mod upkeep;
@@ -17,8 +18,10 @@ use crate::defaults::Defaults;
 use crate::job::observed::{Observed, ObservedJob};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
+use crate::run::Request;
 pub use due::has_run_elsewhere;
 use due::{Situation, has_started};
+pub use rerun::RefusedRerun;
 pub(crate) use settled::{Settled, TOLERATED_SKEW};
 pub use upkeep::is_recorded;
 use upkeep::upkeep;
@@ -46,6 +49,8 @@ pub struct Plan {
     pub podless: Option<String>,
     /// A pod whose node should have started a container of it by now.
     pub unprepared: Option<String>,
+    /// A request for a run by hand that gets none.
+    pub refused_rerun: Option<RefusedRerun>,
     /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
     pub clock_was_at: Option<Timestamp>,
 }
@@ -93,6 +98,15 @@ pub enum Action {
         /// The instant it is for.
         tick: Timestamp,
     },
+    /// Start a run that somebody asked for by hand.
+    Rerun {
+        /// The digits in its Job's name.
+        id: String,
+        /// When.
+        at: Timestamp,
+        /// What was asked for.
+        request: Request,
+    },
     /// Delete a Job.
     Delete {
         /// Its name.
@@ -129,7 +143,9 @@ impl Action {
     /// When its turn is.
     pub fn priority(&self) -> Priority {
         match self {
-            Self::Create { .. } | Self::Adopt { .. } | Self::End { .. } => Priority::Run,
+            Self::Create { .. } | Self::Rerun { .. } | Self::Adopt { .. } | Self::End { .. } => {
+                Priority::Run
+            }
             Self::Delete { why, .. } => match why {
                 Deletion::Replace => Priority::Run,
                 Deletion::History => Priority::Tidy,
@@ -273,6 +289,7 @@ impl Plan {
             plan.next = situation.next(settles);
             plan.wake_by(situation.wake(settles));
         }
+        rerun::plan(&mut plan, job, validated, observed, now);
         if !plan.creates() {
             plan.check(&situation);
         }
@@ -335,7 +352,7 @@ impl Plan {
     /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. Look again by `wake`.
     pub fn postpone(&mut self, wake: Timestamp) {
         let settles = |action: &Action| match action {
-            Action::Create { .. } => true,
+            Action::Create { .. } | Action::Rerun { .. } => true,
             Action::Delete { why, .. } => *why == Deletion::Replace,
             Action::Adopt { .. }
             | Action::End { .. }

@@ -21,6 +21,9 @@ pub use ended::{Ended, ended_between};
 pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
 pub(crate) use vault::lasting_refusal;
 
+/// So many requests for a run by hand are remembered.
+const MOST_RERUNS: usize = 50;
+
 /// What became of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
@@ -62,6 +65,8 @@ pub struct Started {
     pub uid: String,
     /// The instant it is for.
     pub tick: Timestamp,
+    /// The digits in its name, where somebody asked for it by hand.
+    pub rerun: Option<String>,
 }
 
 /// What could not be done.
@@ -125,6 +130,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
             .or(before.schedule_reference.clone()),
         resolved: resolved(facts).or(before.resolved.clone()),
         skipped: skipped(facts, &before.skipped),
+        reruns: reruns(facts, &runs, &before),
         runs: Vec::new(),
     };
     status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
@@ -152,7 +158,9 @@ fn active(runs: &[Run]) -> Vec<ActiveRun> {
 
 /// The instant that was settled just now.
 fn settled(facts: &Facts<'_>) -> Option<Time> {
-    let started = facts.applied.started.as_ref().map(|started| started.tick);
+    let started = facts.applied.started.as_ref();
+    let started = started.filter(|started| started.rerun.is_none());
+    let started = started.map(|started| started.tick);
     let skipped = facts.plan.skip.map(|skip| skip.tick);
     started.or(skipped).or(facts.applied.conflict).map(Time)
 }
@@ -161,7 +169,8 @@ fn settled(facts: &Facts<'_>) -> Option<Time> {
 /// was ahead says nothing about the instants before.
 fn latest(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
     let horizon = facts.now.saturating_add(TOLERATED_SKEW).ok()?;
-    let ticks = runs.iter().map(|run| run.scheduled_time.0);
+    let scheduled = runs.iter().filter(|run| run.rerun.is_none());
+    let ticks = scheduled.map(|run| run.scheduled_time.0);
     let last = Settled::of(Some(before), facts.now).last;
     ticks
         .filter(|tick| *tick <= horizon)
@@ -187,6 +196,29 @@ fn ahead(facts: &Facts<'_>) -> Option<Ahead> {
         from: Time(*ahead.start()),
         until: Time(*ahead.end()),
     })
+}
+
+/// Requests that were met or refused. A token of long ago that is written again starts a run again.
+fn reruns(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Vec<String> {
+    let refused = facts.plan.refused_rerun.as_ref().map(|refused| &refused.id);
+    let met = runs.iter().filter_map(|run| run.rerun.as_ref());
+    let news = refused.into_iter().chain(met);
+    let mut all: Vec<String> = Vec::new();
+    for id in news.chain(&before.reruns) {
+        if !all.contains(id) {
+            all.push(id.clone());
+        }
+    }
+    // In the order in which they came, so that an unchanged status stays as it is.
+    all.sort_by_key(|id| {
+        before
+            .reruns
+            .iter()
+            .position(|known| known == id)
+            .map_or(0, |at| at + 1)
+    });
+    all.truncate(MOST_RERUNS);
+    all
 }
 
 /// Whether a run was made of what the spec said before.

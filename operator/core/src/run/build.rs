@@ -1,9 +1,9 @@
 //! The Job of one run, from `spec.jobTemplate`.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::name;
+use super::rerun::{Occasion, rerun_id};
 use crate::api::names::{
     CREDENTIALS_LABEL, CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL,
     LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION, RUN_TRACKING_FINALIZER,
@@ -19,18 +19,27 @@ use crate::schedule::Schedule;
 ///
 /// It selects its pods by a label of ours instead of the generated one, which leaves the label
 /// `job-name` free to name the PlanescapeJob.
-pub fn build(validated: &ValidatedJob, material: &Material, tick: Timestamp) -> Value {
+pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<'_>) -> Value {
     let Identity {
         namespace,
         name: owner,
         uid,
     } = &validated.identity;
-    let is_once = validated.schedule.is_once();
-    let name = name::job_name(owner, uid, tick, is_once);
-    let run_uid = name::run_uid(uid, tick, is_once);
-
     let mut template = material.template.clone();
     let mut spec = template["spec"].take();
+    let (tick, name, run_uid) = match occasion {
+        Occasion::Tick(tick) => {
+            let is_once = validated.schedule.is_once();
+            let name = name::job_name(owner, uid, *tick, is_once);
+            (*tick, name, name::run_uid(uid, *tick, is_once))
+        }
+        Occasion::Rerun { at, request } => {
+            request.change(&mut spec["template"]);
+            let id = rerun_id(uid, &request.token);
+            let (name, run_uid) = name::of_rerun(owner, uid, &id);
+            (*at, name, run_uid)
+        }
+    };
     spec["manualSelector"] = json!(true);
     spec["selector"] = json!({ "matchLabels": { RUN_UID_LABEL: run_uid } });
     spec["template"] = pod_template(spec["template"].take(), material);
@@ -75,7 +84,7 @@ pub fn build(validated: &ValidatedJob, material: &Material, tick: Timestamp) -> 
         set(map(&mut metadata, "labels"), &[(CREDENTIALS_LABEL, "true")]);
     }
     let annotations = map(&mut metadata, "annotations");
-    if let Schedule::Calendar(calendar) = &validated.schedule {
+    if let (Schedule::Calendar(calendar), Occasion::Tick(_)) = (&validated.schedule, occasion) {
         let local = tick.to_zoned(calendar.zone().clone());
         let local = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
         set(annotations, &[(CRONJOB_TIMESTAMP_ANNOTATION, &local)]);

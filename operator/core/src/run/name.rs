@@ -2,6 +2,19 @@
 
 use jiff::Timestamp;
 
+/// What stands before the digits of a rerun in its label.
+const RERUN: &str = "-rerun-";
+
+/// The name and the label value of a run by hand.
+pub(super) fn of_rerun(name: &str, uid: &str, id: &str) -> (String, String) {
+    (format!("{name}-{id}"), format!("{uid}{RERUN}{id}"))
+}
+
+/// The digits of a run by hand, by its label value.
+pub fn rerun_of(run_uid: &str) -> Option<&str> {
+    run_uid.rsplit_once(RERUN).map(|(_, id)| id)
+}
+
 /// `<name>-<minutes since 1970>` for a scheduled run, `<name>-<digits>` for a one-time one.
 pub(super) fn job_name(name: &str, uid: &str, tick: Timestamp, is_once: bool) -> String {
     if is_once {
@@ -19,7 +32,7 @@ pub(super) fn run_uid(uid: &str, tick: Timestamp, is_once: bool) -> String {
 }
 
 /// Ten digits that depend on every byte of the text.
-fn digits(text: &str) -> u64 {
+pub(super) fn digits(text: &str) -> u64 {
     1_000_000_000 + fnv(text) % 9_000_000_000
 }
 

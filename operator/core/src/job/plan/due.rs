@@ -55,7 +55,8 @@ impl Situation<'_> {
     pub(super) fn due(&self) -> Option<Due> {
         if self.validated.schedule.is_once() {
             let tick = created(self.job)?;
-            let is_open = !has_started(self.job) && self.observed.jobs.is_empty();
+            let mut jobs = self.observed.jobs.iter();
+            let is_open = !has_started(self.job) && jobs.all(|run| run.rerun.is_some());
             return is_open.then_some(Due { tick, after: tick });
         }
         let last = self.settled.last;
@@ -70,8 +71,9 @@ impl Situation<'_> {
 
     fn has_run(&self, tick: Timestamp) -> bool {
         let mut recorded = self.job.status.iter().flat_map(|status| &status.runs);
-        self.observed.jobs.iter().any(|job| job.tick == tick)
-            || recorded.any(|run| run.scheduled_time.0 == tick)
+        let mut jobs = self.observed.jobs.iter();
+        jobs.any(|run| run.rerun.is_none() && run.tick == tick)
+            || recorded.any(|run| run.rerun.is_none() && run.scheduled_time.0 == tick)
     }
 
     pub(super) fn missed(&self, due: &Due) -> i64 {

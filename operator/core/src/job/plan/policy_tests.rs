@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tests::{at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
+use super::tests::{UID, at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
 use super::*;
 
 #[test]
@@ -111,6 +111,64 @@ fn a_run_that_is_due_in_a_window_is_skipped_and_the_next_one_is_named() {
     assert_eq!(inside.skip.map(|skip| skip.why), Some(Skipped::Excluded));
     assert_eq!(inside.missed, 1);
     assert_eq!(ticks(&after), [at("2026-11-24T16:00:00Z")]);
+}
+
+#[test]
+fn a_token_asks_for_one_run_that_leaves_the_schedule_alone() {
+    let mut job = cron("0 * * * *");
+    job["metadata"]["annotations"] = json!({ "planescape.io/rerun": "fix" });
+    job["spec"]["suspend"] = json!(true);
+    let reruns = |job: &serde_json::Value, runs: &[serde_json::Value]| {
+        let plan = plan_of(job, runs, "2026-11-24T10:30:00Z");
+        let ids = plan.actions.into_iter().filter_map(|action| {
+            let Action::Rerun { id, .. } = action else {
+                return None;
+            };
+            Some(id)
+        });
+        (ids.collect::<Vec<_>>(), plan.refused_rerun)
+    };
+
+    let (unseen, refused) = reruns(&job, &[]);
+    assert!(unseen.is_empty());
+    let refused = refused.unwrap();
+    assert_eq!(refused.problem, None);
+
+    let reference =
+        json!({ "schedule": "0 * * * * UTC (suspended)", "since": "2026-11-24T10:00:00Z" });
+    job["status"] = json!({ "scheduleReference": reference });
+    let (ids, _) = reruns(&job, &[]);
+    assert_eq!(ids, std::slice::from_ref(&refused.id));
+    let mut made = run("2026-11-24T10:29:00Z");
+    made["metadata"]["labels"] =
+        json!({ "planescape.io/run-uid": format!("{UID}-rerun-{}", refused.id) });
+    assert!(reruns(&job, &[made]).0.is_empty());
+    let running = run("2026-11-24T10:00:00Z");
+    assert!(reruns(&job, std::slice::from_ref(&running)).0.is_empty());
+    job["spec"]["concurrencyPolicy"] = json!("Allow");
+    assert_eq!(reruns(&job, &[running]).0.len(), 1);
+    job["status"]["reruns"] = json!([refused.id]);
+    assert!(reruns(&job, &[]).0.is_empty());
+
+    job["metadata"]["annotations"]["planescape.io/rerun"] = json!("{\"args\": []}");
+    let (none, refused) = reruns(&job, &[]);
+    assert!(none.is_empty() && refused.unwrap().problem.is_some());
+}
+
+#[test]
+fn a_run_by_hand_counts_as_active_and_never_as_an_instant() {
+    let mut job = cron("0 * * * *");
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
+    let mut by_hand = run("2026-11-24T11:00:00Z");
+    by_hand["metadata"]["labels"] =
+        json!({ "planescape.io/run-uid": format!("{UID}-rerun-1234567890") });
+
+    let busy = plan_of(&job, &[by_hand.clone()], "2026-11-24T11:00:01Z");
+    end(&mut by_hand, "Complete");
+    let free = plan_of(&job, &[by_hand], "2026-11-24T11:00:01Z");
+
+    assert_eq!(busy.skip.map(|skip| skip.why), Some(Skipped::Forbid));
+    assert_eq!(ticks(&free), [at("2026-11-24T11:00:00Z")]);
 }
 
 #[test]

@@ -573,7 +573,7 @@ fn full_plan(job: &Value, runs: &[Value], pods: &[Value], defaults: &Defaults, n
 
 fn built(job: &Value, tick: Timestamp) -> Value {
     let (validated, material) = validate(&typed(job), &Defaults::default(), tick).unwrap();
-    crate::run::build(&validated, &material, tick)
+    crate::run::build(&validated, &material, &crate::run::Occasion::Tick(tick))
 }
 
 fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {

@@ -35,7 +35,10 @@ fn mark_started(
     if !is_once(job) || is_marked(job) || job.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let mut recorded = observed.jobs.iter().filter(|it| is_recorded(status, it));
+    let mut recorded = observed
+        .jobs
+        .iter()
+        .filter(|it| it.rerun.is_none() && is_recorded(status, it));
     recorded.next().map(|started| Action::MarkStarted {
         job_uid: started.uid.clone(),
     })
@@ -64,14 +67,14 @@ fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observe
 
 /// Ended runs beyond the history limits, the oldest first to go.
 fn prune(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed) -> Vec<Action> {
-    let surplus = |is_success: bool, limit: i32| {
+    let surplus = |counts: &dyn Fn(&ObservedJob, bool) -> bool, limit: i32| {
         let mut ended: Vec<&ObservedJob> = observed
             .jobs
             .iter()
             .filter(|run| {
                 run.end
                     .as_ref()
-                    .is_some_and(|end| end.is_success == is_success)
+                    .is_some_and(|end| counts(run, end.is_success))
             })
             .filter(|run| !run.is_deleting() && is_end_recorded(status, run))
             .collect();
@@ -82,9 +85,13 @@ fn prune(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed)
         ended
     };
     let spec = &job.spec;
-    surplus(true, spec.successful_jobs_history_limit)
+    let scheduled =
+        |wanted: bool| move |run: &ObservedJob, success| run.rerun.is_none() && success == wanted;
+    let by_hand = |run: &ObservedJob, _: bool| run.rerun.is_some();
+    surplus(&scheduled(true), spec.successful_jobs_history_limit)
         .into_iter()
-        .chain(surplus(false, spec.failed_jobs_history_limit))
+        .chain(surplus(&scheduled(false), spec.failed_jobs_history_limit))
+        .chain(surplus(&by_hand, spec.rerun_jobs_history_limit))
         .map(|run| Action::Delete {
             job: run.name.clone(),
             uid: run.uid.clone(),
@@ -110,11 +117,16 @@ fn relabel(job: &PlanescapeJob, observed: &Observed) -> Vec<Action> {
 
 /// Whether the status tells of a run, or of a later instant of the schedule.
 pub fn is_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
-    status.runs.iter().any(|recorded| recorded.uid == run.uid)
-        || status
+    if status.runs.iter().any(|recorded| recorded.uid == run.uid) {
+        return true;
+    }
+    match &run.rerun {
+        Some(id) => status.reruns.contains(id),
+        None => status
             .last_schedule_time
             .as_ref()
-            .is_some_and(|last| last.0 >= run.tick)
+            .is_some_and(|last| last.0 >= run.tick),
+    }
 }
 
 /// Whether the status tells how the run ended, or has forgotten it for younger ones.

@@ -3,6 +3,7 @@
 use super::Facts;
 use super::conditions::RENDERED_WITH_WARNINGS;
 use super::vault::{self, Standing};
+use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::Deletion;
@@ -64,6 +65,7 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
     events.extend(not_ready(&before, after));
     events.extend(of_schedule(facts));
     events.extend(queued(&before, after));
+    events.extend(of_rerun(facts));
     events.extend(of_host_network(facts, &before));
     events.extend(told_of_deletions(facts, Deletion::Replace));
     events.extend(of_runs_at_large(facts));
@@ -155,6 +157,31 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         events.push(Event::warning(reason, note));
     }
     events
+}
+
+/// What became of a request for a run by hand.
+fn of_rerun(facts: &Facts<'_>) -> Option<Event> {
+    if let Some(refused) = &facts.plan.refused_rerun {
+        return Some(match &refused.problem {
+            Some(problem) => Event::warning(
+                "InvalidRerun",
+                format!("annotation {RERUN_ANNOTATION} {problem}; see: planescape run --help"),
+            ),
+            None => Event::normal(
+                "RerunIgnored",
+                format!(
+                    "annotation {RERUN_ANNOTATION} was there when the PlanescapeJob was created, and asks for nothing; write another value to run it"
+                ),
+            ),
+        });
+    }
+    let started = facts.applied.started.as_ref();
+    let started = started.filter(|started| started.rerun.is_some())?;
+    let note = format!(
+        "Job {} runs because annotation {RERUN_ANNOTATION} asks for it",
+        started.name
+    );
+    Some(Event::normal("Rerun", note).about(&started.name))
 }
 
 /// A run that waits for the end of another one, when it begins to wait.

@@ -30,6 +30,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             job: started.name.clone(),
             uid: started.uid.clone(),
             scheduled_time: Time(started.tick),
+            rerun: started.rerun.clone(),
             start_time: None,
             finish_time: None,
             outcome: Outcome::Running,
@@ -60,6 +61,7 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         job: job.name.clone(),
         uid: job.uid.clone(),
         scheduled_time: Time(job.tick),
+        rerun: job.rerun.clone(),
         start_time: job.started.map(Time),
         finish_time: end.and_then(|end| end.at).map(Time),
         outcome,
@@ -88,9 +90,14 @@ pub(super) fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
         .successful_jobs_history_limit
         .saturating_add(spec.failed_jobs_history_limit);
     let mut room = usize::try_from(limit).unwrap_or(0).clamp(1, MOST_RUNS);
+    let by_hand = usize::try_from(spec.rerun_jobs_history_limit).unwrap_or(0);
+    let mut room_for_reruns = by_hand.clamp(1, MOST_RUNS);
     let mut room_for_running = MOST_RUNNING;
     runs.retain(|run| {
         let room = match run.outcome {
+            Outcome::Succeeded | Outcome::Failed | Outcome::Deleted if run.rerun.is_some() => {
+                &mut room_for_reruns
+            }
             Outcome::Running => &mut room_for_running,
             Outcome::Succeeded | Outcome::Failed | Outcome::Deleted => &mut room,
         };

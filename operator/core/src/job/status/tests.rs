@@ -549,6 +549,7 @@ impl Scene {
 
     fn started(mut self) -> Self {
         self.applied.started = Some(Started {
+            rerun: None,
             name: "my-job-1".into(),
             uid: "job-uid".into(),
             tick: at("2026-11-24T10:00:00Z"),

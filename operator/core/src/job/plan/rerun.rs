@@ -1,0 +1,72 @@
+//! Whether a run that somebody asked for by hand starts now.
+
+use jiff::Timestamp;
+
+use super::{Action, Plan};
+use crate::api::PlanescapeJob;
+use crate::api::names::RERUN_ANNOTATION;
+use crate::api::v1alpha1::ConcurrencyPolicy;
+use crate::job::observed::Observed;
+use crate::job::validate::ValidatedJob;
+use crate::run::{Request, rerun_id};
+
+/// A request that gets no run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRerun {
+    /// What its Job would be called by.
+    pub id: String,
+    /// What is wrong with it; nothing where it is older than the object.
+    pub problem: Option<String>,
+}
+
+/// A request waits until the policy allows its run; instants of the schedule come first.
+pub(super) fn plan(
+    plan: &mut Plan,
+    job: &PlanescapeJob,
+    validated: &ValidatedJob,
+    observed: &Observed,
+    now: Timestamp,
+) {
+    let annotations = job.metadata.annotations.as_ref();
+    let Some(text) = annotations.and_then(|it| it.get(RERUN_ANNOTATION)) else {
+        return;
+    };
+    let request = Request::parse(text);
+    let token = request.as_ref().map_or(text.as_str(), |it| &it.token);
+    let id = rerun_id(&validated.identity.uid, token);
+    let status = job.status.as_ref();
+    let mut handled = status.iter().flat_map(|status| &status.reruns);
+    let mut seen = observed.jobs.iter();
+    if handled.any(|known| *known == id) || seen.any(|run| run.rerun.as_ref() == Some(&id)) {
+        return;
+    }
+    // A manifest or a backup that bears a token asks for nothing.
+    let is_new = status.is_none_or(|status| status.schedule_reference.is_none());
+    let request = match request {
+        Ok(request) if !is_new => request,
+        Ok(_) => {
+            plan.refused_rerun = Some(RefusedRerun { id, problem: None });
+            return;
+        }
+        Err(problem) => {
+            let problem = Some(problem);
+            plan.refused_rerun = Some(RefusedRerun { id, problem });
+            return;
+        }
+    };
+    if plan.settles() || plan.pending.is_some() || !observed.unowned.is_empty() {
+        return;
+    }
+    let active = observed.active().count();
+    let may_run = match validated.policy {
+        ConcurrencyPolicy::Allow => validated.most_active.is_none_or(|most| active < most),
+        ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => active == 0,
+    };
+    if may_run {
+        plan.actions.push(Action::Rerun {
+            id,
+            at: now,
+            request,
+        });
+    }
+}
