@@ -59,7 +59,8 @@ fn merges_containers_by_their_names_and_takes_repeated_variables() {
 fn fits_into_the_annotation_that_kubectl_apply_writes() {
     let text = serde_json::to_string(&custom_resource_definition()).unwrap();
 
-    assert!(text.len() < 80_000, "{} bytes", text.len());
+    // It holds 262,144 bytes, and what kubectl adds.
+    assert!(text.len() < 100_000, "{} bytes", text.len());
 }
 
 #[test]
