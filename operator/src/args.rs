@@ -14,6 +14,7 @@ use planescape_operator_core::annotations::is_quantity;
 use planescape_operator_core::defaults::Defaults;
 use tracing::Level;
 
+use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
 use crate::commands::run::Run;
 use crate::commands::template::Template;
@@ -40,6 +41,9 @@ pub enum Command {
     Annotations,
     /// Run a PlanescapeJob now, whatever its schedule says, and print the name of its Job.
     Run(Run),
+    /// Turn manifests of others into PlanescapeJobs.
+    #[command(subcommand)]
+    Convert(Convert),
     /// Print when a schedule fires.
     #[command(subcommand)]
     Cron(Cron),
@@ -282,6 +286,7 @@ mod tests {
             | Command::Crd
             | Command::Annotations
             | Command::Run(_)
+            | Command::Convert(_)
             | Command::Cron(_)
             | Command::Template(_) => {
                 unreachable!("the arguments say operator")

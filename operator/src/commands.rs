@@ -1,5 +1,6 @@
 //! What the program can do beside owning a cluster's PlanescapeJobs.
 
+pub mod convert;
 pub mod crd;
 pub mod cron;
 pub mod run;

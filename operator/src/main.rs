@@ -51,6 +51,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             .enable_all()
             .build()?
             .block_on(run.run()),
+        Command::Convert(convert) => convert.run(),
         Command::Cron(cron) => cron.run(),
         Command::Template(template) => template.run(),
     }

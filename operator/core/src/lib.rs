@@ -7,6 +7,7 @@
 
 pub mod annotations;
 pub mod api;
+pub mod convert;
 pub mod credentials;
 pub mod defaults;
 pub mod dialect;

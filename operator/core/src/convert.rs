@@ -1,0 +1,186 @@
+//! From a CronJob to a PlanescapeJob that does the same, and what still differs.
+
+use serde_json::{Map, Value, json};
+
+use crate::problem::{Kind, Problem};
+
+/// A CronJob as a PlanescapeJob.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Converted {
+    /// The PlanescapeJob.
+    pub job: Value,
+    /// What differs, or may, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Fields that mean the same in both.
+const SAME: [&str; 4] = [
+    "suspend",
+    "startingDeadlineSeconds",
+    "successfulJobsHistoryLimit",
+    "failedJobsHistoryLimit",
+];
+
+/// What the API server, or whoever applied the CronJob, has written.
+const FOREIGN_ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
+
+/// What a CronJob becomes. Its fields are not checked here: the PlanescapeJob's are.
+pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
+    let mut notes = Vec::new();
+    let mut problems = Vec::new();
+    let from = &cron_job["spec"];
+    let mut spec = Map::new();
+    let (zone_in_schedule, schedule) = split_zone(from["schedule"].as_str().unwrap_or_default());
+    spec.insert("schedule".into(), json!(schedule));
+    let zone = from["timeZone"].as_str().or(zone_in_schedule);
+    match zone {
+        Some(zone) => {
+            spec.insert("timeZone".into(), json!(zone));
+        }
+        None => notes.push(
+            "spec.timeZone: the CronJob has none and follows the clock of kube-controller-manager, which is usually UTC; a PlanescapeJob without one follows UTC".to_owned(),
+        ),
+    }
+    if let Some(zone) = zone_in_schedule {
+        notes.push(format!(
+            "spec.schedule: its zone {zone} is in spec.timeZone now"
+        ));
+    }
+    if zone.is_some_and(|zone| zone != "UTC" && zone != "Etc/UTC") {
+        notes.push(
+            "spec.dstPolicy: where the clock is turned each reading runs once; write `dstPolicy: Kubernetes` to leave out and to double runs as the CronJob does".to_owned(),
+        );
+    }
+    let policy = from["concurrencyPolicy"].as_str().unwrap_or("Allow");
+    spec.insert("concurrencyPolicy".into(), json!(policy));
+    match policy {
+        "Forbid" => {
+            spec.insert("forbidBehavior".into(), json!("Queue"));
+            notes.push(
+                "spec.forbidBehavior: Queue starts a run late when the previous one ends, as the CronJob does; leave it out to skip that run".to_owned(),
+            );
+        }
+        "Replace" => notes.push(
+            "spec.concurrencyPolicy: the new run starts when the pods of the old one are gone; a CronJob starts it at once".to_owned(),
+        ),
+        _ => {}
+    }
+    for field in SAME {
+        if let Some(value) = from.get(field) {
+            spec.insert(field.into(), value.clone());
+        }
+    }
+    spec.insert("jobTemplate".into(), from["jobTemplate"].clone());
+    let known = ["schedule", "timeZone", "concurrencyPolicy", "jobTemplate"];
+    for field in from.as_object().into_iter().flat_map(Map::keys) {
+        if !known.contains(&field.as_str()) && !SAME.contains(&field.as_str()) {
+            let message = "is no field of a PlanescapeJob; leave it out";
+            problems.push(Problem::new(
+                Kind::Template,
+                format!("spec.{field}"),
+                message,
+            ));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    notes.push(
+        "labels: Jobs and pods also bear job-name with the PlanescapeJob's name, and pods have no controller-uid".to_owned(),
+    );
+    Ok(Converted {
+        job: json!({
+            "apiVersion": "planescape.io/v1alpha1",
+            "kind": "PlanescapeJob",
+            "metadata": metadata(&cron_job["metadata"]),
+            "spec": spec,
+        }),
+        notes,
+    })
+}
+
+/// Only what an author writes.
+fn metadata(from: &Value) -> Value {
+    let mut metadata = Map::new();
+    for field in ["name", "namespace", "labels", "annotations"] {
+        if let Some(value) = from.get(field).filter(|value| !value.is_null()) {
+            metadata.insert(field.into(), value.clone());
+        }
+    }
+    if let Some(annotations) = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.retain(|key, _| !FOREIGN_ANNOTATIONS.contains(&key.as_str()));
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+    Value::Object(metadata)
+}
+
+/// `TZ=Zone` or `CRON_TZ=Zone` before the fields, and the fields.
+fn split_zone(schedule: &str) -> (Option<&str>, &str) {
+    let prefix = ["TZ=", "CRON_TZ="];
+    let rest = prefix.into_iter().find_map(|it| schedule.strip_prefix(it));
+    match rest.and_then(|rest| rest.split_once(' ')) {
+        Some((zone, fields)) => (Some(zone), fields.trim()),
+        None => (None, schedule),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_a_cronjob_does_and_says_what_differs() {
+        let converted = cron_job(&json!({
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {
+                "name": "backup", "namespace": "team", "uid": "u", "resourceVersion": "7",
+                "labels": { "team": "blue" },
+                "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}" },
+            },
+            "spec": {
+                "schedule": "CRON_TZ=Europe/Berlin  0 2 * * *",
+                "concurrencyPolicy": "Forbid",
+                "startingDeadlineSeconds": 60,
+                "jobTemplate": { "spec": { "backoffLimit": 2, "template": {} } },
+            },
+            "status": { "active": [] },
+        }))
+        .unwrap();
+
+        insta::assert_json_snapshot!(converted.job);
+        insta::assert_json_snapshot!(converted.notes);
+    }
+
+    #[test]
+    fn says_the_policy_that_a_cronjob_has_without_one() {
+        let job = |policy: Value| {
+            let spec = json!({ "schedule": "@daily", "concurrencyPolicy": policy });
+            cron_job(&json!({ "spec": spec })).unwrap().job
+        };
+
+        assert_eq!(job(json!(null))["spec"]["concurrencyPolicy"], "Allow");
+        assert_eq!(
+            job(json!("Replace"))["spec"]["concurrencyPolicy"],
+            "Replace"
+        );
+        assert_eq!(job(json!("Replace"))["spec"]["forbidBehavior"], json!(null));
+    }
+
+    #[test]
+    fn names_fields_that_nobody_reads() {
+        let wrong = json!({ "spec": { "schedule": "@daily", "jobTemplat": {} } });
+
+        let problems = cron_job(&wrong).unwrap_err();
+
+        assert_eq!(
+            problems[0].to_string(),
+            "spec.jobTemplat: is no field of a PlanescapeJob; leave it out"
+        );
+    }
+}

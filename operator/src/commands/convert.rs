@@ -1,0 +1,112 @@
+//! `planescape convert`: manifests of others, as PlanescapeJobs.
+
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::convert::{self, Converted};
+use planescape_operator_core::defaults::Defaults;
+use planescape_operator_core::job::validate::validate;
+use planescape_operator_core::problem::Problem;
+use serde_json::Value;
+
+/// What to convert.
+#[derive(Debug, Subcommand)]
+pub enum Convert {
+    /// Print CronJobs as PlanescapeJobs in YAML, and on standard error what differs.
+    Cronjob(Cronjob),
+}
+
+/// Where the CronJobs are.
+#[derive(Debug, Args)]
+pub struct Cronjob {
+    /// A manifest in YAML or JSON, also of several objects; - for standard input. Objects of other
+    /// kinds are left out.
+    #[arg(value_name = "FILE")]
+    file: String,
+}
+
+impl Convert {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that holds no CronJob, or one that cannot be a PlanescapeJob.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let Self::Cronjob(Cronjob { file }) = self;
+        let mut output = String::new();
+        let mut errors = std::io::stderr().lock();
+        for cron_job in cron_jobs(file)? {
+            let name = cron_job["metadata"]["name"].as_str().unwrap_or_default();
+            let converted = match convert::cron_job(&cron_job) {
+                Ok(converted) => converted,
+                Err(problems) => bail!("CronJob {name}:\n{}", listed(&problems)),
+            };
+            check(&converted)
+                .with_context(|| format!("CronJob {name} is no PlanescapeJob as it stands"))?;
+            output += "---\n";
+            output += &serde_saphyr::to_string(&converted.job)?;
+            for note in &converted.notes {
+                writeln!(errors, "{name}: {note}")?;
+            }
+        }
+        std::io::stdout().lock().write_all(output.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
+    let text = if file == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
+        text
+    } else {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
+    };
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is no YAML"))?;
+    let items = documents
+        .into_iter()
+        .flat_map(|mut document| match document["items"].take() {
+            Value::Array(items) => items,
+            _ => vec![document],
+        });
+    let cron_jobs: Vec<Value> = items.filter(|item| item["kind"] == "CronJob").collect();
+    if cron_jobs.is_empty() {
+        bail!("{file} holds no CronJob; write it with: kubectl get cronjob NAME -o yaml");
+    }
+    Ok(cron_jobs)
+}
+
+/// Whether the operator would take it. What its settings add is not known here.
+fn check(converted: &Converted) -> anyhow::Result<()> {
+    let mut job: PlanescapeJob = serde_json::from_value(converted.job.clone())
+        .context("a field has a value of another kind")?;
+    job.metadata
+        .namespace
+        .get_or_insert_with(|| "default".to_owned());
+    job.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
+    let name = job.metadata.name.clone().unwrap_or_default();
+    if name.len() > 52 {
+        bail!(
+            "metadata.name: `{name}` is longer than 52 characters, which Jobs and pods are named after; choose a shorter one"
+        );
+    }
+    let defaults = Defaults {
+        vault_address: Some("https://vault.invalid".to_owned()),
+        ..Defaults::default()
+    };
+    match validate(&job, &defaults, Timestamp::now()) {
+        Ok(_) => Ok(()),
+        Err(problems) => bail!("{}", listed(&problems)),
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
