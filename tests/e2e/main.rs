@@ -10,3 +10,4 @@ mod jobs;
 mod kills;
 mod main_job;
 mod node;
+mod secrets;

@@ -19,7 +19,7 @@ pub async fn shared() -> Result<&'static Testbed> {
     Ok(bed)
 }
 
-/// Loads our images and applies the manifests as they are; returns when the operator is ready.
+/// Loads our images and applies the manifests as they are; returns when the programs are ready.
 pub async fn deploy(bed: &Testbed) -> Result<()> {
     let (agent, operator) = tokio::task::spawn_blocking(|| {
         Ok::<_, anyhow::Error>((Program::Agent.image()?, Program::Operator.image()?))
@@ -36,19 +36,15 @@ pub async fn deploy(bed: &Testbed) -> Result<()> {
             "--timeout=30s",
         ])
         .await?;
-    let rollout = [
-        "rollout",
-        "status",
-        "deployment/planescape-operator",
-        "--timeout=60s",
-    ];
-    match cluster.kubectl_in(NAMESPACE, &rollout).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
+    for program in ["planescape-operator", "planescape-credentials"] {
+        let deployment = format!("deployment/{program}");
+        let rollout = ["rollout", "status", &deployment, "--timeout=60s"];
+        if let Err(error) = cluster.kubectl_in(NAMESPACE, &rollout).await {
             let pods = cluster.kubectl_in(NAMESPACE, &["describe", "pods"]).await;
-            Err(error).with_context(|| format!("the operator does not start: {pods:?}"))
+            return Err(error).with_context(|| format!("{program} does not start: {pods:?}"));
         }
     }
+    Ok(())
 }
 
 async fn apply(bed: &Testbed, folder: &Path) -> Result<()> {

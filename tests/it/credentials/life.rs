@@ -1,12 +1,13 @@
 //! From the Job's creation to the end of its database user.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use planescape_tests::postgres::REVOCATION;
-use planescape_tests::testbed::Cluster;
+use planescape_tests::testbed::{Cluster, NAMESPACE};
 use serde_json::json;
 
-use super::place::{LIMIT, Place, guides, set_role};
+use super::place::{ACCOUNT, LIMIT, Place, guides, set_role};
 use crate::operator::running::condition;
 
 const CREDENTIALS: &str = "database/creds/readonly";
@@ -61,6 +62,17 @@ async fn a_run_has_a_database_user_of_its_own_from_before_its_pod_to_its_end() {
     assert_eq!(count("update", "auth/kubernetes/login"), 1);
     assert_eq!(count("read", CREDENTIALS), 1);
     assert_eq!(count("update", "auth/token/revoke-self"), 1);
+    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+    let mut calls = cluster.control_plane.calls().unwrap();
+    calls.retain(|call| call.user.username == user);
+    let kinds: BTreeSet<String> = calls.iter().map(|call| call.kind()).collect();
+    assert!(kinds.contains("create secrets"), "{kinds:?}");
+    assert!(
+        !kinds.contains("list secrets") && !kinds.contains("watch secrets"),
+        "{kinds:?}"
+    );
+    let refused: Vec<_> = calls.iter().filter(|it| it.answer.code == 403).collect();
+    assert!(refused.is_empty(), "{refused:?}");
     let events = place.bed.events("my-job").await.unwrap();
     assert!(
         events.iter().any(|(reason, _)| reason == "LeaseRevoked"),

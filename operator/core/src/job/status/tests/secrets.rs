@@ -1,0 +1,86 @@
+//! What is told of runs that get Secrets.
+
+use super::*;
+use crate::api::names::CREDENTIALS_ANNOTATION;
+
+#[test]
+fn a_run_that_nobody_supplies_says_who_should() {
+    let after = waiting(&Value::Null).status();
+
+    let (status, reason, message) = condition(&after, "VaultReady");
+    assert_eq!((status, reason), ("Unknown", "Pending"));
+    assert!(message.contains("planescape credentials"), "{message}");
+}
+
+#[test]
+fn what_keeps_a_run_from_its_secrets_is_told_and_nothing_ends_it() {
+    let report = json!({
+        "phase": "read", "reason": "PermissionDenied", "message": "permission denied",
+        "path": "database/creds/readonly", "status": 403,
+    });
+    let scene = waiting(&report);
+    let after = scene.status();
+
+    assert_eq!(
+        condition(&after, "VaultReady"),
+        (
+            "False",
+            "PermissionDenied",
+            "permission denied (path `database/creds/readonly`, HTTP 403)"
+        )
+    );
+    assert!(reasons(&scene, &after).contains(&"VaultPermissionDenied".to_owned()));
+    let later = Scene {
+        now: at("2026-11-25T10:00:00Z"),
+        ..scene.seen(&after)
+    };
+    let ends = later.with_facts(|facts| {
+        let mut actions = facts.plan.actions.iter();
+        actions.any(|action| matches!(action, plan::Action::End { .. }))
+    });
+    assert!(!ends, "a suspended Job burns nothing");
+}
+
+#[test]
+fn a_lease_is_held_failed_and_revoked_after_all() {
+    let report = |phase: &str, reason: &str| json!({ "phase": phase, "reason": reason });
+    let held = supplied(&report("running", "LoggedIn"), json!({}));
+    let after = held.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Held));
+    assert_eq!(
+        condition(&after, "VaultReady"),
+        ("True", "Supplied", "every Secret is there")
+    );
+
+    let failed = supplied(&report("done", "RevokeFailed"), ended("Complete")).seen(&after);
+    let after = failed.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::RevokeFailed));
+    assert!(reasons(&failed, &after).contains(&"RevokeFailed".to_owned()));
+
+    let revoked = supplied(&report("done", "Revoked"), ended("Complete")).seen(&after);
+    let after = revoked.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Revoked));
+    assert!(reasons(&revoked, &after).contains(&"LeaseRevoked".to_owned()));
+}
+
+fn waiting(report: &Value) -> Scene {
+    let mut scene = supplied(report, json!({}));
+    scene.jobs[0]["spec"]["suspend"] = json!(true);
+    scene
+}
+
+fn supplied(report: &Value, status: Value) -> Scene {
+    let mut scene = Scene::once().with_run(status);
+    scene.job["spec"]["vault"] = json!({ "role": "reader", "secrets": [
+        { "name": "db", "path": "database/creds/readonly", "secretName": "vault-db-creds" },
+    ] });
+    let container = "/spec/jobTemplate/spec/template/spec/containers/0";
+    let container = scene.job.pointer_mut(container).unwrap();
+    container["envFrom"] = json!([{ "secretRef": { "name": "vault-db-creds" } }]);
+    scene.jobs[0]["spec"] = json!({ "template": { "spec": { "containers": [] } } });
+    if !report.is_null() {
+        scene.jobs[0]["metadata"]["annotations"][CREDENTIALS_ANNOTATION] =
+            json!(report.to_string());
+    }
+    scene
+}
