@@ -28,7 +28,7 @@ use crate::cluster::client::Clients;
 use crate::cluster::skew::ClockSkew;
 use crate::health::Readiness;
 use crate::leader::{Candidate, Leadership, Lost, SharedLease, Term};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Snapshot};
 use crate::{cluster, health, identity, shutdown};
 use record::Records;
 use vaults::Vaults;
@@ -47,6 +47,7 @@ struct Program {
     records: Records,
     audience: String,
     outage: SignedDuration,
+    metrics: Arc<Metrics>,
 }
 
 /// Runs until it is told to end. A part of it that ends early ends all of it.
@@ -77,7 +78,12 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let mut parts = JoinSet::new();
     parts.spawn(shutdown::on_signal(shutdown.clone()));
-    let served = health::serve(listener, readiness.clone(), metrics, shutdown.clone());
+    let served = health::serve(
+        listener,
+        readiness.clone(),
+        metrics.clone(),
+        shutdown.clone(),
+    );
     parts.spawn(served);
     let scope = settings.namespace;
     let (leadership, candidate) = elect(&client, &settings.election, scope.as_deref())?;
@@ -95,6 +101,12 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         vaults,
         audience,
         outage: settings.outage,
+        metrics: metrics.clone(),
+    });
+    let leads = program.leadership.clone();
+    metrics.ask(move || Snapshot {
+        is_leading: leads.is_leading(),
+        ..Snapshot::default()
     });
     readiness.set(true);
     let until = shutdown.clone();

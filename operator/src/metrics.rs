@@ -43,6 +43,7 @@ pub struct Metrics {
     leader: Gauge,
     clock_skew: Decimal,
     reconciliations: Histogram,
+    credentials: Family<[(&'static str, String); 2], Counter>,
     pub(crate) calls: Calls,
     live: OnceLock<Live>,
 }
@@ -85,6 +86,7 @@ impl Default for Metrics {
             waiting: Family::default(),
             leader: Gauge::default(),
             clock_skew: Decimal::default(),
+            credentials: Family::default(),
             calls: Calls::register(&mut registry),
             registry: Registry::default(),
             live: OnceLock::new(),
@@ -97,6 +99,8 @@ impl Metrics {
     fn registered(mut self, mut registry: Registry) -> Self {
         self.register_runs(&mut registry);
         self.register_operator(&mut registry);
+        let steps = "What `planescape credentials` did for runs, by step and outcome";
+        add(&mut registry, "credentials_steps", steps, &self.credentials);
         self.registry = registry;
         self
     }
@@ -152,6 +156,12 @@ impl Metrics {
 
     pub(crate) fn reconciled(&self, took: Duration) {
         self.reconciliations.observe(took.as_secs_f64());
+    }
+
+    /// Something was done for the Secrets of a run: how it went, in one word.
+    pub(crate) fn stepped(&self, step: &'static str, outcome: &str) {
+        let labels = [("step", step.to_owned()), ("outcome", outcome.to_owned())];
+        self.credentials.get_or_create(&labels).inc();
     }
 
     pub(crate) fn created(&self, late: SignedDuration) {

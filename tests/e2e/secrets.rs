@@ -79,7 +79,7 @@ async fn credentials_are_gone_five_seconds_after_each_kind_of_end() {
             "echo user $PGUSER; sleep 300",
             Some("activeDeadlineSeconds: 5"),
         ),
-        ("killed", "echo user $PGUSER; kill -9 $$; sleep 300", None),
+        ("evicted", "echo user $PGUSER; sleep 300", None),
         ("deleted", "echo user $PGUSER; sleep 300", None),
     ] {
         let mut job = job(name, "readonly", script);
@@ -91,12 +91,18 @@ async fn credentials_are_gone_five_seconds_after_each_kind_of_end() {
         }
         place.apply(&job).await;
         let user = user(&place, name).await;
-        if name == "deleted" {
-            place
-                .kubectl(&["delete", "pjob", name, "--wait=false"])
-                .await;
-        } else {
-            place.wait(name, "Failed").await;
+        let selector = format!("job-name={name}");
+        match name {
+            "deleted" => {
+                let delete = ["delete", "pjob", name, "--wait=false"];
+                place.kubectl(&delete).await;
+            }
+            "evicted" => {
+                let pods = ["delete", "pods", "-l", &selector];
+                let at_once = ["--force", "--grace-period=0"];
+                place.kubectl(&[&pods[..], &at_once].concat()).await;
+            }
+            _ => place.wait(name, "Failed").await,
         }
         let ended = Instant::now();
         gone_within(&place, &user, 5).await;

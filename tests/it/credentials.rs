@@ -5,3 +5,4 @@ mod faults;
 mod guard;
 mod life;
 mod place;
+mod storm;

@@ -4,7 +4,9 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use planescape_agent_contract::Report;
-use planescape_operator_core::api::names::{CREDENTIALS_ANNOTATION, LEASE_FINALIZER};
+use planescape_operator_core::api::names::{
+    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, SUPPLIED_ANNOTATION,
+};
 use planescape_operator_core::credentials::run::Run;
 use serde_json::{Value, json};
 
@@ -32,6 +34,7 @@ pub(super) async fn let_go(
     report: &Report,
 ) -> kube::Result<Option<Job>> {
     let mut change = told(report);
+    change["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
     change["spec"] = json!({ "suspend": false });
     patch(clients, run, Class::Run, change).await
 }

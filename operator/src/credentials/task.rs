@@ -141,7 +141,13 @@ impl Task {
 
     async fn take(&mut self, step: Step) {
         let is_told = !matches!(step, Step::Tell(_));
-        match self.act(step).await {
+        let name = step.name();
+        let done = self.act(step).await;
+        let outcome = done
+            .as_ref()
+            .map_or_else(|it| it.report.reason.as_str(), |()| "Done");
+        self.program.metrics.stepped(name, outcome);
+        match done {
             // What is told of a trouble does not end it.
             Ok(()) if is_told => self.memory.succeed(),
             Ok(()) => {}

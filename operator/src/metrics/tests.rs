@@ -66,6 +66,7 @@ fn the_reference_names_every_metric_and_no_other() {
     let reason = [("reason", String::new()), ("outcome", String::new())];
     metrics.ended.get_or_create(&reason).inc();
     metrics.skipped.get_or_create(&[("reason", "Forbid")]).inc();
+    metrics.stepped("LogIn", "Done");
     let list = Question::of(&http::Method::GET, &"/api/v1/pods".parse().unwrap());
     metrics.calls.count(list.unwrap(), None, Duration::ZERO);
     let text = metrics.render().unwrap();

@@ -25,6 +25,28 @@ async fn the_program_is_held_to_its_work() {
     place.bed.kubectl(&read).await.unwrap();
     let namespace = place.bed.namespace.clone();
 
+    for (arguments, said) in attempts(&namespace, &job, &other) {
+        let answered = as_program(&place, &arguments, "").await;
+        let refused = answered.expect_err(&format!("{arguments:?}"));
+        assert!(refused.contains(said), "{arguments:?}: {refused}");
+    }
+    for (change, said) in secrets() {
+        let secret = secret(&job, &change).to_string();
+        let create = words("create -f -");
+        let refused = as_program(&place, &create, &secret).await.unwrap_err();
+        assert!(refused.contains(said), "{change}: {refused}");
+    }
+    // What it does need, it may.
+    let allowed = token(&namespace, "default", "--audience=vault --duration=10m");
+    as_program(&place, &allowed, "").await.unwrap();
+    let secret = secret(&job, &json!({})).to_string();
+    as_program(&place, &words("create -f -"), &secret)
+        .await
+        .unwrap();
+}
+
+/// What is refused, and why.
+fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'static str)> {
     let own_secret = format!("{job}-vault-db-creds");
     let patch = |job: &str, patch: Value| {
         let patch = patch.to_string();
@@ -33,21 +55,21 @@ async fn the_program_is_held_to_its_work() {
             .to_vec()
     };
     let template = json!({ "spec": { "backoffLimit": 9 } });
-    let attempts = [
+    vec![
         (
             token(
-                &namespace,
+                namespace,
                 "default",
                 "--audience=https://kubernetes.default.svc",
             ),
             "only tokens for its audience",
         ),
         (
-            token(&namespace, "default", "--audience=vault --audience=other"),
+            token(namespace, "default", "--audience=vault --audience=other"),
             "only tokens for its audience",
         ),
         (
-            token(&namespace, "default", "--audience=vault --duration=2h"),
+            token(namespace, "default", "--audience=vault --duration=2h"),
             "only tokens of ten minutes",
         ),
         (
@@ -72,37 +94,36 @@ async fn the_program_is_held_to_its_work() {
             words("create secret generic mine-too --from-literal=a=b"),
             "only immutable Secrets",
         ),
-        (patch(&job, template), "no more of a Job's spec"),
+        (patch(job, template), "no more of a Job's spec"),
         (
-            patch(&job, json!({ "spec": { "suspend": true } })),
+            patch(job, json!({ "spec": { "suspend": true } })),
             "no more of a Job's spec",
         ),
         (
-            patch(&job, json!({ "metadata": { "labels": { "a": "b" } } })),
+            patch(job, json!({ "metadata": { "labels": { "a": "b" } } })),
             "no more of a Job's metadata",
         ),
         (
-            patch(&job, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
+            patch(job, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
             "no more of a Job's metadata",
         ),
         (
             patch(
-                &job,
+                job,
                 json!({ "metadata": { "annotations": { "planescape.io/vault-order": "{}" } } }),
             ),
             "no more of a Job's metadata",
         ),
         (
-            patch(&other, json!({ "spec": { "suspend": false } })),
+            patch(other, json!({ "spec": { "suspend": false } })),
             "only Jobs of a PlanescapeJob that wait",
         ),
-    ];
-    for (arguments, said) in attempts {
-        let answered = as_program(&place, &arguments, "").await;
-        let refused = answered.expect_err(&format!("{arguments:?}"));
-        assert!(refused.contains(said), "{arguments:?}: {refused}");
-    }
-    for (change, said) in [
+    ]
+}
+
+/// Secrets that are refused, by what tells them from those that are not, and why.
+fn secrets() -> Vec<(Value, &'static str)> {
+    vec![
         (
             json!({ "type": "kubernetes.io/service-account-token", "metadata": {
             "annotations": { "kubernetes.io/service-account.name": "default" } } }),
@@ -121,19 +142,7 @@ async fn the_program_is_held_to_its_work() {
             json!({ "metadata": { "finalizers": ["a.b/c"] } }),
             "only immutable Secrets",
         ),
-    ] {
-        let secret = secret(&job, &change).to_string();
-        let create = words("create -f -");
-        let refused = as_program(&place, &create, &secret).await.unwrap_err();
-        assert!(refused.contains(said), "{change}: {refused}");
-    }
-    // What it does need, it may.
-    let allowed = token(&namespace, "default", "--audience=vault --duration=10m");
-    as_program(&place, &allowed, "").await.unwrap();
-    let secret = secret(&job, &json!({})).to_string();
-    as_program(&place, &words("create -f -"), &secret)
-        .await
-        .unwrap();
+    ]
 }
 
 fn token(namespace: &str, account: &str, options: &str) -> Vec<String> {

@@ -194,6 +194,24 @@ async fn a_program_that_is_killed_at_any_moment_supplies_every_run_and_leaves_no
 }
 
 #[tokio::test]
+async fn a_job_that_somebody_suspends_stays_suspended() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::new(cluster, "suspended").await.unwrap();
+    place.bed.apply(&guides("my-job")).await.unwrap();
+    let job = place.until_let_go("my-job").await.unwrap();
+    let suspend = r#"{"spec":{"suspend":true}}"#;
+    let patch = ["patch", "job", &job, "--type=merge", "-p", suspend];
+    place.bed.kubectl(&patch).await.unwrap();
+
+    place.kill();
+    place.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    let job = place.bed.get(&format!("job/{job}")).await.unwrap();
+    assert_eq!(job["spec"]["suspend"], true, "{}", place.log());
+}
+
+#[tokio::test]
 async fn deleting_the_planescapejob_revokes_and_leaves_nothing() {
     let cluster = Cluster::start().await.unwrap();
     let place = Place::new(&cluster, "delete").await.unwrap();

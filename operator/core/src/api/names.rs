@@ -57,6 +57,9 @@ pub const ORDER_ANNOTATION: &str = "planescape.io/vault-order";
 /// Annotation on such Jobs: what became of that, in JSON.
 pub const CREDENTIALS_ANNOTATION: &str = "planescape.io/vault-report";
 
+/// Annotation on such Jobs: they had their Secrets and were let go. Who suspends them later means it.
+pub const SUPPLIED_ANNOTATION: &str = "planescape.io/supplied";
+
 /// Finalizer on such Jobs: keeps a Job until its lease is revoked.
 pub const LEASE_FINALIZER: &str = "planescape.io/vault-lease";
 

@@ -126,6 +126,31 @@ pub enum Step {
     Finish,
 }
 
+impl Step {
+    /// In one word, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Recall => "Recall",
+            Self::Claim => "Claim",
+            Self::LogIn => "LogIn",
+            Self::Look(_) => "Look",
+            Self::Read(_) => "Read",
+            Self::Write(_) => "Write",
+            Self::LetGo(_) => "LetGo",
+            Self::RenewToken => "RenewToken",
+            Self::RenewLease(_) => "RenewLease",
+            Self::RevokeLease(_) => "RevokeLease",
+            Self::RevokeToken => "RevokeToken",
+            Self::Tell(_) => "Tell",
+            Self::Forget => "Forget",
+            Self::Release => "Release",
+            Self::Wait(_) => "Wait",
+            Self::Finish => "Finish",
+        }
+    }
+}
+
 /// The next thing to do. `outage` is how long a lease is to outlive us.
 #[must_use]
 pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {

@@ -5,7 +5,9 @@ use k8s_openapi::api::batch::v1::Job;
 use planescape_agent_contract::Report;
 
 use super::order::Order;
-use crate::api::names::{CREDENTIALS_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION};
+use crate::api::names::{
+    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION, SUPPLIED_ANNOTATION,
+};
 use crate::job::identity::Identity;
 
 /// What deletes a Job's pods before the Job.
@@ -41,9 +43,9 @@ pub struct Run {
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its Job is suspended.
+    /// Its Job is suspended until its Secrets are there.
     Waiting,
-    /// Its Job may have pods.
+    /// Its Job may have pods, or somebody else suspended it.
     Running,
     /// Its Job is being deleted after its pods; until when those are waited for.
     Stopping(Timestamp),
@@ -123,7 +125,9 @@ fn stage(job: &Job) -> Stage {
     if has_ended {
         return Stage::Over { deleted: None };
     }
-    if spec.and_then(|spec| spec.suspend) == Some(true) {
+    let annotations = metadata.annotations.as_ref();
+    let is_supplied = annotations.is_some_and(|it| it.contains_key(SUPPLIED_ANNOTATION));
+    if spec.and_then(|spec| spec.suspend) == Some(true) && !is_supplied {
         return Stage::Waiting;
     }
     Stage::Running
@@ -152,6 +156,13 @@ mod tests {
             stage(json!({ "spec": { "suspend": true } })),
             Stage::Waiting
         );
+        let supplied =
+            json!({ ORDER_ANNOTATION: order().to_string(), SUPPLIED_ANNOTATION: "true" });
+        assert_eq!(
+            stage(json!({ "spec": { "suspend": true }, "metadata": { "annotations": supplied } })),
+            Stage::Running,
+            "somebody suspended it after it was let go"
+        );
         assert_eq!(stage(json!({})), Stage::Running);
         assert_eq!(
             stage(json!({ "status": { "conditions": ended } })),
@@ -176,12 +187,15 @@ mod tests {
         assert_eq!(stage(json!({ "metadata": foreground })), gone);
     }
 
+    fn order() -> Value {
+        json!({ "address": "http://vault:8200", "authPath": "auth/kubernetes", "role": "r", "secrets": [] })
+    }
+
     fn run(change: Value) -> Option<Run> {
-        let order = json!({ "address": "http://vault:8200", "authPath": "auth/kubernetes", "role": "r", "secrets": [] });
         let mut job = json!({
             "metadata": {
                 "name": "my-job-1", "namespace": "team", "uid": "j",
-                "annotations": { ORDER_ANNOTATION: order.to_string() },
+                "annotations": { ORDER_ANNOTATION: order().to_string() },
                 "ownerReferences": [{
                     "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
                     "name": "my-job", "uid": "u", "controller": true,

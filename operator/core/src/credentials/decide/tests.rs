@@ -421,20 +421,22 @@ fn failure(reason: Reason, retry_after: Option<SignedDuration>) -> Failure {
 fn name(step: &Step) -> String {
     match step {
         Step::Tell(report) => format!("Tell({})", report.reason),
-        Step::LetGo(_) => "LetGo".to_owned(),
+        Step::Look(index)
+        | Step::Read(index)
+        | Step::Write(index)
+        | Step::RenewLease(index)
+        | Step::RevokeLease(index) => {
+            format!("{}({index})", step.name())
+        }
         Step::Recall
         | Step::Claim
         | Step::LogIn
-        | Step::Look(_)
-        | Step::Read(_)
-        | Step::Write(_)
+        | Step::LetGo(_)
         | Step::RenewToken
-        | Step::RenewLease(_)
-        | Step::RevokeLease(_)
         | Step::RevokeToken
         | Step::Forget
         | Step::Release
         | Step::Wait(_)
-        | Step::Finish => format!("{step:?}"),
+        | Step::Finish => step.name().to_owned(),
     }
 }
