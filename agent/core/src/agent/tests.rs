@@ -8,6 +8,7 @@
 mod endings;
 mod failures;
 mod reads;
+mod settings;
 mod tokens;
 mod world;
 
