@@ -27,10 +27,11 @@ mod systemd;
 mod termination;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use planescape_agent_contract::{Log, Phase, Reason, Report, Vault};
+use planescape_agent_contract::{Config, Log, Phase, Reason, Report, Vault};
 use planescape_agent_core::{self as core, Agent, LeftToken, Start};
 
 use planescape_vault::SecretText;
@@ -327,7 +328,9 @@ async fn work(
     let _pid_file = files::PidFile::write(config.pid_file.as_deref())?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
     let persist = config.proxy.persist.clone();
-    let opening = tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref()));
+    let sink = reused_sink(config);
+    let opening =
+        tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref(), sink.as_deref()));
     let (asker, questions) = status::questions();
     let effects = effects::Effects::new(config, ledger, opening.await??, asker).await?;
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
@@ -337,6 +340,16 @@ async fn work(
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);
     Ok(code)
+}
+
+/// The sink whose token the first login takes, where that is configured.
+fn reused_sink(config: &Config) -> Option<PathBuf> {
+    let sinks = config.auth.sinks.iter();
+    let mut plain = sinks.filter(|sink| sink.wrap_ttl.is_none() && sink.encryption.is_none());
+    let sink = plain
+        .next()
+        .filter(|_| config.planescape.reuses_sink_token)?;
+    Some(sink.path.clone().into())
 }
 
 fn start(settings: Settings, left_tokens: Vec<LeftToken>) -> Start {

@@ -5,7 +5,7 @@
 mod sealed;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,8 +21,12 @@ use crate::files::{self, Target};
 /// As with `vault agent`, whose form is another one.
 const NAME: &str = "vault-agent-cache.db";
 
-/// The file, if one is configured, with what it holds.
-pub(crate) struct Persistent(Option<File>);
+/// What the last life has left, and the file for the next one, if one is configured.
+pub(crate) struct Persistent {
+    file: Option<File>,
+    /// The token of the last life, until it has proved good or bad.
+    preloaded: Mutex<Option<SecretText>>,
+}
 
 struct File {
     path: PathBuf,
@@ -35,8 +39,6 @@ struct File {
 
 #[derive(Default)]
 struct State {
-    /// The token of the last life, until it has proved good or bad.
-    preloaded: Option<SecretText>,
     /// What the last life has leased, until it is asked for.
     leased: BTreeMap<Key, Kept>,
     /// What stands in the file.
@@ -82,69 +84,46 @@ impl Persistent {
     /// # Errors
     /// Where nothing can be written there; where what is there cannot be read, and the
     /// configuration says that this ends the agent.
-    pub(crate) fn open(persist: Option<&Persist>) -> anyhow::Result<Self> {
-        let Some(persist) = persist else {
-            return Ok(Self(None));
+    pub(crate) fn open(persist: Option<&Persist>, sink: Option<&Path>) -> anyhow::Result<Self> {
+        let (file, found) = match persist.map(File::open).transpose()? {
+            Some((file, found)) => (Some(file), found),
+            None => (None, None),
         };
-        let mut file = File {
-            path: PathBuf::from(&persist.folder).join(NAME),
-            token_file: persist.token_file.clone().into(),
-            is_written: true,
-            state: Mutex::default(),
-        };
-        files::check(&file.target(), &[])
-            .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
-        match file.read() {
-            Ok(None) => {}
-            Ok(Some(contents)) => {
-                tracing::info!(target: "agent.cache", path = %file.path.display(), "loaded memcache from persistent storage");
-                file.is_written = persist.keeps_after_import;
-                file.take_over(contents);
-            }
-            Err(error) if persist.exits_on_error => {
-                return Err(error.context("error restoring in-memory cache from persisted file"));
-            }
-            Err(error) => {
-                file.is_written = persist.keeps_after_import;
-                let error = format!("{error:#}");
-                tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
-            }
-        }
-        if !file.is_written {
-            file.remove();
-        }
-        Ok(Self(Some(file)))
+        Ok(Self {
+            file,
+            preloaded: Mutex::new(found.or_else(|| sink.and_then(sink_token))),
+        })
     }
 
     /// The token of the last life, for the first login.
     pub(crate) fn preloaded(&self) -> Option<SecretText> {
-        self.0.as_ref()?.lock().preloaded.clone()
+        lock(&self.preloaded).clone()
     }
 
     /// It is used now.
     pub(crate) fn adopt(&self) {
-        if let Some(file) = &self.0 {
-            file.lock().preloaded = None;
-        }
+        *lock(&self.preloaded) = None;
     }
 
     /// Vault does not know it any more, and nothing that was leased with it.
     pub(crate) fn drop_preloaded(&self) {
-        if let Some(file) = &self.0 {
-            let mut state = file.lock();
-            state.preloaded = None;
-            state.leased.clear();
+        *lock(&self.preloaded) = None;
+        if let Some(file) = &self.file {
+            lock(&file.state).leased.clear();
         }
     }
 
     /// What the last life has leased with this call, once, while it is good.
     pub(crate) fn take(&self, key: &Key, now: SystemTime) -> Option<Leased> {
-        self.0.as_ref()?.lock().leased.remove(key)?.leased(now)
+        lock(&self.file.as_ref()?.state)
+            .leased
+            .remove(key)?
+            .leased(now)
     }
 
     /// Whether answers have to be kept.
     pub(crate) fn is_written(&self) -> bool {
-        self.0.as_ref().is_some_and(|file| file.is_written)
+        self.file.as_ref().is_some_and(|file| file.is_written)
     }
 
     /// A new token: what was leased with another one is of no use to the next life.
@@ -188,17 +167,17 @@ impl Persistent {
 
     /// All of it is revoked.
     pub(crate) fn forget_all(&self) {
-        if let Some(file) = &self.0 {
-            *file.lock() = State::default();
+        if let Some(file) = &self.file {
+            *lock(&file.state) = State::default();
             file.remove();
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
-        let Some(file) = self.0.as_ref().filter(|file| file.is_written) else {
+        let Some(file) = self.file.as_ref().filter(|file| file.is_written) else {
             return;
         };
-        let mut state = file.lock();
+        let mut state = lock(&file.state);
         if !change(&mut state) {
             return;
         }
@@ -211,8 +190,38 @@ impl Persistent {
 }
 
 impl File {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The file, and the token of the last life.
+    fn open(persist: &Persist) -> anyhow::Result<(Self, Option<SecretText>)> {
+        let mut file = Self {
+            path: PathBuf::from(&persist.folder).join(NAME),
+            token_file: persist.token_file.clone().into(),
+            is_written: true,
+            state: Mutex::default(),
+        };
+        files::check(&file.target(), &[])
+            .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
+        let token = match file.read() {
+            Ok(None) => None,
+            Ok(Some(contents)) => {
+                let path = file.path.display();
+                tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
+                file.is_written = persist.keeps_after_import;
+                file.take_over(contents)
+            }
+            Err(error) if persist.exits_on_error => {
+                return Err(error.context("error restoring in-memory cache from persisted file"));
+            }
+            Err(error) => {
+                file.is_written = persist.keeps_after_import;
+                let error = format!("{error:#}");
+                tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
+                None
+            }
+        };
+        if !file.is_written {
+            file.remove();
+        }
+        Ok((file, token))
     }
 
     fn target(&self) -> Target {
@@ -225,13 +234,13 @@ impl File {
         }
     }
 
-    fn take_over(&self, contents: Contents) {
+    fn take_over(&self, contents: Contents) -> Option<SecretText> {
         let token = contents.token.as_ref().map(|token| token.0.to_string());
-        *self.lock() = State {
-            preloaded: token.map(SecretText::new),
+        *lock(&self.state) = State {
             leased: contents.leased.clone(),
             kept: contents,
         };
+        token.map(SecretText::new)
     }
 
     fn read(&self) -> anyhow::Result<Option<Contents>> {
@@ -259,9 +268,7 @@ impl File {
     }
 
     fn remove(&self) {
-        if let Err(error) = std::fs::remove_file(&self.path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = files::discard(&self.path) {
             let path = self.path.display();
             tracing::warn!(target: "agent.cache", %path, %error, "cannot remove the persistent cache");
         }
@@ -282,6 +289,18 @@ impl Kept {
         let age = secret.lease_duration().saturating_sub(remaining);
         (!remaining.is_zero()).then_some(Leased { secret, age })
     }
+}
+
+/// The token in a sink, if it holds one that HTTP can carry.
+fn sink_token(path: &Path) -> Option<SecretText> {
+    let bytes = files::read(path).ok()?;
+    let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_token.then(|| SecretText::new(text.to_owned()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What tells this call from all others.

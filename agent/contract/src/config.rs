@@ -158,6 +158,8 @@ pub struct Planescape {
     /// The file with the tokens that the agent must revoke, for its next life to find; a file that
     /// only the agent can read, best in memory.
     pub ledger: Option<String>,
+    /// Whether the first login takes the token that an earlier life has left in the first sink.
+    pub reuses_sink_token: bool,
     /// Folders that others can write too. No link below them is followed.
     pub shared_folders: Vec<String>,
     /// The file for the agent's report.

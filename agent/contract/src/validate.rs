@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::config::{Auth, Config, Overrides, Planescape, TemplateConfig, Vault};
+use crate::config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
 use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
@@ -154,6 +154,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
             "the token belongs to somebody else, who may need it: remove revoke_on_exit",
         );
     }
+    check_reuse(root, &config);
     let config = Config {
         exit_after_auth: overrides.exit_after_auth.unwrap_or(config.exit_after_auth),
         ..config
@@ -173,6 +174,28 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
     root.ignore(&WITHOUT_EFFECT);
     root.warn_unknown();
     config
+}
+
+/// Whether there can be a token to use again.
+fn check_reuse(root: &Reader<'_>, config: &Config) {
+    const KEY: &str = "planescape.reuse_sink_token";
+    let settings = &config.planescape;
+    if !settings.reuses_sink_token {
+        return;
+    }
+    if settings.revoke_on_exit || settings.ledger.is_some() {
+        root.problem(
+            KEY,
+            "the token of an earlier life is revoked: remove revoke_on_exit and ledger",
+        );
+    }
+    let is_plain = |sink: &Sink| sink.wrap_ttl.is_none() && sink.encryption.is_none();
+    if !config.auth.sinks.iter().any(is_plain) {
+        root.problem(
+            KEY,
+            "no sink holds a token that could be used again: add one without wrap_ttl and dh_type",
+        );
+    }
 }
 
 /// Two writers of one file would undo each other's work for ever.
@@ -234,6 +257,7 @@ fn planescape(block: &Reader<'_>) -> Planescape {
             .duration("give_up_after")
             .filter(|duration: &Duration| !duration.is_zero()),
         exit_on_refusal: block.boolean("exit_on_refusal").unwrap_or(false),
+        reuses_sink_token: block.boolean("reuse_sink_token").unwrap_or(false),
     };
     block.deny_unknown();
     planescape

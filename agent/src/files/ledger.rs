@@ -83,8 +83,7 @@ impl Ledger {
     /// No token in it lives on.
     pub(crate) fn forget_all(&self) {
         if let Some(path) = &self.0
-            && let Err(error) = fs::remove_file(path)
-            && error.kind() != io::ErrorKind::NotFound
+            && let Err(error) = super::discard(path)
         {
             let path = path.display();
             tracing::warn!(%path, %error, "cannot remove the ledger, whose tokens are revoked");

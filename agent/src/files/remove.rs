@@ -1,17 +1,26 @@
-//! Removes a file that was read.
+//! Removes files.
 
 use std::path::Path;
 use std::{fs, io};
 
 use planescape_agent_contract::Removal;
 
-/// A file that is gone already is as good as removed.
+/// What becomes of a file of credentials that was read.
 pub(crate) fn remove(path: &Path, removal: Removal) -> io::Result<()> {
-    let removed = match removal {
-        Removal::Never => return Ok(()),
-        Removal::Name => fs::remove_file(path),
-        Removal::Target => fs::canonicalize(path).and_then(fs::remove_file),
-    };
+    match removal {
+        Removal::Never => Ok(()),
+        Removal::Name => discard(path),
+        Removal::Target => as_removed(fs::canonicalize(path).and_then(fs::remove_file)),
+    }
+}
+
+/// Removes a file that may be gone already.
+pub(crate) fn discard(path: &Path) -> io::Result<()> {
+    as_removed(fs::remove_file(path))
+}
+
+/// A file that is gone already is as good as removed.
+fn as_removed(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -77,13 +77,35 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
         ..settings(&folder, true)
     };
 
-    let error = Persistent::open(Some(&persist(true))).err().unwrap();
+    let error = Persistent::open(Some(&persist(true)), None).err().unwrap();
     assert!(
         format!("{error:#}")
             .ends_with("was sealed with another token of the ServiceAccount, or is damaged")
     );
-    let opened = Persistent::open(Some(&persist(false))).unwrap();
+    let opened = Persistent::open(Some(&persist(false)), None).unwrap();
     assert!(opened.preloaded().is_none());
+}
+
+#[test]
+fn a_sink_holds_a_token_for_the_next_life_or_nothing() {
+    let folder = folder();
+    let sink = folder.path().join("sink");
+    let found = |content: &[u8]| {
+        fs::write(&sink, content).unwrap();
+        Persistent::open(None, Some(&sink)).unwrap().preloaded()
+    };
+
+    assert_eq!(found(b"hvs.abc\n"), Some(token("hvs.abc")));
+    for no_token in [&b""[..], b"two words", b"\xff", b"{\"token\": 1, \"a\": 2}"] {
+        assert_eq!(found(no_token), None, "{no_token:?}");
+    }
+    let missing = folder.path().join("none");
+    assert!(
+        Persistent::open(None, Some(&missing))
+            .unwrap()
+            .preloaded()
+            .is_none()
+    );
 }
 
 #[test]
@@ -125,7 +147,7 @@ fn settings(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persist {
 }
 
 fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
-    Persistent::open(Some(&settings(folder, keeps_after_import))).unwrap()
+    Persistent::open(Some(&settings(folder, keeps_after_import)), None).unwrap()
 }
 
 fn token(text: &str) -> SecretText {

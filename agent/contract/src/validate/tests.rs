@@ -304,3 +304,16 @@ fn refuse(text: &str) -> Vec<String> {
         .map(ToString::to_string)
         .collect()
 }
+
+#[test]
+fn a_token_is_used_again_only_where_a_sink_keeps_one_that_lives() {
+    let text = r#"
+        auto_auth { method "kubernetes" { config { role = "r" } } sink "file" { wrap_ttl = "5m" config { path = "/t" } } }
+        planescape { reuse_sink_token = true revoke_on_exit = true }"#;
+
+    let problems = Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap_err();
+
+    let told = problems.to_string();
+    assert!(told.contains("remove revoke_on_exit and ledger"), "{told}");
+    assert!(told.contains("no sink holds a token"), "{told}");
+}
