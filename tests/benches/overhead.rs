@@ -1,5 +1,5 @@
 //! What our agent adds to a job's time from `kubectl apply` to `Complete`, beside the same job with a
-//! container in its place that does nothing.
+//! container in its place that does nothing; and what a Secret of the run's own adds, beside one made by hand.
 //!
 //! ```text
 //! cargo bench -p planescape-tests --bench overhead
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use planescape_tests::deployment;
 use planescape_tests::testbed::Testbed;
+use serde_json::json;
 
 const PAIRS: usize = 5;
 const NAMESPACE: &str = "overhead";
@@ -42,30 +43,60 @@ const ANNOTATIONS: &str = r#"
 
 const INIT_ONLY: &str = "\n            vault.hashicorp.com/agent-pre-populate-only: \"true\"";
 
+const VAULT: &str = r#"
+  vault:
+    role: runs
+    secrets:
+    - {name: db, path: database/creds/readonly, secretName: creds}"#;
+
+const FROM_SECRET: &str = r#"
+            envFrom: [{secretRef: {name: creds}}]"#;
+
+/// What tells one job from another.
+#[derive(Clone, Copy, Default)]
+struct Job<'a> {
+    vault: &'a str,
+    metadata: &'a str,
+    containers: &'a str,
+    environment: &'a str,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let bed = Testbed::start().await?;
     deployment::deploy(&bed).await?;
     bed.prepare(NAMESPACE).await?;
+    prepare_secrets(&bed).await?;
 
     let cores = thread::available_parallelism()?;
     println!("{cores} cores, median of {PAIRS} pairs, from apply to Complete");
-    println!("| Container | does nothing | our agent | more |");
+    println!("| What | without us | with us | more |");
     println!("| --- | --- | --- | --- |");
-    for (name, idle, annotations) in [
-        ("native sidecar", IDLE_SIDECAR, ANNOTATIONS.to_owned()),
-        (
-            "init container",
-            IDLE_INIT,
-            format!("{ANNOTATIONS}{INIT_ONLY}"),
-        ),
+    let init_only = format!("{ANNOTATIONS}{INIT_ONLY}");
+    let idle = |containers| Job {
+        containers,
+        ..Job::default()
+    };
+    let agent = |metadata| Job {
+        metadata,
+        ..Job::default()
+    };
+    let secret = |vault| Job {
+        vault,
+        environment: FROM_SECRET,
+        ..Job::default()
+    };
+    for (name, without, with) in [
+        ("native sidecar", idle(IDLE_SIDECAR), agent(ANNOTATIONS)),
+        ("init container", idle(IDLE_INIT), agent(&init_only)),
+        ("Secret", secret(""), secret(VAULT)),
     ] {
-        let (mut without, mut with) = (Vec::new(), Vec::new());
+        let (mut all_without, mut all_with) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
-            without.push(time(&bed, &format!("idle-{pair}"), "", idle).await?);
-            with.push(time(&bed, &format!("agent-{pair}"), &annotations, "").await?);
+            all_without.push(time(&bed, &format!("without-{pair}"), without).await?);
+            all_with.push(time(&bed, &format!("with-{pair}"), with).await?);
         }
-        let (without, with) = (median(without), median(with));
+        let (without, with) = (median(all_without), median(all_with));
         let more = with.as_secs_f64() - without.as_secs_f64();
         println!(
             "| {name} | {:.2} s | {:.2} s | {more:+.2} s |",
@@ -76,15 +107,44 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// The Secret that is made by hand, and what runs need to get one of their own.
+async fn prepare_secrets(bed: &Testbed) -> Result<()> {
+    let cluster = &bed.control_plane;
+    bed.vault.let_runs_in("runs", &json!({})).await?;
+    let create = [
+        "create",
+        "secret",
+        "generic",
+        "creds",
+        "--from-literal=username=svc",
+    ];
+    cluster.kubectl_in(NAMESPACE, &create).await?;
+    let bind = [
+        "create",
+        "rolebinding",
+        "planescape-credentials",
+        "--clusterrole=planescape-credentials-runs",
+        "--serviceaccount=planescape-system:planescape-credentials",
+    ];
+    cluster.kubectl_in(NAMESPACE, &bind).await?;
+    Ok(())
+}
+
 /// Runs one job to its end and removes it.
-async fn time(bed: &Testbed, name: &str, metadata: &str, containers: &str) -> Result<Duration> {
+async fn time(bed: &Testbed, name: &str, job: Job<'_>) -> Result<Duration> {
+    let Job {
+        vault,
+        metadata,
+        containers,
+        environment,
+    } = job;
     let manifest = format!(
         r#"
 apiVersion: planescape.io/v1alpha1
 kind: PlanescapeJob
 metadata: {{name: {name}}}
 spec:
-  schedule: "@once"
+  schedule: "@once"{vault}
   jobTemplate:
     spec:
       template:{metadata}
@@ -92,7 +152,7 @@ spec:
           containers:
           - name: main
             image: busybox:1.35
-            command: [sleep, "2"]
+            command: [sleep, "2"]{environment}
 "#
     );
     let cluster = &bed.control_plane;

@@ -34,11 +34,6 @@ spec:
             args: ["SCRIPT"]
             "#;
 
-const POLICY: &str = r#"
-path "database/creds/*" { capabilities = ["read"] }
-path "sys/leases/revoke" { capabilities = ["update"] }
-"#;
-
 #[tokio::test]
 async fn the_guides_variables_let_psql_read_the_database() {
     let place = place("snippet").await;
@@ -151,19 +146,7 @@ async fn a_run_keeps_its_user_while_the_program_that_gave_it_is_restarted() {
 async fn place(name: &str) -> Place {
     let place = Place::new(name).await;
     let vault = &place.bed.vault;
-    let policy = json!({ "policy": POLICY });
-    vault.write("sys/policies/acl/runs", &policy).await.unwrap();
-    let role = json!({
-        "bound_service_account_names": "default",
-        "bound_service_account_namespaces": "*",
-        "audience": "vault",
-        "token_policies": "runs",
-        "token_ttl": "1h",
-    });
-    vault
-        .write("auth/kubernetes/role/runs", &role)
-        .await
-        .unwrap();
+    vault.let_runs_in("runs", &json!({})).await.unwrap();
     let bind = [
         "create",
         "rolebinding",

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use planescape_agent_contract::document::TemplateConfig;
 use serde_json::Value;
 
-use crate::api::v1alpha1::VaultShorthand;
+use crate::api::v1alpha1::VaultBlock;
 use crate::defaults::Defaults;
 use crate::problem::Problem;
 pub use keys::page;
@@ -182,12 +182,12 @@ pub fn field(template: &Value, name: &str) -> String {
 /// Reads a pod template, and the shorthand if there is one. `None`: nothing is to be injected.
 pub fn read(
     template: &Value,
-    shorthand: Option<&VaultShorthand>,
+    shorthand: Option<&VaultBlock>,
     defaults: &Defaults,
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let mut reader = Reader::new(template);
     // Secrets alone need no agent.
-    let needs_agent = |it: &&VaultShorthand| it.path.is_some() || it.secrets.is_empty();
+    let needs_agent = |it: &&VaultBlock| it.path.is_some() || it.secrets.is_empty();
     let shorthand = shorthand.filter(|shorthand| shorthand.enabled);
     if let Some(shorthand) = shorthand.filter(needs_agent) {
         shorthand::add_to(&mut reader, shorthand);

@@ -7,7 +7,7 @@ use planescape_tests::postgres::REVOCATION;
 use planescape_tests::testbed::{Cluster, NAMESPACE};
 use serde_json::json;
 
-use super::place::{ACCOUNT, LIMIT, Place, guides, set_role};
+use super::place::{ACCOUNT, LIMIT, Place, guides};
 use crate::operator::running::condition;
 
 const CREDENTIALS: &str = "database/creds/readonly";
@@ -247,7 +247,9 @@ async fn a_lease_is_renewed_for_longer_than_its_first_life() {
         max_ttl: "24h",
     };
     cluster.vault.set_database_role(brief).await.unwrap();
-    set_role(&cluster, "brief", &json!({ "token_ttl": "6s" }))
+    cluster
+        .vault
+        .let_runs_in("brief", &json!({ "token_ttl": "6s" }))
         .await
         .unwrap();
     let mut job = guides("my-job");

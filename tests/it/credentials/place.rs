@@ -23,13 +23,6 @@ pub(super) const MANIFESTS: [&str; 2] = [
     ),
 ];
 
-/// What lets Vault say of single leases that they are revoked.
-const POLICY: &str = r#"
-path "database/creds/*" { capabilities = ["read"] }
-path "kv/*" { capabilities = ["read"] }
-path "sys/leases/revoke" { capabilities = ["update"] }
-"#;
-
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A namespace whose owner lets the program in.
@@ -186,29 +179,7 @@ async fn prepare(cluster: &Cluster) -> Result<()> {
         let apply = ["apply", "--server-side", "-f", manifest];
         cluster.control_plane.kubectl(&apply).await?;
     }
-    let policy = json!({ "policy": POLICY });
-    cluster
-        .vault
-        .write("sys/policies/acl/runs", &policy)
-        .await?;
-    set_role(cluster, "runs", &json!({})).await
-}
-
-/// A role of Vault for runs, with the audience of the program.
-pub(super) async fn set_role(cluster: &Cluster, name: &str, change: &Value) -> Result<()> {
-    let mut role = json!({
-        "bound_service_account_names": "default",
-        "bound_service_account_namespaces": "*",
-        "audience": "vault",
-        "token_policies": "runs",
-        "token_ttl": "1h",
-    });
-    for (field, value) in change.as_object().into_iter().flatten() {
-        role[field] = value.clone();
-    }
-    let path = format!("auth/kubernetes/role/{name}");
-    cluster.vault.write(&path, &role).await?;
-    Ok(())
+    cluster.vault.let_runs_in("runs", &json!({})).await
 }
 
 /// The guide's job: its variables come from the Secret `vault-db-creds`.

@@ -66,7 +66,8 @@ async fn a_storm_loses_no_run_and_doubles_no_login_though_vault_is_sealed_in_the
 }
 
 async fn let_go(place: &Place<'_>) -> BTreeSet<String> {
-    let jobs = place.bed.list("jobs", "planescape.io/job").await.unwrap();
+    let jobs = place.bed.list("jobs", "planescape.io/job").await;
+    let jobs = jobs.expect("Jobs can be listed");
     let jobs = jobs.iter().filter(|job| job["spec"]["suspend"] == false);
     jobs.map(|job| name(job).to_owned()).collect()
 }

@@ -21,6 +21,13 @@ path "kv/*" { capabilities = ["read", "list"] }
 path "secret-v1/*" { capabilities = ["read", "list"] }
 "#;
 
+/// What runs with Secrets of their own may do: with the last line Vault says of every lease that it is revoked.
+const RUNS: &str = r#"
+path "database/creds/*" { capabilities = ["read"] }
+path "kv/*" { capabilities = ["read"] }
+path "sys/leases/revoke" { capabilities = ["update"] }
+"#;
+
 /// How long the credentials of a database role live.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Role<'a> {
@@ -130,6 +137,26 @@ impl Vault {
             ),
         )
         .await?;
+        Ok(())
+    }
+
+    /// A role for runs with Secrets of their own, for the audience that `planescape credentials` asks for;
+    /// `change` is written over its usual settings.
+    pub async fn let_runs_in(&self, name: &str, change: &Value) -> Result<()> {
+        let policy = json!({"policy": RUNS});
+        self.write("sys/policies/acl/runs", &policy).await?;
+        let mut role = json!({
+            "bound_service_account_names": "default",
+            "bound_service_account_namespaces": "*",
+            "audience": "vault",
+            "token_policies": "runs",
+            "token_ttl": "1h",
+        });
+        for (field, value) in change.as_object().into_iter().flatten() {
+            role[field] = value.clone();
+        }
+        self.write(&format!("auth/kubernetes/role/{name}"), &role)
+            .await?;
         Ok(())
     }
 

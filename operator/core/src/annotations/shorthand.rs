@@ -2,12 +2,12 @@
 
 use super::reader::Reader;
 use super::values;
-use crate::api::v1alpha1::VaultShorthand;
+use crate::api::v1alpha1::VaultBlock;
 
 /// The name of the one secret, and of its file.
 const SECRET: &str = "creds";
 
-pub(super) fn add_to(reader: &mut Reader, shorthand: &VaultShorthand) {
+pub(super) fn add_to(reader: &mut Reader, shorthand: &VaultBlock) {
     let mut add = |name: &str, field: &str, value: &str| {
         reader.add(name, format!("spec.vault.{field}"), value);
     };

@@ -328,7 +328,7 @@ fn reads_the_shorthand_as_one_secret_of_key_value_lines() {
 
 #[test]
 fn reads_no_shorthand_that_is_off() {
-    let off = VaultShorthand {
+    let off = VaultBlock {
         enabled: false,
         ..shorthand()
     };
@@ -357,7 +357,7 @@ fn adds_the_shorthand_to_the_annotations() {
 
 #[test]
 fn blames_the_shorthand_for_what_it_says() {
-    let shorthand = VaultShorthand {
+    let shorthand = VaultBlock {
         ttl: Some("1 hour".into()),
         ..shorthand()
     };
@@ -446,7 +446,7 @@ const FIELD: &str = "spec.jobTemplate.spec.template.metadata.annotations";
 
 fn read_template(
     template: &Value,
-    shorthand: Option<&VaultShorthand>,
+    shorthand: Option<&VaultBlock>,
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let defaults = Defaults {
         vault_address: Some("https://vault.vault.svc:8200".into()),
@@ -455,8 +455,8 @@ fn read_template(
     read(template, shorthand, &defaults)
 }
 
-fn shorthand() -> VaultShorthand {
-    VaultShorthand {
+fn shorthand() -> VaultBlock {
+    VaultBlock {
         enabled: true,
         role: Some("demo-role".into()),
         path: Some("database/creds/demo".into()),

@@ -152,7 +152,7 @@ pub struct PlanescapeJobSpec {
 
     /// What each run gets from Vault: Kubernetes Secrets of its own, and in short form one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vault: Option<VaultShorthand>,
+    pub vault: Option<VaultBlock>,
 }
 
 /// What to do when a run is due while another is active. Allow for @once, Forbid for a recurring schedule, when absent.
@@ -170,7 +170,7 @@ pub enum ConcurrencyPolicy {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new(VAULT_ROLE_RULE).message("role, and path or secrets, are required when enabled"))]
 #[serde(rename_all = "camelCase")]
-pub struct VaultShorthand {
+pub struct VaultBlock {
     /// Whether the Job's pods get anything of it.
     #[serde(default = "yes")]
     pub enabled: bool,

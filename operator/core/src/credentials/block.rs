@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::order::{Content, Order, OrderedSecret};
 use super::references::{self, Reference};
 use crate::annotations;
-use crate::api::v1alpha1::{PlanescapeJobSpec, VaultSecret, VaultShorthand};
+use crate::api::v1alpha1::{PlanescapeJobSpec, VaultBlock, VaultSecret};
 use crate::defaults::Defaults;
 use crate::problem::Problem;
 
@@ -43,7 +43,7 @@ impl Reading {
         self.problems.push(Problem::template(field, message));
     }
 
-    fn order(&mut self, block: &VaultShorthand, defaults: &Defaults) -> Order {
+    fn order(&mut self, block: &VaultBlock, defaults: &Defaults) -> Order {
         let role = block.role.clone().unwrap_or_default();
         if role.is_empty() {
             self.refuse("spec.vault.role", "is missing: the Vault role to log in as");
