@@ -202,6 +202,18 @@ impl Controller {
 }
 
 impl Context {
+    /// A Job that may have been made although nobody said so.
+    pub(crate) fn take_unanswered(&self, identity: &Identity) -> Option<String> {
+        let name = (identity.namespace.clone(), identity.name.clone());
+        self.begun.take_unanswered(&name)
+    }
+
+    /// What is put back when looking for it has failed.
+    pub(crate) fn keep_unanswered(&self, identity: &Identity, job: &str) {
+        let name = (identity.namespace.clone(), identity.name.clone());
+        self.begun.keep_unanswered(name, job);
+    }
+
     fn snapshot(&self, is_leading: bool) -> Snapshot {
         let known = &self.kinds.planescape_jobs;
         let unreadable = known.filter(|known| known.read.is_err()).len();
@@ -307,9 +319,8 @@ fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
         warn!(namespace = name.0, job = name.1, retry = ?wait, "{error}");
     }
     let now = Timestamp::now();
-    let again = now.checked_add(wait).unwrap_or(now);
-    wake.filter(|wake| *wake > now)
-        .map_or(again, |wake| wake.min(again))
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    plan::wake_after_failure(*wake, now, wait)
 }
 
 /// When to reconcile again.

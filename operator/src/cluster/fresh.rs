@@ -54,9 +54,33 @@ pub(crate) async fn from_server(
         jobs = ended;
     }
     jobs.extend(read(names, identity, context).await?);
+    if reads_active && let Some(made) = unanswered(identity, context).await? {
+        // A run that starts beside one that no watch shows yet would be one too many.
+        let is_known = jobs.iter().any(|job| job.run.uid == made.run.uid);
+        jobs.extend((!is_known).then(|| Arc::new(made)));
+    }
     let observed = Observed::of(identity, &jobs, &pods(&jobs, context));
     let whole = Whole::of(job, &context.defaults, Timestamp::now());
     Ok(Some((whole, observed)))
+}
+
+/// A Job whose making nobody has confirmed, if it was made.
+async fn unanswered(identity: &Identity, context: &Context) -> Result<Option<KnownJob>, Error> {
+    let Some(name) = context.take_unanswered(identity) else {
+        return Ok(None);
+    };
+    let client = context.clients.of(Class::Run);
+    let api: Api<Job> = Api::namespaced(client, &identity.namespace);
+    match api.get_opt(&name).await {
+        Ok(live) => Ok(live
+            .filter(|live| identity.owns(&live.metadata))
+            .as_ref()
+            .and_then(KnownJob::of)),
+        Err(error) => {
+            context.keep_unanswered(identity, &name);
+            Err(Error::reading("a Job")(error))
+        }
+    }
 }
 
 fn known(identity: &Identity, context: &Context) -> Vec<Arc<KnownJob>> {

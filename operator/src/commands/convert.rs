@@ -69,12 +69,12 @@ fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
     };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is no YAML"))?;
-    let items = documents
-        .into_iter()
-        .flat_map(|mut document| match document["items"].take() {
-            Value::Array(items) => items,
-            _ => vec![document],
-        });
+    let items = documents.into_iter().flat_map(|mut document| {
+        if let Value::Array(items) = document["items"].take() {
+            return items;
+        }
+        vec![document]
+    });
     let cron_jobs: Vec<Value> = items.filter(|item| item["kind"] == "CronJob").collect();
     if cron_jobs.is_empty() {
         bail!("{file} holds no CronJob; write it with: kubectl get cronjob NAME -o yaml");

@@ -12,7 +12,11 @@ use super::{Attempt, Name};
 
 /// By PlanescapeJob.
 #[derive(Debug, Default)]
-pub(super) struct Begun(Mutex<HashMap<Name, Run>>);
+pub(super) struct Begun {
+    runs: Mutex<HashMap<Name, Run>>,
+    /// Jobs that may have been made, because nobody answered, and that no watch may show yet.
+    unanswered: Mutex<HashMap<Name, String>>,
+}
 
 #[derive(Debug)]
 struct Run {
@@ -48,10 +52,25 @@ impl Begun {
     /// The object is gone.
     pub(super) fn forget(&self, name: &Name) {
         self.runs().remove(name);
+        self.take_unanswered(name);
     }
 
-    /// Nothing panics while it holds the lock.
-    fn runs(&self) -> MutexGuard<'_, HashMap<Name, Run>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The API server did not say whether it has made this Job.
+    pub(super) fn keep_unanswered(&self, name: Name, job: &str) {
+        locked(&self.unanswered).insert(name, job.to_owned());
     }
+
+    /// The Job that may have been made. Whoever asks looks for it.
+    pub(super) fn take_unanswered(&self, name: &Name) -> Option<String> {
+        locked(&self.unanswered).remove(name)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<Name, Run>> {
+        locked(&self.runs)
+    }
+}
+
+/// Nothing panics while it holds a lock.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

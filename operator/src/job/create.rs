@@ -45,7 +45,13 @@ pub(super) async fn create(
                 }
             }
         }
-        Err(error) => return refused(attempt, error, &job, applied),
+        Err(error) => {
+            if error.status().is_none() && !error.is_conflict() {
+                let name = job["metadata"]["name"].as_str().unwrap_or_default();
+                context.begun.keep_unanswered(attempt.name(), name);
+            }
+            return refused(attempt, error, &job, applied);
+        }
     };
     if let Some(known) = KnownJob::of(&created) {
         context.kinds.jobs.expect(known);

@@ -26,7 +26,7 @@ pub enum Part {
     Docs,
     /// Licences, bans and sources of what we depend on.
     Licences,
-    /// Unit and golden tests of each package, and the simulation of the agent's core.
+    /// Unit and golden tests of each package, and the simulations of the agent's and the operator's decisions.
     Unit,
     /// The servers and our images: what the parts below need.
     Build,
@@ -120,6 +120,10 @@ fn test_units() -> Result<Tally> {
     tally.add(cargo::test(&Selection::Units(&SHELLS), None)?);
     tally.add(cargo::test(&Selection::Units(&[TESTBED]), None)?);
     tally.add(cargo::test(&Selection::Target(TESTBED, "sim"), None)?);
+    tally.add(cargo::test(
+        &Selection::Target(TESTBED, "sim_operator"),
+        None,
+    )?);
     Ok(tally)
 }
 

@@ -376,6 +376,17 @@ impl Plan {
     }
 }
 
+/// When to look again after a failure: as backing off says, and never later than what is due anyway.
+pub fn wake_after_failure(
+    wake: Option<Timestamp>,
+    now: Timestamp,
+    wait: SignedDuration,
+) -> Timestamp {
+    let again = now.checked_add(wait).unwrap_or(now);
+    wake.filter(|wake| *wake > now)
+        .map_or(again, |wake| wake.min(again))
+}
+
 /// Finds a Job without a pod, or plans to reconcile when there should be one.
 fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
     for job in observed.active() {

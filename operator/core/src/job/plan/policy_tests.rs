@@ -172,6 +172,21 @@ fn a_run_by_hand_counts_as_active_and_never_as_an_instant() {
 }
 
 #[test]
+fn what_ran_while_the_clock_was_ahead_does_not_run_when_it_is_ahead_again() {
+    let mut job = cron("*/2 * * * *");
+    job["status"] = json!({
+        "lastScheduleTime": "2026-11-24T10:04:46Z",
+        "settledAhead": { "from": "2026-11-24T11:04:00Z", "until": "2026-11-24T11:04:00Z" },
+    });
+
+    let again = plan_of(&job, &[], "2026-11-24T11:05:21Z");
+    let later = plan_of(&job, &[], "2026-11-24T11:06:00Z");
+
+    assert_eq!((ticks(&again), again.skip), (vec![], None));
+    assert_eq!(ticks(&later), [at("2026-11-24T11:06:00Z")]);
+}
+
+#[test]
 fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
     let mut job = cron("0 * * * *");
     job["spec"]["stuckAfterSeconds"] = json!(300);

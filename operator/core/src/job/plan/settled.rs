@@ -28,10 +28,14 @@ impl Settled {
             return Self::default();
         };
         let known = status.settled_ahead.as_ref();
-        let known = known
-            .map(|ahead| ahead.from.0..=ahead.until.0)
-            .filter(|ahead| *ahead.end() >= now);
+        let known = known.map(|ahead| ahead.from.0..=ahead.until.0);
+        let (known, passed) = match known {
+            Some(ahead) if *ahead.end() < now => (None, Some(*ahead.end())),
+            known => (known, None),
+        };
+        // The clock may be ahead again: what ran then is as settled as ever.
         let last = status.last_schedule_time.as_ref().map(|last| last.0);
+        let last = last.max(passed);
         let wrong = last.filter(|last| last.duration_since(now) > TOLERATED_SKEW);
         let Some(wrong) = wrong else {
             return Self {
