@@ -181,13 +181,23 @@ impl Operator {
 
     fn go_on(&mut self, mut work: Work, server: &mut Server, chance: &mut Chance, call: Call) {
         if let Some(action) = work.actions.pop_front() {
-            self.act(&mut work, &action, server, chance, call);
+            let reach = Reach {
+                server,
+                chance,
+                call,
+            };
+            self.act(&mut work, &action, reach);
             self.work = Some(work);
             return;
         }
         if let Some(mut tidying) = work.tidying.take() {
             if let Some(action) = tidying.pop_front() {
-                self.act(&mut work, &action, server, chance, call);
+                let reach = Reach {
+                    server,
+                    chance,
+                    call,
+                };
+                self.act(&mut work, &action, reach);
                 work.tidying = Some(tidying);
                 self.work = Some(work);
                 return;
@@ -259,39 +269,30 @@ impl Operator {
         }
     }
 
-    fn act(
-        &mut self,
-        work: &mut Work,
-        action: &Action,
-        server: &mut Server,
-        chance: &mut Chance,
-        call: Call,
-    ) {
-        if call == Call::RequestLost {
+    fn act(&mut self, work: &mut Work, action: &Action, reach: Reach<'_>) {
+        if reach.call == Call::RequestLost {
             // Tidying never counts as an error.
             work.has_failed |= action.priority() != Priority::Tidy;
             self.is_asked |= action.priority() == Priority::Tidy;
             return;
         }
         match action {
-            Action::Create { tick } => {
-                self.create(work, &Occasion::Tick(*tick), server, chance, call)
-            }
+            Action::Create { tick } => self.create(work, &Occasion::Tick(*tick), reach),
             Action::Rerun { at, request, .. } => {
                 let occasion = Occasion::Rerun { at: *at, request };
-                self.create(work, &occasion, server, chance, call);
+                self.create(work, &occasion, reach);
             }
             Action::Delete { job, why, .. } => {
                 // It may end between the look and the deletion.
                 if *why == Deletion::Replace {
-                    server.lose(job);
+                    reach.server.lose(job);
                 }
-                server.delete(job);
+                reach.server.delete(job);
             }
-            Action::Release { job, uid } => server.release(job, uid),
+            Action::Release { job, uid } => reach.server.release(job, uid),
             Action::MarkStarted { job_uid } => {
                 let marker = format!("{}/{job_uid}", crate::server::UID);
-                server.annotate("planescape.io/once-started", &marker);
+                reach.server.annotate("planescape.io/once-started", &marker);
             }
             Action::Check { .. } => {
                 work.applied.checked =
@@ -301,31 +302,26 @@ impl Operator {
         }
     }
 
-    fn create(
-        &mut self,
-        work: &mut Work,
-        occasion: &Occasion<'_>,
-        server: &mut Server,
-        chance: &mut Chance,
-        call: Call,
-    ) {
+    fn create(&mut self, work: &mut Work, occasion: &Occasion<'_>, reach: Reach<'_>) {
+        let Reach {
+            server,
+            chance,
+            call,
+        } = reach;
         let (Ok(validated), Some(material)) = (&work.validated, &work.material) else {
             return;
         };
         let object = run::build(validated, material, occasion);
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let run = run_uid(&object);
-        let was_active = server.active();
+        let before = Before {
+            policy: validated.policy,
+            active: server.active(),
+            was_suspended: work.was_suspended,
+        };
         let created = server.create(object, chance);
         if created.is_ok() {
-            self.look_at_a_new_job(
-                validated.policy,
-                (&name, &run),
-                was_active,
-                work.was_suspended,
-                occasion,
-                server,
-            );
+            self.look_at_a_new_job((&name, &run), &before, occasion, server);
         }
         let created = match created {
             Ok(known) => known,
@@ -353,23 +349,36 @@ impl Operator {
 
     fn look_at_a_new_job(
         &mut self,
-        policy: ConcurrencyPolicy,
         (name, run): (&str, &str),
-        was_active: usize,
-        was_suspended: bool,
+        before: &Before,
         occasion: &Occasion<'_>,
         server: &Server,
     ) {
         if server.made[run] > 1 {
             self.broken = Some(format!("Job {run} is made a second time"));
         }
-        if policy != ConcurrencyPolicy::Allow && was_active > 0 {
+        let policy = before.policy;
+        if policy != ConcurrencyPolicy::Allow && before.active > 0 {
             self.broken = Some(format!("Job {name} runs beside another under {policy:?}"));
         }
-        if was_suspended && matches!(occasion, Occasion::Tick(_)) {
+        if before.was_suspended && matches!(occasion, Occasion::Tick(_)) {
             self.broken = Some(format!("Job {name} is made although the job was suspended"));
         }
     }
+}
+
+/// The way to the server at one step.
+struct Reach<'a> {
+    server: &'a mut Server,
+    chance: &'a mut Chance,
+    call: Call,
+}
+
+/// What there was before a Job was made.
+struct Before {
+    policy: ConcurrencyPolicy,
+    active: usize,
+    was_suspended: bool,
 }
 
 impl Work {
