@@ -1,7 +1,7 @@
 //! `planescape credentials`: makes the Secrets of runs, and revokes their leases.
 //!
 //! `planescape_operator_core::credentials` decides; this program does one step at a time, in a task for each
-//! run ([`task`]). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them.
+//! run (`task`). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them.
 
 mod job;
 mod record;
