@@ -17,7 +17,7 @@ use world::{TROUBLE, World};
 /// What happens in one history before everything calms down.
 const STEPS: usize = 120;
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_000;
 
 /// How often each kind of trouble was met while an operator did what.
 pub(crate) type Coverage = BTreeMap<(&'static str, &'static str), u64>;
