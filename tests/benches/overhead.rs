@@ -119,15 +119,7 @@ async fn prepare_secrets(bed: &Testbed) -> Result<()> {
         "--from-literal=username=svc",
     ];
     cluster.kubectl_in(NAMESPACE, &create).await?;
-    let bind = [
-        "create",
-        "rolebinding",
-        "planescape-credentials",
-        "--clusterrole=planescape-credentials-runs",
-        "--serviceaccount=planescape-system:planescape-credentials",
-    ];
-    cluster.kubectl_in(NAMESPACE, &bind).await?;
-    Ok(())
+    deployment::let_credentials_in(cluster, NAMESPACE).await
 }
 
 /// Runs one job to its end and removes it.

@@ -203,3 +203,12 @@ fn indent(text: &str, by: usize) -> String {
         .collect();
     lines.join("\n")
 }
+
+/// Waits until a database user is gone.
+pub(crate) async fn gone_within(place: &Place, user: &str, seconds: u64) {
+    until(&format!("{user} is gone"), seconds, async || {
+        let roles = place.bed.postgres.vault_roles().await.unwrap();
+        (!roles.contains(&user.to_owned())).then_some(())
+    })
+    .await;
+}

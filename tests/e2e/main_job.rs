@@ -5,7 +5,7 @@ use std::time::Duration;
 use planescape_tests::vault::Role;
 use serde_json::json;
 
-use crate::jobs::{Place, count, database_job, until};
+use crate::jobs::{Place, count, database_job, gone_within, until};
 
 const DATABASE_JOB: &str = include_str!("../../examples/jobs/database-job.yaml");
 const CREDENTIALS: &str = "database/creds/readonly";
@@ -203,14 +203,6 @@ async fn only_user(place: &Place, name: &str) -> String {
         Some(file.split('"').nth(1)?.to_owned())
     })
     .await
-}
-
-async fn gone_within(place: &Place, user: &str, seconds: u64) {
-    until(&format!("{user} is gone"), seconds, async || {
-        let roles = place.bed.postgres.vault_roles().await.unwrap();
-        (!roles.contains(&user.to_owned())).then_some(())
-    })
-    .await;
 }
 
 async fn revoked_within_five_seconds(place: &Place, name: &str) {

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use planescape_tests::deployment;
 use planescape_tests::vault::Role;
 use serde_json::json;
 
-use crate::jobs::{Place, until};
+use crate::jobs::{Place, gone_within, until};
 
 const GUIDE: &str = include_str!("../../docs/job-management-guide.md");
 
@@ -147,14 +148,8 @@ async fn place(name: &str) -> Place {
     let place = Place::new(name).await;
     let vault = &place.bed.vault;
     vault.let_runs_in("runs", &json!({})).await.unwrap();
-    let bind = [
-        "create",
-        "rolebinding",
-        "planescape-credentials",
-        "--clusterrole=planescape-credentials-runs",
-        "--serviceaccount=planescape-system:planescape-credentials",
-    ];
-    place.kubectl(&bind).await;
+    let cluster = &place.bed.control_plane;
+    deployment::let_credentials_in(cluster, name).await.unwrap();
     place
 }
 
@@ -186,12 +181,4 @@ async fn user(place: &Place, name: &str) -> String {
         user.map(str::to_owned)
     })
     .await
-}
-
-async fn gone_within(place: &Place, user: &str, seconds: u64) {
-    until(&format!("{user} is gone"), seconds, async || {
-        let roles = place.bed.postgres.vault_roles().await.unwrap();
-        (!roles.contains(&user.to_owned())).then_some(())
-    })
-    .await;
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tokio::sync::OnceCell;
 
+use crate::control_plane::ControlPlane;
 use crate::programs::Program;
 use crate::testbed::{NAMESPACE, Testbed};
 
@@ -50,5 +51,15 @@ pub async fn deploy(bed: &Testbed) -> Result<()> {
 async fn apply(bed: &Testbed, folder: &Path) -> Result<()> {
     let folder = folder.to_str().context("a path that is text")?;
     bed.control_plane.kubectl(&["apply", "-f", folder]).await?;
+    Ok(())
+}
+
+/// Lets `planescape credentials` make tokens and Secrets in a namespace, as its owner does.
+pub async fn let_credentials_in(cluster: &ControlPlane, namespace: &str) -> Result<()> {
+    const ACCOUNT: &str = "planescape-credentials";
+    let account = format!("--serviceaccount={NAMESPACE}:{ACCOUNT}");
+    let role = "--clusterrole=planescape-credentials-runs";
+    let bind = ["create", "rolebinding", ACCOUNT, role, &account];
+    cluster.kubectl_in(namespace, &bind).await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use planescape_tests::deployment;
 use planescape_tests::process::Server;
 use planescape_tests::programs::Program;
 use planescape_tests::testbed::{Cluster, NAMESPACE};
@@ -68,11 +69,7 @@ impl<'a> Place<'a> {
 
     /// What the owner of a namespace does.
     pub(super) async fn let_in(&self) -> Result<()> {
-        let account = format!("--serviceaccount={NAMESPACE}:{ACCOUNT}");
-        let role = "--clusterrole=planescape-credentials-runs";
-        let bind = ["create", "rolebinding", ACCOUNT, role, &account];
-        self.bed.kubectl(&bind).await?;
-        Ok(())
+        deployment::let_credentials_in(&self.bed.cluster.control_plane, &self.bed.namespace).await
     }
 
     /// Starts the program, with the rights that the manifests give it.
