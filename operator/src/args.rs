@@ -3,16 +3,15 @@
 pub mod credentials;
 pub mod election;
 pub mod limits;
+pub mod serving;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use planescape_operator_core::annotations::is_quantity;
 use planescape_operator_core::defaults::Defaults;
-use tracing::Level;
 
 use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
@@ -120,32 +119,9 @@ pub struct Operator {
     #[command(flatten)]
     pub limits: limits::Limits,
 
-    /// Where to answer /healthz and /readyz.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
-    )]
-    pub listen: SocketAddr,
-
-    /// How log lines look.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
-
-    /// Which log lines to write: error, warn, info, debug or trace.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
-    pub log_level: Level,
+    /// Where it answers, and what it logs.
+    #[command(flatten)]
+    pub serving: serving::Serving,
 }
 
 /// How log lines look.

@@ -30,11 +30,11 @@ fn main() -> ExitCode {
 fn start(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Operator(settings) => {
-            log::start(settings.log_format, settings.log_level);
+            log::start(settings.serving.log_format, settings.serving.log_level);
             block_on(planescape_operator::run(*settings))
         }
         Command::Credentials(settings) => {
-            log::start(settings.log_format, settings.log_level);
+            log::start(settings.serving.log_format, settings.serving.log_level);
             block_on(planescape_operator::credentials::run(*settings))
         }
         Command::Crd => {

@@ -1,16 +1,14 @@
 //! Settings of `planescape credentials`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use jiff::SignedDuration;
 use planescape_operator_core::credentials::addresses::Addresses;
-use tracing::Level;
 
-use super::LogFormat;
 use super::election::Election;
+use super::serving::Serving;
 
 /// The settings of `planescape credentials`. Each can be given by an environment variable as well.
 #[derive(Debug, Args)]
@@ -59,32 +57,9 @@ pub struct Credentials {
     #[command(flatten)]
     pub election: Election,
 
-    /// Where to answer /healthz and /readyz.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
-    )]
-    pub listen: SocketAddr,
-
-    /// How log lines look.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
-
-    /// Which log lines to write: error, warn, info, debug or trace.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
-    pub log_level: Level,
+    /// Where it answers, and what it logs.
+    #[command(flatten)]
+    pub serving: Serving,
 }
 
 impl Credentials {

@@ -1,0 +1,39 @@
+//! Settings that every program that serves has.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use tracing::Level;
+
+use super::LogFormat;
+
+/// Where a program answers, and what it logs.
+#[derive(Clone, Debug, Args)]
+pub struct Serving {
+    /// Where to answer /healthz and /readyz.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which log lines to write: error, warn, info, debug or trace.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: Level,
+}
