@@ -11,6 +11,8 @@
 mod scanner;
 mod string;
 
+use std::collections::BTreeSet;
+
 use crate::tree::{Body, Item, Place, SyntaxError, Value};
 use scanner::{Scanner, Token};
 
@@ -39,20 +41,19 @@ impl Parser<'_> {
             return Err(self.scanner.error("blocks are nested too deeply"));
         }
         let mut items = Body::new();
+        let mut arguments = BTreeSet::new();
         loop {
             match self.scanner.next()? {
                 token if token == *end => break,
                 Token::Comma => {}
                 Token::Identifier(key) | Token::String(key) => {
-                    let again = items
-                        .iter()
-                        .any(|item| item.key == key && is_argument(item));
-                    let twice = self.scanner.error(&format!(
-                        "the argument \"{key}\" was already set: each argument can only be defined once"
-                    ));
+                    let start = self.scanner.token_start();
                     let item = self.item(key)?;
-                    if again && is_argument(&item) {
-                        return Err(twice);
+                    if is_argument(&item) && !arguments.insert(item.key.clone()) {
+                        let key = &item.key;
+                        return Err(self.scanner.error_at(start, &format!(
+                            "the argument \"{key}\" was already set: each argument can only be defined once"
+                        )));
                     }
                     items.push(item);
                 }

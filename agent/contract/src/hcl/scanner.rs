@@ -88,9 +88,19 @@ impl<'a> Scanner<'a> {
         self.lines + 1
     }
 
+    /// Where the last token begins, in bytes.
+    pub(super) fn token_start(&self) -> usize {
+        self.token_start
+    }
+
     /// An error at the last token.
     pub(super) fn error(&self, reason: &str) -> SyntaxError {
-        let before = &self.text[..self.token_start];
+        self.error_at(self.token_start, reason)
+    }
+
+    /// An error at the token that begins there. The text before it is read again to find its line.
+    pub(super) fn error_at(&self, start: usize, reason: &str) -> SyntaxError {
+        let before = &self.text[..start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         SyntaxError {
             line: before.matches('\n').count() + 1,
