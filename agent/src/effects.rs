@@ -36,6 +36,8 @@ use serving::Serving;
 use sinks::Sink;
 use vault::Vault;
 
+const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
+
 /// How many files are read and written at once. A file system that hangs holds up these, and
 /// nothing else.
 const FILES_AT_ONCE: usize = 8;
@@ -64,7 +66,8 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Builds the Vault client and opens the ready socket.
+    /// Builds the Vault client and opens the ready socket. May be given up at any time: nothing is done yet that
+    /// would have to be undone.
     pub(crate) async fn new(
         config: &Config,
         ledger: Ledger,
@@ -74,13 +77,20 @@ impl Effects {
         let file_slots = Arc::new(Semaphore::new(FILES_AT_ONCE));
         let connection = &config.vault.connection;
         let metrics = Arc::new(Metrics::default());
-        let user_agent = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
+        let (auth, to_vault) = (config.auth.clone(), connection.clone());
+        let build = move || {
+            let client = Client::new(&to_vault, USER_AGENT)?;
+            anyhow::Ok((client, Login::new(&auth, &to_vault)?))
+        };
+        let (client, login) = on_the_blocking_pool(&file_slots, build).await?;
+        let serving = Serving::start(config, &file_slots, Arc::clone(&metrics), asker.clone());
+        let serving = serving.await?;
         Ok(Self {
             running: JoinSet::new(),
             passes: Passes::new(),
             vault: Vault {
-                client: Arc::new(Client::new(connection, user_agent)?),
-                login: Arc::new(Login::new(&config.auth, connection, user_agent)?),
+                client: Arc::new(client),
+                login: Arc::new(login),
                 persistent: Arc::new(persistent),
                 file_slots: Arc::clone(&file_slots),
             },
@@ -89,10 +99,10 @@ impl Effects {
             shared: Arc::new(shared_folders(config)),
             ledger,
             file_slots,
-            ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker.clone())?,
+            ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker)?,
             termination: Termination::new(config.planescape.termination_log.clone()),
             child: Child::new(config.exec.clone()),
-            serving: Serving::start(config, user_agent, Arc::clone(&metrics), asker).await?,
+            serving,
             metrics,
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),

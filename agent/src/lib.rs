@@ -332,7 +332,11 @@ async fn work(
     let opening =
         tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref(), sink.as_deref()));
     let (asker, questions) = status::questions();
-    let effects = effects::Effects::new(config, ledger, opening.await??, asker).await?;
+    let beginning = async { effects::Effects::new(config, ledger, opening.await??, asker).await };
+    let effects = tokio::select! {
+        effects = beginning => effects?,
+        () = signals.terminated() => return Ok(core::ExitCode::Done),
+    };
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(arguments.clone(), effects.certificates());

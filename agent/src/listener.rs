@@ -46,8 +46,10 @@ enum Socket {
 
 impl Bound {
     /// Listens, without answering yet.
-    pub(crate) async fn bind(listener: &Listener) -> anyhow::Result<Self> {
-        let certificates = listener.tls.as_ref().map(Certificates::read).transpose()?;
+    pub(crate) async fn bind(
+        listener: &Listener,
+        certificates: Option<Certificates>,
+    ) -> anyhow::Result<Self> {
         let socket = match &listener.address {
             ListenAddress::Tcp(address) => {
                 let socket = TcpListener::bind(address).await;

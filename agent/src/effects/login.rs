@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use planescape_agent_contract::{Auth, Cert, CertTls, Material, Method, MountPath, Proof};
+use planescape_agent_contract::{Auth, Cert, Material, Method, MountPath, Proof};
 use planescape_agent_core::{Failure, Input, Ticket};
 use planescape_vault::wire::Body;
 use planescape_vault::{Connection, Error, SecretText, Text, Tls};
@@ -14,7 +14,7 @@ use planescape_vault_client::{Bearer, Client};
 use tokio::sync::Semaphore;
 
 use super::vault::is_dead;
-use super::{file_failure, on_the_blocking_pool};
+use super::{USER_AGENT, file_failure, on_the_blocking_pool};
 use crate::files;
 
 /// The place of the login and the method.
@@ -26,7 +26,6 @@ pub(super) struct Login {
     method: Option<Method>,
     wrap_ttl: Option<Duration>,
     connection: Connection,
-    user_agent: &'static str,
     /// The client of a method with certificates of its own.
     own_client: Option<Arc<Client>>,
     memory: Memory,
@@ -59,22 +58,20 @@ impl Memory {
 }
 
 impl Login {
-    pub(super) fn new(
-        auth: &Auth,
-        connection: &Connection,
-        user_agent: &'static str,
-    ) -> anyhow::Result<Self> {
+    /// Reads certificates, which blocks.
+    pub(super) fn new(auth: &Auth, connection: &Connection) -> anyhow::Result<Self> {
         let mut login = Self {
             mount_path: auth.mount_path.clone(),
             namespace: auth.namespace.clone(),
             method: auth.method.clone(),
             wrap_ttl: auth.wrap_ttl,
             connection: connection.clone(),
-            user_agent,
             own_client: None,
             memory: Memory::default(),
         };
-        login.own_client = login.build_own_client()?.map(Arc::new);
+        if let Some((connection, _)) = login.own_connection() {
+            login.own_client = Some(Arc::new(Client::new(&connection, USER_AGENT)?));
+        }
         Ok(login)
     }
 
@@ -87,7 +84,7 @@ impl Login {
                 return Input::LoggedIn { ticket, result };
             }
         };
-        let own_client = match self.own_client_now() {
+        let own_client = match self.own_client_now(slots).await {
             Ok(client) => client,
             Err(failure) => {
                 let result = Err(failure);
@@ -235,41 +232,35 @@ impl Login {
     }
 
     /// The client with the method's own certificates, read again where that is asked for.
-    fn own_client_now(&self) -> Result<Option<Arc<Client>>, Failure> {
-        let reloads = self.own_tls().is_some_and(|tls| tls.reload);
-        if !reloads {
+    async fn own_client_now(&self, slots: &Semaphore) -> Result<Option<Arc<Client>>, Failure> {
+        let Some((connection, true)) = self.own_connection() else {
             return Ok(self.own_client.clone());
-        }
-        let client = self.build_own_client().map_err(|error| Failure::File {
+        };
+        let build = move || Client::new(&connection, USER_AGENT);
+        let client = on_the_blocking_pool(slots, build).await;
+        let client = client.map_err(|error| Failure::File {
             path: "auto_auth.method.config".to_owned(),
             message: format!("{error:#}"),
         })?;
-        Ok(client.map(Arc::new))
+        Ok(Some(Arc::new(client)))
     }
 
-    fn own_tls(&self) -> Option<&CertTls> {
-        match &self.method {
-            Some(Method::Cert(Cert { tls, .. })) => tls.as_ref(),
-            _ => None,
-        }
-    }
-
-    fn build_own_client(&self) -> anyhow::Result<Option<Client>> {
-        let Some(tls) = self.own_tls() else {
-            return Ok(None);
+    /// The connection with the method's own certificates, and whether they are read again.
+    fn own_connection(&self) -> Option<(Connection, bool)> {
+        let Some(Method::Cert(Cert { tls: Some(own), .. })) = &self.method else {
+            return None;
         };
-        let CertTls {
-            ca_cert, client, ..
-        } = tls.clone();
+        let common = &self.connection.tls;
+        let tls = Tls {
+            ca_cert: own.ca_cert.clone().or_else(|| common.ca_cert.clone()),
+            client: own.client.clone().or_else(|| common.client.clone()),
+            ..common.clone()
+        };
         let connection = Connection {
-            tls: Tls {
-                ca_cert: ca_cert.or_else(|| self.connection.tls.ca_cert.clone()),
-                client: client.or_else(|| self.connection.tls.client.clone()),
-                ..self.connection.tls.clone()
-            },
+            tls,
             ..self.connection.clone()
         };
-        Client::new(&connection, self.user_agent).map(Some)
+        Some((connection, own.reload))
     }
 }
 

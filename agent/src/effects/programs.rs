@@ -182,12 +182,17 @@ fn start(exec: &Exec, variables: Vec<(String, Text)>) -> io::Result<process::Chi
         command.env(name, value);
     }
     if let Some(path) = &exec.stdout {
-        command.stdout(Stdio::from(files::append(path)?));
+        command.stdout(Stdio::from(output(path)?));
     }
     if let Some(path) = &exec.stderr {
-        command.stderr(Stdio::from(files::append(path)?));
+        command.stderr(Stdio::from(output(path)?));
     }
     spawn(&mut command)
+}
+
+fn output(path: &str) -> io::Result<std::fs::File> {
+    files::append(path.as_ref(), 0o644)
+        .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 
 fn command(program: &Program) -> process::Command {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use planescape_agent_contract::Config;
 use planescape_agent_core::{Input, Token};
 use planescape_vault_client::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::{USER_AGENT, on_the_blocking_pool};
 use crate::clock;
 use crate::listener::{Bound, Certificates};
 use crate::proxy::{Metrics, Parts, Proxy};
@@ -25,7 +26,7 @@ impl Serving {
     /// Listens where the configuration says.
     pub(super) async fn start(
         config: &Config,
-        user_agent: &str,
+        slots: &Semaphore,
         metrics: Arc<Metrics>,
         asker: Asker,
     ) -> anyhow::Result<Self> {
@@ -35,11 +36,23 @@ impl Serving {
             certificates: Vec::new(),
             tasks: JoinSet::new(),
         };
-        if config.proxy.listeners.is_empty() {
+        let listeners = &config.proxy.listeners;
+        if listeners.is_empty() {
             return Ok(serving);
         }
+        let (connection, listeners) = (config.vault.connection.clone(), listeners.to_vec());
+        let read = move || {
+            let client = Client::new(&connection, USER_AGENT)?;
+            let listeners = listeners.into_iter().map(|listener| {
+                let tls = listener.tls.as_ref();
+                let certificates = tls.map(Certificates::read).transpose()?;
+                Ok((listener, certificates))
+            });
+            anyhow::Ok((client, listeners.collect::<anyhow::Result<Vec<_>>>()?))
+        };
+        let (client, listeners) = on_the_blocking_pool(slots, read).await?;
         let parts = Parts {
-            client: Client::new(&config.vault.connection, user_agent)?,
+            client,
             whose_token: config.proxy.token,
             caches: config.proxy.caches,
             retries: config.vault.proxy_retries,
@@ -48,8 +61,8 @@ impl Serving {
             asker,
         };
         let (proxy, told) = Proxy::new(parts);
-        for listener in &config.proxy.listeners {
-            let bound = Bound::bind(listener).await?;
+        for (listener, certificates) in listeners {
+            let bound = Bound::bind(&listener, certificates).await?;
             serving.certificates.extend(bound.certificates());
             serving.tasks.spawn(bound.serve(Arc::clone(&proxy)));
         }

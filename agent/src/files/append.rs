@@ -1,15 +1,41 @@
-//! A file that a program's output goes to.
+//! A file that lines are added to.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-/// Opened to add to its end; made with mode 0644 where there is none.
-pub(crate) fn append(path: &str) -> io::Result<File> {
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+
+/// Opened to add to its end; made with this mode where there is none. A pipe that nobody reads is an error, and
+/// holds nobody up.
+pub(crate) fn append(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)
         .create(true)
-        .mode(0o644)
-        .open(path);
-    file.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+        .mode(mode)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile {
+        return Ok(file);
+    }
+    // Whoever writes to a terminal or to a pipe that is read expects to wait.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+
+        let error = append(&path, 0o644).unwrap_err();
+
+        assert_eq!(error.raw_os_error(), Some(6), "{error}");
+    }
 }

@@ -5,12 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+use rustix::fs::{Mode, OFlags, fsync, mkdirat, open, openat};
 use rustix::io::Errno;
 
-const FOLDER: OFlags = OFlags::DIRECTORY
-    .union(OFlags::RDONLY)
-    .union(OFlags::CLOEXEC);
+/// A folder that may be entered and written need not be one that may be read.
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::PATH).union(OFlags::CLOEXEC);
 const NEW_FOLDER: Mode = Mode::from_raw_mode(0o755);
 
 /// A folder, and the name of a file in it.
@@ -48,6 +47,17 @@ impl Place {
             name,
             is_shared: root.is_some(),
         })
+    }
+
+    /// Writes down what was changed in the folder.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(fsync(self.readable()?)?)
+    }
+
+    /// The folder, to look at what is in it.
+    pub(super) fn readable(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(openat(&self.folder, ".", flags, Mode::empty())?)
     }
 }
 

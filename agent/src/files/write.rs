@@ -70,7 +70,7 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
     }
     unfinished.finish()?;
     // Some folders and file systems cannot be synced; the file is there all the same.
-    let _ = rustix::fs::fsync(&place.folder);
+    let _ = place.sync();
     Ok(true)
 }
 
@@ -227,14 +227,34 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_synced_is_no_reason_to_fail() {
         let folder = tempfile::tempdir().unwrap();
-        let inside = folder.path().join("inside");
-        fs::create_dir(&inside).unwrap();
-        fs::set_permissions(&inside, Permissions::from_mode(0o300)).unwrap();
+        let (outer, inside) = (
+            folder.path().join("outer"),
+            folder.path().join("outer/inside"),
+        );
+        fs::create_dir_all(&inside).unwrap();
+        for (folder, mode) in [(folder.path(), 0o711), (&outer, 0o711), (&inside, 0o333)] {
+            fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+        }
 
-        write(&target(inside.join("secret"), None), &[], b"one").unwrap();
+        let write_in = inside.clone();
+        as_nobody(move || {
+            write(&target(write_in.join("secret"), None), &[], b"one").unwrap();
+            write(&target(write_in.join("shared"), None), &[outer], b"one").unwrap();
+        });
 
         fs::set_permissions(&inside, Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(fs::read(inside.join("secret")).unwrap(), b"one");
+        for name in ["secret", "shared"] {
+            assert_eq!(fs::read(inside.join(name)).unwrap(), b"one");
+        }
+    }
+
+    /// Root may read every folder; a thread that takes another user for its files may not.
+    fn as_nobody(work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            work();
+        });
+        thread.join().unwrap();
     }
 
     #[test]

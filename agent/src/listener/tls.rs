@@ -28,7 +28,7 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    pub(super) fn read(settings: &ListenerTls) -> anyhow::Result<Self> {
+    pub(crate) fn read(settings: &ListenerTls) -> anyhow::Result<Self> {
         Ok(Self {
             config: RwLock::new(Arc::new(config(settings)?)),
             settings: settings.clone(),

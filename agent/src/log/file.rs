@@ -1,12 +1,13 @@
 //! A log file that is put aside when it is long or old.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use planescape_agent_contract::{Keep, LogFile};
+
+use crate::files::append;
 
 /// The open file, and what was written to it since.
 #[derive(Debug)]
@@ -102,11 +103,7 @@ impl Rotating {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    append(path, 0o640)
 }
 
 #[cfg(test)]

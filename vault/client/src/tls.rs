@@ -1,17 +1,24 @@
 //! How the server is trusted, and how it trusts us.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use planescape_vault::Tls;
+use rustix::fs::OFlags;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use zeroize::Zeroizing;
+
+/// More than any bundle of authorities.
+const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// Distributions keep the certificates of public authorities here.
 const SYSTEM_BUNDLES: [&str; 4] = [
@@ -161,7 +168,7 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
             let path = entry?.path();
             if path.is_file() {
                 let origin = format!("vault.ca_path: {}", path.display());
-                add(&origin, &fs::read(&path).with_context(|| origin.clone())?)?;
+                add(&origin, &content(&path).with_context(|| origin.clone())?)?;
             }
         }
     } else {
@@ -179,7 +186,7 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
                 "vault.ca_cert: this system has no certificate authorities of its own: name the file that holds Vault's (in a pod, the annotations tls-secret and ca-cert)"
             );
         };
-        let pem = fs::read(&bundle).with_context(|| bundle.display().to_string())?;
+        let pem = content(bundle.as_ref()).with_context(|| bundle.display().to_string())?;
         // A public bundle may hold what we cannot read; one odd certificate spoils nothing.
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
     }
@@ -189,8 +196,24 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
     Ok(roots)
 }
 
-fn read(field: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("{field}: cannot read {path}"))
+fn read(field: &str, path: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    content(path.as_ref()).with_context(|| format!("{field}: cannot read {path}"))
+}
+
+/// A pipe in a file's place is an error: nobody may ever write it.
+fn content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let length = metadata.len().min(LONGEST);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+    (&file).take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn certificates(pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
@@ -358,6 +381,33 @@ mod tests {
             let error = Trust::new(&tls, true).unwrap_err();
 
             assert!(format!("{error:#}").contains(words), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let path = path.display().to_string();
+        let tls = [
+            Tls {
+                ca_cert: Some(path.clone()),
+                ..Tls::default()
+            },
+            Tls {
+                client: Some((path.clone(), path)),
+                skip_verify: true,
+                ..Tls::default()
+            },
+        ];
+        for tls in tls {
+            let error = Trust::new(&tls, true).unwrap_err();
+
+            assert!(
+                format!("{error:#}").ends_with("is not a regular file"),
+                "{error:#}"
+            );
         }
     }
 

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -76,7 +75,7 @@ pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
         return;
     };
     let prefix = prefix(&place.name);
-    for name in names(&place.folder) {
+    for name in names(&place) {
         if name.to_string_lossy().starts_with(&prefix) {
             // A file that cannot be removed does no harm.
             let _ = unlinkat(&place.folder, &name, AtFlags::empty());
@@ -84,8 +83,10 @@ pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
     }
 }
 
-fn names(folder: &OwnedFd) -> Vec<OsString> {
-    let entries = Dir::read_from(folder).into_iter().flatten().flatten();
+/// A folder that cannot be read keeps what it has.
+fn names(place: &Place) -> Vec<OsString> {
+    let folder = place.readable().and_then(|it| Ok(Dir::new(it)?));
+    let entries = folder.into_iter().flatten().flatten();
     entries
         .map(|entry| std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
         .collect()
