@@ -13,7 +13,7 @@ use planescape_operator_core::api::names::{
 };
 use planescape_operator_core::job::observed::KnownJob;
 use planescape_operator_core::job::plan::{Action, Deletion, Ending, Priority};
-use planescape_operator_core::job::status::Applied;
+use planescape_operator_core::job::status::{Applied, Failure};
 use planescape_operator_core::run::Occasion;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -38,10 +38,31 @@ pub(super) async fn apply(
     actions.sort_by_key(|action| action.priority());
     for action in actions {
         if let Err(error) = act(attempt, action, context, applied).await {
+            if !error.is_conflict() {
+                let failure = failure(action, &error);
+                applied.failure = applied.failure.take().or(failure);
+            }
             trouble = trouble.or(Some(error));
         }
     }
     trouble
+}
+
+/// What keeps runs from starting or ending is told.
+fn failure(action: &Action, error: &Error) -> Option<Failure> {
+    let (reason, message) = match action {
+        Action::Create { .. } | Action::Rerun { .. } => ("FailedCreate", error.to_string()),
+        Action::MarkStarted { .. } => ("FailedMark", error.to_string()),
+        Action::Adopt { job, .. } => ("FailedAdopt", format!("Job {job}: {error}")),
+        Action::End { job, .. } => ("FailedEnd", format!("Job {job}: {error}")),
+        Action::Delete { job, .. } => ("FailedDelete", format!("Job {job}: {error}")),
+        Action::Check { .. } | Action::Relabel { .. } | Action::Release { .. } => return None,
+    };
+    Some(Failure {
+        reason,
+        message,
+        is_lasting: false,
+    })
 }
 
 /// Does one thing.

@@ -181,19 +181,7 @@ async fn a_webhook_that_fails_shows() {
     // Its webhook would be everybody's.
     let cluster = Cluster::start().await.unwrap();
     let mut bed = Bed::new(&cluster, "webhook").await.unwrap();
-    let webhook = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": "fails" },
-        "webhooks": [{
-            "name": "fails.example.com",
-            "rules": [{ "apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"],
-                "operations": ["CREATE"] }],
-            "clientConfig": { "url": "https://127.0.0.1:1/nothing" },
-            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
-        }],
-    });
-    bed.apply(&webhook).await.unwrap();
+    bed.apply(&failing("CREATE")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     bed.start_operator().unwrap();
     bed.apply(&once("my-job")).await.unwrap();
@@ -213,6 +201,52 @@ async fn a_webhook_that_fails_shows() {
         .await
         .unwrap();
     bed.pod("my-job").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_adopted_shows() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut bed = Bed::with_operator(&cluster, "unadopted").await.unwrap();
+    bed.apply(&once("my-job")).await.unwrap();
+    bed.pod("my-job").await.unwrap();
+    bed.kill_operator();
+    bed.kubectl(&["delete", "pjob", "my-job", "--cascade=orphan"])
+        .await
+        .unwrap();
+    bed.apply(&failing("UPDATE")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bed.apply(&once("my-job")).await.unwrap();
+    bed.start_operator().unwrap();
+
+    let is_told = |job: &Value| condition(job, "Ready").1 == "FailedAdopt";
+    let job = bed.until("pjob/my-job", SOON, is_told).await.unwrap();
+
+    let (status, _, message) = condition(&job, "Ready");
+    assert_eq!(status, "False");
+    assert!(
+        message.starts_with("Job my-job-") && message.contains("cannot adopt"),
+        "{message}"
+    );
+    let delete = ["delete", "validatingwebhookconfiguration", "fails"];
+    bed.kubectl(&delete).await.unwrap();
+    let is_mended = |job: &Value| condition(job, "Ready").0 == "True";
+    bed.until("pjob/my-job", SOON, is_mended).await.unwrap();
+}
+
+/// A webhook for this operation on Jobs that nobody answers.
+fn failing(operation: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "fails" },
+        "webhooks": [{
+            "name": "fails.example.com",
+            "rules": [{ "apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"],
+                "operations": [operation] }],
+            "clientConfig": { "url": "https://127.0.0.1:1/nothing" },
+            "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+        }],
+    })
 }
 
 fn nightly(name: &str) -> Value {
