@@ -142,3 +142,34 @@ pub(crate) fn wait_for(path: &str) {
         std::thread::sleep(RETRY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_agent_core::{Phase, Status};
+
+    use super::*;
+    use crate::status::questions;
+
+    #[tokio::test]
+    async fn those_who_went_away_leave_room_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket").display().to_string();
+        let (asker, mut questions) = questions();
+        let _socket = ReadySocket::open(Some(path.clone()), asker).unwrap();
+        for _ in 0..=WAITING {
+            let mut gone = UnixStream::connect(&path).unwrap();
+            gone.write_all(WAIT.as_bytes()).unwrap();
+        }
+
+        let asking = tokio::task::spawn_blocking(move || status_at(&path));
+        let question = questions.next().await.unwrap();
+        question.answer(Status {
+            phase: Phase::Starting,
+            token: None,
+            texts: Vec::new(),
+            trouble: None,
+        });
+
+        assert!(asking.await.unwrap().unwrap().contains("starting"));
+    }
+}

@@ -67,6 +67,15 @@ mod tests {
     }
 
     #[test]
+    fn agents_that_fail_together_do_not_come_back_together() {
+        let waits: std::collections::BTreeSet<Duration> = (0..100)
+            .map(|seed| Backoff::request().fail(&mut Dice::new(seed * 7919)))
+            .collect();
+
+        assert!(waits.len() > 90, "{waits:?}");
+    }
+
+    #[test]
     fn a_success_starts_anew() {
         let mut backoff = Backoff::request();
         let mut dice = Dice::new(1);

@@ -30,6 +30,21 @@ impl Dice {
 mod tests {
     use super::*;
 
+    /// The first numbers of Marsaglia's xorshift64 with 13, 7 and 17.
+    #[test]
+    fn is_the_generator_that_it_says() {
+        let mut dice = Dice::new(1);
+
+        let shares: Vec<u64> = (0..3)
+            .map(|_| (dice.share() * (1_u64 << 53) as f64) as u64)
+            .collect();
+
+        assert_eq!(
+            shares,
+            [528_452, 562_984_862_711_842, 5_457_771_808_805_060]
+        );
+    }
+
     #[test]
     fn stays_between_the_bounds_and_moves() {
         let mut dice = Dice::new(7);

@@ -55,11 +55,18 @@ fn harmless(event: &[u8]) -> Vec<u8> {
         None => (event, &b""[..]),
     };
     let mut out = Vec::with_capacity(event.len());
-    for &byte in line {
-        match byte {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0..0x20 | 0x7f => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-            _ => out.push(byte),
+    for part in line.utf8_chunks() {
+        for character in part.valid().chars() {
+            match character {
+                '\n' => out.extend_from_slice(b"\\n"),
+                it if it.is_control() => {
+                    out.extend_from_slice(format!("\\x{:02x}", u32::from(it)).as_bytes());
+                }
+                it => out.extend_from_slice(it.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for byte in part.invalid() {
+            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
         }
     }
     out.extend_from_slice(end);
@@ -75,6 +82,11 @@ mod tests {
         assert_eq!(
             harmless(b"path=\x1b[2Ja\nb\r\n"),
             b"path=\\x1b[2Ja\\nb\\x0d\n"
+        );
+        // One byte that is no text, and one character that begins a command as the escape does.
+        assert_eq!(
+            harmless(b"\xff \xc2\x9b2J \xc3\xa9"),
+            b"\\xff \\x9b2J \xc3\xa9"
         );
     }
 }

@@ -93,6 +93,16 @@ async fn one_redirect_is_followed_and_none_where_they_are_switched_off() {
     refusing.run().await;
     assert_eq!(active.requests().len(), before);
     assert_eq!(refusing.report()["status"], 307, "{}", refusing.report());
+
+    let middle = redirecting(&target).await;
+    let first = redirecting(&format!("{}/v1/auth/kubernetes/login", middle.url())).await;
+    place(&first.url()).run().await;
+    assert!(middle.count("PUT", "/v1/auth/kubernetes/login") > 0);
+    assert_eq!(
+        active.requests().len(),
+        before,
+        "a second redirect is not followed"
+    );
 }
 
 #[tokio::test]

@@ -108,3 +108,25 @@ impl Watch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    #[test]
+    fn is_ready_when_every_kind_was_listed() {
+        let kinds = Kinds::new();
+        let is_ready = || kinds.wait_until_ready().now_or_never().is_some();
+
+        assert!(!is_ready());
+        kinds.planescape_jobs.take::<()>(Event::InitDone, |()| None);
+        assert!(!is_ready());
+        kinds.jobs.take::<()>(Event::InitDone, |()| None);
+        assert!(!is_ready());
+        kinds.pods.take::<()>(Event::InitDone, |()| None);
+        assert!(is_ready());
+    }
+}

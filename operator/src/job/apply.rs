@@ -295,3 +295,33 @@ where
         Err(error) => Err(Error::writing(what)(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_conflict_says_that_an_object_is_gone_only_where_its_name_is_anothers() {
+        assert!(after_a_conflict("mine").await.is_err());
+        assert!(matches!(after_a_conflict("anothers").await, Ok(None)));
+    }
+
+    /// What becomes of a change of `mine` that meets a conflict, while an object of this UID bears the name.
+    async fn after_a_conflict(uid: &'static str) -> Result<Option<Job>, Error> {
+        let server = tower::service_fn(move |_: Request<Body>| async move {
+            let found = json!({
+                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                "metadata": { "name": "job", "uid": uid },
+            });
+            let body = serde_json::to_vec(&found).expect("JSON is JSON");
+            Ok::<_, std::convert::Infallible>(Response::new(Body::from(body)))
+        });
+        let api: Api<Job> = Api::namespaced(Client::new(server, "team"), "team");
+        let conflict = kube::core::Status::failure("somebody was quicker", "Conflict");
+        let conflict = kube::Error::Api(conflict.with_code(409).boxed());
+        unless_gone(Err(conflict), &api, ("job", "mine"), "adopt a Job").await
+    }
+}

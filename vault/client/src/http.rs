@@ -1,5 +1,6 @@
 //! One request, one answer, at most one redirect.
 
+mod redirect;
 mod route;
 
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use planescape_vault::wire::{self, Body};
 use planescape_vault::{Connection, Error, SecretText};
-use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, Url};
 
 use crate::body::{Bodies, Failed};
 use route::{Route, Routes};
@@ -101,7 +102,7 @@ impl Http {
         let mut url = self.url(&request);
         let mut response = self.attempt(&url, &request).await?;
         if self.follows_redirects
-            && let Some(target) = redirect(&url, &response)?
+            && let Some(target) = redirect::target(&url, &response)?
         {
             url = target;
             response = self.attempt(&url, &request).await?;
@@ -153,7 +154,7 @@ impl Http {
         // What streams cannot be sent twice.
         if self.follows_redirects
             && let Some(body) = again
-            && let Some(target) = redirect(&url, &response)?
+            && let Some(target) = redirect::target(&url, &response)?
         {
             url = target;
             response = send(&url, body.into()).await?;
@@ -225,29 +226,6 @@ fn headers(pairs: &[(String, String)]) -> anyhow::Result<HeaderMap> {
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-/// The target of a standby's redirect. Never from TLS to none.
-fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, Error> {
-    let is_redirect = matches!(
-        response.status(),
-        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT
-    );
-    if !is_redirect {
-        return Ok(None);
-    }
-    let target = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|location| location.to_str().ok())
-        .and_then(|location| from.join(location).ok())
-        .filter(|target| target.has_host())
-        .ok_or_else(|| malformed("it redirects to nowhere"))?;
-    match (from.scheme(), target.scheme()) {
-        (_, "https") | ("http", "http") => Ok(Some(target)),
-        ("https", "http") => Err(malformed("it redirects from https to http")),
-        _ => Err(malformed("it redirects to nowhere")),
-    }
 }
 
 /// Seconds alone: Vault sends no dates.

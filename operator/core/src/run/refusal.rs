@@ -1,5 +1,7 @@
 //! What the API server says of a Job that it does not take, in the words of the PlanescapeJob.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 /// Shorter texts are words, not values.
@@ -20,25 +22,47 @@ pub fn written_at(field: &str, agent_comes_first: bool) -> String {
     }
 }
 
-/// The message without the values of environment variables, commands and arguments, which it may
-/// quote and which may be secrets.
+/// The message without the values of environment variables, headers and annotations, and without
+/// commands and arguments, which it may quote and which may be secrets.
 pub fn without_values(message: &str, job: &Value) -> String {
-    let mut values = Vec::new();
-    for list in ["initContainers", "containers"] {
-        let containers = job.pointer(&format!("/spec/template/spec/{list}"));
-        for container in containers.and_then(Value::as_array).into_iter().flatten() {
-            let items = |field: &str| container[field].as_array().into_iter().flatten();
-            values.extend(items("env").filter_map(|variable| variable["value"].as_str()));
-            values.extend(items("command").filter_map(Value::as_str));
-            values.extend(items("args").filter_map(Value::as_str));
-        }
-    }
+    let mut values = BTreeSet::new();
+    collect(job, &mut values);
+    let mut values: Vec<String> = values.into_iter().collect();
     // A value may contain another.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    let long = values.iter().filter(|value| value.len() >= SHORTEST_VALUE);
-    long.fold(message.to_owned(), |message, value| {
+    values.iter().fold(message.to_owned(), |message, value| {
         message.replace(value, "[...]")
     })
+}
+
+/// What may be a secret, as it stands and as it is quoted.
+fn collect(part: &Value, values: &mut BTreeSet<String>) {
+    let mut add = |value: &Value| {
+        let Some(text) = value.as_str().filter(|it| it.len() >= SHORTEST_VALUE) else {
+            return;
+        };
+        let quoted = value.to_string();
+        let quoted = quoted.trim_start_matches('"').trim_end_matches('"');
+        values.extend([text, quoted, &text.escape_default().to_string()].map(str::to_owned));
+    };
+    let Some(fields) = part.as_object() else {
+        let items = part.as_array().into_iter().flatten();
+        return items.for_each(|item| collect(item, values));
+    };
+    for (key, inside) in fields {
+        match key.as_str() {
+            "command" | "args" => inside.as_array().into_iter().flatten().for_each(&mut add),
+            "annotations" => inside
+                .as_object()
+                .into_iter()
+                .flatten()
+                .for_each(|it| add(it.1)),
+            // Of an environment variable and of a header.
+            "value" => add(inside),
+            _ => {}
+        }
+    }
+    fields.values().for_each(|inside| collect(inside, values));
 }
 
 #[cfg(test)]
@@ -77,5 +101,27 @@ mod tests {
         );
 
         assert_eq!(message, "denied: TOKEN is [...] in main, [...], sh");
+    }
+
+    #[test]
+    fn finds_values_wherever_a_pod_may_have_them() {
+        let probe = json!({ "exec": { "command": ["probe-1"] } });
+        let request =
+            json!({ "httpGet": { "httpHeaders": [{ "name": "X", "value": "header-1" }] } });
+        let job = json!({
+            "metadata": { "annotations": { "a.example.com/b": "note-1" } },
+            "spec": { "template": {
+                "metadata": { "annotations": { "vault.hashicorp.com/x": "line-1\n\"line-2\"" } },
+                "spec": { "containers": [{
+                    "livenessProbe": probe, "lifecycle": { "preStop": request },
+                }] },
+            } },
+        });
+        let quoted = r#"line-1\n\"line-2\""#;
+        let message = format!("probe-1, header-1, note-1, {quoted}, line-1\n\"line-2\"");
+
+        let message = without_values(&message, &job);
+
+        assert_eq!(message, "[...], [...], [...], [...], [...]");
     }
 }
