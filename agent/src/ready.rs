@@ -162,7 +162,8 @@ mod tests {
         }
 
         let asking = tokio::task::spawn_blocking(move || status_at(&path));
-        let question = questions.next().await.unwrap();
+        let question = tokio::time::timeout(PATIENCE, questions.next()).await;
+        let question = question.expect("somebody is let in").unwrap();
         question.answer(Status {
             phase: Phase::Starting,
             token: None,
