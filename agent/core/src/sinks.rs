@@ -50,3 +50,55 @@ impl Sinks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_sink_is_written_once_for_a_token_and_again_when_that_failed() {
+        let now = Moment::since_boot(Duration::from_secs(1));
+        let later = now + Duration::from_secs(5);
+        let token = Text::from("t1");
+        let mut sinks = Sinks::new(2);
+
+        assert_eq!(due(&mut sinks, &token, now), [0, 1]);
+        assert_eq!(
+            due(&mut sinks, &token, now),
+            [0; 0],
+            "both are being written"
+        );
+        sinks.written(0);
+        sinks.not_written(1, later);
+        assert!(!sinks.is_complete());
+        assert_eq!(sinks.timeout(), Some(later));
+        assert_eq!(due(&mut sinks, &token, now), [0; 0]);
+        assert_eq!(due(&mut sinks, &token, later), [1]);
+        sinks.written(1);
+        assert!(sinks.is_complete());
+        assert_eq!(sinks.timeout(), None);
+
+        sinks.token_replaced();
+        assert!(!sinks.is_complete());
+        assert_eq!(due(&mut sinks, &token, later), [0, 1]);
+    }
+
+    fn due(sinks: &mut Sinks, token: &Text, now: Moment) -> Vec<usize> {
+        let commands = sinks.advance(token, now).into_iter();
+        let indexes = commands.map(|command| {
+            let Command::Write {
+                destination: Destination::Sink(index),
+                contents,
+                ..
+            } = command
+            else {
+                panic!("{command:?}");
+            };
+            assert_eq!(contents, *token);
+            index
+        });
+        indexes.collect()
+    }
+}

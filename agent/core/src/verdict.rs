@@ -322,3 +322,143 @@ fn exit_code(failure: &Failure) -> ExitCode {
         Failure::Vault(_) => ExitCode::Unavailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use planescape_agent_contract::{Overrides, Tree};
+
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_code_and_the_one_of_vault_agent() {
+        let codes = [
+            (ExitCode::Done, 0, 0),
+            (ExitCode::Config, 64, 1),
+            (ExitCode::Template, 65, 1),
+            (ExitCode::Unavailable, 69, 1),
+            (ExitCode::Hook, 70, 1),
+            (ExitCode::File, 74, 1),
+            (ExitCode::Denied, 77, 1),
+            (ExitCode::Interrupted, 143, 0),
+            (ExitCode::Program(3), 3, 3),
+        ];
+        for (code, own, theirs) in codes {
+            assert_eq!(
+                (code.number(), code.of_vault_agent()),
+                (own, theirs),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_says_what_failed_where_and_as_whom() {
+        let mut verdict = verdict();
+        let failure = Failure::File {
+            path: "/out/0".to_owned(),
+            message: "no room".to_owned(),
+        };
+        let accessor = || Some("a1".to_owned());
+
+        let written = verdict
+            .write_failed(Destination::Template(0), &failure)
+            .unwrap();
+        assert_eq!(
+            (written.code, written.report.reason),
+            (ExitCode::File, Reason::FileNotWritten)
+        );
+        assert!(
+            verdict
+                .write_failed(Destination::Sink(0), &failure)
+                .is_none(),
+            "a sink is tried again"
+        );
+        let rendered = verdict.render_failed(2, "no such key").unwrap();
+        let told = (
+            rendered.report.message.as_deref(),
+            rendered.report.path.as_deref(),
+        );
+        assert_eq!(told, (Some("no such key"), Some("template[2]")));
+        let followed = verdict.hook_failed(1, "exit code 7").unwrap();
+        let told = (
+            followed.report.message.as_deref(),
+            followed.report.path.as_deref(),
+        );
+        assert_eq!(told, (Some("exit code 7"), Some("template[1].command")));
+        for end in [
+            verdict.lateness(accessor()),
+            verdict.interruption(accessor()),
+        ] {
+            let Report {
+                role,
+                accessor,
+                message,
+                ..
+            } = end.report;
+            assert_eq!(
+                (role.as_deref(), accessor.as_deref()),
+                (Some("reader"), Some("a1"))
+            );
+            assert!(message.is_some());
+        }
+    }
+
+    #[test]
+    fn a_request_that_fails_ends_the_agent_after_its_attempts_and_says_as_whom() {
+        let mut verdict = verdict();
+        let mut fail = |failures| {
+            let trouble = Trouble {
+                request: Request::Read {
+                    path: "kv/a".to_owned(),
+                },
+                failure: Failure::Vault(Error::Silent {
+                    address: "vault:8200".to_owned(),
+                }),
+                failures,
+                backoff: Duration::ZERO,
+            };
+            verdict.request_failed(&trouble, Remedy::Retry, Some("a1".to_owned()))
+        };
+
+        assert!(fail(12).is_none());
+        let Report {
+            role,
+            accessor,
+            path,
+            ..
+        } = fail(13).unwrap().report;
+
+        let told = (role.as_deref(), accessor.as_deref(), path.as_deref());
+        assert_eq!(told, (Some("reader"), Some("a1"), Some("kv/a")));
+        assert!(fail(14).is_some());
+    }
+
+    #[test]
+    fn the_latest_trouble_is_told_until_it_is_mended() {
+        let mut verdict = verdict();
+        let failure = Failure::File {
+            path: "/out/0".to_owned(),
+            message: "no room".to_owned(),
+        };
+        assert_eq!(verdict.trouble(), None);
+
+        verdict.write_failed(Destination::Template(0), &failure);
+        verdict.render_failed(1, "no such key");
+        assert_eq!(verdict.trouble().unwrap(), "TemplateFailed: no such key");
+        verdict.mend(&Concern::Template(1));
+        assert!(verdict.trouble().unwrap().contains("no room"));
+        verdict.ready();
+        assert_eq!(verdict.trouble(), None);
+    }
+
+    fn verdict() -> Verdict {
+        let text = r#"
+            auto_auth { method "kubernetes" { config { role = "reader" } } }
+            template_config { exit_on_retry_failure = true }
+            template { contents = "x" destination = "/x" }"#;
+        let config = Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap();
+        Verdict::new(&config, Moment::since_boot(Duration::from_secs(1)))
+    }
+}

@@ -9,6 +9,7 @@ mod endings;
 mod failures;
 mod reads;
 mod settings;
+mod status;
 mod tokens;
 mod world;
 
