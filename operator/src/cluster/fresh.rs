@@ -131,3 +131,32 @@ fn pods(jobs: &[Arc<KnownJob>], context: &Context) -> Vec<Arc<KnownPod>> {
     let keys = jobs.iter().map(|job| Key::Owner(job.run.uid.clone()));
     keys.flat_map(|key| context.kinds.pods.find(&key)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_the_watch_does_not_show_is_looked_for_while_the_status_says_that_it_runs() {
+        let run = |name: &str, outcome: &str| {
+            json!({
+                "job": name, "uid": format!("{name}-uid"), "outcome": outcome,
+                "scheduledTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let job: PlanescapeJob = serde_json::from_value(json!({
+            "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+            "metadata": { "name": "nightly" },
+            "spec": { "schedule": "0 3 * * *", "jobTemplate": {} },
+            "status": { "runs": [run("hidden", "Running"), run("ended", "Succeeded")] },
+        }))
+        .unwrap();
+
+        // Who takes our label off a Job hides it from the watch.
+        let looked_for = unseen(&job, &[]);
+
+        assert_eq!(looked_for, [("hidden".to_owned(), "hidden-uid".to_owned())]);
+    }
+}

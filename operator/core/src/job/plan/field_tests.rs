@@ -209,6 +209,18 @@ fn an_interval_keeps_its_phase_when_it_is_suspended_or_mended() {
     let resumed = plan_of(&job, &[], "2026-11-24T10:40:00Z");
 
     assert_eq!(resumed.next, Some(at("2026-11-24T11:00:00Z")));
+    job["status"] = json!({ "scheduleReference": resumed.reference });
+    let template = job["spec"]["jobTemplate"].clone();
+    job["spec"]["jobTemplate"] = json!({});
+    let broken = plan_of(&job, &[], "2026-11-24T10:45:00Z");
+    assert!(!broken.creates() && broken.next.is_none());
+    job["status"] = json!({ "scheduleReference": broken.reference });
+    job["spec"]["jobTemplate"] = template;
+    job["metadata"]["generation"] = json!(2);
+
+    let mended = plan_of(&job, &[], "2026-11-24T10:50:00Z");
+
+    assert_eq!(mended.next, Some(at("2026-11-24T11:00:00Z")));
 }
 
 #[test]
