@@ -36,13 +36,15 @@ pub enum Rule {
     MissingKey,
     /// The template fails with the given answers.
     Execution,
+    /// JSON in which characters are escaped that need not be.
+    EscapedJson,
     /// There is no answer, so nothing can be said.
     MissingResponse,
 }
 
 impl Rule {
     /// Every rule, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Syntax,
         Self::UnknownFunction,
         Self::Call,
@@ -51,6 +53,7 @@ impl Rule {
         Self::KvData,
         Self::MissingKey,
         Self::Execution,
+        Self::EscapedJson,
         Self::MissingResponse,
     ];
 
@@ -65,6 +68,7 @@ impl Rule {
             Self::KvData => "kv-data",
             Self::MissingKey => "missing-key",
             Self::Execution => "execution",
+            Self::EscapedJson => "escaped-json",
             Self::MissingResponse => "missing-response",
         }
     }
@@ -86,6 +90,9 @@ impl Rule {
             }
             Self::MissingKey => "Keys must be in the data; a missing one is written as <no value>.",
             Self::Execution => "The template must render with the given responses.",
+            Self::EscapedJson => {
+                "`toJSON` writes some characters in a way that only a JSON parser undoes."
+            }
             Self::MissingResponse => {
                 "Without a response the rest of the template cannot be checked."
             }
@@ -108,6 +115,7 @@ impl Rule {
                 "correct the key, or say with `or` or `if` what to write without it"
             }
             Self::Execution => "mend the template, or the response that it is given",
+            Self::EscapedJson => "write `toUnescapedJSON` where what reads it does not parse JSON",
             Self::MissingResponse => "add it to the responses",
         }
     }
@@ -115,7 +123,7 @@ impl Rule {
     /// Whether the template can do what it does wrong and still be meant so.
     pub fn is_warning(self) -> bool {
         match self {
-            Self::KvPath | Self::MissingKey | Self::MissingResponse => true,
+            Self::KvPath | Self::MissingKey | Self::EscapedJson | Self::MissingResponse => true,
             Self::Syntax
             | Self::UnknownFunction
             | Self::Call

@@ -82,6 +82,11 @@ impl Shape {
         }
     }
 
+    /// Whether `toJSON` writes a character of it as `\u0026` or the like.
+    pub(super) fn is_escaped_in_json(&self) -> bool {
+        self.object().is_some_and(is_escaped)
+    }
+
     /// Whether it is the `.Data` of a KV version 2 secret, whose keys are one level deeper.
     pub(super) fn is_versioned_data(&self) -> bool {
         match self {
@@ -92,6 +97,16 @@ impl Shape {
                     && self.object().is_none_or(|data| data.get("data").is_some())
             }
         }
+    }
+}
+
+fn is_escaped(datum: &Datum) -> bool {
+    let has = |text: &Text| text.iter().any(|byte| b"&<>".contains(byte));
+    match datum {
+        Datum::Null | Datum::Bool(_) | Datum::Number(_) => false,
+        Datum::Text(text) => has(text),
+        Datum::List(items) => items.iter().any(is_escaped),
+        Datum::Object(entries) => entries.iter().any(|(key, it)| has(key) || is_escaped(it)),
     }
 }
 

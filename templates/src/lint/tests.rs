@@ -8,7 +8,7 @@ const RESPONSES: &str = r#"{
         "pki/": {"type": "pki"}
     },
     "responses": {
-        "GET kv/data/app": {"data": {"data": {"username": "hunter2", "nested": {"key": "x"}}, "metadata": {"version": 1}}},
+        "GET kv/data/app": {"data": {"data": {"username": "hunter2", "nested": {"key": "x"}, "url": "a?b&c", "age": 7}, "metadata": {"version": 1}}},
         "GET old/app": {"data": {"user": "svc"}},
         "GET old/odd": {"data": {"data": {"user": "svc"}}},
         "GET database/creds/ro": {"data": {"username": "v-1", "password": "p"}},
@@ -228,6 +228,36 @@ fn fields_that_no_secret_has_and_keys_that_this_one_lacks_are_found() {
 fn what_depends_on_the_way_there_is_left_alone() {
     let text = "{{ $s := secret `kv/app` }}{{ if .x }}{{ $s = secret `old/app` }}{{ end }}{{ $s.Data.user }}";
     assert_eq!(found(text), [""; 0]);
+}
+
+#[test]
+fn cures_are_named_where_the_answer_shows_what_was_meant() {
+    for (text, expected) in [
+        (
+            "{{ with secret `kv/data/app` }}{{ .Data.data | toJSON }}{{ end }}",
+            "1:48 escaped-json: toJSON writes `&`, `<` and `>` as `\\u0026`, `\\u003c` and `\\u003e`",
+        ),
+        (
+            "{{ with secret `kv/data/app` }}{{ toJSONPretty .Data.data.url }}{{ end }}",
+            "1:35 escaped-json: toJSONPretty writes `&`, `<` and `>` as `\\u0026`, `\\u003c` and `\\u003e`; write `toUnescapedJSONPretty` where what reads it does not parse JSON",
+        ),
+        (
+            "{{ with secret `kv/data/app` }}{{ .Data.data.age | parseInt }}{{ end }}",
+            "1:52 execution: wrong type for value; expected string; got json.Number; a number is no text: write `sprig_int` for it, or `print` before it",
+        ),
+        (
+            "{{ with secret `pki/issue/web` `common_name=x` }}{{ .Data.ca_chain }}{{ end }}",
+            "1:58 missing-key: the response for `pki/issue/web` has no key `ca_chain`",
+        ),
+    ] {
+        assert_eq!(linted(text), [expected], "{text}");
+    }
+    let clean = "{{ with secret `kv/data/app` }}{{ toJSON .Data.data.username }}{{ end }}";
+    assert_eq!(linted(clean), [""; 0]);
+    let certificate = Responses::from_json(include_bytes!("../reference/responses.json"));
+    let text = "{{ with pkiCert `pki/issue/web` `common_name=a.example` }}{{ .ca_chain }}{{ end }}";
+    let found = findings(text, Some(&certificate.expect("it is right")));
+    assert_eq!(found, ["1:62 execution: can't evaluate field ca_chain in type dependency.PemEncoded; write `.CAChain`"]);
 }
 
 fn found(text: &str) -> Vec<String> {

@@ -140,7 +140,7 @@ impl Walk<'_> {
     fn pipe(&mut self, dot: &Shape, pipe: &Pipe) -> Shape {
         let mut value = Shape::Unknown;
         for (stage, command) in pipe.commands.iter().enumerate() {
-            value = self.command(dot, command, stage > 0);
+            value = self.command(dot, command, (stage > 0).then_some(value));
         }
         if !pipe.assigns {
             self.declare(pipe, &value);
@@ -148,18 +148,49 @@ impl Walk<'_> {
         value
     }
 
-    fn command(&mut self, dot: &Shape, command: &Command, is_piped: bool) -> Shape {
+    fn command(&mut self, dot: &Shape, command: &Command, piped: Option<Shape>) -> Shape {
         let Some((word, args)) = command.args.split_first() else {
             return Shape::Unknown;
         };
+        let is_piped = piped.is_some();
+        let mut last = piped.unwrap_or(Shape::Unknown);
         for arg in args {
-            self.term(dot, arg);
-        }
-        match word {
-            Term::Function(offset, function) if !is_piped => {
-                self.request(*offset, function.name, args)
+            let shape = self.term(dot, arg);
+            if !is_piped {
+                last = shape;
             }
-            _ => self.term(dot, word),
+        }
+        let Term::Function(offset, function) = word else {
+            return self.term(dot, word);
+        };
+        self.escapes(*offset, function.name, &last);
+        if is_piped {
+            return Shape::Unknown;
+        }
+        self.request(*offset, function.name, args)
+    }
+
+    /// Programs that read JSON take `\u0026` for `&`; others see it as it stands.
+    fn escapes(&mut self, offset: usize, function: &str, operand: &Shape) {
+        let instead = match function {
+            "toJSON" => "toUnescapedJSON",
+            "toJSONPretty" => "toUnescapedJSONPretty",
+            _ => return,
+        };
+        if operand.is_escaped_in_json() {
+            let message =
+                format!("{function} writes `&`, `<` and `>` as `\\u0026`, `\\u003c` and `\\u003e`");
+            let finding = at(
+                self.text,
+                offset,
+                function.len(),
+                Rule::EscapedJson,
+                message,
+            );
+            self.findings.push(Finding {
+                suggestion: format!("write `{instead}` where what reads it does not parse JSON"),
+                ..finding
+            });
         }
     }
 
