@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_agent_contract::{Config, Hook};
+use planescape_agent_contract::{Config, Hook, Report};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Effect, Request};
 use planescape_vault::Text;
@@ -63,6 +63,7 @@ pub(crate) struct Effects {
     /// Whether the login's file is looked at, or need not be.
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
+    has_own_exit_codes: bool,
 }
 
 impl Effects {
@@ -106,6 +107,7 @@ impl Effects {
             metrics,
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),
+            has_own_exit_codes: config.has_own_exit_codes,
         })
     }
 
@@ -193,11 +195,24 @@ impl Effects {
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
                 self.termination.write(&report);
-                tracing::info!(code = code.number(), reason = %report.reason, "agent ends");
+                self.tell_end(code, &report);
                 return ControlFlow::Break(code);
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// The error has the words that alerts on `vault agent` look for.
+    fn tell_end(&self, code: ExitCode, report: &Report) {
+        let number = match self.has_own_exit_codes {
+            true => code.number(),
+            false => code.of_vault_agent(),
+        };
+        let is_failure = !matches!(code, ExitCode::Done | ExitCode::Interrupted) && number != 0;
+        if let Some(error) = report.message.as_ref().filter(|_| is_failure) {
+            tracing::error!(error, exitCode = number, "runtime error encountered");
+        }
+        tracing::info!(code = number, reason = %report.reason, "agent ends");
     }
 
     /// Lets file work that is on its way end, so that nothing half done stays behind. A file system

@@ -37,6 +37,7 @@ fn failure(text: &str) -> Error {
 }
 
 /// A stack as small as the smallest thread that renders.
+#[expect(clippy::disallowed_methods, reason = "a test of stacks needs a thread")]
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(if cfg!(debug_assertions) {
         16 << 20

@@ -94,6 +94,40 @@ async fn a_vault_that_is_not_there_delays_the_pod_and_is_named() {
     assert!(!failed, "{job:#}");
 }
 
+/// The kubelet ends a pod at its own deadline as it does when the node is short of memory or disk: by itself,
+/// and while the hook that waits for the secrets still runs.
+#[tokio::test]
+async fn a_pod_that_waits_for_its_secrets_ends_when_the_kubelet_wants_it() {
+    let place = Place::new("waiting").await;
+    let job = database_job("waiting", "readonly", "true")
+        .replace(
+            "vault.hashicorp.com/role:",
+            "vault.hashicorp.com/service: \"http://127.0.0.1:9\"\n            vault.hashicorp.com/role:",
+        )
+        .replace(
+            "        spec:\n          containers:",
+            "        spec:\n          activeDeadlineSeconds: 10\n          terminationGracePeriodSeconds: 5\n          containers:",
+        );
+    place.apply(&job).await;
+
+    until(
+        "the pod has failed and nothing of it runs",
+        60,
+        async || {
+            let pods = place.get("pods").await;
+            let status = pods["items"].as_array()?.first()?["status"].clone();
+            let lists = ["initContainerStatuses", "containerStatuses"];
+            let mut containers = lists
+                .iter()
+                .filter_map(|list| status[list].as_array())
+                .flatten();
+            let is_over = containers.all(|container| container["state"]["running"].is_null());
+            (status["reason"] == "DeadlineExceeded" && is_over).then_some(())
+        },
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_template_that_does_not_parse_creates_no_job() {
     let place = Place::new("unparsable").await;

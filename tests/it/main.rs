@@ -1,5 +1,6 @@
 //! Our programs and the testbed itself against real servers, short of pods.
 
+mod cleanup;
 mod control_plane;
 mod credentials;
 mod faults;
@@ -7,4 +8,3 @@ mod operator;
 mod scripted_vault;
 mod secrets;
 mod tidy;
-mod tidying;

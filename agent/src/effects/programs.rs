@@ -100,7 +100,7 @@ impl Child {
         let Some(exec) = &self.exec else { return };
         match start(exec, variables) {
             Ok(child) => {
-                tracing::info!(target: "agent.exec.server", program = ?exec.program.words().first(), "program started");
+                tracing::info!(target: "agent.exec.server", program = exec.program.words()[0], "program started");
                 let group = Group::of(&child, &exec.program);
                 self.running = Some((child, group));
             }

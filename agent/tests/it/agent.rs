@@ -100,6 +100,11 @@ impl Place {
         Agent(self.command(&[]).spawn().unwrap())
     }
 
+    /// The same by way of a program that becomes the agent.
+    pub(crate) fn start_as(&self, program: &Path, arguments: &[&str]) -> Agent {
+        Agent(self.command_of(program, arguments).spawn().unwrap())
+    }
+
     /// Runs until the agent ends by itself.
     pub(crate) async fn run(&self) -> Output {
         let run = self.command(&[]).output();

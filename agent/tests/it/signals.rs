@@ -1,5 +1,7 @@
 //! Signals, and what must not hold them up.
 
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -70,6 +72,72 @@ async fn a_pipe_in_place_of_a_template_source_is_refused_at_once() {
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("is not a regular file"), "{log}");
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_any_other_file_is_refused_at_once() {
+    let (vault, _) = quick().await;
+    let exec = r#"exec { command = "/bin/true" child_process_stdout = "FOLDER/pipe" }
+        env_template "X" { contents = "x" }"#;
+    for (setting, variable) in [
+        (r#"log_file = "FOLDER/pipe""#, "UNUSED"),
+        (exec, "UNUSED"),
+        ("# none", "VAULT_CACERT"),
+    ] {
+        let place = Place::offline(&vault.url()).setting(setting);
+        mkfifo(&place.path("pipe"), Mode::S_IRWXU).unwrap();
+        std::fs::write(place.path("jwt"), "x").unwrap();
+        let pipe = place.path("pipe").display().to_string();
+        let place = place.variable(variable, &pipe);
+
+        let output = place.run().await;
+
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{setting}: {log}");
+        assert!(log.contains(&pipe), "{setting}: {log}");
+        let is_told = log.contains("runtime error encountered") || setting != exec;
+        assert!(is_told, "{log}");
+    }
+}
+
+/// The name server takes questions and answers none, for longer than this test waits.
+#[tokio::test]
+async fn a_name_that_nobody_resolves_does_not_hold_up_the_end() {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let mut own = (1..=254).map(|last| Ipv4Addr::new(127, high, low, last));
+    let Some(server) = own.find_map(|address| UdpSocket::bind((address, 53)).ok()) else {
+        return; // Only root may serve names.
+    };
+    let place = Place::offline("http://vault.example.com:8200").variable("PATH", "/usr/bin:/bin");
+    let resolver = place.path("resolv.conf");
+    let address = server.local_addr().unwrap().ip();
+    let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
+    std::fs::write(&resolver, text).unwrap();
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    let resolver = resolver.to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_planescape-agent");
+    let words = ["-m", "sh", "-c", script, resolver, program];
+    let agent = place.start_as(Path::new("/usr/bin/unshare"), &words);
+    server
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let (server, asked) = tokio::task::spawn_blocking(move || {
+        let asked = server.recv(&mut [0; 512]);
+        (server, asked)
+    })
+    .await
+    .unwrap();
+    asked.expect("the agent asks for the name");
+
+    let output = agent.terminate().await;
+
+    assert_eq!(
+        output.status.code(),
+        Some(143),
+        "told to end before its files"
+    );
+    drop(server);
 }
 
 #[tokio::test]

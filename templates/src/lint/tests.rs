@@ -257,7 +257,12 @@ fn cures_are_named_where_the_answer_shows_what_was_meant() {
     let certificate = Responses::from_json(include_bytes!("../reference/responses.json"));
     let text = "{{ with pkiCert `pki/issue/web` `common_name=a.example` }}{{ .ca_chain }}{{ end }}";
     let found = findings(text, Some(&certificate.expect("it is right")));
-    assert_eq!(found, ["1:62 execution: can't evaluate field ca_chain in type dependency.PemEncoded; write `.CAChain`"]);
+    assert_eq!(
+        found,
+        [
+            "1:62 execution: can't evaluate field ca_chain in type dependency.PemEncoded; write `.CAChain`"
+        ]
+    );
 }
 
 fn found(text: &str) -> Vec<String> {
