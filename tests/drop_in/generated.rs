@@ -32,6 +32,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     draw.files.insert(name.to_owned(), Content::Text(config));
     let steps = steps(&mut draw);
     Scenario {
+        openbao: None,
         name: format!("seed {seed}"),
         file: "generated".to_owned(),
         vault: draw.vault,

@@ -1,4 +1,4 @@
-//! The same configurations through `vault agent` and through ours: files, modes, exit codes and what
+//! The same configurations through `vault agent`, `bao agent` and ours: files, modes, exit codes and what
 //! Vault was asked for must be the same.
 //!
 //! ```text
@@ -14,6 +14,8 @@ mod generated;
 mod outcome;
 mod run;
 mod scenario;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt as _, stream};
@@ -31,12 +33,15 @@ const SEEDS: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
-    let wanted = std::env::var("DROP_IN").unwrap_or_default();
-    let scenarios = scenario::all()?;
-    let scenarios = scenarios
-        .into_iter()
-        .filter(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
-    compare_all(scenarios.collect()).await
+    compare_all(wanted()?, their_agent()?).await
+}
+
+/// Where it does as `vault agent` does.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_configuration_ends_as_with_bao_agent() -> Result<()> {
+    let mut scenarios = wanted()?;
+    scenarios.retain(|it| it.openbao.is_none());
+    compare_all(scenarios, servers::OPENBAO.build()?.join("bao")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,15 +55,27 @@ async fn random_configurations_end_as_with_vault_agent() -> Result<()> {
         None => (number("DROP_IN_FIRST")?.unwrap_or(0)..number("DROP_IN_SEEDS")?.unwrap_or(SEEDS))
             .collect(),
     };
-    compare_all(seeds.into_iter().map(generated::scenario).collect()).await
+    let scenarios = seeds.into_iter().map(generated::scenario).collect();
+    compare_all(scenarios, their_agent()?).await
 }
 
-async fn compare_all(scenarios: Vec<Scenario>) -> Result<()> {
+fn wanted() -> Result<Vec<Scenario>> {
+    let wanted = std::env::var("DROP_IN").unwrap_or_default();
+    let mut scenarios = scenario::all()?;
+    scenarios.retain(|it| it.name.contains(&wanted) || it.file.contains(&wanted));
+    Ok(scenarios)
+}
+
+fn their_agent() -> Result<PathBuf> {
+    match std::env::var_os("DROP_IN_AGENT") {
+        Some(program) => Ok(program.into()),
+        None => Ok(servers::VAULT.build()?.join("vault")),
+    }
+}
+
+async fn compare_all(scenarios: Vec<Scenario>, theirs: PathBuf) -> Result<()> {
     let agents = Agents {
-        theirs: match std::env::var_os("DROP_IN_AGENT") {
-            Some(program) => program.into(),
-            None => servers::VAULT.build()?.join("vault"),
-        },
+        theirs,
         ours: Program::Agent.build()?,
     };
     let count = scenarios.len();

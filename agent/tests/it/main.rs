@@ -4,6 +4,7 @@
 
 mod agent;
 mod budget;
+mod clients;
 mod clouds;
 mod configuration;
 mod failures;

@@ -1,0 +1,113 @@
+//! Programs that others have made, in front of the agent's listeners.
+
+use std::path::{Path, PathBuf};
+
+use planescape_tests::servers;
+use planescape_tests::testbed::Cluster;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+
+use crate::agent::{Agent, Place, until};
+
+/// What `vault` and `bao` are asked for; both use the client libraries for Go.
+const COMMANDS: [&[&str]; 6] = [
+    &["read", "-format=json", "kv/data/clients"],
+    &["kv", "get", "-format=json", "-mount=kv", "clients"],
+    &["token", "lookup", "-format=json"],
+    &["token", "capabilities", "kv/data/clients"],
+    &["read", "-format=json", "kv/data/none"],
+    &["read", "-format=json", "sys/mounts"],
+];
+
+#[tokio::test]
+async fn clients_get_from_a_listener_what_vault_gives_them() {
+    let cluster = Cluster::shared().await.unwrap();
+    let body = json!({ "user": "svc", "note": "a&b <c> \u{e9}" });
+    cluster.vault.put("clients", &body).await.unwrap();
+    let (place, agent) = listening(cluster).await;
+    let token = place.read("token");
+    let socket = place.path("agent.sock").display().to_string();
+    let listeners = [place.read("address"), format!("unix://{socket}")];
+    let programs = [
+        servers::VAULT.build().unwrap().join("vault"),
+        servers::OPENBAO.build().unwrap().join("bao"),
+    ];
+
+    for program in &programs {
+        for words in COMMANDS {
+            let direct = ask(program, &cluster.vault.url(), Some(&token), words, &place).await;
+            for address in &listeners {
+                // The agent adds its token.
+                let passed = ask(program, address, None, words, &place).await;
+                assert_eq!(passed, direct, "{} {words:?} {address}", program.display());
+            }
+        }
+    }
+    let path = "http://localhost/v1/kv/data/clients";
+    let curl = Command::new("curl")
+        .args(["-sS", "--unix-socket", &socket, path])
+        .output();
+    let answer: Value = serde_json::from_slice(&curl.await.unwrap().stdout).unwrap();
+    assert_eq!(answer["data"]["data"], body);
+    let settings = VaultClientSettingsBuilder::default()
+        .address(&listeners[0])
+        .token("")
+        .build();
+    let client = VaultClient::new(settings.unwrap()).unwrap();
+    let read: Value = vaultrs::kv2::read(&client, "kv", "clients").await.unwrap();
+    assert_eq!(read, body);
+    agent.terminate().await;
+}
+
+/// An agent with two listeners that adds its token to requests without one.
+async fn listening(cluster: &Cluster) -> (Place, Agent) {
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = Place::new(cluster)
+        .await
+        .role("key-value-reader")
+        .setting("api_proxy { use_auto_auth_token = true }")
+        .setting("planescape { revoke_on_exit = true ready_socket = \"FOLDER/ready.sock\" }")
+        .setting("listener \"unix\" { address = \"FOLDER/agent.sock\" tls_disable = true }")
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    std::fs::write(place.path("address"), format!("http://{port}")).unwrap();
+    let agent = place.start();
+    until("it has a token", async || place.path("token").exists()).await;
+    until("it listens", async || place.path("agent.sock").exists()).await;
+    (place, agent)
+}
+
+/// Exit code and output, without what differs from call to call.
+async fn ask(
+    program: &Path,
+    address: &str,
+    token: Option<&str>,
+    words: &[&str],
+    home: &Place,
+) -> (Option<i32>, Value) {
+    let home: PathBuf = home.path("");
+    let output = Command::new(program)
+        .args(words)
+        .env_clear()
+        .env("HOME", home)
+        .env("VAULT_ADDR", address)
+        .env("BAO_ADDR", address)
+        .envs(token.map(|token| ("VAULT_TOKEN", token)))
+        .envs(token.map(|token| ("BAO_TOKEN", token)))
+        .output()
+        .await
+        .unwrap();
+    let mut said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| String::from_utf8_lossy(&output.stdout).into());
+    // The agent keeps to itself which token it has.
+    for key in ["request_id", "ttl", "id", "accessor"] {
+        for part in [Some("/data"), None].map(|it| it.unwrap_or("")) {
+            if let Some(object) = said.pointer_mut(part).and_then(Value::as_object_mut) {
+                object.remove(key);
+            }
+        }
+    }
+    (output.status.code(), said)
+}
