@@ -75,6 +75,18 @@ pub(crate) fn object(body: &[u8]) -> Result<Datum, MalformedAnswer> {
     }
 }
 
+/// The same, of an answer that has objects where every answer has them.
+pub(crate) fn answer(body: &[u8]) -> Result<Datum, MalformedAnswer> {
+    let answer = object(body)?;
+    for key in ["data", "auth", "wrap_info"] {
+        match answer.get(key) {
+            None | Some(Datum::Null | Datum::Object(_)) => {}
+            Some(_) => return Err(MalformedAnswer::new(&format!("`{key}` is not an object"))),
+        }
+    }
+    Ok(answer)
+}
+
 fn text(of: &Datum, key: &str) -> Text {
     match of.get(key) {
         Some(Datum::Text(text)) => text.clone(),
@@ -179,8 +191,11 @@ fn replace_text(old: &mut Text, new: Text) {
 
 impl Secret {
     /// Reads the body of an answer.
+    ///
+    /// # Errors
+    /// It is no JSON object, or has something else where objects stand in every answer of Vault.
     pub fn from_json(body: &[u8]) -> Result<Self, MalformedAnswer> {
-        Ok(Self::of(&object(body)?))
+        Ok(Self::of(&answer(body)?))
     }
 
     /// Reads an answer that was decoded already; what it lacks is empty.
@@ -362,6 +377,22 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_with_other_types_is_malformed_and_not_quoted() {
+        for body in [
+            r#"{"data": "hunter2"}"#,
+            r#"{"data": ["hunter2"]}"#,
+            r#"{"data": {}, "auth": "hunter2"}"#,
+            r#"{"wrap_info": 7}"#,
+        ] {
+            let error = Secret::from_json(body.as_bytes()).unwrap_err().to_string();
+
+            assert!(error.contains("is not an object"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(Secret::from_json(br#"{"data": null, "auth": null}"#).is_ok());
+    }
 
     #[test]
     fn a_version_is_deleted_from_its_deletion_time_on() {

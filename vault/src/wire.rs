@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::secret::answer;
 use crate::{Error, Grant, Login, Refusal, SecretText};
 
 /// A body, zeroed when dropped.
@@ -152,6 +153,18 @@ pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
         token: SecretText::new(auth.client_token),
         accessor: auth.accessor,
     })
+}
+
+/// Reads the answer to what gives nothing back. A page of a gateway between Vault and us says nothing of Vault.
+///
+/// # Errors
+/// It is not Vault's.
+pub fn done(body: &[u8]) -> Result<(), Error> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let answer = answer(body).map_err(|error| malformed(&error.to_string()));
+    answer.map(drop)
 }
 
 /// Reads what Vault knows of `token`.
@@ -362,13 +375,15 @@ fn grant(seconds: u64, renewable: bool) -> Grant {
 
 /// serde's error may quote a value, so only its place is told.
 fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| {
+    let decoded = serde_json::from_slice(body).map_err(|error| {
         malformed(&format!(
             "its answer is not the expected JSON (line {}, column {})",
             error.line(),
             error.column()
         ))
-    })
+    })?;
+    // It takes lists for objects.
+    done(body).map(|()| decoded)
 }
 
 fn malformed(message: &str) -> Error {

@@ -221,6 +221,14 @@ impl Agent {
             .unwrap()
     }
 
+    /// Its output, if it ends by itself within this time.
+    pub(crate) async fn ends_within(mut self, limit: Duration) -> Result<Output, Self> {
+        match tokio::time::timeout(limit, self.0.wait()).await {
+            Ok(_) => Ok(self.output().await),
+            Err(_) => Err(self),
+        }
+    }
+
     pub(crate) async fn terminate(self) -> Output {
         self.signal(Signal::SIGTERM);
         self.output().await

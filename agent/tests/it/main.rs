@@ -10,5 +10,6 @@ mod configuration;
 mod failures;
 mod kills;
 mod life;
+mod matrix;
 mod signals;
 mod transport;

@@ -199,7 +199,7 @@ impl Client {
             timeout: Some(REVOKE_TIMEOUT),
             ..Request::new(Method::Put, "auth/token/revoke-self", Some(bearer.token))
         };
-        self.http.send(request).await.map(drop)
+        wire::done(&self.http.send(request).await?)
     }
 
     /// `PUT sys/leases/renew`; for so long where `increment` says, as far as its engine lets it.
@@ -232,7 +232,7 @@ impl Client {
             body: Some(&body),
             ..Request::new(Method::Put, "sys/leases/revoke", Some(bearer.token))
         };
-        self.http.send(request).await.map(drop)
+        wire::done(&self.http.send(request).await?)
     }
 
     /// `GET sys/internal/ui/mounts/<path>`: the mount that serves a path.

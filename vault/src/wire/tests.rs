@@ -82,3 +82,17 @@ fn kv_version_2_wants_its_parameters_wrapped() {
     assert_eq!(&*parameters(&fields, false), br#"{"a":"1"}"#);
     assert_eq!(&*parameters(&fields, true), br#"{"data":{"a":"1"}}"#);
 }
+
+#[test]
+fn a_list_where_an_object_belongs_brings_no_token() {
+    let error = logged_in(br#"{"auth": ["hvs.hunter2", "a1"]}"#).unwrap_err();
+
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_page_of_a_gateway_is_no_word_of_vault() {
+    assert!(done(b"").is_ok());
+    assert!(done(br#"{"warnings": ["the lease was gone"]}"#).is_ok());
+    assert!(done(b"<html>sign in</html>").is_err());
+}

@@ -1,0 +1,245 @@
+//! What can go wrong with Vault, at each request, in each way to run: the table beside this file says how the agent
+//! then ends, and what no case may do is checked in all of them.
+//!
+//! ```text
+//! MATRIX=write cargo test -p planescape-agent --test it matrix   # writes the table anew
+//! ```
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use planescape_tests::faults::{Fault, Proxy};
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use serde_json::json;
+
+use crate::agent::Place;
+
+const TABLE: &str = include_str!("matrix.txt");
+
+/// Method and path of what is asked for, in the order of a life.
+const LOGIN: (&str, &str) = ("PUT", "/v1/auth/kubernetes/login");
+const MOUNT: (&str, &str) = ("GET", "/v1/sys/internal/ui/mounts/database/creds/ro");
+const READ: (&str, &str) = ("GET", "/v1/database/creds/ro");
+const REVOCATION: (&str, &str) = ("PUT", "/v1/auth/token/revoke-self");
+
+/// A text of answers that nobody may see.
+const SECRET: &str = "hunter2-of-the-answer";
+
+/// What the only file holds when it is whole.
+const WHOLE: &str = "v-1 hunter2";
+
+/// Most requests of one kind in the few seconds of a case: sixty a minute, and what comes at once.
+const MOST_REQUESTS: usize = 14;
+
+const AT_ONCE: usize = 16;
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    Says(u16),
+    SaysLater(u16),
+    Answers(&'static str, &'static str),
+    TooLong,
+    Network(&'static str, Fault),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Init,
+    Sidecar,
+}
+
+#[tokio::test]
+async fn whatever_vault_answers_ends_as_the_table_says_and_leaves_nothing() {
+    let cases: Vec<_> = cases().collect();
+    let run = |(at, trouble, mode)| case(at, trouble, mode);
+    let lines: Vec<String> = stream::iter(cases)
+        .map(run)
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut table = String::new();
+    for line in lines {
+        writeln!(table, "{line}").unwrap();
+    }
+    if std::env::var_os("MATRIX").is_some() {
+        std::fs::write("tests/it/matrix.txt", &table).unwrap();
+        return;
+    }
+    for (line, expected) in table.lines().zip(TABLE.lines()) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(table.lines().count(), TABLE.lines().count());
+}
+
+fn cases() -> impl Iterator<Item = ((&'static str, &'static str), Trouble, Mode)> {
+    let statuses = [
+        400, 401, 403, 404, 405, 408, 412, 429, 472, 473, 500, 502, 503, 504,
+    ];
+    let says = statuses.map(Trouble::Says);
+    let others = [
+        Trouble::SaysLater(429),
+        Trouble::Answers("no JSON", "<html>hunter2-of-the-answer"),
+        Trouble::Answers(
+            "half of it",
+            r#"{"auth": {"client_token": "hunter2-of-the-answer"#,
+        ),
+        Trouble::Answers(
+            "other types",
+            r#"{"auth": ["hunter2-of-the-answer"], "data": "hunter2-of-the-answer"}"#,
+        ),
+        Trouble::TooLong,
+    ];
+    let network = [
+        Trouble::Network("reset", Fault::Reset),
+        Trouble::Network("half a body", Fault::HalfBody),
+        Trouble::Network("a black hole", Fault::BlackHole),
+        Trouble::Network("slow", Fault::Delay(Duration::from_millis(300))),
+    ];
+    let answered = [LOGIN, MOUNT, READ, REVOCATION]
+        .into_iter()
+        .flat_map(move |at| {
+            let troubles = says.into_iter().chain(others);
+            troubles.map(move |trouble| (at, trouble))
+        });
+    let all = answered.chain(network.map(|trouble| (("", "everything"), trouble)));
+    let all =
+        all.flat_map(|(at, trouble)| [Mode::Init, Mode::Sidecar].map(|mode| (at, trouble, mode)));
+    // An init run that ends well revokes nothing.
+    all.filter(|(at, _, mode)| (*at, *mode) != (REVOCATION, Mode::Init))
+}
+
+async fn case(at: (&'static str, &'static str), trouble: Trouble, mode: Mode) -> String {
+    let vault = ScriptedVault::start().await.unwrap();
+    let (name, answer, fault) = meaning(trouble);
+    for (request, usual) in healthy() {
+        let answer = answer.clone().filter(|_| request == at);
+        vault.on(request.0, request.1, answer.unwrap_or(usual));
+    }
+    let proxy = Proxy::start(IpAddr::V4(Ipv4Addr::LOCALHOST), vault.address())
+        .await
+        .unwrap();
+    proxy.set(fault);
+    let ways = match mode {
+        Mode::Init => "exit_after_auth = true",
+        Mode::Sidecar => "",
+    };
+    let place = Place::offline(&format!("http://{}", proxy.address()))
+        .template("out", r#"{{ with secret "database/creds/ro" }}{{ .Data.username }} {{ .Data.password }}{{ end }}"#)
+        .setting(ways)
+        .setting(
+            r#"planescape {
+                revoke_on_exit = true ledger = "FOLDER/ledger" give_up_after = "3s" exit_on_refusal = true
+                termination_log = "FOLDER/report" ready_socket = "FOLDER/ready.sock"
+            }"#,
+        );
+    std::fs::write(place.path("jwt"), SECRET).unwrap();
+    let agent = place.start();
+    let output = match mode {
+        Mode::Init => agent.output().await,
+        Mode::Sidecar => {
+            let ends = agent.ends_within(Duration::from_secs(4)).await;
+            match ends {
+                Ok(output) => output,
+                Err(agent) => agent.terminate().await,
+            }
+        }
+    };
+    let case = format!(
+        "{} {name} {}",
+        at.1,
+        if mode == Mode::Init {
+            "init"
+        } else {
+            "sidecar"
+        }
+    );
+    check(&case, &vault, &place, &output);
+    let report = place.report();
+    let file = if place.path("out").exists() {
+        "a whole file"
+    } else {
+        "no file"
+    };
+    format!(
+        "{case}: exit code {}, {} {}, {file}",
+        output.status.code().unwrap_or(-1),
+        report["phase"].as_str().unwrap_or("no"),
+        report["reason"].as_str().unwrap_or("report"),
+    )
+}
+
+/// Its name, what Vault answers, and what the network does.
+fn meaning(trouble: Trouble) -> (String, Option<Answer>, Fault) {
+    match trouble {
+        Trouble::Says(status) => (
+            status.to_string(),
+            Some(Answer::error(status, "not now")),
+            Fault::None,
+        ),
+        Trouble::SaysLater(status) => {
+            let later = Answer {
+                headers: vec![("retry-after", "1".to_owned())],
+                ..Answer::error(status, "not now")
+            };
+            (format!("{status}, later"), Some(later), Fault::None)
+        }
+        Trouble::Answers(name, body) => {
+            let odd = Answer {
+                body: body.to_owned(),
+                ..Answer::ok(&json!({}))
+            };
+            (name.to_owned(), Some(odd), Fault::None)
+        }
+        Trouble::TooLong => {
+            let body = json!({ "data": { "x": SECRET.repeat(600_000) } });
+            ("13 MB".to_owned(), Some(Answer::ok(&body)), Fault::None)
+        }
+        Trouble::Network(name, fault) => (name.to_owned(), None, fault),
+    }
+}
+
+/// What is true however it ends.
+fn check(case: &str, vault: &ScriptedVault, place: &Place, output: &std::process::Output) {
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains(SECRET), "{case}: {log}");
+    assert!(!place.read("report").contains(SECRET), "{case}");
+    let file = std::fs::read_to_string(place.path("out"));
+    assert!(
+        file.as_deref().map_or(true, |text| text.trim() == WHOLE),
+        "{case}: {file:?}"
+    );
+    let left: Vec<String> = place.files();
+    assert!(
+        !left.iter().any(|name| name.contains("unfinished")),
+        "{case}: {left:?}"
+    );
+    for (method, path) in [LOGIN, MOUNT, READ, REVOCATION] {
+        let count = vault.count(method, path);
+        assert!(
+            count <= MOST_REQUESTS,
+            "{case}: {count} times {path}\n{log}"
+        );
+    }
+    assert!(vault.count(LOGIN.0, LOGIN.1) <= 6, "{case}: {log}");
+    // An init run that ends well hands its user over to the application.
+    let is_handed_over = output.status.success() && case.ends_with("init");
+    let used = vault
+        .requests()
+        .iter()
+        .any(|request| request.token.is_some());
+    let is_revoked = vault.count(REVOCATION.0, REVOCATION.1) > 0;
+    assert!(!used || is_handed_over || is_revoked, "{case}: {log}");
+}
+
+fn healthy() -> [((&'static str, &'static str), Answer); 4] {
+    let mount = json!({ "data": { "path": "database/", "type": "database", "options": null } });
+    let secret = json!({ "username": "v-1", "password": "hunter2" });
+    [
+        (LOGIN, Answer::login("t1", "a1", 3600)),
+        (MOUNT, Answer::ok(&mount)),
+        (READ, Answer::leased("database/creds/ro/1", 3600, &secret)),
+        (REVOCATION, Answer::empty()),
+    ]
+}
