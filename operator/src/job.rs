@@ -115,7 +115,7 @@ struct Attempt {
 /// An attempt that failed, and when the next is due whatever happens.
 struct Failed {
     error: Error,
-    wake: Option<Timestamp>,
+    wakes: [Option<Timestamp>; 2],
 }
 
 impl Controller {
@@ -311,7 +311,7 @@ fn forget(name: &Name, context: &Context) {
 
 /// When to try again: never later than what is due anyway.
 fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
-    let Failed { error, wake } = failed;
+    let Failed { error, wakes } = failed;
     let wait = context.backoff.wait(&name.0, &name.1, error.pace());
     if error.is_conflict() {
         debug!(namespace = name.0, job = name.1, retry = ?wait, "tries again: {error}");
@@ -320,7 +320,7 @@ fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
     }
     let now = Timestamp::now();
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    plan::wake_after_failure(*wake, now, wait)
+    plan::wake_after_failure(*wakes, now, wait)
 }
 
 /// When to reconcile again.
@@ -361,7 +361,7 @@ async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<T
         attempt = fresh;
     }
     let mut applied = Applied {
-        started: context.begun.resume(&mut attempt),
+        started: context.begun.resume(&attempt),
         ..Applied::default()
     };
     let made = match attempt.make(&mut applied, context).await {
@@ -369,9 +369,7 @@ async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<T
             let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
                 return Ok(None);
             };
-            let missed = attempt.plan.missed;
             attempt = fresh;
-            attempt.plan.missed = attempt.plan.missed.max(missed);
             // What was done remains to be told.
             applied = Applied {
                 started: applied.started,
@@ -393,8 +391,11 @@ impl Failed {
     /// The status says when the next run is due.
     fn before_planning(job: &PlanescapeJob, error: Error) -> Self {
         let status = job.status.as_ref();
-        let wake = status.and_then(|status| Some(status.next_schedule_time.as_ref()?.0));
-        Self { error, wake }
+        let next = status.and_then(|status| Some(status.next_schedule_time.as_ref()?.0));
+        Self {
+            error,
+            wakes: [next, None],
+        }
     }
 }
 
@@ -441,7 +442,10 @@ impl Attempt {
         context: &Context,
     ) -> Result<Option<Timestamp>, Failed> {
         let wake = self.plan.wake;
-        let failed = |error| Failed { error, wake };
+        let failed = |error| Failed {
+            error,
+            wakes: self.plan.wakes(),
+        };
         applied.failure = self.clock_problem.clone().map(|message| Failure {
             reason: "ClockSkew",
             message,

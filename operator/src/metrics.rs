@@ -207,10 +207,11 @@ impl Metrics {
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }
-        if plan.skip.is_some() || applied.started.is_some() {
-            self.missed
-                .inc_by(u64::try_from(plan.missed).unwrap_or_default());
-        }
+        let skipped = |status: &PlanescapeJobStatus| status.skipped.missed;
+        let missed = skipped(after) - before.map_or(0, skipped);
+        let by_policy = i64::from(plan.skip.is_some_and(|skip| skip.why == Skipped::Missed));
+        self.missed
+            .inc_by(u64::try_from(missed - by_policy).unwrap_or_default());
     }
 
     /// In the format that Prometheus reads.

@@ -1,6 +1,8 @@
-//! One operator: its cache, its clock and what it is about to do.
+//! One operator: its cache, its clock and what it is about to do. It does what the shell does, one call at a step.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::PlanescapeJob;
@@ -12,36 +14,41 @@ use planescape_operator_core::job::observed::{KnownJob, KnownPod, Observed};
 use planescape_operator_core::job::plan::{
     Action, Deletion, Plan, Priority, Skipped, plan, wake_after_failure,
 };
-use planescape_operator_core::job::status::{Applied, Facts, Started, status};
-use planescape_operator_core::job::validate::{Material, ValidatedJob};
-use planescape_operator_core::problem::Problem;
+use planescape_operator_core::job::status::{Applied, Checked, Facts, Started, status};
 use planescape_operator_core::run::{self, Occasion, rerun_id};
-use serde_json::Value;
-
-use crate::server::{Refusal, Server, run_uid};
 use planescape_tests::chance::Chance;
 
-/// What an operator may be at when trouble comes.
-pub(crate) const PHASES: [&str; 4] = ["idle", "acting", "reporting", "tidying"];
+use crate::Broken;
+use crate::server::{Jobs, Refusal, Server, UID, run_uid};
+
+/// What an operator may be about to do when trouble comes.
+pub(crate) const STEPS: [&str; 10] = [
+    "rest", "read", "create", "rerun", "replace", "check", "mark", "report", "release", "prune",
+];
 
 #[derive(Default)]
 pub(crate) struct Operator {
     /// How far its clock is ahead of the API server's, in seconds.
     pub(crate) ahead: i64,
-    cache: Option<(PlanescapeJob, BTreeMap<String, KnownJob>)>,
+    cache: Option<Cache>,
     pub(crate) is_asked: bool,
     pub(crate) wake: Option<Timestamp>,
     work: Option<Work>,
     begun: Option<Started>,
     /// A Job that may have been made although nobody answered.
     unanswered: Option<String>,
-    pub(crate) broken: Option<String>,
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What the watches have brought.
+struct Cache {
+    job: Arc<PlanescapeJob>,
+    known: Rc<Whole>,
+    jobs: Jobs,
 }
 
 struct Work {
-    job: PlanescapeJob,
-    validated: Result<ValidatedJob, Vec<Problem>>,
-    material: Option<Material>,
+    whole: Rc<Whole>,
     observed: Observed,
     plan: Plan,
     applied: Applied,
@@ -64,57 +71,90 @@ pub(crate) enum Call {
 }
 
 impl Operator {
-    pub(crate) fn phase(&self) -> &'static str {
-        match &self.work {
-            None => "idle",
-            Some(Work {
-                tidying: Some(_), ..
-            }) => "tidying",
-            Some(work) if work.actions.is_empty() => "reporting",
-            Some(_) => "acting",
+    /// What comes next.
+    pub(crate) fn next(&self, server: &Server) -> &'static str {
+        let Some(work) = &self.work else {
+            return if self.has_reason(server) {
+                "read"
+            } else {
+                "rest"
+            };
+        };
+        let tidying = work.tidying.as_ref().and_then(VecDeque::front);
+        match work.actions.front().or(tidying) {
+            Some(Action::Create { .. }) => "create",
+            Some(Action::Rerun { .. }) => "rerun",
+            Some(Action::Delete { why, .. }) if *why == Deletion::Replace => "replace",
+            Some(Action::Delete { .. }) => "prune",
+            Some(Action::Check { .. }) => "check",
+            Some(Action::MarkStarted { .. }) => "mark",
+            Some(Action::Release { .. }) => "release",
+            Some(Action::Adopt { .. } | Action::End { .. } | Action::Relabel { .. }) => "other",
+            None if work.tidying.is_some() => "rest",
+            None => "report",
         }
+    }
+
+    fn has_reason(&self, server: &Server) -> bool {
+        self.is_asked || self.wake.is_some_and(|wake| wake <= self.clock(server))
     }
 
     pub(crate) fn clock(&self, server: &Server) -> Timestamp {
         server.now + SignedDuration::from_secs(self.ahead)
     }
 
+    /// Whether the watches have not brought the PlanescapeJob as it is.
+    pub(crate) fn is_behind(&self, server: &Server) -> bool {
+        let cache = self.cache.as_ref();
+        cache.is_none_or(|cache| !Arc::ptr_eq(&cache.job, &server.job))
+    }
+
+    fn breaks(&mut self, promise: &'static str, how: impl Into<String>) {
+        let how = how.into();
+        self.broken.get_or_insert(Broken { promise, how });
+    }
+
     /// A new process has everything from the first list.
     pub(crate) fn restart(&mut self, server: &Server) {
         *self = Self {
             ahead: self.ahead,
-            cache: Some((server.planescape_job(), server.all())),
             is_asked: true,
             broken: self.broken.take(),
             ..Self::default()
         };
+        self.cache = Some(Cache::of(server, self.clock(server)));
     }
 
     /// The watches bring news, of one kind or of both.
     pub(crate) fn hear(&mut self, server: &Server, of_job: bool, of_jobs: bool) {
-        let (job, jobs) = self
-            .cache
-            .get_or_insert_with(|| (server.planescape_job(), server.all()));
-        if of_job {
-            let news = server.planescape_job();
-            self.is_asked |= *job != news;
-            *job = news;
+        let now = self.clock(server);
+        let cache = self.cache.get_or_insert_with(|| Cache::of(server, now));
+        if of_job && !Arc::ptr_eq(&cache.job, &server.job) {
+            self.is_asked = true;
+            cache.job = server.job.clone();
+            cache.known = known(&server.job, now);
         }
-        if of_jobs {
-            let news = server.all();
-            self.is_asked |= *jobs != news;
-            *jobs = news;
+        let is_same = |(one, other): (&Arc<KnownJob>, &Arc<KnownJob>)| Arc::ptr_eq(one, other);
+        let news = server.jobs.values();
+        let is_known = cache.jobs.len() == news.len() && cache.jobs.values().zip(news).all(is_same);
+        if of_jobs && !is_known {
+            self.is_asked = true;
+            cache.jobs = server.jobs.clone();
         }
     }
 
     /// Does the next small thing, if there is one.
     pub(crate) fn step(&mut self, server: &mut Server, chance: &mut Chance, call: Call) -> bool {
         if let Some(work) = self.work.take() {
-            self.go_on(work, server, chance, call);
+            let reach = Reach {
+                server,
+                chance,
+                call,
+            };
+            self.go_on(work, reach);
             return true;
         }
-        let is_due = self.wake.is_some_and(|wake| wake <= self.clock(server));
-        if !is_due && !self.is_asked {
+        if !self.has_reason(server) {
             return false;
         }
         self.is_asked = false;
@@ -124,43 +164,25 @@ impl Operator {
 
     fn begin(&mut self, server: &Server, call: Call, is_second_try: bool) {
         let now = self.clock(server);
-        let defaults = Defaults::default();
-        let (job, jobs) = self.cache.clone().unwrap();
-        let mut known = Known::of(job, &defaults, now);
-        // What the watch has is what planning starts from; nothing of it is stripped twice.
-        known.job.metadata.managed_fields = self
-            .cache
-            .as_ref()
-            .unwrap()
-            .0
-            .metadata
-            .managed_fields
-            .clone();
-        let identity = Identity::of(&known.job.metadata).unwrap();
-        let observed = observe(&identity, &known.job, &jobs, server, false);
-        let whole = Whole {
-            job: known.job.clone(),
-            validated: known.validated.clone(),
-            material: None,
-        };
-        let mut work = Work::new(whole, observed, server, now);
-        if is_second_try || work.plan.needs_fresh_reading(&known.job) {
+        let cache = self.cache.as_ref().unwrap();
+        let identity = Identity::of(&cache.job.metadata).unwrap();
+        let observed = observe(&identity, &cache.known.job, &cache.jobs, server, false);
+        let mut work = Work::new(cache.known.clone(), observed, server, now);
+        if is_second_try || work.plan.needs_fresh_reading(&cache.known.job) {
             if call == Call::RequestLost {
                 return self.fail(&work.plan, server);
             }
-            let fresh = Whole::of(server.planescape_job(), &defaults, now);
-            let reads_active = work
-                .validated
-                .as_ref()
-                .is_ok_and(|it| it.policy != ConcurrencyPolicy::Allow);
-            let mut jobs = jobs;
+            let fresh = Whole::of(PlanescapeJob::clone(&server.job), &Defaults::default(), now);
+            let validated = work.whole.validated.as_ref();
+            let reads_active = validated.is_ok_and(|it| it.policy != ConcurrencyPolicy::Allow);
+            let mut jobs = cache.jobs.clone();
             if let Some(name) = self.unanswered.take_if(|_| reads_active)
-                && let Some(known) = server.known(&name)
+                && let Some(known) = server.jobs.get(&name)
             {
-                jobs.insert(name, known);
+                jobs.insert(name, known.clone());
             }
             let observed = observe(&identity, &fresh.job, &jobs, server, reads_active);
-            work = Work::new(fresh, observed, server, now);
+            work = Work::new(Rc::new(fresh), observed, server, now);
         }
         work.is_second_try = is_second_try;
         work.applied.started = self.begun.take();
@@ -169,40 +191,23 @@ impl Operator {
 
     fn fail(&mut self, plan: &Plan, server: &Server) {
         let now = self.clock(server);
-        let again = wake_after_failure(plan.wake, now, SignedDuration::from_secs(37));
+        let again = wake_after_failure(plan.wakes(), now, SignedDuration::from_secs(37));
         self.wake = Some(again);
-        if plan.wake.is_some_and(|wake| wake > now && again > wake) {
-            self.broken = Some(format!(
-                "looks again at {again}, and {:?} is due",
-                plan.wake
-            ));
-        }
     }
 
-    fn go_on(&mut self, mut work: Work, server: &mut Server, chance: &mut Chance, call: Call) {
+    fn go_on(&mut self, mut work: Work, reach: Reach<'_>) {
         if let Some(action) = work.actions.pop_front() {
-            let reach = Reach {
-                server,
-                chance,
-                call,
-            };
             self.act(&mut work, &action, reach);
             self.work = Some(work);
             return;
         }
-        if let Some(mut tidying) = work.tidying.take() {
+        if let Some(tidying) = &mut work.tidying {
             if let Some(action) = tidying.pop_front() {
-                let reach = Reach {
-                    server,
-                    chance,
-                    call,
-                };
                 self.act(&mut work, &action, reach);
-                work.tidying = Some(tidying);
                 self.work = Some(work);
                 return;
             }
-            return self.end(&work, server);
+            return self.end(&work, reach.server);
         }
         if !work.has_failed && work.plan.creates() && work.applied.started.is_some() {
             self.begun = work.applied.started.clone();
@@ -214,30 +219,30 @@ impl Operator {
             self.wake = work.plan.wake;
             return;
         }
-        self.report(work, server, call);
+        self.report(work, reach.server, reach.call);
     }
 
     fn report(&mut self, mut work: Work, server: &mut Server, call: Call) {
         let facts = Facts {
-            job: &work.job,
-            validated: work.validated.as_ref().map_err(Vec::as_slice),
+            job: &work.whole.job,
+            validated: work.whole.validated.as_ref().map_err(Vec::as_slice),
             observed: &work.observed,
             plan: &work.plan,
             applied: &work.applied,
             now: work.now,
         };
         let after = status(&facts);
-        let written = if work.job.status.as_ref() == Some(&after) {
+        let written = if work.whole.job.status.as_ref() == Some(&after) {
             Ok(())
         } else if call == Call::RequestLost {
             Err(Refusal::NoAnswer)
         } else {
+            let version = work.whole.job.metadata.resource_version.as_deref();
+            let written = server.write_status(version, &after);
             let skipped = work.plan.skip.map(|skip| skip.why);
-            if skipped == Some(Skipped::Forbid) && !work.was_active {
-                self.broken = Some("Forbid skips a run although nothing runs".to_owned());
+            if written.is_ok() && skipped == Some(Skipped::Forbid) && !work.was_active {
+                self.breaks("no skip that nothing blocks", "Forbid skips a run");
             }
-            let version = work.job.metadata.resource_version.clone().unwrap();
-            let written = server.write_status(&version, serde_json::to_value(&after).unwrap());
             match call {
                 Call::AnswerLost => written.and(Err(Refusal::NoAnswer)),
                 Call::Fine | Call::RequestLost => written,
@@ -291,13 +296,10 @@ impl Operator {
             }
             Action::Release { job, uid } => reach.server.release(job, uid),
             Action::MarkStarted { job_uid } => {
-                let marker = format!("{}/{job_uid}", crate::server::UID);
+                let marker = format!("{UID}/{job_uid}");
                 reach.server.annotate("planescape.io/once-started", &marker);
             }
-            Action::Check { .. } => {
-                work.applied.checked =
-                    Some(planescape_operator_core::job::status::Checked::Accepted);
-            }
+            Action::Check { .. } => work.applied.checked = Some(Checked::Accepted),
             Action::Adopt { .. } | Action::End { .. } | Action::Relabel { .. } => {}
         }
     }
@@ -308,24 +310,23 @@ impl Operator {
             chance,
             call,
         } = reach;
-        let (Ok(validated), Some(material)) = (&work.validated, &work.material) else {
+        let (Ok(validated), Some(material)) = (&work.whole.validated, &work.whole.material) else {
             return;
         };
         let object = run::build(validated, material, occasion);
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let run = run_uid(&object);
+        let run = run_uid(&object).to_owned();
         let before = Before {
             policy: validated.policy,
             active: server.active(),
             was_suspended: work.was_suspended,
         };
-        let created = server.create(object, chance);
-        if created.is_ok() {
-            self.look_at_a_new_job((&name, &run), &before, occasion, server);
-        }
-        let created = match created {
-            Ok(known) => known,
-            Err(_) => server.known(&name).unwrap(),
+        let created = match server.create(object, chance) {
+            Ok(created) => {
+                self.look_at_a_new_job((&name, &run), &before, occasion, server);
+                created
+            }
+            Err(_) => server.jobs[&name].clone(),
         };
         if call == Call::AnswerLost {
             work.has_failed = true;
@@ -334,9 +335,7 @@ impl Operator {
         }
         let (tick, rerun) = match occasion {
             Occasion::Tick(tick) => (*tick, None),
-            Occasion::Rerun { at, request } => {
-                (*at, Some(rerun_id(crate::server::UID, &request.token)))
-            }
+            Occasion::Rerun { at, request } => (*at, Some(rerun_id(UID, &request.token))),
         };
         work.applied.started = Some(Started {
             name: name.clone(),
@@ -344,7 +343,7 @@ impl Operator {
             tick,
             rerun,
         });
-        self.cache.as_mut().unwrap().1.insert(name, created);
+        self.cache.as_mut().unwrap().jobs.insert(name, created);
     }
 
     fn look_at_a_new_job(
@@ -355,16 +354,36 @@ impl Operator {
         server: &Server,
     ) {
         if server.made[run] > 1 {
-            self.broken = Some(format!("Job {run} is made a second time"));
+            self.breaks("no instant runs twice", format!("Job {run}"));
         }
         let policy = before.policy;
         if policy != ConcurrencyPolicy::Allow && before.active > 0 {
-            self.broken = Some(format!("Job {name} runs beside another under {policy:?}"));
+            self.breaks("no run beside another", format!("Job {name}, {policy:?}"));
         }
         if before.was_suspended && matches!(occasion, Occasion::Tick(_)) {
-            self.broken = Some(format!("Job {name} is made although the job was suspended"));
+            self.breaks("no run of a suspended job", name);
         }
     }
+}
+
+impl Cache {
+    fn of(server: &Server, now: Timestamp) -> Self {
+        Self {
+            job: server.job.clone(),
+            known: known(&server.job, now),
+            jobs: server.jobs.clone(),
+        }
+    }
+}
+
+/// What is kept in memory.
+fn known(job: &PlanescapeJob, now: Timestamp) -> Rc<Whole> {
+    let Known { job, validated } = Known::of(job.clone(), &Defaults::default(), now);
+    Rc::new(Whole {
+        job,
+        validated,
+        material: None,
+    })
 }
 
 /// The way to the server at one step.
@@ -382,23 +401,16 @@ struct Before {
 }
 
 impl Work {
-    fn new(whole: Whole, observed: Observed, server: &Server, now: Timestamp) -> Self {
-        let Whole {
-            job,
-            validated,
-            material,
-        } = whole;
-        let checked = validated.as_ref().map_err(Vec::as_slice);
-        let plan = plan(&job, checked, &observed, &Defaults::default(), now);
+    fn new(whole: Rc<Whole>, observed: Observed, server: &Server, now: Timestamp) -> Self {
+        let checked = whole.validated.as_ref().map_err(Vec::as_slice);
+        let plan = plan(&whole.job, checked, &observed, &Defaults::default(), now);
         let mut actions: Vec<Action> = plan.actions.clone();
         actions.retain(|action| action.priority() != Priority::Tidy);
         actions.sort_by_key(Action::priority);
         Self {
             was_active: server.active() > 0,
-            was_suspended: server.job["spec"]["suspend"] == Value::Bool(true),
-            job,
-            validated,
-            material,
+            was_suspended: server.job.spec.suspend,
+            whole,
             observed,
             plan,
             applied: Applied::default(),
@@ -416,26 +428,27 @@ impl Work {
 fn observe(
     identity: &Identity,
     job: &PlanescapeJob,
-    cached: &BTreeMap<String, KnownJob>,
+    cached: &Jobs,
     server: &Server,
     reads_active: bool,
 ) -> Observed {
+    let mut jobs: Vec<Arc<KnownJob>> = Vec::with_capacity(cached.len());
+    let read = |name: &str, uid: &str, jobs: &mut Vec<Arc<KnownJob>>| {
+        let live = server.jobs.get(name).filter(|known| known.run.uid == uid);
+        jobs.extend(live.cloned());
+    };
     let recorded = job.status.iter().flat_map(|status| &status.runs);
-    let running = recorded.filter(|run| run.outcome == Outcome::Running);
-    let mut names: Vec<(String, String)> = running
-        .filter(|run| !cached.values().any(|it| it.run.uid == run.uid))
-        .map(|run| (run.job.clone(), run.uid.clone()))
-        .collect();
-    let mut jobs = Vec::new();
+    for run in recorded.filter(|run| run.outcome == Outcome::Running) {
+        if !cached.values().any(|it| it.run.uid == run.uid) {
+            read(&run.job, &run.uid, &mut jobs);
+        }
+    }
     for known in cached.values() {
         if reads_active && known.run.end.is_none() {
-            names.push((known.run.name.clone(), known.run.uid.clone()));
+            read(&known.run.name, &known.run.uid, &mut jobs);
         } else {
             jobs.push(known.clone());
         }
-    }
-    for (name, uid) in names {
-        jobs.extend(server.known(&name).filter(|known| known.run.uid == uid));
     }
     let pods: [KnownPod; 0] = [];
     Observed::of(identity, &jobs, &pods)

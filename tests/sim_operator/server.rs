@@ -1,15 +1,21 @@
 //! The API server, the Job controller and the clock, as far as one PlanescapeJob sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use planescape_operator_core::api::PlanescapeJob;
-use planescape_operator_core::job::observed::KnownJob;
+use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
+use planescape_operator_core::job::observed::{End, KnownJob};
 use planescape_tests::chance::Chance;
 use serde_json::{Value, json};
 
 pub(crate) const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
+
+/// Jobs by name.
+pub(crate) type Jobs = BTreeMap<String, Arc<KnownJob>>;
 
 /// What a call comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,22 +26,24 @@ pub(crate) enum Refusal {
 }
 
 /// What is the same for the same instant of the same PlanescapeJob alone.
-pub(crate) fn run_uid(object: &Value) -> String {
+pub(crate) fn run_uid(object: &Value) -> &str {
     let label = &object["metadata"]["labels"]["planescape.io/run-uid"];
-    label.as_str().unwrap().to_owned()
+    label.as_str().unwrap()
 }
 
-#[derive(Clone)]
-pub(crate) struct StoredJob {
-    pub(crate) object: Value,
-    ends: Timestamp,
+/// How a Job is going to end.
+struct Fate {
+    at: Timestamp,
     succeeds: bool,
+    /// Whether it is deleted as soon as it has ended.
+    goes_at_once: bool,
 }
 
 pub(crate) struct Server {
     pub(crate) now: Timestamp,
-    pub(crate) job: Value,
-    pub(crate) jobs: BTreeMap<String, StoredJob>,
+    pub(crate) job: Arc<PlanescapeJob>,
+    pub(crate) jobs: Jobs,
+    fates: BTreeMap<String, Fate>,
     /// How often a Job of each run was made.
     pub(crate) made: BTreeMap<String, u32>,
     /// How each Job ended that was not deleted before, by UID.
@@ -47,7 +55,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(now: Timestamp, spec: Value) -> Self {
+    pub(crate) fn new(now: Timestamp, spec: &Value) -> Self {
         let job = json!({
             "apiVersion": "planescape.io/v1alpha1",
             "kind": "PlanescapeJob",
@@ -63,8 +71,9 @@ impl Server {
         });
         Self {
             now,
-            job,
-            jobs: BTreeMap::new(),
+            job: Arc::new(serde_json::from_value(job).unwrap()),
+            jobs: Jobs::new(),
+            fates: BTreeMap::new(),
             made: BTreeMap::new(),
             ended: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -73,56 +82,53 @@ impl Server {
         }
     }
 
-    pub(crate) fn planescape_job(&self) -> PlanescapeJob {
-        serde_json::from_value(self.job.clone()).unwrap()
-    }
-
-    pub(crate) fn known(&self, name: &str) -> Option<KnownJob> {
-        let object = self.jobs.get(name)?.object.clone();
-        KnownJob::of(&serde_json::from_value::<Job>(object).unwrap())
-    }
-
-    pub(crate) fn all(&self) -> BTreeMap<String, KnownJob> {
-        let names = self.jobs.keys();
-        names
-            .map(|name| (name.clone(), self.known(name).unwrap()))
-            .collect()
-    }
-
     /// Jobs that have not ended.
     pub(crate) fn active(&self) -> usize {
         let jobs = self.jobs.values();
-        jobs.filter(|job| job.object["status"]["conditions"].is_null())
-            .count()
+        jobs.filter(|job| job.run.end.is_none()).count()
     }
 
-    fn touch(&mut self) {
+    /// The PlanescapeJob, to be changed.
+    fn touch(&mut self) -> &mut PlanescapeJob {
         self.version += 1;
-        self.job["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let job = Arc::make_mut(&mut self.job);
+        job.metadata.resource_version = Some(self.version.to_string());
+        job
     }
 
     /// Somebody changes the spec.
-    pub(crate) fn edit(&mut self, field: &str, value: Value) {
-        self.job["spec"][field] = value;
-        let generation = self.job["metadata"]["generation"].as_i64().unwrap() + 1;
-        self.job["metadata"]["generation"] = json!(generation);
+    pub(crate) fn edit(&mut self, change: impl FnOnce(&mut PlanescapeJob)) {
         let whole = Timestamp::from_second(self.now.as_second()).unwrap();
-        self.job["metadata"]["managedFields"][0]["time"] = json!(whole.to_string());
-        self.touch();
+        let job = self.touch();
+        change(job);
+        job.metadata.generation = job.metadata.generation.map(|it| it + 1);
+        let fields = job.metadata.managed_fields.iter_mut().flatten();
+        fields.for_each(|entry| entry.time = Some(Time(whole)));
     }
 
     pub(crate) fn annotate(&mut self, key: &str, value: &str) {
-        self.job["metadata"]["annotations"][key] = json!(value);
-        self.touch();
+        let annotations = self.touch().metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
     }
 
-    pub(crate) fn write_status(&mut self, version: &str, status: Value) -> Result<(), Refusal> {
-        if self.job["metadata"]["resourceVersion"] != version {
+    /// Somebody deletes the PlanescapeJob, which stays until its Jobs are gone.
+    pub(crate) fn retire(&mut self) {
+        let now = self.now;
+        self.touch().metadata.deletion_timestamp = Some(Time(now));
+    }
+
+    pub(crate) fn write_status(
+        &mut self,
+        version: Option<&str>,
+        status: &PlanescapeJobStatus,
+    ) -> Result<(), Refusal> {
+        if self.job.metadata.resource_version.as_deref() != version {
             return Err(Refusal::Conflict);
         }
-        self.job["status"] = status;
+        // As it is after a journey.
+        let status = serde_json::to_vec(status).unwrap();
+        self.touch().status = Some(serde_json::from_slice(&status).unwrap());
         self.writes += 1;
-        self.touch();
         Ok(())
     }
 
@@ -130,52 +136,54 @@ impl Server {
         &mut self,
         mut object: Value,
         chance: &mut Chance,
-    ) -> Result<KnownJob, Refusal> {
+    ) -> Result<Arc<KnownJob>, Refusal> {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         if self.jobs.contains_key(&name) {
             return Err(Refusal::AlreadyExists);
         }
         // Two schedules, before and after an edit, may have instants in the same minute.
-        let run = run_uid(&object);
+        let run = run_uid(&object).to_owned();
         *self.made.entry(run).or_default() += 1;
         let count = self.version + self.writes as u64;
         object["metadata"]["uid"] = json!(format!("{name}#{count}"));
         object["metadata"]["creationTimestamp"] = json!(self.now.to_string());
         object["status"] = json!({ "startTime": self.now.to_string() });
         let lasts = chance.pick(&[1, 5, 50, 70, 150, 300]);
-        let stored = StoredJob {
-            object,
-            ends: self.now + SignedDuration::from_secs(lasts),
+        let fate = Fate {
+            at: self.now + SignedDuration::from_secs(lasts),
             succeeds: !chance.once_in(4),
+            goes_at_once: object["spec"]["ttlSecondsAfterFinished"] == 0,
         };
-        self.jobs.insert(name.clone(), stored);
+        let job: Job = serde_json::from_value(object).unwrap();
+        let known = Arc::new(KnownJob::of(&job).unwrap());
+        self.fates.insert(name.clone(), fate);
+        self.jobs.insert(name, known.clone());
         self.writes += 1;
-        Ok(self.known(&name).unwrap())
+        Ok(known)
     }
 
     /// How a Job ended, or will, need not be known.
     pub(crate) fn lose(&mut self, name: &str) {
-        if let Some(known) = self.known(name) {
-            self.lost.insert(known.run.uid);
+        if let Some(known) = self.jobs.get(name) {
+            self.lost.insert(known.run.uid.clone());
         }
     }
 
     pub(crate) fn delete(&mut self, name: &str) {
-        let now = self.now.to_string();
-        if let Some(stored) = self.jobs.get_mut(name)
-            && stored.object["metadata"]["deletionTimestamp"].is_null()
+        if let Some(known) = self.jobs.get_mut(name)
+            && !known.run.is_deleting()
         {
-            stored.object["metadata"]["deletionTimestamp"] = json!(now);
+            Arc::make_mut(known).run.deleting_since = Some(self.now);
             self.writes += 1;
         }
         self.collect();
     }
 
     pub(crate) fn release(&mut self, name: &str, uid: &str) {
-        if let Some(stored) = self.jobs.get_mut(name)
-            && stored.object["metadata"]["uid"] == uid
+        if let Some(known) = self.jobs.get_mut(name)
+            && known.run.uid == uid
         {
-            stored.object["metadata"]["finalizers"] = json!([]);
+            Arc::make_mut(known).run.is_tracked = false;
             self.writes += 1;
         }
         self.collect();
@@ -184,38 +192,27 @@ impl Server {
     pub(crate) fn pass(&mut self, seconds: i64) {
         self.now += SignedDuration::from_secs(seconds);
         let now = self.now;
-        for stored in self.jobs.values_mut() {
-            let object = &mut stored.object;
-            let is_over = !object["status"]["conditions"].is_null();
-            let is_deleting = !object["metadata"]["deletionTimestamp"].is_null();
-            if is_over || is_deleting || stored.ends > now {
+        for (name, known) in &mut self.jobs {
+            let fate = &self.fates[name];
+            if known.run.end.is_some() || known.run.is_deleting() || fate.at > now {
                 continue;
             }
-            let condition = if stored.succeeds {
-                "Complete"
-            } else {
-                "Failed"
-            };
-            object["status"]["conditions"] = json!([{
-                "type": condition, "status": "True", "lastTransitionTime": now.to_string(),
-            }]);
-            let uid = object["metadata"]["uid"].as_str().unwrap();
-            self.ended.insert(uid.to_owned(), stored.succeeds);
-            if object["spec"]["ttlSecondsAfterFinished"] == 0 {
-                object["metadata"]["deletionTimestamp"] = json!(now.to_string());
-            }
+            let run = &mut Arc::make_mut(known).run;
+            run.end = Some(End {
+                at: Some(now),
+                is_success: fate.succeeds,
+                reason: None,
+                message: None,
+            });
+            run.deleting_since = fate.goes_at_once.then_some(now);
+            self.ended.insert(run.uid.clone(), fate.succeeds);
         }
         self.collect();
     }
 
     /// What is deleted and has no finalizer goes.
     fn collect(&mut self) {
-        self.jobs.retain(|_, stored| {
-            let metadata = &stored.object["metadata"];
-            let is_held = metadata["finalizers"]
-                .as_array()
-                .is_some_and(|it| !it.is_empty());
-            metadata["deletionTimestamp"].is_null() || is_held
-        });
+        self.jobs
+            .retain(|_, job| job.run.is_tracked || !job.run.is_deleting());
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_operator_core::api::v1alpha1::{DstPolicy, Outcome};
-use planescape_operator_core::schedule::Schedule;
+use planescape_operator_core::api::v1alpha1::{Outcome, PlanescapeJobStatus};
+use planescape_operator_core::defaults::Defaults;
+use planescape_operator_core::job::validate::validate;
 use planescape_tests::chance::Chance;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::Coverage;
+use crate::ledger::Ledger;
 use crate::operator::{Call, Operator};
-use crate::server::Server;
+use crate::server::{Server, UID};
+use crate::{Broken, Coverage};
 
 /// What can go wrong; histories are shrunk by leaving kinds out.
 pub(crate) const TROUBLE: [&str; 12] = [
@@ -36,20 +38,30 @@ pub(crate) struct World {
     leader: usize,
     /// The former leader goes on as well, for an instant.
     rival_since: Option<Timestamp>,
-    /// Since when the schedule is as it is.
-    since: Timestamp,
-    has_jumped: bool,
+    pub(crate) ledger: Ledger,
+    /// How long after its instant a run starts.
+    delay: SignedDuration,
+    pub(crate) has_jumped: bool,
+    last_trouble: Timestamp,
+    /// The status that was looked at last.
+    seen: Option<String>,
     last_schedule: Option<Timestamp>,
     tokens: usize,
+    is_telling: bool,
     told: Vec<String>,
-    broken: Option<String>,
+    broken: Option<Broken>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, trouble: u32) -> Self {
+    pub(crate) fn new(seed: u64, trouble: u32, is_telling: bool) -> Self {
         let mut chance = Chance::new(seed);
         let start: Timestamp = "2026-11-24T10:00:30Z".parse().unwrap();
-        let schedule = chance.pick(&["* * * * *", "*/2 * * * *", "0,1,30 * * * *", "@every 90s"]);
+        let schedules = ["* * * * *", "*/2 * * * *", "0,1,30 * * * *", "@every 90s"];
+        let schedule = if chance.once_in(16) {
+            "@once"
+        } else {
+            chance.pick(&schedules)
+        };
         let policy = chance.pick(&["Allow", "Forbid", "Forbid", "Replace"]);
         let mut spec = json!({
             "schedule": schedule, "concurrencyPolicy": policy,
@@ -70,10 +82,17 @@ impl World {
         if chance.once_in(4) {
             spec["startingDeadlineSeconds"] = json!(chance.pick(&[5, 45]));
         }
-        if chance.once_in(4) {
+        if chance.once_in(4) && schedule != "@once" {
             spec["jitterSeconds"] = json!(20);
         }
-        let server = Server::new(start, spec);
+        // Where clocks jump, less can be said of instants.
+        let jumps = TROUBLE
+            .iter()
+            .position(|kind| *kind == "clock jump")
+            .unwrap();
+        let trouble = trouble & !(u32::from(chance.once_in(2)) << jumps);
+        let server = Server::new(start, &spec);
+        let (validated, _) = validate(&server.job, &Defaults::default(), start).unwrap();
         let mut operators = [Operator::default(), Operator::default()];
         for operator in &mut operators {
             operator.restart(&server);
@@ -85,32 +104,39 @@ impl World {
             operators,
             leader: 0,
             rival_since: None,
-            since: start,
+            ledger: Ledger::new(schedule, start),
+            delay: validated.delay,
             has_jumped: false,
+            last_trouble: start,
+            seen: None,
             last_schedule: None,
             tokens: 0,
+            is_telling,
             told: Vec::new(),
             broken: None,
         }
     }
 
-    pub(crate) fn broken(&self) -> Option<String> {
-        let operators = self.operators.iter().filter_map(|it| it.broken.clone());
-        self.broken.clone().into_iter().chain(operators).next()
+    pub(crate) fn broken(&self) -> Option<&Broken> {
+        let operators = self.operators.iter().filter_map(|it| it.broken.as_ref());
+        self.broken.iter().chain(operators).next()
     }
 
-    fn breaks(&mut self, promise: impl Into<String>) {
-        self.broken.get_or_insert(promise.into());
+    fn breaks(&mut self, promise: &'static str, how: impl Into<String>) {
+        let how = how.into();
+        self.broken.get_or_insert(Broken { promise, how });
     }
 
     /// What happened last.
     pub(crate) fn story(&self) -> String {
-        let from = self.told.len().saturating_sub(60);
+        let from = self.told.len().saturating_sub(110);
         self.told[from..].join("\n")
     }
 
     fn tell(&mut self, what: &str) {
-        self.told.push(format!("{} {what}", self.server.now));
+        if self.is_telling {
+            self.told.push(format!("{} {what}", self.server.now));
+        }
     }
 
     /// Whether this kind of trouble comes now, once in so many times.
@@ -118,8 +144,11 @@ impl World {
         let position = TROUBLE.iter().position(|known| *known == kind).unwrap();
         let comes = self.chance.once_in(times) && self.trouble & (1 << position) != 0;
         if comes {
-            let phase = self.operators[self.leader].phase();
-            *coverage.entry((kind, phase)).or_default() += 1;
+            let next = self.operators[self.leader].next(&self.server);
+            *coverage.entry((kind, next)).or_default() += 1;
+            if kind != "stale cache" {
+                self.last_trouble = self.server.now;
+            }
             self.tell(kind);
         }
         comes
@@ -142,7 +171,11 @@ impl World {
         } else {
             Call::Fine
         };
+        let leader = self.leader;
         let has_done = self.work(leader, call);
+        if !has_done {
+            self.check_punctuality();
+        }
         match self.rival_since {
             Some(since) if since == self.server.now => {
                 self.work(1 - self.leader, Call::Fine);
@@ -161,17 +194,18 @@ impl World {
     }
 
     fn work(&mut self, operator: usize, call: Call) -> bool {
-        let phase = self.operators[operator].phase();
+        let next = self.operators[operator].next(&self.server);
         let done = self.operators[operator].step(&mut self.server, &mut self.chance, call);
-        if done {
-            self.tell(&format!("operator {operator} {phase}"));
+        if done && self.is_telling {
+            self.tell(&format!("operator {operator}: {next}"));
         }
         done
     }
 
-    /// Time passes no further than to what somebody waits for.
     fn pass(&mut self, seconds: i64) {
+        let before = self.server.now;
         self.server.pass(seconds);
+        self.ledger.pass(before, self.server.now);
     }
 
     fn meet_trouble(&mut self, coverage: &mut Coverage) {
@@ -232,17 +266,20 @@ impl World {
     }
 
     fn edit(&mut self) {
-        let is_suspended = self.server.job["spec"]["suspend"] == Value::Bool(true);
-        if self.chance.once_in(2) {
-            self.server.edit("suspend", json!(!is_suspended));
+        let is_suspended = self.server.job.spec.suspend;
+        let is_once = self.server.job.spec.schedule == "@once";
+        if self.chance.once_in(2) || is_once {
+            self.server.edit(|job| job.spec.suspend = !is_suspended);
+            self.ledger.suspend(!is_suspended, self.server.now);
         } else {
             let schedule = self.chance.pick(&["* * * * *", "*/3 * * * *", "@every 2m"]);
-            if self.server.job["spec"]["schedule"] == schedule {
+            if self.server.job.spec.schedule == schedule {
                 return;
             }
-            self.server.edit("schedule", json!(schedule));
+            self.server
+                .edit(|job| job.spec.schedule = schedule.to_owned());
+            self.ledger.change(schedule, self.server.now);
         }
-        self.since = Timestamp::from_second(self.server.now.as_second()).unwrap();
         if self.chance.once_in(2) {
             // Nobody is there to see it.
             self.pass(130);
@@ -252,7 +289,26 @@ impl World {
 
     /// What holds at any time.
     fn look(&mut self) {
-        let status = self.server.planescape_job().status.unwrap_or_default();
+        let version = &self.server.job.metadata.resource_version;
+        if self.seen == *version {
+            return;
+        }
+        self.seen.clone_from(version);
+        let job = self.server.job.clone();
+        let nothing = PlanescapeJobStatus::default();
+        let status = job.status.as_ref().unwrap_or(&nothing);
+        if self.is_telling {
+            let written = serde_json::to_value(status).unwrap();
+            let fields = [
+                "lastScheduleTime",
+                "pendingScheduleTime",
+                "announcedRun",
+                "scheduleReference",
+                "skipped",
+            ];
+            let fields = fields.map(|field| written[field].to_string());
+            self.tell(&format!("status: {}", fields.join(" ")));
+        }
         for run in &status.runs {
             if self.server.lost.contains(&run.uid) {
                 continue;
@@ -263,14 +319,42 @@ impl World {
                 None => matches!(run.outcome, Outcome::Succeeded | Outcome::Failed),
             };
             if is_wrong {
-                self.breaks(format!("Job {} is called {:?}", run.job, run.outcome));
+                let how = format!("Job {} is called {:?}", run.job, run.outcome);
+                self.breaks("no end that did not happen", how);
             }
         }
-        let last = status.last_schedule_time.map(|last| last.0);
-        if !self.has_jumped && last < self.last_schedule {
-            self.breaks(format!("lastScheduleTime goes back to {last:?}"));
+        let last = status.last_schedule_time.as_ref().map(|last| last.0);
+        if !self.has_jumped {
+            if last < self.last_schedule {
+                self.breaks("lastScheduleTime never back", format!("{last:?}"));
+            }
+            let made = &self.server.made;
+            let is_once = job.spec.schedule == "@once";
+            let is_made = |tick: Timestamp| {
+                let run = format!("{UID}-{}", tick.as_second());
+                made.contains_key(&run) || is_once && made.contains_key(&format!("{UID}-once"))
+            };
+            if let Err(broken) = self.ledger.hear(status, self.server.now, is_made) {
+                self.broken.get_or_insert(broken);
+            }
         }
         self.last_schedule = last;
+    }
+
+    /// An operator that nothing has troubled does not rest while an instant is due.
+    fn check_punctuality(&mut self) {
+        if self.has_jumped || self.broken().is_some() {
+            return;
+        }
+        let now = self.server.now;
+        let leader = &self.operators[self.leader];
+        let Some(tick) = self.ledger.open(now, self.delay) else {
+            return;
+        };
+        if self.last_trouble < tick + self.delay && !leader.is_behind(&self.server) {
+            let wake = leader.wake;
+            self.breaks("no run late", format!("{tick} at {now}, wakes at {wake:?}"));
+        }
     }
 
     /// Nothing goes wrong any more, and what is due is done.
@@ -281,26 +365,34 @@ impl World {
             operator.restart(&self.server);
         }
         self.settle();
+        if let Some(open) = self.ledger.open(self.server.now, self.delay)
+            && !self.has_jumped
+            && self.broken().is_none()
+        {
+            self.breaks("no instant without a word", format!("{open} in the end"));
+        }
         // All runs end, and nothing new is due.
-        self.server.edit("suspend", json!(true));
-        self.check_instants();
+        self.server.edit(|job| job.spec.suspend = true);
+        self.ledger.suspend(true, self.server.now);
         self.settle();
         // A run by hand may have waited for the end of another.
         for _ in 0..3 {
-            self.server.pass(400);
+            self.pass(400);
             self.settle();
         }
         // What a clock that was ahead has settled is forgotten once the time has come to it.
         self.operators[self.leader].restart(&self.server);
-        self.server.pass(3_600);
+        self.pass(3_600);
         self.settle();
         let writes = self.server.writes;
         self.operators[self.leader].restart(&self.server);
         self.settle();
-        if self.server.writes != writes && self.broken.is_none() {
-            self.breaks("writes although nothing changes");
+        if self.server.writes != writes {
+            let how = format!("{} writes", self.server.writes - writes);
+            self.breaks("no write when nothing changes", how);
         }
         self.check_history();
+        self.retire();
     }
 
     /// Until nobody has anything to do now.
@@ -314,47 +406,31 @@ impl World {
                 return;
             }
         }
-        self.breaks("does not come to rest");
+        self.breaks("no work without end", "still at work after 2,000 steps");
     }
 
-    /// The latest instant is started, skipped or waits.
-    fn check_instants(&mut self) {
-        let spec = &self.server.job["spec"];
-        let is_suspended = self.server.planescape_job().status.is_some_and(|status| {
-            status
-                .conditions
-                .iter()
-                .any(|it| it.type_ == "Suspended" && it.status == "True")
-        });
-        let text = spec["schedule"].as_str().unwrap();
-        if self.has_jumped || is_suspended || text.starts_with("@every") || self.broken().is_some()
-        {
-            return;
-        }
-        let delay = if spec["jitterSeconds"].is_null() {
-            0
-        } else {
-            20
-        };
-        let schedule =
-            Schedule::parse(text, jiff::tz::TimeZone::UTC, DstPolicy::default()).unwrap();
-        let until = self.server.now - SignedDuration::from_secs(delay);
-        let due = schedule
-            .previous(until, until)
-            .filter(|tick| *tick > self.since);
-        let status = self.server.planescape_job().status.unwrap_or_default();
-        let known = [status.last_schedule_time, status.pending_schedule_time];
-        let known = known.into_iter().flatten().map(|time| time.0).max();
-        if due > known {
-            self.breaks(format!("nothing became of {due:?}, only of {known:?}"));
+    /// The PlanescapeJob is deleted, and nothing of ours holds its Jobs.
+    fn retire(&mut self) {
+        self.server.retire();
+        self.settle();
+        let held = self.server.jobs.values().find(|job| job.run.is_tracked);
+        if let Some(held) = held {
+            let how = format!("Job {} is held", held.run.name);
+            self.breaks("no finalizer left", how);
         }
     }
 
     fn check_history(&mut self) {
-        let spec = self.server.job["spec"].clone();
-        let limit = |field: &str, usual: u64| spec[field].as_u64().unwrap_or(usual);
-        let mut kept: BTreeMap<&str, u64> = BTreeMap::new();
-        for known in self.server.all().into_values() {
+        let spec = &self.server.job.spec;
+        let limits = [
+            ("rerun", spec.rerun_jobs_history_limit),
+            ("successful", spec.successful_jobs_history_limit),
+            ("failed", spec.failed_jobs_history_limit),
+            ("active", 0),
+        ];
+        let mut kept: BTreeMap<&str, i32> = BTreeMap::new();
+        let mut held = None;
+        for known in self.server.jobs.values() {
             let bucket = match (&known.run.rerun, &known.run.end) {
                 (Some(_), Some(_)) => "rerun",
                 (None, Some(end)) if end.is_success => "successful",
@@ -363,17 +439,16 @@ impl World {
             };
             *kept.entry(bucket).or_default() += 1;
             if known.run.is_tracked {
-                self.breaks(format!("Job {} is never let go", known.run.name));
+                held = Some(format!("Job {} is never let go", known.run.name));
             }
         }
-        for (bucket, most) in [
-            ("rerun", limit("rerunJobsHistoryLimit", 3)),
-            ("successful", limit("successfulJobsHistoryLimit", 3)),
-            ("failed", limit("failedJobsHistoryLimit", 1)),
-            ("active", 0),
-        ] {
-            if kept.get(bucket).is_some_and(|kept| *kept > most) && self.broken.is_none() {
-                self.breaks(format!("{} {bucket} Jobs are kept", kept[bucket]));
+        if let Some(held) = held {
+            self.breaks("no finalizer left", held);
+        }
+        for (bucket, most) in limits {
+            if kept.get(bucket).is_some_and(|kept| *kept > most) {
+                let how = format!("{} {bucket} Jobs are kept", kept[bucket]);
+                self.breaks("history within its limits", how);
             }
         }
     }

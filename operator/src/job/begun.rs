@@ -1,7 +1,7 @@
 //! Runs whose Job is made and whose status is not written yet.
 //!
-//! Kept in memory alone: what is lost with it is an event and a count. That the run was made shows in its Job,
-//! which bears our finalizer until the status tells of it.
+//! Kept in memory alone: what is lost with it is an event. That the run was made shows in its Job, which bears our
+//! finalizer until the status tells of it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,6 @@ pub(super) struct Begun {
 struct Run {
     owner: String,
     started: Started,
-    missed: i64,
 }
 
 impl Begun {
@@ -34,19 +33,14 @@ impl Begun {
         let run = Run {
             owner: attempt.identity.uid.clone(),
             started,
-            missed: attempt.plan.missed,
         };
         self.runs().insert(attempt.name(), run);
     }
 
     /// Takes up the run that an earlier attempt has made: as if this one had.
-    pub(super) fn resume(&self, attempt: &mut Attempt) -> Option<Started> {
+    pub(super) fn resume(&self, attempt: &Attempt) -> Option<Started> {
         let run = self.runs().remove(&attempt.name())?;
-        if run.owner != attempt.identity.uid {
-            return None;
-        }
-        attempt.plan.missed += run.missed;
-        Some(run.started)
+        (run.owner == attempt.identity.uid).then_some(run.started)
     }
 
     /// The object is gone.

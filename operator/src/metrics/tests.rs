@@ -15,10 +15,10 @@ fn counts_what_became_of_the_instants_of_a_schedule() {
             tick,
             why: Skipped::Forbid,
         }),
-        missed: 3,
         ..Plan::default()
     };
-    let after = PlanescapeJobStatus::default();
+    let mut after = PlanescapeJobStatus::default();
+    after.skipped.missed = 3;
 
     metrics.reported(None, &after, (&plan, &Applied::default()));
     metrics.created(SignedDuration::from_millis(300));

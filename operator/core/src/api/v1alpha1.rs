@@ -243,6 +243,9 @@ pub struct PlanescapeJobStatus {
     /// The instant whose run starts once the run that it replaces, or waits for, has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_schedule_time: Option<Time>,
+    /// The run that starts out of turn: another operator must see it before it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announced_run: Option<AnnouncedRun>,
     /// The schedule as last acted upon, and since when: earlier instants never start a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_reference: Option<ScheduleReference>,
@@ -285,6 +288,20 @@ pub struct ScheduleReference {
     /// The latest generation of the spec that could not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_generation: Option<i64>,
+}
+
+/// A run that starts soon, although the status did not say before that it comes next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AnnouncedRun {
+    /// The instant it is scheduled for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_time: Option<Time>,
+    /// The digits in the Job's name, where somebody asked for the run by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<String>,
+    /// Since when it stands here.
+    pub since: Time,
 }
 
 /// From one instant of a schedule to another, both included.

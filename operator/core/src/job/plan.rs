@@ -2,6 +2,7 @@
 //!
 //! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
 
+mod announce;
 mod due;
 mod reference;
 mod refusal;
@@ -19,6 +20,7 @@ use crate::job::observed::{Observed, ObservedJob};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 use crate::run::Request;
+pub use announce::Announced;
 pub use due::has_run_elsewhere;
 use due::{Situation, has_started};
 pub use rerun::RefusedRerun;
@@ -35,16 +37,22 @@ pub struct Plan {
     pub skip: Option<Skip>,
     /// How many instants passed unused before the one that this plan settles.
     pub missed: i64,
+    /// An instant whose run exists, and that the status does not tell of.
+    pub found: Option<Found>,
     /// When the next run is due.
     pub next: Option<Timestamp>,
     /// When to reconcile again, whatever happens.
     pub wake: Option<Timestamp>,
+    /// When the next instant has to be acted upon, if only to be skipped. Nothing puts that off.
+    pub due: Option<Timestamp>,
     /// The schedule, and since when it is as it is.
     pub reference: Option<ScheduleReference>,
     /// The instant whose run waits for the end of the run that it replaces, or comes after.
     pub pending: Option<Timestamp>,
     /// What keeps that run waiting for longer than it should.
     pub blocked_by: Option<Blocker>,
+    /// The run that starts out of turn, now or soon.
+    pub announced: Option<Announced>,
     /// A Job that should have had a pod by now.
     pub podless: Option<String>,
     /// A pod whose node should have started a container of it by now.
@@ -53,6 +61,15 @@ pub struct Plan {
     pub refused_rerun: Option<RefusedRerun>,
     /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
     pub clock_was_at: Option<Timestamp>,
+}
+
+/// An instant whose run exists, and that the status does not tell of: whoever made it came no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The instant.
+    pub tick: Timestamp,
+    /// How many instants passed unused before it.
+    pub missed: i64,
 }
 
 /// In which order things are done, by all PlanescapeJobs together.
@@ -281,13 +298,15 @@ impl Plan {
         };
         // A Job that nobody owns is a run of ours as soon as it is adopted.
         if !job.spec.suspend && observed.unowned.is_empty() {
-            if let Some(due) = situation.due() {
-                plan.missed = situation.missed(&due);
-                situation.settle(&mut plan, due.tick);
+            plan.found = situation.found();
+            if let Some(tick) = situation.due() {
+                plan.missed = situation.missed(tick);
+                situation.settle(&mut plan, tick);
             }
             let settles = plan.settles();
             plan.next = situation.next(settles);
-            plan.wake_by(situation.wake(settles));
+            plan.due = situation.wake(settles);
+            plan.wake_by(plan.due);
         }
         rerun::plan(&mut plan, job, validated, observed, now);
         if !plan.creates() {
@@ -367,8 +386,18 @@ impl Plan {
         self.wake_by(Some(wake));
     }
 
+    /// Whether the run of an instant is due and waits.
+    fn is_held_up(&self) -> bool {
+        self.pending.is_some() || self.announced.is_some()
+    }
+
     fn settles(&self) -> bool {
         self.creates() || self.skip.is_some()
+    }
+
+    /// When to look again although it failed: what has to be looked at, and what has to be acted upon.
+    pub fn wakes(&self) -> [Option<Timestamp>; 2] {
+        [self.wake, self.due]
     }
 
     fn wake_by(&mut self, instant: Option<Timestamp>) {
@@ -378,13 +407,13 @@ impl Plan {
 
 /// When to look again after a failure: as backing off says, and never later than what is due anyway.
 pub fn wake_after_failure(
-    wake: Option<Timestamp>,
+    wakes: [Option<Timestamp>; 2],
     now: Timestamp,
     wait: SignedDuration,
 ) -> Timestamp {
     let again = now.checked_add(wait).unwrap_or(now);
-    wake.filter(|wake| *wake > now)
-        .map_or(again, |wake| wake.min(again))
+    let to_come = wakes.into_iter().flatten().filter(|wake| *wake > now);
+    to_come.fold(again, Timestamp::min)
 }
 
 /// Finds a Job without a pod, or plans to reconcile when there should be one.

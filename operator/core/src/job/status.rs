@@ -11,10 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{
-    ActiveRun, Ahead, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped,
+    ActiveRun, Ahead, AnnouncedRun, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped,
 };
 use crate::job::observed::{Observed, ObservedJob};
-use crate::job::plan::{self, Deletion, Ending, Plan, Settled, TOLERATED_SKEW};
+use crate::job::plan::{self, Action, Announced, Deletion, Ending, Plan, Settled, TOLERATED_SKEW};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 pub use ended::{Ended, ended_between};
@@ -121,8 +121,9 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         pending_schedule_time: facts
             .plan
             .pending
-            .filter(|_| settled(facts).is_none())
+            .filter(|pending| settled(facts).is_none_or(|settled| settled.0 < *pending))
             .map(Time),
+        announced_run: announced(facts, &before),
         schedule_reference: facts
             .plan
             .reference
@@ -156,13 +157,28 @@ fn active(runs: &[Run]) -> Vec<ActiveRun> {
         .collect()
 }
 
-/// The instant that was settled just now.
+/// The instant that is settled now, or was and is told of now.
 fn settled(facts: &Facts<'_>) -> Option<Time> {
     let started = facts.applied.started.as_ref();
     let started = started.filter(|started| started.rerun.is_none());
     let started = started.map(|started| started.tick);
     let skipped = facts.plan.skip.map(|skip| skip.tick);
-    started.or(skipped).or(facts.applied.conflict).map(Time)
+    let found = facts.plan.found.map(|found| found.tick);
+    let all = [started, skipped, facts.applied.conflict, found];
+    all.into_iter().max().flatten().map(Time)
+}
+
+/// How many instants passed unused before the one that is settled.
+fn missed(facts: &Facts<'_>) -> i64 {
+    let Facts { plan, applied, .. } = facts;
+    let made = |action: &Action| match (action, &applied.started) {
+        (Action::Create { tick }, Some(started)) => started.tick == *tick,
+        (_, _) => false,
+    };
+    if plan.actions.iter().any(made) || plan.skip.is_some() || applied.conflict.is_some() {
+        return plan.missed;
+    }
+    plan.found.map_or(0, |found| found.missed)
 }
 
 /// A Job that exists was started, even if nobody came to record it. What was started while the clock
@@ -186,7 +202,7 @@ fn settled_since(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time
         return known.filter(|_| facts.plan.clock_was_at.is_none());
     };
     known
-        .filter(|since| facts.plan.missed == 0 && since.0 <= tick.0)
+        .filter(|since| missed(facts) == 0 && since.0 <= tick.0)
         .or(Some(tick))
 }
 
@@ -221,6 +237,25 @@ fn reruns(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Vec<
     all
 }
 
+/// The run that is to start out of turn, until it has started.
+fn announced(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<AnnouncedRun> {
+    let run = facts.plan.announced.as_ref()?;
+    let known = before.announced_run.as_ref();
+    if let Some(known) = known.filter(|known| run.is(known) && known.since.0 <= facts.now) {
+        return facts.applied.started.is_none().then(|| known.clone());
+    }
+    let (scheduled_time, rerun) = match run {
+        Announced::Tick(tick) => (Some(Time(*tick)), None),
+        Announced::Rerun(id) => (None, Some(id.clone())),
+    };
+    let since = Timestamp::from_second(facts.now.as_second()).ok()?;
+    Some(AnnouncedRun {
+        scheduled_time,
+        rerun,
+        since: Time(since),
+    })
+}
+
 /// Whether a run was made of what the spec said before.
 fn is_older(facts: &Facts<'_>, run: &ObservedJob) -> bool {
     let now = facts.validated.ok().map(|validated| &validated.digest);
@@ -248,11 +283,7 @@ fn resolved(facts: &Facts<'_>) -> Option<Resolved> {
 fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
     let count = |is_one_more: bool| i64::from(is_one_more);
     let why = facts.plan.skip.map(|skip| skip.why);
-    let missed = if settled(facts).is_some() {
-        facts.plan.missed
-    } else {
-        0
-    };
+    let missed = missed(facts);
     Skipped {
         forbid: before.forbid + count(why == Some(plan::Skipped::Forbid)),
         too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),

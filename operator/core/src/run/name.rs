@@ -15,12 +15,17 @@ pub fn rerun_of(run_uid: &str) -> Option<&str> {
     run_uid.rsplit_once(RERUN).map(|(_, id)| id)
 }
 
-/// `<name>-<minutes since 1970>` for a scheduled run, `<name>-<digits>` for a one-time one.
+/// `<name>-<minutes since 1970>` for a scheduled run, `<name>-<digits>` for a one-time one. An instant within
+/// a minute, as `@every` has them, is named by its second: after an edit a minute may have two.
 pub(super) fn job_name(name: &str, uid: &str, tick: Timestamp, is_once: bool) -> String {
+    let seconds = tick.as_second();
     if is_once {
-        return format!("{name}-{}", digits(uid));
+        format!("{name}-{}", digits(uid))
+    } else if seconds.rem_euclid(60) == 0 {
+        format!("{name}-{}", seconds / 60)
+    } else {
+        format!("{name}-{seconds}")
     }
-    format!("{name}-{}", tick.as_second().div_euclid(60))
 }
 
 /// A label value that no other run of any PlanescapeJob ever has.
@@ -52,6 +57,23 @@ mod tests {
         let tick = "2026-11-24T02:00:00Z".parse().unwrap();
 
         assert_eq!(job_name("my-job", "u", tick, false), "my-job-29924760");
+    }
+
+    #[test]
+    fn two_instants_of_one_minute_have_two_names() {
+        let name = |tick: &str| job_name("my-job", "u", tick.parse().unwrap(), false);
+
+        let names = [
+            "2026-11-24T02:00:00Z",
+            "2026-11-24T02:00:20Z",
+            "2026-11-24T02:00:21Z",
+        ]
+        .map(name);
+
+        assert_eq!(
+            names,
+            ["my-job-29924760", "my-job-1795485620", "my-job-1795485621"]
+        );
     }
 
     #[test]

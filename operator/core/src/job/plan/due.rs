@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::settled::Settled;
-use super::{Action, Blocker, Deletion, Plan, Skip, Skipped, created};
+use super::announce::{self, Announced};
+use super::settled::{Settled, TOLERATED_SKEW};
+use super::{Action, Blocker, Deletion, Found, Plan, Skip, Skipped, created};
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{
@@ -44,29 +45,48 @@ pub(super) struct Situation<'a> {
     pub(super) now: Timestamp,
 }
 
-/// An instant that should have been acted upon by now, and was not.
-pub(super) struct Due {
-    pub(super) tick: Timestamp,
-    /// The last instant that was settled before.
-    after: Timestamp,
-}
-
 impl Situation<'_> {
-    pub(super) fn due(&self) -> Option<Due> {
+    /// The instant that should have been acted upon by now, and was not.
+    pub(super) fn due(&self) -> Option<Timestamp> {
         if self.validated.schedule.is_once() {
             let tick = created(self.job)?;
             let mut jobs = self.observed.jobs.iter();
             let is_open = !has_started(self.job) && jobs.all(|run| run.rerun.is_some());
-            return is_open.then_some(Due { tick, after: tick });
+            return is_open.then_some(tick);
         }
-        let last = self.settled.last;
-        let after = last.map_or(self.since, |last| last.max(self.since));
+        let after = self.settled_until();
         let tick = self
             .validated
             .schedule
             .previous(self.anchor, self.now_undelayed()?)?;
         let is_open = tick > after && !self.settled.includes(tick) && !self.has_run(tick);
-        is_open.then_some(Due { tick, after })
+        is_open.then_some(tick)
+    }
+
+    /// The latest instant whose run exists and that the status does not tell of.
+    pub(super) fn found(&self) -> Option<Found> {
+        if self.validated.schedule.is_once() {
+            return None;
+        }
+        let horizon = self.now.checked_add(TOLERATED_SKEW).ok()?;
+        let found = self.unrecorded().filter(|tick| *tick <= horizon);
+        let tick = found.max()?;
+        let missed = self.missed(tick);
+        Some(Found { tick, missed })
+    }
+
+    /// The instants after the last one that was settled that have a run.
+    fn unrecorded(&self) -> impl Iterator<Item = Timestamp> {
+        let after = self.settled_until();
+        let scheduled = self.observed.jobs.iter().filter(|run| run.rerun.is_none());
+        let ticks = scheduled.map(|run| run.tick);
+        ticks.filter(move |tick| *tick > after && !self.settled.includes(*tick))
+    }
+
+    /// Everything up to this instant is settled, or was never to run.
+    fn settled_until(&self) -> Timestamp {
+        let last = self.settled.last;
+        last.map_or(self.since, |last| last.max(self.since))
     }
 
     fn has_run(&self, tick: Timestamp) -> bool {
@@ -76,16 +96,18 @@ impl Situation<'_> {
             || recorded.any(|run| run.rerun.is_none() && run.scheduled_time.0 == tick)
     }
 
-    pub(super) fn missed(&self, due: &Due) -> i64 {
+    /// How many instants have no run between the last one that was settled and this one.
+    pub(super) fn missed(&self, tick: Timestamp) -> i64 {
         if self.validated.schedule.is_once() {
             return 0;
         }
-        let between = (due.after, due.tick);
+        let between = (self.settled_until(), tick);
         let passed = self
             .validated
             .schedule
             .count(self.anchor, between, MOST_MISSED);
-        i64::try_from(passed).unwrap_or(i64::MAX)
+        let started = self.unrecorded().filter(|found| *found < tick).count();
+        i64::try_from(passed.saturating_sub(started)).unwrap_or(i64::MAX)
     }
 
     /// Decides about an instant that is due.
@@ -117,8 +139,30 @@ impl Situation<'_> {
                 plan.skip = Some(Skip { tick, why });
             }
             ConcurrencyPolicy::Replace if is_busy => self.make_way(plan, tick),
-            ConcurrencyPolicy::Allow | ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
-                plan.actions.push(Action::Create { tick });
+            ConcurrencyPolicy::Allow => plan.actions.push(Action::Create { tick }),
+            ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => {
+                let status = self.job.status.as_ref();
+                if self.is_next(tick) || plan.announce(Announced::Tick(tick), status, self.now) {
+                    plan.actions.push(Action::Create { tick });
+                }
+            }
+        }
+    }
+
+    /// Whether the status names the run of this instant as the one that comes next, or names none.
+    fn is_next(&self, tick: Timestamp) -> bool {
+        let Some(status) = &self.job.status else {
+            return true;
+        };
+        if self.validated.schedule.is_once() {
+            return true;
+        }
+        match (&status.announced_run, &status.pending_schedule_time) {
+            (Some(_), _) => false,
+            (None, Some(pending)) => pending.0 == tick,
+            (None, None) => {
+                let next = status.next_schedule_time.as_ref();
+                next.is_none_or(|next| Some(next.0) == self.delayed(tick))
             }
         }
     }
@@ -159,7 +203,7 @@ impl Situation<'_> {
         if self.excluded_until(due).is_some() || self.excluded_until(self.now).is_some() {
             return (!self.validated.schedule.is_once()).then_some(Skipped::Excluded);
         }
-        if self.is_too_late(due) {
+        if self.is_too_late(tick, due) {
             return Some(Skipped::TooLate);
         }
         let is_missed = self.validated.missed == MissedRunPolicy::Skip
@@ -169,11 +213,14 @@ impl Situation<'_> {
         is_missed.then_some(Skipped::Missed)
     }
 
-    /// Whether it waits for the end of another run.
+    /// The instant whose run waits for the end of another.
+    pub(super) fn pending(&self) -> Option<Timestamp> {
+        let status = self.job.status.as_ref()?;
+        Some(status.pending_schedule_time.as_ref()?.0)
+    }
+
     fn is_pending(&self, tick: Timestamp) -> bool {
-        let status = self.job.status.as_ref();
-        let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
-        pending.is_some_and(|pending| pending.0 == tick)
+        self.pending() == Some(tick)
     }
 
     /// When the last of the windows ends that an instant lies in.
@@ -192,13 +239,14 @@ impl Situation<'_> {
         self.now.checked_sub(self.validated.delay).ok()
     }
 
-    fn is_too_late(&self, tick: Timestamp) -> bool {
+    fn is_too_late(&self, tick: Timestamp, due: Timestamp) -> bool {
         let (from, tolerance) = if self.validated.schedule.is_once() {
-            (tick.max(self.since), CUT_OFF_CREATION)
+            (due.max(self.since), CUT_OFF_CREATION)
         } else {
-            (tick, SignedDuration::ZERO)
+            (due, SignedDuration::ZERO)
         };
-        let lateness = self.now.duration_since(from).saturating_sub(tolerance);
+        let decided = announce::decided(tick, self.job.status.as_ref(), self.now);
+        let lateness = decided.duration_since(from).saturating_sub(tolerance);
         // No run starts at the very instant, so that a part of a second is not late.
         self.validated
             .deadline

@@ -137,6 +137,9 @@ fn a_token_asks_for_one_run_that_leaves_the_schedule_alone() {
     let reference =
         json!({ "schedule": "0 * * * * UTC (suspended)", "since": "2026-11-24T10:00:00Z" });
     job["status"] = json!({ "scheduleReference": reference });
+    assert!(reruns(&job, &[]).0.is_empty(), "it is announced first");
+    let announced = json!({ "rerun": refused.id, "since": "2026-11-24T10:29:58Z" });
+    job["status"]["announcedRun"] = announced;
     let (ids, _) = reruns(&job, &[]);
     assert_eq!(ids, std::slice::from_ref(&refused.id));
     let mut made = run("2026-11-24T10:29:00Z");
@@ -153,6 +156,43 @@ fn a_token_asks_for_one_run_that_leaves_the_schedule_alone() {
     job["metadata"]["annotations"]["planescape.io/rerun"] = json!("{\"args\": []}");
     let (none, refused) = reruns(&job, &[]);
     assert!(none.is_empty() && refused.unwrap().problem.is_some());
+}
+
+#[test]
+fn a_run_that_no_status_names_is_announced_before_it_starts_alone() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["startingDeadlineSeconds"] = json!(5);
+    job["status"] = json!({
+        "lastScheduleTime": "2026-11-24T08:00:00Z", "nextScheduleTime": "2026-11-24T09:00:00Z",
+    });
+    let due = at("2026-11-24T11:00:00Z");
+    let now = "2026-11-24T11:00:04.500Z";
+
+    let late = plan_of(&job, &[], now);
+    assert_eq!(
+        (ticks(&late), late.announced),
+        (vec![], Some(Announced::Tick(due)))
+    );
+    assert_eq!(late.wake, Some(at("2026-11-24T11:00:06.500Z")));
+
+    let announced = json!({ "scheduledTime": due.to_string(), "since": "2026-11-24T11:00:04Z" });
+    let mut named = job.clone();
+    named["status"]["announcedRun"] = announced;
+    assert_eq!(ticks(&plan_of(&named, &[], "2026-11-24T11:00:05.900Z")), []);
+    let later = plan_of(&named, &[], "2026-11-24T11:00:06.100Z");
+    assert_eq!(ticks(&later), [due], "in time when it was announced");
+    let others = [run("2026-11-24T09:00:00Z")];
+    let beside = plan_of(&named, &others, "2026-11-24T11:00:06.100Z");
+    assert_eq!(beside.skip.map(|skip| skip.why), Some(Skipped::Forbid));
+
+    for change in ["concurrencyPolicy", "nextScheduleTime"] {
+        let mut other = job.clone();
+        match change {
+            "concurrencyPolicy" => other["spec"][change] = json!("Allow"),
+            _ => other["status"][change] = json!(due.to_string()),
+        }
+        assert_eq!(ticks(&plan_of(&other, &[], now)), [due], "{change}");
+    }
 }
 
 #[test]

@@ -22,7 +22,8 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
         is_valid && invalid.is_some_and(|invalid| invalid != generation)
     };
     let since = match before {
-        None => created(job).unwrap_or(now),
+        // Nobody may have looked between its creation and an edit.
+        None => edited(job).max(created(job)).unwrap_or(now).min(now),
         Some(before) if before.schedule == schedule && !is_corrected(before) => before.since.0,
         // Both bounds hold: an edit is later than what was known, and not later than now.
         Some(before) => edited(job).unwrap_or(now).max(before.since.0).min(now),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Plan};
+use super::{Action, Announced, Plan};
 use crate::api::PlanescapeJob;
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::ConcurrencyPolicy;
@@ -54,7 +54,7 @@ pub(super) fn plan(
             return;
         }
     };
-    if plan.settles() || plan.pending.is_some() || !observed.unowned.is_empty() {
+    if plan.settles() || plan.is_held_up() || !observed.unowned.is_empty() {
         return;
     }
     let active = observed.active().count();
@@ -62,7 +62,9 @@ pub(super) fn plan(
         ConcurrencyPolicy::Allow => validated.most_active.is_none_or(|most| active < most),
         ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => active == 0,
     };
-    if may_run {
+    let announced = Announced::Rerun(id.clone());
+    let is_alone = validated.policy != ConcurrencyPolicy::Allow;
+    if may_run && (!is_alone || plan.announce(announced, status, now)) {
         plan.actions.push(Action::Rerun {
             id,
             at: now,

@@ -48,7 +48,7 @@ fn mark_started(
 fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed) -> Vec<Action> {
     let is_going = job.metadata.deletion_timestamp.is_some();
     let may_go = |run: &&ObservedJob| {
-        let is_marked = !is_once(job) || is_marked(job);
+        let is_marked = !is_once(job) || is_marked(job) || run.rerun.is_some();
         let is_complete = match run.end {
             Some(_) => is_end_recorded(status, run),
             None => run.is_deleting() || !run.has_ttl,

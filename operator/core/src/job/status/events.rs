@@ -1,8 +1,8 @@
 //! Events: what changed between two statuses, said once.
 
-use super::Facts;
 use super::conditions::RENDERED_WITH_WARNINGS;
 use super::vault::{self, Standing};
+use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
@@ -146,14 +146,14 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         let note = format!("Skipped the run of {tick}: its Job's name belongs to somebody else");
         events.push(Event::warning("NameConflict", note));
     }
-    let is_settled = facts.applied.started.is_some() || facts.plan.skip.is_some();
-    if is_settled && facts.plan.missed > 0 {
-        let reason = if facts.plan.missed > TOO_MANY_MISSED {
+    let missed = missed(facts);
+    if missed > 0 {
+        let reason = if missed > TOO_MANY_MISSED {
             "TooManyMissedTimes"
         } else {
             "MissSchedule"
         };
-        let note = format!("Missed {} runs before this one", facts.plan.missed);
+        let note = format!("Missed {missed} runs before this one");
         events.push(Event::warning(reason, note));
     }
     events

@@ -273,6 +273,8 @@ fn forgets_what_was_pending_once_it_has_started() {
     scene.job["spec"]["concurrencyPolicy"] = json!("Replace");
     scene.job["status"] = json!({ "pendingScheduleTime": "2026-11-24T11:00:00Z" });
     scene.now = at("2026-11-24T11:00:31Z");
+    let started = scene.applied.started.as_mut().unwrap();
+    started.tick = at("2026-11-24T11:00:00Z");
     let mut refused = scene.clone();
     refused.applied = Applied::default();
 

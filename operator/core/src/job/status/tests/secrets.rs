@@ -36,7 +36,7 @@ fn what_keeps_a_run_from_its_secrets_is_told_and_nothing_ends_it() {
     };
     let ends = later.with_facts(|facts| {
         let mut actions = facts.plan.actions.iter();
-        actions.any(|action| matches!(action, plan::Action::End { .. }))
+        actions.any(|action| matches!(action, Action::End { .. }))
     });
     assert!(!ends, "a suspended Job burns nothing");
 }

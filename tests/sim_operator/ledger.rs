@@ -1,0 +1,243 @@
+//! Every instant of the schedule, and what was said of it: none passes without a word.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use planescape_operator_core::api::v1alpha1::{DstPolicy, PlanescapeJobStatus, Skipped};
+use planescape_operator_core::schedule::Schedule;
+
+use crate::Broken;
+
+/// What became of an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Word {
+    /// Nothing yet.
+    Open,
+    /// A Job was made.
+    Started,
+    /// It was left out, and a counter of its own says why.
+    Skipped(&'static str),
+    /// A later one was due already.
+    Missed,
+    /// Somebody changed the schedule, or suspended the job, before anything came of it.
+    Overtaken,
+}
+
+/// What should happen and what did.
+pub(crate) struct Ledger {
+    text: String,
+    schedule: Schedule,
+    /// Since when the schedule is as it is.
+    since: Timestamp,
+    /// What intervals count from.
+    anchor: Timestamp,
+    /// The schedule and its anchor, as a status has told them.
+    anchored: Option<(String, Timestamp)>,
+    is_suspended: bool,
+    instants: BTreeMap<Timestamp, Word>,
+    told: PlanescapeJobStatus,
+}
+
+impl Ledger {
+    pub(crate) fn new(text: &str, now: Timestamp) -> Self {
+        let mut instants = BTreeMap::new();
+        let schedule = parse(text);
+        if schedule.is_once() {
+            instants.insert(now, Word::Open);
+        }
+        Self {
+            text: text.to_owned(),
+            schedule,
+            since: now,
+            anchor: now,
+            anchored: None,
+            is_suspended: false,
+            instants,
+            told: PlanescapeJobStatus::default(),
+        }
+    }
+
+    /// Time goes on.
+    pub(crate) fn pass(&mut self, from: Timestamp, until: Timestamp) {
+        if self.schedule.is_once() {
+            return;
+        }
+        let word = if self.is_suspended {
+            Word::Overtaken
+        } else {
+            Word::Open
+        };
+        self.write(from, until, word);
+    }
+
+    fn write(&mut self, from: Timestamp, until: Timestamp, word: Word) {
+        let mut after = from;
+        while let Some(tick) = self.schedule.next(self.anchor, after)
+            && tick <= until
+        {
+            self.instants.entry(tick).or_insert(word);
+            after = tick;
+        }
+    }
+
+    pub(crate) fn suspend(&mut self, is_suspended: bool, now: Timestamp) {
+        self.is_suspended = is_suspended;
+        // A job that runs once is only put off.
+        if !self.schedule.is_once() {
+            self.overtake(now);
+        }
+    }
+
+    pub(crate) fn change(&mut self, text: &str, now: Timestamp) {
+        text.clone_into(&mut self.text);
+        self.schedule = parse(text);
+        self.anchor = now;
+        // An operator that has not seen the schedule in between takes it for the same all the time.
+        let told = self.told.schedule_reference.clone();
+        if let Some(told) = told.filter(|told| told.schedule.starts_with(&format!("{text} "))) {
+            self.anchor = told.anchor.map_or(now, |anchor| anchor.0);
+            self.write(told.since.0, now, Word::Overtaken);
+        }
+        self.overtake(now);
+    }
+
+    /// Intervals count from when a schedule was first seen, and from nothing else as long as it stays.
+    fn anchor(&mut self, status: &PlanescapeJobStatus, now: Timestamp) -> Result<(), String> {
+        if self.schedule.is_once() {
+            return Ok(());
+        }
+        let of_text = format!("{} ", self.text);
+        let reference = status.schedule_reference.as_ref();
+        let reference = reference.filter(|it| it.schedule.starts_with(&of_text));
+        let Some(anchor) = reference.and_then(|it| it.anchor.as_ref()) else {
+            return Ok(());
+        };
+        let told = (self.text.clone(), anchor.0);
+        if self.anchored.as_ref() == Some(&told) {
+            return Ok(());
+        }
+        if let Some((text, before)) = &self.anchored
+            && *text == self.text
+        {
+            return Err(format!(
+                "{text} counted from {before} and counts from {}",
+                anchor.0
+            ));
+        }
+        self.anchored = Some(told);
+        if anchor.0 != self.anchor {
+            self.anchor = anchor.0;
+            let since = self.since;
+            self.instants.retain(|_, word| *word != Word::Open);
+            self.pass(since, now);
+        }
+        Ok(())
+    }
+
+    fn overtake(&mut self, now: Timestamp) {
+        self.since = now;
+        let open = self.instants.values_mut().filter(|it| **it == Word::Open);
+        open.for_each(|word| *word = Word::Overtaken);
+    }
+
+    /// The instants whose run should have started by now, and of which nothing is said.
+    pub(crate) fn open(&self, now: Timestamp, delay: SignedDuration) -> Option<Timestamp> {
+        if self.is_suspended {
+            return None;
+        }
+        let pending = self.told.pending_schedule_time.iter();
+        let announced = self.told.announced_run.iter();
+        let announced = announced.flat_map(|run| &run.scheduled_time);
+        let pending = pending.chain(announced).map(|it| it.0).max();
+        let mut open = self.instants.iter().filter(|(tick, word)| {
+            **word == Word::Open && **tick + delay <= now && Some(**tick) > pending
+        });
+        open.next().map(|(tick, _)| *tick)
+    }
+
+    /// What a new status says of instants; `made` says whether a Job was made for one.
+    pub(crate) fn hear(
+        &mut self,
+        status: &PlanescapeJobStatus,
+        now: Timestamp,
+        made: impl Fn(Timestamp) -> bool,
+    ) -> Result<(), Broken> {
+        if let Err(how) = self.anchor(status, now) {
+            let promise = "no interval out of step";
+            return Err(Broken { promise, how });
+        }
+        let before = self.told.last_schedule_time.as_ref().map(|it| it.0);
+        let last = status.last_schedule_time.as_ref().map(|it| it.0);
+        let skips = skips(&self.told.skipped, &status.skipped);
+        let missed = status.skipped.missed - self.told.skipped.missed;
+        self.told = status.clone();
+        let breaks = |how: String| {
+            let promise = "no instant without a word";
+            Err(Broken { promise, how })
+        };
+        let Some(last) = last.filter(|last| Some(*last) > before) else {
+            return match skips.as_slice() {
+                [] if missed == 0 => Ok(()),
+                _ => breaks(format!(
+                    "{missed} missed and {skips:?}, and nothing settled"
+                )),
+            };
+        };
+        let Some(word) = self.instants.get_mut(&last) else {
+            return breaks(format!("{last} is settled, which is not due"));
+        };
+        *word = match skips.as_slice() {
+            [] if made(last) => Word::Started,
+            [why] => Word::Skipped(why),
+            _ => return breaks(format!("{last} has no run, and {skips:?} say why")),
+        };
+        let mut open = 0;
+        let mut overtaken = 0;
+        let passed = before.unwrap_or(Timestamp::MIN)..last;
+        for (tick, word) in self.instants.range_mut(passed) {
+            match word {
+                Word::Open if made(*tick) => *word = Word::Started,
+                Word::Open => {
+                    *word = Word::Missed;
+                    open += 1;
+                }
+                Word::Overtaken => overtaken += 1,
+                Word::Started | Word::Skipped(_) | Word::Missed => {}
+            }
+        }
+        if missed < open || missed > open + overtaken {
+            return breaks(format!(
+                "{open} passed before {last}, and {missed} are counted as missed"
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many instants came to what.
+    pub(crate) fn count(&self) -> BTreeMap<Word, u64> {
+        let mut counts = BTreeMap::new();
+        for word in self.instants.values() {
+            *counts.entry(*word).or_default() += 1;
+        }
+        counts
+    }
+}
+
+fn parse(schedule: &str) -> Schedule {
+    Schedule::parse(schedule, TimeZone::UTC, DstPolicy::default()).unwrap()
+}
+
+/// What was counted, besides what was missed.
+fn skips(before: &Skipped, after: &Skipped) -> Vec<&'static str> {
+    let counts = [
+        ("forbid", after.forbid - before.forbid),
+        ("tooLate", after.too_late - before.too_late),
+        ("tooMany", after.too_many - before.too_many),
+        ("excluded", after.excluded - before.excluded),
+        ("conflict", after.conflict - before.conflict),
+    ];
+    let counts = counts.into_iter();
+    counts
+        .flat_map(|(why, count)| (0..count).map(move |_| why))
+        .collect()
+}
