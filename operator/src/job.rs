@@ -24,7 +24,7 @@ use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::{Known, Whole};
 use planescape_operator_core::job::observed::Observed;
-use planescape_operator_core::job::plan::{self, Plan};
+use planescape_operator_core::job::plan::{self, Plan, Wakes};
 use planescape_operator_core::job::status::{Applied, Facts, Failure};
 use planescape_operator_core::job::validate::{Material, ValidatedJob};
 use planescape_operator_core::problem::Problem;
@@ -115,7 +115,7 @@ struct Attempt {
 /// An attempt that failed, and when the next is due whatever happens.
 struct Failed {
     error: Error,
-    wakes: [Option<Timestamp>; 2],
+    wakes: Wakes,
 }
 
 impl Controller {
@@ -394,7 +394,10 @@ impl Failed {
         let next = status.and_then(|status| Some(status.next_schedule_time.as_ref()?.0));
         Self {
             error,
-            wakes: [next, None],
+            wakes: Wakes {
+                wake: next,
+                due: None,
+            },
         }
     }
 }

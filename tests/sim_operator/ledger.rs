@@ -162,6 +162,8 @@ impl Ledger {
         now: Timestamp,
         made: impl Fn(Timestamp) -> bool,
     ) -> Result<(), Broken> {
+        let anchored = self.anchored.as_ref();
+        let was_anchored = anchored.is_some_and(|(text, _)| *text == self.text);
         if let Err(how) = self.anchor(status, now) {
             let promise = "no interval out of step";
             return Err(Broken { promise, how });
@@ -183,6 +185,10 @@ impl Ledger {
                 )),
             };
         };
+        if !was_anchored && self.text.starts_with("@every") {
+            // Made before anything told what intervals count from.
+            self.instants.entry(last).or_insert(Word::Overtaken);
+        }
         let Some(word) = self.instants.get_mut(&last) else {
             return breaks(format!("{last} is settled, which is not due"));
         };

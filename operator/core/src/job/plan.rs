@@ -72,6 +72,15 @@ pub struct Found {
     pub missed: i64,
 }
 
+/// When to look again although something failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// When to reconcile again, whatever happens.
+    pub wake: Option<Timestamp>,
+    /// When the next instant has to be acted upon.
+    pub due: Option<Timestamp>,
+}
+
 /// In which order things are done, by all PlanescapeJobs together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -396,8 +405,11 @@ impl Plan {
     }
 
     /// When to look again although it failed: what has to be looked at, and what has to be acted upon.
-    pub fn wakes(&self) -> [Option<Timestamp>; 2] {
-        [self.wake, self.due]
+    pub fn wakes(&self) -> Wakes {
+        Wakes {
+            wake: self.wake,
+            due: self.due,
+        }
     }
 
     fn wake_by(&mut self, instant: Option<Timestamp>) {
@@ -406,14 +418,15 @@ impl Plan {
 }
 
 /// When to look again after a failure: as backing off says, and never later than what is due anyway.
-pub fn wake_after_failure(
-    wakes: [Option<Timestamp>; 2],
-    now: Timestamp,
-    wait: SignedDuration,
-) -> Timestamp {
+/// What became due meanwhile is due now.
+pub fn wake_after_failure(wakes: Wakes, now: Timestamp, wait: SignedDuration) -> Timestamp {
     let again = now.checked_add(wait).unwrap_or(now);
-    let to_come = wakes.into_iter().flatten().filter(|wake| *wake > now);
-    to_come.fold(again, Timestamp::min)
+    let wake = wakes.wake.filter(|wake| *wake > now);
+    let due = wakes.due.map(|due| due.max(now));
+    [wake, due]
+        .into_iter()
+        .flatten()
+        .fold(again, Timestamp::min)
 }
 
 /// Finds a Job without a pod, or plans to reconcile when there should be one.

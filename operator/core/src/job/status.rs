@@ -112,7 +112,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         last_result: runs.iter().find_map(ended).or(before.last_result),
         active_count: 0,
         active: active(&runs),
-        last_schedule_time: settled(facts).or_else(|| latest(facts, &runs, &before)),
+        last_schedule_time: last_schedule_time(facts, &runs, &before),
         settled_since: settled_since(facts, &before),
         settled_ahead: ahead(facts),
         last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
@@ -166,6 +166,20 @@ fn settled(facts: &Facts<'_>) -> Option<Time> {
     let found = facts.plan.found.map(|found| found.tick);
     let all = [started, skipped, facts.applied.conflict, found];
     all.into_iter().max().flatten().map(Time)
+}
+
+/// Never an earlier one than before, unless the clock was ahead: what is told now may have been told already.
+fn last_schedule_time(
+    facts: &Facts<'_>,
+    runs: &[Run],
+    before: &PlanescapeJobStatus,
+) -> Option<Time> {
+    let settled = settled(facts);
+    if settled.is_some() && facts.plan.clock_was_at.is_some() {
+        return settled;
+    }
+    let all = [settled, latest(facts, runs, before)];
+    all.into_iter().flatten().max_by_key(|time| time.0)
 }
 
 /// How many instants passed unused before the one that is settled.

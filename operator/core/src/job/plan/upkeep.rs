@@ -137,7 +137,7 @@ fn is_end_recorded(status: &PlanescapeJobStatus, run: &ObservedJob) -> bool {
         .filter(|recorded| recorded.uid == run.uid);
     let is_told = match recorded.next() {
         Some(recorded) => recorded.outcome != Outcome::Running,
-        None => status.runs.iter().any(|it| it.scheduled_time.0 > run.tick),
+        None => status.runs.iter().any(|it| it.scheduled_time.0 >= run.tick),
     };
     is_told && run.end.is_some() && is_recorded(status, run)
 }

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Facts, vault};
+use super::{Facts, Started, vault};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
+use crate::job::plan::{Action, Settled};
 
 const MOST_RUNS: usize = 20;
 
@@ -25,6 +26,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
     let is_listed = |runs: &[Run], uid: &str| runs.iter().any(|run| run.uid == uid);
     if let Some(started) = &facts.applied.started
         && !is_listed(&runs, &started.uid)
+        && !is_forgotten(facts, before, started)
     {
         runs.push(Run {
             job: started.name.clone(),
@@ -47,6 +49,18 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
     }
     runs.sort_by(|a, b| (b.scheduled_time.0, &b.job).cmp(&(a.scheduled_time.0, &a.job)));
     runs
+}
+
+/// Whether another operator has told of the run, to its end, and has forgotten it for younger ones.
+fn is_forgotten(facts: &Facts<'_>, before: &PlanescapeJobStatus, started: &Started) -> bool {
+    let mut actions = facts.plan.actions.iter();
+    let is_made_now =
+        actions.any(|action| matches!(action, Action::Create { tick } if *tick == started.tick));
+    let is_told = match &started.rerun {
+        Some(id) => before.reruns.contains(id),
+        None => Settled::of(Some(before), facts.now).last >= Some(started.tick),
+    };
+    is_told && !is_made_now && facts.plan.clock_was_at.is_none()
 }
 
 fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
