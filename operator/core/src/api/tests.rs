@@ -71,6 +71,9 @@ fn accepts_what_a_schedule_may_look_like() {
         "@every 1h30m",
         "@every 90s",
         "@every 1.5h",
+        "@every 59s1000ms",
+        "@every 60000000us",
+        "@every 1m1ns",
         "0 2 * * *",
         "30 6-16/4 * * 1-5",
         " 0  0 * JAN,jun,DEC * ",
@@ -92,6 +95,8 @@ fn rejects_a_schedule_of_the_wrong_shape_with_its_path() {
         "@every 1d",
         "@every  1h",
         "@every 59s",
+        "@every 59s999ms",
+        "@every 60000us",
         "TZ=UTC 0 0 * *",
     ] {
         let rejections = rejections(&with_spec("schedule", json!(schedule)));
