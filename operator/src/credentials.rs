@@ -1,20 +1,26 @@
 //! `planescape credentials`: makes the Secrets of runs, and revokes their leases.
 //!
 //! `planescape_operator_core::credentials` decides; this program does one step at a time, in a task for each
-//! run (`task`). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them.
+//! run (`task`). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them. What agents that
+//! were killed leave it revokes by their accessors (`agents`), as an identity of its own that can do nothing else.
 
+mod agents;
 mod job;
 mod record;
+mod revoker;
 mod secrets;
 mod task;
 mod token;
 mod vaults;
 mod watch;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use planescape_vault::SecretText;
+use planescape_vault_client::Bearer;
 use tracing::info;
 
 use crate::args::credentials::Credentials;
@@ -23,6 +29,7 @@ use crate::leader::Leadership;
 use crate::metrics::{Metrics, Snapshot};
 use crate::service::Service;
 use record::Records;
+use revoker::Revoker;
 use vaults::Vaults;
 
 /// How many calls to the API server are on their way at once.
@@ -39,6 +46,7 @@ struct Program {
     records: Records,
     audience: String,
     outage: SignedDuration,
+    revoker: Option<Revoker>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,6 +58,7 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         .take_if(|namespace| namespace.is_empty());
     let addresses = settings.addresses()?;
     let audience = settings.audience()?.to_owned();
+    let revoker = Revoker::new(&settings);
     let vaults = Vaults::new(addresses, settings.vault_ca_cert()?);
     let service = Service::start(settings.serving.listen).await?;
     info!(
@@ -72,6 +81,7 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         vaults,
         audience,
         outage: settings.outage,
+        revoker,
         metrics: service.metrics.clone(),
     });
     let leads = program.leadership.clone();
@@ -80,6 +90,26 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         ..Snapshot::default()
     });
     service.readiness.set(true);
-    let work = async move |until| watch::run(&program, scope.as_deref(), &until).await;
+    let work = async move |until| {
+        let scope = scope.as_deref();
+        tokio::try_join!(
+            watch::run(&program, scope, &until),
+            agents::run(&program, scope, &until)
+        )
+        .map(drop)
+    };
     service.run(candidate, work).await
+}
+
+fn bearer(token: &SecretText) -> Bearer<'_> {
+    Bearer {
+        token,
+        namespace: None,
+    }
+}
+
+/// Between 0 and 1: the standard library's hash keys are random.
+fn chance() -> f64 {
+    let dice = RandomState::new().hash_one("planescape");
+    f64::from((dice >> 32) as u32) / f64::from(u32::MAX)
 }

@@ -3,6 +3,7 @@
 
 mod faults;
 mod guard;
+mod left;
 mod life;
 mod place;
 mod storm;

@@ -10,6 +10,7 @@ mod block;
 pub mod content;
 pub mod decide;
 pub mod failure;
+pub mod left;
 pub mod life;
 mod order;
 pub mod references;

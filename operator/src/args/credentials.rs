@@ -1,5 +1,6 @@
 //! Settings of `planescape credentials`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -44,6 +45,29 @@ pub struct Credentials {
         value_parser = duration
     )]
     pub outage: SignedDuration,
+
+    /// The role of Vault to log in as for revoking what killed agents leave; nobody revokes that when absent. Its
+    /// policy needs no more than `update` on `auth/token/revoke-accessor`.
+    #[arg(long, env = "PLANESCAPE_REVOCATION_ROLE", value_name = "ROLE")]
+    pub revocation_role: Option<String>,
+
+    /// Where Vault's kubernetes auth method is mounted that has this role.
+    #[arg(
+        long,
+        env = "PLANESCAPE_REVOCATION_AUTH_PATH",
+        value_name = "PATH",
+        default_value = "auth/kubernetes"
+    )]
+    pub revocation_auth_path: String,
+
+    /// The token of this program's own ServiceAccount to log in with for that.
+    #[arg(
+        long,
+        env = "PLANESCAPE_REVOCATION_TOKEN_FILE",
+        value_name = "FILE",
+        default_value = "/var/run/secrets/planescape/vault/token"
+    )]
+    pub revocation_token_file: PathBuf,
 
     /// The namespace of the records of tokens, which nobody else may read; the program's own when absent.
     #[arg(long, env = "PLANESCAPE_CREDENTIALS_NAMESPACE", value_name = "NAME")]

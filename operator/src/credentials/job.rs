@@ -5,8 +5,9 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use planescape_agent_contract::Report;
 use planescape_operator_core::api::names::{
-    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, SUPPLIED_ANNOTATION,
+    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, REVOKED_ANNOTATION_PREFIX, SUPPLIED_ANNOTATION,
 };
+use planescape_operator_core::credentials::left::{Left, Revocation};
 use planescape_operator_core::credentials::run::Run;
 use serde_json::{Value, json};
 
@@ -48,29 +49,70 @@ pub(super) async fn tell(
     patch(clients, run, Class::Record, told(report)).await
 }
 
+/// Tells what became of the tokens that the agent of a pod has left, if the Job is still there.
+pub(super) async fn tell_revocation(
+    clients: &Clients,
+    left: &Left,
+    outcome: &Revocation,
+) -> kube::Result<()> {
+    let text = serde_json::to_string(outcome).expect("an outcome is plain data");
+    let key = format!("{REVOKED_ANNOTATION_PREFIX}{}", left.pod);
+    let change = json!({ "metadata": { "annotations": { key: text } } });
+    let job = Target {
+        namespace: &left.namespace,
+        name: &left.job,
+        uid: &left.job_uid,
+    };
+    change_job(clients, job, Class::Record, change)
+        .await
+        .map(drop)
+}
+
 fn told(report: &Report) -> Value {
     let report = serde_json::to_string(report).expect("a report is plain data");
     json!({ "metadata": { "annotations": { CREDENTIALS_ANNOTATION: report } } })
 }
 
-/// The Job as it is then; none where it is gone, or another one has its name.
 async fn patch(
     clients: &Clients,
     run: &Run,
     class: Class,
+    change: Value,
+) -> kube::Result<Option<Job>> {
+    let job = Target {
+        namespace: &run.owner.namespace,
+        name: &run.job,
+        uid: &run.uid,
+    };
+    change_job(clients, job, class, change).await
+}
+
+/// A Job, which may be gone.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+/// The Job as it is then; none where it is gone, or another one has its name.
+async fn change_job(
+    clients: &Clients,
+    target: Target<'_>,
+    class: Class,
     mut change: Value,
 ) -> kube::Result<Option<Job>> {
-    change["metadata"]["uid"] = json!(run.uid);
-    let api: Api<Job> = Api::namespaced(clients.of(class), &run.owner.namespace);
+    change["metadata"]["uid"] = json!(target.uid);
+    let api: Api<Job> = Api::namespaced(clients.of(class), target.namespace);
     let parameters = PatchParams::default();
     let change = Patch::Strategic(change);
-    match within(api.patch(&run.job, &parameters, &change)).await {
+    match within(api.patch(target.name, &parameters, &change)).await {
         Ok(job) => Ok(Some(job)),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(kube::Error::Api(status)) if status.is_conflict() => {
-            let live = within(api.get_metadata_opt(&run.job)).await?;
+            let live = within(api.get_metadata_opt(target.name)).await?;
             match live.and_then(|live| live.metadata.uid) {
-                Some(uid) if uid == run.uid => Err(kube::Error::Api(status)),
+                Some(uid) if uid == target.uid => Err(kube::Error::Api(status)),
                 Some(_) | None => Ok(None),
             }
         }

@@ -1,7 +1,6 @@
 //! The task of one run: asks what to do next, and does it.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +17,7 @@ use planescape_operator_core::credentials::run::{Run, Stage};
 use planescape_vault::mount::{self, Mount};
 use planescape_vault::wire::fields;
 use planescape_vault::{Call, Error, Grant, Kind, Login, Secret, SecretText};
-use planescape_vault_client::{Answer, Bearer, Client};
+use planescape_vault_client::{Answer, Client};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +25,7 @@ use tracing::{debug, info, warn};
 
 use super::record::{LeaseRecord, Record, State};
 use super::secrets::{self, Found};
-use super::{Program, job};
+use super::{Program, bearer, chance, job};
 
 /// What the watch shows of a Job.
 #[derive(Clone, Debug)]
@@ -233,7 +232,7 @@ impl Task {
 
     async fn log_in(&mut self) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order).await;
+        let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let token = self.program.token(run).await;
         let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
@@ -289,7 +288,7 @@ impl Task {
             path: &ordered.path,
             is_write: !ordered.params.is_empty(),
         };
-        let vault = self.program.vaults.of(&run.order).await;
+        let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let (_turn, client) = vault.client().await;
         let asked = Timestamp::now();
@@ -350,7 +349,7 @@ impl Task {
     /// The token, or one of its leases.
     async fn renew(&mut self, lease: Option<usize>) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order).await;
+        let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let (_turn, client) = vault.client().await;
         let increment = Duration::try_from(wanted(self.program.outage)).ok();
@@ -386,7 +385,7 @@ impl Task {
 
     async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order).await;
+        let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let (_turn, client) = vault.client().await;
         let id = self.lease_id(index);
@@ -414,7 +413,7 @@ impl Task {
 
     async fn revoke_token(&mut self) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order).await;
+        let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let (_turn, client) = vault.client().await;
         match client.revoke_self(bearer(self.secret_token())).await {
@@ -520,13 +519,6 @@ fn held(life: Life) -> Lease {
     }
 }
 
-fn bearer(token: &SecretText) -> Bearer<'_> {
-    Bearer {
-        token,
-        namespace: None,
-    }
-}
-
 /// Names a lease without naming it.
 fn digest(id: &str) -> String {
     let digest = Sha256::digest(id.as_bytes());
@@ -534,10 +526,4 @@ fn digest(id: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Between 0 and 1: the standard library's hash keys are random.
-fn chance() -> f64 {
-    let dice = RandomState::new().hash_one("planescape");
-    f64::from((dice >> 32) as u32) / f64::from(u32::MAX)
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use planescape_operator_core::credentials::Order;
 use planescape_operator_core::credentials::addresses::{self, Addresses, Refused, authority};
+use planescape_operator_core::credentials::left::Place;
 use planescape_vault::{Connection, Tls};
 use planescape_vault_client::Client;
 use tokio::net::lookup_host;
@@ -17,9 +17,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many requests to one Vault are on their way at once.
 const REQUESTS: usize = 16;
-
-/// Address and namespace.
-type Place = (String, Option<String>);
 
 /// The Vaults that runs get their Secrets from.
 pub(super) struct Vaults {
@@ -43,35 +40,34 @@ impl Vaults {
         }
     }
 
-    /// The Vault that a run names, if it may be talked to.
-    pub(super) async fn of(&self, order: &Order) -> Result<Arc<Vault>, Refused> {
-        self.listed.check(&order.address)?;
-        let (host, port) = authority(&order.address);
+    /// The Vault that somebody names, if it may be talked to.
+    pub(super) async fn of(&self, place: &Place) -> Result<Arc<Vault>, Refused> {
+        self.listed.check(&place.address)?;
+        let (host, port) = authority(&place.address);
         // A name that is not known says so when it is asked.
         let found = lookup_host((host.as_str(), port)).await;
         for address in found.into_iter().flatten() {
-            addresses::check_ip(&order.address, address.ip())?;
+            addresses::check_ip(&place.address, address.ip())?;
         }
-        let key = (order.address.clone(), order.namespace.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(vault) = known.get(&key) {
+        if let Some(vault) = known.get(place) {
             return Ok(vault.clone());
         }
         // What is listed is an address, and the certificates were read at the start.
-        let client = Client::new(&self.connection(order), USER_AGENT);
+        let client = Client::new(&self.connection(place), USER_AGENT);
         let client = client.map_err(|_| Refused::NotListed)?;
         let vault = Arc::new(Vault {
             client,
             turns: Semaphore::new(REQUESTS),
         });
-        known.insert(key, vault.clone());
+        known.insert(place.clone(), vault.clone());
         Ok(vault)
     }
 
-    fn connection(&self, order: &Order) -> Connection {
-        let namespace = order.namespace.as_ref();
+    fn connection(&self, place: &Place) -> Connection {
+        let namespace = place.namespace.as_ref();
         Connection {
-            address: order.address.trim_end_matches('/').to_owned(),
+            address: place.address.trim_end_matches('/').to_owned(),
             tls: Tls {
                 ca_cert_bytes: self.ca_cert.clone(),
                 ..Tls::default()

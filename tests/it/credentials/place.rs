@@ -1,5 +1,6 @@
 //! A namespace whose runs get Secrets, and the programs that give them.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -86,11 +87,25 @@ impl<'a> Place<'a> {
             .args(["--listen", "127.0.0.1:0"])
             .args(["--vault-address", &cluster.vault.url()])
             .args(["--leader-elect=false", "--log-level=debug"])
+            .args(["--revocation-role", "planescape-revocation"])
+            .arg("--revocation-token-file")
+            .arg(self.token_file().await?)
             .env("KUBECONFIG", account.await?);
         self.starts += 1;
         let name = format!("credentials-{}-{}", self.bed.namespace, self.starts);
         self.program = Some(Server::start(&name, &command, cluster.run.path())?);
         Ok(())
+    }
+
+    /// The token that the kubelet would write for the program.
+    async fn token_file(&self) -> Result<PathBuf> {
+        let control_plane = self.bed.control_plane();
+        let create = ["create", "token", ACCOUNT, "--audience=vault"];
+        let token = control_plane.kubectl_in(NAMESPACE, &create).await?;
+        let file = format!("token-{}", self.bed.namespace);
+        let file = self.bed.cluster.run.path().join(file);
+        std::fs::write(&file, token)?;
+        Ok(file)
     }
 
     /// At once, as `kill -9` does.

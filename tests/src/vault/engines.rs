@@ -7,6 +7,7 @@ use vaultrs::api::database::requests::{PostgreSQLConnectionRequest, SetRoleReque
 
 use super::Vault;
 use crate::postgres::{self, Postgres};
+use crate::testbed::NAMESPACE;
 
 const CREATE_READER: &str = r#"CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";"#;
 
@@ -104,7 +105,7 @@ impl Vault {
     /// Lets the ServiceAccount `default` of every namespace log in at `kubernetes` under the
     /// roles `database-reader` and `key-value-reader`.
     ///
-    /// `reviewer` is the token of a ServiceAccount that may review tokens.
+    /// `planescape credentials` may revoke tokens by their accessors. `reviewer` is the token of a ServiceAccount that may review tokens.
     pub async fn trust(&self, api_server: &str, authority: &str, reviewer: &str) -> Result<()> {
         let client = self.client()?;
         vaultrs::sys::auth::enable(&client, "kubernetes", "kubernetes", None).await?;
@@ -119,7 +120,7 @@ impl Vault {
         for role in ["database-reader", "key-value-reader"] {
             self.set_kubernetes_role(role, role, "1h").await?;
         }
-        Ok(())
+        self.let_revoker_in(NAMESPACE).await
     }
 
     /// Makes or changes a role for the ServiceAccount `default` of every namespace.
@@ -156,6 +157,26 @@ impl Vault {
             role[field] = value.clone();
         }
         self.write(&format!("auth/kubernetes/role/{name}"), &role)
+            .await?;
+        Ok(())
+    }
+
+    /// The role `planescape-revocation`, which can do nothing but revoke tokens by their accessors, for the
+    /// ServiceAccount `planescape-credentials` of a namespace.
+    pub async fn let_revoker_in(&self, namespace: &str) -> Result<()> {
+        let policy =
+            json!({"policy": r#"path "auth/token/revoke-accessor" { capabilities = ["update"] }"#});
+        self.write("sys/policies/acl/planescape-revocation", &policy)
+            .await?;
+        let role = json!({
+            "bound_service_account_names": "planescape-credentials",
+            "bound_service_account_namespaces": namespace,
+            "audience": "vault",
+            "token_policies": "planescape-revocation",
+            "token_no_default_policy": true,
+            "token_ttl": "10m",
+        });
+        self.write("auth/kubernetes/role/planescape-revocation", &role)
             .await?;
         Ok(())
     }

@@ -202,6 +202,25 @@ impl Client {
         wire::done(&self.http.send(request).await?)
     }
 
+    /// `PUT auth/token/revoke-accessor`: revokes a token that only its accessor is known of.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn revoke_accessor(&self, accessor: &str, bearer: Bearer<'_>) -> Result<(), Error> {
+        let body = wire::fields([("accessor", accessor)]);
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            timeout: Some(REVOKE_TIMEOUT),
+            ..Request::new(
+                Method::Put,
+                "auth/token/revoke-accessor",
+                Some(bearer.token),
+            )
+        };
+        self.http.send(request).await.map(drop)
+    }
+
     /// `PUT sys/leases/renew`; for so long where `increment` says, as far as its engine lets it.
     ///
     /// # Errors

@@ -63,5 +63,8 @@ pub const SUPPLIED_ANNOTATION: &str = "planescape.io/supplied";
 /// Finalizer on such Jobs: keeps a Job until its lease is revoked.
 pub const LEASE_FINALIZER: &str = "planescape.io/vault-lease";
 
+/// Annotation on Jobs, followed by a pod's UID: what became of the tokens that its agent has left, in JSON.
+pub const REVOKED_ANNOTATION_PREFIX: &str = "planescape.io/revoked-";
+
 /// Annotation on a run's Secrets: the name that the pod template refers to.
 pub const SECRET_NAME_ANNOTATION: &str = "planescape.io/secret-name";

@@ -379,6 +379,9 @@ pub struct Run {
     /// What became of its Vault lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// The accessors of tokens that nobody holds and that may live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrevoked: Vec<String>,
     /// A digest of the jobTemplate and vault block that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
@@ -404,6 +407,8 @@ pub enum Lease {
     Held,
     /// The agent gave it back.
     Revoked,
+    /// The agent was killed or could not give it back, and `planescape credentials` has revoked it.
+    RevokedByOperator,
     /// The agent could not give it back; it ends with its TTL.
     RevokeFailed,
     /// Nobody holds it; it ends with its TTL.

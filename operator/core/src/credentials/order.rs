@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::left::Place;
 use serde::{Deserialize, Serialize};
 
 /// What a run asks for. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
@@ -48,6 +49,17 @@ pub enum Content {
     Fields(BTreeMap<String, String>),
     /// Keys, and templates over the answer.
     Templates(BTreeMap<String, String>),
+}
+
+impl Order {
+    /// Where it is to be had.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            address: self.address.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
 }
 
 impl OrderedSecret {

@@ -11,15 +11,16 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use planescape_agent_contract::Report;
 
-pub use agent::ObservedAgent;
+pub use agent::{ObservedAgent, may_live};
 pub use waiting::Waiting;
 
 use super::identity::{Identity, is_of_kind};
 use crate::api::names::{
     CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, ENDED_AS_ANNOTATION, GROUP, JOB_LABEL,
-    LEGACY_JOB_NAME_LABEL, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
-    TEMPLATE_ANNOTATION,
+    LEGACY_JOB_NAME_LABEL, REVOKED_ANNOTATION_PREFIX, RUN_TRACKING_FINALIZER, RUN_UID_LABEL,
+    SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
 };
+use crate::credentials::left::Revocation;
 use crate::run;
 
 /// What pods get that do not say how long they may take to stop.
@@ -79,6 +80,8 @@ pub struct ObservedJob {
     pub is_suspended: bool,
     /// What is said of its Secrets.
     pub credentials: Option<Report>,
+    /// What became of the tokens that its agents have left.
+    pub revocations: Vec<Revocation>,
     /// Its pods, the oldest first.
     pub pods: Vec<ObservedPod>,
 }
@@ -300,6 +303,7 @@ impl ObservedJob {
             is_suspended: spec.is_some_and(|spec| spec.suspend == Some(true)),
             credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
                 .and_then(|report| serde_json::from_str(report).ok()),
+            revocations: revocations(&job.metadata),
             pods: Vec::new(),
             uid,
         })
@@ -360,6 +364,14 @@ pub fn is_tracked(metadata: &ObjectMeta) -> bool {
 
 fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn revocations(metadata: &ObjectMeta) -> Vec<Revocation> {
+    let annotations = metadata.annotations.iter().flatten();
+    annotations
+        .filter(|(key, _)| key.starts_with(REVOKED_ANNOTATION_PREFIX))
+        .filter_map(|(_, text)| serde_json::from_str(text).ok())
+        .collect()
 }
 
 fn grace(spec: Option<&JobSpec>) -> SignedDuration {

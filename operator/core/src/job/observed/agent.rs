@@ -59,6 +59,15 @@ impl ObservedAgent {
     }
 }
 
+/// Whether the last word of an agent leaves tokens that may live although they should not: it was killed, could not
+/// revoke them, or names some. One that is content to have rendered keeps its token on purpose.
+pub fn may_live(report: &Report) -> bool {
+    let is_content = report.reason == Reason::Rendered;
+    let names_some = !is_content && !report.unrevoked.is_empty();
+    let was_killed = report.phase == Phase::Running;
+    was_killed || report.reason == Reason::RevokeFailed || names_some
+}
+
 fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref()
 }

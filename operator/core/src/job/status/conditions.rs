@@ -359,11 +359,18 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         Standing::Rendered => rendered(run),
         Standing::Supplied => supplied(run),
         Standing::Pending if vault::was_killed(run) => {
-            Finding::new(KIND, false, "AgentKilled", AGENT_KILLED)
+            let message = match vault::trouble(run) {
+                Some(trouble) => format!("{AGENT_KILLED}; {trouble}"),
+                None => AGENT_KILLED.to_owned(),
+            };
+            Finding::new(KIND, false, "AgentKilled", message)
         }
         Standing::Pending if let Some(why) = vault::revocation_failure(run) => {
             let message = format!("the lease is not revoked: {why}");
             Finding::new(KIND, false, "RevokeFailed", message)
+        }
+        Standing::Pending if vault::was_revoked_for_it(run) => {
+            Finding::new(KIND, true, "RevokedByOperator", REVOKED_FOR_IT)
         }
         Standing::Pending => match known {
             Some(known) => Finding {
@@ -406,6 +413,8 @@ fn supplied(run: &ObservedJob) -> Finding {
         message.unwrap_or("every Secret is there"),
     )
 }
+
+const REVOKED_FOR_IT: &str = "the agent of the last run was killed, or could not revoke its token; `planescape credentials` has revoked it";
 
 const AGENT_KILLED: &str = "the agent was killed after its login: nothing is known of its token and leases, which may live until their TTL ends";
 

@@ -297,6 +297,12 @@ fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
                 let note = format!("The Vault lease of Job {job} is revoked");
                 Some(Event::normal("LeaseRevoked", note))
             }
+            Some(Lease::RevokedByOperator) => {
+                let note = format!(
+                    "The agent of Job {job} has left its Vault token, and `planescape credentials` has revoked it"
+                );
+                Some(Event::normal("LeaseRevoked", note))
+            }
             Some(Lease::RevokeFailed) => {
                 let mut jobs = facts.observed.jobs.iter();
                 let seen = jobs.find(|seen| seen.uid == run.uid);

@@ -39,6 +39,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             reason: None,
             message: None,
             lease: None,
+            unrevoked: Vec::new(),
             template: facts.validated.ok().map(|it| it.digest.clone()),
         });
     }
@@ -71,6 +72,8 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         Some(_) => Outcome::Failed,
     };
     let failure = end.filter(|end| !end.is_success);
+    let lease = vault::lease(job, recorded);
+    let known = recorded.map(|run| run.unrevoked.as_slice());
     Run {
         job: job.name.clone(),
         uid: job.uid.clone(),
@@ -81,7 +84,8 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         outcome,
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
-        lease: vault::lease(job, recorded.and_then(|run| run.lease)),
+        lease,
+        unrevoked: vault::unrevoked(job, lease, known.unwrap_or_default()),
         template: job.template.clone(),
     }
 }

@@ -3,8 +3,12 @@
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use super::Facts;
-use crate::api::v1alpha1::Lease;
-use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod};
+use crate::api::v1alpha1::{Lease, Run};
+use crate::credentials::left::accessors;
+use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
+
+/// So many tokens of a run are remembered.
+const MOST_UNREVOKED: usize = 20;
 
 /// Where a run stands with Vault.
 pub(super) enum Standing<'a> {
@@ -66,9 +70,13 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
 /// Why the lease of a run could not be revoked, and which tokens live on.
 pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     let reports = agents(run).filter_map(|agent| agent.report.as_ref());
-    let mut failed = reports.chain(&run.credentials).filter(|it| may_live(it));
+    let reports = reports.filter(|report| !is_revoked(run, &accessors(report)));
+    let mut failed = reports
+        .chain(&run.credentials)
+        .filter(|it| it.phase != Phase::Running && may_live(it));
     let report = failed.next()?;
     let mut parts = vec![sentence(report)];
+    parts.extend(trouble(run).map(str::to_owned));
     if !report.unrevoked.is_empty() {
         parts.push(format!("accessors: {}", report.unrevoked.join(", ")));
     }
@@ -82,6 +90,58 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
 /// Whether an agent of a run was killed after its login, and nobody took up its work.
 pub(super) fn was_killed(run: &ObservedJob) -> bool {
     leases(run).any(|lease| lease == Lease::Unknown)
+}
+
+/// Why `planescape credentials` could not revoke what an agent has left.
+pub(super) fn trouble(run: &ObservedJob) -> Option<&str> {
+    let mut troubles = run
+        .revocations
+        .iter()
+        .filter_map(|it| it.trouble.as_deref());
+    troubles.next()
+}
+
+/// Whether an agent of a run was killed after its login, and its tokens were revoked for it.
+pub(super) fn was_revoked_for_it(run: &ObservedJob) -> bool {
+    leases(run).any(|lease| lease == Lease::RevokedByOperator)
+}
+
+/// Whether Vault has said of all these tokens that it knows them no more.
+fn is_revoked(run: &ObservedJob, accessors: &[String]) -> bool {
+    let is_known = |accessor| {
+        run.revocations
+            .iter()
+            .any(|it| it.revoked.contains(accessor))
+    };
+    !accessors.is_empty() && accessors.iter().all(is_known)
+}
+
+/// The accessors of tokens that may live although nobody holds them, for who revokes them later than their pod
+/// is gone.
+pub(super) fn unrevoked(
+    job: &ObservedJob,
+    lease: Option<Lease>,
+    recorded: &[String],
+) -> Vec<String> {
+    if !matches!(lease, Some(Lease::Unknown | Lease::RevokeFailed)) {
+        return Vec::new();
+    }
+    let over = job
+        .pods
+        .iter()
+        .filter(|pod| pod.is_over || job.end.is_some());
+    let agents = over.filter_map(|pod| pod.agent.as_ref());
+    let reports = agents.filter(|agent| !agent.is_restarted);
+    let reports = reports.filter_map(|agent| agent.report.as_ref());
+    let left = reports
+        .filter(|report| may_live(report))
+        .flat_map(accessors);
+    let mut all: Vec<String> = left.chain(recorded.iter().cloned()).collect();
+    all.retain(|accessor| !is_revoked(job, std::slice::from_ref(accessor)));
+    all.sort();
+    all.dedup();
+    all.truncate(MOST_UNREVOKED);
+    all
 }
 
 /// What the agents of a run noticed in its templates.
@@ -129,7 +189,11 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
 
 /// What became of a run's leases, as far as it is known: of several, the worst. A lease that could
 /// not be revoked stays so when its pod is gone.
-pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease> {
+pub(super) fn lease(job: &ObservedJob, known: Option<&Run>) -> Option<Lease> {
+    let mut recorded = known.and_then(|run| run.lease);
+    if known.is_some_and(|run| is_revoked(job, &run.unrevoked)) {
+        recorded = Some(Lease::RevokedByOperator);
+    }
     let lost = recorded.filter(|lease| matches!(lease, Lease::RevokeFailed | Lease::Unknown));
     // That of Secrets is tried again.
     let lost = lost.filter(|_| of_secrets(job) != Some(Lease::Revoked));
@@ -144,10 +208,11 @@ pub(super) fn lease(job: &ObservedJob, recorded: Option<Lease>) -> Option<Lease>
 fn severity(lease: Lease) -> u8 {
     match lease {
         Lease::Revoked => 0,
-        Lease::Expiring => 1,
-        Lease::Held => 2,
-        Lease::Unknown => 3,
-        Lease::RevokeFailed => 4,
+        Lease::RevokedByOperator => 1,
+        Lease::Expiring => 2,
+        Lease::Held => 3,
+        Lease::Unknown => 4,
+        Lease::RevokeFailed => 5,
     }
 }
 
@@ -155,7 +220,14 @@ fn severity(lease: Lease) -> u8 {
 fn leases(job: &ObservedJob) -> impl Iterator<Item = Lease> {
     let agents = job.pods.iter().filter_map(|pod| {
         let is_over = pod.is_over || job.end.is_some();
-        lease_of(pod.agent.as_ref()?, is_over)
+        let agent = pod.agent.as_ref()?;
+        let lease = lease_of(agent, is_over)?;
+        let is_lost = matches!(lease, Lease::Unknown | Lease::RevokeFailed);
+        let is_settled = |report| is_revoked(job, &accessors(report));
+        Some(match &agent.report {
+            Some(report) if is_lost && is_settled(report) => Lease::RevokedByOperator,
+            Some(_) | None => lease,
+        })
     });
     agents.chain(of_secrets(job))
 }
@@ -187,15 +259,6 @@ fn lease_of(agent: &ObservedAgent, is_over: bool) -> Option<Lease> {
         }
         Some(_) | None => agent.is_done.then_some(Lease::Expiring),
     }
-}
-
-/// Whether an agent that ended by itself says that a token of its lives on although it should not.
-/// One that is content to have rendered keeps its token on purpose.
-fn may_live(report: &Report) -> bool {
-    let is_content = report.reason == Reason::Rendered;
-    let has_ended = report.phase != Phase::Running;
-    let names_some = has_ended && !is_content && !report.unrevoked.is_empty();
-    report.reason == Reason::RevokeFailed || names_some
 }
 
 fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {

@@ -1,0 +1,291 @@
+//! Tokens that an agent has left: it was killed, or Vault did not let it revoke them.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use planescape_agent_contract::Report;
+use planescape_vault::{Error, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::api::names::JOB_LABEL;
+use crate::inject::{INIT_CONTAINER, SIDECAR};
+use crate::job::observed::{KnownPod, may_live};
+
+/// The line that the policy of the program's own role needs, and the only one.
+pub const POLICY: &str = "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }";
+
+/// Tokens that the agent of a pod has left, by their accessors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The namespace of pod and Job.
+    pub namespace: String,
+    /// The UID of the pod.
+    pub pod: String,
+    /// The Job's name.
+    pub job: String,
+    /// The Job's UID.
+    pub job_uid: String,
+    /// Where they are.
+    pub place: Place,
+    /// Their accessors.
+    pub accessors: Vec<String>,
+}
+
+/// A Vault, and one of its namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The address.
+    pub address: String,
+    /// The Vault namespace.
+    pub namespace: Option<String>,
+}
+
+/// What became of the tokens that a pod's agent has left, as it stands on the Job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The accessors that Vault knows no more.
+    pub revoked: Vec<String>,
+    /// Why others are not revoked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl Left {
+    /// What a pod's agent has left. Nothing while it may be started again, since its next life revokes what the
+    /// last one left; nothing where it is to keep its token. `is_gone`: the pod was deleted.
+    #[must_use]
+    pub fn of(pod: &Pod, is_gone: bool) -> Option<Self> {
+        let labels = pod.metadata.labels.as_ref()?;
+        labels.get(JOB_LABEL)?;
+        let is_deleted = is_gone || pod.metadata.deletion_timestamp.is_some();
+        let place = place(pod.spec.as_ref()?)?;
+        let known = KnownPod::of(pod)?;
+        let agent = known.pod.agent?;
+        let runs_again = agent.is_restarted || !(known.pod.is_over || is_deleted || is_done(pod));
+        let report = agent.report.filter(|report| may_live(report))?;
+        let accessors = accessors(&report);
+        let (job, job_uid) = known.job?;
+        (!runs_again && !accessors.is_empty()).then_some(Self {
+            namespace: known.namespace,
+            pod: known.pod.uid,
+            job,
+            job_uid,
+            place,
+            accessors,
+        })
+    }
+}
+
+/// Whether the job's containers have ended for good, so that no agent is started again beside them. The pod says so
+/// of itself a while later.
+fn is_done(pod: &Pod) -> bool {
+    let policy = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref());
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|it| it.container_statuses.as_ref());
+    let ends = statuses.into_iter().flatten().map(|status| {
+        let state = status.state.as_ref()?;
+        state.terminated.as_ref().map(|ended| ended.exit_code)
+    });
+    let ends: Option<Vec<i32>> = ends.collect();
+    ends.is_some_and(|codes| {
+        let has_succeeded = codes.iter().all(|code| *code == 0);
+        !codes.is_empty() && (policy == Some("Never") || has_succeeded)
+    })
+}
+
+/// The accessors of the tokens that a report leaves.
+#[must_use]
+pub fn accessors(report: &Report) -> Vec<String> {
+    let mut accessors = report.unrevoked.clone();
+    if accessors.is_empty() {
+        accessors.extend(report.accessor.clone());
+    }
+    accessors
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    vault: Server,
+    auto_auth: AutoAuth,
+    planescape: Settings,
+}
+
+#[derive(Deserialize)]
+struct Server {
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct AutoAuth {
+    method: Method,
+}
+
+#[derive(Deserialize)]
+struct Method {
+    #[serde(default)]
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    revoke_on_exit: bool,
+}
+
+/// Where the agent of a pod logs in, if it is to revoke its token in the end.
+#[must_use]
+pub fn place(pod: &PodSpec) -> Option<Place> {
+    let containers = pod.init_containers.iter().flatten();
+    let agent = containers
+        .into_iter()
+        .find(|it| matches!(it.name.as_str(), SIDECAR | INIT_CONTAINER))?;
+    let variables = agent.env.iter().flatten();
+    let configuration = variables
+        .into_iter()
+        .find(|variable| variable.name == "VAULT_CONFIG")?;
+    let document = BASE64_STANDARD.decode(configuration.value.as_ref()?).ok()?;
+    let configuration: Configuration = serde_json::from_slice(&document).ok()?;
+    let namespace = configuration.auto_auth.method.namespace;
+    configuration.planescape.revoke_on_exit.then(|| Place {
+        address: configuration.vault.address,
+        namespace: namespace.filter(|namespace| !namespace.is_empty()),
+    })
+}
+
+/// Whether Vault's answer to a revocation says that it does not know the accessor: the token is gone.
+#[must_use]
+pub fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal)
+        if matches!(refusal.status(), 400 | 403 | 404 | 500) && error.to_string().contains("invalid accessor"))
+}
+
+/// Why tokens are not revoked, and what mends it.
+#[must_use]
+pub fn sentence(role: &str, is_login: bool, error: &Error) -> String {
+    let is_denied = matches!(error, Error::Refused(refusal)
+        if matches!(refusal.kind(), Kind::Denied | Kind::InvalidToken | Kind::WrongAudience | Kind::UnknownRole));
+    match (is_login, is_denied) {
+        (true, true) => format!(
+            "`planescape credentials` cannot log in as role `{role}` to revoke it: {error}; the role must name its ServiceAccount and audience"
+        ),
+        (true, false) => format!("`planescape credentials` cannot log in to revoke it: {error}"),
+        (false, true) => {
+            format!("{error}; the policy of role `{role}` needs: {POLICY}")
+        }
+        (false, false) => format!("`planescape credentials` cannot revoke it: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Refusal;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_killed_agent_leaves_its_tokens_when_its_pod_is_over_or_deleted() {
+        let running = json!({ "phase": "running", "reason": "LoggedIn", "accessor": "a2",
+            "unrevoked": ["a2", "a1"] });
+        let left = |pod: &Value, is_gone| {
+            let pod = serde_json::from_value(pod.clone()).unwrap();
+            Left::of(&pod, is_gone).map(|left| left.accessors)
+        };
+        let tokens = Some(vec!["a2".to_owned(), "a1".to_owned()]);
+
+        let over = pod("Failed", &running);
+        assert_eq!(left(&over, false), tokens);
+        let mut alive = pod("Running", &running);
+        assert_eq!(left(&alive, false), None, "it is started again");
+        assert_eq!(left(&alive, true), tokens);
+        alive["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+        assert_eq!(left(&alive, false), tokens);
+        alive["metadata"]["deletionTimestamp"] = Value::Null;
+        for (policy, code, is_done) in [
+            ("Never", 1, true),
+            ("OnFailure", 0, true),
+            ("OnFailure", 1, false),
+        ] {
+            alive["spec"]["restartPolicy"] = json!(policy);
+            alive["status"]["containerStatuses"] = json!([{
+                "name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "terminated": { "exitCode": code } },
+            }]);
+            assert_eq!(left(&alive, false).is_some(), is_done, "{policy} {code}");
+        }
+        let mut again = alive.clone();
+        let status = &mut again["status"]["initContainerStatuses"][0];
+        status["lastState"] = status["state"].take();
+        status["state"] = json!({ "running": {} });
+        assert_eq!(left(&again, false), None, "it revokes them itself");
+        let mut foreign = over.clone();
+        foreign["metadata"]["labels"] = json!({});
+        assert_eq!(left(&foreign, false), None);
+    }
+
+    #[test]
+    fn what_an_agent_has_revoked_or_keeps_on_purpose_is_not_left() {
+        let left = |report: Value, keeps: bool| {
+            let mut pod = pod("Failed", &report);
+            if keeps {
+                pod["spec"]["initContainers"][0]["env"] = environment(false);
+            }
+            Left::of(&serde_json::from_value(pod).unwrap(), false).map(|it| it.accessors)
+        };
+        let running = json!({ "phase": "running", "reason": "LoggedIn", "accessor": "a" });
+        assert_eq!(left(running.clone(), false), Some(vec!["a".to_owned()]));
+        assert_eq!(left(running, true), None);
+        let word = |reason: &str| json!({ "phase": "done", "reason": reason, "accessor": "a" });
+        assert_eq!(left(word("Revoked"), false), None);
+        assert_eq!(
+            left(word("RevokeFailed"), false),
+            Some(vec!["a".to_owned()])
+        );
+        let mut content = word("Rendered");
+        content["unrevoked"] = json!(["a"]);
+        assert_eq!(left(content, false), None);
+    }
+
+    #[test]
+    fn an_accessor_that_vault_does_not_know_is_gone_and_a_refusal_is_not() {
+        let error = |status, text: &str| Error::Refused(Refusal::new(status, text.into(), None));
+        assert!(is_unknown(&error(400, "invalid accessor")));
+        assert!(is_unknown(&error(
+            403,
+            "1 error occurred:\n\t* invalid accessor"
+        )));
+        assert!(!is_unknown(&error(403, "permission denied")));
+        assert!(!is_unknown(&error(503, "Vault is sealed")));
+        let denied = sentence("r", false, &error(403, "permission denied"));
+        assert!(denied.contains(POLICY), "{denied}");
+    }
+
+    fn pod(phase: &str, report: &Value) -> Value {
+        json!({
+            "metadata": {
+                "name": "p", "namespace": "team", "uid": "u", "labels": { JOB_LABEL: "my-job" },
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": "my-job-1",
+                    "uid": "j", "controller": true }],
+            },
+            "spec": { "containers": [], "initContainers": [{ "name": SIDECAR, "env": environment(true) }] },
+            "status": { "phase": phase, "initContainerStatuses": [{
+                "name": SIDECAR, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "terminated": { "exitCode": 137, "message": report.to_string() } },
+            }] },
+        })
+    }
+
+    fn environment(revokes: bool) -> Value {
+        let document = json!({
+            "vault": { "address": "http://vault:8200" },
+            "auto_auth": { "method": { "type": "kubernetes" } },
+            "planescape": { "revoke_on_exit": revokes },
+        });
+        let value = BASE64_STANDARD.encode(document.to_string());
+        json!([{ "name": "VAULT_CONFIG", "value": value }])
+    }
+}

@@ -1,0 +1,289 @@
+//! Revokes what agents leave that were killed, or that could not revoke it themselves.
+//!
+//! Two sources: the pods, which show an agent's last word as soon as its container has ended; and the status of
+//! PlanescapeJobs, which remembers what pods said that were gone before this program saw them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, ResourceExt as _};
+use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::api::names::JOB_LABEL;
+use planescape_operator_core::credentials::left::{Left, Revocation, place};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Program;
+use super::record::within;
+use super::revoker::Revoker;
+use super::{chance, job};
+use crate::cluster::gate::Class;
+
+const SHORTEST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// A token that could not be revoked for so long has most likely ended by itself.
+const LONGEST_ATTEMPT: Duration = Duration::from_hours(24);
+
+/// How long the status may remember tokens that this program is about to revoke, or the operator to forget.
+const SWEEP_DELAY: Duration = Duration::from_secs(5);
+
+/// What is being done about pods and runs, by their UIDs.
+struct Agents<'a> {
+    program: &'a Arc<Program>,
+    shutdown: &'a CancellationToken,
+    known: HashSet<String>,
+    listed: HashSet<String>,
+    /// What the status of each PlanescapeJob names, by its UID.
+    remembered: HashMap<String, HashSet<String>>,
+    running: JoinSet<()>,
+}
+
+/// Revokes until the shutdown.
+pub(super) async fn run(
+    program: &Arc<Program>,
+    scope: Option<&str>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = program.leadership.wait() => {}
+        () = shutdown.cancelled() => return Ok(()),
+    }
+    if program.revoker.is_none() {
+        shutdown.cancelled().await;
+        return Ok(());
+    }
+    let client = program.clients.for_watches();
+    let pods: Api<Pod> = api(client.clone(), scope);
+    let jobs: Api<PlanescapeJob> = api(client, scope);
+    let ours = watcher::Config::default().labels(JOB_LABEL);
+    let mut pods = std::pin::pin!(watcher(pods, ours).default_backoff());
+    let jobs = watcher(jobs, watcher::Config::default()).default_backoff();
+    let mut jobs = std::pin::pin!(jobs.applied_objects().map_err(anyhow::Error::new));
+    let mut agents = Agents {
+        program,
+        shutdown,
+        known: HashSet::new(),
+        listed: HashSet::new(),
+        remembered: HashMap::new(),
+        running: JoinSet::new(),
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(ended) = agents.running.join_next() => ended.expect("a revocation does not panic"),
+            Some(event) = pods.next() => match event {
+                Ok(event) => agents.take(event),
+                Err(error) => warn!("the watch of pods failed: {error}"),
+            },
+            Some(event) = jobs.next() => match event {
+                Ok(job) => agents.remember(&job),
+                Err(error) => warn!("the watch of PlanescapeJobs failed: {error}"),
+            },
+        }
+    }
+    // Each ends after the request that it has begun.
+    while agents.running.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn api<K>(client: kube::Client, scope: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
+}
+
+impl Agents<'_> {
+    fn take(&mut self, event: Event<Pod>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(pod) => {
+                self.listed.extend(pod.uid());
+                self.look(&pod, false);
+            }
+            Event::InitDone => self.known.retain(|uid| self.listed.contains(uid)),
+            Event::Apply(pod) => self.look(&pod, false),
+            Event::Delete(pod) => {
+                self.look(&pod, true);
+                if let Some(uid) = pod.uid() {
+                    self.known.remove(&uid);
+                }
+            }
+        }
+    }
+
+    /// Each pod once: an agent that has left its tokens does not run again.
+    fn look(&mut self, pod: &Pod, is_gone: bool) {
+        let Some(left) = Left::of(pod, is_gone) else {
+            return;
+        };
+        if self.known.insert(left.pod.clone()) {
+            let (program, shutdown) = (self.program.clone(), self.shutdown.clone());
+            self.running.spawn(async move {
+                let work = revoke(&program, left, &shutdown);
+                let _ = program.leadership.guard(work).await;
+            });
+        }
+    }
+
+    fn remember(&mut self, job: &PlanescapeJob) {
+        let (Some(uid), Some(namespace)) = (job.uid(), job.namespace()) else {
+            return;
+        };
+        let runs = job.status.iter().flat_map(|status| &status.runs);
+        let named: Vec<_> = runs
+            .filter(|run| !run.unrevoked.is_empty())
+            .map(|run| run.uid.clone())
+            .collect();
+        let known = self.remembered.remove(&uid).unwrap_or_default();
+        for run in named.iter().filter(|run| !known.contains(*run)) {
+            let (program, shutdown) = (self.program.clone(), self.shutdown.clone());
+            let (namespace, name, run) = (namespace.clone(), job.name_any(), run.clone());
+            self.running.spawn(async move {
+                let work = sweep(&program, &namespace, &name, &run, &shutdown);
+                let _ = program.leadership.guard(work).await;
+            });
+        }
+        if !named.is_empty() {
+            self.remembered.insert(uid, named.into_iter().collect());
+        }
+    }
+}
+
+/// Revokes what the status still remembers of a run after a while: its pods are gone.
+async fn sweep(
+    program: &Program,
+    namespace: &str,
+    name: &str,
+    run: &str,
+    shutdown: &CancellationToken,
+) {
+    tokio::select! {
+        () = tokio::time::sleep(SWEEP_DELAY) => {}
+        () = shutdown.cancelled() => return,
+    }
+    match remembered(program, namespace, name, run).await {
+        Ok(Some(left)) => revoke(program, left, shutdown).await,
+        Ok(None) => {}
+        Err(error) => warn!(
+            namespace,
+            job = name,
+            "cannot look for left tokens: {error}"
+        ),
+    }
+}
+
+/// The tokens of a run that its status names, and where they are according to its Job.
+async fn remembered(
+    program: &Program,
+    namespace: &str,
+    name: &str,
+    run: &str,
+) -> kube::Result<Option<Left>> {
+    let client = program.clients.of(Class::Record);
+    let owners: Api<PlanescapeJob> = Api::namespaced(client.clone(), namespace);
+    let Some(owner) = within(owners.get_opt(name)).await? else {
+        return Ok(None);
+    };
+    let mut runs = owner.status.into_iter().flat_map(|status| status.runs);
+    let run = runs.find(|it| it.uid == run && !it.unrevoked.is_empty());
+    let Some(run) = run else { return Ok(None) };
+    let jobs: Api<Job> = Api::namespaced(client, namespace);
+    let job = within(jobs.get_opt(&run.job)).await?;
+    let job = job.filter(|job| job.uid().as_ref() == Some(&run.uid));
+    let pod = job.and_then(|job| job.spec?.template.spec);
+    Ok(pod.as_ref().and_then(place).map(|place| Left {
+        namespace: namespace.to_owned(),
+        pod: run.uid.clone(),
+        job: run.job,
+        job_uid: run.uid,
+        place,
+        accessors: run.unrevoked,
+    }))
+}
+
+/// Until Vault has said of every token that it is gone.
+async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
+    let Some(revoker) = &program.revoker else {
+        return;
+    };
+    let started = Instant::now();
+    let mut told = Revocation::default();
+    let mut open = left.accessors.clone();
+    let mut wait = SHORTEST_RETRY;
+    loop {
+        let mut outcome = attempt(program, revoker, &left, &mut open).await;
+        outcome.revoked.extend(told.revoked.iter().cloned());
+        if outcome != told && tell(program, &left, &outcome).await {
+            told = outcome;
+        }
+        if open.is_empty() || started.elapsed() > LONGEST_ATTEMPT {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)) => {}
+            () = shutdown.cancelled() => return,
+        }
+        wait = (wait * 2).min(LONGEST_RETRY);
+    }
+}
+
+/// Takes from `open` what is revoked.
+async fn attempt(
+    program: &Program,
+    revoker: &Revoker,
+    left: &Left,
+    open: &mut Vec<String>,
+) -> Revocation {
+    let mut outcome = Revocation::default();
+    let (namespace, job) = (&left.namespace, &left.job);
+    for accessor in std::mem::take(open) {
+        let revoked = revoker
+            .revoke(&program.vaults, &left.place, &accessor)
+            .await;
+        let word = if revoked.is_ok() {
+            "Done"
+        } else {
+            "RevokeFailed"
+        };
+        program.metrics.stepped("RevokeAccessor", word);
+        match revoked {
+            Ok(()) => {
+                info!(
+                    namespace,
+                    job, accessor, "revoked the token that an agent had left"
+                );
+                outcome.revoked.push(accessor);
+            }
+            Err(trouble) => {
+                warn!(namespace, job, "a token lives on: {trouble}");
+                outcome.trouble = Some(trouble);
+                open.push(accessor);
+            }
+        }
+    }
+    outcome
+}
+
+/// Whether it stands on the Job, or there is no Job any more.
+async fn tell(program: &Program, left: &Left, outcome: &Revocation) -> bool {
+    match job::tell_revocation(&program.clients, left, outcome).await {
+        Ok(()) => true,
+        Err(error) => {
+            let (namespace, job) = (&left.namespace, &left.job);
+            warn!(namespace, job, "cannot tell of a revocation: {error}");
+            false
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Revokes tokens by their accessors, as an identity of its own that can do nothing else in Vault.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use planescape_operator_core::credentials::left::{self, Place};
+use planescape_vault::wire::fields;
+use planescape_vault::{Error, SecretText};
+use planescape_vault_client::Client;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::bearer;
+use super::vaults::Vaults;
+use crate::args::credentials::Credentials;
+
+/// Revokes tokens by their accessors.
+pub(super) struct Revoker {
+    role: String,
+    login: String,
+    token_file: PathBuf,
+    sessions: Mutex<HashMap<Place, Session>>,
+}
+
+/// A token of ours; who finds none logs in, and the others wait for that.
+type Session = Arc<AsyncMutex<Option<SecretText>>>;
+
+impl Revoker {
+    /// None where nobody is to revoke.
+    pub(super) fn new(settings: &Credentials) -> Option<Self> {
+        let role = settings.revocation_role.clone();
+        let role = role.filter(|role| !role.is_empty())?;
+        let path = settings.revocation_auth_path.trim_matches('/');
+        Some(Self {
+            role,
+            login: format!("{path}/login"),
+            token_file: settings.revocation_token_file.clone(),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// Returns when Vault has said that the token is revoked, or that it knows none by this accessor; otherwise why
+    /// not.
+    pub(super) async fn revoke(
+        &self,
+        vaults: &Vaults,
+        place: &Place,
+        accessor: &str,
+    ) -> Result<(), String> {
+        let vault = vaults.of(place).await;
+        let vault = vault.map_err(|refused| format!("Vault at {}: {refused}", place.address))?;
+        let (_turn, client) = vault.client().await;
+        let session = self.session(place);
+        let (token, is_new) = self.token(&session, client).await?;
+        match client.revoke_accessor(accessor, bearer(&token)).await {
+            // Ours may have ended since.
+            Err(Error::Refused(refusal)) if refusal.status() == 403 && !is_new => {
+                forget(&session, &token).await;
+                let (token, _) = self.token(&session, client).await?;
+                let answer = client.revoke_accessor(accessor, bearer(&token)).await;
+                self.judge(answer)
+            }
+            answer => self.judge(answer),
+        }
+    }
+
+    fn judge(&self, answer: Result<(), Error>) -> Result<(), String> {
+        match answer {
+            Err(error) if !left::is_unknown(&error) => {
+                Err(left::sentence(&self.role, false, &error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn session(&self, place: &Place) -> Session {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.entry(place.clone()).or_default().clone()
+    }
+
+    /// A token, and whether it was made just now.
+    async fn token(
+        &self,
+        session: &Session,
+        client: &Client,
+    ) -> Result<(SecretText, bool), String> {
+        let mut held = session.lock().await;
+        if let Some(token) = held.as_ref() {
+            return Ok((token.clone(), false));
+        }
+        let file = self.token_file.display();
+        let jwt = std::fs::read_to_string(&self.token_file);
+        let jwt = jwt.map(SecretText::new);
+        let jwt = jwt.map_err(|error| format!("cannot read the token in {file}: {error}"))?;
+        let body = fields([("jwt", jwt.expose().trim()), ("role", &self.role)]);
+        let login = client.log_in(&self.login, None, &body).await;
+        let login = login.map_err(|error| left::sentence(&self.role, true, &error))?;
+        *held = Some(login.token.clone());
+        Ok((login.token, true))
+    }
+}
+
+/// Unless somebody has another one already.
+async fn forget(session: &Session, token: &SecretText) {
+    let mut held = session.lock().await;
+    if held
+        .as_ref()
+        .is_some_and(|it| it.expose() == token.expose())
+    {
+        *held = None;
+    }
+}

@@ -1,0 +1,143 @@
+//! What agents leave that were killed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use planescape_tests::testbed::Cluster;
+use serde_json::{Value, json};
+
+use super::place::{LIMIT, Place};
+use crate::operator::running::{condition, once_with_secret};
+
+const CREDENTIALS: &str = "database/creds/readonly";
+
+#[tokio::test]
+async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "left").await.unwrap();
+    place.bed.apply(&once_with_secret("my-job")).await.unwrap();
+    let accessor = token_with_a_lease(&cluster).await.unwrap();
+    let other = token_with_a_lease(&cluster).await.unwrap();
+
+    kill_agent(&place, "my-job", &accessor).await.unwrap();
+    let killed = Instant::now();
+
+    until_leases(&cluster, 1).await.unwrap();
+    println!(
+        "revoked {:?} after the end of the container",
+        killed.elapsed()
+    );
+    let job = place.until_lease("my-job", "RevokedByOperator").await;
+    let job = job.unwrap();
+    assert_eq!(job["status"]["runs"][0]["unrevoked"], Value::Null);
+    assert_eq!(condition(&job, "VaultReady").1, "RevokedByOperator");
+    assert!(lives(&cluster, &other).await, "that of somebody else");
+    let requests = cluster.vault.requests().unwrap();
+    let paths =
+        |entry: &&planescape_tests::vault::Entry| entry.is("update", "auth/token/revoke-accessor");
+    assert_eq!(requests.iter().filter(paths).count(), 1);
+}
+
+#[tokio::test]
+async fn what_was_left_while_nobody_looked_is_found_again() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut place = Place::new(&cluster, "sweep").await.unwrap();
+    for job in ["pod-stays", "pod-goes"] {
+        place.bed.apply(&once_with_secret(job)).await.unwrap();
+        place.bed.pod(job).await.unwrap();
+    }
+    place.kill();
+    for job in ["pod-stays", "pod-goes"] {
+        let accessor = token_with_a_lease(&cluster).await.unwrap();
+        kill_agent(&place, job, &accessor).await.unwrap();
+        place.until_lease(job, "Unknown").await.unwrap();
+    }
+    let pod = place.bed.pod("pod-goes").await.unwrap();
+    let delete = ["delete", "pod", &pod, "--force", "--grace-period=0"];
+    place.bed.kubectl(&delete).await.unwrap();
+
+    place.start().await.unwrap();
+
+    until_leases(&cluster, 0).await.unwrap();
+    for job in ["pod-stays", "pod-goes"] {
+        place.until_lease(job, "RevokedByOperator").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn says_what_its_policy_lacks_and_goes_on_trying() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "denied").await.unwrap();
+    let policy = "sys/policies/acl/planescape-revocation";
+    let nothing = json!({ "policy": "path \"nothing\" { capabilities = [\"read\"] }" });
+    cluster.vault.write(policy, &nothing).await.unwrap();
+    place.bed.apply(&once_with_secret("my-job")).await.unwrap();
+    let accessor = token_with_a_lease(&cluster).await.unwrap();
+    kill_agent(&place, "my-job", &accessor).await.unwrap();
+
+    let message = place.until_refused("my-job", "AgentKilled").await;
+    let says_so = |job: &Value| {
+        let message = condition(job, "VaultReady").2;
+        message.contains("path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }")
+    };
+    let told = place.bed.until("pjob/my-job", LIMIT, says_so).await;
+    told.unwrap_or_else(|error| panic!("{error:#} {message:?} {}", place.log()));
+    let job = place.bed.get("pjob/my-job").await.unwrap();
+    assert_eq!(job["status"]["runs"][0]["lease"], "Unknown");
+    assert!(lives(&cluster, &accessor).await);
+
+    cluster
+        .vault
+        .let_revoker_in(planescape_tests::testbed::NAMESPACE)
+        .await
+        .unwrap();
+
+    until_leases(&cluster, 0).await.unwrap();
+    place
+        .until_lease("my-job", "RevokedByOperator")
+        .await
+        .unwrap();
+}
+
+/// The accessor of a token that has leased a database user, as an agent's has.
+async fn token_with_a_lease(cluster: &Cluster) -> Result<String> {
+    let vault = &cluster.vault;
+    let policies = json!({ "policies": ["database-reader"], "ttl": "1h" });
+    let made = vault.write("auth/token/create", &policies).await?;
+    let text = |field: &str| made["auth"][field].as_str().context("a new token");
+    let (status, _) = vault.read_as(text("client_token")?, CREDENTIALS).await?;
+    ensure!(status == 200, "reading credentials: {status}");
+    Ok(text("accessor")?.to_owned())
+}
+
+async fn lives(cluster: &Cluster, accessor: &str) -> bool {
+    let body = json!({ "accessor": accessor });
+    let answer = cluster.vault.write("auth/token/lookup-accessor", &body);
+    answer.await.is_ok()
+}
+
+async fn until_leases(cluster: &Cluster, count: usize) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let leases = cluster.vault.leases(CREDENTIALS).await?;
+        if leases.len() == count {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < LIMIT, "{leases:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Says what a kubelet says of a pod whose agent was killed after its login, and is not started again.
+async fn kill_agent(place: &Place<'_>, job: &str, accessor: &str) -> Result<()> {
+    let pod = format!("pod/{}", place.bed.pod(job).await?);
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "accessor": accessor,
+        "unrevoked": [accessor] });
+    let time = "2026-11-24T10:00:00Z";
+    let status = json!({ "phase": "Failed", "initContainerStatuses": [{
+        "name": "vault-agent", "image": "agent", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "terminated": { "exitCode": 137, "reason": "Error", "startedAt": time,
+            "finishedAt": time, "message": report.to_string() } },
+    }] });
+    place.bed.patch_status(&pod, &status).await
+}
