@@ -141,7 +141,11 @@ impl Effects {
         match command {
             Command::LogIn { ticket } => self.log_in(ticket),
             Command::Remember { token, accessor } => self.remember(token, accessor),
-            Command::RenewToken { ticket, token } => self.ask(vault.renew_token(ticket, token)),
+            Command::RenewToken {
+                ticket,
+                token,
+                increment,
+            } => self.ask(vault.renew_token(ticket, token, increment)),
             Command::LookUpToken { ticket, token } => self.ask(vault.look_up_token(ticket, token)),
             Command::Revoke { token } => self.ask(vault.revoke(token)),
             Command::FindMount {

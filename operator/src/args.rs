@@ -7,7 +7,7 @@ pub mod serving;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use planescape_operator_core::annotations::is_quantity;
@@ -96,6 +96,16 @@ pub struct Operator {
     )]
     pub refused_run_limit: u32,
 
+    /// How long the token of an agent that is lost with its node may live on, with every lease: at least a minute, or
+    /// off. A Vault that is away for longer ends the credentials of running jobs.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LEASE_GUARD",
+        value_name = "DURATION",
+        default_value = "30m"
+    )]
+    pub lease_guard: String,
+
     /// Whether pods of older runs get their own Job's name as label `job-name`, so that the label
     /// finds the latest run. It needs the permission to patch pods.
     #[arg(
@@ -159,6 +169,8 @@ impl Operator {
             relabels_pods: self.relabel_pods,
             refused_run_limit: (self.refused_run_limit > 0)
                 .then(|| SignedDuration::from_secs(self.refused_run_limit.into())),
+            lease_guard: planescape_operator_core::defaults::lease_guard(&self.lease_guard)
+                .map_err(|message| anyhow!("--lease-guard, PLANESCAPE_LEASE_GUARD: {message}"))?,
             user: usual.user,
             group: usual.group,
         })
@@ -213,6 +225,7 @@ mod tests {
             "--vault-namespace=team",
             "--vault-audience=vault",
             "--refused-run-limit=0",
+            "--lease-guard=5m",
             "--relabel-pods=false",
             "--agent-image=agent:1",
         ])
@@ -227,6 +240,8 @@ mod tests {
         assert_eq!(defaults.agent_image, "agent:1");
         assert_eq!(defaults.audience.as_deref(), Some("vault"));
         assert_eq!(defaults.refused_run_limit, None);
+        let guard = jiff::SignedDuration::from_mins(5);
+        assert_eq!(defaults.lease_guard, Some(guard));
         assert!(!defaults.relabels_pods);
     }
 
@@ -241,6 +256,16 @@ mod tests {
             let error = defaults(&[&format!("--agent-limits={wrong}")]);
             let error = format!("{:#}", error.unwrap_err());
             assert!(error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lease_guard_lasts_a_minute_at_least_or_is_off() {
+        let guard = |text: &str| defaults(&[&format!("--lease-guard={text}")]);
+        assert_eq!(guard("off").unwrap().lease_guard, None);
+        assert!(guard("1m").unwrap().lease_guard.is_some());
+        for wrong in ["59s", "soon", "-1h", ""] {
+            assert!(guard(wrong).is_err(), "{wrong}");
         }
     }
 

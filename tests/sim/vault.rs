@@ -19,6 +19,10 @@ pub(crate) struct Vault {
 struct Token {
     ends_at: Option<Moment>,
     max_at: Moment,
+    /// Its role grants periods, whatever is asked for.
+    is_periodic: bool,
+    /// The last renewal asked for less than its role grants.
+    is_shortened: bool,
 }
 
 struct Lease {
@@ -58,12 +62,15 @@ impl Vault {
             Token {
                 ends_at: (ttl > 0).then(|| now + life),
                 max_at: now + life * 3,
+                is_periodic: chance.once_in(6),
+                is_shortened: false,
             },
         );
         Login {
             accessor: format!("accessor-{}", self.issued),
             token: SecretText::new(token),
             grant: Grant::new(life, chance.below(4) > 0),
+            has_limited_uses: chance.once_in(8),
         }
     }
 
@@ -90,12 +97,27 @@ impl Vault {
         self.knows(token, now).then_some(()).ok_or_else(unknown)
     }
 
-    pub(crate) fn renew_token(&mut self, token: &str, now: Moment) -> Result<Grant, Failure> {
+    pub(crate) fn renew_token(
+        &mut self,
+        token: &str,
+        increment: Option<Duration>,
+        now: Moment,
+    ) -> Result<Grant, Failure> {
         self.check(token, now)?;
         let token = self.tokens.get_mut(token).unwrap();
-        let left = token.max_at.since(now).min(Duration::from_secs(600));
+        let usual = Duration::from_secs(600);
+        let wanted = increment.filter(|_| !token.is_periodic).unwrap_or(usual);
+        token.is_shortened = wanted < usual;
+        let left = token.max_at.since(now).min(wanted);
         token.ends_at = token.ends_at.map(|_| now + left);
         Ok(Grant::new(Duration::from_secs(left.as_secs()), true))
+    }
+
+    /// A token that was shortened once and would outlive its holder by more than `guard`.
+    pub(crate) fn outlives(&self, guard: Duration, now: Moment) -> Option<&str> {
+        let mut tokens = self.tokens.iter().filter(|(_, token)| token.is_shortened);
+        let found = tokens.find(|(_, token)| token.ends_at.is_none_or(|end| end > now + guard));
+        found.map(|(name, _)| name.as_str())
     }
 
     /// The id of a new lease, and its life in seconds.

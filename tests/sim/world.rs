@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::{Config, Overrides, Reason, Tree};
 use planescape_agent_core::{
-    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Now, Start,
+    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Notice, Now, Start,
+    TokenId,
 };
 use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
@@ -42,6 +43,13 @@ pub(crate) struct World {
     now: Now,
     running: Vec<Command>,
     ledger: Vec<LeftToken>,
+    guards: bool,
+    /// Whether the agent said that its token ends before long, since it was last renewed.
+    is_endangered: bool,
+    /// The token that the agent uses.
+    holds: Option<TokenId>,
+    /// Since when that ends with the guard, unless it is renewed.
+    guarded_since: Option<Moment>,
     /// Tokens that reached this life, or stand in the ledger of an earlier one. Nothing was read
     /// with any other.
     held: Vec<String>,
@@ -59,14 +67,19 @@ impl World {
             moment: Moment::since_boot(Duration::from_secs(1000)),
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         };
+        let guards = chance.once_in(2);
         Self {
-            agent: agent(&mut chance, &[], now),
+            agent: agent(&mut chance, &[], guards, now),
+            guards,
             chance,
             vault: Vault::default(),
             promises: Promises::default(),
             now,
             running: Vec::new(),
             ledger: Vec::new(),
+            is_endangered: false,
+            holds: None,
+            guarded_since: None,
             held: Vec::new(),
             is_stopping: None,
             has_ended: false,
@@ -157,10 +170,23 @@ impl World {
             self.story.push(format!("{:?} {input:?}", self.now.moment));
         }
         if let Input::LoggedIn {
-            result: Ok(login), ..
+            result: Ok(login),
+            ticket,
         } = &input
         {
+            self.holds = Some(ticket.token);
             self.held.push(login.token.expose().to_owned());
+            self.guarded_since = None;
+            self.is_endangered = false;
+        }
+        if let Input::TokenRenewed {
+            ticket,
+            result: Ok(grant),
+        } = &input
+            && self.holds == Some(ticket.token)
+        {
+            self.guarded_since = (grant.ttl() == GUARD).then_some(ticket.sent);
+            self.is_endangered = false;
         }
         self.agent.handle(input, self.now);
         while let Some(command) = self.agent.poll_command() {
@@ -180,6 +206,11 @@ impl World {
                 self.has_ended = true;
             }
             Command::ForgetAll => self.ledger.clear(),
+            Command::LogIn { .. } => {
+                self.check_danger();
+                self.holds = None;
+                self.running.push(command);
+            }
             Command::StartChild { .. } => self.program = Some(Program::Running),
             Command::SignalChild { signal } => {
                 let told = match signal {
@@ -188,15 +219,15 @@ impl World {
                 };
                 self.program = self.program.map(|_| told);
             }
-            Command::Log(planescape_agent_core::Notice::Stopping) => {
+            Command::Log(Notice::Stopping) => {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
+            Command::Log(Notice::Endangered { .. }) => self.is_endangered = true,
             Command::Log(_)
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Offer { .. } => {}
-            command @ (Command::LogIn { .. }
-            | Command::Remember { .. }
+            command @ (Command::Remember { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
             | Command::FindMount { .. }
@@ -230,9 +261,11 @@ impl World {
             }
         }
         self.promises.new_life();
+        self.holds = None;
+        self.guarded_since = None;
         let left = self.ledger.iter();
         self.held = left.map(|left| left.secret.expose().to_owned()).collect();
-        self.agent = agent(&mut self.chance, &self.ledger, self.now);
+        self.agent = agent(&mut self.chance, &self.ledger, self.guards, self.now);
         self.is_stopping = None;
         self.has_ended = false;
         self.program = None;
@@ -260,11 +293,34 @@ impl World {
                 self.promises.breaks(unsaid);
             }
         }
+        self.check_guard();
         if self.chance.once_in(100) {
             let text = format!("{:?}", self.agent);
             if text.contains("hvs.") || text.contains(PASSWORD) {
                 self.promises.breaks("a secret in a debug print");
             }
+        }
+    }
+
+    /// Whatever becomes of the agent now, its token ends with the guard.
+    fn check_guard(&mut self) {
+        if !self.guards {
+            return;
+        }
+        let now = self.now.moment;
+        if let Some(token) = self.vault.outlives(GUARD, now) {
+            let broken = format!("{token} outlives the guard");
+            self.promises.breaks(broken);
+        }
+    }
+
+    /// A token that is given up because its guard ran out was called endangered before.
+    fn check_danger(&mut self) {
+        let guarded = self.guarded_since.take();
+        let has_ended = guarded.is_some_and(|since| since + GUARD <= self.now.moment);
+        if has_ended && !self.is_endangered {
+            self.promises
+                .breaks("a token ended with its guard and nobody said so");
         }
     }
 
@@ -298,9 +354,13 @@ impl World {
                     result: Ok(()),
                 }
             }
-            Command::RenewToken { ticket, token } => Input::TokenRenewed {
+            Command::RenewToken {
                 ticket,
-                result: fault.around(|| self.vault.renew_token(token.expose(), now)),
+                token,
+                increment,
+            } => Input::TokenRenewed {
+                ticket,
+                result: fault.around(|| self.vault.renew_token(token.expose(), increment, now)),
             },
             Command::LookUpToken { ticket, token } => Input::TokenLookedUp {
                 ticket,
@@ -508,7 +568,10 @@ fn blocks(starts_a_program: bool) -> String {
     format!("{}\n{exec}", blocks.collect::<Vec<_>>().join("\n"))
 }
 
-fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
+/// What `guards` makes a token live for at most after its agent.
+const GUARD: Duration = Duration::from_secs(60);
+
+fn agent(chance: &mut Chance, left: &[LeftToken], guards: bool, now: Now) -> Agent {
     let starts_a_program = chance.once_in(3);
     let flag = |chance: &mut Chance| chance.once_in(2);
     let text = format!(
@@ -519,7 +582,7 @@ fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
           enable_reauth_on_new_credentials = true
         }}
         template_config {{ exit_on_retry_failure = {} max_connections_per_host = {} }}
-        planescape {{ revoke_on_exit = true ledger = "/ledger" exit_on_refusal = {} {} }}
+        planescape {{ revoke_on_exit = true ledger = "/ledger" exit_on_refusal = {} {} {} }}
         {}"#,
         flag(chance),
         1 + chance.below(4),
@@ -529,6 +592,7 @@ fn agent(chance: &mut Chance, left: &[LeftToken], now: Now) -> Agent {
         } else {
             ""
         },
+        if guards { "lease_guard = \"1m\"" } else { "" },
         blocks(starts_a_program)
     );
     let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default()).unwrap();

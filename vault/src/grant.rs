@@ -46,4 +46,6 @@ pub struct Login {
     pub accessor: String,
     /// How long it lasts.
     pub grant: Grant,
+    /// Whether every request with it takes one of its uses.
+    pub has_limited_uses: bool,
 }

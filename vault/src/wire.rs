@@ -97,6 +97,8 @@ struct Auth {
     renewable: bool,
     #[serde(default, deserialize_with = "lenient::flag")]
     orphan: bool,
+    #[serde(default, deserialize_with = "lenient::seconds")]
+    num_uses: u64,
 }
 
 /// What an answer hands out.
@@ -134,6 +136,7 @@ pub fn granted(body: &[u8]) -> Option<Granted> {
             grant: grant(auth.lease_duration, auth.renewable),
             token: SecretText::new(auth.client_token),
             accessor: auth.accessor,
+            has_limited_uses: auth.num_uses > 0,
         },
         is_orphan: auth.orphan,
     })
@@ -152,6 +155,7 @@ pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
         grant: grant(auth.lease_duration, auth.renewable),
         token: SecretText::new(auth.client_token),
         accessor: auth.accessor,
+        has_limited_uses: auth.num_uses > 0,
     })
 }
 
@@ -184,12 +188,15 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
         ttl: u64,
         #[serde(default, deserialize_with = "lenient::flag")]
         renewable: bool,
+        #[serde(default, deserialize_with = "lenient::seconds")]
+        num_uses: u64,
     }
     let known = decode::<Answer>(body)?.data;
     Ok(Login {
         token,
         grant: grant(known.ttl, known.renewable),
         accessor: known.accessor,
+        has_limited_uses: known.num_uses > 0,
     })
 }
 

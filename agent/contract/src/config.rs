@@ -171,6 +171,9 @@ pub struct Planescape {
     /// Whether, before everything is rendered, a refusal by Vault ends the agent once it is
     /// believed, and an outage never does so before `give_up_after`.
     pub exit_on_refusal: bool,
+    /// How long the token, and with it every lease, may outlive an agent that is lost with its node: renewals ask for no
+    /// more. At least a minute.
+    pub lease_guard: Option<Duration>,
 }
 
 /// The settings of flags and environment; each wins over the files.

@@ -183,6 +183,9 @@ pub struct Planescape {
     /// believed, and an outage never does so before `give_up_after`.
     #[serde(skip_serializing_if = "is_false")]
     pub exit_on_refusal: bool,
+    /// How long the token, and with it every lease, may outlive an agent that is lost with its node. A duration text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_guard: Option<String>,
 }
 
 fn is_false(value: &bool) -> bool {

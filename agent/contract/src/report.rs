@@ -31,6 +31,9 @@ pub struct Report {
     /// The accessor of the token in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor: Option<String>,
+    /// How long the token in use may live on at most when this is the last word of the agent, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u64>,
     /// The accessors of all tokens that may still live, with their leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
@@ -51,6 +54,7 @@ impl Report {
             path: None,
             status: None,
             accessor: None,
+            ttl_seconds: None,
             unrevoked: Vec::new(),
             warnings: Vec::new(),
         }

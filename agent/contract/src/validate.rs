@@ -246,6 +246,9 @@ fn template_config(block: &Reader<'_>) -> TemplateConfig {
     config
 }
 
+/// Vault must be able to restart within two thirds of it.
+const SHORTEST_GUARD: Duration = Duration::from_secs(60);
+
 fn planescape(block: &Reader<'_>) -> Planescape {
     let planescape = Planescape {
         revoke_on_exit: block.boolean("revoke_on_exit").unwrap_or(false),
@@ -258,7 +261,16 @@ fn planescape(block: &Reader<'_>) -> Planescape {
             .filter(|duration: &Duration| !duration.is_zero()),
         exit_on_refusal: block.boolean("exit_on_refusal").unwrap_or(false),
         reuses_sink_token: block.boolean("reuse_sink_token").unwrap_or(false),
+        lease_guard: block
+            .duration("lease_guard")
+            .filter(|duration: &Duration| !duration.is_zero()),
     };
+    if planescape
+        .lease_guard
+        .is_some_and(|guard| guard < SHORTEST_GUARD)
+    {
+        block.problem("lease_guard", "is less than a minute");
+    }
     block.deny_unknown();
     planescape
 }

@@ -90,7 +90,6 @@ impl Agent {
     pub fn new(start: Start, now: Now) -> Result<Self, Vec<Problem>> {
         let config = start.config;
         let revokes = config.planescape.revoke_on_exit;
-        let remembers = revokes && config.planescape.ledger.is_some();
         let left = if revokes {
             start.left_tokens
         } else {
@@ -106,11 +105,12 @@ impl Agent {
         let exec = config.exec.as_ref();
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
+        let session = Session::new(&config, left);
         let texts: Vec<(Template, Vec<u8>)> =
             config.templates.into_iter().zip(start.texts).collect();
         Ok(Self {
             life: Life::Starting,
-            session: Session::new(&config.auth, remembers, left),
+            session,
             secrets,
             renderer: Renderer::new(&texts, start.variables, start.seed)?,
             sinks: Sinks::new(config.auth.sinks.len()),
@@ -146,8 +146,11 @@ impl Agent {
                 self.log(notice);
             }
             Input::TokenRenewed { ticket, result } => {
-                let notice = self.session.renewed(ticket, result, &mut self.dice, moment);
-                self.log(notice);
+                let notices = self.session.renewed(ticket, result, &mut self.dice, moment);
+                self.commands.extend(notices.into_iter().map(Command::Log));
+                if self.session.has_other_ttl() {
+                    self.introduce();
+                }
             }
             Input::TokenLookedUp { ticket, result } => {
                 let dice = &mut self.dice;
@@ -302,6 +305,8 @@ impl Agent {
             self.stop(end, now.moment);
             return;
         }
+        let notice = self.session.endangered(now.moment);
+        self.log(notice);
         self.commands.extend(self.session.advance(now.moment));
         if let Some(token) = self.session.take_ended() {
             self.secrets.token_ended(token, now.moment);

@@ -38,6 +38,8 @@ pub enum Command {
         ticket: Ticket,
         /// The token.
         token: SecretText,
+        /// For so long and no longer; as its role says when absent.
+        increment: Option<Duration>,
     },
     /// Ask whether Vault knows the token.
     LookUpToken {
@@ -205,6 +207,16 @@ pub enum Notice {
         request: Option<Request>,
         /// How long it lasts now.
         ttl: Duration,
+    },
+    /// The guard cannot shorten the life of the token: Vault's role does not let it.
+    Unguarded {
+        /// How long the token may outlive the agent; `None`: for ever.
+        ttl: Option<Duration>,
+    },
+    /// For half the guard the token could not be renewed.
+    Endangered {
+        /// When the token ends with every lease, unless Vault is back before.
+        ends_in: Duration,
     },
     /// A lease ended before it could be replaced: these files hold what no longer works.
     Expired {

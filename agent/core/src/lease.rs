@@ -16,6 +16,9 @@ const SPACING: Duration = Duration::from_secs(1);
 /// Another attempt that would come sooner than this comes as a replacement.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// By so much a full grant may differ from what was asked for.
+const ROUNDING: Duration = Duration::from_secs(2);
+
 /// The last grant, and when to act. The TTL counts from the question: Vault's own clock
 /// started at some time between question and answer.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Lease {
     /// The longest TTL granted so far; a shorter one means that the maximum is near.
     longest: Duration,
     renewable: bool,
+    /// The longest TTL that renewals ask for.
+    guard: Option<Duration>,
     act_at: Moment,
     /// When it has ended for certain; `None` while a renewal is unanswered.
     gone_by: Option<Moment>,
@@ -49,11 +54,35 @@ impl Lease {
             ttl: grant.ttl(),
             longest: grant.ttl(),
             renewable: grant.is_renewable(),
+            guard: None,
             act_at: now,
             gone_by: Some(gone_by(grant, now)),
         };
-        lease.act_at = lease.two_thirds(dice, now);
+        lease.act_at = lease.next_renewal(dice, now);
         Some(lease)
+    }
+
+    /// One that is to outlive its holder by `guard` at most: Vault shortens it with a renewal, which is due at once. Not
+    /// one that is short enough, or cannot be renewed.
+    pub(crate) fn guarded(mut self, guard: Duration, now: Moment) -> Self {
+        if self.renewable && self.ttl > guard {
+            self.guard = Some(guard);
+            self.longest = guard;
+            self.act_at = now;
+        }
+        self
+    }
+
+    /// What renewals are to ask for.
+    pub(crate) fn increment(&self) -> Option<Duration> {
+        self.guard
+    }
+
+    /// When half the guard has passed without a renewal.
+    pub(crate) fn endangered_at(&self) -> Option<Moment> {
+        self.guard
+            .filter(|guard| self.ttl <= *guard + ROUNDING)
+            .map(|guard| self.granted_at + guard / 2)
     }
 
     /// Notes what a renewal granted. A TTL of zero is none: what is left of the old one counts.
@@ -66,13 +95,17 @@ impl Lease {
         self.ttl = grant.ttl();
         self.longest = self.longest.max(grant.ttl());
         self.renewable = grant.is_renewable();
-        self.act_at = self.two_thirds(dice, now);
+        // One whose role grants periods takes no notice of what it is asked for.
+        self.guard = self.guard.filter(|guard| self.ttl <= *guard + ROUNDING);
+        self.act_at = self.next_renewal(dice, now);
         self.gone_by = Some(gone_by(grant, now));
     }
 
-    /// A renewal is on its way: until it is answered, nobody knows when the lease ends.
+    /// A renewal is on its way: until it is answered, nobody knows when the lease ends. One under a guard may be
+    /// shortened already.
     pub(crate) fn renewal_asked(&mut self) {
         self.gone_by = None;
+        self.ttl = self.guard.map_or(self.ttl, |guard| self.ttl.min(guard));
     }
 
     /// Puts the next attempt off, but not so far that the lease ends before it; says to replace
@@ -93,6 +126,11 @@ impl Lease {
         }
     }
 
+    /// How long it lasts from its last grant on.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
     /// When to act.
     pub(crate) fn act_at(&self) -> Moment {
         self.act_at
@@ -106,7 +144,7 @@ impl Lease {
     /// Vault grants whole seconds and counts them from its own clock, so that a grant which is a
     /// second short is still a full one.
     pub(crate) fn next_step(&self) -> Step {
-        let is_full = self.ttl + Duration::from_secs(2) > self.longest;
+        let is_full = self.ttl + ROUNDING > self.longest;
         if self.renewable && is_full {
             Step::Renew
         } else {
@@ -130,9 +168,10 @@ impl Lease {
     }
 
     /// Two thirds into the TTL: early enough to survive one failed attempt and its backoff, late
-    /// enough not to bother Vault.
-    fn two_thirds(&self, dice: &mut Dice, now: Moment) -> Moment {
-        let wanted = self.granted_at + dice.scale(self.ttl * 2 / 3, 0.95, 1.05);
+    /// enough not to bother Vault. A third into a guard, so that Vault may be away for two.
+    fn next_renewal(&self, dice: &mut Dice, now: Moment) -> Moment {
+        let share = if self.guard.is_some() { 1 } else { 2 };
+        let wanted = self.granted_at + dice.scale(self.ttl * share / 3, 0.95, 1.05);
         wanted.max(now + SPACING)
     }
 }
@@ -186,6 +225,49 @@ mod tests {
 
         renew(&mut lease, 40);
         assert_eq!(lease.next_step(), Step::Replace);
+    }
+
+    #[test]
+    fn a_guard_shortens_the_lease_at_once_and_is_renewed_at_a_third() {
+        let guard = Duration::from_secs(60);
+        let mut lease = lease(3600).guarded(guard, start());
+        assert_eq!((lease.act_at(), lease.next_step()), (start(), Step::Renew));
+        assert_eq!(lease.increment(), Some(guard));
+        assert_eq!(lease.endangered_at(), None, "it is not shortened yet");
+        lease.renewal_asked();
+        assert_eq!(lease.ends_at(), start() + guard, "the answer may be lost");
+
+        renew(&mut lease, 60);
+
+        let after = lease.act_at().since(start());
+        assert!((19..=21).contains(&after.as_secs()), "{after:?}");
+        assert_eq!(lease.next_step(), Step::Renew);
+        assert_eq!(lease.increment(), Some(guard));
+        assert_eq!(lease.endangered_at(), Some(start() + guard / 2));
+        renew(&mut lease, 40);
+        assert_eq!(lease.next_step(), Step::Replace, "the maximum is near");
+    }
+
+    #[test]
+    fn a_guard_is_of_no_use_where_vault_takes_no_notice_of_it() {
+        let guard = Duration::from_secs(60);
+        let mut periodic = lease(3600).guarded(guard, start());
+        periodic.renewal_asked();
+        renew(&mut periodic, 3600);
+        assert_eq!(periodic.increment(), None);
+        assert_eq!(periodic.next_step(), Step::Renew);
+        assert!(periodic.act_at().since(start()) > Duration::from_secs(2000));
+
+        assert_eq!(lease(60).guarded(guard, start()).increment(), None);
+        let batch = Lease::new(
+            grant(3600, false),
+            asked(start()),
+            &mut Dice::new(1),
+            start(),
+        );
+        let batch = batch.unwrap().guarded(guard, start());
+        assert_eq!(batch.increment(), None);
+        assert!(batch.act_at() > start());
     }
 
     #[test]

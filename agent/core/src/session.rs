@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use planescape_agent_contract::Auth;
+use planescape_agent_contract::Config;
 use planescape_vault::{Grant, Kind, Login, SecretText, Text};
 
 use crate::backoff::Backoff;
@@ -25,6 +25,10 @@ pub(crate) struct Session {
     current: Option<Held>,
     activity: Activity,
     backoff: Backoff,
+    /// How long a token may outlive the agent, where Vault lets it be shortened.
+    guard: Option<Duration>,
+    /// What was told of the token's life.
+    told_ttl: Option<Duration>,
     /// Whether tokens are written into the ledger before they are used.
     remembers: bool,
     /// Tokens that were replaced and may still live, with leases that programs still use.
@@ -95,6 +99,8 @@ struct Held {
     is_doubted: bool,
     /// When Vault last said that it knows it.
     known_at: Option<Moment>,
+    /// Whether it was told that half the guard has passed.
+    is_endangered: bool,
 }
 
 impl From<Held> for Living {
@@ -129,12 +135,16 @@ pub(crate) enum Doubt {
 }
 
 impl Session {
-    pub(crate) fn new(auth: &Auth, remembers: bool, left: Vec<LeftToken>) -> Self {
+    pub(crate) fn new(config: &Config, left: Vec<LeftToken>) -> Self {
+        let (auth, settings) = (&config.auth, &config.planescape);
         let mut session = Self {
             current: None,
             activity: Activity::Idle,
             backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
-            remembers,
+            told_ttl: None,
+            // Who ends with a token that is to live on does not renew it.
+            guard: settings.lease_guard.filter(|_| !config.exit_after_auth),
+            remembers: settings.revoke_on_exit && settings.ledger.is_some(),
             retired: Vec::new(),
             ended: None,
             logins: VecDeque::new(),
@@ -229,6 +239,16 @@ impl Session {
         std::mem::take(&mut self.retired)
     }
 
+    /// Says once that the token ends before long unless Vault is back.
+    pub(crate) fn endangered(&mut self, now: Moment) -> Option<Notice> {
+        let held = self.current.as_mut().filter(|held| !held.is_endangered)?;
+        let lease = held.lease.as_ref()?;
+        lease.endangered_at().filter(|at| *at <= now)?;
+        held.is_endangered = true;
+        let ends_in = lease.ends_at().since(now);
+        Some(Notice::Endangered { ends_in })
+    }
+
     /// The command that is due, if any.
     pub(crate) fn advance(&mut self, now: Moment) -> Option<Command> {
         if self.lease().is_some_and(|lease| lease.ends_at() <= now) {
@@ -266,8 +286,13 @@ impl Session {
         match lease.next_step() {
             Step::Renew => {
                 lease.renewal_asked();
+                let increment = lease.increment();
                 self.activity = Activity::Renewing;
-                Some(Command::RenewToken { ticket, token })
+                Some(Command::RenewToken {
+                    ticket,
+                    token,
+                    increment,
+                })
             }
             Step::Replace => self.log_in(now),
         }
@@ -305,7 +330,9 @@ impl Session {
             Activity::Waiting { until } => Some(until),
             Activity::Idle => self.lease().map(Lease::act_at),
         };
-        end.into_iter().chain(next).min()
+        let held = self.current.as_ref().filter(|held| !held.is_endangered);
+        let danger = held.and_then(|held| held.lease.as_ref()?.endangered_at());
+        end.into_iter().chain(next).chain(danger).min()
     }
 
     /// Takes the token over, and says what is to be done before it is used.
@@ -329,19 +356,52 @@ impl Session {
             accessor: login.accessor.clone(),
         });
         self.retire(now);
+        let mut lease = Lease::new(login.grant, ticket, dice, now);
+        // Each renewal would take one of the uses.
+        if let Some(guard) = self.guard.filter(|_| !login.has_limited_uses) {
+            lease = lease.map(|lease| lease.guarded(guard, now));
+        }
+        let unguarded = self.unguarded(lease.as_ref());
         self.current = Some(Held {
             token,
             accessor: login.accessor,
-            lease: Lease::new(login.grant, ticket, dice, now),
+            lease,
             is_remembered: !self.remembers,
             is_proven: false,
             is_doubted: false,
             known_at: None,
+            is_endangered: false,
         });
         self.activity = Activity::Idle;
         std::iter::once(Command::Log(notice))
+            .chain(unguarded.map(Command::Log))
             .chain(remember)
             .collect()
+    }
+
+    /// Says so where the token outlives the guard and cannot be shortened.
+    fn unguarded(&self, lease: Option<&Lease>) -> Option<Notice> {
+        let guard = self.guard?;
+        match lease {
+            None => Some(Notice::Unguarded { ttl: None }),
+            Some(lease) if lease.increment().is_none() && lease.ttl() > guard => {
+                Some(Notice::Unguarded {
+                    ttl: Some(lease.ttl()),
+                })
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// How long the token outlives the agent at most, as Vault has said last; it is taken to be told.
+    pub(crate) fn tell_ttl(&mut self) -> Option<Duration> {
+        self.told_ttl = self.lease().map(Lease::ttl);
+        self.told_ttl
+    }
+
+    /// Whether a guard has changed what was told.
+    pub(crate) fn has_other_ttl(&self) -> bool {
+        self.guard.is_some() && self.lease().map(Lease::ttl) != self.told_ttl
     }
 
     /// A wrapped token is not ours to use or to renew.
@@ -404,9 +464,11 @@ impl Session {
         result: Result<Grant, Failure>,
         dice: &mut Dice,
         now: Moment,
-    ) -> Option<Notice> {
+    ) -> Vec<Notice> {
         let held = self.current.as_mut();
-        let held = held.filter(|held| held.token.id == ticket.token)?;
+        let Some(held) = held.filter(|held| held.token.id == ticket.token) else {
+            return Vec::new();
+        };
         if matches!(self.activity, Activity::Renewing) {
             self.activity = Activity::Idle;
         }
@@ -415,13 +477,20 @@ impl Session {
                 self.backoff.succeed();
                 held.is_doubted = false;
                 held.known_at = Some(now);
-                if let Some(lease) = &mut held.lease {
-                    lease.renewed(grant, ticket, dice, now);
-                }
-                Some(Notice::Renewed {
+                held.is_endangered = false;
+                let renewed = Notice::Renewed {
                     request: None,
                     ttl: grant.ttl(),
-                })
+                };
+                let Some(lease) = &mut held.lease else {
+                    return vec![renewed];
+                };
+                let was_guarded = lease.increment().is_some();
+                lease.renewed(grant, ticket, dice, now);
+                let lost_guard = was_guarded && lease.increment().is_none();
+                let ttl = Some(grant.ttl());
+                let unguarded = lost_guard.then_some(Notice::Unguarded { ttl });
+                std::iter::once(renewed).chain(unguarded).collect()
             }
             Err(failure) => {
                 let wait = self.backoff.fail(dice);
@@ -432,10 +501,10 @@ impl Session {
                 } else if let Some(lease) = &mut held.lease {
                     lease.renewal_failed(&failure, wait, now);
                 }
-                Some(Notice::RenewalFailed {
+                vec![Notice::RenewalFailed {
                     request: None,
                     failure,
-                })
+                }]
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Asks Vault, and reports what it said.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use planescape_agent_core::{Failure, Input, Ticket, Token};
@@ -69,8 +70,14 @@ impl Vault {
         }
     }
 
-    pub(super) async fn renew_token(self, ticket: Ticket, token: SecretText) -> Input {
-        let result = self.client.renew_self(self.bearer(&token), None).await;
+    pub(super) async fn renew_token(
+        self,
+        ticket: Ticket,
+        token: SecretText,
+        increment: Option<Duration>,
+    ) -> Input {
+        let renewal = self.client.renew_self(self.bearer(&token), increment);
+        let result = renewal.await;
         Input::TokenRenewed {
             ticket,
             result: result.map_err(Failure::Vault),

@@ -13,11 +13,12 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use planescape_agent_contract::document::TemplateConfig;
 use serde_json::Value;
 
 use crate::api::v1alpha1::VaultBlock;
-use crate::defaults::Defaults;
+use crate::defaults::{self, Defaults};
 use crate::problem::Problem;
 pub use keys::page;
 pub use manifest::templates;
@@ -64,6 +65,8 @@ pub struct Injection {
     pub template_config: TemplateConfig,
     /// Whether the agent revokes its token when it ends.
     pub revokes_on_exit: bool,
+    /// How long its token may outlive an agent that is lost with its node.
+    pub lease_guard: Option<SignedDuration>,
 }
 
 /// How the agent runs.
@@ -217,6 +220,9 @@ pub fn read(
         token_volume: token_volume(&mut reader, template),
         template_config: template_config(&mut reader),
         revokes_on_exit: reader.boolean("agent-revoke-on-shutdown", true),
+        lease_guard: reader
+            .parse("lease-guard", defaults::lease_guard)
+            .unwrap_or(defaults.lease_guard),
     };
     reader.finish(Some(injection))
 }

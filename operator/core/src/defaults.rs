@@ -31,6 +31,27 @@ pub struct Defaults {
     pub relabels_pods: bool,
     /// How long Vault may refuse a run before it is ended; for ever when absent.
     pub refused_run_limit: Option<SignedDuration>,
+    /// How long an agent's token may outlive an agent that is lost with its node; as long as Vault says when absent.
+    pub lease_guard: Option<SignedDuration>,
+}
+
+/// Reads a lease guard: a duration of at least a minute, or `off`.
+///
+/// # Errors
+/// It is neither.
+pub fn lease_guard(text: &str) -> Result<Option<SignedDuration>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let duration: Option<SignedDuration> = text.parse().ok();
+    let duration = duration
+        .ok_or_else(|| format!("`{text}` is no duration; write for example 30m, or off"))?;
+    if duration < SignedDuration::from_mins(1) {
+        return Err(format!(
+            "`{text}` is less than a minute; write off for no guard"
+        ));
+    }
+    Ok(Some(duration))
 }
 
 impl Default for Defaults {
@@ -57,6 +78,7 @@ impl Default for Defaults {
             audience: None,
             relabels_pods: true,
             refused_run_limit: Some(SignedDuration::from_mins(30)),
+            lease_guard: Some(SignedDuration::from_mins(30)),
         }
     }
 }

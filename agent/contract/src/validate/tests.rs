@@ -132,6 +132,7 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
             ready_socket: Some("/home/vault/ready.sock".to_owned()),
             give_up_after: Some("30s".to_owned()),
             exit_on_refusal: true,
+            lease_guard: Some("1800s".to_owned()),
         }),
         ..Document::default()
     };
@@ -163,6 +164,8 @@ fn what_the_operator_writes_is_what_the_agent_reads() {
         config.planescape.give_up_after,
         Some(Duration::from_secs(30))
     );
+    let guard = Some(Duration::from_secs(1800));
+    assert_eq!(config.planescape.lease_guard, guard);
     assert_eq!(config.warnings, []);
 }
 

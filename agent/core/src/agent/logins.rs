@@ -34,9 +34,15 @@ impl Agent {
         self.secrets.token_replaced(ticket.token, now);
         self.sinks.token_replaced();
         self.verdict.mend(&Concern::Login);
+        self.introduce();
+    }
+
+    /// Says who the agent is, in case that it is killed.
+    pub(super) fn introduce(&mut self) {
         self.commands.push_back(Command::Report(Report {
             accessor: self.accessor(),
             unrevoked: self.session.accessors(),
+            ttl_seconds: self.session.tell_ttl().map(|ttl| ttl.as_secs()),
             ..Report::new(Phase::Running, Reason::LoggedIn)
         }));
     }

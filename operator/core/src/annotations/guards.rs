@@ -49,6 +49,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("client-cert", "/cert.pem"),
     ("client-key", "/key.pem"),
     ("error-on-missing-key-db", "true"),
+    ("lease-guard", "5m"),
     ("log-format", "json"),
     ("log-level", "debug"),
     ("namespace", "team"),

@@ -4,6 +4,16 @@
 /// Both prefixes mean the same.
 pub(super) const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
 
+/// The prefix of our own keys, for the one that says how long a lease may live.
+const OWN_PREFIX: &str = "planescape.io/";
+
+/// A key without its prefix, if it is for the agent.
+pub(super) fn name(key: &str) -> Option<&str> {
+    let own = key.strip_prefix(OWN_PREFIX);
+    let own = own.filter(|name| *name == "lease-guard");
+    own.or_else(|| PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)))
+}
+
 /// A key without its prefix.
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -249,6 +259,10 @@ const OURS: &[Key] = &[
     built(
         "auth-audience",
         "whom the token that the agent logs in with is for, as the role's `audience` says; the operator's setting `PLANESCAPE_VAULT_AUDIENCE` otherwise. Without either, Vault receives a token that the API server accepts, too. A role without an `audience` takes only such a token",
+    ),
+    built(
+        "lease-guard",
+        "how long the token of an agent that is lost with its node may live on, with every lease: at least a minute, or `off`; the operator's setting `PLANESCAPE_LEASE_GUARD` otherwise, 30 minutes. Best written as `planescape.io/lease-guard`",
     ),
     companion(
         "agent-inject-template-engine-",

@@ -31,7 +31,7 @@ impl Reader {
             .pointer("/metadata/annotations")
             .and_then(Value::as_object);
         for (key, value) in annotations.into_iter().flatten() {
-            let Some(name) = keys::PREFIXES.iter().find_map(|it| key.strip_prefix(it)) else {
+            let Some(name) = keys::name(key) else {
                 continue;
             };
             if let Some(value) = value.as_str() {

@@ -165,3 +165,53 @@ fn reading() -> World {
     world.step();
     world
 }
+
+#[test]
+fn a_guard_is_asked_for_at_once_and_its_half_is_told() {
+    let mut world = guarded();
+    world.step();
+    world.log_in("t1", 3600);
+    assert!(
+        world.step().contains(&"renew token t1 for 60s".to_owned()),
+        "beside the first requests"
+    );
+    world.renew_token(60);
+    world.step();
+    let report = world.report.as_ref().unwrap();
+    assert_eq!(
+        (report.phase, report.ttl_seconds),
+        (Phase::Running, Some(60))
+    );
+
+    world.pass(Duration::from_secs(21));
+    assert!(world.step().contains(&"renew token t1 for 60s".to_owned()));
+    world.fail_token(&down());
+    world.pass(Duration::from_secs(10));
+    world.step();
+    let told = |notice: &&Notice| matches!(notice, Notice::Endangered { .. });
+    assert_eq!(world.notices.iter().filter(told).count(), 1);
+    world.pass(Duration::from_secs(5));
+    world.step();
+    assert_eq!(world.notices.iter().filter(told).count(), 1, "once");
+}
+
+#[test]
+fn says_that_a_guard_cannot_shorten_a_token() {
+    let mut world = guarded();
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.renew_token(3600);
+    world.step();
+
+    let ttl = Some(Duration::from_secs(3600));
+    let told = |notice: &Notice| matches!(notice, Notice::Unguarded { ttl: it } if *it == ttl);
+    assert!(world.notices.iter().any(told), "{:?}", world.notices);
+}
+
+fn guarded() -> World {
+    World::with(|start| {
+        start.config.planescape.lease_guard = Some(Duration::from_secs(60));
+        start.config.planescape.give_up_after = None;
+    })
+}

@@ -241,6 +241,7 @@ impl World {
                 token: SecretText::new(token.to_owned()),
                 accessor: format!("accessor of {}", token.len()),
                 grant: grant(ttl),
+                has_limited_uses: false,
             }),
         });
     }
@@ -358,7 +359,16 @@ fn describe(command: &Command) -> String {
     match command {
         Command::LogIn { .. } => "log in".to_owned(),
         Command::Remember { token, .. } => format!("remember {}", token.secret.expose()),
-        Command::RenewToken { token, .. } => format!("renew token {}", token.expose()),
+        Command::RenewToken {
+            token, increment, ..
+        } => {
+            let length = increment.map(|it| format!(" for {it:?}"));
+            format!(
+                "renew token {}{}",
+                token.expose(),
+                length.unwrap_or_default()
+            )
+        }
         Command::LookUpToken { token, .. } => format!("look up {}", token.expose()),
         Command::FindMount { path, token, .. } => {
             format!("find mount of {path} as {}", token.expose())
