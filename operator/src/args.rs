@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(defaults.agent_image, "agent:1");
         assert_eq!(defaults.audience.as_deref(), Some("vault"));
         assert_eq!(defaults.refused_run_limit, None);
-        let guard = jiff::SignedDuration::from_mins(5);
+        let guard = SignedDuration::from_mins(5);
         assert_eq!(defaults.lease_guard, Some(guard));
         assert!(!defaults.relabels_pods);
     }

@@ -8,6 +8,7 @@ mod clients;
 mod clouds;
 mod configuration;
 mod failures;
+mod guard;
 mod kills;
 mod life;
 mod matrix;

@@ -1,0 +1,119 @@
+//! How long the leases of an agent live that nobody can end: neither it nor anybody else knows its token.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use planescape_tests::testbed::Cluster;
+use planescape_tests::vault::Role;
+use serde_json::{Value, json};
+
+use crate::agent::{Place, until};
+
+const SETTINGS: &str = r#"planescape {
+    revoke_on_exit = true
+    lease_guard = "1m"
+    termination_log = "FOLDER/report"
+}"#;
+
+#[tokio::test]
+async fn token_and_user_of_a_killed_agent_are_gone_when_its_guard_is_over() {
+    let cluster = Cluster::shared().await.unwrap();
+    let role = Role {
+        name: "guarded",
+        default_ttl: "1h",
+        max_ttl: "24h",
+    };
+    cluster.vault.set_database_role(role).await.unwrap();
+    let template = "{{ with secret \"database/creds/guarded\" }}{{ .Data.username }}{{ end }}";
+    let place = Place::new(cluster).await.template("db", template);
+    let place = place.setting(SETTINGS);
+    let agent = place.start();
+    until("the file is rendered and the token shortened", async || {
+        !place.read("db").is_empty() && place.report()["ttl_seconds"] == 60
+    })
+    .await;
+    let accessor = place.report()["accessor"].clone();
+
+    agent.signal(Signal::SIGKILL);
+    let killed = Instant::now();
+
+    let user = place.read("db");
+    loop {
+        let leases = cluster
+            .vault
+            .leases("database/creds/guarded")
+            .await
+            .unwrap();
+        let roles = cluster.postgres.vault_roles().await.unwrap();
+        if leases.is_empty() && !roles.contains(&user) {
+            break;
+        }
+        assert!(killed.elapsed() < Duration::from_secs(65), "{leases:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("gone {:?} after the kill", killed.elapsed());
+    let lookup = json!({ "accessor": accessor });
+    let lookup = cluster.vault.write("auth/token/lookup-accessor", &lookup);
+    assert!(lookup.await.is_err());
+}
+
+/// What the table in the guide says of roles.
+#[tokio::test]
+async fn the_guard_holds_for_service_tokens_and_says_where_it_does_not() {
+    let cluster = Cluster::shared().await.unwrap();
+    for (name, change, ttl) in [
+        ("service", json!({}), Some(60)),
+        (
+            "explicit",
+            json!({ "token_explicit_max_ttl": "30m" }),
+            Some(60),
+        ),
+        ("periodic", json!({ "token_period": "20m" }), None),
+        ("batch", json!({ "token_type": "batch" }), None),
+        ("limited", json!({ "token_num_uses": 50 }), None),
+    ] {
+        let mut role = json!({
+            "bound_service_account_names": "default",
+            "bound_service_account_namespaces": "*",
+            "token_policies": "database-reader",
+            "token_ttl": "10m",
+        });
+        for (field, value) in change.as_object().unwrap() {
+            role[field] = value.clone();
+        }
+        let path = format!("auth/kubernetes/role/guard-{name}");
+        cluster.vault.write(&path, &role).await.unwrap();
+        let place = Place::new(cluster).await.template("db", "static");
+        let place = place.role(&format!("guard-{name}")).setting(SETTINGS);
+        let agent = place.start();
+        until(&format!("{name}: {ttl:?} {}", place.report()), async || {
+            let told = place.report()["ttl_seconds"].clone();
+            let has_rendered = !place.read("db").is_empty() && !told.is_null();
+            has_rendered && ttl.is_none_or(|ttl: u64| told == ttl)
+        })
+        .await;
+        // One that can be renewed and takes no notice has answered by now.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let report = place.report();
+        let left = left(cluster, &report).await;
+        let output = agent.terminate().await;
+
+        let log = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        let is_told = log.contains("the lease guard has no effect");
+        assert_eq!(is_told, ttl.is_none(), "{name}: {log}");
+        if let (Some(ttl), Some(left)) = (ttl, left) {
+            assert!(left <= ttl, "{name}: {left}");
+        }
+        if let (None, Some(left)) = (ttl, left) {
+            assert!(left > 60, "{name}: {left}");
+        }
+    }
+}
+
+/// How many seconds Vault says that a token has left; none of one without an accessor.
+async fn left(cluster: &Cluster, report: &Value) -> Option<u64> {
+    let accessor = json!({ "accessor": report["accessor"].as_str()? });
+    let answer = cluster.vault.write("auth/token/lookup-accessor", &accessor);
+    answer.await.unwrap()["data"]["ttl"].as_u64()
+}
