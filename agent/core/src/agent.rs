@@ -145,13 +145,7 @@ impl Agent {
                 let notice = self.session.remembered(token, result);
                 self.log(notice);
             }
-            Input::TokenRenewed { ticket, result } => {
-                let notices = self.session.renewed(ticket, result, &mut self.dice, moment);
-                self.commands.extend(notices.into_iter().map(Command::Log));
-                if self.session.has_other_ttl() {
-                    self.introduce();
-                }
-            }
+            Input::TokenRenewed { ticket, result } => self.token_renewed(ticket, result, moment),
             Input::TokenLookedUp { ticket, result } => {
                 let dice = &mut self.dice;
                 let notice = self.session.looked_up(ticket, &result, dice, moment);

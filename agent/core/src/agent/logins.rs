@@ -1,7 +1,7 @@
 //! The consequences of a login.
 
 use planescape_agent_contract::{Phase, Reason, Report};
-use planescape_vault::{Login, Text};
+use planescape_vault::{Grant, Login, Text};
 
 use super::Agent;
 use crate::clock::Moment;
@@ -45,6 +45,19 @@ impl Agent {
             ttl_seconds: self.session.tell_ttl().map(|ttl| ttl.as_secs()),
             ..Report::new(Phase::Running, Reason::LoggedIn)
         }));
+    }
+
+    pub(super) fn token_renewed(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Grant, Failure>,
+        now: Moment,
+    ) {
+        let notices = self.session.renewed(ticket, result, &mut self.dice, now);
+        self.commands.extend(notices.into_iter().map(Command::Log));
+        if self.session.has_other_ttl() {
+            self.introduce();
+        }
     }
 
     pub(super) fn logged_in_wrapped(&mut self, result: Result<Text, Failure>, now: Moment) {

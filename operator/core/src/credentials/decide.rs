@@ -160,7 +160,13 @@ pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) 
         // The end of a run makes an attempt to supply it pointless.
         && trouble.is_of_end == is_over
     {
-        return tell(run, &trouble.report).unwrap_or(Step::Wait(Some(trouble.retry)));
+        let wait = Step::Wait(Some(trouble.retry));
+        let is_told = |told: &Report| told.phase == Phase::Done;
+        if run.told.as_ref().is_some_and(is_told) && trouble.report.phase != Phase::Done {
+            // What keeps us from tidying up says nothing of the lease.
+            return wait;
+        }
+        return tell(run, &trouble.report).unwrap_or(wait);
     }
     if is_over {
         return end(run, memory, now);
@@ -339,5 +345,7 @@ impl Memory {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
