@@ -61,7 +61,7 @@ impl Left {
         let known = KnownPod::of(pod)?;
         let agent = known.pod.agent?;
         let runs_again = agent.is_restarted || !(known.pod.is_over || is_deleted || is_done(pod));
-        let report = agent.report.filter(|report| may_live(report))?;
+        let report = agent.report.filter(may_live)?;
         let accessors = accessors(&report);
         let (job, job_uid) = known.job?;
         (!runs_again && !accessors.is_empty()).then_some(Self {

@@ -166,10 +166,11 @@ impl World {
             }
             (false, _) if matches!(step, Step::Tell(_)) => {}
             (false, _) => {
-                let (phase, reason) = match step {
-                    Step::RevokeLease(_) | Step::RevokeToken => (Phase::Done, Reason::RevokeFailed),
-                    _ if asks_vault => (Phase::Read, Reason::Unreachable),
-                    _ => (Phase::Write, Reason::KubernetesRefused),
+                let is_revocation = matches!(step, Step::RevokeLease(_) | Step::RevokeToken);
+                let (phase, reason) = match (is_revocation, asks_vault) {
+                    (true, _) => (Phase::Done, Reason::RevokeFailed),
+                    (false, true) => (Phase::Read, Reason::Unreachable),
+                    (false, false) => (Phase::Write, Reason::KubernetesRefused),
                 };
                 let failure = Failure {
                     report: Report::new(phase, reason),
