@@ -12,6 +12,7 @@
 
 mod coverage;
 mod promises;
+mod start;
 mod vault;
 mod world;
 
