@@ -189,7 +189,7 @@ fn resources(
         let quantity = quantity.trim();
         let is_quantity = quantity.is_empty() || is_quantity(quantity);
         let (Some(name), true, true) = (name, item.contains('='), is_quantity) else {
-            bail!("`{item}` is not a resource; write for example cpu=500m,memory=64Mi");
+            bail!("`{item}` is not a resource: write for example cpu=500m,memory=64Mi");
         };
         if quantity.is_empty() {
             quantities.remove(name);

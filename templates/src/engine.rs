@@ -39,7 +39,7 @@ impl Output {
                 STANDARD
                     .decode(&*digits)
                     .map(Text::from)
-                    .map_err(|_| Failure::new("the rendered text is no base64"))
+                    .map_err(|_| Failure::new("the rendered text is not base64"))
             }
         }
     }

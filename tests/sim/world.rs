@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::Reason;
 use planescape_agent_core::{
-    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Notice, Now, TokenId,
+    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Notice, Now, Token,
+    TokenId,
 };
 use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
@@ -398,18 +399,20 @@ impl World {
                 request,
                 result: fault.around(|| self.vault.renew_lease(&lease_id, token.expose(), now)),
             },
-            Command::Revoke { token } => {
-                let known = self.vault.check(token.secret.expose(), now);
-                let result = fault.before(known);
-                if result.is_ok() {
-                    self.vault.revoke(token.secret.expose());
-                }
-                Input::Revoked {
-                    token: token.id,
-                    result,
-                }
-            }
+            Command::Revoke { token } => self.revoke(&token, fault),
             command => self.answer_locally(command, fault),
+        }
+    }
+
+    fn revoke(&mut self, token: &Token, fault: Fault) -> Input {
+        let known = self.vault.check(token.secret.expose(), self.now.moment);
+        let result = fault.before(known);
+        if result.is_ok() {
+            self.vault.revoke(token.secret.expose());
+        }
+        Input::Revoked {
+            token: token.id,
+            result,
         }
     }
 

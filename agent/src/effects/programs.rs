@@ -182,16 +182,17 @@ fn start(exec: &Exec, variables: Vec<(String, Text)>) -> io::Result<process::Chi
         command.env(name, value);
     }
     if let Some(path) = &exec.stdout {
-        command.stdout(Stdio::from(output(path)?));
+        command.stdout(output(path)?);
     }
     if let Some(path) = &exec.stderr {
-        command.stderr(Stdio::from(output(path)?));
+        command.stderr(output(path)?);
     }
     spawn(&mut command)
 }
 
-fn output(path: &str) -> io::Result<std::fs::File> {
-    files::append(path.as_ref(), 0o644)
+fn output(path: &str) -> io::Result<Stdio> {
+    let file = files::append(path.as_ref(), 0o644);
+    file.map(Stdio::from)
         .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 

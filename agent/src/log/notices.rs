@@ -56,12 +56,7 @@ pub(crate) fn tell(notice: &Notice) {
             request: Some(request),
             failure,
         } => warn!(%request, error = %failure, "cannot renew lease"),
-        Notice::Unguarded { ttl: Some(ttl) } => {
-            warn!(target: HANDLER, ?ttl, "the lease guard has no effect: Vault's role gives tokens that it cannot shorten; where this agent and its node are lost, the token lives on until its TTL ends");
-        }
-        Notice::Unguarded { ttl: None } => {
-            warn!(target: HANDLER, "the lease guard has no effect: the token never expires; where this agent and its node are lost, it lives for ever");
-        }
+        Notice::Unguarded { ttl } => unguarded(*ttl),
         Notice::Endangered { ends_in } => {
             warn!(target: HANDLER, ?ends_in, "cannot renew auth token for half the lease guard: unless Vault is back before, the token ends, and every credential with it");
         }
@@ -92,6 +87,17 @@ pub(crate) fn tell(notice: &Notice) {
         }
         Notice::ChildKept => {
             info!(target: EXEC, "detected update, but not restarting process");
+        }
+    }
+}
+
+fn unguarded(ttl: Option<Duration>) {
+    match ttl {
+        Some(ttl) => {
+            warn!(target: HANDLER, ?ttl, "the lease guard has no effect: Vault's role gives tokens that it cannot shorten; where this agent and its node are lost, the token lives on until its TTL ends");
+        }
+        None => {
+            warn!(target: HANDLER, "the lease guard has no effect: the token never expires; where this agent and its node are lost, it lives for ever");
         }
     }
 }

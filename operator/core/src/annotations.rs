@@ -414,12 +414,12 @@ fn log(reader: &mut Reader) -> BTreeMap<&'static str, String> {
     let level = |text: &str| match text {
         "trace" | "debug" | "info" | "warn" | "error" => Ok(text.to_owned()),
         _ => Err(format!(
-            "`{text}` is not a level; write trace, debug, info, warn or error"
+            "`{text}` is not a level: write trace, debug, info, warn or error"
         )),
     };
     let format = |text: &str| match text {
         "standard" | "json" => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is not a format; write standard or json")),
+        _ => Err(format!("`{text}` is not a format: write standard or json")),
     };
     let level = reader.parse("log-level", level);
     let format = reader.parse("log-format", format);

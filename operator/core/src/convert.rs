@@ -74,7 +74,7 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let known = ["schedule", "timeZone", "concurrencyPolicy", "jobTemplate"];
     for field in from.as_object().into_iter().flat_map(Map::keys) {
         if !known.contains(&field.as_str()) && !SAME.contains(&field.as_str()) {
-            let message = "is no field of a PlanescapeJob; leave it out";
+            let message = "is not a field of a PlanescapeJob: leave it out";
             problems.push(Problem::new(
                 Kind::Template,
                 format!("spec.{field}"),
@@ -180,7 +180,7 @@ mod tests {
 
         assert_eq!(
             problems[0].to_string(),
-            "spec.jobTemplat: is no field of a PlanescapeJob; leave it out"
+            "spec.jobTemplat: is not a field of a PlanescapeJob: leave it out"
         );
     }
 }

@@ -45,7 +45,7 @@ pub fn lease_guard(text: &str) -> Result<Option<SignedDuration>, String> {
     }
     let duration: Option<SignedDuration> = text.parse().ok();
     let duration = duration
-        .ok_or_else(|| format!("`{text}` is no duration; write for example 30m, or off"))?;
+        .ok_or_else(|| format!("`{text}` is not a duration: write for example 30m, or off"))?;
     if duration < SignedDuration::from_mins(1) {
         return Err(format!(
             "`{text}` is less than a minute; write off for no guard"

@@ -46,10 +46,10 @@ pub enum Error {
         reason: String,
     },
     /// The duration of `@every`.
-    #[error("`{0}` is no duration of at least one minute; write for example 90s or 1h30m")]
+    #[error("`{0}` is not a duration of at least one minute: write for example 90s or 1h30m")]
     Interval(String),
     /// A zone in front of the fields.
-    #[error("a time zone in the schedule is not supported; use spec.timeZone")]
+    #[error("a time zone in the schedule is not supported: use spec.timeZone")]
     ZonePrefix,
     /// No date in eight years fits.
     #[error("never fires")]

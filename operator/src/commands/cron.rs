@@ -163,7 +163,7 @@ pub(super) fn shown(tick: Timestamp, zone: &TimeZone) -> String {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
-        "is no time with an offset; write for example 2026-03-08T00:00:00-05:00 or 2026-03-08T05:00:00Z"
+        "is not a time with an offset: write for example 2026-03-08T00:00:00-05:00 or 2026-03-08T05:00:00Z"
             .to_owned()
     })
 }

@@ -46,7 +46,7 @@ fn what_cannot_be_a_planescapejob_is_told_with_its_field() {
         (
             "0 2 * * *",
             "@every 30s",
-            "spec.schedule: `30s` is no duration",
+            "spec.schedule: `30s` is not a duration",
         ),
         (
             "Europe/Berlin",
@@ -66,7 +66,7 @@ fn what_cannot_be_a_planescapejob_is_told_with_its_field() {
         (
             "    schedule:",
             "    shedule: x\n    schedule:",
-            "spec.shedule: is no field",
+            "spec.shedule: is not a field",
         ),
     ] {
         let outcome = convert(&CRONJOB.replace(from, to));

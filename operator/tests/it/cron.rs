@@ -78,7 +78,7 @@ fn what_is_no_schedule_is_told_with_what_would_be_one() {
         (
             &["next", "0 0 * * 7"][..],
             1,
-            "`0 0 * * 7`: day of week `7`: 7 is no day of the week; use 0 for Sunday",
+            "`0 0 * * 7`: day of week `7`: 7 is not a day of the week: use 0 for Sunday",
         ),
         (&["next", "-1 * * * *"], 1, "minute `-1`"),
         (&["next", "@once"], 1, "give a recurring schedule"),

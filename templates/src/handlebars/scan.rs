@@ -318,7 +318,7 @@ impl<'s> Scanner<'s> {
         let digits = word.strip_prefix('-').unwrap_or(word);
         if digits.starts_with(|digit: char| digit.is_ascii_digit()) && !is_number(digits) {
             let words =
-                format!("`{word}` is no number; write it without exponent and leading zeros");
+                format!("`{word}` is not a number: write it without exponent and leading zeros");
             return Err(self.refuse(start, &words));
         }
         Ok(word)

@@ -16,7 +16,7 @@ pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
     }
     if message.ends_with("; got json.Number") || message.contains("expected string; got int") {
         return Some(
-            "a number is no text: write `sprig_int` for it, or `print` before it".to_owned(),
+            "a number is not a text: write `sprig_int` for it, or `print` before it".to_owned(),
         );
     }
     if message.ends_with("in type dependency.PemEncoded") {

@@ -138,11 +138,11 @@ fn the_versions_of_kv_are_kept_apart() {
         ),
         (
             "{{ $s := secret `old/app` }}\n{{ $s.Data.data.user }}",
-            "2:11 kv-data: `old/app` is not KV version 2, so its keys are in .Data itself; write `.Data.user`",
+            "2:11 kv-data: `old/app` is not KV version 2, so its keys are in .Data itself: write `.Data.user`",
         ),
         (
             "{{ (secret `database/creds/ro`).Data.data.username }}",
-            "1:37 kv-data: `database/creds/ro` is not KV version 2, so its keys are in .Data itself; write `.Data.username`",
+            "1:37 kv-data: `database/creds/ro` is not KV version 2, so its keys are in .Data itself: write `.Data.username`",
         ),
         (
             "{{ with secret `kv/app` }}{{ range $k, $v := .Data }}{{ end }}{{ end }}",
@@ -243,7 +243,7 @@ fn cures_are_named_where_the_answer_shows_what_was_meant() {
         ),
         (
             "{{ with secret `kv/data/app` }}{{ .Data.data.age | parseInt }}{{ end }}",
-            "1:52 execution: wrong type for value; expected string; got json.Number; a number is no text: write `sprig_int` for it, or `print` before it",
+            "1:52 execution: wrong type for value; expected string; got json.Number; a number is not a text: write `sprig_int` for it, or `print` before it",
         ),
         (
             "{{ with secret `pki/issue/web` `common_name=x` }}{{ .Data.ca_chain }}{{ end }}",

@@ -70,9 +70,9 @@ fn code_point(
         code = code
             .checked_mul(radix)
             .and_then(|code| code.checked_add(digit))
-            .ok_or("escape in a string is no character")?;
+            .ok_or("escape in a string is not a character")?;
     }
-    char::from_u32(code).ok_or("escape in a string is no character")
+    char::from_u32(code).ok_or("escape in a string is not a character")
 }
 
 /// Reads `<<EOF` or `<<-EOF` at the start of `text`, up to the line that holds only the marker.

@@ -100,7 +100,7 @@ fn default_template(reader: &mut Reader) -> DefaultTemplate {
         "map" => Ok(DefaultTemplate::Map),
         "json" => Ok(DefaultTemplate::Json),
         _ => Err(format!(
-            "`{text}` is no default template; write map or json"
+            "`{text}` is not a default template: write map or json"
         )),
     };
     reader
@@ -173,7 +173,7 @@ fn engine(reader: &mut Reader, name: &str, has_template: bool, usual: Engine) ->
     }
     if own == Some(Engine::Handlebars) {
         let message = format!(
-            "the default template is not written in it; write agent-inject-template-{name}"
+            "the default template is not written in it: write agent-inject-template-{name}"
         );
         reader.refuse(&key, message);
     }

@@ -89,10 +89,10 @@ fn names_every_problem_at_once_with_its_path() {
         [
             "agent-cache-enable: is not supported yet",
             "agent-inject-perms-bd: no secret is named `bd`; did you mean `db`?",
-            "agent-inject-perms-db: `rw` is no file mode; write it in octal, for example 0400",
-            "agent-limits-mem: `lots` is no quantity; write for example 100m or 64Mi",
-            "agent-pre-populate-only: `yes` is no boolean; write true or false",
-            "auth-min-backoff: `5` is no duration; write for example 90s or 1h30m",
+            "agent-inject-perms-db: `rw` is not a file mode: write it in octal, for example 0400",
+            "agent-limits-mem: `lots` is not a quantity: write for example 100m or 64Mi",
+            "agent-pre-populate-only: `yes` is not a boolean: write true or false",
+            "auth-min-backoff: `5` is not a duration: write for example 90s or 1h30m",
             "rol: is unknown; did you mean role?",
             "role: is missing: the Vault role to log in as",
         ]
@@ -102,11 +102,11 @@ fn names_every_problem_at_once_with_its_path() {
 #[test]
 fn refuses_each_bad_value() {
     for (key, value, expected) in [
-        ("agent-inject", "yes", "`yes` is no boolean"),
+        ("agent-inject", "yes", "`yes` is not a boolean"),
         ("auth-type", "approle", "`approle` is not supported yet"),
         ("auth-path", "", "is empty"),
-        ("service", "vault:8200", "`vault:8200` is no address"),
-        ("agent-run-as-user", "root", "`root` is no whole number"),
+        ("service", "vault:8200", "`vault:8200` is not an address"),
+        ("agent-run-as-user", "root", "`root` is not a whole number"),
         (
             "agent-run-as-same-user",
             "true",
@@ -120,23 +120,27 @@ fn refuses_each_bad_value() {
         (
             "agent-inject-default-template",
             "yaml",
-            "`yaml` is no default template",
+            "`yaml` is not a default template",
         ),
-        ("secret-volume-path", "secrets", "is no absolute path"),
-        ("secret-volume-path-db", "/a/../b", "is no absolute path"),
+        ("secret-volume-path", "secrets", "is not an absolute path"),
+        (
+            "secret-volume-path-db",
+            "/a/../b",
+            "is not an absolute path",
+        ),
         (
             "agent-inject-file-db",
             "../../etc/passwd",
             "leaves the secrets volume",
         ),
         ("agent-inject-file-db", "./", "names no file"),
-        ("error-on-missing-key-db", "on", "`on` is no boolean"),
+        ("error-on-missing-key-db", "on", "`on` is not a boolean"),
         (
             "agent-service-account-token-volume-name",
             "token",
             "there is no volume `token`",
         ),
-        ("template-lease-renewal-threshold", "", "`` is no number"),
+        ("template-lease-renewal-threshold", "", "`` is not a number"),
     ] {
         let refused = problems(&[
             (key, value),
@@ -298,13 +302,13 @@ fn refuses_what_is_no_handlebars_template_with_its_place() {
     assert_eq!(
         refused,
         [
-            "agent-inject-default-template-engine: `handelbars` is no template engine; write go or handlebars",
+            "agent-inject-default-template-engine: `handelbars` is not a template engine: write go or handlebars",
             "agent-inject-template-a: line 2, column 1: {{#if}} is not closed",
             "agent-inject-template-c: line 1, column 3: unexpected \"#\" in command; did you mean engine \"handlebars\"?",
-            "agent-inject-template-engine-c: `jinja` is no template engine; write go or handlebars",
-            "agent-inject-template-engine-d: the default template is not written in it; write agent-inject-template-d",
+            "agent-inject-template-engine-c: `jinja` is not a template engine: write go or handlebars",
+            "agent-inject-template-engine-d: the default template is not written in it: write agent-inject-template-d",
             "agent-inject-template-engine-e: no secret is named `e`; did you mean `a`?",
-            "agent-inject-template-output-d: `hex` is no output; write text or base64-decoded",
+            "agent-inject-template-output-d: `hex` is not an output: write text or base64-decoded",
             "agent-template-left-delim-b: must be {{ in handlebars",
         ]
     );
@@ -369,7 +373,7 @@ fn blames_the_shorthand_for_what_it_says() {
         problems,
         [
             format!("spec.vault.role: contradicts {FIELD}[vault.hashicorp.com/role]"),
-            "spec.vault.ttl: `1 hour` is no duration; write for example 90s or 1h30m".into(),
+            "spec.vault.ttl: `1 hour` is not a duration: write for example 90s or 1h30m".into(),
         ]
     );
 }

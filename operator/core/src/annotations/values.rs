@@ -7,20 +7,20 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("`{text}` is no boolean; write true or false")),
+        _ => Err(format!("`{text}` is not a boolean: write true or false")),
     }
 }
 
 /// The language of a template.
 pub(super) fn engine(text: &str) -> Result<Engine, String> {
     let known = Engine::NAMES.join(" or ");
-    Engine::named(text).ok_or_else(|| format!("`{text}` is no template engine; write {known}"))
+    Engine::named(text).ok_or_else(|| format!("`{text}` is not a template engine: write {known}"))
 }
 
 /// What becomes of a rendered text.
 pub(super) fn output(text: &str) -> Result<Output, String> {
     let known = Output::NAMES.join(" or ");
-    Output::named(text).ok_or_else(|| format!("`{text}` is no output; write {known}"))
+    Output::named(text).ok_or_else(|| format!("`{text}` is not an output: write {known}"))
 }
 
 /// A whole number, and nothing for zero.
@@ -29,7 +29,7 @@ pub(super) fn integer(text: &str) -> Result<i64, String> {
         return Ok(0);
     }
     text.parse()
-        .map_err(|_| format!("`{text}` is no whole number"))
+        .map_err(|_| format!("`{text}` is not a whole number"))
 }
 
 /// The id of a user or group.
@@ -38,7 +38,7 @@ pub(super) fn id(text: &str) -> Result<i64, String> {
     if (0..=i64::from(i32::MAX)).contains(&id) {
         Ok(id)
     } else {
-        Err(format!("`{text}` is no user or group id"))
+        Err(format!("`{text}` is not a user or group id"))
     }
 }
 
@@ -46,13 +46,13 @@ pub(super) fn id(text: &str) -> Result<i64, String> {
 pub(super) fn number(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
-        Ok(_) | Err(_) => Err(format!("`{text}` is no number")),
+        Ok(_) | Err(_) => Err(format!("`{text}` is not a number")),
     }
 }
 
 /// A Go duration, such as `1m30s`, returned as it is written.
 pub(super) fn duration(text: &str) -> Result<String, String> {
-    let error = || format!("`{text}` is no duration; write for example 90s or 1h30m");
+    let error = || format!("`{text}` is not a duration: write for example 90s or 1h30m");
     let mut rest = text;
     if rest == "0" {
         return Ok(text.to_owned());
@@ -81,7 +81,7 @@ pub(super) fn file_mode(text: &str) -> Result<String, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 && !text.starts_with('+') => Ok(text.to_owned()),
         Ok(_) | Err(_) => Err(format!(
-            "`{text}` is no file mode; write it in octal, for example 0400"
+            "`{text}` is not a file mode: write it in octal, for example 0400"
         )),
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn quantity(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "`{text}` is no quantity; write for example 100m or 64Mi"
+            "`{text}` is not a quantity: write for example 100m or 64Mi"
         ))
     }
 }
@@ -114,7 +114,7 @@ pub(super) fn absolute_path(text: &str) -> Result<String, String> {
     let path = text.trim_end_matches('/');
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
         return Err(format!(
-            "`{text}` is no absolute path without `..`; write for example /vault/secrets"
+            "`{text}` is not an absolute path without `..`: write for example /vault/secrets"
         ));
     }
     Ok(path.to_owned())
@@ -128,7 +128,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     match host {
         Some(host) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
         Some(_) | None => Err(format!(
-            "`{text}` is no address; write for example https://vault.vault.svc:8200"
+            "`{text}` is not an address: write for example https://vault.vault.svc:8200"
         )),
     }
 }

@@ -111,7 +111,7 @@ impl Reading {
         let holds_odd = trimmed.contains(|c: char| c.is_whitespace() || c.is_control());
         if trimmed.split('/').any(is_odd) || holds_odd || trimmed.contains(['?', '#']) {
             let message =
-                format!("`{path}` is not a path; write for example database/creds/readonly");
+                format!("`{path}` is not a path: write for example database/creds/readonly");
             self.refuse(format!("{field}.path"), message);
         } else if trimmed.starts_with("v1/") {
             let message = format!("`{path}` begins with v1/, which is added for you; leave it out");

@@ -41,7 +41,7 @@ impl Request {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let request = if text.starts_with('{') {
-            serde_json::from_str(text).map_err(|error| format!("is no request: {error}"))?
+            serde_json::from_str(text).map_err(|error| format!("is not a request: {error}"))?
         } else {
             Self {
                 token: text.to_owned(),

@@ -298,7 +298,7 @@ impl Bounds {
             None => whole_number(text)?,
         };
         if value == 7 && self.greatest == 6 {
-            return Err("7 is no day of the week; use 0 for Sunday".to_owned());
+            return Err("7 is not a day of the week: use 0 for Sunday".to_owned());
         }
         if !(self.least..=self.greatest).contains(&value) {
             return Err(format!(
@@ -313,5 +313,5 @@ impl Bounds {
 /// As Go reads it: a plus sign and leading zeros are fine.
 fn whole_number(text: &str) -> Result<u32, String> {
     text.parse()
-        .map_err(|_| format!("`{text}` is no number or name"))
+        .map_err(|_| format!("`{text}` is not a number or name"))
 }

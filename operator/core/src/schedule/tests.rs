@@ -160,7 +160,7 @@ fn says_which_field_is_wrong() {
 
     assert_eq!(
         error.to_string(),
-        "day of week `7`: 7 is no day of the week; use 0 for Sunday"
+        "day of week `7`: 7 is not a day of the week: use 0 for Sunday"
     );
 }
 

@@ -56,7 +56,7 @@ impl Window {
                 }
                 let seconds = every::whole_seconds(duration).filter(|seconds| *seconds >= 60);
                 let seconds = seconds.ok_or_else(|| {
-                    let message = format!("`{duration}` is no duration of at least one minute; write for example 90m or 48h");
+                    let message = format!("`{duration}` is not a duration of at least one minute: write for example 90m or 48h");
                     (".duration", message)
                 })?;
                 Ok(Self::Recurring {
@@ -92,7 +92,7 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     let reading: Option<DateTime> = text.parse().ok();
     let zoned = reading.and_then(|reading| reading.to_zoned(zone.clone()).ok());
     zoned.map(|zoned| zoned.timestamp()).ok_or_else(|| {
-        format!("`{text}` is no time; write for example 2026-12-24T00:00:00 (in the schedule's zone) or 2026-12-24T00:00:00+01:00")
+        format!("`{text}` is not a time: write for example 2026-12-24T00:00:00 (in the schedule's zone) or 2026-12-24T00:00:00+01:00")
     })
 }
 

@@ -36,7 +36,7 @@ impl Render {
         let responses = self.answers.read()?.unwrap_or_default();
         let name = super::shown(&self.template);
         let template = Template::parse(&text, &self.reading.options())
-            .with_context(|| format!("{name} is no template"))?;
+            .with_context(|| format!("{name} is not a template"))?;
         let environment = self.answers.environment();
         let rendered = match responses.render(&template, &environment, super::read_file) {
             Ok(rendered) => rendered,

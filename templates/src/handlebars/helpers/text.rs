@@ -124,7 +124,7 @@ fn written(context: &mut Context<'_>, function: &str, args: &Arguments<'_>) -> O
 fn base64_decode(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let text = args.text(0)?;
     let decoded = go(context, "base64Decode", vec![Value::Text(text)])
-        .map_err(|_| Failure::new("the text is no base64"))?;
+        .map_err(|_| Failure::new("the text is not base64"))?;
     match decoded.as_text() {
         Some(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(
             "the bytes are no UTF-8 text; write a binary file with output \"base64-decoded\"",

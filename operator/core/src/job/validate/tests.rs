@@ -22,7 +22,7 @@ fn names_problems_of_schedule_zone_and_template_together() {
         problems,
         [
             "spec.jobTemplate.spec.manualSelector: is set by the operator",
-            "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is no boolean; write true or false",
+            "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is not a boolean: write true or false",
             "spec.jobTemplate.spec.template.spec.containers: needs at least one container",
             "spec.jobTemplate.spec.template.spec.restartPolicy: must be Never or OnFailure",
             "spec.schedule: never fires",
@@ -66,12 +66,12 @@ fn names_what_has_no_meaning_beside_the_rest() {
     let window = |position: usize| format!("spec.exclusionWindows[{position}]");
     for (problem, expected) in recurring.iter().zip([
         format!(
-            "{}.from: `tomorrow` is no time; write for example 2026-12-24T00:00:00",
+            "{}.from: `tomorrow` is not a time: write for example 2026-12-24T00:00:00",
             window(0)
         ),
         format!("{}.until: must be later than from", window(1)),
         format!("{}.schedule: must be five cron fields", window(2)),
-        format!("{}.duration: `1d` is no duration", window(3)),
+        format!("{}.duration: `1d` is not a duration", window(3)),
         format!(
             "{}: needs either from and until, or schedule and duration",
             window(4)

@@ -24,7 +24,8 @@ pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::R
     let embedded = match (extension, std::str::from_utf8(bytes)) {
         (Some("hcl"), Ok(text)) => {
             let file = path.display();
-            let tree = Tree::parse(text).with_context(|| format!("{file} is no configuration"))?;
+            let tree =
+                Tree::parse(text).with_context(|| format!("{file} is not a configuration"))?;
             Some(configuration(&tree))
         }
         (Some("yaml" | "yml"), Ok(text)) => manifests(text, reading),
