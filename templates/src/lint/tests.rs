@@ -138,11 +138,11 @@ fn the_versions_of_kv_are_kept_apart() {
         ),
         (
             "{{ $s := secret `old/app` }}\n{{ $s.Data.data.user }}",
-            "2:11 kv-data: `old/app` is not KV version 2, so its keys are in .Data itself: write `.Data.user`",
+            "2:11 kv-data: `old/app` is not KV version 2, so its keys are in .Data itself; write `.Data.user`",
         ),
         (
             "{{ (secret `database/creds/ro`).Data.data.username }}",
-            "1:37 kv-data: `database/creds/ro` is not KV version 2, so its keys are in .Data itself: write `.Data.username`",
+            "1:37 kv-data: `database/creds/ro` is not KV version 2, so its keys are in .Data itself; write `.Data.username`",
         ),
         (
             "{{ with secret `kv/app` }}{{ range $k, $v := .Data }}{{ end }}{{ end }}",
