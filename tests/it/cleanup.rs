@@ -75,7 +75,7 @@ fn victim() {
 /// The victim, and the paths that exist as long as something of it does.
 fn start_victim() -> (Child, Vec<PathBuf>) {
     let mut victim = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "--nocapture", "tidying::victim"])
+        .args(["--exact", "--nocapture", "cleanup::victim"])
         .env(VICTIM, "1")
         .stdout(Stdio::piped())
         .spawn()

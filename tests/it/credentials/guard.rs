@@ -115,8 +115,8 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
             "no more of a Job's metadata",
         ),
         (
-            patch(other, json!({ "spec": { "suspend": false } })),
-            "only Jobs of a PlanescapeJob that wait",
+            patch(other, json!({ "spec": { "suspend": true } })),
+            "of those that wait for no Secrets the report alone",
         ),
     ]
 }

@@ -42,9 +42,10 @@ async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
 async fn what_was_left_while_nobody_looked_is_found_again() {
     let cluster = Cluster::start().await.unwrap();
     let mut place = Place::new(&cluster, "sweep").await.unwrap();
+    let mut pods = Vec::new();
     for job in ["pod-stays", "pod-goes"] {
         place.bed.apply(&once_with_secret(job)).await.unwrap();
-        place.bed.pod(job).await.unwrap();
+        pods.push(place.bed.pod(job).await.unwrap());
     }
     place.kill();
     for job in ["pod-stays", "pod-goes"] {
@@ -52,8 +53,7 @@ async fn what_was_left_while_nobody_looked_is_found_again() {
         kill_agent(&place, job, &accessor).await.unwrap();
         place.until_lease(job, "Unknown").await.unwrap();
     }
-    let pod = place.bed.pod("pod-goes").await.unwrap();
-    let delete = ["delete", "pod", &pod, "--force", "--grace-period=0"];
+    let delete = ["delete", "pod", &pods[1], "--force", "--grace-period=0"];
     place.bed.kubectl(&delete).await.unwrap();
 
     place.start().await.unwrap();

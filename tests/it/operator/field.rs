@@ -229,7 +229,7 @@ async fn a_job_that_cannot_be_adopted_shows() {
     );
     let delete = ["delete", "validatingwebhookconfiguration", "fails"];
     bed.kubectl(&delete).await.unwrap();
-    let is_mended = |job: &Value| condition(job, "Ready").0 == "True";
+    let is_mended = |job: &Value| job["status"]["activeCount"] == 1;
     bed.until("pjob/my-job", SOON, is_mended).await.unwrap();
 }
 
