@@ -452,6 +452,10 @@ impl Session {
         dice: &mut Dice,
         now: Moment,
     ) -> Duration {
+        // Vault was not asked, and may be as soon as the file is there.
+        if matches!(failure, Failure::File { .. }) {
+            self.logins.pop_back();
+        }
         let asked = failure.retry_after().unwrap_or_default();
         let wait = self.backoff.fail(dice).max(asked);
         self.activity = Activity::Waiting { until: now + wait };

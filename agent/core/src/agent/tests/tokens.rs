@@ -215,3 +215,22 @@ fn guarded() -> World {
         start.config.planescape.give_up_after = None;
     })
 }
+
+#[test]
+fn a_file_that_comes_late_is_looked_for_as_often_as_before() {
+    let mut world = World::with(|start| {
+        start.config.auth.max_backoff = Duration::from_millis(400);
+        start.config.planescape.give_up_after = None;
+    });
+    let missing = Failure::File {
+        path: "/secret-id".to_owned(),
+        message: "No such file or directory".to_owned(),
+    };
+    for _ in 0..30 {
+        assert_eq!(world.step(), ["log in"]);
+        world.fail_login(&missing);
+        world.pass(Duration::from_millis(400));
+    }
+
+    assert_eq!(world.step(), ["log in"]);
+}
