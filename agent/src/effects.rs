@@ -208,10 +208,7 @@ impl Effects {
 
     /// The error has the words that alerts on `vault agent` look for.
     fn tell_end(&self, code: ExitCode, report: &Report) {
-        let number = match self.has_own_exit_codes {
-            true => code.number(),
-            false => code.of_vault_agent(),
-        };
+        let number = code.of_process(self.has_own_exit_codes);
         let is_failure = !matches!(code, ExitCode::Done | ExitCode::Interrupted) && number != 0;
         if let Some(error) = report.message.as_ref().filter(|_| is_failure) {
             tracing::error!(error, exitCode = number, "runtime error encountered");

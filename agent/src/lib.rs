@@ -294,8 +294,7 @@ async fn live(arguments: Arguments) -> ExitCode {
     let own_codes = config.has_own_exit_codes;
     let termination = Termination::new(config.planescape.termination_log.clone());
     match work(found, &arguments, signals).await {
-        Ok(code) if own_codes => ExitCode::from(code.number()),
-        Ok(code) => ExitCode::from(code.of_vault_agent()),
+        Ok(code) => ExitCode::from(code.of_process(own_codes)),
         Err(error) => refuse(&termination, &format!("{error:#}"), own_codes),
     }
 }
@@ -417,10 +416,5 @@ fn refuse(termination: &Termination, message: &str, own_codes: bool) -> ExitCode
         message: Some(message.to_owned()),
         ..Report::new(Phase::Config, Reason::InvalidConfig)
     });
-    let code = core::ExitCode::Config;
-    ExitCode::from(if own_codes {
-        code.number()
-    } else {
-        code.of_vault_agent()
-    })
+    ExitCode::from(core::ExitCode::Config.of_process(own_codes))
 }

@@ -37,7 +37,7 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    /// The code of the process.
+    /// Our own code for it.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -50,6 +50,16 @@ impl ExitCode {
             Self::Denied => 77,
             Self::Interrupted => 143,
             Self::Program(code) => code,
+        }
+    }
+
+    /// The code of the process, by whose codes it is to end.
+    #[must_use]
+    pub fn of_process(self, has_own_exit_codes: bool) -> u8 {
+        if has_own_exit_codes {
+            self.number()
+        } else {
+            self.of_vault_agent()
         }
     }
 

@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use http::{HeaderValue, Method, Request, Response, header};
 use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
 use kube::client::Body;
-use kube::{Client, Config};
+use kube::{Api, Client, Config, Resource};
 use tower::service_fn;
 
 use super::gate::{Class, Gate, Slot};
@@ -115,6 +116,17 @@ fn gated(client: Client, gate: Arc<Gate>, class: Class) -> Client {
             client.send(request).await
         }
     })
+}
+
+/// Objects of one namespace, or of all when absent.
+pub(crate) fn scoped<K>(client: Client, scope: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
 }
 
 /// A client that does something before and after another client's calls.

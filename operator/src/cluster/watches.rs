@@ -17,6 +17,7 @@ use planescape_operator_core::job::observed::{KnownJob, KnownPod};
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use super::client::scoped;
 use super::index::{Index, Kept};
 use super::planescape_jobs::KnownPlanescapeJob;
 use crate::job::queue::{Queue, Urgency};
@@ -91,10 +92,7 @@ impl Watch<'_> {
         R: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         R: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let api: Api<R> = match self.scope {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
+        let api: Api<R> = scoped(self.client.clone(), self.scope);
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         while let Some(event) = events.next().await {
             match event {

@@ -24,6 +24,7 @@ use super::Program;
 use super::record::within;
 use super::revoker::Revoker;
 use super::{chance, job};
+use crate::cluster::client::scoped;
 use crate::cluster::gate::Class;
 
 const SHORTEST_RETRY: Duration = Duration::from_millis(250);
@@ -61,8 +62,8 @@ pub(super) async fn run(
         return Ok(());
     }
     let client = program.clients.for_watches();
-    let pods: Api<Pod> = api(client.clone(), scope);
-    let jobs: Api<PlanescapeJob> = api(client, scope);
+    let pods: Api<Pod> = scoped(client.clone(), scope);
+    let jobs: Api<PlanescapeJob> = scoped(client, scope);
     let ours = watcher::Config::default().labels(JOB_LABEL);
     let mut pods = std::pin::pin!(watcher(pods, ours).default_backoff());
     let jobs = watcher(jobs, watcher::Config::default()).default_backoff();
@@ -92,16 +93,6 @@ pub(super) async fn run(
     // Each ends after the request that it has begun.
     while agents.running.join_next().await.is_some() {}
     Ok(())
-}
-
-fn api<K>(client: kube::Client, scope: Option<&str>) -> Api<K>
-where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-{
-    match scope {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    }
 }
 
 impl Agents<'_> {

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::Program;
 use super::task::{Seen, tend};
+use crate::cluster::client::scoped;
 
 /// How long steps that have begun may go on after a signal to end.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
@@ -42,10 +43,7 @@ pub(super) async fn run(
         () = shutdown.cancelled() => return Ok(()),
     }
     let client = program.clients.for_watches();
-    let api: Api<Job> = match scope {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
+    let api: Api<Job> = scoped(client, scope);
     let ours = watcher::Config::default().labels(&format!("{CREDENTIALS_LABEL}=true"));
     let mut events = std::pin::pin!(watcher(api, ours).default_backoff());
     let mut tasks = Tasks {

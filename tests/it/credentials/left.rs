@@ -1,15 +1,13 @@
 //! What agents leave that were killed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
-use super::place::{LIMIT, Place};
+use super::place::{CREDENTIALS, LIMIT, Place, until_leases};
 use crate::operator::running::{condition, once_with_secret};
-
-const CREDENTIALS: &str = "database/creds/readonly";
 
 #[tokio::test]
 async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
@@ -114,18 +112,6 @@ async fn lives(cluster: &Cluster, accessor: &str) -> bool {
     let body = json!({ "accessor": accessor });
     let answer = cluster.vault.write("auth/token/lookup-accessor", &body);
     answer.await.is_ok()
-}
-
-async fn until_leases(cluster: &Cluster, count: usize) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        let leases = cluster.vault.leases(CREDENTIALS).await?;
-        if leases.len() == count {
-            return Ok(());
-        }
-        ensure!(started.elapsed() < LIMIT, "{leases:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Says what a kubelet says of a pod whose agent was killed after its login, and is not started again.

@@ -1,16 +1,14 @@
 //! From the Job's creation to the end of its database user.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planescape_tests::testbed::{Cluster, NAMESPACE};
 use planescape_tests::vault::Entry;
 use serde_json::json;
 
-use super::place::{ACCOUNT, LIMIT, Place, guides};
+use super::place::{ACCOUNT, CREDENTIALS, LIMIT, Place, guides, until_leases};
 use crate::operator::running::condition;
-
-const CREDENTIALS: &str = "database/creds/readonly";
 
 #[tokio::test]
 async fn a_run_has_a_database_user_of_its_own_from_before_its_pod_to_its_end() {
@@ -185,7 +183,7 @@ async fn a_program_that_is_killed_at_any_moment_supplies_every_run_and_leaves_no
     for name in &names {
         place.until_lease(name, "Revoked").await.unwrap();
     }
-    until_no_lease(&cluster).await;
+    until_leases(&cluster, 0).await.unwrap();
 
     // A login whose answer was not recorded leaves a token, and no user. Vault itself forgets a user whose reader
     // goes away after the database has made it and before the lease is written: it answers that with an error.
@@ -197,19 +195,6 @@ async fn a_program_that_is_killed_at_any_moment_supplies_every_run_and_leaves_no
         users.len() <= forgotten,
         "{users:?}, {forgotten} reads were broken off"
     );
-}
-
-async fn until_no_lease(cluster: &Cluster) {
-    let started = Instant::now();
-    loop {
-        let leases = cluster.vault.leases(CREDENTIALS).await;
-        let leases = leases.expect("a list of leases");
-        if leases.is_empty() {
-            return;
-        }
-        assert!(started.elapsed() < LIMIT, "still there: {leases:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use planescape_tests::deployment;
@@ -24,6 +24,9 @@ pub(super) const MANIFESTS: [&str; 2] = [
         "/../deploy/65-credentials-policy.yaml"
     ),
 ];
+
+/// Where database users come from.
+pub(super) const CREDENTIALS: &str = "database/creds/readonly";
 
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
@@ -215,4 +218,17 @@ pub(super) fn guides(name: &str) -> Value {
             }] } } } },
         },
     })
+}
+
+/// Waits until so many leases of database users live.
+pub(super) async fn until_leases(cluster: &Cluster, count: usize) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let leases = cluster.vault.leases(CREDENTIALS).await?;
+        if leases.len() == count {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < LIMIT, "{leases:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -151,6 +151,21 @@ impl Step {
     }
 }
 
+#[cfg(test)]
+impl Step {
+    fn asks_vault(&self) -> bool {
+        matches!(
+            self,
+            Self::LogIn
+                | Self::Read(_)
+                | Self::RenewToken
+                | Self::RenewLease(_)
+                | Self::RevokeLease(_)
+                | Self::RevokeToken
+        )
+    }
+}
+
 /// The next thing to do. `outage` is how long a lease is to outlive us.
 #[must_use]
 pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {

@@ -146,15 +146,7 @@ impl World {
         if step == Step::Finish {
             return true;
         }
-        let asks_vault = matches!(
-            step,
-            Step::LogIn
-                | Step::Read(_)
-                | Step::RenewToken
-                | Step::RenewLease(_)
-                | Step::RevokeLease(_)
-                | Step::RevokeToken
-        );
+        let asks_vault = step.asks_vault();
         let is_lost = fault == 0 || (asks_vault && self.vault.is_down);
         let done = !is_lost && self.perform(&step, fault == 1);
         match (done, fault) {

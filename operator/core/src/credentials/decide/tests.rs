@@ -292,16 +292,7 @@ impl World {
     }
 
     fn take(&mut self, step: Step) {
-        let asks_vault = matches!(
-            step,
-            Step::LogIn
-                | Step::Read(_)
-                | Step::RenewToken
-                | Step::RenewLease(_)
-                | Step::RevokeLease(_)
-                | Step::RevokeToken
-        );
-        if asks_vault && self.is_vault_down {
+        if step.asks_vault() && self.is_vault_down {
             let failure = failure(Reason::Unreachable, None);
             self.memory.fail(&self.run, failure, 0.5, self.now);
             return;
