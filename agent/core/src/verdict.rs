@@ -39,7 +39,7 @@ pub enum ExitCode {
 impl ExitCode {
     /// Our own code for it.
     #[must_use]
-    pub fn number(self) -> u8 {
+    fn number(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Config => 64,
@@ -65,7 +65,7 @@ impl ExitCode {
 
     /// The code that `vault agent` has for it.
     #[must_use]
-    pub fn of_vault_agent(self) -> u8 {
+    fn of_vault_agent(self) -> u8 {
         match self {
             Self::Done | Self::Interrupted => 0,
             Self::Config
