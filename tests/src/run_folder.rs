@@ -6,13 +6,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Files and cgroups of one run all carry this at the start of their names.
 const PREFIX: &str = "planescape-";
 /// Locked by the owner for as long as it lives.
 const LOCK: &str = "owner.lock";
+/// No number comes twice in a process: those who tidy up know a folder by its name alone, and may
+/// be late.
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// Waits until the owner is gone (its end of the pipe closes, however it died), then removes
 /// what the run has left. The servers die at the same moment, so removal is tried for a while.
@@ -43,7 +47,8 @@ impl RunFolder {
     pub fn create() -> Result<Self> {
         let parent = std::env::temp_dir();
         remove_abandoned(&parent);
-        let path = create_unique(&parent, &format!("{PREFIX}{}", std::process::id()))?;
+        let next = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = create_unique(&parent, &format!("{PREFIX}{}", std::process::id()), next)?;
         // Servers that do not run as root have to get through.
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         let lock = lock(&path)?;
@@ -67,7 +72,7 @@ impl RunFolder {
 
     /// Makes a folder within, whose name starts with `name`.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
-        create_unique(&self.path, name)
+        create_unique(&self.path, name, 1..)
     }
 }
 
@@ -78,10 +83,13 @@ impl Drop for RunFolder {
     }
 }
 
-fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
-    let mut number = 0;
-    loop {
-        number += 1;
+/// Makes `name` with the first of `numbers` that nobody has.
+fn create_unique(
+    parent: &Path,
+    name: &str,
+    numbers: impl IntoIterator<Item = u32>,
+) -> Result<PathBuf> {
+    for number in numbers {
         let path = parent.join(format!("{name}-{number}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
@@ -91,6 +99,7 @@ fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
             }
         }
     }
+    bail!("no number is left for {name} in {}", parent.display())
 }
 
 fn name_of(path: &Path) -> &str {
@@ -140,5 +149,28 @@ fn remove_abandoned(parent: &Path) {
             drop(tidier.stdin.take());
             let _ = tidier.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_loses_a_folder_while_others_come_and_go() {
+        let come_and_go = || {
+            for _ in 0..40 {
+                let folder = RunFolder::create().unwrap();
+                fs::write(folder.path().join("file"), "").unwrap();
+                std::thread::yield_now();
+                assert!(folder.path().join("file").exists(), "{:?}", folder.path());
+            }
+        };
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(come_and_go)).collect();
+            for one in all {
+                one.join().unwrap();
+            }
+        });
     }
 }
