@@ -44,11 +44,10 @@ impl ReadySocket {
         let is_ready = watch::Sender::new(false);
         let mut serving = JoinSet::new();
         if let Some(path) = &path {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            let listener = UnixListener::bind(path)?;
+            let listener = bind(path).map_err(|error| {
+                let text = format!("planescape.ready_socket: cannot listen at {path}: {error}");
+                io::Error::new(error.kind(), text)
+            })?;
             serving.spawn(serve(listener, is_ready.subscribe(), asker));
         }
         Ok(Self {
@@ -60,6 +59,13 @@ impl ReadySocket {
 
     pub(crate) fn announce(&self) {
         self.is_ready.send_replace(true);
+    }
+}
+
+fn bind(path: &str) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => UnixListener::bind(path),
     }
 }
 

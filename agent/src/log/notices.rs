@@ -70,12 +70,10 @@ pub(crate) fn tell(notice: &Notice) {
         }
         Notice::RenderWarned { template, warnings } => rendered_oddly(*template, warnings),
         Notice::WriteFailed {
-            destination,
-            failure,
-            backoff,
+            failure, backoff, ..
         } => {
             let backoff = backoff.map(debug);
-            warn!(?destination, error = %failure, backoff, "cannot write file");
+            warn!(error = %failure, backoff, "cannot write file");
         }
         Notice::HookFailed {
             file,

@@ -11,6 +11,7 @@ mod failures;
 mod guard;
 mod kills;
 mod life;
+mod local;
 mod matrix;
 mod signals;
 mod transport;

@@ -1,5 +1,6 @@
 //! Manifests that misled, were refused or were left waiting in the field, and what is said of them now.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use planescape_tests::testbed::Cluster;
@@ -231,6 +232,56 @@ async fn a_job_that_cannot_be_adopted_shows() {
     bed.kubectl(&delete).await.unwrap();
     let is_mended = |job: &Value| job["status"]["activeCount"] == 1;
     bed.until("pjob/my-job", SOON, is_mended).await.unwrap();
+}
+
+/// Each release takes five seconds here; nothing waits for them.
+#[tokio::test]
+async fn former_jobs_that_cannot_be_let_go_delay_no_run() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut bed = Bed::new(&cluster, "former").await.unwrap();
+    let former: Vec<Value> = (0..48).map(former_job).collect();
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": former });
+    bed.apply(&list).await.unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut webhook = failing("UPDATE");
+    webhook["webhooks"][0]["clientConfig"]["url"] =
+        json!(format!("https://{}/", silent.local_addr().unwrap()));
+    webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
+    bed.apply(&webhook).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bed.start_operator().unwrap();
+
+    bed.apply(&once("my-job")).await.unwrap();
+
+    // Their releases alone take thirty.
+    let is_started = |job: &Value| job["status"]["lastScheduleTime"].is_string();
+    let limit = Duration::from_secs(15);
+    bed.until("pjob/my-job", limit, is_started).await.unwrap();
+    let left = bed.list("jobs", "former=yes").await.unwrap();
+    assert_eq!(left.len(), former.len(), "none of them is let go");
+    let delete = ["delete", "validatingwebhookconfiguration", "fails"];
+    bed.kubectl(&delete).await.unwrap();
+    let delete = ["delete", "jobs", "-l", "former=yes", "--timeout=60s"];
+    bed.kubectl(&delete).await.unwrap();
+}
+
+/// A Job with our labels and finalizer, of a PlanescapeJob that is gone.
+fn former_job(number: u32) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": format!("former-{number}"),
+            "labels": { "planescape.io/job": "my-job", "former": "yes" },
+            "finalizers": ["planescape.io/run-tracking"],
+            "ownerReferences": [{ "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+                "name": "my-job", "uid": "00000000-0000-0000-0000-000000000001" }],
+        },
+        "spec": { "suspend": true, "template": { "spec": {
+            "restartPolicy": "Never",
+            "containers": [{ "name": "main", "image": "busybox:1.35" }],
+        } } },
+    })
 }
 
 /// A webhook for this operation on Jobs that nobody answers.

@@ -12,7 +12,7 @@ use planescape_tests::testbed::Cluster;
 use serde_json::Value;
 
 use super::crashes::{Created, watch};
-use super::running::{Bed, once};
+use super::running::{Bed, once, once_with_secret};
 
 /// The lease duration, the retry period, and the time of a busy machine.
 const AFTER_A_CRASH: Duration = Duration::from_secs(17 + 3);
@@ -92,6 +92,37 @@ async fn a_leader_that_stood_still_ends_instead_of_going_on() {
     pair.until_leader_has_ended().await.unwrap();
     pair.make_jobs(3).await.unwrap();
     pair.check_each_started_once().await.unwrap();
+}
+
+/// Each says another thing of the same PlanescapeJob.
+#[tokio::test]
+async fn operators_with_other_settings_do_not_write_over_each_other_for_ever() {
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::new(cluster, "rivals").await.unwrap();
+    let alone = "--leader-elect=false";
+    let vault = ["--vault-address", "http://vault:8200", alone];
+    let one = bed.start_another("rivals-a", &vault).unwrap();
+    let other = bed.start_another("rivals-b", &[alone]).unwrap();
+    let mut job = once_with_secret("my-job");
+    job["spec"]["suspend"] = true.into();
+    bed.apply(&job).await.unwrap();
+    let is_told = |job: &Value| job["status"]["conditions"].is_array();
+    let soon = Duration::from_secs(15);
+    bed.until("pjob/my-job", soon, is_told).await.unwrap();
+
+    let mut versions = BTreeSet::new();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(15) {
+        let job = bed.get("pjob/my-job").await.unwrap();
+        versions.insert(job["metadata"]["resourceVersion"].to_string());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // Two at once, and after pauses of 1, 2, 4 and 8 seconds, of each.
+    assert!((3..=14).contains(&versions.len()), "{}", versions.len());
+    let words = "is there a second operator?";
+    let is_warned = [one, other].iter().any(|it| it.output().contains(words));
+    assert!(is_warned, "neither says why");
 }
 
 impl<'a> Pair<'a> {

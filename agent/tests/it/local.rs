@@ -1,0 +1,142 @@
+//! Faults of the machine itself: places that are full, read-only or taken by something else.
+//!
+//! Mounts and limits are the agent's own: it starts in a mount namespace of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use planescape_tests::testbed::Cluster;
+
+use crate::agent::{DATABASE, Place, count, requests_of};
+
+/// What is wrong, in words of the shell and from the agent's folder, and how the agent then ends: its exit code,
+/// its report's reason and words, and the files of the folder `out`.
+const TABLE: [(&str, &str); 14] = [
+    (
+        "mount --bind out out; mount -o remount,bind,ro out",
+        "74 FileNotWritten out/db: Read-only file system (os error 30) []",
+    ),
+    (
+        "mount -t tmpfs -o size=4k none out; head -c 4096 /dev/zero > out/x",
+        "74 FileNotWritten out/db: No space left on device (os error 28) [x]",
+    ),
+    (
+        "mount -t tmpfs -o nr_inodes=2 none out; : > out/x",
+        "74 FileNotWritten out/db: No space left on device (os error 28) [x]",
+    ),
+    (
+        ": > out/db; mount --bind out/db out/db",
+        "74 FileNotWritten out/db: is a mount of its own, which cannot be replaced: mount its folder instead [db]",
+    ),
+    (
+        "mkdir out/db",
+        "74 FileNotWritten out/db: is a directory [db]",
+    ),
+    (
+        "rmdir out; : > out",
+        "74 FileNotWritten out/db: Not a directory (os error 20) [out]",
+    ),
+    (
+        "rmdir out; ln -s out out",
+        "74 FileNotWritten out/db: File exists (os error 17) []",
+    ),
+    (
+        "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>&-\"; done; ulimit -n 12",
+        "74 none []",
+    ),
+    (
+        "mkdir ledgers; mount -t tmpfs -o size=4k none ledgers; head -c 4096 /dev/zero > ledgers/x",
+        "0 Rendered [db]",
+    ),
+    ("mkdir -p ledgers/ledger", "0 Rendered [db]"),
+    ("mkdir token", "64 none []"),
+    (
+        "mkdir reports; mount -t tmpfs -o size=4k none reports; head -c 4096 /dev/zero > reports/x",
+        "0 none [db]",
+    ),
+    (
+        "mkdir ready.sock",
+        "64 InvalidConfig planescape.ready_socket: cannot listen at ready.sock: Is a directory (os error 21) []",
+    ),
+    (
+        "rm jwt; mkdir jwt",
+        "74 TokenFileUnreadable jwt: is a directory []",
+    ),
+];
+
+#[tokio::test]
+async fn a_place_that_is_full_or_taken_is_named_and_nothing_is_left() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut differences = String::new();
+    for (fault, expected) in TABLE {
+        let place = place(cluster).await;
+        let output = run(&place, fault).await;
+        let log = String::from_utf8_lossy(&output.stderr);
+        let outcome = outcome(&place, &output);
+        if outcome != expected {
+            differences +=
+                &format!("{fault}\n  expected {expected}\n  got      {outcome}\n{log}\n");
+        }
+        if let Some(accessor) = accessor(&log) {
+            let requests = requests_of(cluster, accessor);
+            let revoked = count(&requests, "update", "auth/token/revoke-self");
+            let kept = usize::from(output.status.success());
+            assert_eq!(revoked + kept, 1, "{fault}: {log}");
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+async fn place(cluster: &Cluster) -> Place {
+    let place = Place::new(cluster)
+        .await
+        .template("out/db", DATABASE)
+        .setting("exit_after_auth = true")
+        .setting(
+            r#"planescape {
+              revoke_on_exit = true
+              ledger = "FOLDER/ledgers/ledger"
+              give_up_after = "5s"
+              exit_on_refusal = true
+              termination_log = "FOLDER/reports/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        );
+    fs::create_dir(place.path("out")).unwrap();
+    place.variable("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+}
+
+/// Prints the report and the files as the agent's own mounts have them.
+async fn run(place: &Place, fault: &str) -> Output {
+    let folder = place.path("");
+    let script = format!(
+        "cd {} && mkdir -p reports ledgers && {{ {fault}; }} && \"$0\" \"$@\"
+        code=$?; cat reports/report 2>/dev/null; echo; ls -A out; exit $code",
+        folder.display()
+    );
+    let program = env!("CARGO_BIN_EXE_planescape-agent");
+    let words = ["-m", "sh", "-c", &script, program];
+    let agent = place.start_as(Path::new("/usr/bin/unshare"), &words);
+    agent.output().await
+}
+
+fn outcome(place: &Place, output: &Output) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let (report, files) = printed.split_once('\n').unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_str(report).unwrap_or_default();
+    let reason = report["reason"].as_str().unwrap_or("none");
+    let message = report["message"].as_str().unwrap_or_default();
+    let message = message.replace(&place.path("").display().to_string(), "");
+    let files: Vec<_> = files.split_whitespace().collect();
+    let words = [reason, &message, &format!("[{}]", files.join(" "))];
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    let code = output.status.code().unwrap_or(-1);
+    format!("{code} {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Of the token that the agent logged in with.
+fn accessor(log: &str) -> Option<&str> {
+    let (_, after) = log.split_once("accessor=")?;
+    after.split_whitespace().next()
+}
