@@ -6,6 +6,7 @@ mod broken_objects;
 mod crashes;
 mod field;
 mod guard;
+mod kstatus;
 mod leading;
 pub(crate) mod running;
 mod runs;

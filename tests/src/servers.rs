@@ -97,6 +97,14 @@ pub const CRON: Module = Module {
     programs: &[(".", "reference")],
 };
 
+/// Asks kstatus what it thinks of objects: Flux and other deployers wait for that.
+pub const KSTATUS: Module = Module {
+    name: "kstatus",
+    flags: &[],
+    settings: "",
+    programs: &[(".", "reference")],
+};
+
 /// The Vault Agent Injector, whose pods run with our image.
 pub const INJECTOR: Module = Module {
     name: "injector",
@@ -114,8 +122,8 @@ pub const OPENBAO: Module = Module {
 };
 
 /// All of them.
-pub static ALL: [Module; 8] = [
-    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, INJECTOR, OPENBAO,
+pub static ALL: [Module; 9] = [
+    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, KSTATUS, INJECTOR, OPENBAO,
 ];
 
 impl Module {

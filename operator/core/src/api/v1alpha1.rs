@@ -208,6 +208,8 @@ pub struct VaultBlock {
 /// What the operator reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+// Until an operator has looked, deployers that follow kstatus wait instead of taking it as current.
+#[schemars(extend("default" = { "observedGeneration": -1 }))]
 pub struct PlanescapeJobStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
