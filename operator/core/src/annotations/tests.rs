@@ -341,6 +341,24 @@ fn reads_no_shorthand_that_is_off() {
 }
 
 #[test]
+fn reads_no_shorthand_that_has_secrets_alone() {
+    let secret = json!({ "name": "db", "path": "database/creds/demo", "secretName": "creds" });
+    let secrets = vec![serde_json::from_value(secret).unwrap()];
+    let both = VaultBlock {
+        secrets,
+        ..shorthand()
+    };
+    let alone = VaultBlock {
+        path: None,
+        ..both.clone()
+    };
+
+    assert_eq!(read_template(&template(&[]), Some(&alone)), Ok(None));
+    let injection = read_template(&template(&[]), Some(&both)).unwrap();
+    assert_eq!(injection.unwrap().secrets.len(), 1);
+}
+
+#[test]
 fn adds_the_shorthand_to_the_annotations() {
     let annotations = [
         ("agent-inject", "true"),
@@ -444,6 +462,64 @@ fn finds_the_token_in_a_volume_of_the_pod() {
         (volume.name.as_str(), volume.path.as_str()),
         ("mine", "vault")
     );
+}
+
+#[test]
+fn a_token_of_the_pods_own_volume_has_the_audience_that_the_volume_says() {
+    let volume = "agent-service-account-token-volume-name";
+
+    let unnamed = wanted(&[("auth-audience", "vault"), (volume, "")]);
+    let both = problems(&[
+        ("agent-inject", "true"),
+        ("role", "reader"),
+        ("auth-audience", "vault"),
+        (volume, "mine"),
+    ]);
+
+    assert_eq!(unnamed.audience.as_deref(), Some("vault"));
+    let refusal = both.iter().find(|it| it.starts_with("auth-audience"));
+    let says = "says it; write it there";
+    assert!(refusal.is_some_and(|it| it.ends_with(says)), "{both:?}");
+}
+
+#[test]
+fn of_our_own_prefix_one_key_is_for_the_agent() {
+    let mut template = template(&[("agent-inject", "true"), ("role", "reader")]);
+    template["metadata"]["annotations"]["planescape.io/role"] = json!("other");
+    template["metadata"]["annotations"]["planescape.io/lease-guard"] = json!("5m");
+
+    let injection = read_template(&template, None).unwrap().unwrap();
+
+    assert_eq!(injection.auth.config["role"], "reader");
+    assert_eq!(injection.lease_guard, Some(SignedDuration::from_secs(300)));
+}
+
+#[test]
+fn finds_the_templates_of_any_object_that_carries_annotations() {
+    let annotations = json!({
+        "vault.hashicorp.com/agent-inject-secret-db": "database/creds/demo",
+        "openbao.org/agent-inject-template-db": "x",
+    });
+    let pod = json!({ "metadata": { "annotations": annotations } });
+    let list = json!({ "items": [{ "spec": { "template": pod } }] });
+
+    let found = templates(&list);
+
+    let found: Vec<_> = found
+        .iter()
+        .map(|(key, secret)| (key.as_str(), secret.template.as_str()))
+        .collect();
+    assert_eq!(found, [("openbao.org/agent-inject-template-db", "x")]);
+}
+
+#[test]
+fn tells_quantities_from_other_texts() {
+    let are: Vec<_> = ["64Mi", "0.5", "1e3", "64 Mi", "much", ""]
+        .into_iter()
+        .filter(|text| is_quantity(text))
+        .collect();
+
+    assert_eq!(are, ["64Mi", "0.5", "1e3"]);
 }
 
 const FIELD: &str = "spec.jobTemplate.spec.template.metadata.annotations";
