@@ -7,14 +7,16 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::path::Path;
+use std::process::Output;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use planescape_tests::faults::{Fault, Proxy};
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use serde_json::json;
 
-use crate::agent::Place;
+use crate::agent::{Agent, Place};
 
 const TABLE: &str = include_str!("matrix.txt");
 
@@ -30,8 +32,14 @@ const SECRET: &str = "hunter2-of-the-answer";
 /// What the only file holds when it is whole.
 const WHOLE: &str = "v-1 hunter2";
 
+const TEXT: &str =
+    r#"{{ with secret "database/creds/ro" }}{{ .Data.username }} {{ .Data.password }}{{ end }}"#;
+
 /// Most requests of one kind in the few seconds of a case: sixty a minute, and what comes at once.
 const MOST_REQUESTS: usize = 14;
+
+/// Longer than any case takes that ends by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const AT_ONCE: usize = 16;
 
@@ -48,6 +56,31 @@ enum Trouble {
 enum Mode {
     Init,
     Sidecar,
+    /// With a program that gets the secret in its environment.
+    Supervisor,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Init, Self::Sidecar, Self::Supervisor];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Sidecar => "sidecar",
+            Self::Supervisor => "supervisor",
+        }
+    }
+
+    /// Its lines of the configuration. The program leaves what it was given, and its number.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Init => "exit_after_auth = true",
+            Self::Sidecar => "",
+            Self::Supervisor => {
+                r#"exec { command = ["sh", "-c", "echo $$ > FOLDER/pid; echo \"$DB\" > FOLDER/new; mv FOLDER/new FOLDER/out; exec sleep 60"] }"#
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -104,8 +137,7 @@ fn cases() -> impl Iterator<Item = ((&'static str, &'static str), Trouble, Mode)
             troubles.map(move |trouble| (at, trouble))
         });
     let all = answered.chain(network.map(|trouble| (("", "everything"), trouble)));
-    let all =
-        all.flat_map(|(at, trouble)| [Mode::Init, Mode::Sidecar].map(|mode| (at, trouble, mode)));
+    let all = all.flat_map(|(at, trouble)| Mode::ALL.map(|mode| (at, trouble, mode)));
     // An init run that ends well revokes nothing.
     all.filter(|(at, _, mode)| (*at, *mode) != (REVOCATION, Mode::Init))
 }
@@ -121,40 +153,28 @@ async fn case(at: (&'static str, &'static str), trouble: Trouble, mode: Mode) ->
         .await
         .unwrap();
     proxy.set(fault);
-    let ways = match mode {
-        Mode::Init => "exit_after_auth = true",
-        Mode::Sidecar => "",
+    let place = Place::offline(&format!("http://{}", proxy.address())).setting(mode.settings());
+    let place = match mode {
+        Mode::Init | Mode::Sidecar => place.template("out", TEXT),
+        Mode::Supervisor => place
+            .setting(&format!(
+                "env_template \"DB\" {{ contents = <<EOT\n{TEXT}\nEOT\n}}"
+            ))
+            .variable("PATH", "/usr/bin:/bin"),
     };
-    let place = Place::offline(&format!("http://{}", proxy.address()))
-        .template("out", r#"{{ with secret "database/creds/ro" }}{{ .Data.username }} {{ .Data.password }}{{ end }}"#)
-        .setting(ways)
-        .setting(
-            r#"planescape {
-                revoke_on_exit = true ledger = "FOLDER/ledger" give_up_after = "3s" exit_on_refusal = true
-                termination_log = "FOLDER/report" ready_socket = "FOLDER/ready.sock"
-            }"#,
-        );
+    let place = place.setting(
+        r#"planescape {
+            revoke_on_exit = true ledger = "FOLDER/ledger" give_up_after = "3s" exit_on_refusal = true
+            termination_log = "FOLDER/report" ready_socket = "FOLDER/ready.sock"
+        }"#,
+    );
     std::fs::write(place.path("jwt"), SECRET).unwrap();
     let agent = place.start();
     let output = match mode {
         Mode::Init => agent.output().await,
-        Mode::Sidecar => {
-            let ends = agent.ends_within(Duration::from_secs(4)).await;
-            match ends {
-                Ok(output) => output,
-                Err(agent) => agent.terminate().await,
-            }
-        }
+        Mode::Sidecar | Mode::Supervisor => ended_or_told(agent, &place).await,
     };
-    let case = format!(
-        "{} {name} {}",
-        at.1,
-        if mode == Mode::Init {
-            "init"
-        } else {
-            "sidecar"
-        }
-    );
+    let case = format!("{} {name} {}", at.1, mode.name());
     check(&case, &vault, &place, &output);
     let report = place.report();
     let file = if place.path("out").exists() {
@@ -168,6 +188,19 @@ async fn case(at: (&'static str, &'static str), trouble: Trouble, mode: Mode) ->
         report["phase"].as_str().unwrap_or("no"),
         report["reason"].as_str().unwrap_or("report"),
     )
+}
+
+/// Tells an agent to end that goes on after its file is there.
+async fn ended_or_told(mut agent: Agent, place: &Place) -> Output {
+    let started = Instant::now();
+    loop {
+        let is_due = place.path("out").exists() || started.elapsed() > PATIENCE;
+        match agent.ends_within(Duration::from_millis(50)).await {
+            Ok(output) => return output,
+            Err(agent) if is_due => return agent.terminate().await,
+            Err(going_on) => agent = going_on,
+        }
+    }
 }
 
 /// Its name, what Vault answers, and what the network does.
@@ -201,7 +234,7 @@ fn meaning(trouble: Trouble) -> (String, Option<Answer>, Fault) {
 }
 
 /// What is true however it ends.
-fn check(case: &str, vault: &ScriptedVault, place: &Place, output: &std::process::Output) {
+fn check(case: &str, vault: &ScriptedVault, place: &Place, output: &Output) {
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(!log.contains(SECRET), "{case}: {log}");
     assert!(!place.read("report").contains(SECRET), "{case}");
@@ -209,6 +242,12 @@ fn check(case: &str, vault: &ScriptedVault, place: &Place, output: &std::process
     assert!(
         file.as_deref().map_or(true, |text| text.trim() == WHOLE),
         "{case}: {file:?}"
+    );
+    let program = place.read("pid");
+    let program = program.trim();
+    assert!(
+        program.is_empty() || !Path::new("/proc").join(program).exists(),
+        "{case}: its program goes on"
     );
     let left: Vec<String> = place.files();
     assert!(
