@@ -77,7 +77,7 @@ impl Parser<'_> {
         loop {
             match self.scanner.next()? {
                 Token::Identifier(label) | Token::String(label) => labels.push(label),
-                Token::Equals | Token::Colon if labels.is_empty() => {
+                Token::Equals if labels.is_empty() => {
                     let token = self.scanner.next()?;
                     let value = self.value(token)?;
                     return Ok(Item {
@@ -160,3 +160,5 @@ fn is_argument(item: &Item) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

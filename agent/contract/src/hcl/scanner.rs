@@ -15,7 +15,6 @@ pub(super) enum Token {
     CloseBracket,
     Comma,
     Equals,
-    Colon,
     End,
 }
 
@@ -31,7 +30,6 @@ impl Token {
             Self::CloseBracket => "`]`".to_owned(),
             Self::Comma => "`,`".to_owned(),
             Self::Equals => "`=`".to_owned(),
-            Self::Colon => "`:`".to_owned(),
             Self::End => "the end of the file".to_owned(),
         }
     }
@@ -71,7 +69,6 @@ impl<'a> Scanner<'a> {
             ']' => Ok(self.symbol(Token::CloseBracket)),
             ',' => Ok(self.symbol(Token::Comma)),
             '=' => Ok(self.symbol(Token::Equals)),
-            ':' => Ok(self.symbol(Token::Colon)),
             '"' => self.string(string::quoted),
             '<' => self.string(string::heredoc),
             c if c.is_ascii_digit() || c == '-' || c == '.' => self.number(),

@@ -50,7 +50,7 @@ fn unescape(
         'x' => code_point(characters, 16, 2, 0),
         'u' => code_point(characters, 16, 4, 0),
         'U' => code_point(characters, 16, 8, 0),
-        '0'..='7' => code_point(characters, 8, 2, escape.to_digit(8).unwrap_or(0)),
+        '0'..='3' => code_point(characters, 8, 2, escape.to_digit(8).unwrap_or(0)),
         _ => Err("unknown escape in a string"),
     }
 }
@@ -98,10 +98,12 @@ pub(super) fn heredoc(text: &str) -> Result<(String, usize), &'static str> {
         if line.trim() == marker {
             let body = &text[body_start..position];
             let indentation = &line[..line.len() - line.trim_start().len()];
+            // As if the file had been written elsewhere.
+            let body = body.replace("\r\n", "\n");
             let value = if indented {
-                unindent(body, indentation)
+                unindent(&body, indentation)
             } else {
-                body.to_owned()
+                body
             };
             return Ok((value, position + indentation.len() + marker.len()));
         }
