@@ -16,7 +16,7 @@ const SPACING: Duration = Duration::from_secs(1);
 /// Another attempt that would come sooner than this comes as a replacement.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// By so much a full grant may differ from what was asked for.
+/// By so much a full grant may differ from what was asked for, but never by more than a quarter.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 /// The last grant, and when to act. The TTL counts from the question: Vault's own clock
@@ -144,8 +144,7 @@ impl Lease {
     /// Vault grants whole seconds and counts them from its own clock, so that a grant which is a
     /// second short is still a full one.
     pub(crate) fn next_step(&self) -> Step {
-        let is_full = self.ttl + ROUNDING > self.longest;
-        if self.renewable && is_full {
+        if self.renewable && !self.is_near_maximum() {
             Step::Renew
         } else {
             Step::Replace
@@ -162,6 +161,10 @@ impl Lease {
         self.gone_by
     }
 
+    fn is_near_maximum(&self) -> bool {
+        self.ttl + ROUNDING.min(self.longest / 4) <= self.longest
+    }
+
     fn replace_now(&mut self, now: Moment) {
         self.renewable = false;
         self.act_at = now;
@@ -172,7 +175,12 @@ impl Lease {
     fn next_renewal(&self, dice: &mut Dice, now: Moment) -> Moment {
         let share = if self.guard.is_some() { 1 } else { 2 };
         let wanted = self.granted_at + dice.scale(self.ttl * share / 3, 0.95, 1.05);
-        wanted.max(now + SPACING)
+        let earliest = now + SPACING;
+        if self.is_near_maximum() {
+            let last_chance = self.granted_at + self.ttl.mul_f64(0.9);
+            return wanted.max(earliest.min(last_chance));
+        }
+        wanted.max(earliest)
     }
 }
 
@@ -225,6 +233,33 @@ mod tests {
 
         renew(&mut lease, 40);
         assert_eq!(lease.next_step(), Step::Replace);
+    }
+
+    /// Vault cuts what is left to whole seconds.
+    #[test]
+    fn a_lease_is_replaced_before_its_maximum_however_short_it_is() {
+        for (ttl, maximum) in (2..=30).flat_map(|ttl| (ttl..10 * ttl).map(move |max| (ttl, max))) {
+            let mut lease = lease(ttl);
+            while lease.next_step() == Step::Renew
+                && lease.act_at() < start() + Duration::from_secs(maximum)
+            {
+                let now = lease.act_at();
+                let left = (start() + Duration::from_secs(maximum))
+                    .since(now)
+                    .as_secs();
+                lease.renewed(
+                    grant(ttl.min(left), true),
+                    asked(now),
+                    &mut Dice::new(1),
+                    now,
+                );
+            }
+            let left = lease.ends_at().since(lease.act_at());
+            assert!(
+                left > Duration::from_millis(50),
+                "{ttl} of {maximum}: {left:?}"
+            );
+        }
     }
 
     #[test]

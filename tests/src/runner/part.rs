@@ -40,6 +40,8 @@ pub enum Part {
     DropIn,
     /// Pods on a real node.
     Cluster,
+    /// Ten minutes of an agent with five hundred short leases; runs only where it is named.
+    Soak,
 }
 
 /// Their tests need no servers.
@@ -59,11 +61,17 @@ const SHELLS: [&str; 2] = ["planescape-agent", "planescape-operator"];
 const TESTBED: &str = "planescape-tests";
 
 impl Part {
+    /// All that runs where none is named.
+    pub fn usual() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|part| *part != Self::Soak).collect()
+    }
+
     /// What the machine has to offer.
     pub(super) fn needs(self) -> Option<Purpose> {
         match self {
             Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,
-            Self::Differential | Self::Process | Self::Conversation | Self::DropIn => {
+            Self::Differential | Self::Process | Self::Conversation | Self::DropIn | Self::Soak => {
                 Some(Purpose::Servers)
             }
             Self::Build | Self::Cluster => Some(Purpose::Pods),
@@ -95,6 +103,7 @@ impl Part {
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
             Self::DropIn => cargo::test(&Selection::Target(TESTBED, "drop_in"), None),
+            Self::Soak => cargo::test(&Selection::Target(TESTBED, "soak"), None),
             // Pods mostly wait.
             Self::Cluster => cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4)),
         }

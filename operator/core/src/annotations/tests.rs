@@ -204,6 +204,8 @@ fn refuses_two_secrets_in_one_file() {
 #[test]
 fn writes_the_injectors_default_templates() {
     let map = wanted(&[("agent-inject-secret-db", "kv/db")]);
+    let said = ("agent-inject-default-template", "Map");
+    assert_eq!(map, wanted(&[("agent-inject-secret-db", "kv/db"), said]));
     let json = wanted(&[
         ("agent-inject-secret-db", "kv/db"),
         ("agent-inject-default-template", "JSON"),
@@ -217,6 +219,30 @@ fn writes_the_injectors_default_templates() {
         json.secrets[0].template,
         "{{ with secret \"kv/db\" }}{{ .Data | toJSON }}\n{{ end }}"
     );
+}
+
+#[test]
+fn a_template_is_read_with_the_delimiters_and_the_strictness_of_its_secret() {
+    let injection = wanted(&[
+        (
+            "agent-inject-template-db",
+            "<< with `{{` >>{{ << . >><< end >>",
+        ),
+        ("agent-template-left-delim-db", "<<"),
+        ("agent-template-right-delim-db", ">>"),
+        ("error-on-missing-key-db", "true"),
+    ]);
+
+    let options = injection.secrets[0].options();
+
+    assert_eq!(
+        (
+            options.left_delimiter.as_str(),
+            options.right_delimiter.as_str()
+        ),
+        ("<<", ">>")
+    );
+    assert!(options.error_on_missing_key);
 }
 
 #[test]
