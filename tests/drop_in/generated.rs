@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::scenario::{Answer, Ask, Content, Scenario, Step, Write};
 use planescape_tests::chance::Chance;
-use tree::Node;
+use tree::{Node, TWICE};
 
 /// How long nothing happens before it is taken for settled, in milliseconds.
 const QUIET: u64 = 1_500;
@@ -18,8 +18,9 @@ const QUIET: u64 = 1_500;
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut draw = Draw::new(seed);
     let mut top = blocks::configuration(&mut draw);
-    if draw.chance.once_in(4) {
-        mistake(&mut top, &mut draw.chance);
+    let mut openbao = None;
+    if draw.chance.once_in(4) && mistake(&mut top, &mut draw.chance) == TWICE {
+        openbao = Some("takes the last of two equal keys".to_owned());
     }
     let (name, config) = match draw.chance.once_in(4) {
         true => ("agent.json", tree::json(&top)),
@@ -32,7 +33,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     draw.files.insert(name.to_owned(), Content::Text(config));
     let steps = steps(&mut draw);
     Scenario {
-        openbao: None,
+        openbao,
         name: format!("seed {seed}"),
         file: "generated".to_owned(),
         vault: draw.vault,
@@ -136,7 +137,8 @@ fn steps(draw: &mut Draw) -> Vec<Step> {
 }
 
 /// Spoils one place: a key that is gone, unknown or twice there, or a value of another type.
-fn mistake(top: &mut Node, chance: &mut Chance) {
+/// Which of them it is.
+fn mistake(top: &mut Node, chance: &mut Chance) -> usize {
     let places = top.places();
     let at = chance.below(places);
     let kind = chance.below(5);
@@ -148,4 +150,5 @@ fn mistake(top: &mut Node, chance: &mut Chance) {
         _ => json!(""),
     };
     top.spoil(at, kind, &value);
+    kind
 }

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+/// The kind of mistake that says something again.
+pub(crate) const TWICE: usize = 2;
+
 /// A block: values and further blocks in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
@@ -47,7 +50,7 @@ impl Node {
                 match kind {
                     0 => drop(self.items.remove(index)),
                     1 => self.items[index].0.push('x'),
-                    2 => {
+                    TWICE => {
                         let item = self.items[index].clone();
                         self.items.insert(index, item);
                     }
