@@ -3,6 +3,7 @@
 
 mod call;
 mod entry;
+mod lost;
 mod mounts;
 mod pki;
 mod queue;
@@ -498,74 +499,6 @@ impl Secrets {
         self.schedule(id, at, lane);
         self.set_expiry(id, expires);
         Some(notice)
-    }
-
-    /// A token has ended, and with it all that it leased.
-    pub(crate) fn token_ended(&mut self, token: TokenId, now: Moment) {
-        for id in self.leased_by(|by| by == token) {
-            self.set_expiry(id, Some(now));
-        }
-    }
-
-    fn leased_by(&self, is_meant: impl Fn(TokenId) -> bool) -> Vec<Id> {
-        let leased = self.entries.iter().filter(|(_, entry)| match &entry.hold {
-            Hold::Leased { by, .. } => is_meant(*by),
-            Hold::Nothing | Hold::Lost => false,
-        });
-        leased.map(|(id, _)| *id).collect()
-    }
-
-    /// There is another token: what the old one leased ends with it and is read again.
-    pub(crate) fn token_replaced(&mut self, current: TokenId, now: Moment) {
-        self.mounts.token_replaced();
-        for id in self.leased_by(|by| by != current) {
-            self.lose(id, now);
-        }
-    }
-
-    /// Once, so that tokens that come and go do not undo the backoff.
-    fn lose(&mut self, id: Id, now: Moment) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        entry.hold = Hold::Lost;
-        if matches!(entry.activity, Activity::Due { .. }) {
-            self.schedule(id, now, Lane::Read);
-        }
-    }
-
-    fn failed(&mut self, id: Id, failure: Failure, dice: &mut Dice, now: Moment) -> Taken {
-        match self.fail(id, failure, dice, now) {
-            Some(trouble) => Taken::Failed(trouble),
-            None => Taken::Unchanged,
-        }
-    }
-
-    fn fail(&mut self, id: Id, failure: Failure, dice: &mut Dice, now: Moment) -> Option<Trouble> {
-        let entry = self.entries.get_mut(&id)?;
-        let asked = failure.retry_after().unwrap_or_default();
-        let mut backoff = entry.backoff.fail(dice);
-        let failures = entry.backoff.failures();
-        let request = entry.request.clone();
-        // A wait must not outlast what the file still holds.
-        if let Some(end) = entry.expires.filter(|end| *end > now) {
-            backoff = backoff.min(end.since(now));
-        }
-        let backoff = backoff.max(asked);
-        let at = now + backoff;
-        if let Some(lease) = entry.lease_mut() {
-            lease.retry_at(at);
-        }
-        self.schedule(id, at, lane_of(&request));
-        if failure.remedy() == Remedy::GiveUp {
-            self.mounts.forget(request.path(), now);
-        }
-        Some(Trouble {
-            request,
-            failure,
-            failures,
-            backoff,
-        })
     }
 
     fn schedule(&mut self, id: Id, at: Moment, lane: Lane) {

@@ -386,6 +386,17 @@ mod tests {
     }
 
     #[test]
+    fn of_our_own_prefix_one_key_is_for_the_agent() {
+        let keys = [
+            "planescape.io/lease-guard",
+            "planescape.io/role",
+            "openbao.org/role",
+        ];
+
+        assert_eq!(keys.map(name), [Some("lease-guard"), None, Some("role")]);
+    }
+
+    #[test]
     fn knows_no_key_whose_suffix_is_empty() {
         assert!(find("agent-inject-secret-").is_none());
         assert!(find("agent-inject-secret").is_none());

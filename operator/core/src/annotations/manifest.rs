@@ -42,3 +42,26 @@ fn of(annotations: &Value) -> Vec<(String, Secret)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_templates_of_any_object_that_carries_annotations() {
+        let annotations = json!({
+            "vault.hashicorp.com/agent-inject-secret-db": "database/creds/demo",
+            "openbao.org/agent-inject-template-db": "x",
+        });
+        let pod = json!({ "metadata": { "annotations": annotations } });
+        let list = json!({ "items": [{ "spec": { "template": pod } }] });
+
+        let found = templates(&list);
+
+        let found: Vec<_> = found
+            .iter()
+            .map(|(key, secret)| (key.as_str(), secret.template.as_str()))
+            .collect();
+        assert_eq!(found, [("openbao.org/agent-inject-template-db", "x")]);
+    }
+}

@@ -509,36 +509,6 @@ fn a_token_of_the_pods_own_volume_has_the_audience_that_the_volume_says() {
 }
 
 #[test]
-fn of_our_own_prefix_one_key_is_for_the_agent() {
-    let mut template = template(&[("agent-inject", "true"), ("role", "reader")]);
-    template["metadata"]["annotations"]["planescape.io/role"] = json!("other");
-    template["metadata"]["annotations"]["planescape.io/lease-guard"] = json!("5m");
-
-    let injection = read_template(&template, None).unwrap().unwrap();
-
-    assert_eq!(injection.auth.config["role"], "reader");
-    assert_eq!(injection.lease_guard, Some(SignedDuration::from_secs(300)));
-}
-
-#[test]
-fn finds_the_templates_of_any_object_that_carries_annotations() {
-    let annotations = json!({
-        "vault.hashicorp.com/agent-inject-secret-db": "database/creds/demo",
-        "openbao.org/agent-inject-template-db": "x",
-    });
-    let pod = json!({ "metadata": { "annotations": annotations } });
-    let list = json!({ "items": [{ "spec": { "template": pod } }] });
-
-    let found = templates(&list);
-
-    let found: Vec<_> = found
-        .iter()
-        .map(|(key, secret)| (key.as_str(), secret.template.as_str()))
-        .collect();
-    assert_eq!(found, [("openbao.org/agent-inject-template-db", "x")]);
-}
-
-#[test]
 fn tells_quantities_from_other_texts() {
     let are: Vec<_> = ["64Mi", "0.5", "1e3", "64 Mi", "much", ""]
         .into_iter()
