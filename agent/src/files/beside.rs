@@ -1,6 +1,6 @@
 //! Files that a template writes beside its own: `writeToFile`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use planescape_agent_contract::{FileMode, Id, Owner};
@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use zeroize::Zeroizing;
 
 use super::folder::Place;
+use super::read::content;
 use super::{Target, regular, write};
 
 /// Writes what the effect says. An error comes with the path.
@@ -53,11 +54,9 @@ pub(crate) fn write_beside(effect: &Effect, shared: &[PathBuf]) -> Result<(), (S
 fn before(target: &Target, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
     let place = Place::of(&target.path, shared, true)?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut bytes = Zeroizing::new(Vec::new());
     match openat(&place.folder, &place.name, flags, Mode::empty()) {
-        Ok(found) => regular(found)?.read_to_end(&mut bytes)?,
-        Err(rustix::io::Errno::NOENT) => 0,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(bytes)
+        Ok(found) => content(regular(found)?),
+        Err(rustix::io::Errno::NOENT) => Ok(Zeroizing::default()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -56,7 +56,8 @@ fn outside(folder: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, message)
 }
 
-fn content(mut file: std::fs::File) -> io::Result<Zeroizing<Vec<u8>>> {
+/// All of a file that is not too long.
+pub(super) fn content(mut file: std::fs::File) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = file.metadata()?.len();
     if length > LONGEST {
         let message = "is longer than 16 MiB";

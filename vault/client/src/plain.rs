@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use reqwest::redirect::Policy;
 use zeroize::Zeroizing;
 
-/// More than any token or document.
-const LONGEST: usize = 1 << 20;
+use crate::body::{Bodies, Failed};
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client for such services.
@@ -56,15 +56,13 @@ impl Plain {
             builder = builder.header(name, value);
         }
         let answer = builder.send().await.map_err(reqwest::Error::without_url);
-        let mut answer = answer.with_context(|| place.clone())?;
+        let answer = answer.with_context(|| place.clone())?;
         let status = answer.status();
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = answer.chunk().await.with_context(|| place.clone())? {
-            if body.len() + chunk.len() > LONGEST {
-                bail!("{place}: its answer is longer than 1 MiB");
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = match Bodies::new().read(answer).await {
+            Ok(body) => body,
+            Err(Failed::TooLong) => bail!("{place}: its answer is longer than 8 MiB"),
+            Err(Failed::Broken(error)) => return Err(error.without_url()).context(place),
+        };
         if !status.is_success() {
             bail!("{place} answered {status}");
         }
