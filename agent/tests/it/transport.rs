@@ -2,13 +2,14 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::vault::{Tls, Vault};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::agent::Place;
+use crate::agent::{Place, until};
 
 const SHORT: &str = r#"exit_after_auth = true
     planescape { give_up_after = "2s" revoke_on_exit = true termination_log = "FOLDER/report" }"#;
@@ -169,6 +170,80 @@ async fn a_vault_behind_a_unix_socket_is_reached() {
     assert_eq!(vault.count("PUT", "/v1/auth/kubernetes/login"), 2);
     assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 2);
     assert!(!between.path("agent.sock").exists());
+}
+
+/// The community's Vault has no namespaces.
+#[tokio::test]
+async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_read() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let mount = json!({ "data": { "path": "database/", "type": "database", "options": null } });
+    let secret = json!({ "username": "v-1" });
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on(
+            "GET",
+            "/v1/sys/internal/ui/mounts/database/creds/ro",
+            Answer::ok(&mount),
+        )
+        .on(
+            "GET",
+            "/v1/database/creds/ro",
+            Answer::leased("database/creds/ro/1", 3, &secret),
+        )
+        .on(
+            "PUT",
+            "/v1/sys/leases/renew",
+            Answer::leased("database/creds/ro/1", 3, &Value::Null),
+        )
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let place = Place::offline(&vault.url());
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let folder = place.path("").display().to_string();
+    let config = format!(
+        r#"
+        vault {{ address = "{}" namespace = "team" }}
+        auto_auth {{ method "kubernetes" {{ namespace = "people" config {{ role = "r" token_path = "{folder}/jwt" }} }} }}
+        planescape {{ revoke_on_exit = true }}
+        template {{
+          contents = "{{{{ with secret \"database/creds/ro\" }}}}{{{{ .Data.username }}}}{{{{ end }}}}"
+          destination = "{folder}/out"
+        }}
+        "#,
+        vault.url()
+    );
+    let path = place.path("own.hcl");
+    std::fs::write(&path, config).unwrap();
+    let path = format!("-config={}", path.display());
+    // The place's own configuration, which comes last, stays unread.
+    let script = "exec \"$0\" \"$1\"";
+    let words = ["-c", script, env!("CARGO_BIN_EXE_planescape-agent"), &path];
+    let agent = place.start_as(Path::new("/bin/sh"), &words);
+    until("it renews", async || {
+        vault.count("PUT", "/v1/sys/leases/renew") > 0
+    })
+    .await;
+    agent.terminate().await;
+
+    let mut asked: Vec<(String, Option<String>)> = vault
+        .requests()
+        .into_iter()
+        .map(|request| (request.path, request.namespace))
+        .collect();
+    asked.sort();
+    asked.dedup();
+    let expected = [
+        ("/v1/auth/kubernetes/login", "people/"),
+        ("/v1/auth/token/revoke-self", "people/"),
+        ("/v1/database/creds/ro", "team/"),
+        ("/v1/sys/internal/ui/mounts/database/creds/ro", "team/"),
+        ("/v1/sys/leases/renew", "team/"),
+    ];
+    let expected = expected.map(|(path, namespace)| (path.to_owned(), Some(namespace.to_owned())));
+    assert_eq!(asked, expected);
 }
 
 async fn redirecting(target: &str) -> ScriptedVault {
