@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::PlanescapeJob;
-use planescape_operator_core::api::v1alpha1::{ConcurrencyPolicy, Outcome};
+use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::{Known, Whole};
@@ -14,6 +14,7 @@ use planescape_operator_core::job::observed::{KnownJob, KnownPod, Observed};
 use planescape_operator_core::job::plan::{
     Action, Deletion, Plan, Priority, Skipped, plan, wake_after_failure,
 };
+use planescape_operator_core::job::reading::Reading;
 use planescape_operator_core::job::status::{Applied, Checked, Facts, Started, status};
 use planescape_operator_core::run::{self, Occasion, rerun_id};
 use planescape_tests::chance::Chance;
@@ -423,8 +424,7 @@ impl Work {
     }
 }
 
-/// What the cache has, with what the status says is running and the cache has not; and, where that
-/// matters, what is active read again.
+/// What the cache has, and what is in doubt as the API server has it.
 fn observe(
     identity: &Identity,
     job: &PlanescapeJob,
@@ -432,24 +432,10 @@ fn observe(
     server: &Server,
     reads_active: bool,
 ) -> Observed {
-    let mut jobs: Vec<Arc<KnownJob>> = Vec::with_capacity(cached.len());
-    let read = |name: &str, uid: &str, jobs: &mut Vec<Arc<KnownJob>>| {
-        let live = server.jobs.get(name).filter(|known| known.run.uid == uid);
-        jobs.extend(live.cloned());
-    };
-    let recorded = job.status.iter().flat_map(|status| &status.runs);
-    for run in recorded.filter(|run| run.outcome == Outcome::Running) {
-        if !cached.values().any(|it| it.run.uid == run.uid) {
-            read(&run.job, &run.uid, &mut jobs);
-        }
-    }
-    for known in cached.values() {
-        if reads_active && known.run.end.is_none() {
-            read(&known.run.name, &known.run.uid, &mut jobs);
-        } else {
-            jobs.push(known.clone());
-        }
-    }
+    let cached = cached.values().cloned().collect();
+    let Reading { kept, read } = Reading::of(job, cached, reads_active);
+    let mut jobs = kept;
+    jobs.extend(read.iter().filter_map(|(name, uid)| server.read(name, uid)));
     let pods: [KnownPod; 0] = [];
     Observed::of(identity, &jobs, &pods)
 }

@@ -82,6 +82,12 @@ impl Server {
         }
     }
 
+    /// A Job as it is now.
+    pub(crate) fn read(&self, name: &str, uid: &str) -> Option<Arc<KnownJob>> {
+        let known = self.jobs.get(name);
+        known.filter(|known| known.run.uid == uid).cloned()
+    }
+
     /// Jobs that have not ended.
     pub(crate) fn active(&self) -> usize {
         let jobs = self.jobs.values();

@@ -4,5 +4,6 @@ pub mod identity;
 pub mod known;
 pub mod observed;
 pub mod plan;
+pub mod reading;
 pub mod status;
 pub mod validate;

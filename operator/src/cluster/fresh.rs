@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
-use planescape_operator_core::api::v1alpha1::Outcome;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::Whole;
 use planescape_operator_core::job::observed::{KnownJob, KnownPod, Observed};
+use planescape_operator_core::job::reading::Reading;
 
 use super::gate::Class;
 use super::index::Key;
@@ -27,9 +27,7 @@ pub(crate) async fn from_memory(
     identity: &Identity,
     context: &Context,
 ) -> Result<Observed, Error> {
-    let mut jobs = known(identity, context);
-    let unseen = unseen(job, &jobs);
-    jobs.extend(read(unseen, identity, context).await?);
+    let jobs = observed(job, identity, false, context).await?;
     Ok(Observed::of(identity, &jobs, &pods(&jobs, context)))
 }
 
@@ -44,16 +42,7 @@ pub(crate) async fn from_server(
     let Some(job) = context.reader.read(identity, count).await? else {
         return Ok(None);
     };
-    let mut jobs = known(identity, context);
-    let mut names = unseen(&job, &jobs);
-    if reads_active {
-        let is_active = |job: &Arc<KnownJob>| job.run.end.is_none();
-        let (active, ended): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_active);
-        let active = active.iter().map(|job| &job.run);
-        names.extend(active.map(|run| (run.name.clone(), run.uid.clone())));
-        jobs = ended;
-    }
-    jobs.extend(read(names, identity, context).await?);
+    let mut jobs = observed(&job, identity, reads_active, context).await?;
     if reads_active && let Some(made) = unanswered(identity, context).await? {
         // A run that starts beside one that no watch shows yet would be one too many.
         let is_known = jobs.iter().any(|job| job.run.uid == made.run.uid);
@@ -62,6 +51,20 @@ pub(crate) async fn from_server(
     let observed = Observed::of(identity, &jobs, &pods(&jobs, context));
     let whole = Whole::of(job, &context.defaults, Timestamp::now());
     Ok(Some((whole, observed)))
+}
+
+/// The Jobs that are kept in memory, those in doubt as the API server has them.
+async fn observed(
+    job: &PlanescapeJob,
+    identity: &Identity,
+    reads_active: bool,
+    context: &Context,
+) -> Result<Vec<Arc<KnownJob>>, Error> {
+    let known = known(identity, context);
+    let Reading { kept, read } = Reading::of(job, known, reads_active);
+    let mut jobs = kept;
+    jobs.extend(self::read(read, identity, context).await?);
+    Ok(jobs)
 }
 
 /// A Job whose making nobody has confirmed, if it was made.
@@ -93,17 +96,6 @@ fn known(identity: &Identity, context: &Context) -> Vec<Arc<KnownJob>> {
     known
 }
 
-/// Name and UID of the Jobs that the status says are running and that are not known: just created,
-/// without our label, or gone.
-fn unseen(job: &PlanescapeJob, known: &[Arc<KnownJob>]) -> Vec<(String, String)> {
-    let runs = job.status.iter().flat_map(|status| &status.runs);
-    let running = runs.filter(|run| run.outcome == Outcome::Running);
-    let unseen = running.filter(|run| !known.iter().any(|it| it.run.uid == run.uid));
-    unseen
-        .map(|run| (run.job.clone(), run.uid.clone()))
-        .collect()
-}
-
 /// Jobs by name and UID, without those that are gone.
 async fn read(
     names: Vec<(String, String)>,
@@ -130,33 +122,4 @@ async fn read_one(api: &Api<Job>, name: String, uid: String) -> Result<Option<Kn
 fn pods(jobs: &[Arc<KnownJob>], context: &Context) -> Vec<Arc<KnownPod>> {
     let keys = jobs.iter().map(|job| Key::Owner(job.run.uid.clone()));
     keys.flat_map(|key| context.kinds.pods.find(&key)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_run_that_the_watch_does_not_show_is_looked_for_while_the_status_says_that_it_runs() {
-        let run = |name: &str, outcome: &str| {
-            json!({
-                "job": name, "uid": format!("{name}-uid"), "outcome": outcome,
-                "scheduledTime": "2026-01-01T00:00:00Z",
-            })
-        };
-        let job: PlanescapeJob = serde_json::from_value(json!({
-            "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
-            "metadata": { "name": "nightly" },
-            "spec": { "schedule": "0 3 * * *", "jobTemplate": {} },
-            "status": { "runs": [run("hidden", "Running"), run("ended", "Succeeded")] },
-        }))
-        .unwrap();
-
-        // Who takes our label off a Job hides it from the watch.
-        let looked_for = unseen(&job, &[]);
-
-        assert_eq!(looked_for, [("hidden".to_owned(), "hidden-uid".to_owned())]);
-    }
 }

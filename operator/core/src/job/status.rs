@@ -19,6 +19,7 @@ use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 pub use ended::{Ended, ended_between};
 pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
+pub(crate) use runs::MOST_RUNNING;
 pub(crate) use vault::lasting_refusal;
 
 /// So many requests for a run by hand are remembered.
@@ -135,7 +136,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         runs: Vec::new(),
     };
     status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
-    status.active.truncate(runs::MOST_RUNNING);
+    status.active.truncate(MOST_RUNNING);
     runs::forget(facts, &mut runs);
     status.runs = runs;
     status.conditions = conditions::of(facts, &before, &status);

@@ -177,7 +177,7 @@ fn holds_no_more_runs_than_an_object_can() {
     let after = scene.status();
 
     assert_eq!(after.active_count, 200);
-    assert!(after.runs.len() <= runs::MOST_RUNNING && after.active.len() <= runs::MOST_RUNNING);
+    assert!(after.runs.len() <= MOST_RUNNING && after.active.len() <= MOST_RUNNING);
 }
 
 fn has(status: &PlanescapeJobStatus, kind: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::job::plan::{Action, Settled};
 const MOST_RUNS: usize = 20;
 
 /// An object of Kubernetes holds a megabyte, and `active` lists them too.
-pub(super) const MOST_RUNNING: usize = 50;
+pub(crate) const MOST_RUNNING: usize = 50;
 
 const LONGEST_MESSAGE: usize = 256;
 
