@@ -491,6 +491,7 @@ impl Attempt {
             plan: &self.plan,
             applied,
             now: self.now,
+            reported: Timestamp::now(),
         }
     }
 }

@@ -23,7 +23,7 @@ use world::{TROUBLE, World};
 /// What happens in one history before everything calms down.
 const LENGTH: usize = 120;
 
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 100_000;
 
 /// From so many histories on everything has met everything.
 const MANY: u64 = 10_000;

@@ -231,6 +231,7 @@ impl Operator {
             plan: &work.plan,
             applied: &work.applied,
             now: work.now,
+            reported: self.clock(server),
         };
         let after = status(&facts);
         let written = if work.whole.job.status.as_ref() == Some(&after) {
@@ -288,12 +289,11 @@ impl Operator {
                 let occasion = Occasion::Rerun { at: *at, request };
                 self.create(work, &occasion, reach);
             }
-            Action::Delete { job, why, .. } => {
-                // It may end between the look and the deletion.
-                if *why == Deletion::Replace {
-                    reach.server.lose(job);
+            Action::Delete { job, version, .. } => {
+                if reach.server.delete_as(job, version.as_deref()).is_err() {
+                    work.has_failed = true;
+                    self.is_asked = true;
                 }
-                reach.server.delete(job);
             }
             Action::Release { job, uid } => reach.server.release(job, uid),
             Action::MarkStarted { job_uid } => {

@@ -78,7 +78,7 @@ async fn unanswered(identity: &Identity, context: &Context) -> Result<Option<Kno
         Ok(live) => Ok(live
             .filter(|live| identity.owns(&live.metadata))
             .as_ref()
-            .and_then(KnownJob::of)),
+            .and_then(KnownJob::fresh)),
         Err(error) => {
             context.keep_unanswered(identity, &name);
             Err(Error::reading("a Job")(error))
@@ -116,7 +116,7 @@ async fn read(
 async fn read_one(api: &Api<Job>, name: String, uid: String) -> Result<Option<KnownJob>, Error> {
     let live = api.get_opt(&name).await.map_err(Error::reading("a Job"))?;
     let live = live.filter(|live| live.uid().as_ref() == Some(&uid));
-    Ok(live.as_ref().and_then(KnownJob::of))
+    Ok(live.as_ref().and_then(KnownJob::fresh))
 }
 
 fn pods(jobs: &[Arc<KnownJob>], context: &Context) -> Vec<Arc<KnownPod>> {

@@ -121,8 +121,17 @@ async fn change(
             }
             Ok(())
         }
-        Action::Delete { job, uid, why } => {
-            if delete(attempt, job, uid, *why, context).await? {
+        Action::Delete {
+            job,
+            uid,
+            version,
+            why,
+        } => {
+            let as_read = Preconditions {
+                uid: Some(uid.clone()),
+                resource_version: version.as_deref().map(str::to_owned),
+            };
+            if delete(attempt, (job, uid), as_read, *why, context).await? {
                 applied.deleted.push((job.clone(), *why));
             }
             Ok(())
@@ -158,11 +167,11 @@ pub(super) async fn release(
     unless_gone(result, &api, (job, uid), "release a Job").await
 }
 
-/// Whether there was something to delete.
+/// Whether there was something to delete. A Job that is not as it was read is a conflict: it may have ended.
 async fn delete(
     attempt: &Attempt,
-    job: &str,
-    uid: &str,
+    (job, uid): (&str, &str),
+    as_read: Preconditions,
     why: Deletion,
     context: &Context,
 ) -> Result<bool, Error> {
@@ -171,10 +180,7 @@ async fn delete(
         // The Job stays until its pods are gone.
         Deletion::Replace => DeleteParams::foreground(),
     };
-    let how = how.preconditions(Preconditions {
-        uid: Some(uid.to_owned()),
-        ..Preconditions::default()
-    });
+    let how = how.preconditions(as_read);
     let class = match why {
         Deletion::History => Class::Tidy,
         Deletion::Replace => Class::Run,

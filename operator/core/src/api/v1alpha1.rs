@@ -28,10 +28,10 @@ const ONCE_TEMPLATE_RULE: &str = "self.spec.schedule != '@once' || !has(oldSelf.
 const ONCE_ZONE_RULE: &str = "self.schedule != '@once' || !has(self.timeZone)";
 const SCHEDULE_SHAPE_RULE: &str = "self == '@once' \
     || self.matches('^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$') \
-    || self.matches('^@every ([0-9]+([.][0-9]+)?(h|m|s|ms|us|µs|μs|ns))+$') \
+    || self.matches('^@every [+]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(h|m|s|ms|us|µs|μs|ns))+$') \
     || self.matches('^ *[^@ ][^ ]*( +[^ ]+){4} *$')";
 const SCHEDULE_ZONE_RULE: &str = "!self.contains('TZ')";
-const EVERY_RULE: &str = "!self.matches('^@every ([0-9]+([.][0-9]+)?(h|m|s|ms|us|µs|μs|ns))+$') \
+const EVERY_RULE: &str = "!self.matches('^@every [+]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(h|m|s|ms|us|µs|μs|ns))+$') \
     || duration(self.substring(7)) >= duration('1m')";
 const ZONE_RULE: &str = "self.matches('^[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}(/[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,13}){0,2}$') \
     && self.split('/').all(c, c != '.' && c != '..') && self.lowerAscii() != 'local'";
@@ -230,6 +230,10 @@ pub struct PlanescapeJobStatus {
     /// The first of the unbroken series of instants that ends with lastScheduleTime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_since: Option<Time>,
+    /// The last instant that was acted upon before that series: should the clock turn out to have been ahead, nothing up
+    /// to it runs again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_before: Option<Time>,
     /// Instants that were acted upon while the clock was ahead of the time: they do not run again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_ahead: Option<Ahead>,

@@ -54,6 +54,8 @@ pub struct ObservedJob {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Its resourceVersion, where it was read a moment ago.
+    pub version: Option<Box<str>>,
     /// The instant it was scheduled for.
     pub tick: Timestamp,
     /// The digits in its name, where somebody asked for it by hand.
@@ -205,6 +207,13 @@ impl KnownJob {
         })
     }
 
+    /// What is known of a Job that was read a moment ago.
+    pub fn fresh(job: &Job) -> Option<Self> {
+        let mut known = Self::of(job)?;
+        known.run.version = job.metadata.resource_version.as_deref().map(Into::into);
+        Some(known)
+    }
+
     /// Whether a PlanescapeJob controls it.
     pub fn is_of(&self, identity: &Identity) -> bool {
         let controller = self.owner.as_ref().filter(|owner| owner.controls);
@@ -285,6 +294,7 @@ impl ObservedJob {
         let status = job.status.as_ref();
         Some(Self {
             name: job.metadata.name.clone()?,
+            version: None,
             tick: tick(&job.metadata)?,
             rerun: run_uid(&job.metadata)
                 .and_then(run::rerun_of)

@@ -139,6 +139,8 @@ pub enum Action {
         job: String,
         /// Its UID.
         uid: String,
+        /// The resourceVersion that the decision rests on: if it has another by now it may have ended.
+        version: Option<Box<str>>,
         /// Why.
         why: Deletion,
     },

@@ -93,8 +93,10 @@ pub struct Facts<'a> {
     pub plan: &'a Plan,
     /// What became of that.
     pub applied: &'a Applied,
-    /// The current time.
+    /// The time that was planned for.
     pub now: Timestamp,
+    /// The time when it is reported: a run that is announced must stand there for a while.
+    pub reported: Timestamp,
 }
 
 /// The status. Equal facts give an equal status, so that nothing is written when nothing changed.
@@ -115,6 +117,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         active: active(&runs),
         last_schedule_time: last_schedule_time(facts, &runs, &before),
         settled_since: settled_since(facts, &before),
+        settled_before: settled_before(facts, &before),
         settled_ahead: ahead(facts),
         last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
         last_failure_time: last(Outcome::Failed, &before.last_failure_time),
@@ -217,8 +220,23 @@ fn settled_since(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time
         return known.filter(|_| facts.plan.clock_was_at.is_none());
     };
     known
-        .filter(|since| missed(facts) == 0 && since.0 <= tick.0)
+        .filter(|since| goes_on(facts, since, &tick))
         .or(Some(tick))
+}
+
+/// What was settled when a series began.
+fn settled_before(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time> {
+    let since = before.settled_since.as_ref();
+    match settled(facts) {
+        Some(tick) if !since.is_some_and(|since| goes_on(facts, since, &tick)) => {
+            Settled::of(Some(before), facts.now).last.map(Time)
+        }
+        Some(_) | None => before.settled_before.clone(),
+    }
+}
+
+fn goes_on(facts: &Facts<'_>, since: &Time, tick: &Time) -> bool {
+    missed(facts) == 0 && since.0 <= tick.0
 }
 
 fn ahead(facts: &Facts<'_>) -> Option<Ahead> {
@@ -263,7 +281,7 @@ fn announced(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Announce
         Announced::Tick(tick) => (Some(Time(*tick)), None),
         Announced::Rerun(id) => (None, Some(id.clone())),
     };
-    let since = Timestamp::from_second(facts.now.as_second()).ok()?;
+    let since = Timestamp::from_second(facts.reported.as_second()).ok()?;
     Some(AnnouncedRun {
         scheduled_time,
         rerun,

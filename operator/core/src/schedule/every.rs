@@ -52,7 +52,7 @@ impl Every {
 /// Hours down to nanoseconds as Go reads them, in whole nanoseconds, with the fraction of a second
 /// cut off.
 pub(super) fn whole_seconds(text: &str) -> Option<i64> {
-    let mut rest = text;
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut total: i64 = 0;
     while !rest.is_empty() {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;

@@ -149,7 +149,8 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether the status names the run of this instant as the one that comes next, or names none.
+    /// Whether the status names the run of this instant as the one that comes next, or is none of ours yet. That of a
+    /// suspended job names none: after its resumption two operators could start one each.
     fn is_next(&self, tick: Timestamp) -> bool {
         let Some(status) = &self.job.status else {
             return true;
@@ -160,10 +161,10 @@ impl Situation<'_> {
         match (&status.announced_run, &status.pending_schedule_time) {
             (Some(_), _) => false,
             (None, Some(pending)) => pending.0 == tick,
-            (None, None) => {
-                let next = status.next_schedule_time.as_ref();
-                next.is_none_or(|next| Some(next.0) == self.delayed(tick))
-            }
+            (None, None) => match &status.next_schedule_time {
+                Some(next) => Some(next.0) == self.delayed(tick),
+                None => status.schedule_reference.is_none(),
+            },
         }
     }
 
@@ -173,6 +174,7 @@ impl Situation<'_> {
         plan.actions.extend(running.map(|old| Action::Delete {
             job: old.name.clone(),
             uid: old.uid.clone(),
+            version: old.version.clone(),
             why: Deletion::Replace,
         }));
         plan.pending = Some(tick);

@@ -16,6 +16,7 @@ fn a_postponed_plan_settles_nothing_and_goes_on_with_the_rest() {
     let delete = |why| Action::Delete {
         job: "old".into(),
         uid: "u".into(),
+        version: None,
         why,
     };
     let mut plan = Plan {
@@ -141,6 +142,7 @@ fn no_instant_runs_twice_when_the_clock_was_ahead_for_a_while() {
     assert_eq!(ticks(&back), []);
     assert_eq!(back.next, Some(at("2026-11-24T11:00:00Z")));
     job["status"]["lastScheduleTime"] = json!("2026-11-24T10:05:00Z");
+    job["status"]["nextScheduleTime"] = json!("2026-11-24T11:00:00Z");
     job["status"]["settledAhead"] =
         json!({ "from": "2026-11-24T12:00:00Z", "until": "2026-11-24T13:00:00Z" });
 
@@ -148,11 +150,40 @@ fn no_instant_runs_twice_when_the_clock_was_ahead_for_a_while() {
     assert_eq!(ticks(&missed), [at("2026-11-24T11:00:00Z")]);
     assert_eq!(missed.next, Some(at("2026-11-24T14:00:00Z")));
     job["status"]["lastScheduleTime"] = json!("2026-11-24T11:00:00Z");
+    job["status"]["nextScheduleTime"] = json!("2026-11-24T14:00:00Z");
     for done in ["2026-11-24T12:00:00Z", "2026-11-24T13:00:00Z"] {
         assert_eq!(ticks(&plan_of(&job, &[], done)), [], "{done}");
     }
     let after = plan_of(&job, &[], "2026-11-24T14:00:00Z");
     assert_eq!(ticks(&after), [at("2026-11-24T14:00:00Z")]);
+}
+
+#[test]
+fn no_instant_runs_twice_when_the_clock_was_ahead_and_is_behind_then() {
+    let mut job = cron("0 * * * *");
+    // 10:00 ran; then the clock said 12:00, and now it is a minute before 10:00 again.
+    job["status"] = json!({
+        "lastScheduleTime": "2026-11-24T12:00:00Z",
+        "settledSince": "2026-11-24T12:00:00Z",
+        "settledBefore": "2026-11-24T10:00:00Z",
+        "scheduleReference": { "schedule": "0 * * * * UTC", "since": "2026-11-24T08:00:00Z" },
+    });
+    let settled = |job: &Value| {
+        let status = serde_json::from_value(job["status"].clone()).unwrap();
+        Settled::of(Some(&status), at("2026-11-24T09:59:00Z"))
+    };
+    let twelve = at("2026-11-24T12:00:00Z");
+
+    let behind = settled(&job);
+    let again = plan_of(&job, &[], "2026-11-24T10:00:00Z");
+    // It was wrong in two ways, and only the last is known from its beginning.
+    job["status"]["settledBefore"] = json!("2026-11-24T11:00:00Z");
+    let unknown = settled(&job);
+
+    assert_eq!(behind.last, Some(at("2026-11-24T10:00:00Z")));
+    assert_eq!(behind.ahead, Some(twelve..=twelve));
+    assert_eq!(ticks(&again), []);
+    assert_eq!(unknown.ahead, Some(at("2026-11-24T09:59:00Z")..=twelve));
 }
 
 #[test]
@@ -175,7 +206,9 @@ fn an_edit_while_nobody_looked_loses_no_instant_after_it() {
 
     let plan = plan_of(&job, &[], "2026-11-24T11:20:00Z");
 
-    assert_eq!(ticks(&plan), [at("2026-11-24T11:00:00Z")]);
+    // The status of a suspended job has named no next run.
+    let eleven = at("2026-11-24T11:00:00Z");
+    assert_eq!(plan.announced, Some(Announced::Tick(eleven)));
 }
 
 #[test]
@@ -193,7 +226,8 @@ fn the_return_of_an_operators_setting_corrects_no_spec() {
     };
     let plan = plan_with(&job, &[], &with, "2026-11-24T11:20:00Z");
 
-    assert_eq!(ticks(&plan), [at("2026-11-24T11:00:00Z")]);
+    let eleven = at("2026-11-24T11:00:00Z");
+    assert_eq!(plan.announced, Some(Announced::Tick(eleven)));
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// As the status says. An instant far ahead counts as now: what lies between may have run
-    /// before the clock was set.
+    /// As the status says. An instant far ahead counts as now, or as what was settled before: what lies between may have
+    /// run before the clock was set.
     pub(crate) fn of(status: Option<&PlanescapeJobStatus>, now: Timestamp) -> Self {
         let Some(status) = status else {
             return Self::default();
@@ -44,7 +44,11 @@ impl Settled {
                 clock_was_at: None,
             };
         };
-        let first = status.settled_since.as_ref().map_or(wrong, |it| it.0);
+        let before = status.settled_before.as_ref().map(|it| it.0);
+        // More than one series was ahead, and only the last is known from its beginning.
+        let is_one = before.is_none_or(|before| before.duration_since(now) <= TOLERATED_SKEW);
+        let first = status.settled_since.as_ref().filter(|_| is_one);
+        let first = first.map_or(if is_one { wrong } else { now }, |it| it.0);
         let mut from = first.clamp(now, wrong);
         let mut until = wrong;
         if let Some(known) = known {
@@ -52,7 +56,7 @@ impl Settled {
             until = until.max(*known.end());
         }
         Self {
-            last: Some(now),
+            last: Some(now).max(before.filter(|_| is_one)),
             ahead: Some(from..=until),
             clock_was_at: Some(wrong),
         }

@@ -204,6 +204,7 @@ fn is_not_stopped_by_a_last_run_in_the_far_future() {
 
     let noticed = plan_of(&job, &[], "2026-11-24T11:30:00Z");
     job["status"]["lastScheduleTime"] = json!("2026-11-24T11:30:00Z");
+    job["status"]["nextScheduleTime"] = json!("2026-11-24T12:00:00Z");
     let plan = plan_of(&job, &[], "2026-11-24T12:00:00Z");
 
     assert_eq!(noticed.clock_was_at, Some(at("2036-01-01T00:00:00Z")));
@@ -250,6 +251,7 @@ fn settles_an_overlap_as_the_policy_says() {
         [Action::Delete {
             job: "my-job-29925300".into(),
             uid: "uid-2026-11-24T11:00:00Z".into(),
+            version: None,
             why: Deletion::Replace,
         }]
     );

@@ -95,6 +95,7 @@ fn prune(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observed)
         .map(|run| Action::Delete {
             job: run.name.clone(),
             uid: run.uid.clone(),
+            version: None,
             why: Deletion::History,
         })
         .collect()

@@ -627,6 +627,7 @@ impl Scene {
             plan: &plan,
             applied: &self.applied,
             now: self.now,
+            reported: self.now,
         })
     }
 }
