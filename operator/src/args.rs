@@ -15,6 +15,7 @@ use planescape_operator_core::defaults::Defaults;
 
 use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
+use crate::commands::explain::Explain;
 use crate::commands::run::Run;
 use crate::commands::template::Template;
 
@@ -43,6 +44,8 @@ pub enum Command {
     /// Turn manifests of others into PlanescapeJobs.
     #[command(subcommand)]
     Convert(Convert),
+    /// Print what PlanescapeJobs come to: Job, agent, requests to Vault and the policy for them, next runs, warnings.
+    Explain(Explain),
     /// Print when a schedule fires.
     #[command(subcommand)]
     Cron(Cron),
@@ -288,6 +291,7 @@ mod tests {
             | Command::Annotations
             | Command::Run(_)
             | Command::Convert(_)
+            | Command::Explain(_)
             | Command::Cron(_)
             | Command::Template(_) => {
                 unreachable!("the arguments say operator")

@@ -3,5 +3,7 @@
 pub mod convert;
 pub mod crd;
 pub mod cron;
+pub mod explain;
+mod manifests;
 pub mod run;
 pub mod template;

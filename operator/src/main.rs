@@ -53,6 +53,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             .block_on(run.run()),
         Command::Convert(convert) => convert.run(),
         Command::Cron(cron) => cron.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Template(template) => template.run(),
     }
 }

@@ -59,6 +59,11 @@ pub fn inject(mut template: Value, injection: &Injection) -> Value {
     template
 }
 
+/// What the agent is told, as its environment carries it in base64.
+pub fn configuration(injection: &Injection) -> Value {
+    serde_json::to_value(document::of(injection)).expect("a document is plain data")
+}
+
 /// How many bytes the agent's configuration takes in its environment.
 pub fn configuration_size(injection: &Injection) -> usize {
     containers::configuration(injection).len()

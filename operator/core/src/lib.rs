@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod defaults;
 pub mod dialect;
 pub mod election;
+pub mod explain;
 pub mod inject;
 pub mod job;
 pub mod problem;

@@ -1,6 +1,6 @@
 //! `planescape convert`: manifests of others, as PlanescapeJobs.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +12,8 @@ use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::validate::validate;
 use planescape_operator_core::problem::Problem;
 use serde_json::Value;
+
+use super::manifests;
 
 /// What to convert.
 #[derive(Debug, Subcommand)]
@@ -58,24 +60,7 @@ impl Convert {
 }
 
 fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
-    let text = if file == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
-        text
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
-    };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is no YAML"))?;
-    let items = documents.into_iter().flat_map(|mut document| {
-        if let Value::Array(items) = document["items"].take() {
-            return items;
-        }
-        vec![document]
-    });
-    let cron_jobs: Vec<Value> = items.filter(|item| item["kind"] == "CronJob").collect();
+    let cron_jobs = manifests::of_kind(file, "CronJob")?;
     if cron_jobs.is_empty() {
         bail!("{file} holds no CronJob; write it with: kubectl get cronjob NAME -o yaml");
     }

@@ -5,6 +5,7 @@
 mod convert;
 mod cron;
 mod documentation;
+mod explain;
 mod lint;
 mod render;
 

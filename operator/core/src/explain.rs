@@ -1,0 +1,235 @@
+//! What a PlanescapeJob comes to, told before it is applied: its Job, what Vault is asked, when it runs, and what is odd.
+
+mod fields;
+mod policy;
+mod requests;
+mod text;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::annotations::{Injection, Mode};
+use crate::api::PlanescapeJob;
+use crate::defaults::Defaults;
+use crate::inject;
+use crate::job::validate::{Material, ValidatedJob, validate};
+use crate::problem::Problem;
+use crate::run::{self, Occasion};
+use crate::schedule::{Schedule, zone};
+pub use requests::{Access, VaultRequest};
+
+/// So many runs to come are named.
+const RUNS: usize = 10;
+
+/// The UID of an object that no API server has stored.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What a PlanescapeJob comes to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The Job of the next run, with the agent in its pod template.
+    pub job: Value,
+    /// What the agent is told, which its container has in `VAULT_CONFIG`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_configuration: Option<Value>,
+    /// Who asks Vault for what.
+    pub vault: Vec<Access>,
+    /// The runs to come.
+    pub next_runs: Vec<NextRun>,
+    /// What ends an agent's token that nobody revokes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_guard: Option<Guard>,
+    /// What may not be meant.
+    pub warnings: Vec<String>,
+}
+
+/// A run to come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NextRun {
+    /// In RFC 3339, with the offset of the schedule's zone.
+    pub time: String,
+    /// The zone's name.
+    pub zone: String,
+    /// Whether a window keeps it from starting.
+    pub excluded: bool,
+}
+
+/// What ends an agent's token that nobody revokes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guard {
+    /// In seconds from the agent's last renewal; none where only the token's TTL ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+    /// What holds, in a sentence.
+    pub meaning: &'static str,
+    /// For which of Vault's roles it has no effect.
+    pub no_effect: &'static [&'static str],
+}
+
+/// Explains a manifest; what the API server would add is added here.
+///
+/// # Errors
+/// Everything that keeps it from running, each with its field.
+pub fn explain(
+    manifest: &Value,
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Result<Explanation, Vec<Problem>> {
+    let (unknown, mut warnings) = fields::unknown(manifest);
+    let job = parsed(manifest).map_err(|problem| [unknown.clone(), vec![problem]].concat())?;
+    let (validated, material) = match validate(&job, defaults, now) {
+        Ok(checked) if unknown.is_empty() => checked,
+        Ok(_) => return Err(unknown),
+        Err(problems) => return Err([unknown, problems].concat()),
+    };
+    let next_runs = next_runs(&validated, now);
+    let tick = first(&validated, now).unwrap_or(now);
+    let injection = material.injection.as_ref();
+    let mut vault = Vec::new();
+    vault.extend(injection.map(|it| requests::of_agent(it, &mut warnings)));
+    let order = material.order.as_ref();
+    vault.extend(order.map(|order| requests::of_order(order, &mut warnings)));
+    warn(&job, &validated, &material, &mut warnings);
+    Ok(Explanation {
+        name: validated.identity.name.clone(),
+        namespace: validated.identity.namespace.clone(),
+        job: run::build(&validated, &material, &Occasion::Tick(tick)),
+        agent_configuration: injection.map(inject::configuration),
+        vault,
+        next_runs,
+        lease_guard: injection.map(guard),
+        warnings,
+    })
+}
+
+/// As the API server would store it.
+fn parsed(manifest: &Value) -> Result<PlanescapeJob, Problem> {
+    let problem = |field: &str, message: String| Problem::template(field, message);
+    if manifest["apiVersion"] != "planescape.io/v1alpha1" {
+        let message = "write planescape.io/v1alpha1".to_owned();
+        return Err(problem("apiVersion", message));
+    }
+    let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+    if name.is_empty() || name.len() > 52 {
+        let message = "write a name of 1 to 52 characters, which Jobs and pods are named after";
+        return Err(problem("metadata.name", message.to_owned()));
+    }
+    let mut job: PlanescapeJob = serde_json::from_value(manifest.clone()).map_err(|error| {
+        problem(
+            "spec",
+            format!("a field has a value of another kind: {error}"),
+        )
+    })?;
+    job.status = None;
+    let metadata = &mut job.metadata;
+    metadata
+        .namespace
+        .get_or_insert_with(|| "default".to_owned());
+    metadata.uid.get_or_insert_with(|| NO_UID.to_owned());
+    Ok(job)
+}
+
+/// When the first run starts; `@every` counts from the creation, which is taken for now.
+fn first(validated: &ValidatedJob, now: Timestamp) -> Option<Timestamp> {
+    validated.schedule.next(now, now)
+}
+
+fn next_runs(validated: &ValidatedJob, now: Timestamp) -> Vec<NextRun> {
+    let zone = zone(&validated.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let ticks = match validated.schedule {
+        Schedule::Once => vec![now],
+        Schedule::Every(_) | Schedule::Calendar(_) => {
+            let next = |tick: &Timestamp| validated.schedule.next(now, *tick);
+            let ticks = std::iter::successors(first(validated, now), next);
+            ticks.take(RUNS).collect()
+        }
+    };
+    let shown = ticks.into_iter().map(|tick| NextRun {
+        time: tick
+            .to_zoned(zone.clone())
+            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .to_string(),
+        zone: validated.zone.clone(),
+        excluded: validated
+            .excluded
+            .iter()
+            .any(|window| window.end(tick).is_some()),
+    });
+    shown.collect()
+}
+
+const NO_EFFECT: &[&str] = &[
+    "token_period: the period ends the token",
+    "token_type=batch: its TTL ends the token, which cannot be renewed or revoked",
+    "token_num_uses: its TTL ends the token, because each renewal would take a use",
+    "tokens that never expire: nothing ends them; set token_ttl",
+];
+
+fn guard(injection: &Injection) -> Guard {
+    let is_sidecar = matches!(injection.mode, Mode::Sidecar { .. });
+    if !is_sidecar || !injection.revokes_on_exit {
+        return Guard {
+            seconds: None,
+            meaning: "nobody renews the token of an agent that has ended: it lives until its TTL ends, or is revoked",
+            no_effect: &[],
+        };
+    }
+    match injection.lease_guard {
+        None => Guard {
+            seconds: None,
+            meaning: "off: the token of an agent that is lost with its node lives until its TTL ends",
+            no_effect: &[],
+        },
+        Some(guard) => Guard {
+            seconds: Some(guard.as_secs()),
+            meaning: "Vault ends the agent's token, and every lease with it, that long after the agent's last renewal",
+            no_effect: NO_EFFECT,
+        },
+    }
+}
+
+fn warn(
+    job: &PlanescapeJob,
+    validated: &ValidatedJob,
+    material: &Material,
+    warnings: &mut Vec<String>,
+) {
+    let spec = &job.spec;
+    let mut warn = |warning: String| warnings.push(warning);
+    if spec.suspend {
+        warn("spec.suspend: no run starts on schedule before it is false".to_owned());
+    }
+    let is_calendar = matches!(validated.schedule, Schedule::Calendar(_));
+    if is_calendar && spec.time_zone.is_none() {
+        warn("spec.timeZone: the schedule follows UTC, as it names no zone".to_owned());
+    }
+    if matches!(validated.schedule, Schedule::Every(_)) {
+        warn("spec.schedule: @every counts from the creation of the PlanescapeJob; the runs above take it for created now".to_owned());
+    }
+    if let Some(most) = spec.jitter_seconds.filter(|most| *most > 0) {
+        warn(format!(
+            "spec.jitterSeconds: each run starts up to {most} s after the time above, always as long, which depends on the object's UID"
+        ));
+    }
+    if let Some(injection) = &material.injection {
+        if injection.server.tls_skip_verify {
+            warn("the agent trusts any certificate (tls-skip-verify): whoever answers for Vault gets the pod's token".to_owned());
+        }
+        if injection.server.address.starts_with("http://") {
+            warn(format!(
+                "{}: the pod's token and the secrets travel in the clear",
+                injection.server.address
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

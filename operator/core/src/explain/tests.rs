@@ -1,0 +1,97 @@
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn says_what_a_job_with_an_agent_comes_to() {
+    let explained = explain(&nightly(), &defaults(), now()).unwrap();
+
+    assert_snapshot!(explained.to_string());
+    let pod = explained.job.pointer("/spec/template/spec").unwrap();
+    assert_eq!(pod["initContainers"][0]["name"], "vault-agent");
+    let configuration = explained.agent_configuration.unwrap();
+    assert_eq!(configuration["planescape"]["lease_guard"], "1800s");
+}
+
+#[test]
+fn says_what_a_job_with_secrets_comes_to() {
+    let mut manifest = nightly();
+    manifest["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = json!({});
+    manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{ "secretRef": { "name": "db" } }]);
+    manifest["spec"]["exclusionWindows"] = json!([]);
+    manifest["spec"]["schedule"] = json!("@every 90m");
+    manifest["spec"]["timeZone"] = Value::Null;
+    manifest["spec"]["vault"] = json!({
+        "role": "reports",
+        "secrets": [{ "name": "db", "secretName": "db", "path": "database/creds/readonly" }],
+    });
+
+    let explained = explain(&manifest, &defaults(), now()).unwrap();
+
+    assert_snapshot!(explained.to_string());
+}
+
+#[test]
+fn says_everything_that_is_wrong_with_its_field() {
+    let mut manifest = nightly();
+    manifest["spec"]["shedule"] = json!("x");
+    manifest["spec"]["timeZone"] = json!("Mars/Base");
+    manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] = json!("Always");
+
+    let problems = explain(&manifest, &defaults(), now()).unwrap_err();
+
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn names_a_field_of_the_job_that_nobody_knows() {
+    let mut manifest = nightly();
+    let spec = &mut manifest["spec"]["jobTemplate"]["spec"];
+    spec["backofLimit"] = json!(3);
+    spec["template"]["spec"]["containers"][0]["comand"] = json!(["true"]);
+
+    let explained = explain(&manifest, &defaults(), now()).unwrap();
+
+    let known = explained.warnings.iter();
+    let unknown: Vec<&String> = known.filter(|it| it.contains("did you mean")).collect();
+    assert_eq!(unknown.len(), 2, "{unknown:?}");
+}
+
+fn now() -> Timestamp {
+    "2026-10-23T12:00:00Z".parse().unwrap()
+}
+
+fn defaults() -> Defaults {
+    Defaults {
+        vault_address: Some("https://vault:8200".to_owned()),
+        lease_guard: Some(jiff::SignedDuration::from_mins(30)),
+        ..Defaults::default()
+    }
+}
+
+fn nightly() -> Value {
+    json!({
+        "apiVersion": "planescape.io/v1alpha1",
+        "kind": "PlanescapeJob",
+        "metadata": { "name": "nightly", "namespace": "team" },
+        "spec": {
+            "schedule": "30 2 * * *",
+            "timeZone": "Europe/Berlin",
+            "exclusionWindows": [{ "from": "2026-10-27T00:00:00Z", "until": "2026-10-28T00:00:00Z" }],
+            "jobTemplate": { "spec": { "template": {
+                "metadata": { "annotations": {
+                    "vault.hashicorp.com/agent-inject": "true",
+                    "vault.hashicorp.com/role": "reports",
+                    "vault.hashicorp.com/agent-inject-secret-db": "database/creds/readonly",
+                    "vault.hashicorp.com/agent-inject-secret-app": "kv/app",
+                } },
+                "spec": {
+                    "containers": [{ "name": "main", "image": "busybox:1.35" }],
+                },
+            } } },
+        },
+    })
+}

@@ -1,0 +1,147 @@
+//! `planescape explain`: what a PlanescapeJob comes to, without a cluster.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use jiff::Timestamp;
+use planescape_operator_core::defaults::{self, Defaults};
+use planescape_operator_core::explain::{Explanation, explain};
+use planescape_operator_core::problem::Problem;
+
+use super::manifests;
+
+const EXAMPLES: &str = r#"Examples:
+  planescape explain job.yaml --vault-address https://vault.example:8200
+  kubectl get planescapejobs nightly -o yaml | planescape explain - --json
+
+The settings are those of the operator; without them what it would add is not known."#;
+
+/// Where Vault is taken to be as long as nobody says.
+const NOWHERE: &str = "https://vault.invalid";
+
+/// Which PlanescapeJobs, and what the operator would add.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Explain {
+    /// A manifest in YAML or JSON, also of several objects; - for standard input. Objects of other
+    /// kinds are left out.
+    #[arg(value_name = "FILE")]
+    file: String,
+
+    /// Print a JSON list.
+    #[arg(long)]
+    json: bool,
+
+    /// Where Vault is, unless the PlanescapeJob says otherwise.
+    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
+    vault_address: Option<String>,
+
+    /// Where Vault's kubernetes auth method is mounted.
+    #[arg(
+        long,
+        env = "PLANESCAPE_VAULT_AUTH_PATH",
+        value_name = "PATH",
+        default_value = "auth/kubernetes"
+    )]
+    vault_auth_path: String,
+
+    /// The Vault namespace to log in to.
+    #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
+    vault_namespace: Option<String>,
+
+    /// How long the token of an agent that is lost with its node may live on, or off.
+    #[arg(
+        long,
+        env = "PLANESCAPE_LEASE_GUARD",
+        value_name = "DURATION",
+        default_value = "30m"
+    )]
+    lease_guard: String,
+}
+
+impl Explain {
+    /// Does it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that holds no PlanescapeJob, or one that cannot run.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let manifests = manifests::of_kind(&self.file, "PlanescapeJob")?;
+        if manifests.is_empty() {
+            bail!(
+                "{} holds no PlanescapeJob; for a CronJob there is: planescape convert cronjob",
+                self.file
+            );
+        }
+        let defaults = self.defaults()?;
+        let now = Timestamp::now();
+        let mut explained = Vec::new();
+        let mut wrong = Vec::new();
+        for manifest in &manifests {
+            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            match explain(manifest, &defaults, now) {
+                Ok(explanation) => explained.push(with_settings(explanation)),
+                Err(problems) => wrong.push(listed(name, &problems)),
+            }
+        }
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n"));
+        }
+        let text = if self.json {
+            format!("{}\n", serde_json::to_string_pretty(&explained)?)
+        } else {
+            text(&explained)?
+        };
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn defaults(&self) -> anyhow::Result<Defaults> {
+        let guard = defaults::lease_guard(&self.lease_guard);
+        let address = self.vault_address.as_deref();
+        let address = address.filter(|address| !address.is_empty());
+        Ok(Defaults {
+            vault_address: Some(address.unwrap_or(NOWHERE).to_owned()),
+            auth_path: self.vault_auth_path.clone(),
+            namespace: self.vault_namespace.clone(),
+            lease_guard: guard.map_err(|message| anyhow!("--lease-guard: {message}"))?,
+            ..Defaults::default()
+        })
+    }
+}
+
+fn with_settings(mut explanation: Explanation) -> Explanation {
+    if explanation.vault.iter().any(|it| it.address == NOWHERE) {
+        let warning = "the PlanescapeJob does not say where Vault is: give --vault-address, as the operator has it";
+        explanation.warnings.push(warning.to_owned());
+    }
+    explanation
+}
+
+fn listed(name: &str, problems: &[Problem]) -> String {
+    let lines = problems.iter().map(|problem| format!("\n{problem}"));
+    format!("PlanescapeJob {name}:{}", lines.collect::<String>())
+}
+
+/// YAML documents, with the rest as comments before them.
+fn text(explained: &[Explanation]) -> anyhow::Result<String> {
+    let mut out = String::new();
+    for explanation in explained {
+        let Explanation {
+            namespace, name, ..
+        } = explanation;
+        writeln!(out, "---\n# PlanescapeJob {namespace}/{name}\n#")?;
+        for line in explanation.to_string().lines() {
+            writeln!(out, "{}", format!("# {line}").trim_end())?;
+        }
+        writeln!(out, "#\n# The Job of the next run:")?;
+        out += &serde_saphyr::to_string(&explanation.job)?;
+        if let Some(configuration) = &explanation.agent_configuration {
+            writeln!(out, "---\n# The agent's configuration, its VAULT_CONFIG:")?;
+            out += &serde_saphyr::to_string(configuration)?;
+        }
+    }
+    Ok(out)
+}

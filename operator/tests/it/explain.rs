@@ -1,0 +1,99 @@
+//! `planescape explain`.
+
+use super::{Outcome, planescape};
+
+const JOBS: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: other}
+---
+apiVersion: planescape.io/v1alpha1
+kind: PlanescapeJob
+metadata: {name: nightly, namespace: team}
+spec:
+  schedule: '0 2 * * *'
+  timeZone: Europe/Berlin
+  jobTemplate:
+    spec:
+      template:
+        metadata:
+          annotations:
+            vault.hashicorp.com/agent-inject: 'true'
+            vault.hashicorp.com/role: reports
+            vault.hashicorp.com/agent-inject-secret-db: database/creds/readonly
+        spec:
+          containers: [{name: main, image: 'busybox:1.35'}]
+---
+apiVersion: planescape.io/v1alpha1
+kind: PlanescapeJob
+metadata: {name: once}
+spec:
+  schedule: '@once'
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          containers: [{name: main, image: 'busybox:1.35'}]
+";
+
+#[test]
+fn every_planescapejob_of_a_file_becomes_documents_that_can_be_read() {
+    let outcome = explain(JOBS, &[]);
+
+    assert_eq!(outcome.code, Some(0), "{}", outcome.errors);
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&outcome.out).unwrap();
+    let kinds: Vec<_> = documents.iter().map(|it| it["kind"].as_str()).collect();
+    assert_eq!(kinds, [Some("Job"), None, Some("Job")]);
+    for told in [
+        "# PlanescapeJob team/nightly",
+        "#   path \"database/creds/readonly\" { capabilities = [\"read\"] }",
+        "give --vault-address",
+    ] {
+        assert!(outcome.out.contains(told), "{told}: {}", outcome.out);
+    }
+}
+
+#[test]
+fn programs_get_a_list() {
+    let outcome = explain(JOBS, &["--json", "--vault-address=https://vault:8200"]);
+
+    let list: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(list[0]["vault"][0]["address"], "https://vault:8200");
+    assert_eq!(list[0]["nextRuns"].as_array().unwrap().len(), 10);
+    assert_eq!(list[0]["leaseGuard"]["seconds"], 1800);
+    assert_eq!(list[1]["nextRuns"].as_array().unwrap().len(), 1);
+    assert_eq!(list[0]["warnings"], serde_json::json!([]));
+}
+
+#[test]
+fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
+    for (from, to, expected) in [
+        ("0 2 * * *", "0 25 * * *", "nightly:\nspec.schedule: "),
+        ("Berlin", "Bonn", "spec.timeZone: there is no time zone"),
+        (
+            "'@once'",
+            "'@once'\n  suspended: true",
+            "once:\nspec.suspended: is not a field of a PlanescapeJob: did you mean `suspend`?",
+        ),
+        ("v1alpha1", "v1", "apiVersion: write planescape.io/v1alpha1"),
+        (
+            "agent-inject-secret-db",
+            "agent-inject-secert-db",
+            "agent-inject-secert-db",
+        ),
+        (
+            "kind: PlanescapeJob",
+            "kind: CronJob",
+            "holds no PlanescapeJob",
+        ),
+        ("spec:", "spec: [", "is no YAML"),
+    ] {
+        let outcome = explain(&JOBS.replace(from, to), &[]);
+
+        assert_eq!((outcome.code, &*outcome.out), (Some(1), ""), "{to}");
+        assert!(outcome.errors.contains(expected), "{}", outcome.errors);
+    }
+}
+
+fn explain(input: &str, options: &[&str]) -> Outcome {
+    planescape(&[&["explain", "-"], options].concat(), input)
+}
