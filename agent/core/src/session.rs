@@ -84,6 +84,17 @@ impl Living {
     pub(crate) fn is_gone(&self, now: Moment) -> bool {
         self.gone_by.is_some_and(|gone| gone <= now)
     }
+
+    /// How long it may live on; `None` where that is not known.
+    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+        Some(self.gone_by?.since(now))
+    }
+}
+
+/// Of several lives the longest; `None` where there is none, or one of them is not known.
+pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Option<Duration> {
+    let lives: Option<Vec<Duration>> = lives.into_iter().collect();
+    lives?.into_iter().max()
 }
 
 #[derive(Debug)]
@@ -393,15 +404,25 @@ impl Session {
         }
     }
 
-    /// How long the token outlives the agent at most, as Vault has said last; it is taken to be told.
-    pub(crate) fn tell_ttl(&mut self) -> Option<Duration> {
+    /// How long every token that may live outlives the agent at most, as Vault has said last; it is taken to be told.
+    pub(crate) fn tell_life(&mut self, now: Moment) -> Option<Duration> {
         self.told_ttl = self.lease().map(Lease::ttl);
-        self.told_ttl
+        self.life(now)
     }
 
-    /// Whether a guard has changed what was told.
+    /// The same, told to nobody.
+    pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
+        let retired = self.retired.iter().map(|living| living.left(now));
+        let current = self
+            .current
+            .iter()
+            .map(|held| Some(held.lease.as_ref()?.ttl()));
+        longest(current.chain(retired))
+    }
+
+    /// Whether a renewal has changed what was told.
     pub(crate) fn has_other_ttl(&self) -> bool {
-        self.guard.is_some() && self.lease().map(Lease::ttl) != self.told_ttl
+        self.lease().map(Lease::ttl) != self.told_ttl
     }
 
     /// A wrapped token is not ours to use or to renew.

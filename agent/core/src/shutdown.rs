@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::session::Living;
+use crate::session::{Living, longest};
 use crate::token::TokenId;
 use crate::verdict::{End, ExitCode};
 
@@ -29,7 +29,7 @@ pub(crate) struct Shutdown {
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
-    refusals: Vec<(String, Failure)>,
+    refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
     settle_until: Moment,
     deadline: Moment,
@@ -110,7 +110,7 @@ impl Shutdown {
     }
 
     /// A signal came. The first one asks for what happens already; another ends it at once.
-    pub(crate) fn signal(&mut self) -> Option<Command> {
+    pub(crate) fn signal(&mut self, now: Moment) -> Option<Command> {
         if !std::mem::replace(&mut self.is_signalled, true) {
             return None;
         }
@@ -119,6 +119,7 @@ impl Shutdown {
             report.reason = Reason::Interrupted;
         }
         report.unrevoked = self.unrevoked();
+        report.ttl_seconds = seconds(longest(self.lives(now)));
         Some(Command::Exit {
             code: ExitCode::Interrupted,
             report,
@@ -133,7 +134,7 @@ impl Shutdown {
             .retain(|leaving| leaving.state == Revocation::Asked || !is_lost(leaving));
         if now >= self.deadline {
             let is_undone = !self.tokens.is_empty() || awaited.login;
-            return self.exit(is_undone);
+            return self.exit(is_undone, awaited, now);
         }
         if awaited.lease && !self.tokens.is_empty() && now < self.settle_until {
             self.wake_at = self.settle_until.min(self.deadline);
@@ -141,7 +142,7 @@ impl Shutdown {
         }
         let commands = self.revoke(now);
         if self.tokens.is_empty() && !awaited.login {
-            return self.exit(false);
+            return self.exit(false, awaited, now);
         }
         commands
     }
@@ -194,8 +195,7 @@ impl Shutdown {
             }
             Remedy::GiveUp => {
                 let leaving = self.tokens.remove(index);
-                let accessor = leaving.living.accessor;
-                self.refusals.push((accessor, failure.clone()));
+                self.refusals.push((leaving.living, failure.clone()));
             }
             Remedy::Retry => {
                 let asked = failure.retry_after().unwrap_or_default();
@@ -207,17 +207,30 @@ impl Shutdown {
     }
 
     fn unrevoked(&self) -> Vec<String> {
-        let waiting = self.tokens.iter().map(|leaving| &leaving.living.accessor);
-        let refused = self.refusals.iter().map(|(accessor, _)| accessor);
-        let named = waiting.chain(refused).filter(|it| !it.is_empty());
-        named.cloned().collect()
+        let accessors = self.living().map(|living| &living.accessor);
+        accessors.filter(|it| !it.is_empty()).cloned().collect()
+    }
+
+    /// How long each token that is not revoked may live on.
+    fn lives(&self, now: Moment) -> impl Iterator<Item = Option<Duration>> {
+        self.living().map(move |living| living.left(now))
+    }
+
+    fn living(&self) -> impl Iterator<Item = &Living> {
+        let waiting = self.tokens.iter().map(|leaving| &leaving.living);
+        waiting.chain(self.refusals.iter().map(|(living, _)| living))
     }
 
     /// An earlier failure is worth more than the fate of the tokens.
-    fn exit(&self, is_undone: bool) -> Vec<Command> {
+    fn exit(&self, is_undone: bool, awaited: Awaited, now: Moment) -> Vec<Command> {
         let End { code, report } = &self.end;
         let (mut code, mut report) = (*code, report.clone());
         let kept = report.unrevoked.clone();
+        let kept_life = (!kept.is_empty()).then(|| report.ttl_seconds.map(Duration::from_secs));
+        // Of a login that is not answered nobody knows the token.
+        let unknown = awaited.login.then_some(None);
+        let lives = self.lives(now).chain(kept_life).chain(unknown);
+        report.ttl_seconds = seconds(longest(lives));
         report.unrevoked = kept.into_iter().chain(self.unrevoked()).collect();
         let is_told = report.phase == Phase::Done;
         let refusal = self.refusals.first().map(|(_, failure)| failure);
@@ -245,6 +258,11 @@ impl Shutdown {
         let exit = Command::Exit { code, report };
         forget.into_iter().chain([exit]).collect()
     }
+}
+
+/// Not less than it is.
+fn seconds(life: Option<Duration>) -> Option<u64> {
+    life.map(|life| life.as_secs() + u64::from(life.subsec_nanos() > 0))
 }
 
 /// A line of policy is what is missing most often.

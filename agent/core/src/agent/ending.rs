@@ -12,14 +12,14 @@ use crate::verdict::{End, ExitCode};
 impl Agent {
     pub(super) fn terminate(&mut self, now: Moment) {
         if let Some(shutdown) = self.life.shutdown() {
-            if let Some(exit) = shutdown.signal() {
+            if let Some(exit) = shutdown.signal(now) {
                 self.commands.push_back(exit);
                 self.life = Life::Ended;
             }
             return;
         }
         let end = if self.is_ready() {
-            self.rendered_end()
+            self.rendered_end(now)
         } else {
             self.verdict.interrupted(self.accessor())
         };
@@ -52,12 +52,13 @@ impl Agent {
         self.life = Life::Stopping(Box::new(Shutdown::new(end, tokens, now)));
     }
 
-    pub(super) fn rendered_end(&self) -> End {
+    pub(super) fn rendered_end(&self, now: Moment) -> End {
         let accessor = self.accessor();
         End {
             code: ExitCode::Done,
             report: Report {
                 unrevoked: self.kept(),
+                ttl_seconds: self.kept_seconds(now),
                 accessor,
                 warnings: self.renderer.warnings(),
                 ..Report::new(Phase::Done, Reason::Rendered)
@@ -69,5 +70,11 @@ impl Agent {
     pub(super) fn kept(&self) -> Vec<String> {
         let is_kept = self.exit_after_auth || !self.revoke_on_exit;
         self.accessor().filter(|_| is_kept).into_iter().collect()
+    }
+
+    /// How long that token lives on.
+    pub(super) fn kept_seconds(&self, now: Moment) -> Option<u64> {
+        let life = self.session.life(now).filter(|_| !self.kept().is_empty());
+        life.map(|life| life.as_secs())
     }
 }

@@ -95,9 +95,9 @@ impl Agent {
         if !self.exit_after_auth {
             return;
         }
-        let end = self.rendered_end();
         // No file holds any more what earlier lives read.
         let left = self.session.take_retired();
+        let end = self.rendered_end(now);
         let shutdown = Shutdown::new(end, left, now).keeping_token();
         self.life = Life::Stopping(Box::new(shutdown));
     }

@@ -34,15 +34,15 @@ impl Agent {
         self.secrets.token_replaced(ticket.token, now);
         self.sinks.token_replaced();
         self.verdict.mend(&Concern::Login);
-        self.introduce();
+        self.introduce(now);
     }
 
     /// Says who the agent is, in case that it is killed.
-    pub(super) fn introduce(&mut self) {
+    pub(super) fn introduce(&mut self, now: Moment) {
         self.commands.push_back(Command::Report(Report {
             accessor: self.accessor(),
             unrevoked: self.session.accessors(),
-            ttl_seconds: self.session.tell_ttl().map(|ttl| ttl.as_secs()),
+            ttl_seconds: self.session.tell_life(now).map(|ttl| ttl.as_secs()),
             ..Report::new(Phase::Running, Reason::LoggedIn)
         }));
     }
@@ -56,7 +56,7 @@ impl Agent {
         let notices = self.session.renewed(ticket, result, &mut self.dice, now);
         self.commands.extend(notices.into_iter().map(Command::Log));
         if self.session.has_other_ttl() {
-            self.introduce();
+            self.introduce(now);
         }
     }
 

@@ -55,6 +55,7 @@ impl Agent {
             message: Some(message),
             accessor: self.accessor(),
             unrevoked: self.kept(),
+            ttl_seconds: self.kept_seconds(now),
             ..Report::new(Phase::Done, Reason::Rendered)
         };
         self.stop(End { code, report }, now);

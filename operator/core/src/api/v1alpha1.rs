@@ -385,6 +385,9 @@ pub struct Run {
     /// What became of its Vault lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// Until when its credentials may live at most, where nobody holds them and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Time>,
     /// The accessors of tokens that nobody holds and that may live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
@@ -415,11 +418,11 @@ pub enum Lease {
     Revoked,
     /// The agent was killed or could not give it back, and `planescape credentials` has revoked it.
     RevokedByOperator,
-    /// The agent could not give it back; it ends with its TTL.
+    /// Vault did not let it be given back; it ends with its TTL.
     RevokeFailed,
     /// Nobody holds it; it ends with its TTL.
     Expiring,
-    /// The agent was killed after its login; it may live until its TTL ends.
+    /// Nobody holds it that is known, and nothing is known of its end.
     Unknown,
 }
 

@@ -79,6 +79,7 @@ fn nothing_is_said_to_be_revoked_while_an_earlier_token_may_live() {
     assert_eq!(code, ExitCode::Unavailable);
     assert_eq!(report.reason, Reason::RevokeFailed);
     assert_eq!(report.unrevoked, ["accessor of t0"]);
+    assert_eq!(report.ttl_seconds, None, "nobody knows how old it is");
     assert!(!world.has_forgotten);
 }
 
@@ -104,6 +105,8 @@ fn a_refused_revocation_is_reported() {
             status: Some(403),
             accessor: Some("accessor of 2".to_owned()),
             unrevoked: vec!["accessor of 2".to_owned()],
+            // An hour, and what Vault's clock may be behind.
+            ttl_seconds: Some(3609),
             ..Report::new(Phase::Done, Reason::RevokeFailed)
         }
     );

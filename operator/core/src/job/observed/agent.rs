@@ -1,5 +1,6 @@
 //! Our agent in a pod, as the kubelet reports it.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use planescape_agent_contract::{Phase, Reason, Report};
 
@@ -18,6 +19,8 @@ pub struct ObservedAgent {
     pub is_restarted: bool,
     /// What it said when it last ended.
     pub report: Option<Report>,
+    /// When that was, by the clock of its node.
+    pub ended: Option<Timestamp>,
 }
 
 impl ObservedAgent {
@@ -44,6 +47,9 @@ impl ObservedAgent {
             is_done: ended.is_some_and(has_rendered),
             is_restarted: ended.is_none(),
             report: ended.or(ended_before).and_then(report),
+            ended: ended
+                .or(ended_before)
+                .and_then(|ended| Some(ended.finished_at.as_ref()?.0)),
         })
     }
 

@@ -358,11 +358,12 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         }
         Standing::Rendered => rendered(run),
         Standing::Supplied => supplied(run),
-        Standing::Pending if vault::was_killed(run) => {
-            let message = match vault::trouble(run) {
-                Some(trouble) => format!("{AGENT_KILLED}; {trouble}"),
-                None => AGENT_KILLED.to_owned(),
-            };
+        Standing::Pending if let Some(killed) = vault::killed(run) => {
+            let mut message = format!("the agent was killed after its login: {}", killed.words());
+            if let Some(trouble) = vault::trouble(run) {
+                message.push_str("; ");
+                message.push_str(trouble);
+            }
             Finding::new(KIND, false, "AgentKilled", message)
         }
         Standing::Pending if let Some(why) = vault::revocation_failure(run) => {
@@ -415,8 +416,6 @@ fn supplied(run: &ObservedJob) -> Finding {
 }
 
 const REVOKED_FOR_IT: &str = "the agent of the last run was killed, or could not revoke its token; `planescape credentials` has revoked it";
-
-const AGENT_KILLED: &str = "the agent was killed after its login: nothing is known of its token and leases, which may live until their TTL ends";
 
 /// Every file is there; something may be amiss all the same.
 fn rendered(run: &ObservedJob) -> Finding {

@@ -1,7 +1,7 @@
 //! Events: what changed between two statuses, said once.
 
 use super::conditions::RENDERED_WITH_WARNINGS;
-use super::vault::{self, Standing};
+use super::vault::{self, Fate, Standing};
 use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
@@ -308,16 +308,28 @@ fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
                 let seen = jobs.find(|seen| seen.uid == run.uid);
                 Some(Event::warning("RevokeFailed", unrevoked(job, seen)))
             }
-            Some(Lease::Unknown) => {
-                let note = format!(
-                    "The agent of Job {job} was killed after its login: its token and leases may live until their TTL ends"
-                );
-                Some(Event::warning("AgentKilled", note))
-            }
-            Some(Lease::Held | Lease::Expiring) | None => None,
+            Some(Lease::Unknown | Lease::Expiring) => of_lost_lease(facts, run),
+            Some(Lease::Held) | None => None,
         });
     }
     events.into_iter().map(|event| event.about(job)).collect()
+}
+
+/// A lease that nobody holds, unless that is on purpose or nobody could have seen the end of its agent.
+fn of_lost_lease(facts: &Facts<'_>, run: &Run) -> Option<Event> {
+    let job = &run.job;
+    let life = Fate::of_run(run).words();
+    let mut jobs = facts.observed.jobs.iter();
+    let seen = jobs.find(|seen| seen.uid == run.uid)?;
+    if vault::killed(seen).is_some() {
+        let note = format!("The agent of Job {job} was killed after its login: {life}");
+        return Some(Event::warning("AgentKilled", note));
+    }
+    (run.lease == Some(Lease::Unknown)).then(|| {
+        let note =
+            format!("The pod of Job {job} is gone, and the end of its agent was not seen: {life}");
+        Event::warning("AgentLost", note)
+    })
 }
 
 fn unrevoked(job: &str, seen: Option<&ObservedJob>) -> String {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::vault::Fate;
 use super::{Facts, Started, vault};
-use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus, Run};
+use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::{Action, Settled};
 
@@ -39,6 +40,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             reason: None,
             message: None,
             lease: None,
+            lease_until: None,
             unrevoked: Vec::new(),
             template: facts.validated.ok().map(|it| it.digest.clone()),
         });
@@ -72,7 +74,7 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         Some(_) => Outcome::Failed,
     };
     let failure = end.filter(|end| !end.is_success);
-    let lease = vault::lease(job, recorded);
+    let Fate { lease, until } = vault::fate(job, recorded);
     let known = recorded.map(|run| run.unrevoked.as_slice());
     Run {
         job: job.name.clone(),
@@ -85,6 +87,7 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
         lease,
+        lease_until: until.map(Time),
         unrevoked: vault::unrevoked(job, lease, known.unwrap_or_default()),
         template: job.template.clone(),
     }
@@ -97,6 +100,10 @@ fn gone(mut run: Run, now: Timestamp) -> Run {
         run.finish_time = Some(Time(now));
         run.reason = Some("JobDeleted".to_owned());
         run.message = Some("the Job was deleted before it ended".to_owned());
+    }
+    // Nobody saw how its agent ended.
+    if run.lease == Some(Lease::Held) {
+        run.lease = Some(Lease::Unknown);
     }
     run
 }

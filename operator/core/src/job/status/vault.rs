@@ -1,5 +1,6 @@
 //! What the agents in a run's pods say about Vault, and what is said of a run's Secrets.
 
+use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use super::Facts;
@@ -9,6 +10,9 @@ use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
 
 /// So many tokens of a run are remembered.
 const MOST_UNREVOKED: usize = 20;
+
+/// A renewal may be on its way when an agent is killed, and its node tells whole seconds.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where a run stands with Vault.
 pub(super) enum Standing<'a> {
@@ -87,9 +91,15 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     Some(parts.join("; "))
 }
 
-/// Whether an agent of a run was killed after its login, and nobody took up its work.
-pub(super) fn was_killed(run: &ObservedJob) -> bool {
-    leases(run).any(|lease| lease == Lease::Unknown)
+/// Of an agent of a run that was killed after its login, and whose work nobody took up.
+pub(super) fn killed(run: &ObservedJob) -> Option<Fate> {
+    let was_killed = |pod: &&ObservedPod| {
+        let report = pod.agent.as_ref().and_then(|agent| agent.report.as_ref());
+        report.is_some_and(|report| report.phase == Phase::Running)
+    };
+    let killed = run.pods.iter().filter(was_killed);
+    let mut fates = killed.filter_map(|pod| fate_of_pod(run, pod));
+    fates.find(|fate| fate.is_one_of(&AT_LARGE))
 }
 
 /// Why `planescape credentials` could not revoke what an agent has left.
@@ -103,7 +113,7 @@ pub(super) fn trouble(run: &ObservedJob) -> Option<&str> {
 
 /// Whether an agent of a run was killed after its login, and its tokens were revoked for it.
 pub(super) fn was_revoked_for_it(run: &ObservedJob) -> bool {
-    leases(run).any(|lease| lease == Lease::RevokedByOperator)
+    fates(run).any(|fate| fate.lease == Some(Lease::RevokedByOperator))
 }
 
 /// Whether Vault has said of all these tokens that it knows them no more.
@@ -123,7 +133,7 @@ pub(super) fn unrevoked(
     lease: Option<Lease>,
     recorded: &[String],
 ) -> Vec<String> {
-    if !matches!(lease, Some(Lease::Unknown | Lease::RevokeFailed)) {
+    if !lease.is_some_and(|lease| AT_LARGE.contains(&lease)) {
         return Vec::new();
     }
     let over = job
@@ -187,21 +197,69 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
     (!is_past).then_some(report)
 }
 
-/// What became of a run's leases, as far as it is known: of several, the worst. A lease that could
-/// not be revoked stays so when its pod is gone.
-pub(super) fn lease(job: &ObservedJob, known: Option<&Run>) -> Option<Lease> {
-    let mut recorded = known.and_then(|run| run.lease);
-    if known.is_some_and(|run| is_revoked(job, &run.unrevoked)) {
-        recorded = Some(Lease::RevokedByOperator);
+/// What became of leases, and until when they may live at most where nobody holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub(super) lease: Option<Lease>,
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Fate {
+    fn new(lease: Lease, until: Option<Timestamp>) -> Self {
+        Self {
+            lease: Some(lease),
+            until,
+        }
     }
-    let lost = recorded.filter(|lease| matches!(lease, Lease::RevokeFailed | Lease::Unknown));
+
+    pub(super) fn of_run(run: &Run) -> Self {
+        Self {
+            lease: run.lease,
+            until: run.lease_until.as_ref().map(|time| time.0),
+        }
+    }
+
+    /// How long what nobody holds may live.
+    pub(super) fn words(&self) -> String {
+        match self.until {
+            Some(until) => format!("its token and leases end by {until} at the latest"),
+            None => "its token and leases may live until their TTL ends".to_owned(),
+        }
+    }
+
+    fn is_one_of(&self, leases: &[Lease]) -> bool {
+        self.lease.is_some_and(|lease| leases.contains(&lease))
+    }
+}
+
+/// Leases that may live although nobody holds them.
+const AT_LARGE: [Lease; 3] = [Lease::Expiring, Lease::Unknown, Lease::RevokeFailed];
+
+/// What became of a run's leases, as far as it is known: of several, the worst. A lease that may live stays so when
+/// its pod is gone.
+pub(super) fn fate(job: &ObservedJob, known: Option<&Run>) -> Fate {
+    let mut recorded = known.map(Fate::of_run).unwrap_or_default();
+    if known.is_some_and(|run| is_revoked(job, &run.unrevoked)) {
+        recorded = Fate::new(Lease::RevokedByOperator, None);
+    }
+    let lost = Some(recorded).filter(|fate| fate.is_one_of(&AT_LARGE));
     // That of Secrets is tried again.
-    let lost = lost.filter(|_| of_secrets(job) != Some(Lease::Revoked));
-    let worst = leases(job).chain(lost).max_by_key(|lease| severity(*lease));
-    let has_ended = job.end.is_some();
-    match worst.or(recorded) {
-        Some(Lease::Held) if has_ended => Some(Lease::Expiring),
-        lease => lease,
+    let of_secrets = of_secrets(job);
+    let lost = lost.filter(|_| of_secrets.is_none_or(|it| it.lease != Some(Lease::Revoked)));
+    let all: Vec<Fate> = fates(job).chain(lost).collect();
+    let worst = all.iter().max_by_key(|fate| fate.lease.map(severity));
+    let Some(worst) = worst else {
+        // Its agent was seen at work, and nobody saw how it ended.
+        let is_lost = job.end.is_some() && recorded.lease == Some(Lease::Held);
+        let unknown = Fate::new(Lease::Unknown, None);
+        return if is_lost { unknown } else { recorded };
+    };
+    let at_large = all.iter().filter(|fate| fate.is_one_of(&AT_LARGE));
+    let untils: Option<Vec<Timestamp>> = at_large.map(|fate| fate.until).collect();
+    let until = untils.and_then(|untils| untils.into_iter().max());
+    Fate {
+        lease: worst.lease,
+        until: until.filter(|_| worst.is_one_of(&AT_LARGE)),
     }
 }
 
@@ -217,48 +275,64 @@ fn severity(lease: Lease) -> u8 {
 }
 
 /// What each agent says of its leases, and what is said of those of the Secrets.
-fn leases(job: &ObservedJob) -> impl Iterator<Item = Lease> {
-    let agents = job.pods.iter().filter_map(|pod| {
-        let is_over = pod.is_over || job.end.is_some();
-        let agent = pod.agent.as_ref()?;
-        let lease = lease_of(agent, is_over)?;
-        let is_lost = matches!(lease, Lease::Unknown | Lease::RevokeFailed);
-        let is_settled = |report| is_revoked(job, &accessors(report));
-        Some(match &agent.report {
-            Some(report) if is_lost && is_settled(report) => Lease::RevokedByOperator,
-            Some(_) | None => lease,
-        })
-    });
+fn fates(job: &ObservedJob) -> impl Iterator<Item = Fate> {
+    let agents = job.pods.iter().filter_map(|pod| fate_of_pod(job, pod));
     agents.chain(of_secrets(job))
 }
 
-fn of_secrets(job: &ObservedJob) -> Option<Lease> {
-    let report = job.credentials.as_ref()?;
-    match (report.phase, &report.reason) {
-        (Phase::Running, _) => Some(Lease::Held),
-        (Phase::Done, Reason::Revoked) => Some(Lease::Revoked),
-        (Phase::Done, _) => Some(Lease::RevokeFailed),
-        (Phase::Config | Phase::Login | Phase::Read, _)
-        | (Phase::Render | Phase::Write | Phase::Other, _) => None,
-    }
+fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> {
+    let agent = pod.agent.as_ref()?;
+    let fate = fate_of(agent, pod.is_over || job.end.is_some())?;
+    let is_settled = |report: &&Report| may_live(report) && is_revoked(job, &accessors(report));
+    let settled = agent.report.as_ref().filter(is_settled);
+    Some(match settled {
+        Some(_) if fate.is_one_of(&AT_LARGE) => Fate::new(Lease::RevokedByOperator, None),
+        Some(_) | None => fate,
+    })
 }
 
-fn lease_of(agent: &ObservedAgent, is_over: bool) -> Option<Lease> {
+fn of_secrets(job: &ObservedJob) -> Option<Fate> {
+    let report = job.credentials.as_ref()?;
+    let lease = match (report.phase, &report.reason) {
+        (Phase::Running, _) => Lease::Held,
+        (Phase::Done, Reason::Revoked) => Lease::Revoked,
+        (Phase::Done, _) => Lease::RevokeFailed,
+        (Phase::Config | Phase::Login | Phase::Read, _)
+        | (Phase::Render | Phase::Write | Phase::Other, _) => return None,
+    };
+    Some(Fate::new(lease, None))
+}
+
+fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
     if agent.is_ready {
-        return Some(Lease::Held);
+        return Some(Fate::new(Lease::Held, None));
     }
-    match &agent.report {
+    let Some(report) = &agent.report else {
+        return agent.is_done.then_some(Fate::new(Lease::Expiring, None));
+    };
+    let until = until(agent, report);
+    let lease = match report.phase {
         // It was killed, and what it holds it wrote before it could know how that ends. While its pod
         // lives it is started again, and its next life revokes what this one has left.
-        Some(report) if report.phase == Phase::Running => {
-            (is_over && !agent.is_restarted).then_some(Lease::Unknown)
+        Phase::Running if !is_over || agent.is_restarted => return None,
+        Phase::Running if until.is_some() => Lease::Expiring,
+        Phase::Running => Lease::Unknown,
+        _ if may_live(report) => Lease::RevokeFailed,
+        Phase::Done if report.reason == Reason::Revoked => {
+            return Some(Fate::new(Lease::Revoked, None));
         }
-        Some(report) if may_live(report) => Some(Lease::RevokeFailed),
-        Some(report) if report.phase == Phase::Done && report.reason == Reason::Revoked => {
-            Some(Lease::Revoked)
-        }
-        Some(_) | None => agent.is_done.then_some(Lease::Expiring),
-    }
+        _ if agent.is_done => Lease::Expiring,
+        _ => return None,
+    };
+    Some(Fate::new(lease, until))
+}
+
+/// Until when the tokens that an agent has left may live at most: Vault's last grant, counted from the end of the
+/// agent, and not from its last renewal, of which nobody knows when it was.
+fn until(agent: &ObservedAgent, report: &Report) -> Option<Timestamp> {
+    let seconds = i64::try_from(report.ttl_seconds?).ok()?;
+    let life = SignedDuration::from_secs(seconds).checked_add(MARGIN)?;
+    agent.ended?.checked_add(life).ok()
 }
 
 fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
