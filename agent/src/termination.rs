@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 const LONGEST: usize = 4096;
 const LONGEST_TEXT: usize = 1024;
 const MOST_ITEMS: usize = 8;
+const MOST_READS: usize = 32;
 const LONGEST_ITEM: usize = 160;
 
 /// The termination log, if there is one.
@@ -40,6 +41,15 @@ impl Termination {
 
 /// The report's JSON, shortened until the kubelet shows all of it.
 fn fitting(mut report: Report) -> io::Result<String> {
+    cut(&mut report);
+    let mut text = serde_json::to_string(&report)?;
+    while text.len() > LONGEST && leave_out(&mut report) {
+        text = serde_json::to_string(&report)?;
+    }
+    Ok(text)
+}
+
+fn cut(report: &mut Report) {
     let texts = [&mut report.message, &mut report.role, &mut report.path];
     for text in texts.into_iter().flatten() {
         text.truncate(text.floor_char_boundary(LONGEST_TEXT));
@@ -50,19 +60,37 @@ fn fitting(mut report: Report) -> io::Result<String> {
             item.truncate(item.floor_char_boundary(LONGEST_ITEM));
         }
     }
-    let text = serde_json::to_string(&report)?;
-    if text.len() <= LONGEST {
-        return Ok(text);
+    report.more_reads += report.reads.len().saturating_sub(MOST_READS);
+    report.reads.truncate(MOST_READS);
+    for read in &mut report.reads {
+        let texts = [
+            Some(&mut read.path),
+            read.user.as_mut(),
+            read.request.as_mut(),
+        ];
+        for text in texts.into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(LONGEST_ITEM));
+        }
     }
-    // Texts full of characters that JSON writes in six.
-    report = Report {
-        role: report.role.map(|role| role.chars().take(100).collect()),
-        accessor: report.accessor,
-        unrevoked: report.unrevoked,
-        status: report.status,
-        ..Report::new(report.phase, report.reason)
-    };
-    Ok(serde_json::to_string(&report)?)
+}
+
+/// Leaves out what is missed least, and says whether there was anything: what Vault's audit log says as well, names of
+/// users, reads, then what a person reads. The tokens that may live go last.
+fn leave_out(report: &mut Report) -> bool {
+    let reads = &mut report.reads;
+    if let Some(read) = reads.iter_mut().rfind(|read| read.request.is_some()) {
+        read.request = None;
+    } else if let Some(read) = reads.iter_mut().rfind(|read| read.user.is_some()) {
+        read.user = None;
+    } else if reads.pop().is_some() {
+        report.more_reads += 1;
+    } else if report.warnings.pop().is_some() {
+    } else if report.path.take().is_some() || report.message.take().is_some() {
+    } else if report.role.take().is_some() || report.login_request.take().is_some() {
+    } else {
+        return report.unrevoked.pop().is_some();
+    }
+    true
 }
 
 /// The file is a mount of its own in a pod, so that it cannot be renamed over.
@@ -80,7 +108,7 @@ fn replace(path: &str, text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use planescape_agent_contract::{Phase, Reason};
+    use planescape_agent_contract::{Access, Phase, Reason};
 
     use super::*;
 
@@ -105,12 +133,19 @@ mod tests {
     fn a_report_fits_however_long_its_texts_are() {
         for letter in ["é", "\u{1}"] {
             let texts = vec![letter.repeat(5000); 100];
+            let read = Access {
+                path: letter.repeat(5000),
+                request: Some(letter.repeat(5000)),
+                ..Access::default()
+            };
             let report = Report {
                 message: Some(letter.repeat(9000)),
                 path: Some(letter.repeat(9000)),
-                role: Some("reader".to_owned()),
+                role: Some(letter.repeat(9000)),
                 accessor: Some("accessor".to_owned()),
+                unrevoked: texts.clone(),
                 warnings: texts.clone(),
+                reads: vec![read; 600],
                 ..Report::new(Phase::Read, Reason::PermissionDenied)
             };
 
@@ -119,5 +154,39 @@ mod tests {
             assert!(text.len() <= LONGEST, "{}", text.len());
             assert!(serde_json::from_str::<Report>(&text).is_ok());
         }
+    }
+
+    #[test]
+    fn what_is_missed_least_is_left_out_first() {
+        let read = |number: usize| Access {
+            path: format!("database/creds/{number}{}", "x".repeat(60)),
+            lease: Some("0123456789abcdef".to_owned()),
+            ttl_seconds: Some(3600),
+            user: Some(format!("v-kubernetes-reader-{number}")),
+            request: Some("8b9a3c0e-1111-2222-3333-444455556666".to_owned()),
+            ..Access::default()
+        };
+        let with_reads = |count: usize| {
+            let report = Report {
+                unrevoked: vec!["accessor".to_owned()],
+                warnings: vec!["a place".to_owned()],
+                reads: (0..count).map(read).collect(),
+                ..Report::new(Phase::Running, Reason::LoggedIn)
+            };
+            let text = fitting(report).unwrap();
+            assert!(text.len() <= LONGEST);
+            serde_json::from_str::<Report>(&text).unwrap()
+        };
+
+        let whole = with_reads(8);
+        assert!(whole.reads.iter().all(|read| read.request.is_some()));
+        let shorter = with_reads(18);
+        assert!(shorter.reads[0].request.is_some() && shorter.reads[17].request.is_none());
+        assert!(shorter.reads.iter().all(|read| read.user.is_some()));
+        let shortest = with_reads(100);
+        assert_eq!(shortest.reads.len() + shortest.more_reads, 100);
+        assert!(shortest.reads.iter().all(|read| read.user.is_none()));
+        assert_eq!(shortest.unrevoked, ["accessor"]);
+        assert_eq!(shortest.warnings, ["a place"]);
     }
 }

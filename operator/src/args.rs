@@ -16,6 +16,8 @@ use planescape_operator_core::defaults::Defaults;
 use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
 use crate::commands::explain::Explain;
+use crate::commands::leases::Leases;
+use crate::commands::receipt;
 use crate::commands::run::Run;
 use crate::commands::template::Template;
 
@@ -41,6 +43,10 @@ pub enum Command {
     Annotations,
     /// Run a PlanescapeJob now, whatever its schedule says, and print the name of its Job.
     Run(Run),
+    /// Print who logged in to Vault for a run, what was read and when that was revoked, as one line of JSON.
+    Receipt(receipt::Print),
+    /// Print which leases of Vault may live, with their runs, pods and database users.
+    Leases(Leases),
     /// Turn manifests of others into PlanescapeJobs.
     #[command(subcommand)]
     Convert(Convert),
@@ -290,6 +296,8 @@ mod tests {
             | Command::Crd
             | Command::Annotations
             | Command::Run(_)
+            | Command::Receipt(_)
+            | Command::Leases(_)
             | Command::Convert(_)
             | Command::Explain(_)
             | Command::Cron(_)

@@ -47,15 +47,21 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             output.write_all(annotations::page().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run(run) => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(run.run()),
+        Command::Run(run) => block_on_one(run.run()),
+        Command::Receipt(receipt) => block_on_one(receipt.run()),
+        Command::Leases(leases) => block_on_one(leases.run()),
         Command::Convert(convert) => convert.run(),
         Command::Cron(cron) => cron.run(),
         Command::Explain(explain) => explain.run(),
         Command::Template(template) => template.run(),
     }
+}
+
+fn block_on_one(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {

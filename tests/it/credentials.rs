@@ -6,4 +6,5 @@ mod guard;
 mod left;
 mod life;
 mod place;
+mod receipts;
 mod storm;

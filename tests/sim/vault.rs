@@ -71,6 +71,7 @@ impl Vault {
             token: SecretText::new(token),
             grant: Grant::new(life, chance.below(4) > 0),
             has_limited_uses: chance.once_in(8),
+            request: String::new(),
         }
     }
 

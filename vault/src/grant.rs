@@ -48,4 +48,6 @@ pub struct Login {
     pub grant: Grant,
     /// Whether every request with it takes one of its uses.
     pub has_limited_uses: bool,
+    /// The id of the request in Vault's audit log; empty where Vault gives none.
+    pub request: String,
 }

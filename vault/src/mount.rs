@@ -46,6 +46,12 @@ impl Mount {
         self.kind == "kv" && self.version != "2"
     }
 
+    /// Whether it makes users of databases.
+    #[must_use]
+    pub fn is_database(&self) -> bool {
+        self.kind == "database"
+    }
+
     /// Whether secrets in it have versions.
     pub fn is_kv_v2(&self) -> bool {
         self.kind == "kv" && self.version == "2"

@@ -317,6 +317,13 @@ impl Secret {
         self.data.get(name).and_then(seconds)
     }
 
+    /// The version of a secret in a mount whose secrets have versions.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        let version = self.data.get("metadata")?.get("version");
+        version.and_then(seconds)?.try_into().ok()
+    }
+
     /// A text in `data`.
     pub fn text_field(&self, name: &str) -> Option<&str> {
         self.data.get(name).and_then(Datum::as_str)

@@ -76,6 +76,8 @@ impl std::io::Write for Length {
 
 #[derive(Deserialize)]
 struct Envelope {
+    #[serde(default, deserialize_with = "lenient::text")]
+    request_id: String,
     auth: Option<Auth>,
     #[serde(default, deserialize_with = "lenient::text")]
     lease_id: String,
@@ -137,6 +139,7 @@ pub fn granted(body: &[u8]) -> Option<Granted> {
             token: SecretText::new(auth.client_token),
             accessor: auth.accessor,
             has_limited_uses: auth.num_uses > 0,
+            request: envelope.request_id,
         },
         is_orphan: auth.orphan,
     })
@@ -147,11 +150,12 @@ pub fn granted(body: &[u8]) -> Option<Granted> {
 /// # Errors
 /// It brings no token.
 pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
-    let auth = auth(body)?;
+    let (auth, request) = auth(body)?;
     if auth.client_token.is_empty() {
         return Err(malformed("the login's answer has no token"));
     }
     Ok(Login {
+        request,
         grant: grant(auth.lease_duration, auth.renewable),
         token: SecretText::new(auth.client_token),
         accessor: auth.accessor,
@@ -197,6 +201,7 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
         grant: grant(known.ttl, known.renewable),
         accessor: known.accessor,
         has_limited_uses: known.num_uses > 0,
+        request: String::new(),
     })
 }
 
@@ -275,7 +280,7 @@ pub fn secret_id(body: &[u8]) -> Result<SecretText, Error> {
 /// # Errors
 /// It has no `auth` block.
 pub fn renewed_token(body: &[u8]) -> Result<Grant, Error> {
-    let auth = auth(body)?;
+    let (auth, _) = auth(body)?;
     Ok(grant(auth.lease_duration, auth.renewable))
 }
 
@@ -369,11 +374,12 @@ fn one_line(text: &str) -> String {
     line
 }
 
-fn auth(body: &[u8]) -> Result<Auth, Error> {
+/// The token's block, and the id of the request.
+fn auth(body: &[u8]) -> Result<(Auth, String), Error> {
     let envelope: Envelope = decode(body)?;
-    envelope
-        .auth
-        .ok_or_else(|| malformed("the answer has no auth block"))
+    let auth = envelope.auth;
+    let auth = auth.ok_or_else(|| malformed("the answer has no auth block"))?;
+    Ok((auth, envelope.request_id))
 }
 
 fn grant(seconds: u64, renewable: bool) -> Grant {

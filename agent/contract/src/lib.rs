@@ -42,7 +42,7 @@ pub use problem::{Problem, Problems};
 pub use program::{Exec, Hook, Program, Signal};
 pub use proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
 pub use reader::parse_bool;
-pub use report::{Phase, REVOKE_POLICY, Reason, Report};
+pub use report::{Access, Phase, REVOKE_POLICY, Reason, Report, digest};
 pub use share::Share;
 pub use template::{Engine, Output, Target, Template, TemplateText, Wait};
 pub use tree::{SyntaxError, Tree};

@@ -1,10 +1,13 @@
 //! The pod's termination message: who the agent is while it runs, and why it ended.
 
+mod access;
 mod refusal;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use access::{Access, digest};
 
 /// The line that the policies of an agent's role need so that it can revoke its own token.
 pub const REVOKE_POLICY: &str = "path \"auth/token/revoke-self\" { capabilities = [\"update\"] }";
@@ -28,7 +31,7 @@ pub struct Report {
     /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The accessor of the token in use.
+    /// The accessor of the token in use; of what `planescape credentials` says, a digest of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor: Option<String>,
     /// How long the tokens in `unrevoked` may live on at most when this is the last word of the agent, in seconds;
@@ -41,6 +44,26 @@ pub struct Report {
     /// Places in templates where the text is probably not what was meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// When it was said, in seconds since 1970; absent where the end of a container says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
+    /// The shortest life, in seconds, after which Vault renewed a token or lease no further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<u64>,
+    /// The id of the latest login in Vault's audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_request: Option<String>,
+    /// What was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Access>,
+    /// How much more was read than there is room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_reads: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Report {
@@ -58,6 +81,11 @@ impl Report {
             ttl_seconds: None,
             unrevoked: Vec::new(),
             warnings: Vec::new(),
+            at: None,
+            max_seconds: None,
+            login_request: None,
+            reads: Vec::new(),
+            more_reads: 0,
         }
     }
 }

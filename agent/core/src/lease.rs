@@ -24,6 +24,8 @@ const ROUNDING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Lease {
     granted_at: Moment,
+    /// When it was made.
+    born: Moment,
     ttl: Duration,
     /// The longest TTL granted so far; a shorter one means that the maximum is near.
     longest: Duration,
@@ -51,6 +53,7 @@ impl Lease {
         }
         let mut lease = Self {
             granted_at: ticket.sent,
+            born: ticket.sent,
             ttl: grant.ttl(),
             longest: grant.ttl(),
             renewable: grant.is_renewable(),
@@ -149,6 +152,12 @@ impl Lease {
         } else {
             Step::Replace
         }
+    }
+
+    /// How long it can live at all, once Vault extends it no further.
+    pub(crate) fn maximum(&self) -> Option<Duration> {
+        let is_known = self.next_step() == Step::Replace;
+        is_known.then(|| self.ends_at().since(self.born))
     }
 
     /// When it must be taken to have ended.

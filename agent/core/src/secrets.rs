@@ -1,6 +1,7 @@
 //! Keeps what the templates read: asks once for each request, renews leases, asks again when
 //! something ends. What is done for one request costs the same however many there are.
 
+mod accesses;
 mod call;
 mod entry;
 mod lost;
@@ -48,6 +49,8 @@ pub(crate) struct Secrets {
     refresh: Refresh,
     backoff: (Duration, Duration),
     namespace: Option<String>,
+    /// The shortest life after which Vault extended a lease no further.
+    maximum: Option<Duration>,
     /// How many reads may be in flight, and how many renewals beside them.
     limit: usize,
 }
@@ -123,6 +126,7 @@ impl Secrets {
             refresh: Refresh::new(&config.template_config),
             backoff,
             namespace,
+            maximum: None,
             limit: config.template_config.max_connections.get(),
         }
     }
@@ -382,6 +386,7 @@ impl Secrets {
             }
             Err(failure) => return self.failed(id, failure, dice, now.moment),
         };
+        self.maximum = self.maximum.into_iter().chain(entry.maximum()).min();
         entry.backoff.succeed();
         entry.hold = hold(&answer, ticket, dice, now.moment);
         let due = match &entry.hold {

@@ -31,6 +31,10 @@ pub(crate) struct Session {
     told_ttl: Option<Duration>,
     /// Whether tokens are written into the ledger before they are used.
     remembers: bool,
+    /// The shortest life after which Vault extended a token no further.
+    maximum: Option<Duration>,
+    /// The id of the latest login in Vault's audit log.
+    login_request: Option<String>,
     /// Tokens that were replaced and may still live, with leases that programs still use.
     retired: Vec<Living>,
     /// The token that ended last, with all that it leased, told to nobody yet.
@@ -156,6 +160,8 @@ impl Session {
             // Who ends with a token that is to live on does not renew it.
             guard: settings.lease_guard.filter(|_| !config.exit_after_auth),
             remembers: settings.revoke_on_exit && settings.ledger.is_some(),
+            maximum: None,
+            login_request: None,
             retired: Vec::new(),
             ended: None,
             logins: VecDeque::new(),
@@ -367,6 +373,7 @@ impl Session {
             accessor: login.accessor.clone(),
         });
         self.retire(now);
+        self.login_request = Some(login.request).filter(|id| !id.is_empty());
         let mut lease = Lease::new(login.grant, ticket, dice, now);
         // Each renewal would take one of the uses.
         if let Some(guard) = self.guard.filter(|_| !login.has_limited_uses) {
@@ -597,7 +604,19 @@ impl Session {
     /// Keeps the token for the end: a node that is behind the others does not know what they know.
     fn retire(&mut self, now: Moment) {
         self.retired.retain(|living| !living.is_gone(now));
+        self.maximum = self.maximum();
         self.retired.extend(self.current.take().map(Living::from));
+    }
+
+    /// The shortest life after which Vault extended a token no further, as far as it has said so.
+    pub(crate) fn maximum(&self) -> Option<Duration> {
+        let current = self.lease().and_then(Lease::maximum);
+        current.into_iter().chain(self.maximum).min()
+    }
+
+    /// The id of the latest login in Vault's audit log.
+    pub(crate) fn login_request(&self) -> Option<&str> {
+        self.login_request.as_deref()
     }
 
     fn lease(&self) -> Option<&Lease> {

@@ -89,7 +89,7 @@ pub(crate) struct End {
 /// The settings about failures, and the failures that are not yet mended.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    role: Option<String>,
+    pub(crate) role: Option<String>,
     login_path: String,
     retries: u32,
     exit_on_login_failure: bool,

@@ -30,6 +30,26 @@ async fn one_login_one_read_one_revocation_and_nothing_is_left() {
     let report = place.report();
     assert_eq!(report["phase"], "done");
     assert_eq!(report["reason"], "Revoked");
+    assert_eq!(report["role"], "database-reader");
+    let read = &report["reads"][0];
+    assert_eq!(
+        (&read["path"], &read["user"]),
+        (&json!("database/creds/readonly"), &json!(user))
+    );
+    assert!(read["ttl_seconds"].as_u64().unwrap() > 0 && read["lease"].is_string());
+    let audit = cluster.vault.requests().unwrap();
+    for (id, operation) in [
+        (&report["login_request"], "update"),
+        (&read["request"], "read"),
+    ] {
+        let known = audit.iter().find(|entry| json!(entry.id) == *id);
+        assert_eq!(
+            known.map(|entry| entry.operation.as_str()),
+            Some(operation),
+            "{report}"
+        );
+    }
+    assert!(!report.to_string().contains(password), "{report}");
     let requests = requests_of(cluster, report["accessor"].as_str().unwrap());
     assert_eq!(count(&requests, "update", "auth/kubernetes/login"), 1);
     assert_eq!(count(&requests, "read", "database/creds/readonly"), 1);

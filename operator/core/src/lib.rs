@@ -16,5 +16,6 @@ pub mod explain;
 pub mod inject;
 pub mod job;
 pub mod problem;
+pub mod receipt;
 pub mod run;
 pub mod schedule;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::Event;
@@ -216,6 +217,7 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
     loop {
         let mut outcome = attempt(program, revoker, &left, &mut open).await;
         outcome.revoked.extend(told.revoked.iter().cloned());
+        outcome.at = outcome.at.or(told.at);
         if outcome != told && tell(program, &left, &outcome).await {
             told = outcome;
         }
@@ -256,6 +258,7 @@ async fn attempt(
                     job, accessor, "revoked the token that an agent had left"
                 );
                 outcome.revoked.push(accessor);
+                outcome.at = Some(whole_seconds());
             }
             Err(trouble) => {
                 warn!(namespace, job, "a token lives on: {trouble}");
@@ -265,6 +268,11 @@ async fn attempt(
         }
     }
     outcome
+}
+
+fn whole_seconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Whether it stands on the Job, or there is no Job any more.

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use planescape_agent_contract::Access;
 use planescape_operator_core::api::names::{JOB_LABEL, MANAGED_BY_LABEL, MANAGER};
 use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::Run;
@@ -51,6 +52,9 @@ pub(super) struct State {
 pub(super) struct LeaseRecord {
     pub(super) id: String,
     pub(super) life: Life,
+    /// Of what it came.
+    #[serde(default)]
+    pub(super) access: Option<Access>,
 }
 
 impl Records {

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use planescape_agent_contract::{Access, digest};
 use planescape_operator_core::credentials::OrderedSecret;
 use planescape_operator_core::credentials::content::{self, Contents, Misfit};
 use planescape_operator_core::credentials::decide::{
-    Custody, Holding, Lease, Memory, Sighting, Step, next,
+    Account, Custody, Holding, Lease, Memory, Sighting, Step, next,
 };
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
@@ -18,7 +19,6 @@ use planescape_vault::mount::{self, Mount};
 use planescape_vault::wire::fields;
 use planescape_vault::{Call, Error, Grant, Kind, Login, Secret, SecretText};
 use planescape_vault_client::{Answer, Client};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -226,8 +226,26 @@ impl Task {
                     .collect(),
             }),
         };
+        self.memory.account = self.account(record.as_ref());
         self.record = record;
         Ok(())
+    }
+
+    /// As the Job tells it; as the record does, where nothing was told yet.
+    fn account(&self, record: Option<&Record>) -> Account {
+        let told = self.run.told.as_ref();
+        if let Some(told) = told.filter(|told| told.accessor.is_some()) {
+            return Account::of(told);
+        }
+        let Some(Record { state, .. }) = record else {
+            return Account::default();
+        };
+        let reads = state.leases.iter().filter_map(|lease| lease.access.clone());
+        Account {
+            accessor: Some(digest(&state.accessor)),
+            login_request: None,
+            reads: reads.collect(),
+        }
     }
 
     async fn log_in(&mut self) -> Result<(), Failure> {
@@ -262,6 +280,11 @@ impl Task {
             token: record.state.life,
             leases: Vec::new(),
         });
+        self.memory.account = Account {
+            accessor: Some(digest(&login.accessor)),
+            login_request: Some(login.request).filter(|id| !id.is_empty()),
+            reads: Vec::new(),
+        };
         self.record = Some(record);
         Ok(())
     }
@@ -293,32 +316,38 @@ impl Task {
         let (_turn, client) = vault.client().await;
         let asked = Timestamp::now();
         let answer = ask(client, &ordered, self.secret_token()).await;
-        let (answer, has_versions) = answer.map_err(|it| Failure::of_vault(run, question, &it))?;
+        let (answer, mount) = answer.map_err(|it| Failure::of_vault(run, question, &it))?;
         let misfit = |misfit: Misfit| Failure {
             retry_after: Some(MISFIT_PAUSE),
             ..Failure::of_answer(run, &ordered.path, &misfit)
         };
         let answer = answer.ok_or_else(|| misfit(Misfit::Empty))?;
+        let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
         let contents = content::of(&ordered, &answer, has_versions, SystemTime::now());
         let contents = contents.map_err(misfit);
+        let access = Access::of(&ordered.path, &answer, mount.as_ref());
         if !answer.lease_id().is_empty() {
             let seconds = answer.lease_seconds();
             let life = Life::new(asked, seconds, answer.has_renewable_lease());
-            self.add_lease(answer.lease_id(), life).await?;
+            self.add_lease(answer.lease_id(), life, &access).await?;
         }
+        self.memory.account.reads.push(access);
         self.contents.insert(index, contents?);
         self.memory.sight(index, Sighting::Ready);
         Ok(())
     }
 
     /// A lease stands in the record before anything is made of it.
-    async fn add_lease(&mut self, id: &str, life: Life) -> Result<(), Failure> {
+    async fn add_lease(&mut self, id: &str, life: Life, access: &Access) -> Result<(), Failure> {
         let (Some(record), Custody::Held(holding)) = (&mut self.record, &mut self.memory.custody)
         else {
             return Ok(());
         };
-        let id = id.to_owned();
-        record.state.leases.push(LeaseRecord { id, life });
+        record.state.leases.push(LeaseRecord {
+            id: id.to_owned(),
+            life,
+            access: Some(access.clone()),
+        });
         holding.leases.push(held(life));
         let state = record.state.clone();
         let written = self.program.records.update(&self.run, &state).await;
@@ -365,7 +394,14 @@ impl Task {
         let change: Box<dyn Fn(Life) -> Life> = match renewed {
             Ok(grant) => {
                 let (seconds, is_renewable) = (seconds(grant), grant.is_renewable());
-                Box::new(move |life| life.renewed(asked, seconds, is_renewable))
+                let wanted = wanted(self.program.outage);
+                Box::new(move |life| {
+                    let life = life.renewed(asked, seconds, is_renewable);
+                    match lease {
+                        Some(_) => life.asked_for(wanted),
+                        None => life,
+                    }
+                })
             }
             // It has come to its end.
             Err(Error::Refused(refusal)) if refusal.kind() == Kind::Invalid => {
@@ -464,7 +500,7 @@ async fn ask(
     client: &Client,
     ordered: &OrderedSecret,
     token: &SecretText,
-) -> Result<(Option<Secret>, bool), Error> {
+) -> Result<(Option<Secret>, Option<Mount>), Error> {
     let mount = mount_of(client, &ordered.path, token).await?;
     let (path, query) = mount::read_path(&ordered.path, mount.as_ref(), None);
     let call = if ordered.params.is_empty() {
@@ -480,8 +516,8 @@ async fn ask(
         }
     };
     match client.call(call, token).await? {
-        Answer::Secret(secret) => Ok((secret, mount.is_some_and(|mount| mount.is_kv_v2()))),
-        Answer::List(_) => Ok((None, false)),
+        Answer::Secret(secret) => Ok((secret, mount)),
+        Answer::List(_) => Ok((None, mount)),
     }
 }
 
@@ -517,13 +553,4 @@ fn held(life: Life) -> Lease {
         life,
         is_revoked: false,
     }
-}
-
-/// Names a lease without naming it.
-fn digest(id: &str) -> String {
-    let digest = Sha256::digest(id.as_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -10,9 +10,11 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
+use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::status::{Applied, events, status};
+use planescape_operator_core::receipt::{Receipt, settled_between};
 use serde_json::json;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::error::Error;
 use super::{Attempt, Context, Name, post_params};
@@ -59,6 +61,7 @@ pub(super) async fn report(
         }
         write(attempt, &after, context).await?;
         let before = attempt.job.status.as_ref();
+        tell_receipts(attempt, before, &after);
         context
             .metrics
             .reported(before, &after, (&attempt.plan, applied));
@@ -67,6 +70,29 @@ pub(super) async fn report(
         context.events.publish(&attempt.job, event).await;
     }
     Ok(None)
+}
+
+/// One line for each run whose credentials have come to their end, and one more where that changes.
+fn tell_receipts(
+    attempt: &Attempt,
+    before: Option<&PlanescapeJobStatus>,
+    after: &PlanescapeJobStatus,
+) {
+    let Identity {
+        namespace, name, ..
+    } = &attempt.identity;
+    for run in settled_between(before, after) {
+        let mut jobs = attempt.observed.jobs.iter();
+        let job = jobs.find(|job| job.uid == run.uid);
+        let receipt = Receipt::of(namespace, name, run, job);
+        let receipt = serde_json::to_string(&receipt).expect("a receipt is plain data");
+        info!(
+            namespace,
+            job = run.job,
+            receipt,
+            "the credentials of a run ended"
+        );
+    }
 }
 
 /// Writes no more than the status: the API server takes nothing else from such a call.

@@ -120,6 +120,10 @@ impl<'a> Place<'a> {
         self.program.as_ref().map_or(String::new(), Server::output)
     }
 
+    pub(super) fn operator_log(&self) -> String {
+        self.bed.operator_log()
+    }
+
     /// The one Job of a PlanescapeJob.
     pub(super) async fn job(&self, of: &str) -> Result<String> {
         let started = Instant::now();

@@ -83,7 +83,7 @@ impl<'a> Bed<'a> {
     }
 
     /// What `planescape` prints when an administrator runs it in the namespace.
-    pub(super) fn planescape(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn planescape(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(Program::Operator.build()?)
             .args(arguments)
             .args(["--namespace", &self.namespace])
@@ -108,6 +108,10 @@ impl<'a> Bed<'a> {
     }
 
     /// At once, as `kill -9` does.
+    pub(crate) fn operator_log(&self) -> String {
+        self.operator.as_ref().map_or(String::new(), Server::output)
+    }
+
     pub(crate) fn kill_operator(&mut self) {
         self.operator = None;
     }

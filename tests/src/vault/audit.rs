@@ -14,6 +14,8 @@ pub type Moment = String;
 pub struct Entry {
     /// When Vault answered.
     pub time: Moment,
+    /// Its id, which the answer carries as well.
+    pub id: String,
     /// `read`, `update`, `list`, …
     pub operation: String,
     /// Without the leading `/v1/`: `auth/kubernetes/login`.
@@ -55,6 +57,8 @@ struct Auth {
 
 #[derive(Deserialize)]
 struct Request {
+    #[serde(default)]
+    id: String,
     operation: String,
     path: String,
     #[serde(default)]
@@ -96,6 +100,7 @@ impl Line {
         let made = self.response.auth.and_then(|auth| auth.accessor);
         Entry {
             time: self.time,
+            id: self.request.id,
             operation: self.request.operation,
             path: self.request.path,
             remote_address: self.request.remote_address,

@@ -41,6 +41,7 @@ impl Agent {
         }
         self.log(Some(Notice::Stopping));
         end.report.warnings = self.renderer.warnings();
+        self.account(&mut end.report);
         let tokens = if self.revoke_on_exit {
             self.session.take_tokens()
         } else {
@@ -54,7 +55,7 @@ impl Agent {
 
     pub(super) fn rendered_end(&self, now: Moment) -> End {
         let accessor = self.accessor();
-        End {
+        let mut end = End {
             code: ExitCode::Done,
             report: Report {
                 unrevoked: self.kept(),
@@ -63,7 +64,9 @@ impl Agent {
                 warnings: self.renderer.warnings(),
                 ..Report::new(Phase::Done, Reason::Rendered)
             },
-        }
+        };
+        self.account(&mut end.report);
+        end
     }
 
     /// The token that outlives the agent, as configured.

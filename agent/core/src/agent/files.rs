@@ -93,6 +93,7 @@ impl Agent {
         self.verdict.ready();
         self.commands.push_back(Command::AnnounceReady);
         if !self.exit_after_auth {
+            self.introduce(now);
             return;
         }
         // No file holds any more what earlier lives read.

@@ -39,12 +39,23 @@ impl Agent {
 
     /// Says who the agent is, in case that it is killed.
     pub(super) fn introduce(&mut self, now: Moment) {
-        self.commands.push_back(Command::Report(Report {
+        let mut report = Report {
             accessor: self.accessor(),
             unrevoked: self.session.accessors(),
             ttl_seconds: self.session.tell_life(now).map(|ttl| ttl.as_secs()),
             ..Report::new(Phase::Running, Reason::LoggedIn)
-        }));
+        };
+        self.account(&mut report);
+        self.commands.push_back(Command::Report(report));
+    }
+
+    /// Adds who logged in, and what was read.
+    pub(super) fn account(&self, report: &mut Report) {
+        let maxima = [self.session.maximum(), self.secrets.maximum()];
+        report.role = report.role.take().or_else(|| self.verdict.role.clone());
+        report.max_seconds = maxima.into_iter().flatten().min().map(|it| it.as_secs());
+        report.login_request = self.session.login_request().map(str::to_owned);
+        report.reads = self.secrets.accesses();
     }
 
     pub(super) fn token_renewed(

@@ -6,6 +6,7 @@ use super::Agent;
 use crate::clock::{Moment, Now};
 use crate::command::Notice;
 use crate::failure::{Failure, Remedy};
+use crate::life::Life;
 use crate::secrets::{Reply, Taken, Trouble};
 use crate::session::Doubt;
 use crate::token::Ticket;
@@ -57,6 +58,10 @@ impl Agent {
             Taken::Changed => {
                 self.verdict.mend(&Concern::Request(request.clone()));
                 self.renderer.answer_changed(request, now);
+                // The first ones are told of together, when all are there.
+                if matches!(self.life, Life::Ready) {
+                    self.introduce(now);
+                }
             }
             Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),
             Taken::Failed(trouble) => self.request_failed(Some(trouble), remedy, now),

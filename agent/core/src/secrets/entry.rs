@@ -1,5 +1,7 @@
 //! One thing that templates read: its answer, the lease that holds it, and what is being done.
 
+use std::time::Duration;
+
 use planescape_templates::{Answer, Request};
 
 use super::{Lane, Taken};
@@ -73,6 +75,19 @@ impl Entry {
         match &self.hold {
             Hold::Leased { lease, .. } => lease.as_ref(),
             Hold::Nothing | Hold::Lost => None,
+        }
+    }
+
+    /// How long its lease can live at all, once Vault extends it no further.
+    pub(super) fn maximum(&self) -> Option<Duration> {
+        let Hold::Leased { lease, .. } = &self.hold else {
+            return None;
+        };
+        match (lease, &self.answer) {
+            (Some(lease), _) => lease.maximum(),
+            // It cannot be extended at all.
+            (None, Some(Answer::Secret(Some(secret)))) => Some(secret.lease_duration()),
+            (None, _) => None,
         }
     }
 

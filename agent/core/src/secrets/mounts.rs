@@ -116,6 +116,12 @@ impl Mounts {
         self.exact.retain(|_, mount| mount.said.is_some());
     }
 
+    /// What is known of a path's mount.
+    pub(super) fn of(&self, path: &str) -> Option<&Mount> {
+        let exact = || self.exact.get(path)?.said.as_ref();
+        self.covering(path).or_else(exact)
+    }
+
     fn covering(&self, path: &str) -> Option<&Mount> {
         let ends = path.match_indices('/').map(|(at, _)| &path[..=at]);
         let mut ends = ends.filter_map(|prefix| self.known.get(prefix));

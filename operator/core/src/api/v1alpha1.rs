@@ -388,12 +388,40 @@ pub struct Run {
     /// Until when its credentials may live at most, where nobody holds them and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Time>,
+    /// Who logged in to Vault for it, and what was read; `planescape receipt` prints more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<RunReceipt>,
     /// The accessors of tokens that nobody holds and that may live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
     /// A digest of the jobTemplate and vault block that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+}
+
+/// Who logged in to Vault for a run, and what was read. Never a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunReceipt {
+    /// The role of the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The ServiceAccount of the login.
+    pub service_account: String,
+    /// Digests of the accessors of its tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accessors: Vec<String>,
+    /// The paths that were read; of KV secrets with versions PATH@VERSION.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// How many leases came of that.
+    pub leases: i32,
+    /// The life in seconds after which Vault renewed a token or lease no further, where it came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<i64>,
+    /// When its tokens were revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_time: Option<Time>,
 }
 
 /// Where a run stands.

@@ -4,7 +4,7 @@
 //! is killed between two steps finds there how far it came.
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_agent_contract::{Phase, Reason, Report};
+use planescape_agent_contract::{Access, Phase, Reason, Report};
 
 use super::failure::Failure;
 use super::life::Life;
@@ -30,6 +30,31 @@ pub struct Memory {
     pub trouble: Option<Trouble>,
     /// Whether Vault refuses to say of single leases that they are revoked.
     pub may_not_revoke_leases: bool,
+    /// Who logged in, and what was read.
+    pub account: Account,
+}
+
+/// Who logged in for a run, and what was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// A digest of the token's accessor.
+    pub accessor: Option<String>,
+    /// The id of the login in Vault's audit log.
+    pub login_request: Option<String>,
+    /// What was read, in order.
+    pub reads: Vec<Access>,
+}
+
+impl Account {
+    /// As it was told on the Job.
+    #[must_use]
+    pub fn of(told: &Report) -> Self {
+        Self {
+            accessor: told.accessor.clone(),
+            login_request: told.login_request.clone(),
+            reads: told.reads.clone(),
+        }
+    }
 }
 
 /// What is known of a run's token and leases.
@@ -181,7 +206,8 @@ pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) 
             // What keeps us from tidying up says nothing of the lease.
             return wait;
         }
-        return tell(run, &trouble.report).unwrap_or(wait);
+        let report = told_with(run, memory, trouble.report.clone());
+        return tell(run, &report).unwrap_or(wait);
     }
     if is_over {
         return end(run, memory, now);
@@ -215,7 +241,7 @@ fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) ->
             Sighting::Present(_) => {}
         }
     }
-    let report = held(run, holding);
+    let report = held(run, memory, holding);
     if run.stage == Stage::Waiting {
         return Step::LetGo(report);
     }
@@ -252,12 +278,10 @@ fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
         _ if !run.is_claimed => Step::Finish,
         Custody::Unknown => Step::Recall,
         Custody::Absent => Step::Release,
-        Custody::Revoked => {
-            tell(run, &revoked(run, memory.may_not_revoke_leases)).unwrap_or(Step::Forget)
-        }
+        Custody::Revoked => tell(run, &revoked(run, memory, now)).unwrap_or(Step::Forget),
         Custody::Held(_) if was_revoked(run) => Step::Forget,
         Custody::Held(holding) if is_past(holding, memory, run, now) => {
-            tell(run, &left_to_its_ttl(run, memory)).unwrap_or(Step::Forget)
+            tell(run, &left_to_its_ttl(run, memory, holding, now)).unwrap_or(Step::Forget)
         }
         Custody::Held(holding) => {
             let open = holding.leases.iter().position(|lease| !lease.is_revoked);
@@ -287,43 +311,77 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
 }
 
 fn tell(run: &Run, report: &Report) -> Option<Step> {
-    let is_told = run.told.as_ref() == Some(report);
+    let timeless = |report: &Report| Report {
+        at: None,
+        ..report.clone()
+    };
+    let is_told = run.told.as_ref().map(timeless) == Some(timeless(report));
     // A Job that nobody holds may be gone.
     (!is_told).then(|| Step::Tell(report.clone()))
 }
 
-fn held(run: &Run, holding: &Holding) -> Report {
+fn told_with(run: &Run, memory: &Memory, report: Report) -> Report {
+    let account = memory.account.clone();
+    Report {
+        role: Some(run.order.role.clone()),
+        accessor: account.accessor,
+        login_request: account.login_request,
+        reads: account.reads,
+        ..report
+    }
+}
+
+fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
     let lives = holding.leases.iter().map(|lease| lease.life);
+    let maxima = lives.clone().chain([holding.token]);
+    let maximum = maxima.filter_map(Life::maximum).min();
     let bounded = lives
         .chain([holding.token])
         .filter(|life| life.renewal(SignedDuration::ZERO).is_none());
     let end = bounded.filter_map(Life::end).min();
-    Report {
-        role: Some(run.order.role.clone()),
+    let report = Report {
         message: end.map(|end| {
             format!("the credentials end at {end}: Vault's role does not let them be renewed any further")
         }),
+        max_seconds: maximum.and_then(|it| u64::try_from(it.as_secs()).ok()),
         ..Report::new(Phase::Running, Reason::LoggedIn)
-    }
+    };
+    told_with(run, memory, report)
 }
 
-fn revoked(run: &Run, is_of_token_alone: bool) -> Report {
-    Report {
-        role: Some(run.order.role.clone()),
-        message: is_of_token_alone.then(|| UNVERIFIED.to_owned()),
+fn revoked(run: &Run, memory: &Memory, now: Timestamp) -> Report {
+    let report = Report {
+        message: memory.may_not_revoke_leases.then(|| UNVERIFIED.to_owned()),
+        at: Some(now.as_second()),
+        max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::Revoked)
-    }
+    };
+    told_with(run, memory, report)
 }
 
 const UNVERIFIED: &str = "Vault has revoked the token; whether every lease of it could be revoked is not known, because the role's policy lacks: path \"sys/leases/revoke\" { capabilities = [\"update\"] }";
 
-fn left_to_its_ttl(run: &Run, memory: &Memory) -> Report {
-    let report = memory.trouble.as_ref().map(|trouble| &trouble.report);
-    Report {
-        role: Some(run.order.role.clone()),
-        message: report.and_then(|report| report.message.clone()),
-        ..Report::new(Phase::Done, Reason::RevokeFailed)
+/// Leases end with their token.
+fn left_to_its_ttl(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
+    let known = run.told.as_ref();
+    if let Some(told) =
+        known.filter(|told| told.reason == Reason::RevokeFailed && told.at.is_some())
+    {
+        return told.clone();
     }
+    let report = memory.trouble.as_ref().map(|trouble| &trouble.report);
+    let left = holding
+        .token
+        .end()
+        .map(|end| end.duration_since(now).as_secs());
+    let report = Report {
+        message: report.and_then(|report| report.message.clone()),
+        at: Some(now.as_second()),
+        ttl_seconds: left.map(|left| u64::try_from(left).unwrap_or(0)),
+        max_seconds: known.and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Done, Reason::RevokeFailed)
+    };
+    told_with(run, memory, report)
 }
 
 impl Memory {

@@ -1,6 +1,7 @@
 //! Tokens that an agent has left: it was killed, or Vault did not let it revoke them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use planescape_agent_contract::Report;
 use planescape_vault::{Error, Kind};
@@ -44,6 +45,9 @@ pub struct Place {
 pub struct Revocation {
     /// The accessors that Vault knows no more.
     pub revoked: Vec<String>,
+    /// When the last of them was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Why others are not revoked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -15,6 +15,12 @@ pub struct Life {
     since: Timestamp,
     seconds: i64,
     is_renewable: bool,
+    /// When it was made, where that is known.
+    #[serde(default)]
+    born: Option<Timestamp>,
+    /// Whether Vault has granted less than it was asked for, as it does to keep to a maximum.
+    #[serde(default)]
+    is_capped: bool,
     /// Whether it was not renewed yet.
     is_first: bool,
     /// Whether others may have renewed it meanwhile.
@@ -30,6 +36,8 @@ impl Life {
             since,
             seconds: seconds.max(0),
             is_renewable,
+            born: Some(since),
+            is_capped: false,
             is_first: true,
             is_recalled: false,
         }
@@ -54,6 +62,8 @@ impl Life {
             since: now,
             seconds: seconds.max(0),
             is_renewable,
+            born: self.born,
+            is_capped: self.is_capped,
             is_first: false,
             is_recalled: false,
         };
@@ -74,6 +84,25 @@ impl Life {
             is_renewable: false,
             ..self
         }
+    }
+
+    /// The same after a renewal that asked for `asked`. Vault takes no notice of that where a token has a period.
+    #[must_use]
+    pub fn asked_for(self, asked: SignedDuration) -> Self {
+        let granted = SignedDuration::from_secs(self.seconds);
+        Self {
+            is_capped: granted + NO_PROGRESS < asked,
+            ..self
+        }
+    }
+
+    /// How long it lives at all, once Vault renews it no further.
+    #[must_use]
+    pub fn maximum(self) -> Option<SignedDuration> {
+        let end = self
+            .end()
+            .filter(|_| self.is_capped || !self.is_renewable)?;
+        Some(end.duration_since(self.born?))
     }
 
     /// When it ends by itself; none where it never does.
@@ -170,5 +199,27 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn its_maximum_is_known_once_vault_grants_less_than_it_was_asked_for() {
+        let start: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let life = Life::new(start, 600, true);
+        assert_eq!(life.maximum(), None);
+        let later = start + SignedDuration::from_secs(100);
+
+        let capped = life.renewed(later, 500, true);
+        assert_eq!(capped.maximum(), None, "a period says nothing");
+        let capped = capped.asked_for(SignedDuration::from_mins(90));
+        assert_eq!(capped.maximum(), Some(SignedDuration::from_secs(600)));
+        assert!(
+            capped.renewal(SignedDuration::ZERO).is_some(),
+            "it is renewed all the same"
+        );
+        let full = life.renewed(later, 5400, true);
+        assert_eq!(
+            full.asked_for(SignedDuration::from_mins(90)).maximum(),
+            None
+        );
     }
 }

@@ -80,6 +80,8 @@ pub struct ObservedJob {
     pub has_ttl: bool,
     /// Whether it is suspended.
     pub is_suspended: bool,
+    /// The ServiceAccount of its pods.
+    pub service_account: String,
     /// What is said of its Secrets.
     pub credentials: Option<Report>,
     /// What became of the tokens that its agents have left.
@@ -311,6 +313,7 @@ impl ObservedJob {
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
             is_suspended: spec.is_some_and(|spec| spec.suspend == Some(true)),
+            service_account: service_account(spec),
             credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
                 .and_then(|report| serde_json::from_str(report).ok()),
             revocations: revocations(&job.metadata),
@@ -388,6 +391,13 @@ fn grace(spec: Option<&JobSpec>) -> SignedDuration {
     let pod = spec.and_then(|spec| spec.template.spec.as_ref());
     let seconds = pod.and_then(|pod| pod.termination_grace_period_seconds);
     seconds.map_or(USUAL_GRACE, SignedDuration::from_secs)
+}
+
+fn service_account(spec: Option<&JobSpec>) -> String {
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let name = pod.and_then(|pod| pod.service_account_name.clone());
+    let name = name.filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "default".to_owned())
 }
 
 fn expects_pods(spec: &JobSpec) -> bool {

@@ -3,6 +3,7 @@
 mod conditions;
 mod ended;
 mod events;
+mod fit;
 mod runs;
 mod vault;
 

@@ -39,6 +39,8 @@ pub struct ValidatedJob {
     pub delay: SignedDuration,
     /// Times in which no run starts.
     pub excluded: Vec<Window>,
+    /// How long a run may last.
+    pub run_deadline: Option<SignedDuration>,
     /// How late a run may start.
     pub deadline: Option<SignedDuration>,
     /// What to do with a run that could not start when it was due.
@@ -124,6 +126,7 @@ pub fn validate(
         digest: run::digest(spec),
         agent: injection.as_ref().map(|it| agent(it, &spec.job_template)),
         identity,
+        run_deadline: run_deadline(&spec.job_template),
         has_secrets: order.is_some(),
     };
     let template = spec.job_template.clone();
@@ -232,6 +235,11 @@ fn schedule(spec: &PlanescapeJobSpec, now: Timestamp) -> Result<Schedule, Proble
         return Err(fail(schedule::Error::Never));
     }
     Ok(schedule)
+}
+
+fn run_deadline(template: &Value) -> Option<SignedDuration> {
+    let seconds = template["spec"]["activeDeadlineSeconds"].as_i64();
+    seconds.map(SignedDuration::from_secs)
 }
 
 /// What the schema refuses too; a cluster may have an older one.

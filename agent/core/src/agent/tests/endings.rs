@@ -102,6 +102,7 @@ fn a_refused_revocation_is_reported() {
                  its leases end with their TTL"
                     .to_owned()
             ),
+            role: Some("reader".to_owned()),
             status: Some(403),
             accessor: Some("accessor of 2".to_owned()),
             unrevoked: vec!["accessor of 2".to_owned()],

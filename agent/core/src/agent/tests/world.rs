@@ -242,6 +242,7 @@ impl World {
                 accessor: format!("accessor of {}", token.len()),
                 grant: grant(ttl),
                 has_limited_uses: false,
+                request: String::new(),
             }),
         });
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use planescape_agent_contract::{Reason, Report};
 
+use super::fit;
 use super::vault::{self, Standing};
 use super::{Checked, Facts, is_older, older_run, replace_older};
 use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
@@ -45,7 +46,7 @@ pub(super) fn of(
     before: &PlanescapeJobStatus,
     after: &PlanescapeJobStatus,
 ) -> Vec<Condition> {
-    let vault = vault_ready(facts, before);
+    let vault = vault_ready(facts, before).map(|vault| fitted(facts, after, vault));
     let template = template_valid(facts, before);
     let ready = ready(facts, template.as_ref(), vault.as_ref(), after);
     let mut findings = vec![ready];
@@ -383,6 +384,29 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
             None => unknown(nobody_has_logged_in(facts).to_owned()),
         },
     })
+}
+
+/// All is well with Vault now; whether it stays so until a run has ended is another question.
+fn fitted(facts: &Facts<'_>, after: &PlanescapeJobStatus, vault: Finding) -> Finding {
+    let is_well = matches!(
+        vault.reason.as_str(),
+        "Rendered" | "Supplied" | fit::MAY_EXPIRE
+    );
+    if vault.status != "True" || !is_well {
+        return vault;
+    }
+    match fit::misfit(facts, &after.runs) {
+        Some(message) => Finding::new(vault.kind, true, fit::MAY_EXPIRE, message),
+        None if vault.reason == fit::MAY_EXPIRE => {
+            let has_agent = facts.validated.is_ok_and(|it| it.agent.is_some());
+            let (reason, message) = match has_agent {
+                true => ("Rendered", "every file is rendered"),
+                false => ("Supplied", "every Secret is there"),
+            };
+            Finding::new(vault.kind, true, reason, message)
+        }
+        None => vault,
+    }
 }
 
 fn nobody_has_logged_in(facts: &Facts<'_>) -> &'static str {

@@ -1,6 +1,7 @@
 //! Events: what changed between two statuses, said once.
 
 use super::conditions::RENDERED_WITH_WARNINGS;
+use super::fit;
 use super::vault::{self, Fate, Standing};
 use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
@@ -348,6 +349,11 @@ fn of_vault(
         let event = Event::warning("TemplateWarning", now.message.as_str());
         let newest = facts.observed.jobs.first();
         return newest.map(|job| event.about(&job.name));
+    }
+    if now.reason == fit::MAY_EXPIRE {
+        let mut known = before.conditions.iter();
+        let is_told = known.any(|it| it.type_ == now.type_ && it.reason == now.reason);
+        return (!is_told).then(|| Event::warning(fit::MAY_EXPIRE, now.message.as_str()));
     }
     let Standing::Failed(report) = vault::standing(facts) else {
         return None;

@@ -5,9 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::vault::Fate;
 use super::{Facts, Started, vault};
-use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run};
+use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run, RunReceipt};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::{Action, Settled};
+use crate::receipt;
 
 const MOST_RUNS: usize = 20;
 
@@ -41,6 +42,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             message: None,
             lease: None,
             lease_until: None,
+            receipt: None,
             unrevoked: Vec::new(),
             template: facts.validated.ok().map(|it| it.digest.clone()),
         });
@@ -88,9 +90,29 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
         lease,
         lease_until: until.map(Time),
+        receipt: receipt(job, recorded),
         unrevoked: vault::unrevoked(job, lease, known.unwrap_or_default()),
         template: job.template.clone(),
     }
+}
+
+/// What is seen now, as far as it says no less than what was seen before: pods go before their Jobs.
+fn receipt(job: &ObservedJob, recorded: Option<&Run>) -> Option<RunReceipt> {
+    let known = recorded.and_then(|run| run.receipt.clone());
+    let Some(seen) = receipt::summary(job) else {
+        return known;
+    };
+    let Some(known) = known else {
+        return Some(seen);
+    };
+    Some(if seen.accessors.len() < known.accessors.len() {
+        RunReceipt {
+            revoked_time: seen.revoked_time.or(known.revoked_time),
+            ..known
+        }
+    } else {
+        seen
+    })
 }
 
 /// The shell has made sure that the Job is really gone.

@@ -1,4 +1,5 @@
 mod left;
+mod receipts;
 mod secrets;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -156,7 +157,7 @@ fn says_that_no_agent_has_spoken_yet() {
 
 #[test]
 fn tells_of_a_revoked_lease() {
-    let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "x" });
+    let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "in-clear" });
     let scene = Scene::injected()
         .with_run(ended("Complete"))
         .with_agent(json!({ "state": terminated(0, &report) }));
@@ -166,7 +167,7 @@ fn tells_of_a_revoked_lease() {
     assert_eq!(after.runs[0].lease, Some(Lease::Revoked));
     assert_eq!(condition(&after, "VaultReady").0, "True");
     assert!(reasons(&scene, &after).contains(&"LeaseRevoked".to_owned()));
-    assert!(!serde_json::to_string(&after).unwrap().contains("accessor"));
+    assert!(!serde_json::to_string(&after).unwrap().contains("in-clear"));
 }
 
 #[test]

@@ -300,7 +300,12 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
         (Phase::Config | Phase::Login | Phase::Read, _)
         | (Phase::Render | Phase::Write | Phase::Other, _) => return None,
     };
-    Some(Fate::new(lease, None))
+    let said = report.at.and_then(|at| Timestamp::from_second(at).ok());
+    let is_failure = lease == Lease::RevokeFailed;
+    let until = said
+        .filter(|_| is_failure)
+        .and_then(|said| end_of(report, said));
+    Some(Fate::new(lease, until))
 }
 
 fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
@@ -330,9 +335,13 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
 /// Until when the tokens that an agent has left may live at most: Vault's last grant, counted from the end of the
 /// agent, and not from its last renewal, of which nobody knows when it was.
 fn until(agent: &ObservedAgent, report: &Report) -> Option<Timestamp> {
+    end_of(report, agent.ended?)
+}
+
+fn end_of(report: &Report, said: Timestamp) -> Option<Timestamp> {
     let seconds = i64::try_from(report.ttl_seconds?).ok()?;
     let life = SignedDuration::from_secs(seconds).checked_add(MARGIN)?;
-    agent.ended?.checked_add(life).ok()
+    said.checked_add(life).ok()
 }
 
 fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
