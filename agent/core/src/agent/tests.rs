@@ -7,6 +7,7 @@
 
 mod endings;
 mod failures;
+mod programs;
 mod reads;
 mod settings;
 mod status;

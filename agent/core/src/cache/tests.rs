@@ -13,6 +13,18 @@ fn a_lease_is_kept_where_its_token_is_ours() {
 }
 
 #[test]
+fn what_is_kept_is_counted_and_answers() {
+    let mut cache = cache();
+    assert!(cache.is_empty());
+
+    put_lease(&mut cache, 1, "own", "db/1");
+    put_lease(&mut cache, 2, "own", "db/2");
+
+    assert_eq!((cache.len(), cache.is_empty()), (2, false));
+    assert_eq!(cache.get(&asked(2, Some("own")).key), Some(&2));
+}
+
+#[test]
 fn a_token_is_kept_where_it_has_no_parent_or_one_of_ours() {
     let mut cache = cache();
 

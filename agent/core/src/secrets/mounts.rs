@@ -227,6 +227,31 @@ mod tests {
         assert_eq!(mounts.find("kv/b", Id(2)), Found::Ask);
     }
 
+    #[test]
+    fn a_failed_read_makes_doubtful_what_was_said_of_its_own_path_a_minute_ago() {
+        let mut mounts = Mounts::default();
+        for (path, mount) in [
+            ("kv/a", "elsewhere/"),
+            ("kv/b", "elsewhere/"),
+            ("db/x", "db/"),
+            ("pki/x", "pki/"),
+        ] {
+            mounts.find(path, Id(1));
+            mounts.found(path, Some(kv(mount)), at(0));
+        }
+        let known = |mounts: &mut Mounts| {
+            let paths = ["kv/a", "kv/b", "db/x", "pki/x"];
+            paths.map(|path| mounts.find(path, Id(2)) != Found::Ask)
+        };
+
+        mounts.forget("kv/a", at(59));
+        mounts.forget("db/y", at(59));
+        assert_eq!(known(&mut mounts), [true; 4]);
+        mounts.forget("kv/a", at(60));
+        mounts.forget("db/y", at(60));
+        assert_eq!(known(&mut mounts), [false, true, false, true]);
+    }
+
     fn kv(path: &str) -> Mount {
         Mount::new(path, "kv", "2")
     }
