@@ -219,6 +219,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// What became of each instant.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (Timestamp, Word)> {
+        self.instants.iter().map(|(tick, word)| (*tick, *word))
+    }
+
     /// How many instants came to what.
     pub(crate) fn count(&self) -> BTreeMap<Word, u64> {
         let mut counts = BTreeMap::new();

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod ledger;
+mod night;
 mod operator;
 mod server;
 mod world;

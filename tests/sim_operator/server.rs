@@ -55,6 +55,8 @@ pub(crate) struct Server {
     fates: BTreeMap<String, Fate>,
     /// How often a Job of each run was made.
     pub(crate) made: BTreeMap<String, u32>,
+    /// When the first was.
+    pub(crate) made_at: BTreeMap<String, Timestamp>,
     /// How each Job ended that was not deleted before, by UID.
     pub(crate) ended: BTreeMap<String, bool>,
     /// Jobs that were deleted before anybody had to know how they end, by UID.
@@ -84,6 +86,7 @@ impl Server {
             jobs: Jobs::new(),
             fates: BTreeMap::new(),
             made: BTreeMap::new(),
+            made_at: BTreeMap::new(),
             ended: BTreeMap::new(),
             lost: BTreeSet::new(),
             writes: 0,
@@ -108,6 +111,14 @@ impl Server {
         }
         self.delete(name);
         Ok(())
+    }
+
+    /// The instants that have had a Job, and are still to come.
+    pub(crate) fn made_for_later(&self) -> impl Iterator<Item = Timestamp> {
+        let scheduled = |run: &String| run.strip_prefix(UID)?.strip_prefix('-')?.parse().ok();
+        let seconds = self.made.keys().filter_map(scheduled);
+        let ticks = seconds.filter_map(|seconds| Timestamp::from_second(seconds).ok());
+        ticks.filter(|tick| *tick > self.now)
     }
 
     /// Jobs that have not ended.
@@ -174,6 +185,7 @@ impl Server {
         }
         // Two schedules, before and after an edit, may have instants in the same minute.
         let run = run_uid(&object).to_owned();
+        self.made_at.entry(run.clone()).or_insert(self.now);
         *self.made.entry(run).or_default() += 1;
         let count = self.version + self.writes as u64;
         object["metadata"]["uid"] = json!(format!("{name}#{count}"));

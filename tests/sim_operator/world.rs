@@ -7,7 +7,7 @@ use planescape_operator_core::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::validate::validate;
 use planescape_tests::chance::Chance;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ledger::Ledger;
 use crate::operator::{Call, Operator};
@@ -85,13 +85,24 @@ impl World {
         if chance.once_in(4) && schedule != "@once" {
             spec["jitterSeconds"] = json!(20);
         }
+        let trouble = Self::with_or_without_jumps(trouble, &mut chance);
+        let mut world = Self::of(&spec, start, trouble, chance);
+        world.is_telling = is_telling;
+        world
+    }
+
+    fn with_or_without_jumps(trouble: u32, chance: &mut Chance) -> u32 {
         // Where clocks jump, less can be said of instants.
         let jumps = TROUBLE
             .iter()
             .position(|kind| *kind == "clock jump")
             .unwrap();
-        let trouble = trouble & !(u32::from(chance.once_in(2)) << jumps);
-        let server = Server::new(start, &spec);
+        trouble & !(u32::from(chance.once_in(2)) << jumps)
+    }
+
+    /// Of one PlanescapeJob that is created at `start`.
+    pub(crate) fn of(spec: &Value, start: Timestamp, trouble: u32, chance: Chance) -> Self {
+        let server = Server::new(start, spec);
         let (validated, _) = validate(&server.job, &Defaults::default(), start).unwrap();
         let mut operators = [Operator::default(), Operator::default()];
         for operator in &mut operators {
@@ -104,17 +115,35 @@ impl World {
             operators,
             leader: 0,
             rival_since: None,
-            ledger: Ledger::new(schedule, start),
+            ledger: Ledger::new(spec["schedule"].as_str().unwrap(), start),
             delay: validated.delay,
             has_jumped: false,
             last_trouble: start,
             seen: None,
             last_schedule: None,
             tokens: 0,
-            is_telling,
+            is_telling: false,
             told: Vec::new(),
             broken: None,
         }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.server.now
+    }
+
+    /// When the Job of an instant was made.
+    pub(crate) fn made_at(&self, tick: Timestamp) -> Option<Timestamp> {
+        let run = format!("{UID}-{}", tick.as_second());
+        self.server.made_at.get(&run).copied()
+    }
+
+    /// The leader is killed, and after the lease has run out another one leads.
+    pub(crate) fn fail_over(&mut self) {
+        self.pass(17);
+        self.leader = 1 - self.leader;
+        self.operators[self.leader].restart(&self.server);
+        self.last_trouble = self.server.now;
     }
 
     pub(crate) fn broken(&self) -> Option<&Broken> {
@@ -235,11 +264,7 @@ impl World {
         }
         if self.comes("clock jump", 80, coverage) {
             self.has_jumped = true;
-            let ahead = self.chance.pick(&[0, 400, 3_600, -90]);
-            for operator in &mut self.operators {
-                operator.ahead = ahead;
-                operator.is_asked = true;
-            }
+            self.set_clocks();
         }
         if self.comes("outage", 120, coverage) {
             let seconds = self.chance.pick(&[130, 400, 3_700]);
@@ -262,6 +287,21 @@ impl World {
             self.tokens += 1;
             let token = format!("token-{}", self.tokens);
             self.server.annotate("planescape.io/rerun", &token);
+        }
+    }
+
+    /// Sets the operators' clocks. Once they are right again, time may go on to an instant that ran while they were ahead.
+    fn set_clocks(&mut self) {
+        let ahead = self.chance.pick(&[0, 400, 3_600, -90]);
+        for operator in &mut self.operators {
+            operator.ahead = ahead;
+            operator.is_asked = true;
+        }
+        let ran: Vec<Timestamp> = self.server.made_for_later().collect();
+        if ahead == 0 && !ran.is_empty() && self.chance.once_in(2) {
+            let tick = ran[self.chance.below(ran.len())];
+            let late = self.chance.pick(&[0, 1, 3]);
+            self.pass(tick.duration_since(self.server.now).as_secs() + late);
         }
     }
 
