@@ -84,11 +84,13 @@ fn leave_out(report: &mut Report) -> bool {
         read.user = None;
     } else if reads.pop().is_some() {
         report.more_reads += 1;
-    } else if report.warnings.pop().is_some() {
-    } else if report.path.take().is_some() || report.message.take().is_some() {
-    } else if report.role.take().is_some() || report.login_request.take().is_some() {
     } else {
-        return report.unrevoked.pop().is_some();
+        return report.warnings.pop().is_some()
+            || report.path.take().is_some()
+            || report.message.take().is_some()
+            || report.role.take().is_some()
+            || report.login_request.take().is_some()
+            || report.unrevoked.pop().is_some();
     }
     true
 }

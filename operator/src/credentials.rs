@@ -6,6 +6,7 @@
 
 mod agents;
 mod job;
+mod preflight;
 mod record;
 mod revoker;
 mod secrets;
@@ -59,7 +60,9 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     let addresses = settings.addresses()?;
     let audience = settings.audience()?.to_owned();
     let revoker = Revoker::new(&settings);
-    let vaults = Vaults::new(addresses, settings.vault_ca_cert()?);
+    let defaults = settings.defaults();
+    let rate = settings.vault_logins_per_second;
+    let vaults = Vaults::new(addresses, settings.vault_ca_cert()?, rate);
     let service = Service::start(settings.serving.listen).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -94,7 +97,8 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         let scope = scope.as_deref();
         tokio::try_join!(
             watch::run(&program, scope, &until),
-            agents::run(&program, scope, &until)
+            agents::run(&program, scope, &until),
+            preflight::run(&program, defaults.clone(), scope, &until)
         )
         .map(drop)
     };

@@ -6,5 +6,6 @@ mod guard;
 mod left;
 mod life;
 mod place;
+mod preflight;
 mod receipts;
 mod storm;

@@ -50,7 +50,7 @@ async fn a_database_role_can_be_given_a_short_life() {
 
 #[tokio::test]
 async fn a_sealed_vault_answers_503_until_it_is_unsealed() {
-    let mut bed = Secrets::start().await.unwrap();
+    let bed = Secrets::start().await.unwrap();
     bed.vault
         .put("app", &json!({"key": "value"}))
         .await

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use backon::{ConstantBuilder, Retryable as _};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ impl Vault {
     }
 
     /// Unseals it again.
-    pub async fn unseal(&mut self) -> Result<()> {
+    pub async fn unseal(&self) -> Result<()> {
         let output = self.server.output();
         let key = output
             .lines()
@@ -172,7 +172,15 @@ impl Vault {
             .context("Vault has not printed its unseal key")?
             .to_owned();
         vaultrs::sys::unseal(&self.client()?, Some(key), None, None).await?;
-        self.until_ready().await
+        let health = format!("{}/v1/sys/health", self.url());
+        for _ in 0..600 {
+            let answer = self.http.get(&health).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("Vault is not ready 30 s after it was unsealed")
     }
 
     /// Stops its process without ending it: connections are accepted, nothing is answered.

@@ -163,6 +163,24 @@ pub fn logged_in(body: &[u8]) -> Result<Login, Error> {
     })
 }
 
+/// A body that asks about paths.
+#[must_use]
+pub fn paths(paths: &[&str]) -> Body {
+    encode(&BTreeMap::from([("paths", paths)]))
+}
+
+/// Reads what a token may do, by path.
+///
+/// # Errors
+/// It is no such answer.
+pub fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: BTreeMap<String, Vec<String>>,
+    }
+    Ok(decode::<Answer>(body)?.data)
+}
+
 /// Reads the answer to what gives nothing back. A page of a gateway between Vault and us says nothing of Vault.
 ///
 /// # Errors

@@ -212,6 +212,10 @@ reasons! {
     AddressRefused = "AddressRefused",
     /// The role gives batch tokens, which can be neither renewed nor revoked.
     BatchToken = "BatchToken",
+    /// A login was tried before the first run, and everything is allowed.
+    Allowed = "Ok",
+    /// Tokens of the role live for less than a run may last, and cannot be renewed.
+    TtlTooShort = "TTLTooShort",
     /// Somebody else's Secret has the name.
     SecretConflict = "SecretConflict",
     /// The answer does not make the Secret that was ordered.

@@ -13,6 +13,8 @@ pub mod failure;
 pub mod left;
 pub mod life;
 mod order;
+pub mod pace;
+pub mod preflight;
 pub mod references;
 pub mod run;
 

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use jiff::SignedDuration;
 use planescape_operator_core::credentials::addresses::Addresses;
+use planescape_operator_core::defaults::Defaults;
 
 use super::election::Election;
 use super::serving::Serving;
@@ -35,6 +36,28 @@ pub struct Credentials {
         default_value = "vault"
     )]
     pub audience: String,
+
+    /// Where Vault's kubernetes auth method is mounted for PlanescapeJobs that do not say; as the operator has it.
+    #[arg(long, env = "PLANESCAPE_VAULT_AUTH_PATH", value_name = "PATH")]
+    pub vault_auth_path: Option<String>,
+
+    /// The Vault namespace for PlanescapeJobs that do not say; as the operator has it.
+    #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
+    pub vault_namespace: Option<String>,
+
+    /// Whom the token that agents log in with is for; as the operator has it.
+    #[arg(long, env = "PLANESCAPE_VAULT_AUDIENCE", value_name = "AUDIENCE")]
+    pub vault_audience: Option<String>,
+
+    /// How many logins a second each Vault is asked for at most.
+    #[arg(
+        long,
+        env = "PLANESCAPE_VAULT_LOGINS_PER_SECOND",
+        value_name = "COUNT",
+        default_value = "20",
+        value_parser = clap::value_parser!(u32).range(1..=1_000)
+    )]
+    pub vault_logins_per_second: u32,
 
     /// How long tokens and leases are to outlive this program, as far as Vault's roles let them.
     #[arg(
@@ -98,6 +121,19 @@ impl Credentials {
             "--vault-addresses, PLANESCAPE_VAULT_ADDRESSES: names no Vault; write for example https://vault.vault.svc:8200"
         );
         Ok(addresses)
+    }
+
+    /// What the operator gives PlanescapeJobs that do not say otherwise, as far as a login depends on it.
+    pub fn defaults(&self) -> Defaults {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let usual = Defaults::default();
+        Defaults {
+            vault_address: given(&self.vault_address),
+            auth_path: given(&self.vault_auth_path).unwrap_or_else(|| usual.auth_path.clone()),
+            namespace: given(&self.vault_namespace),
+            audience: given(&self.vault_audience),
+            ..usual
+        }
     }
 
     /// Whom tokens are for.

@@ -48,6 +48,8 @@ struct Task {
     record: Option<Record>,
     /// What was read and is not written yet.
     contents: BTreeMap<usize, Contents>,
+    /// Whether its Vault is away, once it was asked.
+    outage: Option<watch::Receiver<Option<Error>>>,
     is_gone: bool,
 }
 
@@ -65,6 +67,7 @@ pub(super) async fn tend(
         memory: Memory::default(),
         record: None,
         contents: BTreeMap::new(),
+        outage: None,
         is_gone: false,
     };
     while !shutdown.is_cancelled() {
@@ -97,6 +100,7 @@ pub(super) async fn tend(
         };
         tokio::select! {
             () = sleep_until(until) => {}
+            () = vault_is_back(&task.outage) => task.memory.hurry(Timestamp::now()),
             () = shutdown.cancelled() => return,
             changed = seen.changed() => match changed {
                 Ok(()) => task.see(seen.borrow_and_update().clone()),
@@ -105,6 +109,15 @@ pub(super) async fn tend(
             },
         }
     }
+}
+
+/// Where Vault is away.
+async fn vault_is_back(outage: &Option<watch::Receiver<Option<Error>>>) {
+    let Some(outage) = outage.as_ref().filter(|outage| outage.borrow().is_some()) else {
+        return std::future::pending().await;
+    };
+    let mut outage = outage.clone();
+    let _ = outage.wait_for(Option::is_none).await;
 }
 
 /// As the clock on the wall says, which may be set.
@@ -252,13 +265,21 @@ impl Task {
         let run = &self.run;
         let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        self.outage = Some(vault.outage());
+        vault
+            .enter()
+            .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
+        vault.login_turn().await;
+        vault
+            .enter()
+            .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
         let token = self.program.token(run).await;
         let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
         let (_turn, client) = vault.client().await;
         let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
         let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
         let asked = Timestamp::now();
-        let login = client.log_in(&path, None, &body).await;
+        let login = vault.learn(client.log_in(&path, None, &body).await);
         let login = login.map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
         if login.accessor.is_empty() {
             return Err(Failure::of_batch_token(run));
@@ -314,8 +335,16 @@ impl Task {
         let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         let (_turn, client) = vault.client().await;
+        vault
+            .enter()
+            .map_err(|it| Failure::of_vault(run, question, &it))?;
         let asked = Timestamp::now();
         let answer = ask(client, &ordered, self.secret_token()).await;
+        // A database that hangs is no outage of Vault.
+        let answer = match answer {
+            Err(Error::Silent { .. }) => answer,
+            answer => vault.learn(answer),
+        };
         let (answer, mount) = answer.map_err(|it| Failure::of_vault(run, question, &it))?;
         let misfit = |misfit: Misfit| Failure {
             retry_after: Some(MISFIT_PAUSE),
@@ -384,6 +413,9 @@ impl Task {
         let increment = Duration::try_from(wanted(self.program.outage)).ok();
         let bearer = bearer(self.secret_token());
         let asked = Timestamp::now();
+        vault
+            .enter()
+            .map_err(|it| Failure::of_vault(run, Question::Renewal, &it))?;
         let renewed = match lease {
             Some(index) => {
                 let id = self.lease_id(index);
@@ -391,6 +423,7 @@ impl Task {
             }
             None => client.renew_self(bearer, increment).await,
         };
+        let renewed = vault.learn(renewed);
         let change: Box<dyn Fn(Life) -> Life> = match renewed {
             Ok(grant) => {
                 let (seconds, is_renewable) = (seconds(grant), grant.is_renewable());
@@ -423,9 +456,11 @@ impl Task {
         let run = &self.run;
         let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        self.outage = Some(vault.outage());
         let (_turn, client) = vault.client().await;
         let id = self.lease_id(index);
         let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
+        let revoked = vault.learn(revoked);
         match revoked {
             Ok(()) => {
                 if let Custody::Held(holding) = &mut self.memory.custody {
@@ -522,7 +557,11 @@ async fn ask(
 }
 
 /// Who may not see the mount may be allowed to read what is in it.
-async fn mount_of(client: &Client, path: &str, token: &SecretText) -> Result<Option<Mount>, Error> {
+pub(super) async fn mount_of(
+    client: &Client,
+    path: &str,
+    token: &SecretText,
+) -> Result<Option<Mount>, Error> {
     match client.mount_of(path, token).await {
         Ok(mount) => Ok(Some(mount)),
         Err(Error::Refused(refusal)) if matches!(refusal.kind(), Kind::Denied | Kind::NotFound) => {

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use planescape_operator_core::credentials::addresses::{self, Addresses, Refused, authority};
 use planescape_operator_core::credentials::left::Place;
-use planescape_vault::{Connection, Tls};
+use planescape_operator_core::credentials::pace::{Pace, is_outage};
+use planescape_vault::{Connection, Error, Tls};
 use planescape_vault_client::Client;
 use tokio::net::lookup_host;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tracing::{info, warn};
+
+use super::chance;
 
 const USER_AGENT: &str = concat!("planescape-credentials/", env!("CARGO_PKG_VERSION"));
 
@@ -18,25 +22,43 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many requests to one Vault are on their way at once.
 const REQUESTS: usize = 16;
 
+/// How often a Vault that serves nobody is looked at.
+const SHORTEST_LOOK: Duration = Duration::from_millis(500);
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
 /// The Vaults that runs get their Secrets from.
 pub(super) struct Vaults {
     listed: Addresses,
     ca_cert: Option<String>,
     known: Mutex<HashMap<Place, Arc<Vault>>>,
+    /// By address: namespaces of one Vault share what it can bear.
+    servers: Mutex<HashMap<String, Arc<Server>>>,
+    logins_per_second: u32,
+}
+
+/// One Vault, whatever namespace of it is meant.
+struct Server {
+    started: Instant,
+    logins: Mutex<Pace>,
+    /// Why it serves nobody, while it does not.
+    outage: watch::Sender<Option<Error>>,
 }
 
 /// One Vault, in one of its namespaces.
 pub(super) struct Vault {
     client: Client,
     turns: Semaphore,
+    server: Arc<Server>,
 }
 
 impl Vaults {
-    pub(super) fn new(listed: Addresses, ca_cert: Option<String>) -> Self {
+    pub(super) fn new(listed: Addresses, ca_cert: Option<String>, logins_per_second: u32) -> Self {
         Self {
             listed,
             ca_cert,
             known: Mutex::default(),
+            servers: Mutex::default(),
+            logins_per_second,
         }
     }
 
@@ -59,9 +81,23 @@ impl Vaults {
         let vault = Arc::new(Vault {
             client,
             turns: Semaphore::new(REQUESTS),
+            server: self.server(&place.address),
         });
         known.insert(place.clone(), vault.clone());
         Ok(vault)
+    }
+
+    fn server(&self, address: &str) -> Arc<Server> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = servers.entry(address.trim_end_matches('/').to_owned());
+        let server = server.or_insert_with(|| {
+            Arc::new(Server {
+                started: Instant::now(),
+                logins: Mutex::new(Pace::per_second(self.logins_per_second)),
+                outage: watch::Sender::new(None),
+            })
+        });
+        server.clone()
     }
 
     fn connection(&self, place: &Place) -> Connection {
@@ -81,10 +117,64 @@ impl Vaults {
     }
 }
 
+impl Server {
+    /// How long to wait for it.
+    fn next_login(&self) -> Duration {
+        let now = self.started.elapsed();
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.take(now)
+    }
+}
+
 impl Vault {
     /// The client, when it is this request's turn.
     pub(super) async fn client(&self) -> (SemaphorePermit<'_>, &Client) {
         let turn = self.turns.acquire().await;
         (turn.expect("it is never closed"), &self.client)
+    }
+
+    /// Waits until it is this login's turn.
+    pub(super) async fn login_turn(&self) {
+        tokio::time::sleep(self.server.next_login()).await;
+    }
+
+    /// Refuses what would be in vain: Vault was seen to serve nobody, and is not back yet.
+    pub(super) fn enter(&self) -> Result<(), Error> {
+        self.server.outage.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// Says when Vault goes away and when it is back.
+    pub(super) fn outage(&self) -> watch::Receiver<Option<Error>> {
+        self.server.outage.subscribe()
+    }
+
+    /// Takes in what Vault has answered. Where it serves nobody, one of us looks for it from then on.
+    pub(super) fn learn<T>(self: &Arc<Self>, answer: Result<T, Error>) -> Result<T, Error> {
+        let error = answer.as_ref().err().filter(|error| is_outage(error));
+        if let Some(error) = error
+            && self.server.outage.send_if_modified(|outage| {
+                let is_news = outage.is_none();
+                outage.get_or_insert_with(|| error.clone());
+                is_news
+            })
+        {
+            warn!("waits for Vault: {error}");
+            tokio::spawn(look_for(self.clone()));
+        }
+        answer
+    }
+}
+
+/// Until it serves requests again.
+async fn look_for(vault: Arc<Vault>) {
+    let mut wait = SHORTEST_LOOK;
+    loop {
+        tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)).await;
+        if vault.client.is_serving().await {
+            info!("Vault is back");
+            vault.server.outage.send_replace(None);
+            return;
+        }
+        wait = (wait * 2).min(LONGEST_LOOK);
     }
 }

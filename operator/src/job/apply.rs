@@ -220,9 +220,20 @@ async fn end(
     context: &Context,
 ) -> Result<bool, Error> {
     let annotations = json!({ ENDED_ANNOTATION: why, ENDED_AS_ANNOTATION: ending.reason() });
+    let is_waiting = attempt
+        .observed
+        .jobs
+        .iter()
+        .any(|run| run.uid == uid && run.waits_for_secrets);
+    // The clock of a suspended Job stands still. One that is let go without its Secrets must make no pod.
+    let spec = if is_waiting {
+        json!({ "activeDeadlineSeconds": 1, "suspend": false, "parallelism": 0 })
+    } else {
+        json!({ "activeDeadlineSeconds": 1 })
+    };
     let patch = json!({
         "metadata": { "uid": uid, "annotations": annotations },
-        "spec": { "activeDeadlineSeconds": 1 },
+        "spec": spec,
     });
     let api: Api<Job> =
         Api::namespaced(context.clients.of(Class::Run), &attempt.identity.namespace);

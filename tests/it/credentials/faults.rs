@@ -160,7 +160,7 @@ async fn a_foreign_secret_is_left_alone() {
 
 #[tokio::test]
 async fn a_vault_that_is_sealed_burns_nothing_and_the_run_starts_when_it_is_back() {
-    let mut cluster = Cluster::start().await.unwrap();
+    let cluster = Cluster::start().await.unwrap();
     let url = cluster.vault.url();
     let (namespace, job) = {
         let place = Place::new(&cluster, "sealed").await.unwrap();

@@ -20,7 +20,7 @@ async fn the_program_is_held_to_its_work() {
         "role",
         "read",
         "--verb=get",
-        "--resource=jobs,secrets",
+        "--resource=jobs,secrets,planescapejobs.planescape.io",
     ];
     place.bed.kubectl(&read).await.unwrap();
     let namespace = place.bed.namespace.clone();
@@ -37,6 +37,8 @@ async fn the_program_is_held_to_its_work() {
         assert!(refused.contains(said), "{change}: {refused}");
     }
     // What it does need, it may.
+    let told = json!({ "metadata": { "annotations": { "planescape.io/vault-preflight": "{}" } } });
+    as_program(&place, &patch_owner(told), "").await.unwrap();
     let allowed = token(&namespace, "default", "--audience=vault --duration=10m");
     as_program(&place, &allowed, "").await.unwrap();
     let secret = secret(&job, &json!({})).to_string();
@@ -118,6 +120,18 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
             patch(other, json!({ "spec": { "suspend": true } })),
             "of those that wait for no Secrets the report alone",
         ),
+        (
+            patch_owner(json!({ "spec": { "suspend": true } })),
+            "no more of a PlanescapeJob",
+        ),
+        (
+            patch_owner(json!({ "metadata": { "annotations": { "planescape.io/rerun": "x" } } })),
+            "no more of a PlanescapeJob",
+        ),
+        (
+            patch_owner(json!({ "metadata": { "labels": { "a": "b" } } })),
+            "no more of a PlanescapeJob",
+        ),
     ]
 }
 
@@ -143,6 +157,13 @@ fn secrets() -> Vec<(Value, &'static str)> {
             "only immutable Secrets",
         ),
     ]
+}
+
+fn patch_owner(patch: Value) -> Vec<String> {
+    let patch = patch.to_string();
+    ["patch", "pjob", "mine", "--type=merge", "-p", &patch]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn token(namespace: &str, account: &str, options: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ mod plain;
 mod proxy;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planescape_vault::mount::Mount;
@@ -252,6 +253,33 @@ impl Client {
             ..Request::new(Method::Put, "sys/leases/revoke", Some(bearer.token))
         };
         wire::done(&self.http.send(request).await?)
+    }
+
+    /// `GET sys/health`: whether it, or the one that it passes requests on to, serves requests.
+    pub async fn is_serving(&self) -> bool {
+        let request = Request {
+            query: Some("standbyok=true&perfstandbyok=true"),
+            ..Request::new(Method::Get, "sys/health", None)
+        };
+        self.http.send(request).await.is_ok()
+    }
+
+    /// `PUT sys/capabilities-self`: what the token may do at each of these paths.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn capabilities_of_self(
+        &self,
+        paths: &[&str],
+        bearer: Bearer<'_>,
+    ) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let body = wire::paths(paths);
+        let request = Request {
+            namespace: bearer.namespace,
+            body: Some(&body),
+            ..Request::new(Method::Put, "sys/capabilities-self", Some(bearer.token))
+        };
+        wire::capabilities(&self.http.send(request).await?)
     }
 
     /// `GET sys/internal/ui/mounts/<path>`: the mount that serves a path.

@@ -63,6 +63,9 @@ pub const SUPPLIED_ANNOTATION: &str = "planescape.io/supplied";
 /// Finalizer on such Jobs: keeps a Job until its lease is revoked.
 pub const LEASE_FINALIZER: &str = "planescape.io/vault-lease";
 
+/// Annotation on PlanescapeJobs: what came of trying what their runs ask Vault for, in JSON.
+pub const PREFLIGHT_ANNOTATION: &str = "planescape.io/vault-preflight";
+
 /// Annotation on Jobs, followed by a pod's UID: what became of the tokens that its agent has left, in JSON.
 pub const REVOKED_ANNOTATION_PREFIX: &str = "planescape.io/revoked-";
 

@@ -404,6 +404,15 @@ impl Memory {
         });
     }
 
+    /// Vault is back: what waited for it is tried now.
+    pub fn hurry(&mut self, now: Timestamp) {
+        if let Some(trouble) = &mut self.trouble
+            && is_of_outage(&trouble.report)
+        {
+            trouble.retry = trouble.retry.min(now);
+        }
+    }
+
     /// Something was done.
     pub fn succeed(&mut self) {
         self.trouble = None;
@@ -416,6 +425,17 @@ impl Memory {
         }
         self.secrets[index] = sighting;
     }
+}
+
+fn is_of_outage(report: &Report) -> bool {
+    let is_of_end = report.phase == Phase::Done && report.reason == Reason::RevokeFailed;
+    let words = [
+        Reason::Unreachable,
+        Reason::NoAnswer,
+        Reason::Sealed,
+        Reason::Standby,
+    ];
+    is_of_end || words.contains(&report.reason)
 }
 
 #[cfg(test)]

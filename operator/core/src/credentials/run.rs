@@ -6,7 +6,8 @@ use planescape_agent_contract::Report;
 
 use super::order::Order;
 use crate::api::names::{
-    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION, SUPPLIED_ANNOTATION,
+    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION,
+    SUPPLIED_ANNOTATION,
 };
 use crate::job::identity::Identity;
 
@@ -126,6 +127,10 @@ fn stage(job: &Job) -> Stage {
         return Stage::Over { deleted: None };
     }
     let annotations = metadata.annotations.as_ref();
+    // The operator has given it up; its Job fails as soon as the Job controller sees that.
+    if annotations.is_some_and(|it| it.contains_key(ENDED_ANNOTATION)) {
+        return Stage::Over { deleted: None };
+    }
     let is_supplied = annotations.is_some_and(|it| it.contains_key(SUPPLIED_ANNOTATION));
     if spec.and_then(|spec| spec.suspend) == Some(true) && !is_supplied {
         return Stage::Waiting;

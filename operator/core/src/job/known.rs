@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::validate::{Material, ValidatedJob, validate};
 use crate::api::PlanescapeJob;
-use crate::api::names::{ONCE_STARTED_ANNOTATION, RERUN_ANNOTATION};
+use crate::api::names::{ONCE_STARTED_ANNOTATION, PREFLIGHT_ANNOTATION, RERUN_ANNOTATION};
 use crate::defaults::Defaults;
 use crate::problem::Problem;
 
@@ -61,7 +61,12 @@ impl Whole {
 
 fn kept(metadata: ObjectMeta) -> ObjectMeta {
     let mut annotations = metadata.annotations.unwrap_or_default();
-    annotations.retain(|key, _| key == ONCE_STARTED_ANNOTATION || key == RERUN_ANNOTATION);
+    let kept = [
+        ONCE_STARTED_ANNOTATION,
+        RERUN_ANNOTATION,
+        PREFLIGHT_ANNOTATION,
+    ];
+    annotations.retain(|key, _| kept.contains(&key.as_str()));
     ObjectMeta {
         annotations: (!annotations.is_empty()).then_some(annotations),
         creation_timestamp: metadata.creation_timestamp,

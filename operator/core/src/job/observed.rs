@@ -17,8 +17,8 @@ pub use waiting::Waiting;
 use super::identity::{Identity, is_of_kind};
 use crate::api::names::{
     CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, ENDED_AS_ANNOTATION, GROUP, JOB_LABEL,
-    LEGACY_JOB_NAME_LABEL, REVOKED_ANNOTATION_PREFIX, RUN_TRACKING_FINALIZER, RUN_UID_LABEL,
-    SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+    LEGACY_JOB_NAME_LABEL, ORDER_ANNOTATION, REVOKED_ANNOTATION_PREFIX, RUN_TRACKING_FINALIZER,
+    RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, SUPPLIED_ANNOTATION, TEMPLATE_ANNOTATION,
 };
 use crate::credentials::left::Revocation;
 use crate::run;
@@ -82,6 +82,8 @@ pub struct ObservedJob {
     pub is_suspended: bool,
     /// The ServiceAccount of its pods.
     pub service_account: String,
+    /// Whether it is suspended until its Secrets are there.
+    pub waits_for_secrets: bool,
     /// What is said of its Secrets.
     pub credentials: Option<Report>,
     /// What became of the tokens that its agents have left.
@@ -314,6 +316,9 @@ impl ObservedJob {
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
             is_suspended: spec.is_some_and(|spec| spec.suspend == Some(true)),
             service_account: service_account(spec),
+            waits_for_secrets: annotation(&job.metadata, ORDER_ANNOTATION).is_some()
+                && annotation(&job.metadata, SUPPLIED_ANNOTATION).is_none()
+                && spec.is_some_and(|spec| spec.suspend == Some(true)),
             credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
                 .and_then(|report| serde_json::from_str(report).ok()),
             revocations: revocations(&job.metadata),

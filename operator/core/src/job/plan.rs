@@ -198,6 +198,8 @@ pub enum Deletion {
 pub enum Ending {
     /// Vault refuses its agent for good.
     VaultRefused,
+    /// Its Secrets were not there before it was too late to start.
+    VaultUnavailable,
     /// None of its pods starts.
     Stuck,
 }
@@ -207,6 +209,7 @@ impl Ending {
     pub fn reason(self) -> &'static str {
         match self {
             Self::VaultRefused => "VaultRefused",
+            Self::VaultUnavailable => "VaultUnavailable",
             Self::Stuck => "Stuck",
         }
     }
@@ -295,6 +298,7 @@ impl Plan {
         let Ok(validated) = validated else {
             return plan;
         };
+        refusal::end_late(&mut plan, validated, observed, now);
         expect_pods(&mut plan, observed, now);
         let situation = Situation {
             job,

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 pub use ended::{Ended, ended_between};
 pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
 pub(crate) use runs::MOST_RUNNING;
-pub(crate) use vault::lasting_refusal;
+pub(crate) use vault::{lasting_refusal, sentence as said};
 
 /// So many requests for a run by hand are remembered.
 const MOST_RERUNS: usize = 50;

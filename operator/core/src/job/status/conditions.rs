@@ -128,7 +128,12 @@ fn ready(
         .first()
         .is_some_and(|run| run.end.is_none());
     if let Some(vault) = vault.filter(|vault| vault.status == "False" && is_running) {
-        return Finding::new(KIND, false, "VaultNotReady", vault.message.as_str());
+        let reason = if vault::waits_for_vault(facts) {
+            "WaitingForVault"
+        } else {
+            "VaultNotReady"
+        };
+        return Finding::new(KIND, false, reason, vault.message.as_str());
     }
     if facts.job.spec.suspend {
         return Finding::new(
@@ -341,7 +346,11 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
             message: unprepared(facts, pod),
         });
     }
+    let preflight = || tried(facts);
     let Some(run) = facts.observed.jobs.first() else {
+        if let Some(tried) = preflight() {
+            return Some(tried);
+        }
         let message = match known {
             Some(_) => "no run is left that could tell",
             None => nobody_has_logged_in(facts),
@@ -349,6 +358,9 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         return Some(unknown(message.to_owned()));
     };
     if run.end.is_some() && is_older(facts, run) {
+        if let Some(tried) = preflight() {
+            return Some(tried);
+        }
         let message = format!("the spec was changed since Job {} ran", run.name);
         return Some(unknown(message));
     }
@@ -384,6 +396,19 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
             None => unknown(nobody_has_logged_in(facts).to_owned()),
         },
     })
+}
+
+/// What `planescape credentials` found before there was a run of this spec.
+fn tried(facts: &Facts<'_>) -> Option<Finding> {
+    let report = vault::preflight(facts)?;
+    let is_well = report.reason == Reason::Allowed;
+    let message = at_address(facts, &report);
+    Some(Finding::new(
+        "VaultReady",
+        is_well,
+        report.reason.as_str(),
+        message,
+    ))
 }
 
 /// All is well with Vault now; whether it stays so until a run has ended is another question.

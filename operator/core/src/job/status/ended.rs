@@ -16,13 +16,14 @@ pub struct Ended {
 }
 
 /// Kubernetes' words and ours. Whoever manages Jobs may write others.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "BackoffLimitExceeded",
     "DeadlineExceeded",
     "FailedIndexes",
     "MaxFailedIndexesExceeded",
     "PodFailurePolicy",
     "VaultRefused",
+    "VaultUnavailable",
     "Stuck",
     "JobDeleted",
 ];

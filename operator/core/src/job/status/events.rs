@@ -84,7 +84,9 @@ fn not_ready(before: &PlanescapeJobStatus, after: &PlanescapeJobStatus) -> Optio
     // The end of a one-time run has events of its own, too.
     let mut ends = after.conditions.iter().filter(|it| it.type_ == "Failed");
     let is_end = ends.any(|end| end.reason == now.reason);
-    let is_told = now.status == "False" && now.reason != "VaultNotReady" && !is_end;
+    let is_told = now.status == "False"
+        && !matches!(now.reason.as_str(), "VaultNotReady" | "WaitingForVault")
+        && !is_end;
     is_told.then(|| Event::warning(&now.reason, now.message.as_str()))
 }
 
@@ -354,6 +356,15 @@ fn of_vault(
         let mut known = before.conditions.iter();
         let is_told = known.any(|it| it.type_ == now.type_ && it.reason == now.reason);
         return (!is_told).then(|| Event::warning(fit::MAY_EXPIRE, now.message.as_str()));
+    }
+    if let Some(tried) = vault::preflight(facts).filter(|it| it.reason.as_str() == now.reason)
+        && now.status == "False"
+        && facts.observed.active().next().is_none()
+    {
+        return Some(Event::warning(
+            vault::event_reason(&tried),
+            vault::sentence(&tried),
+        ));
     }
     let Standing::Failed(report) = vault::standing(facts) else {
         return None;

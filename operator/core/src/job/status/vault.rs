@@ -6,6 +6,7 @@ use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 use super::Facts;
 use crate::api::v1alpha1::{Lease, Run};
 use crate::credentials::left::accessors;
+use crate::credentials::preflight::Preflight;
 use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
 
 /// So many tokens of a run are remembered.
@@ -44,6 +45,7 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::RevokeFailed
         | Reason::Terminated
         | Reason::Interrupted
+        | Reason::Allowed
         | Reason::Other(_) => false,
         Reason::InvalidConfig
         | Reason::TemplateFailed
@@ -64,6 +66,7 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::ServiceAccountNotFound
         | Reason::AddressRefused
         | Reason::BatchToken
+        | Reason::TtlTooShort
         | Reason::SecretConflict
         | Reason::SecretMisfit
         | Reason::CommandFailed => true,
@@ -179,6 +182,24 @@ pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
         return Standing::Supplied;
     }
     Standing::Pending
+}
+
+/// What was found when a login was tried for the spec as it is now.
+pub(super) fn preflight(facts: &Facts<'_>) -> Option<Report> {
+    let preflight = Preflight::of(facts.job)?;
+    let is_current = Some(preflight.generation) == facts.job.metadata.generation;
+    is_current.then_some(preflight.report)
+}
+
+/// Whether what keeps a run is that Vault serves nobody: the run goes on by itself when Vault is back.
+pub(super) fn waits_for_vault(facts: &Facts<'_>) -> bool {
+    let Standing::Failed(report) = standing(facts) else {
+        return false;
+    };
+    matches!(
+        report.reason,
+        Reason::Sealed | Reason::Standby | Reason::Unreachable | Reason::NoAnswer
+    )
 }
 
 /// What keeps a run from its Secrets.
@@ -327,7 +348,8 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
             return Some(Fate::new(Lease::Revoked, None));
         }
         _ if agent.is_done => Lease::Expiring,
-        _ => return None,
+        Phase::Config | Phase::Login | Phase::Read => return None,
+        Phase::Render | Phase::Write | Phase::Done | Phase::Other => return None,
     };
     Some(Fate::new(lease, until))
 }
@@ -349,7 +371,7 @@ fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
 }
 
 /// What an agent's report says, in one sentence with role, path and HTTP status.
-pub(super) fn sentence(report: &Report) -> String {
+pub(crate) fn sentence(report: &Report) -> String {
     let message = report
         .message
         .as_deref()
@@ -368,7 +390,9 @@ pub(super) fn sentence(report: &Report) -> String {
 pub(super) fn event_reason(report: &Report) -> &'static str {
     match report.phase {
         Phase::Login => "VaultLoginFailed",
-        Phase::Read if report.status == Some(403) => "VaultPermissionDenied",
+        Phase::Read if report.status == Some(403) || report.reason == Reason::PermissionDenied => {
+            "VaultPermissionDenied"
+        }
         Phase::Read => "VaultReadFailed",
         Phase::Render => "VaultRenderFailed",
         Phase::Write => "VaultWriteFailed",

@@ -1,7 +1,7 @@
 //! What is told of runs that get Secrets.
 
 use super::*;
-use crate::api::names::CREDENTIALS_ANNOTATION;
+use crate::api::names::{CREDENTIALS_ANNOTATION, ORDER_ANNOTATION};
 
 #[test]
 fn a_run_that_nobody_supplies_says_who_should() {
@@ -13,7 +13,7 @@ fn a_run_that_nobody_supplies_says_who_should() {
 }
 
 #[test]
-fn what_keeps_a_run_from_its_secrets_is_told_and_nothing_ends_it() {
+fn what_keeps_a_run_from_its_secrets_is_told_at_once_and_ends_it_in_the_end() {
     let report = json!({
         "phase": "read", "reason": "PermissionDenied", "message": "permission denied",
         "path": "database/creds/readonly", "status": 403,
@@ -30,15 +30,49 @@ fn what_keeps_a_run_from_its_secrets_is_told_and_nothing_ends_it() {
         )
     );
     assert!(reasons(&scene, &after).contains(&"VaultPermissionDenied".to_owned()));
+    assert_eq!(condition(&after, "Ready").1, "VaultNotReady");
+    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:20:00Z"), None);
+    let late = "2026-11-24T10:45:00Z";
+    assert_eq!(ending(&scene.seen(&after), late), Some("VaultRefused"));
+}
+
+#[test]
+fn a_run_waits_for_vault_as_long_as_it_may_start() {
+    let report = json!({ "phase": "login", "reason": "Sealed", "message": "Vault is sealed" });
+    let mut scene = waiting(&report);
+    let after = scene.status();
+    assert_eq!(condition(&after, "Ready").1, "WaitingForVault");
+    let tomorrow = "2026-11-25T10:00:00Z";
+    assert_eq!(
+        ending(&scene.seen(&after), tomorrow),
+        None,
+        "an outage ends nothing"
+    );
+
+    scene.job["spec"]["startingDeadlineSeconds"] = json!(60);
+    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:00:59Z"), None);
+    let late = "2026-11-24T10:01:00Z";
+    assert_eq!(ending(&scene.seen(&after), late), Some("VaultUnavailable"));
+    scene.jobs[0]["metadata"]["annotations"]["planescape.io/supplied"] = json!("true");
+    assert_eq!(
+        ending(&scene.seen(&after), late),
+        None,
+        "somebody else suspended it"
+    );
+}
+
+fn ending(scene: &Scene, now: &str) -> Option<&'static str> {
     let later = Scene {
-        now: at("2026-11-25T10:00:00Z"),
-        ..scene.seen(&after)
+        now: at(now),
+        ..scene.clone()
     };
-    let ends = later.with_facts(|facts| {
-        let mut actions = facts.plan.actions.iter();
-        actions.any(|action| matches!(action, Action::End { .. }))
-    });
-    assert!(!ends, "a suspended Job burns nothing");
+    later.with_facts(|facts| {
+        let mut ends = facts.plan.actions.iter().filter_map(|action| match action {
+            Action::End { ending, .. } => Some(ending.reason()),
+            _ => None,
+        });
+        ends.next()
+    })
 }
 
 #[test]
@@ -66,6 +100,7 @@ fn a_lease_is_held_failed_and_revoked_after_all() {
 fn waiting(report: &Value) -> Scene {
     let mut scene = supplied(report, json!({}));
     scene.jobs[0]["spec"]["suspend"] = json!(true);
+    scene.jobs[0]["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
     scene
 }
 
