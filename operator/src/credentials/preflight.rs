@@ -252,10 +252,7 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
     let login = vault.learn(client.log_in(&path, None, &body).await);
     let login = login.map_err(denied)?;
-    if login.accessor.is_empty()
-        && !run.order.secrets.is_empty()
-        && run.order.secrets[0].secret_name != ""
-    {
+    if login.accessor.is_empty() && check.is_of_secrets() {
         return Err(Failure::of_batch_token(run));
     }
     let allowed = allowed(client, check, &login.token).await;

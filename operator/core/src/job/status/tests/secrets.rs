@@ -67,11 +67,13 @@ fn ending(scene: &Scene, now: &str) -> Option<&'static str> {
         ..scene.clone()
     };
     later.with_facts(|facts| {
-        let mut ends = facts.plan.actions.iter().filter_map(|action| match action {
-            Action::End { ending, .. } => Some(ending.reason()),
-            _ => None,
-        });
-        ends.next()
+        let mut actions = facts.plan.actions.iter();
+        actions.find_map(|action| {
+            let Action::End { ending, .. } = action else {
+                return None;
+            };
+            Some(ending.reason())
+        })
     })
 }
 
