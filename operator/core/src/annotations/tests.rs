@@ -141,6 +141,11 @@ fn refuses_each_bad_value() {
             "there is no volume `token`",
         ),
         ("template-lease-renewal-threshold", "", "`` is not a number"),
+        (
+            "template-lease-renewal-threshold",
+            "1e999",
+            "is not a number",
+        ),
     ] {
         let refused = problems(&[
             (key, value),
