@@ -42,6 +42,8 @@ pub(crate) struct World {
     /// How long after its instant a run starts.
     delay: SignedDuration,
     pub(crate) has_jumped: bool,
+    /// Whether time goes on to what ran while clocks were ahead.
+    skips_ahead: bool,
     last_trouble: Timestamp,
     /// The status that was looked at last.
     seen: Option<String>,
@@ -118,6 +120,7 @@ impl World {
             ledger: Ledger::new(spec["schedule"].as_str().unwrap(), start),
             delay: validated.delay,
             has_jumped: false,
+            skips_ahead: false,
             last_trouble: start,
             seen: None,
             last_schedule: None,
@@ -215,7 +218,9 @@ impl World {
             }
             None => {}
         }
-        if !has_done || self.chance.once_in(6) {
+        if !has_done && self.skips_ahead {
+            self.skip_ahead();
+        } else if !has_done || self.chance.once_in(6) {
             let seconds = self.chance.pick(&[1, 1, 3, 10, 20]);
             self.pass(seconds);
         }
@@ -290,15 +295,22 @@ impl World {
         }
     }
 
-    /// Sets the operators' clocks. Once they are right again, time may go on to an instant that ran while they were ahead.
+    /// Sets the operators' clocks. Once they are right again, and that is noticed, time may go on to an instant that ran
+    /// while they were ahead.
     fn set_clocks(&mut self) {
         let ahead = self.chance.pick(&[0, 400, 3_600, -90]);
         for operator in &mut self.operators {
             operator.ahead = ahead;
             operator.is_asked = true;
         }
+        self.skips_ahead = ahead <= 0 && self.chance.once_in(2);
+    }
+
+    /// Time goes on, to an instant that ran already if there is one.
+    fn skip_ahead(&mut self) {
+        self.skips_ahead = false;
         let ran: Vec<Timestamp> = self.server.made_for_later().collect();
-        if ahead == 0 && !ran.is_empty() && self.chance.once_in(2) {
+        if !ran.is_empty() {
             let tick = ran[self.chance.below(ran.len())];
             let late = self.chance.pick(&[0, 1, 3]);
             self.pass(tick.duration_since(self.server.now).as_secs() + late);
