@@ -76,6 +76,25 @@ impl Vault {
         Ok(vault)
     }
 
+    /// Starts an OpenBao in its place, without an audit log.
+    pub async fn start_openbao(run: &RunFolder, ip: IpAddr) -> Result<Self> {
+        let folder = run.subfolder("openbao")?;
+        let address = address::free(ip)?;
+        let binary = servers::OPENBAO.build()?.join("bao");
+        let command = serve_with(&binary, &folder, address);
+        let server = Server::start("openbao", &command, &folder)?;
+        let mut bao = Self {
+            address,
+            folder,
+            tls: Tls::Off,
+            http: http_client(None)?,
+            server,
+        };
+        bao.until_ready().await?;
+        bao.enable_key_value().await?;
+        Ok(bao)
+    }
+
     /// `VAULT_ADDR`.
     pub fn url(&self) -> String {
         let scheme = match self.tls {
@@ -247,16 +266,20 @@ fn http_client(authority: Option<reqwest::Certificate>) -> Result<reqwest::Clien
     Ok(client.build()?)
 }
 
-fn serve(folder: &Path, address: SocketAddr, tls: Tls) -> Result<Command> {
-    let binaries = servers::VAULT.build()?;
-    let mut command = Command::new(binaries.join("vault"));
+fn serve_with(binary: &Path, folder: &Path, address: SocketAddr) -> Command {
+    let mut command = Command::new(binary);
     command
         .args(["server", "-dev", "-dev-no-store-token"])
         .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
         .arg(format!("-dev-listen-address={address}"))
-        .arg("-dev-plugin-dir")
-        .arg(binaries.join("plugins"))
         .env("HOME", folder);
+    command
+}
+
+fn serve(folder: &Path, address: SocketAddr, tls: Tls) -> Result<Command> {
+    let binaries = servers::VAULT.build()?;
+    let mut command = serve_with(&binaries.join("vault"), folder, address);
+    command.arg("-dev-plugin-dir").arg(binaries.join("plugins"));
     if tls == Tls::On {
         let certificates = folder.join("tls");
         fs::create_dir(&certificates)?;

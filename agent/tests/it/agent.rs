@@ -51,6 +51,12 @@ impl Place {
         }
     }
 
+    /// At another Vault than the cluster's.
+    pub(crate) fn at(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self
+    }
+
     pub(crate) fn role(mut self, role: &str) -> Self {
         role.clone_into(&mut self.role);
         self

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use planescape_tests::testbed::Cluster;
-use planescape_tests::vault::Role;
+use planescape_tests::vault::{Role, Vault};
 use serde_json::{Value, json};
 
 use crate::agent::{Place, until};
@@ -18,14 +18,38 @@ const SETTINGS: &str = r#"planescape {
 #[tokio::test]
 async fn token_and_user_of_a_killed_agent_are_gone_when_its_guard_is_over() {
     let cluster = Cluster::shared().await.unwrap();
+    ends_with_its_guard(cluster, &cluster.vault, "guarded").await;
+}
+
+#[tokio::test]
+async fn the_guard_holds_at_an_openbao_as_well() {
+    let cluster = Cluster::shared().await.unwrap();
+    let ip = cluster.vault.address().ip();
+    let bao = Vault::start_openbao(&cluster.run, ip).await.unwrap();
+    bao.serve_credentials_of(&cluster.postgres).await.unwrap();
+    let control_plane = &cluster.control_plane;
+    let reviewer = control_plane.token_reviewer().await.unwrap();
+    let authority = control_plane.authority().unwrap();
+    let api_server = control_plane.url();
+    let trust = bao.trust(&api_server, &authority, &reviewer);
+    trust.await.unwrap();
+
+    ends_with_its_guard(cluster, &bao, "guarded-too").await;
+}
+
+async fn ends_with_its_guard(cluster: &Cluster, vault: &Vault, name: &str) {
     let role = Role {
-        name: "guarded",
+        name,
         default_ttl: "1h",
         max_ttl: "24h",
     };
-    cluster.vault.set_database_role(role).await.unwrap();
-    let template = "{{ with secret \"database/creds/guarded\" }}{{ .Data.username }}{{ end }}";
-    let place = Place::new(cluster).await.template("db", template);
+    vault.set_database_role(role).await.unwrap();
+    let path = format!("database/creds/{name}");
+    let template = format!("{{{{ with secret \"{path}\" }}}}{{{{ .Data.username }}}}{{{{ end }}}}");
+    let place = Place::new(cluster)
+        .await
+        .at(&vault.url())
+        .template("db", &template);
     let place = place.setting(SETTINGS);
     let agent = place.start();
     until("the file is rendered and the token shortened", async || {
@@ -39,11 +63,7 @@ async fn token_and_user_of_a_killed_agent_are_gone_when_its_guard_is_over() {
 
     let user = place.read("db");
     loop {
-        let leases = cluster
-            .vault
-            .leases("database/creds/guarded")
-            .await
-            .unwrap();
+        let leases = vault.leases(&path).await.unwrap();
         let roles = cluster.postgres.vault_roles().await.unwrap();
         if leases.is_empty() && !roles.contains(&user) {
             break;
@@ -53,7 +73,7 @@ async fn token_and_user_of_a_killed_agent_are_gone_when_its_guard_is_over() {
     }
     println!("gone {:?} after the kill", killed.elapsed());
     let lookup = json!({ "accessor": accessor });
-    let lookup = cluster.vault.write("auth/token/lookup-accessor", &lookup);
+    let lookup = vault.write("auth/token/lookup-accessor", &lookup);
     assert!(lookup.await.is_err());
 }
 
