@@ -135,6 +135,49 @@ async fn what_an_agent_leaves_that_cannot_be_started_again_is_revoked_within_fiv
     }
 }
 
+/// A node that is lost looks like this: the pod is gone from the API server, and nobody heard of its agent again.
+#[tokio::test]
+async fn what_a_lost_pod_leaves_ends_with_its_guard_and_is_never_called_revoked() {
+    let place = Place::new("lost").await;
+    let role = Role {
+        name: "lost",
+        default_ttl: "10m",
+        max_ttl: "1h",
+    };
+    place.bed.vault.set_database_role(role).await.unwrap();
+    let script = "while [ ! -e /tmp/end ]; do sleep 0.2; done";
+    let job = database_job("lost", "lost", script).replace(
+        "            vault.hashicorp.com/role:",
+        "            planescape.io/lease-guard: 1m\n            vault.hashicorp.com/role:",
+    );
+    place.apply(&job).await;
+    until("there is a lease", 60, async || {
+        let agent = place.agent("lost").await.ok()?;
+        let is_held = place.get("pjob/lost").await["status"]["runs"][0]["lease"] == "Held";
+        (is_held && agent["ready"] == true && leases(&place, "lost").await == 1).then_some(())
+    })
+    .await;
+    let (name, uid) = (
+        pod_name(&place, "lost").await,
+        pod_uid(&place, "lost").await,
+    );
+    let agent = agent_of_pod(&uid).expect("the pod's agent runs on this machine");
+    kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
+    let stopped = Instant::now();
+    let delete = ["delete", "pod", &name, "--force", "--grace-period=0"];
+    place.kubectl(&delete).await;
+
+    until("the lease is gone", 65, async || {
+        (leases(&place, "lost").await == 0).then_some(())
+    })
+    .await;
+
+    println!("lost: {:?} after the last breath", stopped.elapsed());
+    let run = place.get("pjob/lost").await["status"]["runs"][0].clone();
+    let lease = run["lease"].as_str().unwrap_or_default();
+    assert!(!lease.starts_with("Revoked"), "{run}");
+}
+
 async fn leases(place: &Place, role: &str) -> usize {
     let path = format!("database/creds/{role}");
     place.bed.vault.leases(&path).await.unwrap().len()

@@ -237,7 +237,6 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
     let denied = |error: Error| Failure::of_vault(run, Question::Login, &error);
     vault.enter().map_err(denied)?;
-    vault.login_turn().await;
     let jwt = program.token(run).await.map_err(|error| {
         let code = if let kube::Error::Api(status) = &error {
             Some(status.code)
@@ -247,11 +246,13 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
         let what = "make a token of the ServiceAccount";
         Failure::of_kubernetes(run, what, code, &crate::job::brief(&error))
     })?;
-    let (_turn, client) = vault.client().await;
+    let (turn, client) = vault.login_turn().await;
     let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
     let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
     let login = vault.learn(client.log_in(&path, None, &body).await);
+    drop(turn);
     let login = login.map_err(denied)?;
+    let (_turn, client) = vault.client().await;
     if login.accessor.is_empty() && check.is_of_secrets() {
         return Err(Failure::of_batch_token(run));
     }

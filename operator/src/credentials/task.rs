@@ -269,17 +269,17 @@ impl Task {
         vault
             .enter()
             .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
-        vault.login_turn().await;
+        let token = self.program.token(run).await;
+        let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
+        let (turn, client) = vault.login_turn().await;
         vault
             .enter()
             .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
-        let token = self.program.token(run).await;
-        let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
-        let (_turn, client) = vault.client().await;
         let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
         let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
         let asked = Timestamp::now();
         let login = vault.learn(client.log_in(&path, None, &body).await);
+        drop(turn);
         let login = login.map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
         if login.accessor.is_empty() {
             return Err(Failure::of_batch_token(run));

@@ -40,6 +40,7 @@ pub(super) struct Vaults {
 struct Server {
     started: Instant,
     logins: Mutex<Pace>,
+    login_turns: Semaphore,
     /// Why it serves nobody, while it does not.
     outage: watch::Sender<Option<Error>>,
 }
@@ -94,6 +95,7 @@ impl Vaults {
             Arc::new(Server {
                 started: Instant::now(),
                 logins: Mutex::new(Pace::per_second(self.logins_per_second)),
+                login_turns: Semaphore::new(REQUESTS),
                 outage: watch::Sender::new(None),
             })
         });
@@ -133,9 +135,12 @@ impl Vault {
         (turn.expect("it is never closed"), &self.client)
     }
 
-    /// Waits until it is this login's turn.
-    pub(super) async fn login_turn(&self) {
+    /// The client, when it is this login's turn. Who has it logs in at once, so that logins keep their distance.
+    pub(super) async fn login_turn(&self) -> (SemaphorePermit<'_>, &Client) {
+        let turn = self.server.login_turns.acquire().await;
+        let turn = turn.expect("it is never closed");
         tokio::time::sleep(self.server.next_login()).await;
+        (turn, &self.client)
     }
 
     /// Refuses what would be in vain: Vault was seen to serve nobody, and is not back yet.
