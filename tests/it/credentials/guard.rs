@@ -57,35 +57,8 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
             .to_vec()
     };
     let template = json!({ "spec": { "backoffLimit": 9 } });
-    vec![
-        (
-            token(
-                namespace,
-                "default",
-                "--audience=https://kubernetes.default.svc",
-            ),
-            "only tokens for its audience",
-        ),
-        (
-            token(namespace, "default", "--audience=vault --audience=other"),
-            "only tokens for its audience",
-        ),
-        (
-            token(namespace, "default", "--audience=vault --duration=2h"),
-            "only tokens of ten minutes",
-        ),
-        (
-            token(NAMESPACE, "default", "--audience=vault --duration=10m"),
-            "cannot create resource",
-        ),
-        (
-            token("kube-system", "default", "--audience=vault --duration=10m"),
-            "cannot create resource",
-        ),
-        (
-            token("default", "default", "--audience=vault --duration=10m"),
-            "cannot create resource",
-        ),
+    let mut all = tokens(namespace);
+    all.extend([
         (words("get secrets"), "cannot list resource"),
         (words("get secrets -A"), "cannot list resource"),
         (
@@ -131,6 +104,41 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
         (
             patch_owner(json!({ "metadata": { "labels": { "a": "b" } } })),
             "no more of a PlanescapeJob",
+        ),
+    ]);
+    all
+}
+
+/// Tokens of others, or for others.
+fn tokens(namespace: &str) -> Vec<(Vec<String>, &'static str)> {
+    vec![
+        (
+            token(
+                namespace,
+                "default",
+                "--audience=https://kubernetes.default.svc",
+            ),
+            "only tokens for its audience",
+        ),
+        (
+            token(namespace, "default", "--audience=vault --audience=other"),
+            "only tokens for its audience",
+        ),
+        (
+            token(namespace, "default", "--audience=vault --duration=2h"),
+            "only tokens of ten minutes",
+        ),
+        (
+            token(NAMESPACE, "default", "--audience=vault --duration=10m"),
+            "cannot create resource",
+        ),
+        (
+            token("kube-system", "default", "--audience=vault --duration=10m"),
+            "cannot create resource",
+        ),
+        (
+            token("default", "default", "--audience=vault --duration=10m"),
+            "cannot create resource",
         ),
     ]
 }

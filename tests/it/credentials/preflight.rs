@@ -96,7 +96,7 @@ async fn a_namespace_that_does_not_let_it_in_is_left_alone() {
 fn yearly(name: &str, vault: &Value) -> Value {
     let mut job = guides(name);
     job["spec"]["schedule"] = json!("0 0 1 1 *");
-    for (field, value) in vault.as_object().unwrap() {
+    for (field, value) in vault.as_object().into_iter().flatten() {
         job["spec"]["vault"][field] = value.clone();
     }
     job
