@@ -106,6 +106,11 @@ fn refuses_each_bad_value() {
         ("auth-type", "approle", "`approle` is not supported yet"),
         ("auth-path", "", "is empty"),
         ("service", "vault:8200", "`vault:8200` is not an address"),
+        (
+            "service",
+            "https://:8200",
+            "`https://:8200` is not an address",
+        ),
         ("agent-run-as-user", "root", "`root` is not a whole number"),
         (
             "agent-run-as-same-user",
