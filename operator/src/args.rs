@@ -105,6 +105,17 @@ pub struct Operator {
     )]
     pub refused_run_limit: u32,
 
+    /// Within how many seconds after their instants recurring jobs start that ask Vault for something and have no
+    /// jitterSeconds: each always the same number, so that not all log in at once.
+    #[arg(
+        long,
+        env = "PLANESCAPE_VAULT_JITTER_SECONDS",
+        value_name = "SECONDS",
+        default_value = "0",
+        value_parser = clap::value_parser!(u32).range(0..=59)
+    )]
+    pub vault_jitter_seconds: u32,
+
     /// How long the token of an agent that is lost with its node may live on, with every lease: at least a minute, or
     /// off. A Vault that is away for longer ends the credentials of running jobs.
     #[arg(
@@ -176,6 +187,7 @@ impl Operator {
             requests: resources(given(&self.agent_requests), usual.requests)
                 .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?,
             relabels_pods: self.relabel_pods,
+            vault_jitter_seconds: self.vault_jitter_seconds,
             refused_run_limit: (self.refused_run_limit > 0)
                 .then(|| SignedDuration::from_secs(self.refused_run_limit.into())),
             lease_guard: planescape_operator_core::defaults::lease_guard(&self.lease_guard)
@@ -235,6 +247,7 @@ mod tests {
             "--vault-audience=vault",
             "--refused-run-limit=0",
             "--lease-guard=5m",
+            "--vault-jitter-seconds=30",
             "--relabel-pods=false",
             "--agent-image=agent:1",
         ])
@@ -248,6 +261,7 @@ mod tests {
         assert_eq!(defaults.namespace.as_deref(), Some("team"));
         assert_eq!(defaults.agent_image, "agent:1");
         assert_eq!(defaults.audience.as_deref(), Some("vault"));
+        assert_eq!(defaults.vault_jitter_seconds, 30);
         assert_eq!(defaults.refused_run_limit, None);
         let guard = SignedDuration::from_mins(5);
         assert_eq!(defaults.lease_guard, Some(guard));

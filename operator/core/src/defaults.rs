@@ -29,6 +29,8 @@ pub struct Defaults {
     pub audience: Option<String>,
     /// Whether the label `job-name` of older runs' pods is changed to their Job's name.
     pub relabels_pods: bool,
+    /// Within how many seconds after their instants recurring jobs start that ask Vault for something and do not say.
+    pub vault_jitter_seconds: u32,
     /// How long Vault may refuse a run before it is ended; for ever when absent.
     pub refused_run_limit: Option<SignedDuration>,
     /// How long an agent's token may outlive an agent that is lost with its node; as long as Vault says when absent.
@@ -77,6 +79,7 @@ impl Default for Defaults {
             ]),
             audience: None,
             relabels_pods: true,
+            vault_jitter_seconds: 0,
             refused_run_limit: Some(SignedDuration::from_mins(30)),
             lease_guard: Some(SignedDuration::from_mins(30)),
         }

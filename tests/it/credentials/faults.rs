@@ -4,7 +4,7 @@ use planescape_tests::postgres::PASSWORD;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
-use super::place::{Place, guides};
+use super::place::{LIMIT, Place, guides};
 use crate::operator::running::name;
 
 #[tokio::test]
@@ -219,4 +219,22 @@ async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
     cluster.postgres.query(&sql).await.unwrap();
     place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_run_that_may_not_start_any_more_fails_without_a_pod() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "late").await.unwrap();
+    cluster.vault.seal().await.unwrap();
+    let mut job = guides("my-job");
+    job["spec"]["startingDeadlineSeconds"] = json!(3);
+    place.bed.apply(&job).await.unwrap();
+
+    let has_ended = |job: &Value| job["status"]["runs"][0]["reason"] == "VaultUnavailable";
+    let ended = place.bed.until("pjob/my-job", LIMIT, has_ended).await;
+    let ended = ended.unwrap_or_else(|error| panic!("{error:#} {}", place.log()));
+
+    assert_eq!(ended["status"]["runs"][0]["outcome"], "Failed");
+    let pods = place.bed.list("pods", "planescape.io/job=my-job").await;
+    assert!(pods.unwrap().is_empty());
 }

@@ -127,11 +127,12 @@ fn stage(job: &Job) -> Stage {
         return Stage::Over { deleted: None };
     }
     let annotations = metadata.annotations.as_ref();
-    // The operator has given it up; its Job fails as soon as the Job controller sees that.
-    if annotations.is_some_and(|it| it.contains_key(ENDED_ANNOTATION)) {
+    let is_supplied = annotations.is_some_and(|it| it.contains_key(SUPPLIED_ANNOTATION));
+    // The operator has given it up before it began; its Job fails as soon as the Job controller sees that.
+    let is_given_up = annotations.is_some_and(|it| it.contains_key(ENDED_ANNOTATION));
+    if is_given_up && !is_supplied {
         return Stage::Over { deleted: None };
     }
-    let is_supplied = annotations.is_some_and(|it| it.contains_key(SUPPLIED_ANNOTATION));
     if spec.and_then(|spec| spec.suspend) == Some(true) && !is_supplied {
         return Stage::Waiting;
     }
@@ -160,6 +161,11 @@ mod tests {
         assert_eq!(
             stage(json!({ "spec": { "suspend": true } })),
             Stage::Waiting
+        );
+        let given_up = json!({ ORDER_ANNOTATION: order().to_string(), ENDED_ANNOTATION: "why" });
+        assert_eq!(
+            stage(json!({ "metadata": { "annotations": given_up } })),
+            Stage::Over { deleted: None }
         );
         let supplied =
             json!({ ORDER_ANNOTATION: order().to_string(), SUPPLIED_ANNOTATION: "true" });

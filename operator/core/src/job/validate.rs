@@ -109,12 +109,13 @@ pub fn validate(
         problems.sort();
         return Err(problems);
     };
+    let asks_vault = injection.is_some() || order.is_some();
     let validated = ValidatedJob {
         schedule,
         zone: zone_name(spec).to_owned(),
         policy,
         forbid: spec.forbid_behavior,
-        delay: delay(spec, &identity.uid),
+        delay: delay(most_delay(spec, defaults, asks_vault), &identity.uid),
         excluded,
         most_active: spec
             .max_active_runs
@@ -163,10 +164,21 @@ fn policy(spec: &PlanescapeJobSpec) -> ConcurrencyPolicy {
 }
 
 /// The same for the same PlanescapeJob, and spread evenly over many.
-fn delay(spec: &PlanescapeJobSpec, uid: &str) -> SignedDuration {
-    let most = u64::try_from(spec.jitter_seconds.unwrap_or(0)).unwrap_or(0);
+fn delay(most: u64, uid: &str) -> SignedDuration {
     let seconds = run::spread(uid) % (most + 1);
     SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
+}
+
+/// What the author does not say the operator's setting does, as far as a run may start so late.
+fn most_delay(spec: &PlanescapeJobSpec, defaults: &Defaults, asks_vault: bool) -> u64 {
+    let usual = i64::from(defaults.vault_jitter_seconds);
+    let usual = usual.min(spec.starting_deadline_seconds.unwrap_or(usual));
+    let usual = if asks_vault && spec.schedule != ONCE {
+        usual
+    } else {
+        0
+    };
+    u64::try_from(spec.jitter_seconds.unwrap_or(usual)).unwrap_or(0)
 }
 
 fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) -> Vec<Window> {

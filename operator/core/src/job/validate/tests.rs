@@ -153,6 +153,41 @@ fn refuses_what_the_agent_would_refuse() {
     );
 }
 
+#[test]
+fn the_operators_spread_is_for_recurring_jobs_that_ask_vault_and_do_not_say() {
+    let defaults = Defaults {
+        vault_address: Some("https://vault:8200".to_owned()),
+        vault_jitter_seconds: 59,
+        ..Defaults::default()
+    };
+    let vault = json!({ "role": "reader", "path": "database/creds/app" });
+    let most = |change: Value| {
+        let mut spec =
+            json!({ "schedule": "@hourly", "vault": vault, "jobTemplate": job_template() });
+        for (field, value) in change.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        let delays = (0..50).map(|number| {
+            let mut job = job(spec.clone());
+            job.metadata.uid = Some(format!("uid-{number}"));
+            let validated = validate(&job, &defaults, Timestamp::UNIX_EPOCH);
+            validated.unwrap().0.delay.as_secs()
+        });
+        delays.max().unwrap()
+    };
+
+    assert!((30..=59).contains(&most(json!({}))));
+    assert!((1..=10).contains(&most(json!({ "startingDeadlineSeconds": 10 }))));
+    assert!(most(json!({ "jitterSeconds": 600 })) > 59);
+    for none in [
+        json!({ "jitterSeconds": 0 }),
+        json!({ "vault": null }),
+        json!({ "schedule": "@once" }),
+    ] {
+        assert_eq!(most(none.clone()), 0, "{none}");
+    }
+}
+
 fn valid(schedule: &str) -> ValidatedJob {
     let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
     let valid = validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH);
