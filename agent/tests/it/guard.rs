@@ -18,7 +18,8 @@ const SETTINGS: &str = r#"planescape {
 #[tokio::test]
 async fn token_and_user_of_a_killed_agent_are_gone_when_its_guard_is_over() {
     let cluster = Cluster::shared().await.unwrap();
-    ends_with_its_guard(cluster, &cluster.vault, "guarded").await;
+    let gone = ends_with_its_guard(cluster, &cluster.vault, "guarded").await;
+    println!("gone {gone:?} after the kill");
 }
 
 #[tokio::test]
@@ -34,10 +35,12 @@ async fn the_guard_holds_at_an_openbao_as_well() {
     let trust = bao.trust(&api_server, &authority, &reviewer);
     trust.await.unwrap();
 
-    ends_with_its_guard(cluster, &bao, "guarded-too").await;
+    let gone = ends_with_its_guard(cluster, &bao, "guarded-too").await;
+    println!("gone {gone:?} after the kill");
 }
 
-async fn ends_with_its_guard(cluster: &Cluster, vault: &Vault, name: &str) {
+/// How long after the kill they were gone.
+async fn ends_with_its_guard(cluster: &Cluster, vault: &Vault, name: &str) -> Duration {
     let role = Role {
         name,
         default_ttl: "1h",
@@ -71,10 +74,11 @@ async fn ends_with_its_guard(cluster: &Cluster, vault: &Vault, name: &str) {
         assert!(killed.elapsed() < Duration::from_secs(65), "{leases:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!("gone {:?} after the kill", killed.elapsed());
+    let gone = killed.elapsed();
     let lookup = json!({ "accessor": accessor });
     let lookup = vault.write("auth/token/lookup-accessor", &lookup);
     assert!(lookup.await.is_err());
+    gone
 }
 
 /// What the table in the guide says of roles.

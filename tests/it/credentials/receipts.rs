@@ -1,7 +1,7 @@
 //! What is told of who logged in for a run, and what was read.
 
 use planescape_tests::testbed::Cluster;
-use planescape_tests::vault::Role;
+use planescape_tests::vault::{Entry, Role};
 use serde_json::{Value, json};
 
 use super::place::{CREDENTIALS, LIMIT, Place, guides};
@@ -45,33 +45,8 @@ async fn a_run_tells_who_read_what_as_whom_and_until_when() {
     let receipt = place.bed.planescape(&["receipt", &job]).unwrap();
     assert_eq!(receipt.trim_end().lines().count(), 1);
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
-    let login = &receipt["logins"][0];
-    let account = format!("{}/default", place.bed.namespace);
-    assert_eq!(
-        (&login["by"], &login["serviceAccount"]),
-        (&json!("credentials"), &json!(account))
-    );
-    assert_eq!(
-        (&login["role"], &receipt["lease"]),
-        (&json!("runs"), &json!("Revoked"))
-    );
-    let reads = login["reads"].as_array().unwrap();
-    assert_eq!(reads[0]["user"], json!(user));
-    assert_eq!(
-        (&reads[1]["path"], &reads[1]["version"]),
-        (&json!("kv/receipt"), &json!(1))
-    );
     let audit = cluster.vault.requests().unwrap();
-    for id in [
-        &login["request"],
-        &reads[0]["request"],
-        &reads[1]["request"],
-    ] {
-        assert!(
-            audit.iter().any(|entry| json!(entry.id) == *id),
-            "{id} {receipt}"
-        );
-    }
+    is_whole(&receipt, (&place.bed.namespace, user), &audit);
     let summary = &status["status"]["runs"][0]["receipt"];
     assert_eq!(summary["paths"], json!([CREDENTIALS, "kv/receipt@1"]));
     assert!(summary["revokedTime"].is_string(), "{summary}");
@@ -103,6 +78,36 @@ async fn a_run_tells_who_read_what_as_whom_and_until_when() {
         unknown.to_string().contains("no PlanescapeJob"),
         "{unknown}"
     );
+}
+
+/// Whether it says who read what, with the ids that stand in Vault's audit log.
+fn is_whole(receipt: &Value, (namespace, user): (&str, &str), audit: &[Entry]) {
+    let login = &receipt["logins"][0];
+    let account = format!("{}/default", namespace);
+    assert_eq!(
+        (&login["by"], &login["serviceAccount"]),
+        (&json!("credentials"), &json!(account))
+    );
+    assert_eq!(
+        (&login["role"], &receipt["lease"]),
+        (&json!("runs"), &json!("Revoked"))
+    );
+    let reads = &login["reads"];
+    assert_eq!(reads[0]["user"], json!(user));
+    assert_eq!(
+        (&reads[1]["path"], &reads[1]["version"]),
+        (&json!("kv/receipt"), &json!(1))
+    );
+    for id in [
+        &login["request"],
+        &reads[0]["request"],
+        &reads[1]["request"],
+    ] {
+        assert!(
+            audit.iter().any(|entry| json!(entry.id) == *id),
+            "{id} {receipt}"
+        );
+    }
 }
 
 #[tokio::test]
