@@ -182,8 +182,8 @@ mod tests {
 
         let whole = with_reads(8);
         assert!(whole.reads.iter().all(|read| read.request.is_some()));
-        let shorter = with_reads(18);
-        assert!(shorter.reads[0].request.is_some() && shorter.reads[17].request.is_none());
+        let shorter = with_reads(20);
+        assert!(shorter.reads[0].request.is_some() && shorter.reads[19].request.is_none());
         assert!(shorter.reads.iter().all(|read| read.user.is_some()));
         let shortest = with_reads(100);
         assert_eq!(shortest.reads.len() + shortest.more_reads, 100);
