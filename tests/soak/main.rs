@@ -177,3 +177,19 @@ fn slope(looks: &[Look]) -> f64 {
     let alone: f64 = looks.iter().map(|look| (look.seconds - time).powi(2)).sum();
     together / alone
 }
+
+#[test]
+fn growth_is_told_and_noise_is_not() {
+    let looks = |kib_a_second: f64, more: usize| -> Vec<Look> {
+        let look = |second: u32| Look {
+            seconds: f64::from(second),
+            resident: 10_000.0 + kib_a_second * f64::from(second) + f64::from(second % 7),
+            descriptors: 20 + more * (second as usize / 200),
+        };
+        (0..600).map(look).collect()
+    };
+
+    assert!(judge(&looks(0.0, 0)).is_ok());
+    assert!(judge(&looks(1.0, 0)).is_err());
+    assert!(judge(&looks(0.0, 3)).is_err());
+}
