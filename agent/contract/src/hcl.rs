@@ -13,11 +13,8 @@ mod string;
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Body, Item, Place, SyntaxError, Value};
+use crate::tree::{Body, DEEPEST, Item, Place, SyntaxError, Value};
 use scanner::{Scanner, Token};
-
-/// Deeper than any configuration, shallow enough for any stack.
-const DEEPEST: usize = 64;
 
 /// Reads a whole file.
 pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {

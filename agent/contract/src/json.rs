@@ -1,10 +1,7 @@
 //! JSON into the same tree as HCL, as HCL version 1 reads it: a comma may follow the last item, and a key may come
 //! again, as a block may.
 
-use crate::tree::{Body, Item, Place, SyntaxError, Value};
-
-/// Deeper than any configuration, shallow enough for any stack.
-const DEEPEST: usize = 64;
+use crate::tree::{Body, DEEPEST, Item, Place, SyntaxError, Value};
 
 /// The object's keys become items; an array of objects becomes a repeated block when it is read.
 pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {
@@ -176,13 +173,7 @@ impl Parser<'_> {
     }
 
     fn error(&self, reason: &str) -> SyntaxError {
-        let before = &self.text[..self.position];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        SyntaxError {
-            line: self.line,
-            column: before[line_start..].chars().count() + 1,
-            reason: reason.to_owned(),
-        }
+        SyntaxError::at(self.text, self.position, reason)
     }
 }
 

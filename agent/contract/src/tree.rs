@@ -51,6 +51,22 @@ pub struct SyntaxError {
     pub reason: String,
 }
 
+impl SyntaxError {
+    /// At a place of a text, in bytes; the text before it is read again to find the line.
+    pub(crate) fn at(text: &str, place: usize, reason: &str) -> Self {
+        let before = &text[..place];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// How deep blocks and lists may be: deeper than any configuration, shallow enough for any stack.
+pub(crate) const DEEPEST: usize = 64;
+
 /// The items between two braces, in order; the same key may come again.
 pub(crate) type Body = Vec<Item>;
 

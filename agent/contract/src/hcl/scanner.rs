@@ -95,15 +95,9 @@ impl<'a> Scanner<'a> {
         self.error_at(self.token_start, reason)
     }
 
-    /// An error at the token that begins there. The text before it is read again to find its line.
+    /// An error at the token that begins there.
     pub(super) fn error_at(&self, start: usize, reason: &str) -> SyntaxError {
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        SyntaxError {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            reason: reason.to_owned(),
-        }
+        SyntaxError::at(self.text, start, reason)
     }
 
     fn rest(&self) -> &'a str {
