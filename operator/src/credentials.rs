@@ -6,12 +6,12 @@
 
 mod agents;
 mod job;
+mod login;
 mod preflight;
 mod record;
 mod revoker;
 mod secrets;
 mod task;
-mod token;
 mod vaults;
 mod watch;
 
@@ -20,8 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use planescape_operator_core::credentials::failure::Failure;
+use planescape_operator_core::credentials::run::Run;
 use planescape_vault::SecretText;
 use planescape_vault_client::Bearer;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::credentials::Credentials;
@@ -93,7 +96,11 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         ..Snapshot::default()
     });
     service.readiness.set(true);
-    let work = async move |until| {
+    let work = async move |until: CancellationToken| {
+        tokio::select! {
+            () = program.leadership.wait() => {}
+            () = until.cancelled() => return Ok(()),
+        }
         let scope = scope.as_deref();
         tokio::try_join!(
             watch::run(&program, scope, &until),
@@ -103,6 +110,16 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         .map(drop)
     };
     service.run(candidate, work).await
+}
+
+/// What the API server refuses while a run is worked on.
+fn refused(run: &Run, what: &str, error: &kube::Error) -> Failure {
+    let code = if let kube::Error::Api(status) = error {
+        Some(status.code)
+    } else {
+        None
+    };
+    Failure::of_kubernetes(run, what, code, &crate::job::brief(error))
 }
 
 fn bearer(token: &SecretText) -> Bearer<'_> {

@@ -54,10 +54,6 @@ pub(super) async fn run(
     scope: Option<&str>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    tokio::select! {
-        () = program.leadership.wait() => {}
-        () = shutdown.cancelled() => return Ok(()),
-    }
     if program.revoker.is_none() {
         shutdown.cancelled().await;
         return Ok(());

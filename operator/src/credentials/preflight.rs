@@ -16,7 +16,6 @@ use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::preflight::{Allowed, Check, INTERVAL, Preflight};
 use planescape_operator_core::defaults::Defaults;
-use planescape_vault::wire::fields;
 use planescape_vault::{Error, SecretText, mount};
 use planescape_vault_client::Client;
 use serde_json::json;
@@ -70,10 +69,6 @@ pub(super) async fn run(
     scope: Option<&str>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    tokio::select! {
-        () = program.leadership.wait() => {}
-        () = shutdown.cancelled() => return Ok(()),
-    }
     let jobs: Api<PlanescapeJob> = scoped(program.clients.for_watches(), scope);
     let jobs = watcher(jobs, watcher::Config::default()).default_backoff();
     let mut jobs = std::pin::pin!(jobs);
@@ -235,23 +230,7 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let run = &check.run;
     let vault = program.vaults.of(&run.order.place()).await;
     let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
-    let denied = |error: Error| Failure::of_vault(run, Question::Login, &error);
-    vault.enter().map_err(denied)?;
-    let jwt = program.token(run).await.map_err(|error| {
-        let code = if let kube::Error::Api(status) = &error {
-            Some(status.code)
-        } else {
-            None
-        };
-        let what = "make a token of the ServiceAccount";
-        Failure::of_kubernetes(run, what, code, &crate::job::brief(&error))
-    })?;
-    let (turn, client) = vault.login_turn().await;
-    let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
-    let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
-    let login = vault.learn(client.log_in(&path, None, &body).await);
-    drop(turn);
-    let login = login.map_err(denied)?;
+    let (login, _) = program.log_in(run, &vault).await?;
     let (_turn, client) = vault.client().await;
     if login.accessor.is_empty() && check.is_of_secrets() {
         return Err(Failure::of_batch_token(run));

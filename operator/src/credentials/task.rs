@@ -16,7 +16,6 @@ use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
 use planescape_operator_core::credentials::run::{Run, Stage};
 use planescape_vault::mount::{self, Mount};
-use planescape_vault::wire::fields;
 use planescape_vault::{Call, Error, Grant, Kind, Login, Secret, SecretText};
 use planescape_vault_client::{Answer, Client};
 use tokio::sync::watch;
@@ -266,27 +265,14 @@ impl Task {
         let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
         self.outage = Some(vault.outage());
-        vault
-            .enter()
-            .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
-        let token = self.program.token(run).await;
-        let jwt = token.map_err(|it| self.refused("make a token of the ServiceAccount", &it))?;
-        let (turn, client) = vault.login_turn().await;
-        vault
-            .enter()
-            .map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
-        let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);
-        let path = format!("{}/login", run.order.auth_path.trim_matches('/'));
-        let asked = Timestamp::now();
-        let login = vault.learn(client.log_in(&path, None, &body).await);
-        drop(turn);
-        let login = login.map_err(|it| Failure::of_vault(run, Question::Login, &it))?;
+        let (login, asked) = self.program.log_in(run, &vault).await?;
         if login.accessor.is_empty() {
             return Err(Failure::of_batch_token(run));
         }
         let record = record_of(&login, asked);
         if let Err(error) = self.program.records.create(run, &record).await {
             // Nobody would ever find it again.
+            let (_turn, client) = vault.client().await;
             let revoked = client.revoke_self(bearer(&login.token)).await;
             if let Err(error) = revoked {
                 warn!(
@@ -521,12 +507,7 @@ impl Task {
     }
 
     fn refused(&self, what: &str, error: &kube::Error) -> Failure {
-        let code = if let kube::Error::Api(status) = error {
-            Some(status.code)
-        } else {
-            None
-        };
-        Failure::of_kubernetes(&self.run, what, code, &crate::job::brief(error))
+        super::refused(&self.run, what, error)
     }
 }
 

@@ -38,10 +38,6 @@ pub(super) async fn run(
     scope: Option<&str>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    tokio::select! {
-        () = program.leadership.wait() => {}
-        () = shutdown.cancelled() => return Ok(()),
-    }
     let client = program.clients.for_watches();
     let api: Api<Job> = scoped(client, scope);
     let ours = watcher::Config::default().labels(&format!("{CREDENTIALS_LABEL}=true"));
