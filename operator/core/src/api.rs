@@ -9,12 +9,30 @@ mod vault_secrets;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
+use serde_json::Value;
 
 pub use v1alpha1::PlanescapeJob;
 
 /// The resource definition that a cluster needs before it accepts a PlanescapeJob.
 pub fn custom_resource_definition() -> CustomResourceDefinition {
     PlanescapeJob::crd()
+}
+
+/// The UID of an object that no API server has stored.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A manifest's PlanescapeJob with the name of a namespace and the UID that an API server would give it, without a status.
+///
+/// # Errors
+/// A field has a value of another kind.
+pub fn as_stored(manifest: &Value) -> serde_json::Result<PlanescapeJob> {
+    let mut job: PlanescapeJob = serde_json::from_value(manifest.clone())?;
+    job.status = None;
+    let metadata = &mut job.metadata;
+    let namespace = &mut metadata.namespace;
+    namespace.get_or_insert_with(|| "default".to_owned());
+    metadata.uid.get_or_insert_with(|| NO_UID.to_owned());
+    Ok(job)
 }
 
 #[cfg(test)]

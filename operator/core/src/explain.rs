@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::annotations::{Injection, Mode};
-use crate::api::PlanescapeJob;
+use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
 use crate::inject;
 use crate::job::validate::{Material, ValidatedJob, validate};
@@ -21,9 +21,6 @@ pub use requests::{Access, VaultRequest};
 
 /// So many runs to come are named.
 const RUNS: usize = 10;
-
-/// The UID of an object that no API server has stored.
-const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What a PlanescapeJob comes to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,19 +118,12 @@ fn parsed(manifest: &Value) -> Result<PlanescapeJob, Problem> {
         let message = "write a name of 1 to 52 characters, which Jobs and pods are named after";
         return Err(problem("metadata.name", message.to_owned()));
     }
-    let mut job: PlanescapeJob = serde_json::from_value(manifest.clone()).map_err(|error| {
+    as_stored(manifest).map_err(|error| {
         problem(
             "spec",
             format!("a field has a value of another kind: {error}"),
         )
-    })?;
-    job.status = None;
-    let metadata = &mut job.metadata;
-    metadata
-        .namespace
-        .get_or_insert_with(|| "default".to_owned());
-    metadata.uid.get_or_insert_with(|| NO_UID.to_owned());
-    Ok(job)
+    })
 }
 
 /// When the first run starts; `@every` counts from the creation, which is taken for now.

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::api::as_stored;
 use planescape_operator_core::convert::{self, Converted};
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::validate::validate;
-use planescape_operator_core::problem::Problem;
 use serde_json::Value;
 
-use super::manifests;
+use super::manifests::{self, NOWHERE, listed};
 
 /// What to convert.
 #[derive(Debug, Subcommand)]
@@ -69,12 +68,7 @@ fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
 
 /// Whether the operator would take it. What its settings add is not known here.
 fn check(converted: &Converted) -> anyhow::Result<()> {
-    let mut job: PlanescapeJob = serde_json::from_value(converted.job.clone())
-        .context("a field has a value of another kind")?;
-    job.metadata
-        .namespace
-        .get_or_insert_with(|| "default".to_owned());
-    job.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
+    let job = as_stored(&converted.job).context("a field has a value of another kind")?;
     let name = job.metadata.name.clone().unwrap_or_default();
     if name.len() > 52 {
         bail!(
@@ -82,16 +76,11 @@ fn check(converted: &Converted) -> anyhow::Result<()> {
         );
     }
     let defaults = Defaults {
-        vault_address: Some("https://vault.invalid".to_owned()),
+        vault_address: Some(NOWHERE.to_owned()),
         ..Defaults::default()
     };
     match validate(&job, &defaults, Timestamp::now()) {
         Ok(_) => Ok(()),
         Err(problems) => bail!("{}", listed(&problems)),
     }
-}
-
-fn listed(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
-    lines.join("\n")
 }

@@ -9,18 +9,14 @@ use clap::Args;
 use jiff::Timestamp;
 use planescape_operator_core::defaults::{self, Defaults};
 use planescape_operator_core::explain::{Explanation, explain};
-use planescape_operator_core::problem::Problem;
 
-use super::manifests;
+use super::manifests::{self, NOWHERE, listed};
 
 const EXAMPLES: &str = r#"Examples:
   planescape explain job.yaml --vault-address https://vault.example:8200
   kubectl get planescapejobs nightly -o yaml | planescape explain - --json
 
 The settings are those of the operator; without them what it would add is not known."#;
-
-/// Where Vault is taken to be as long as nobody says.
-const NOWHERE: &str = "https://vault.invalid";
 
 /// Which PlanescapeJobs, and what the operator would add.
 #[derive(Debug, Args)]
@@ -83,7 +79,9 @@ impl Explain {
             let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
             match explain(manifest, &defaults, now) {
                 Ok(explanation) => explained.push(with_settings(explanation)),
-                Err(problems) => wrong.push(listed(name, &problems)),
+                Err(problems) => {
+                    wrong.push(format!("PlanescapeJob {name}:\n{}", listed(&problems)))
+                }
             }
         }
         if !wrong.is_empty() {
@@ -118,11 +116,6 @@ fn with_settings(mut explanation: Explanation) -> Explanation {
         explanation.warnings.push(warning.to_owned());
     }
     explanation
-}
-
-fn listed(name: &str, problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|problem| format!("\n{problem}"));
-    format!("PlanescapeJob {name}:{}", lines.collect::<String>())
 }
 
 /// YAML documents, with the rest as comments before them.

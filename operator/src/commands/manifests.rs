@@ -3,7 +3,17 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
+use planescape_operator_core::problem::Problem;
 use serde_json::Value;
+
+/// Where Vault is taken to be as long as nobody says.
+pub(super) const NOWHERE: &str = "https://vault.invalid";
+
+/// A line for each.
+pub(super) fn listed(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
 
 /// The objects of one kind; - is standard input.
 pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
