@@ -39,9 +39,7 @@ async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
 /// Where it does as `vault agent` does.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_configuration_ends_as_with_bao_agent() -> Result<()> {
-    let mut scenarios = wanted()?;
-    scenarios.retain(|it| it.openbao.is_none());
-    compare_all(scenarios, servers::OPENBAO.build()?.join("bao")).await
+    compare_with_bao(wanted()?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,9 +49,7 @@ async fn random_configurations_end_as_with_vault_agent() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_configurations_end_as_with_bao_agent() -> Result<()> {
-    let mut scenarios = random()?;
-    scenarios.retain(|it| it.openbao.is_none());
-    compare_all(scenarios, servers::OPENBAO.build()?.join("bao")).await
+    compare_with_bao(random()?).await
 }
 
 fn random() -> Result<Vec<Scenario>> {
@@ -81,6 +77,12 @@ fn their_agent() -> Result<PathBuf> {
         Some(program) => Ok(program.into()),
         None => Ok(servers::VAULT.build()?.join("vault")),
     }
+}
+
+/// Those in which it does as `vault agent` does.
+async fn compare_with_bao(mut scenarios: Vec<Scenario>) -> Result<()> {
+    scenarios.retain(|it| it.openbao.is_none());
+    compare_all(scenarios, servers::OPENBAO.build()?.join("bao")).await
 }
 
 async fn compare_all(scenarios: Vec<Scenario>, theirs: PathBuf) -> Result<()> {

@@ -25,16 +25,7 @@ async fn a_storm_loses_no_run_and_doubles_no_login_though_vault_is_sealed_in_the
                 .await
                 .unwrap();
         }
-        while place
-            .bed
-            .list("jobs", "planescape.io/job")
-            .await
-            .unwrap()
-            .len()
-            < RUNS
-        {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until_made(&place, RUNS).await;
         place.start().await.unwrap();
         while let_go(&place).await.len() < RUNS / 6 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -67,6 +58,13 @@ async fn a_storm_loses_no_run_and_doubles_no_login_though_vault_is_sealed_in_the
     assert!((RUNS..=RUNS + 32).contains(&users), "{users} users");
 }
 
+async fn until_made(place: &Place<'_>, runs: usize) {
+    let made = async || place.bed.list("jobs", "planescape.io/job").await;
+    while made().await.expect("the API server answers").len() < runs {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// How many runs, and for how many seconds Vault is sealed: `PLANESCAPE_STORM=500:20` for the long way.
 fn storm() -> (usize, u64) {
     let asked = std::env::var("PLANESCAPE_STORM").unwrap_or_default();
@@ -85,16 +83,7 @@ async fn vault_is_asked_for_no_more_logins_than_it_may_be_and_runs_go_on_when_it
     let items: Vec<Value> = (0..runs).map(|it| guides(&format!("job-{it}"))).collect();
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     place.bed.apply(&list).await.unwrap();
-    while place
-        .bed
-        .list("jobs", "planescape.io/job")
-        .await
-        .unwrap()
-        .len()
-        < runs
-    {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until_made(&place, runs).await;
     place.start().await.unwrap();
     let started = Instant::now();
     while let_go(&place).await.len() < runs / 3 {
