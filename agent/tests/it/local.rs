@@ -42,7 +42,7 @@ const TABLE: [(&str, &str); 14] = [
         "74 FileNotWritten out/db: File exists (os error 17) []",
     ),
     (
-        "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>&-\"; done; ulimit -n 12",
+        "rmdir reports; for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>&-\"; done; ulimit -n 12",
         "74 none []",
     ),
     (
