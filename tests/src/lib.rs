@@ -10,8 +10,8 @@
 //! | [`Cluster::start`](testbed::Cluster::start) | and the Kubernetes control plane | 5 s |
 //! | [`Testbed::start`](testbed::Testbed::start) | and one node that runs pods | 12 s |
 //!
-//! In front of any of them, [`faults`] makes the network misbehave; [`scripted_vault`] gives the
-//! answers that a real Vault cannot be made to give.
+//! In front of any of them, [`faults`] makes the network misbehave and [`tls`] shows a wrong
+//! certificate; [`scripted_vault`] gives the answers that a real Vault cannot be made to give.
 
 pub mod address;
 pub mod chance;
@@ -33,4 +33,5 @@ pub mod scripted_vault;
 pub mod servers;
 pub mod setup;
 pub mod testbed;
+pub mod tls;
 pub mod vault;

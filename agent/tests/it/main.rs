@@ -13,5 +13,6 @@ mod kills;
 mod life;
 mod local;
 mod matrix;
+mod names;
 mod signals;
 mod transport;

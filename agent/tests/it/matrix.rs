@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, stream};
 use planescape_tests::faults::{Fault, Proxy};
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use planescape_tests::tls::{Certificate, TlsFront};
 use serde_json::json;
 
 use crate::agent::{Agent, Place};
+use crate::names::{Failure, NameServer};
 
 const TABLE: &str = include_str!("matrix.txt");
 
@@ -50,6 +52,8 @@ enum Trouble {
     Answers(&'static str, &'static str),
     TooLong,
     Network(&'static str, Fault),
+    Certificate(&'static str, Certificate),
+    Name(&'static str, Failure),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -136,7 +140,20 @@ fn cases() -> impl Iterator<Item = ((&'static str, &'static str), Trouble, Mode)
             let troubles = says.into_iter().chain(others);
             troubles.map(move |trouble| (at, trouble))
         });
-    let all = answered.chain(network.map(|trouble| (("", "everything"), trouble)));
+    let certificates = [
+        Trouble::Certificate("a good certificate", Certificate::Good),
+        Trouble::Certificate("a certificate that ended", Certificate::Ended),
+        Trouble::Certificate("a certificate of later", Certificate::NotYet),
+        Trouble::Certificate("another host's certificate", Certificate::OfAnotherHost),
+        Trouble::Certificate("a certificate from others", Certificate::OfAnotherAuthority),
+    ];
+    let names = [
+        Trouble::Name("no name server", Failure::Gone),
+        Trouble::Name("a silent name server", Failure::Silent),
+        Trouble::Name("an unknown name", Failure::KnowsNothing),
+    ];
+    let everywhere = network.into_iter().chain(certificates).chain(names);
+    let all = answered.chain(everywhere.map(|trouble| (("", "everything"), trouble)));
     let all = all.flat_map(|(at, trouble)| Mode::ALL.map(|mode| (at, trouble, mode)));
     // An init run that ends well revokes nothing.
     all.filter(|(at, _, mode)| (*at, *mode) != (REVOCATION, Mode::Init))
@@ -149,11 +166,8 @@ async fn case(at: (&'static str, &'static str), trouble: Trouble, mode: Mode) ->
         let answer = answer.clone().filter(|_| request == at);
         vault.on(request.0, request.1, answer.unwrap_or(usual));
     }
-    let proxy = Proxy::start(IpAddr::V4(Ipv4Addr::LOCALHOST), vault.address())
-        .await
-        .unwrap();
-    proxy.set(fault);
-    let place = Place::offline(&format!("http://{}", proxy.address())).setting(mode.settings());
+    let way = Way::to(&vault, trouble, fault).await;
+    let place = way.place(vault.address().port()).setting(mode.settings());
     let place = match mode {
         Mode::Init | Mode::Sidecar => place.template("out", TEXT),
         Mode::Supervisor => place
@@ -169,7 +183,7 @@ async fn case(at: (&'static str, &'static str), trouble: Trouble, mode: Mode) ->
         }"#,
     );
     std::fs::write(place.path("jwt"), SECRET).unwrap();
-    let agent = place.start();
+    let agent = way.start(&place);
     let output = match mode {
         Mode::Init => agent.output().await,
         Mode::Sidecar | Mode::Supervisor => ended_or_told(agent, &place).await,
@@ -203,6 +217,54 @@ async fn ended_or_told(mut agent: Agent, place: &Place) -> Output {
     }
 }
 
+/// What stands between the agent and Vault.
+enum Way {
+    Network(Proxy),
+    Tls(TlsFront),
+    Name(NameServer),
+}
+
+impl Way {
+    async fn to(vault: &ScriptedVault, trouble: Trouble, fault: Fault) -> Self {
+        match trouble {
+            Trouble::Certificate(_, certificate) => {
+                Self::Tls(TlsFront::start(vault.address(), certificate).await.unwrap())
+            }
+            Trouble::Name(_, failure) => Self::Name(NameServer::start(failure)),
+            Trouble::Says(_)
+            | Trouble::SaysLater(_)
+            | Trouble::Answers(..)
+            | Trouble::TooLong
+            | Trouble::Network(..) => {
+                let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                let proxy = Proxy::start(loopback, vault.address()).await.unwrap();
+                proxy.set(fault);
+                Self::Network(proxy)
+            }
+        }
+    }
+
+    fn place(&self, port: u16) -> Place {
+        match self {
+            Self::Network(proxy) => Place::offline(&format!("http://{}", proxy.address())),
+            Self::Tls(front) => {
+                let place = Place::offline(&front.url());
+                let authority = place.path("ca.pem");
+                std::fs::write(&authority, front.authority()).unwrap();
+                place.variable("VAULT_CACERT", &authority.display().to_string())
+            }
+            Self::Name(_) => Place::offline(&format!("http://vault.example.com:{port}")),
+        }
+    }
+
+    fn start(&self, place: &Place) -> Agent {
+        match self {
+            Self::Name(server) => server.start_agent(place),
+            Self::Network(_) | Self::Tls(_) => place.start(),
+        }
+    }
+}
+
 /// Its name, what Vault answers, and what the network does.
 fn meaning(trouble: Trouble) -> (String, Option<Answer>, Fault) {
     match trouble {
@@ -230,6 +292,9 @@ fn meaning(trouble: Trouble) -> (String, Option<Answer>, Fault) {
             ("13 MB".to_owned(), Some(Answer::ok(&body)), Fault::None)
         }
         Trouble::Network(name, fault) => (name.to_owned(), None, fault),
+        Trouble::Certificate(name, _) | Trouble::Name(name, _) => {
+            (name.to_owned(), None, Fault::None)
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Signals, and what must not hold them up.
 
-use std::net::{Ipv4Addr, UdpSocket};
-use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -10,6 +8,7 @@ use nix::unistd::mkfifo;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 
 use crate::agent::{Place, until};
+use crate::names::{Failure, NameServer};
 
 #[tokio::test]
 async fn signals_that_ask_for_something_else_do_not_end_the_agent() {
@@ -103,32 +102,11 @@ async fn a_pipe_in_place_of_any_other_file_is_refused_at_once() {
 /// The name server takes questions and answers none, for longer than this test waits.
 #[tokio::test]
 async fn a_name_that_nobody_resolves_does_not_hold_up_the_end() {
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let mut own = (1..=254).map(|last| Ipv4Addr::new(127, high, low, last));
-    let Some(server) = own.find_map(|address| UdpSocket::bind((address, 53)).ok()) else {
-        return; // Only root may serve names.
-    };
-    let place = Place::offline("http://vault.example.com:8200").variable("PATH", "/usr/bin:/bin");
-    let resolver = place.path("resolv.conf");
-    let address = server.local_addr().unwrap().ip();
-    let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
-    std::fs::write(&resolver, text).unwrap();
+    let server = NameServer::start(Failure::Silent);
+    let place = Place::offline("http://vault.example.com:8200");
     std::fs::write(place.path("jwt"), "x").unwrap();
-    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    let resolver = resolver.to_str().unwrap();
-    let program = env!("CARGO_BIN_EXE_planescape-agent");
-    let words = ["-m", "sh", "-c", script, resolver, program];
-    let agent = place.start_as(Path::new("/usr/bin/unshare"), &words);
-    server
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
-    let (server, asked) = tokio::task::spawn_blocking(move || {
-        let asked = server.recv(&mut [0; 512]);
-        (server, asked)
-    })
-    .await
-    .unwrap();
-    asked.expect("the agent asks for the name");
+    let agent = server.start_agent(&place);
+    server.is_asked().await;
 
     let output = agent.terminate().await;
 
@@ -137,7 +115,6 @@ async fn a_name_that_nobody_resolves_does_not_hold_up_the_end() {
         Some(143),
         "told to end before its files"
     );
-    drop(server);
 }
 
 #[tokio::test]

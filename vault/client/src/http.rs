@@ -2,6 +2,7 @@
 
 mod redirect;
 mod route;
+mod untrusted;
 
 use std::time::Duration;
 
@@ -245,7 +246,7 @@ fn failure(error: &reqwest::Error, url: &Url) -> Error {
         if let Some(tls) = tls_error(cause) {
             return Error::Untrusted {
                 address,
-                message: words(tls),
+                message: untrusted::words(tls),
             };
         }
         match cause.source() {
@@ -265,24 +266,6 @@ fn authority(url: &Url) -> String {
     match url.port_or_known_default() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
-    }
-}
-
-/// Some certificates are refused with a debug print of a library's insides.
-fn words(error: &rustls::Error) -> String {
-    let rustls::Error::InvalidCertificate(why) = error else {
-        return error.to_string();
-    };
-    let text = why.to_string();
-    if text.contains("UnsupportedCertVersion") {
-        return "its certificate is of version 1: have one of version 3 issued".to_owned();
-    }
-    match text.strip_prefix("Other(OtherError(") {
-        Some(inside) => format!(
-            "its certificate is refused: {}",
-            inside.trim_end_matches(')')
-        ),
-        None => error.to_string(),
     }
 }
 
