@@ -84,15 +84,22 @@ impl Effects {
             anyhow::Ok((client, Login::new(&auth, &to_vault)?))
         };
         let (client, login) = on_the_blocking_pool(&file_slots, build).await?;
-        let serving = Serving::start(config, &file_slots, Arc::clone(&metrics), asker.clone());
-        let serving = serving.await?;
+        let persistent = Arc::new(persistent);
+        let serving = Serving::start(
+            config,
+            &file_slots,
+            &persistent,
+            Arc::clone(&metrics),
+            asker.clone(),
+        )
+        .await?;
         Ok(Self {
             running: JoinSet::new(),
             passes: Passes::new(),
             vault: Vault {
                 client: Arc::new(client),
                 login: Arc::new(login),
-                persistent: Arc::new(persistent),
+                persistent,
                 file_slots: Arc::clone(&file_slots),
             },
             templates: templates(config),
@@ -192,9 +199,11 @@ impl Effects {
             }
             Command::Report(report) => self.termination.write(&report),
             Command::Offer { token } => self.serving.offer(token),
-            Command::ForgetAll => {
+            Command::ForgetAll { keeps_cache } => {
                 self.ledger.forget_all();
-                self.vault.persistent.forget_all();
+                if !keeps_cache {
+                    self.vault.persistent.forget_all();
+                }
             }
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
@@ -219,8 +228,15 @@ impl Effects {
     /// Lets file work that is on its way end, so that nothing half done stays behind. A file system
     /// that hangs is not waited for.
     pub(crate) async fn finish_files(&self) {
-        let all = self.file_slots.acquire_many(FILES_AT_ONCE as u32);
-        if tokio::time::timeout(LAST_FILES, all).await.is_err() {
+        let last = async {
+            if let Some(answers) = self.serving.kept() {
+                let persistent = Arc::clone(&self.vault.persistent);
+                let keep = move || persistent.keep_answers(answers);
+                on_the_blocking_pool(&self.file_slots, keep).await;
+            }
+            drop(self.file_slots.acquire_many(FILES_AT_ONCE as u32).await);
+        };
+        if tokio::time::timeout(LAST_FILES, last).await.is_err() {
             tracing::warn!(
                 "a file system does not answer: the next life removes what is unfinished there"
             );

@@ -52,6 +52,28 @@ pub(crate) type Key = String;
 struct Contents {
     token: Option<Plain>,
     leased: BTreeMap<Key, Kept>,
+    /// What listeners were given.
+    #[serde(default)]
+    answers: Vec<KeptAnswer>,
+}
+
+/// What a listener was given, and what it takes to keep it on.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct KeptAnswer {
+    /// Tells its request from others.
+    pub(crate) key: [u8; 32],
+    /// Of the request, with `/v1/`.
+    pub(crate) path: String,
+    pub(crate) namespace: String,
+    /// The token whose end would end it.
+    pub(crate) token: Option<Plain>,
+    /// When its lease or its token ends, in milliseconds since 1970.
+    pub(crate) ends_at: u64,
+    /// When it came, in milliseconds since 1970.
+    pub(crate) came_at: u64,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, Plain)>,
+    pub(crate) body: Plain,
 }
 
 /// An answer with a lease.
@@ -69,7 +91,21 @@ struct Kept {
 /// A text that is wiped.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Plain(Zeroizing<String>);
+pub(crate) struct Plain(Zeroizing<String>);
+
+impl Plain {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn to_secret(&self) -> SecretText {
+        SecretText::new(self.as_str().to_owned())
+    }
+}
 
 /// A secret that the last life has leased.
 pub(crate) struct Leased {
@@ -131,8 +167,8 @@ impl Persistent {
         self.change(|state| {
             state.leased.clear();
             state.kept = Contents {
-                token: Some(Plain(Zeroizing::new(token.expose().to_owned()))),
-                leased: BTreeMap::new(),
+                token: Some(Plain::new(token.expose())),
+                ..Contents::default()
             };
             true
         });
@@ -162,6 +198,24 @@ impl Persistent {
                 kept.ttl = whole(grant.ttl());
                 true
             })
+        });
+    }
+
+    /// What the last life's listeners were given.
+    pub(crate) fn answers(&self) -> Vec<KeptAnswer> {
+        let file = self.file.as_ref();
+        file.map_or_else(Vec::new, |file| lock(&file.state).kept.answers.clone())
+    }
+
+    /// What listeners were given, in place of what was kept of it. Without a token there is nobody to renew it.
+    pub(crate) fn keep_answers(&self, answers: Vec<KeptAnswer>) {
+        self.change(|state| {
+            let is_change = !(answers.is_empty() && state.kept.answers.is_empty());
+            let is_due = is_change && state.kept.token.is_some();
+            if is_due {
+                state.kept.answers = answers;
+            }
+            is_due
         });
     }
 
@@ -235,12 +289,12 @@ impl File {
     }
 
     fn take_over(&self, contents: Contents) -> Option<SecretText> {
-        let token = contents.token.as_ref().map(|token| token.0.to_string());
+        let token = contents.token.as_ref().map(Plain::to_secret);
         *lock(&self.state) = State {
             leased: contents.leased.clone(),
             kept: contents,
         };
-        token.map(SecretText::new)
+        token
     }
 
     fn read(&self) -> anyhow::Result<Option<Contents>> {
@@ -328,8 +382,13 @@ pub(crate) fn key(call: &Call) -> Key {
     digits.collect()
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
+pub(crate) fn milliseconds(time: SystemTime) -> u64 {
     whole(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// The time so many milliseconds after the start of 1970.
+pub(crate) fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
 }
 
 fn whole(duration: Duration) -> u64 {

@@ -7,6 +7,7 @@
 mod answer;
 mod cache;
 mod forward;
+mod handover;
 mod metrics;
 mod requests;
 mod revocations;
@@ -20,6 +21,7 @@ use planescape_vault::SecretText;
 use planescape_vault_client::Client;
 use tokio::sync::mpsc;
 
+use crate::persist::KeptAnswer;
 use crate::status::Asker;
 
 use cache::Caching;
@@ -61,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) whose_token: ProxyToken,
     pub(crate) caches: bool,
     pub(crate) retries: u32,
+    /// What the last life has kept.
+    pub(crate) left: Vec<KeptAnswer>,
     pub(crate) seed: u64,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) asker: Asker,
@@ -74,7 +78,7 @@ impl Proxy {
             client: Arc::new(parts.client),
             whose_token: parts.whose_token,
             own: RwLock::new(None),
-            cache: parts.caches.then(|| Caching::new(parts.seed)),
+            cache: parts.caches.then(|| Caching::new(parts.seed, parts.left)),
             retries: parts.retries,
             events,
             metrics: parts.metrics,
@@ -96,6 +100,19 @@ impl Proxy {
         if let Some(cache) = &self.cache {
             cache.renew(&self.client).await;
         }
+    }
+
+    /// Waits until something of what is kept has changed, and gives what the next life is to keep.
+    pub(crate) async fn to_hand_on(&self) -> Vec<KeptAnswer> {
+        match &self.cache {
+            Some(cache) => cache.to_hand_on().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What the next life is to keep.
+    pub(crate) fn kept(&self) -> Vec<KeptAnswer> {
+        self.cache.as_ref().map_or_else(Vec::new, Caching::packed)
     }
 
     fn own(&self) -> Option<Token> {

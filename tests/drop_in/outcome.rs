@@ -76,7 +76,7 @@ pub(crate) fn without_tokens(text: &str) -> String {
 }
 
 /// Fields whose values differ each time.
-const CHANGING: [&str; 17] = [
+const CHANGING: [&str; 19] = [
     "accessor",
     "client_token",
     "created_time",
@@ -91,9 +91,11 @@ const CHANGING: [&str; 17] = [
     "id",
     "issue_time",
     "lease_id",
+    "password",
     "request_id",
     "server_time_utc",
     "ttl",
+    "username",
 ];
 
 /// Status, `X-Cache` and body of an answer.

@@ -104,7 +104,7 @@ impl Promises {
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Revoke { .. }
-            | Command::ForgetAll
+            | Command::ForgetAll { .. }
             | Command::Log(_) => {}
         }
     }

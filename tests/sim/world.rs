@@ -197,7 +197,7 @@ impl World {
                 }
                 self.has_ended = true;
             }
-            Command::ForgetAll => self.ledger.clear(),
+            Command::ForgetAll { .. } => self.ledger.clear(),
             Command::LogIn { .. } => {
                 self.check_danger();
                 self.holds = None;

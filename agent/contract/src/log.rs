@@ -89,8 +89,8 @@ pub struct LogFile {
 
 impl LogFile {
     pub(crate) const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3600);
-    /// For a path that names a folder.
-    pub(crate) const DEFAULT_NAME: &str = "agent.log";
+    /// For a path that names a folder: as with `vault agent`.
+    pub(crate) const DEFAULT_NAME: &str = "vault.log";
 }
 
 /// How many rotated files stay.

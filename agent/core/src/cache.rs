@@ -96,6 +96,23 @@ pub enum Carried {
     },
 }
 
+/// A kept answer, as somebody needs it who is to keep it after this life.
+#[derive(Debug)]
+pub struct Held<'a, T> {
+    /// What makes two requests the same.
+    pub key: Key,
+    /// The request's path, with `/v1/`.
+    pub path: &'a str,
+    /// The request's namespace.
+    pub namespace: &'a str,
+    /// The token whose end would end it.
+    pub token: Option<&'a SecretText>,
+    /// When what it carries ends.
+    pub ends_at: Moment,
+    /// The answer.
+    pub answer: &'a T,
+}
+
 /// Something to be renewed; the result comes back with the key.
 #[derive(Debug)]
 pub struct Renewal {
@@ -148,10 +165,10 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Keeps an answer, if it is one to keep.
-    pub fn put(&mut self, asked: Asked, carried: Carried, answer: T, now: Moment) {
+    /// Keeps an answer, if it is one to keep; says whether it is.
+    pub fn put(&mut self, asked: Asked, carried: Carried, answer: T, now: Moment) -> bool {
         if !self.keeps(&asked, &carried) {
-            return;
+            return false;
         }
         let ticket = Ticket {
             token: TokenId(0),
@@ -159,7 +176,9 @@ impl<T> Cache<T> {
         };
         let (holds, grant) = match carried {
             Carried::Lease { id, grant } => {
-                let Some(token) = asked.token else { return };
+                let Some(token) = asked.token else {
+                    return false;
+                };
                 (Holds::Lease { id, token }, grant)
             }
             Carried::Token {
@@ -187,6 +206,7 @@ impl<T> Cache<T> {
             is_renewing: false,
         };
         self.entries.insert(asked.key, entry);
+        true
     }
 
     /// What is to be renewed now; what has come to its end goes.
@@ -261,6 +281,23 @@ impl<T> Cache<T> {
             })
         });
         leases.min()
+    }
+
+    /// The answers that end one day, and what it takes to [`Self::put`] them again.
+    pub fn held(&self) -> impl Iterator<Item = Held<'_, T>> {
+        self.entries.iter().filter_map(|(key, entry)| {
+            Some(Held {
+                key: *key,
+                path: &entry.path,
+                namespace: &entry.namespace,
+                token: match &entry.holds {
+                    Holds::Lease { token, .. } => Some(token),
+                    Holds::Token { parent, .. } => parent.as_ref(),
+                },
+                ends_at: entry.lease.as_ref()?.ends_at(),
+                answer: &entry.answer,
+            })
+        })
     }
 
     /// How many answers are kept.

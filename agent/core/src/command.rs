@@ -133,8 +133,11 @@ pub enum Command {
         /// The token.
         token: Token,
     },
-    /// Empty the ledger: no token in it lives on. Has no result.
-    ForgetAll,
+    /// Empty the ledger: no token in it is to be revoked any more. Has no result.
+    ForgetAll {
+        /// Whether the token lives on, and the persistent cache with it.
+        keeps_cache: bool,
+    },
     /// Tell the person who reads the log. Has no result.
     Log(Notice),
     /// End the process. Nothing follows.

@@ -41,7 +41,7 @@ mod verdict;
 mod write;
 
 pub use agent::{Agent, Start, Wake};
-pub use cache::{Asked, Cache, Carried, Key, Renewal, Revocation};
+pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, Revocation};
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};

@@ -26,6 +26,7 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Shutdown {
     end: End,
     keeps_token: bool,
+    spares_tokens: bool,
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
@@ -65,6 +66,7 @@ impl Shutdown {
         let mut shutdown = Self {
             end,
             keeps_token: false,
+            spares_tokens: false,
             is_signalled: false,
             tokens: Vec::new(),
             has_revoked: false,
@@ -91,6 +93,14 @@ impl Shutdown {
     pub(crate) fn keeping_token(self) -> Self {
         Self {
             keeps_token: true,
+            ..self
+        }
+    }
+
+    /// No token is to be revoked, now or by the next life.
+    pub(crate) fn sparing_tokens(self) -> Self {
+        Self {
+            spares_tokens: true,
             ..self
         }
     }
@@ -254,7 +264,9 @@ impl Shutdown {
         } else if is_told && code == ExitCode::Done && self.has_revoked && !self.keeps_token {
             report.reason = Reason::Revoked;
         }
-        let forget = (is_clean && !self.keeps_token).then_some(Command::ForgetAll);
+        let forget = (is_clean && !self.keeps_token).then_some(Command::ForgetAll {
+            keeps_cache: self.spares_tokens,
+        });
         let exit = Command::Exit { code, report };
         forget.into_iter().chain([exit]).collect()
     }

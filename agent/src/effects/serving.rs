@@ -1,6 +1,7 @@
 //! The agent as a server, while it runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use planescape_agent_contract::Config;
 use planescape_agent_core::{Input, Token};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{USER_AGENT, on_the_blocking_pool};
 use crate::clock;
 use crate::listener::{Bound, Certificates};
+use crate::persist::{KeptAnswer, Persistent};
 use crate::proxy::{Metrics, Parts, Proxy};
 use crate::status::Asker;
 
@@ -26,7 +28,8 @@ impl Serving {
     /// Listens where the configuration says.
     pub(super) async fn start(
         config: &Config,
-        slots: &Semaphore,
+        slots: &Arc<Semaphore>,
+        persistent: &Arc<Persistent>,
         metrics: Arc<Metrics>,
         asker: Asker,
     ) -> anyhow::Result<Self> {
@@ -56,6 +59,7 @@ impl Serving {
             whose_token: config.proxy.token,
             caches: config.proxy.caches,
             retries: config.vault.proxy_retries,
+            left: persistent.answers(),
             seed: clock::seed(),
             metrics,
             asker,
@@ -67,6 +71,11 @@ impl Serving {
             serving.tasks.spawn(bound.serve(Arc::clone(&proxy)));
         }
         serving.tasks.spawn(Arc::clone(&proxy).renew());
+        if persistent.is_written() {
+            let (persistent, slots) = (Arc::clone(persistent), Arc::clone(slots));
+            let handing_on = hand_on(Arc::clone(&proxy), persistent, slots);
+            serving.tasks.spawn(handing_on);
+        }
         serving.proxy = Some(proxy);
         serving.told = Some(told);
         Ok(serving)
@@ -76,6 +85,11 @@ impl Serving {
         if let Some(proxy) = &self.proxy {
             proxy.offer(token);
         }
+    }
+
+    /// What listeners were given, for the next life.
+    pub(super) fn kept(&self) -> Option<Vec<KeptAnswer>> {
+        self.proxy.as_ref().map(|proxy| proxy.kept())
     }
 
     pub(super) fn certificates(&self) -> Vec<Arc<Certificates>> {
@@ -92,5 +106,16 @@ impl Serving {
             Some(input) => input,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Writes down what listeners were given: not for each answer, of which there may be many.
+async fn hand_on(proxy: Arc<Proxy>, persistent: Arc<Persistent>, slots: Arc<Semaphore>) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    loop {
+        let answers = proxy.to_hand_on().await;
+        let persistent = Arc::clone(&persistent);
+        on_the_blocking_pool(&slots, move || persistent.keep_answers(answers)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -87,6 +87,28 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
 }
 
 #[test]
+fn answers_are_handed_on_with_the_token_that_they_hang_on_and_never_without_it() {
+    let folder = folder();
+    let first = open(&folder, true);
+    first.keep_answers(vec![answer()]);
+    assert!(open(&folder, true).answers().is_empty());
+    first.keep_token(&token("t-1"));
+    first.keep_answers(vec![answer()]);
+
+    let second = open(&folder, true);
+
+    let kept = second.answers();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(
+        (kept[0].path.as_str(), kept[0].body.as_str()),
+        ("/v1/a", BODY)
+    );
+    second.forget_all();
+    second.keep_answers(vec![answer()]);
+    assert!(open(&folder, true).answers().is_empty());
+}
+
+#[test]
 fn a_sink_holds_a_token_for_the_next_life_or_nothing() {
     let folder = folder();
     let sink = folder.path().join("sink");
@@ -152,6 +174,20 @@ fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
 
 fn token(text: &str) -> SecretText {
     SecretText::new(text.to_owned())
+}
+
+fn answer() -> KeptAnswer {
+    KeptAnswer {
+        key: [7; 32],
+        path: "/v1/a".to_owned(),
+        namespace: "root/".to_owned(),
+        token: Some(Plain::new("t-1")),
+        ends_at: u64::MAX,
+        came_at: 0,
+        status: 200,
+        headers: Vec::new(),
+        body: Plain::new(BODY),
+    }
 }
 
 fn call(path: &str) -> Call {

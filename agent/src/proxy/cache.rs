@@ -14,7 +14,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::answer::Whole;
+use super::handover;
 use crate::clock;
+use crate::persist::KeptAnswer;
 
 /// However long nothing is due, we look again after this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -34,7 +36,10 @@ pub(super) struct Caching {
     kept: Mutex<Cache<Kept>>,
     /// Requests on their way: equal ones wait for the first.
     asking: Mutex<BTreeMap<Key, watch::Receiver<()>>>,
+    /// What the last life has kept and nobody vouches for yet: its token may come back, or not.
+    left: Mutex<Vec<KeptAnswer>>,
     changed: Notify,
+    not_handed_on: Notify,
 }
 
 /// The turn of a request that is not on its way yet.
@@ -52,17 +57,63 @@ impl Drop for Turn<'_> {
 }
 
 impl Caching {
-    pub(super) fn new(seed: u64) -> Self {
-        Self {
+    pub(super) fn new(seed: u64, left: Vec<KeptAnswer>) -> Self {
+        let caching = Self {
             kept: Mutex::new(Cache::new(seed)),
             asking: Mutex::new(BTreeMap::new()),
+            left: Mutex::new(left),
             changed: Notify::new(),
-        }
+            not_handed_on: Notify::new(),
+        };
+        caching.take_over();
+        caching
     }
 
     pub(super) fn set_own(&self, token: SecretText) {
         lock(&self.kept).set_own(token);
+        self.take_over();
+        // Nobody vouches for the rest any more.
+        lock(&self.left).clear();
+        self.has_changed();
+    }
+
+    /// Keeps what the last life has kept, as far as the end of what it hangs on would be noticed. Tokens come before
+    /// what was leased with them, in whatever order they stand.
+    fn take_over(&self) {
+        let mut left = lock(&self.left);
+        loop {
+            let before = left.len();
+            left.retain(|answer| {
+                let Some((asked, kept)) = handover::unpack(answer) else {
+                    return false;
+                };
+                !self.keep(asked, kept)
+            });
+            if left.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn has_changed(&self) {
         self.changed.notify_one();
+        self.not_handed_on.notify_one();
+    }
+
+    /// Waits until something has changed, and gives what the next life is to keep.
+    pub(super) async fn to_hand_on(&self) -> Vec<KeptAnswer> {
+        self.not_handed_on.notified().await;
+        self.packed()
+    }
+
+    /// What the next life is to keep.
+    pub(super) fn packed(&self) -> Vec<KeptAnswer> {
+        let now = clock::now();
+        let kept = lock(&self.kept);
+        let packed = kept
+            .held()
+            .filter_map(|held| handover::pack(&held, now.moment, now.wall));
+        packed.collect()
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Kept> {
@@ -71,13 +122,24 @@ impl Caching {
 
     pub(super) fn revoke(&self, revocation: &Revocation) {
         lock(&self.kept).revoke(revocation);
-        self.changed.notify_one();
+        self.has_changed();
     }
 
     /// Keeps an answer, if it is one to keep.
     pub(super) fn put(&self, asked: Asked, answer: &Whole) {
-        let Some(granted) = wire::granted(&answer.body) else {
-            return;
+        let kept = Kept {
+            answer: answer.clone(),
+            at: SystemTime::now(),
+        };
+        if self.keep(asked, kept) {
+            self.has_changed();
+        }
+    }
+
+    /// Whether it is kept.
+    fn keep(&self, asked: Asked, kept: Kept) -> bool {
+        let Some(granted) = wire::granted(&kept.answer.body) else {
+            return false;
         };
         let carried = match granted {
             Granted::Lease { id, grant } => Carried::Lease { id, grant },
@@ -88,12 +150,7 @@ impl Caching {
                 grant: login.grant,
             },
         };
-        let kept = Kept {
-            answer: answer.clone(),
-            at: SystemTime::now(),
-        };
-        lock(&self.kept).put(asked, carried, kept, clock::now().moment);
-        self.changed.notify_one();
+        lock(&self.kept).put(asked, carried, kept, clock::now().moment)
     }
 
     /// A turn to ask, where nobody asks the same; waits for whoever does, once.
@@ -139,6 +196,7 @@ impl Caching {
                     Some(Ok((key, result, sent))) => {
                         let answered = clock::now().moment;
                         lock(&self.kept).renewed(&key, result, sent, answered);
+                        self.not_handed_on.notify_one();
                     }
                     Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
                     None => break,
@@ -224,6 +282,76 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    /// Leases of a token that a token of the own token made come first here, whatever their keys.
+    fn answered(caching: &Caching) {
+        for (number, by, body) in [
+            (
+                9,
+                "own",
+                r#"{"auth": {"client_token": "child", "accessor": "a", "lease_duration": 60, "renewable": true}}"#,
+            ),
+            (
+                1,
+                "child",
+                r#"{"lease_id": "db/1", "lease_duration": 60, "renewable": true, "data": {}}"#,
+            ),
+        ] {
+            let asked = Asked {
+                key: [number; 32],
+                path: "/v1/x".to_owned(),
+                namespace: "root/".to_owned(),
+                token: Some(SecretText::new(by.to_owned())),
+                sent: clock::now().moment,
+            };
+            let answer = Whole {
+                status: http::StatusCode::OK,
+                headers: HeaderMap::from_iter([(
+                    http::header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )]),
+                body: bytes::Bytes::from_static(body.as_bytes()),
+            };
+            caching.put(asked, &answer);
+        }
+    }
+
+    #[test]
+    fn the_next_life_keeps_what_hangs_on_the_token_that_it_takes_over() {
+        let own = |name: &str| SecretText::new(name.to_owned());
+        let first = Caching::new(1, Vec::new());
+        first.set_own(own("own"));
+        answered(&first);
+
+        let second = Caching::new(2, first.packed());
+        assert!(second.get(&[1; 32]).is_none(), "nobody vouches for it yet");
+        second.set_own(own("own"));
+        let third = Caching::new(3, first.packed());
+        third.set_own(own("another"));
+
+        let kept = second.get(&[1; 32]).expect("it is kept on");
+        assert!(kept.answer.body.starts_with(b"{\"lease_id\""));
+        assert_eq!(kept.answer.headers.len(), 1);
+        assert!(second.get(&[9; 32]).is_some());
+        assert!(third.get(&[1; 32]).is_none() && third.get(&[9; 32]).is_none());
+        assert!(third.packed().is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_meanwhile_is_not_kept_on() {
+        let first = Caching::new(1, Vec::new());
+        first.set_own(SecretText::new("own".to_owned()));
+        answered(&first);
+        let mut packed = first.packed();
+        for answer in &mut packed {
+            answer.ends_at = crate::persist::milliseconds(SystemTime::now()) - 1;
+        }
+
+        let second = Caching::new(2, packed);
+        second.set_own(SecretText::new("own".to_owned()));
+
+        assert!(second.packed().is_empty());
+    }
 
     #[test]
     fn requests_differ_by_what_vault_looks_at_and_by_nothing_else() {

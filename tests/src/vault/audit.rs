@@ -59,6 +59,8 @@ struct Auth {
 struct Request {
     #[serde(default)]
     id: String,
+    /// None for a method that Vault does not know.
+    #[serde(default)]
     operation: String,
     path: String,
     #[serde(default)]

@@ -50,7 +50,12 @@ impl Agent {
         if let Some(supervisor) = &mut self.supervisor {
             self.commands.extend(supervisor.end(now));
         }
-        self.life = Life::Stopping(Box::new(Shutdown::new(end, tokens, now)));
+        let shutdown = Shutdown::new(end, tokens, now);
+        self.life = Life::Stopping(Box::new(if self.revoke_on_exit {
+            shutdown
+        } else {
+            shutdown.sparing_tokens()
+        }));
     }
 
     pub(super) fn rendered_end(&self, now: Moment) -> End {

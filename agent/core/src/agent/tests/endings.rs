@@ -317,6 +317,28 @@ fn a_second_signal_during_a_failing_end_keeps_the_cause() {
 }
 
 #[test]
+fn a_token_that_is_not_to_be_revoked_is_left_to_the_cache_and_not_to_the_ledger() {
+    for revokes in [false, true] {
+        let mut world = World::with(|start| start.config.planescape.revoke_on_exit = revokes);
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+        world.written();
+        world.step();
+
+        world.feed(Input::Terminate);
+        world.step();
+        if revokes {
+            world.revoked(Ok(()));
+            world.step();
+        }
+
+        assert!(world.has_forgotten);
+        assert_eq!(world.keeps_cache, !revokes);
+    }
+}
+
+#[test]
 fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
     let mut world = World::with(|start| {
         start.config.exit_after_auth = true;

@@ -51,6 +51,7 @@ pub(super) struct World {
     pub(super) report: Option<Report>,
     /// Whether the ledger was emptied.
     pub(super) has_forgotten: bool,
+    pub(super) keeps_cache: bool,
     tickets: BTreeMap<String, Ticket>,
     revoking: VecDeque<TokenId>,
 }
@@ -96,6 +97,7 @@ impl World {
             notices: Vec::new(),
             report: None,
             has_forgotten: false,
+            keeps_cache: false,
             tickets: BTreeMap::new(),
             revoking: VecDeque::new(),
         };
@@ -172,7 +174,10 @@ impl World {
             match command {
                 Command::Log(notice) => self.notices.push(notice),
                 Command::Report(report) => self.report = Some(report),
-                Command::ForgetAll => self.has_forgotten = true,
+                Command::ForgetAll { keeps_cache } => {
+                    self.has_forgotten = true;
+                    self.keeps_cache = keeps_cache;
+                }
                 Command::Render {
                     template,
                     rendering,
@@ -410,7 +415,8 @@ fn describe(command: &Command) -> String {
         Command::AnnounceReady => "announce ready".to_owned(),
         Command::Report(report) => format!("report {}", report.reason),
         Command::Revoke { token } => format!("revoke {}", token.secret.expose()),
-        Command::ForgetAll => "forget all".to_owned(),
+        Command::ForgetAll { keeps_cache: false } => "forget all".to_owned(),
+        Command::ForgetAll { keeps_cache: true } => "forget all but the cache".to_owned(),
         Command::Log(notice) => format!("log {notice:?}"),
         Command::Exit { code, report } => format!("exit {code:?} {}", report.reason),
     }
