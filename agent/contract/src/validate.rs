@@ -172,8 +172,30 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
         }
     }
     root.ignore(&WITHOUT_EFFECT);
+    warn_of_pushing(root);
     root.warn_unknown();
     config
+}
+
+/// Metrics are there for whoever asks.
+fn warn_of_pushing(root: &Reader<'_>) {
+    const PUSHED_TO: [&str; 5] = [
+        "circonus_api_token",
+        "dogstatsd_addr",
+        "stackdriver_project_id",
+        "statsd_address",
+        "statsite_address",
+    ];
+    if !root.is_set("telemetry") {
+        return;
+    }
+    let telemetry = root.block("telemetry");
+    for key in PUSHED_TO.iter().filter(|key| telemetry.is_set(key)) {
+        telemetry.warn(
+            key,
+            "metrics are pushed nowhere: scrape /agent/v1/metrics of a listener",
+        );
+    }
 }
 
 /// Whether there can be a token to use again.

@@ -266,6 +266,17 @@ fn an_unknown_key_outside_templates_is_a_warning() {
 }
 
 #[test]
+fn a_place_to_push_metrics_to_is_warned_of_and_other_telemetry_is_not() {
+    let text =
+        format!("{SMALL}\ntelemetry {{ statsd_address = \"s:8125\" disable_hostname = true }}");
+
+    let config = accept(&text);
+
+    let fields: Vec<_> = config.warnings.iter().map(|it| it.field.as_str()).collect();
+    assert_eq!(fields, ["telemetry.statsd_address"]);
+}
+
+#[test]
 fn a_later_file_replaces_blocks_and_adds_templates() {
     let later = r#"
         vault { address = "https://other:8200" }
