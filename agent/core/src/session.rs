@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use planescape_agent_contract::Config;
-use planescape_vault::{Grant, Kind, Login, SecretText, Text};
+use planescape_vault::{Grant, Kind, Login, Text};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::lease::{Lease, Step, gone_by};
+use crate::lease::{Lease, Step};
+use crate::living::{LeftToken, Living, longest};
 use crate::status::TokenStatus;
 use crate::token::{Ticket, Token, TokenId};
 
@@ -52,55 +53,6 @@ pub(crate) struct Session {
     wrapped: Option<Text>,
 }
 
-/// A token that an earlier life of this agent left in the ledger.
-#[derive(Clone, Debug)]
-pub struct LeftToken {
-    /// The token.
-    pub secret: SecretText,
-    /// Its accessor; may be empty.
-    pub accessor: String,
-}
-
-/// A token that may live, to be revoked at the end.
-#[derive(Clone, Debug)]
-pub(crate) struct Living {
-    pub(crate) token: Token,
-    pub(crate) accessor: String,
-    /// When Vault has forgotten it by itself; `None`: never, or not known.
-    gone_by: Option<Moment>,
-}
-
-impl Living {
-    /// A token that comes too late to be used.
-    pub(crate) fn of_login(login: Login, id: TokenId, now: Moment) -> Self {
-        let grant = login.grant;
-        let ttl = grant.ttl();
-        Self {
-            token: Token {
-                id,
-                secret: login.token,
-            },
-            accessor: login.accessor,
-            gone_by: (!ttl.is_zero()).then(|| gone_by(grant, now)),
-        }
-    }
-
-    pub(crate) fn is_gone(&self, now: Moment) -> bool {
-        self.gone_by.is_some_and(|gone| gone <= now)
-    }
-
-    /// How long it may live on; `None` where that is not known.
-    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
-        Some(self.gone_by?.since(now))
-    }
-}
-
-/// Of several lives the longest; `None` where there is none, or one of them is not known.
-pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Option<Duration> {
-    let lives: Option<Vec<Duration>> = lives.into_iter().collect();
-    lives?.into_iter().max()
-}
-
 #[derive(Debug)]
 struct Held {
     token: Token,
@@ -120,11 +72,8 @@ struct Held {
 
 impl From<Held> for Living {
     fn from(held: Held) -> Self {
-        Self {
-            gone_by: held.lease.as_ref().and_then(Lease::gone_by),
-            token: held.token,
-            accessor: held.accessor,
-        }
+        let gone_by = held.lease.as_ref().and_then(Lease::gone_by);
+        Self::new(held.token, held.accessor, gone_by)
     }
 }
 
@@ -173,11 +122,8 @@ impl Session {
         };
         for LeftToken { secret, accessor } in left {
             let id = session.new_id();
-            session.retired.push(Living {
-                token: Token { id, secret },
-                accessor,
-                gone_by: None,
-            });
+            let token = Token { id, secret };
+            session.retired.push(Living::new(token, accessor, None));
         }
         session
     }

@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
-use crate::session::{Living, longest};
+use crate::living::{Living, longest};
 use crate::token::TokenId;
 use crate::verdict::{End, ExitCode};
 

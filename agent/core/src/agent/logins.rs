@@ -7,7 +7,7 @@ use super::Agent;
 use crate::clock::Moment;
 use crate::command::{Command, Notice};
 use crate::failure::Failure;
-use crate::session::Living;
+use crate::living::Living;
 use crate::token::Ticket;
 use crate::troubles::Concern;
 

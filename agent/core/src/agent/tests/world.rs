@@ -13,7 +13,7 @@ use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::session::LeftToken;
+use crate::living::LeftToken;
 use crate::token::{Ticket, TokenId};
 use crate::verdict::ExitCode;
 

@@ -1,0 +1,64 @@
+//! Tokens that may live, and are to be revoked at the end.
+
+use std::time::Duration;
+
+use planescape_vault::{Login, SecretText};
+
+use crate::clock::Moment;
+use crate::lease::gone_by;
+use crate::token::{Token, TokenId};
+
+/// A token that an earlier life of this agent left in the ledger.
+#[derive(Clone, Debug)]
+pub struct LeftToken {
+    /// The token.
+    pub secret: SecretText,
+    /// Its accessor; may be empty.
+    pub accessor: String,
+}
+
+/// A token that may live, to be revoked at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Living {
+    pub(crate) token: Token,
+    pub(crate) accessor: String,
+    /// When Vault has forgotten it by itself; `None`: never, or not known.
+    gone_by: Option<Moment>,
+}
+
+impl Living {
+    pub(crate) fn new(token: Token, accessor: String, gone_by: Option<Moment>) -> Self {
+        Self {
+            token,
+            accessor,
+            gone_by,
+        }
+    }
+
+    /// A token that comes too late to be used.
+    pub(crate) fn of_login(login: Login, id: TokenId, now: Moment) -> Self {
+        let grant = login.grant;
+        let ttl = grant.ttl();
+        let token = Token {
+            id,
+            secret: login.token,
+        };
+        let gone_by = (!ttl.is_zero()).then(|| gone_by(grant, now));
+        Self::new(token, login.accessor, gone_by)
+    }
+
+    pub(crate) fn is_gone(&self, now: Moment) -> bool {
+        self.gone_by.is_some_and(|gone| gone <= now)
+    }
+
+    /// How long it may live on; `None` where that is not known.
+    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+        Some(self.gone_by?.since(now))
+    }
+}
+
+/// Of several lives the longest; `None` where there is none, or one of them is not known.
+pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Option<Duration> {
+    let lives: Option<Vec<Duration>> = lives.into_iter().collect();
+    lives?.into_iter().max()
+}
