@@ -43,7 +43,12 @@ pub enum Task {
 /// Logs in to Vault, renders templates, renews what they contain, revokes it at the end. Reads
 /// `vault agent` and `bao agent` configuration files.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "planescape-agent", version, max_term_width = 100)]
+#[command(
+    name = "planescape-agent",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -21,7 +21,7 @@ use planescape_vault_client::Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::files::{self, Ledger, Target};
+use crate::files::{self, Ledger, Stamps, Target};
 use crate::listener::Certificates;
 use crate::log;
 use crate::persist::Persistent;
@@ -51,6 +51,7 @@ pub(crate) struct Effects {
     passes: Passes,
     vault: Vault,
     templates: Vec<Target>,
+    stamps: Arc<Stamps>,
     sinks: Vec<Sink>,
     shared: Arc<Vec<PathBuf>>,
     ledger: Ledger,
@@ -103,6 +104,7 @@ impl Effects {
                 file_slots: Arc::clone(&file_slots),
             },
             templates: templates(config),
+            stamps: Arc::default(),
             sinks: sinks(config),
             shared: Arc::new(shared_folders(config)),
             ledger,
@@ -166,6 +168,7 @@ impl Effects {
                 call,
                 token,
             } => self.ask(vault.read(ticket, request, call, token)),
+            Command::CheckFile { template } => self.check_file(template),
             Command::RenewLease {
                 ticket,
                 request,
@@ -309,9 +312,25 @@ impl Effects {
             Destination::Template(index) => self.templates[index].clone(),
             Destination::Sink(index) => return self.write_sink(index, contents, shared),
         };
-        self.file_work(move || Input::Written {
-            destination,
-            result: write_all(&target, &shared, &contents, effects),
+        let stamps = Arc::clone(&self.stamps);
+        self.file_work(move || {
+            let result = write_all(&target, &shared, &contents, effects);
+            if let Destination::Template(index) = destination {
+                stamps.keep(index, &target.path);
+            }
+            Input::Written {
+                destination,
+                result,
+            }
+        });
+    }
+
+    fn check_file(&mut self, template: usize) {
+        let path = self.templates[template].path.clone();
+        let stamps = Arc::clone(&self.stamps);
+        self.file_work(move || Input::FileChecked {
+            template,
+            is_intact: stamps.is_intact(template, &path),
         });
     }
 

@@ -10,6 +10,7 @@ mod pid_file;
 mod read;
 mod remove;
 mod socket;
+mod stamp;
 mod write;
 
 pub(crate) use append::append;
@@ -19,6 +20,7 @@ pub(crate) use pid_file::PidFile;
 pub(crate) use read::{read, read_within};
 pub(crate) use remove::{discard, remove};
 pub(crate) use socket::SocketFile;
+pub(crate) use stamp::Stamps;
 pub(crate) use write::{Target, check, remove_unfinished, write};
 
 use std::os::fd::OwnedFd;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-const INPUTS: [&str; 17] = [
+const INPUTS: [&str; 18] = [
     "Timeout",
     "LoggedIn",
     "LoginFailed",
@@ -14,6 +14,7 @@ const INPUTS: [&str; 17] = [
     "Answered",
     "AnswerFailed",
     "FileRead",
+    "FileChecked",
     "LeaseRenewed",
     "Rendered",
     "Written",

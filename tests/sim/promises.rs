@@ -97,6 +97,7 @@ impl Promises {
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
             | Command::ReadFile { .. }
+            | Command::CheckFile { .. }
             | Command::Render { .. }
             | Command::Write { .. }
             | Command::SignalChild { signal: Some(_) }

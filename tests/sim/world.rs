@@ -225,6 +225,7 @@ impl World {
             | Command::FindMount { .. }
             | Command::Read { .. }
             | Command::ReadFile { .. }
+            | Command::CheckFile { .. }
             | Command::RenewLease { .. }
             | Command::Render { .. }
             | Command::Write { .. }
@@ -433,6 +434,10 @@ impl World {
                     },
                 }
             }
+            Command::CheckFile { template } => Input::FileChecked {
+                template,
+                is_intact: !broken,
+            },
             Command::Render {
                 template,
                 rendering,
@@ -551,6 +556,7 @@ fn name(input: &Input) -> &'static str {
         Input::Answered { result: Ok(_), .. } => "Answered",
         Input::Answered { .. } => "AnswerFailed",
         Input::FileRead { .. } => "FileRead",
+        Input::FileChecked { .. } => "FileChecked",
         Input::LeaseRenewed { .. } => "LeaseRenewed",
         Input::LoggedInWrapped { .. } => "LoggedInWrapped",
         Input::NewCredentials => "NewCredentials",

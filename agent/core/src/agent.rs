@@ -174,6 +174,10 @@ impl Agent {
                     .file_read(&request, result, &mut self.dice, now);
                 self.take(&request, taken, Remedy::Retry, moment);
             }
+            Input::FileChecked {
+                template,
+                is_intact,
+            } => self.renderer.file_checked(template, is_intact),
             Input::LeaseRenewed {
                 ticket,
                 request,

@@ -77,6 +77,11 @@ pub enum Command {
         /// Folders that it must lie in, links resolved.
         within: Vec<String>,
     },
+    /// Look whether a template's file is still what was written.
+    CheckFile {
+        /// Which one.
+        template: usize,
+    },
     /// Extend a lease's life.
     RenewLease {
         /// To be handed back.

@@ -94,6 +94,13 @@ pub enum Input {
         /// The content, or why there is none.
         result: Result<Answer, Failure>,
     },
+    /// A template's file was looked at.
+    FileChecked {
+        /// Which one.
+        template: usize,
+        /// Whether nobody else has changed or removed it.
+        is_intact: bool,
+    },
     /// A lease's renewal ended.
     LeaseRenewed {
         /// Of the command.

@@ -195,6 +195,25 @@ impl Renderer {
         }
     }
 
+    /// An answer came again as it was: whoever changed or removed a file in between is found out.
+    pub(crate) fn checks(&self, request: &Request) -> Vec<Command> {
+        let users = self.users(request).into_iter();
+        let made = users.filter(|index| {
+            let file = &self.files[*index];
+            file.state == Write::Done && file.target.file().is_some()
+        });
+        made.map(|template| Command::CheckFile { template })
+            .collect()
+    }
+
+    /// A file that somebody else has changed or removed is made anew.
+    pub(crate) fn file_checked(&mut self, index: usize, is_intact: bool) {
+        if let Some(file) = self.files.get_mut(index).filter(|_| !is_intact) {
+            file.state.outdate();
+            self.active.insert(index);
+        }
+    }
+
     /// One pass over every text that is due.
     pub(crate) fn advance<'answers>(
         &mut self,

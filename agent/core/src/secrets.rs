@@ -99,7 +99,9 @@ pub(crate) struct Reply<'a, T> {
 pub(crate) enum Taken {
     /// Templates see something new.
     Changed,
-    /// It says what the one before it said, or nobody asks any more.
+    /// It says what the one before it said.
+    Same,
+    /// It counts for nothing: nobody asks any more, or it is asked for again.
     Unchanged,
     /// It is none.
     Failed(Trouble),

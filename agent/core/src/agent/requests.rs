@@ -63,6 +63,13 @@ impl Agent {
                     self.introduce(now);
                 }
             }
+            Taken::Same => {
+                self.verdict.mend(&Concern::Request(request.clone()));
+                if self.life.is_working() {
+                    let checks = self.renderer.checks(request);
+                    self.commands.extend(checks);
+                }
+            }
             Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),
             Taken::Failed(trouble) => self.request_failed(Some(trouble), remedy, now),
         }

@@ -180,7 +180,10 @@ fn an_answer_to_a_token_that_was_replaced_meanwhile_is_read_again() {
 
     world.answer("database/creds/ro", CREDENTIALS);
 
-    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+    assert_eq!(
+        world.step(),
+        ["check file 0", "get database/creds/ro as t2"]
+    );
 }
 
 #[test]

@@ -64,11 +64,7 @@ impl Entry {
         let old = self.answer.as_ref();
         let is_same = old.is_some_and(|old| says_the_same(old, &answer));
         self.answer = Some(answer);
-        if is_same {
-            Taken::Unchanged
-        } else {
-            Taken::Changed
-        }
+        if is_same { Taken::Same } else { Taken::Changed }
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {

@@ -385,6 +385,7 @@ fn describe(command: &Command) -> String {
             Call::Put { path, .. } => format!("put {path} as {}", token.expose()),
         },
         Command::ReadFile { path, .. } => format!("read file {path}"),
+        Command::CheckFile { template } => format!("check file {template}"),
         Command::RenewLease {
             lease_id, token, ..
         } => format!("renew lease {lease_id} as {}", token.expose()),
