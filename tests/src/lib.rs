@@ -16,6 +16,7 @@
 pub mod address;
 pub mod chance;
 pub mod control_plane;
+pub mod cron_jobs;
 pub mod demo;
 pub mod deployment;
 pub mod faults;

@@ -97,6 +97,14 @@ pub const CRON: Module = Module {
     programs: &[(".", "reference")],
 };
 
+/// Lives through CronJobs with the controller of Kubernetes, on a clock of ours: what ours are compared with.
+pub const CRONJOBS: Module = Module {
+    name: "cronjobs",
+    flags: &[],
+    settings: "",
+    programs: &[(".", "reference")],
+};
+
 /// Asks kstatus what it thinks of objects: Flux and other deployers wait for that.
 pub const KSTATUS: Module = Module {
     name: "kstatus",
@@ -122,8 +130,8 @@ pub const OPENBAO: Module = Module {
 };
 
 /// All of them.
-pub static ALL: [Module; 9] = [
-    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, KSTATUS, INJECTOR, OPENBAO,
+pub static ALL: [Module; 10] = [
+    VAULT, KUBERNETES, COREDNS, MIGRATE, TEMPLATES, CRON, CRONJOBS, KSTATUS, INJECTOR, OPENBAO,
 ];
 
 impl Module {

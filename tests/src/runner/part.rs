@@ -30,7 +30,8 @@ pub enum Part {
     Unit,
     /// The servers and our images: what the parts below need.
     Build,
-    /// Random templates, rendered here and by consul-template; random schedules, read here and by robfig/cron.
+    /// Random templates, rendered here and by consul-template; random schedules, read here and by robfig/cron; random
+    /// CronJobs, lived through here and by the controller of Kubernetes.
     Differential,
     /// The real agent and operator as processes.
     Process,
@@ -42,6 +43,8 @@ pub enum Part {
     Cluster,
     /// Ten minutes of an agent with five hundred short leases; runs only where it is named.
     Soak,
+    /// Ten minutes of the same schedules as CronJobs and as PlanescapeJobs; runs only where it is named.
+    SideBySide,
 }
 
 /// Their tests need no servers.
@@ -64,16 +67,20 @@ impl Part {
     /// All that runs where none is named.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
-        all.filter(|part| *part != Self::Soak).collect()
+        all.filter(|part| !matches!(part, Self::Soak | Self::SideBySide))
+            .collect()
     }
 
     /// What the machine has to offer.
     pub(super) fn needs(self) -> Option<Purpose> {
         match self {
             Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,
-            Self::Differential | Self::Process | Self::Conversation | Self::DropIn | Self::Soak => {
-                Some(Purpose::Servers)
-            }
+            Self::Differential
+            | Self::Process
+            | Self::Conversation
+            | Self::DropIn
+            | Self::Soak
+            | Self::SideBySide => Some(Purpose::Servers),
             Self::Build | Self::Cluster => Some(Purpose::Pods),
         }
     }
@@ -98,12 +105,14 @@ impl Part {
             Self::Differential => {
                 let mut tally = compare_templates()?;
                 tally.add(cargo::test(&Selection::Target(TESTBED, "cron"), None)?);
+                tally.add(cargo::test(&Selection::Target(TESTBED, "cronjobs"), None)?);
                 Ok(tally)
             }
             Self::Process => cargo::test(&Selection::Integration(&SHELLS), None),
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
             Self::DropIn => cargo::test(&Selection::Target(TESTBED, "drop_in"), None),
             Self::Soak => cargo::test(&Selection::Target(TESTBED, "soak"), None),
+            Self::SideBySide => cargo::test(&Selection::Target(TESTBED, "side_by_side"), None),
             // Pods mostly wait.
             Self::Cluster => cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4)),
         }
