@@ -2,16 +2,11 @@
 
 pub mod credentials;
 pub mod election;
+pub mod jobs;
 pub mod limits;
 pub mod serving;
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::SignedDuration;
-use planescape_operator_core::annotations::is_quantity;
-use planescape_operator_core::defaults::Defaults;
 
 use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
@@ -51,7 +46,7 @@ pub enum Command {
     #[command(subcommand)]
     Convert(Convert),
     /// Print what PlanescapeJobs come to: Job, agent, requests to Vault and the policy for them, next runs, warnings.
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Print when a schedule fires.
     #[command(subcommand)]
     Cron(Cron),
@@ -63,79 +58,9 @@ pub enum Command {
 /// The operator's settings. Each can be given by an environment variable as well.
 #[derive(Debug, Args)]
 pub struct Operator {
-    /// Where Vault is, unless a PlanescapeJob says otherwise.
-    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
-    pub vault_address: Option<String>,
-
-    /// A PEM file to trust Vault by.
-    #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
-    pub vault_ca_cert: Option<String>,
-
-    /// Where Vault's kubernetes auth method is mounted; auth/kubernetes when absent.
-    #[arg(long, env = "PLANESCAPE_VAULT_AUTH_PATH", value_name = "PATH")]
-    pub vault_auth_path: Option<String>,
-
-    /// The Vault namespace to log in to.
-    #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
-    pub vault_namespace: Option<String>,
-
-    /// The agent's image; the one of this version when absent.
-    #[arg(long, env = "PLANESCAPE_AGENT_IMAGE", value_name = "IMAGE")]
-    pub agent_image: Option<String>,
-
-    /// Whom the token that agents log in with is for; the API server when absent.
-    #[arg(long, env = "PLANESCAPE_VAULT_AUDIENCE", value_name = "AUDIENCE")]
-    pub vault_audience: Option<String>,
-
-    /// What agents may use, as NAME=QUANTITY with commas: cpu, memory, ephemeral-storage. An empty
-    /// quantity takes a limit away.
-    #[arg(long, env = "PLANESCAPE_AGENT_LIMITS", value_name = "LIMITS")]
-    pub agent_limits: Option<String>,
-
-    /// What the scheduler reserves for agents, written as the limits are.
-    #[arg(long, env = "PLANESCAPE_AGENT_REQUESTS", value_name = "REQUESTS")]
-    pub agent_requests: Option<String>,
-
-    /// How many seconds Vault may refuse a run before it is ended as failed; for ever when 0.
-    #[arg(
-        long,
-        env = "PLANESCAPE_REFUSED_RUN_LIMIT",
-        value_name = "SECONDS",
-        default_value = "1800"
-    )]
-    pub refused_run_limit: u32,
-
-    /// Within how many seconds after their instants recurring jobs start that ask Vault for something and have no
-    /// jitterSeconds: each always the same number, so that not all log in at once.
-    #[arg(
-        long,
-        env = "PLANESCAPE_VAULT_JITTER_SECONDS",
-        value_name = "SECONDS",
-        default_value = "0",
-        value_parser = clap::value_parser!(u32).range(0..=59)
-    )]
-    pub vault_jitter_seconds: u32,
-
-    /// How long the token of an agent that is lost with its node may live on, with every lease: at least a minute, or
-    /// off. A Vault that is away for longer ends the credentials of running jobs.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LEASE_GUARD",
-        value_name = "DURATION",
-        default_value = "30m"
-    )]
-    pub lease_guard: String,
-
-    /// Whether pods of older runs get their own Job's name as label `job-name`, so that the label
-    /// finds the latest run. It needs the permission to patch pods.
-    #[arg(
-        long,
-        env = "PLANESCAPE_RELABEL_PODS",
-        value_name = "BOOL",
-        default_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub relabel_pods: bool,
+    /// What PlanescapeJobs get that do not say otherwise.
+    #[command(flatten)]
+    pub jobs: jobs::Jobs,
 
     /// The one namespace to watch; all when absent.
     #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
@@ -161,163 +86,4 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object per line.
     Json,
-}
-
-impl Operator {
-    /// What PlanescapeJobs get that do not say otherwise. Empty settings count as absent, so that
-    /// a manifest can leave a variable blank.
-    pub fn defaults(&self) -> anyhow::Result<Defaults> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let usual = Defaults::default();
-        let vault_ca_cert = given(&self.vault_ca_cert)
-            .map(|path| {
-                std::fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read Vault's CA from {path}"))
-            })
-            .transpose()?;
-        Ok(Defaults {
-            agent_image: given(&self.agent_image).unwrap_or(usual.agent_image),
-            vault_address: given(&self.vault_address),
-            vault_ca_cert,
-            auth_path: given(&self.vault_auth_path).unwrap_or(usual.auth_path),
-            namespace: given(&self.vault_namespace),
-            audience: given(&self.vault_audience),
-            limits: resources(given(&self.agent_limits), usual.limits)
-                .context("--agent-limits, PLANESCAPE_AGENT_LIMITS")?,
-            requests: resources(given(&self.agent_requests), usual.requests)
-                .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?,
-            relabels_pods: self.relabel_pods,
-            vault_jitter_seconds: self.vault_jitter_seconds,
-            refused_run_limit: (self.refused_run_limit > 0)
-                .then(|| SignedDuration::from_secs(self.refused_run_limit.into())),
-            lease_guard: planescape_operator_core::defaults::lease_guard(&self.lease_guard)
-                .map_err(|message| anyhow!("--lease-guard, PLANESCAPE_LEASE_GUARD: {message}"))?,
-            user: usual.user,
-            group: usual.group,
-        })
-    }
-}
-
-/// The usual quantities, with those that are given in their place.
-fn resources(
-    given: Option<String>,
-    mut quantities: BTreeMap<&'static str, String>,
-) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    const NAMES: [&str; 3] = ["cpu", "ephemeral-storage", "memory"];
-    for item in given.iter().flat_map(|given| given.split(',')) {
-        let (name, quantity) = item.split_once('=').unwrap_or((item, ""));
-        let name = NAMES.into_iter().find(|known| *known == name.trim());
-        let quantity = quantity.trim();
-        let is_quantity = quantity.is_empty() || is_quantity(quantity);
-        let (Some(name), true, true) = (name, item.contains('='), is_quantity) else {
-            bail!("`{item}` is not a resource: write for example cpu=500m,memory=64Mi");
-        };
-        if quantity.is_empty() {
-            quantities.remove(name);
-        } else {
-            quantities.insert(name, quantity.to_owned());
-        }
-    }
-    Ok(quantities)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn takes_a_blank_setting_for_none() {
-        let defaults = defaults(&[
-            "--vault-address=",
-            "--vault-auth-path=",
-            "--vault-namespace=",
-            "--vault-ca-cert=",
-            "--agent-image=",
-        ]);
-
-        assert_eq!(defaults.unwrap(), Defaults::default());
-    }
-
-    #[test]
-    fn hands_every_setting_on() {
-        let defaults = defaults(&[
-            "--vault-address=https://vault:8200",
-            "--vault-auth-path=auth/other",
-            "--vault-namespace=team",
-            "--vault-audience=vault",
-            "--refused-run-limit=0",
-            "--lease-guard=5m",
-            "--vault-jitter-seconds=30",
-            "--relabel-pods=false",
-            "--agent-image=agent:1",
-        ])
-        .unwrap();
-
-        assert_eq!(
-            defaults.vault_address.as_deref(),
-            Some("https://vault:8200")
-        );
-        assert_eq!(defaults.auth_path, "auth/other");
-        assert_eq!(defaults.namespace.as_deref(), Some("team"));
-        assert_eq!(defaults.agent_image, "agent:1");
-        assert_eq!(defaults.audience.as_deref(), Some("vault"));
-        assert_eq!(defaults.vault_jitter_seconds, 30);
-        assert_eq!(defaults.refused_run_limit, None);
-        let guard = SignedDuration::from_mins(5);
-        assert_eq!(defaults.lease_guard, Some(guard));
-        assert!(!defaults.relabels_pods);
-    }
-
-    #[test]
-    fn takes_resources_one_by_one_and_refuses_what_are_none() {
-        let taken = defaults(&["--agent-limits=cpu=,memory=1Gi"]).unwrap();
-
-        assert_eq!(taken.limits.get("cpu"), None);
-        assert_eq!(taken.limits["memory"], "1Gi");
-        assert_eq!(taken.limits["ephemeral-storage"], "128Mi");
-        for wrong in ["cpu", "gpu=1", "memory=64MB"] {
-            let error = defaults(&[&format!("--agent-limits={wrong}")]);
-            let error = format!("{:#}", error.unwrap_err());
-            assert!(error.contains(wrong), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_lease_guard_lasts_a_minute_at_least_or_is_off() {
-        let guard = |text: &str| defaults(&[&format!("--lease-guard={text}")]);
-        assert_eq!(guard("off").unwrap().lease_guard, None);
-        assert!(guard("1m").unwrap().lease_guard.is_some());
-        for wrong in ["59s", "soon", "-1h", ""] {
-            assert!(guard(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn says_which_file_it_cannot_read() {
-        let error = defaults(&["--vault-ca-cert=/nowhere/ca.crt"]).unwrap_err();
-
-        assert_eq!(
-            error.to_string(),
-            "cannot read Vault's CA from /nowhere/ca.crt"
-        );
-    }
-
-    fn defaults(arguments: &[&str]) -> anyhow::Result<Defaults> {
-        let arguments = [&["planescape", "operator"], arguments].concat();
-        match Arguments::try_parse_from(arguments)?.command {
-            Command::Operator(settings) => settings.defaults(),
-            Command::Credentials(_)
-            | Command::Crd
-            | Command::Annotations
-            | Command::Run(_)
-            | Command::Receipt(_)
-            | Command::Leases(_)
-            | Command::Convert(_)
-            | Command::Explain(_)
-            | Command::Cron(_)
-            | Command::Template(_) => {
-                unreachable!("the arguments say operator")
-            }
-        }
-    }
 }

@@ -23,7 +23,7 @@ use service::Service;
 
 /// Runs the operator until it is told to end. A part of it that ends early ends all of it.
 pub async fn run(mut settings: Operator) -> anyhow::Result<()> {
-    let defaults = settings.defaults()?;
+    let defaults = settings.jobs.defaults()?;
     settings.namespace.take_if(|namespace| namespace.is_empty());
     let service = Service::start(settings.serving.listen).await?;
     info!(

@@ -13,7 +13,7 @@ use crate::annotations::{Injection, Mode};
 use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
 use crate::inject;
-use crate::job::validate::{Material, ValidatedJob, validate};
+use crate::job::validate::{Material, ValidatedJob, most_delay, validate};
 use crate::problem::Problem;
 use crate::run::{self, Occasion};
 use crate::schedule::{Schedule, zone};
@@ -94,6 +94,7 @@ pub fn explain(
     let order = material.order.as_ref();
     vault.extend(order.map(|order| requests::of_order(order, &mut warnings)));
     warn(&job, &validated, &material, &mut warnings);
+    warn_of_jitter(&job, &validated, (manifest, defaults), &mut warnings);
     Ok(Explanation {
         name: validated.identity.name.clone(),
         namespace: validated.identity.namespace.clone(),
@@ -203,11 +204,6 @@ fn warn(
     if matches!(validated.schedule, Schedule::Every(_)) {
         warn("spec.schedule: @every counts from the creation of the PlanescapeJob; the runs above take it for created now".to_owned());
     }
-    if let Some(most) = spec.jitter_seconds.filter(|most| *most > 0) {
-        warn(format!(
-            "spec.jitterSeconds: each run starts up to {most} s after the time above, always as long, which depends on the object's UID"
-        ));
-    }
     if let Some(injection) = &material.injection {
         if injection.server.tls_skip_verify {
             warn("the agent trusts any certificate (tls-skip-verify): whoever answers for Vault gets the pod's token".to_owned());
@@ -219,6 +215,30 @@ fn warn(
             ));
         }
     }
+}
+
+/// How long after its instant each run starts, as far as that can be said without the cluster.
+fn warn_of_jitter(
+    job: &PlanescapeJob,
+    validated: &ValidatedJob,
+    (manifest, defaults): (&Value, &Defaults),
+    warnings: &mut Vec<String>,
+) {
+    let asks_vault = validated.agent.is_some() || validated.has_secrets;
+    let most = most_delay(&job.spec, defaults, asks_vault);
+    if most == 0 {
+        return;
+    }
+    let setting = match job.spec.jitter_seconds {
+        Some(_) => "spec.jitterSeconds",
+        None => "--vault-jitter-seconds of the operator",
+    };
+    warnings.push(if manifest["metadata"]["uid"].is_string() {
+        let delay = validated.delay.as_secs();
+        format!("{setting}: each run starts {delay} s after the time above")
+    } else {
+        format!("{setting}: each run starts up to {most} s after the time above, always as long, which depends on the object's UID")
+    });
 }
 
 #[cfg(test)]

@@ -4,19 +4,20 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
-use planescape_operator_core::defaults::{self, Defaults};
+use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::explain::{Explanation, explain};
 
 use super::manifests::{self, NOWHERE, listed};
+use crate::args::jobs::Jobs;
 
 const EXAMPLES: &str = r#"Examples:
   planescape explain job.yaml --vault-address https://vault.example:8200
   kubectl get planescapejobs nightly -o yaml | planescape explain - --json
 
-The settings are those of the operator; without them what it would add is not known."#;
+The settings are those of the operator, with the same flags and variables: give what it is given."#;
 
 /// Which PlanescapeJobs, and what the operator would add.
 #[derive(Debug, Args)]
@@ -31,31 +32,9 @@ pub struct Explain {
     #[arg(long)]
     json: bool,
 
-    /// Where Vault is, unless the PlanescapeJob says otherwise.
-    #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
-    vault_address: Option<String>,
-
-    /// Where Vault's kubernetes auth method is mounted.
-    #[arg(
-        long,
-        env = "PLANESCAPE_VAULT_AUTH_PATH",
-        value_name = "PATH",
-        default_value = "auth/kubernetes"
-    )]
-    vault_auth_path: String,
-
-    /// The Vault namespace to log in to.
-    #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
-    vault_namespace: Option<String>,
-
-    /// How long the token of an agent that is lost with its node may live on, or off.
-    #[arg(
-        long,
-        env = "PLANESCAPE_LEASE_GUARD",
-        value_name = "DURATION",
-        default_value = "30m"
-    )]
-    lease_guard: String,
+    /// The operator's settings.
+    #[command(flatten)]
+    operator: Jobs,
 }
 
 impl Explain {
@@ -97,16 +76,11 @@ impl Explain {
     }
 
     fn defaults(&self) -> anyhow::Result<Defaults> {
-        let guard = defaults::lease_guard(&self.lease_guard);
-        let address = self.vault_address.as_deref();
-        let address = address.filter(|address| !address.is_empty());
-        Ok(Defaults {
-            vault_address: Some(address.unwrap_or(NOWHERE).to_owned()),
-            auth_path: self.vault_auth_path.clone(),
-            namespace: self.vault_namespace.clone(),
-            lease_guard: guard.map_err(|message| anyhow!("--lease-guard: {message}"))?,
-            ..Defaults::default()
-        })
+        let mut defaults = self.operator.defaults()?;
+        defaults
+            .vault_address
+            .get_or_insert_with(|| NOWHERE.to_owned());
+        Ok(defaults)
     }
 }
 

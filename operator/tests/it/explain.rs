@@ -65,6 +65,39 @@ fn programs_get_a_list() {
 }
 
 #[test]
+fn the_operators_settings_are_those_of_the_operator() {
+    let settings = [
+        "--json",
+        "--vault-address=https://vault:8200",
+        "--agent-image=registry.example/agent:7",
+        "--agent-limits=memory=99Mi",
+        "--vault-audience=vault",
+        "--vault-jitter-seconds=30",
+    ];
+    let outcome = explain(JOBS, &settings);
+
+    let list: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let pod = &list[0]["job"]["spec"]["template"]["spec"];
+    let agent = &pod["initContainers"][0];
+    assert_eq!(agent["image"], "registry.example/agent:7");
+    assert_eq!(agent["resources"]["limits"]["memory"], "99Mi");
+    assert!(
+        pod["volumes"]
+            .to_string()
+            .contains("\"audience\":\"vault\""),
+        "{pod}"
+    );
+    let warnings = list[0]["warnings"].to_string();
+    assert!(
+        warnings.contains("--vault-jitter-seconds of the operator"),
+        "{warnings}"
+    );
+    let wrong = explain(JOBS, &["--agent-limits=memory=much"]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.errors.contains("--agent-limits"), "{}", wrong.errors);
+}
+
+#[test]
 fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
     for (from, to, expected) in [
         ("0 2 * * *", "0 25 * * *", "nightly:\nspec.schedule: "),

@@ -60,6 +60,36 @@ fn names_a_field_of_the_job_that_nobody_knows() {
     assert_eq!(unknown.len(), 2, "{unknown:?}");
 }
 
+#[test]
+fn says_how_late_runs_start_that_ask_vault() {
+    let defaults = Defaults {
+        vault_jitter_seconds: 30,
+        ..defaults()
+    };
+    let warned = |manifest: &Value| {
+        let warnings = explain(manifest, &defaults, now()).unwrap().warnings;
+        warnings
+            .into_iter()
+            .find(|it| it.contains(" after the time above"))
+    };
+    let mut manifest = nightly();
+    let setting = "--vault-jitter-seconds of the operator: each run starts";
+
+    let unknown = warned(&manifest).unwrap();
+    assert!(
+        unknown.starts_with(&format!("{setting} up to 30 s")),
+        "{unknown}"
+    );
+
+    manifest["metadata"]["uid"] = json!("0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01");
+    let (job, _) = validate(&as_stored(&manifest).unwrap(), &defaults, now()).unwrap();
+    let known = format!("{setting} {} s after the time above", job.delay.as_secs());
+    assert_eq!(warned(&manifest), Some(known));
+
+    manifest["spec"]["jitterSeconds"] = json!(0);
+    assert_eq!(warned(&manifest), None);
+}
+
 fn now() -> Timestamp {
     "2026-10-23T12:00:00Z".parse().unwrap()
 }

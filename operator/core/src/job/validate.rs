@@ -170,7 +170,7 @@ fn delay(most: u64, uid: &str) -> SignedDuration {
 }
 
 /// What the author does not say the operator's setting does, as far as a run may start so late.
-fn most_delay(spec: &PlanescapeJobSpec, defaults: &Defaults, asks_vault: bool) -> u64 {
+pub(crate) fn most_delay(spec: &PlanescapeJobSpec, defaults: &Defaults, asks_vault: bool) -> u64 {
     let usual = i64::from(defaults.vault_jitter_seconds);
     let usual = usual.min(spec.starting_deadline_seconds.unwrap_or(usual));
     let usual = if asks_vault && spec.schedule != ONCE {
