@@ -447,3 +447,39 @@ fn reads_no_further_behind_a_star_and_rounds_only_fractions() {
 fn parse(text: &str, zone: TimeZone) -> Result<Schedule, Error> {
     Schedule::parse(text, zone, DstPolicy::OncePerOccurrence)
 }
+
+#[test]
+fn goes_on_after_2038_and_ends_with_the_calendar() {
+    for (text, from, next, previous) in [
+        (
+            "* * * * *",
+            "2038-01-19T03:14:07Z",
+            Some("2038-01-19T03:15:00Z"),
+            Some("2038-01-19T03:14:00Z"),
+        ),
+        (
+            "0 0 29 2 *",
+            "9996-02-29T00:00:00Z",
+            None,
+            Some("9996-02-29T00:00:00Z"),
+        ),
+        (
+            "0 3 * * *",
+            "9999-12-30T22:00:00Z",
+            None,
+            Some("9999-12-30T03:00:00Z"),
+        ),
+        ("@every 90s", "9999-12-30T22:00:00Z", None, None),
+    ] {
+        let schedule = Schedule::parse(text, TimeZone::UTC, DstPolicy::default()).unwrap();
+        let from: Timestamp = from.parse().unwrap();
+        let told = |tick: Option<Timestamp>| tick.map(|tick| tick.to_string());
+
+        assert_eq!(told(schedule.next(from, from)).as_deref(), next, "{text}");
+        assert_eq!(
+            told(schedule.previous(from, from)).as_deref(),
+            previous,
+            "{text}"
+        );
+    }
+}

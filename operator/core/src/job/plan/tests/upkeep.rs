@@ -1,0 +1,116 @@
+//! What is let go, pruned and relabelled.
+
+use super::*;
+
+#[test]
+fn lets_a_job_go_once_its_run_is_recorded_and_marked() {
+    let runs = [run("2026-11-24T10:00:00Z")];
+    let release = Action::Release {
+        job: "my-job-29925240".into(),
+        uid: "uid-2026-11-24T10:00:00Z".into(),
+    };
+    let mut job = once();
+
+    assert_eq!(plan_of(&job, &runs, NOW).actions, []);
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
+    let mark = Action::MarkStarted {
+        job_uid: "uid-2026-11-24T10:00:00Z".into(),
+    };
+    assert_eq!(plan_of(&job, &runs, NOW).actions, [mark]);
+    job["metadata"]["annotations"] = json!({ "planescape.io/once-started": format!("{UID}/x") });
+    assert_eq!(plan_of(&job, &runs, NOW).actions, [release]);
+}
+
+#[test]
+fn keeps_a_job_that_deletes_itself_until_its_end_is_recorded() {
+    let mut job = cron("0 * * * *");
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z", "runs": [
+        { "job": "my-job-29925240", "uid": "uid-2026-11-24T10:00:00Z",
+          "scheduledTime": "2026-11-24T10:00:00Z", "outcome": "Running" },
+    ] });
+    let mut run = run("2026-11-24T10:00:00Z");
+    run["spec"]["ttlSecondsAfterFinished"] = json!(0);
+
+    assert_eq!(released(&plan_of(&job, &[run.clone()], NOW)), 0);
+    end(&mut run, "Complete");
+    assert_eq!(released(&plan_of(&job, &[run.clone()], NOW)), 0);
+    job["status"]["runs"][0]["outcome"] = json!("Succeeded");
+    assert_eq!(released(&plan_of(&job, &[run], NOW)), 1);
+}
+
+#[test]
+fn prunes_the_oldest_runs_of_each_outcome() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["successfulJobsHistoryLimit"] = json!(1);
+    job["spec"]["failedJobsHistoryLimit"] = json!(0);
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T13:00:00Z", "runs": [
+        { "job": "my-job-29925420", "uid": "uid-2026-11-24T13:00:00Z",
+          "scheduledTime": "2026-11-24T13:00:00Z", "outcome": "Running" },
+    ] });
+    let mut runs: Vec<Value> = (10..14)
+        .map(|hour| run(&format!("2026-11-24T{hour}:00:00Z")))
+        .collect();
+    for (run, how) in runs.iter_mut().zip(["Complete", "Failed", "Complete"]) {
+        end(run, how);
+        run["metadata"]["finalizers"] = json!([]);
+    }
+    runs[3]["metadata"]["finalizers"] = json!([]);
+
+    let plan = plan_of(&job, &runs, "2026-11-24T13:10:00Z");
+
+    let deleted: Vec<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|action| {
+            if let Action::Delete {
+                uid,
+                why: Deletion::History,
+                ..
+            } = action
+            {
+                Some(uid.as_str())
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(
+        deleted,
+        ["uid-2026-11-24T10:00:00Z", "uid-2026-11-24T11:00:00Z"]
+    );
+}
+
+#[test]
+fn keeps_what_is_not_recorded_yet() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["successfulJobsHistoryLimit"] = json!(0);
+    job["status"] = json!({ "runs": [] });
+    let mut run = run("2026-11-24T10:00:00Z");
+    end(&mut run, "Complete");
+
+    let plan = plan_of(&job, &[run], "2026-11-24T10:10:00Z");
+
+    assert_eq!(plan.actions, []);
+}
+
+#[test]
+fn gives_the_name_to_the_newest_runs_pods_only() {
+    let mut job = cron("0 * * * *");
+    job["status"] = json!({});
+    let runs = [run("2026-11-24T10:00:00Z"), run("2026-11-24T11:00:00Z")];
+    let pods = [
+        pod("old", "2026-11-24T10:00:00Z"),
+        pod("new", "2026-11-24T11:00:00Z"),
+    ];
+
+    let plan = plan_with_pods(&job, &runs, &pods, "2026-11-24T11:10:00Z");
+
+    assert_eq!(
+        plan.actions,
+        [Action::Relabel {
+            pod: "old".into(),
+            uid: "old".into(),
+            job: "my-job-29925240".into(),
+        }]
+    );
+}
