@@ -11,7 +11,6 @@
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -89,7 +88,7 @@ async fn main() -> Result<()> {
         let tick = prepare(control_plane, Side::PlanescapeJob, size).await?;
         let wait = tick.duration_since(Timestamp::now()) - SignedDuration::from_secs(2);
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
-        let idle = memory(&operator, "VmRSS:")?;
+        let idle = operator.memory()?.now / 1_024;
         let ours = wait_for_jobs(control_plane, Side::PlanescapeJob, tick, size).await?;
         settle(control_plane).await?;
         ensure!(
@@ -98,9 +97,9 @@ async fn main() -> Result<()> {
             operator.last_words()
         );
         let cost = format!(
-            "{} s | {idle} MiB | {} MiB",
-            seconds(&operator)?,
-            memory(&operator, "VmHWM:")?
+            "{:.1} s | {idle} MiB | {} MiB",
+            operator.processor_time()?.as_secs_f64(),
+            operator.memory()?.most / 1_024
         );
         println!("| {size} | PlanescapeJob | {} | {cost} |", ours.row());
         print_calls(control_plane, size)?;
@@ -273,33 +272,6 @@ fn start_operator(cluster: &Cluster, size: u32) -> Result<Server> {
         .args(["--listen", "127.0.0.1:0"])
         .env("KUBECONFIG", kubeconfig);
     Server::start(&format!("operator-{size}"), &command, cluster.run.path())
-}
-
-/// CPU time since the operator started.
-fn seconds(operator: &Server) -> Result<u64> {
-    let id = operator.id().context("the operator has ended")?;
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("a name in brackets")?;
-    let ticks: Vec<u64> = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
-    // The kernel counts hundredths of a second.
-    Ok(ticks.iter().sum::<u64>() / 100)
-}
-
-/// In MiB: `VmRSS:` as it is, `VmHWM:` the most that it was.
-fn memory(operator: &Server, field: &str) -> Result<u64> {
-    let id = operator.id().context("the operator has ended")?;
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kibibytes: u64 = line
-        .and_then(|line| line.split_whitespace().next())
-        .with_context(|| format!("{field} in {status}"))?
-        .parse()?;
-    Ok(kibibytes / 1024)
 }
 
 impl Delays {

@@ -37,6 +37,8 @@ pub struct ControlPlane {
     address: SocketAddr,
     folder: PathBuf,
     binaries: PathBuf,
+    // Ended before what they talk to.
+    controllers: Vec<Server>,
     _servers: Vec<Server>,
 }
 
@@ -60,14 +62,18 @@ impl ControlPlane {
         Ok(Self {
             address,
             binaries,
-            _servers: vec![
+            controllers: vec![
                 Server::start("kube-controller-manager", &controllers, &folder)?,
                 Server::start("kube-scheduler", &scheduler, &folder)?,
-                api_server,
-                etcd,
             ],
+            _servers: vec![api_server, etcd],
             folder,
         })
+    }
+
+    /// Ends the controllers and the scheduler: what is there stays as it is.
+    pub fn stand_still(&mut self) {
+        self.controllers.clear();
     }
 
     /// `https://…` of the API server.

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{self, Signal};
@@ -26,6 +27,15 @@ pub struct Server {
     name: String,
     child: Child,
     log: PathBuf,
+}
+
+/// What a process has, in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident now.
+    pub now: u64,
+    /// The most that was resident.
+    pub most: u64,
 }
 
 /// Where a server runs.
@@ -88,6 +98,39 @@ impl Server {
             .with_context(|| format!("{} has ended", self.name))?;
         signal::kill(Pid::from_raw(id.try_into()?), signal)?;
         Ok(())
+    }
+
+    /// What the server itself has, without what it has started.
+    pub fn memory(&self) -> Result<Memory> {
+        let status = self.of_proc("status")?;
+        let field = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            Ok(number
+                .with_context(|| format!("{name} in {status}"))?
+                .parse()?)
+        };
+        Ok(Memory {
+            now: field("VmRSS:")?,
+            most: field("VmHWM:")?,
+        })
+    }
+
+    /// How long the server itself has had a processor.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = self.of_proc("stat")?;
+        let (_, fields) = stat.rsplit_once(')').context("a name in brackets")?;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: Vec<u64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+        // The kernel counts hundredths of a second.
+        Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 10))
+    }
+
+    fn of_proc(&self, file: &str) -> Result<String> {
+        let id = self
+            .id()
+            .with_context(|| format!("{} has ended", self.name))?;
+        Ok(fs::read_to_string(format!("/proc/{id}/{file}"))?)
     }
 
     /// Everything the server has printed.
