@@ -203,7 +203,7 @@ impl Metrics {
         });
         for reason in skipped
             .into_iter()
-            .chain(applied.conflict.map(|_| "Conflict"))
+            .chain(applied.conflict.iter().map(|_| "Conflict"))
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }

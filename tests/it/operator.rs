@@ -8,6 +8,7 @@ mod field;
 mod guard;
 mod kstatus;
 mod leading;
+mod refused;
 pub(crate) mod running;
 mod runs;
 mod vault_reports;

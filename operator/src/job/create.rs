@@ -11,7 +11,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::v1alpha1::ONCE;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::observed::KnownJob;
-use planescape_operator_core::job::status::{Applied, Checked, Failure, Started};
+use planescape_operator_core::job::status::{Applied, Checked, Failure, Started, Taken};
 use planescape_operator_core::run::{self, Occasion};
 use serde_json::Value;
 
@@ -192,12 +192,17 @@ async fn existing(attempt: &Attempt, name: &str, context: &Context) -> Result<Op
 fn settle_conflict(attempt: &Attempt, name: &str, occasion: &Occasion<'_>, applied: &mut Applied) {
     match occasion {
         Occasion::Tick(tick) if attempt.job.spec.schedule != ONCE => {
-            applied.conflict = Some(*tick);
+            applied.conflict = Some(Taken {
+                tick: *tick,
+                job: name.to_owned(),
+            });
         }
         Occasion::Tick(_) | Occasion::Rerun { .. } => {
             applied.failure = Some(Failure {
                 reason: "NameConflict",
-                message: format!("Job {name} exists and belongs to somebody else"),
+                message: format!(
+                    "Job {name} exists and belongs to somebody else: delete or rename it"
+                ),
                 is_lasting: false,
             });
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use planescape_tests::control_plane::{ControlPlane, User};
-use planescape_tests::process::Server;
+use planescape_tests::process::{Memory, Server};
 use planescape_tests::programs::Program;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
@@ -107,11 +107,15 @@ impl<'a> Bed<'a> {
         Server::start(name, &command, self.cluster.run.path())
     }
 
-    /// At once, as `kill -9` does.
     pub(crate) fn operator_log(&self) -> String {
         self.operator.as_ref().map_or(String::new(), Server::output)
     }
 
+    pub(crate) fn operator_memory(&self) -> Result<Memory> {
+        self.operator.as_ref().context("no operator")?.memory()
+    }
+
+    /// At once, as `kill -9` does.
     pub(crate) fn kill_operator(&mut self) {
         self.operator = None;
     }

@@ -31,8 +31,8 @@ const MOST_RERUNS: usize = 50;
 pub struct Applied {
     /// The Job that was created, or found to be created already.
     pub started: Option<Started>,
-    /// The instant whose Job cannot be created, because somebody else's bears the name.
-    pub conflict: Option<Timestamp>,
+    /// The Job that cannot be created, because somebody else's bears the name.
+    pub conflict: Option<Taken>,
     /// The Jobs that were deleted, and why.
     pub deleted: Vec<(String, Deletion)>,
     /// What could not be done.
@@ -69,6 +69,15 @@ pub struct Started {
     pub tick: Timestamp,
     /// The digits in its name, where somebody asked for it by hand.
     pub rerun: Option<String>,
+}
+
+/// A Job whose name belongs to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The instant it was for.
+    pub tick: Timestamp,
+    /// Its name.
+    pub job: String,
 }
 
 /// What could not be done.
@@ -144,7 +153,24 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
     runs::forget(facts, &mut runs);
     status.runs = runs;
     status.conditions = conditions::of(facts, &before, &status);
+    if says_no_more(&status, &before) {
+        return before;
+    }
     status
+}
+
+/// Whether all that is new is when a Job was started that goes on: that is told with the next change, and costs no write.
+fn says_no_more(status: &PlanescapeJobStatus, before: &PlanescapeJobStatus) -> bool {
+    let is_later = |(new, old): (&Run, &Run)| old.start_time.is_none() && new.start_time.is_some();
+    let mut runs = status.runs.iter().zip(&before.runs);
+    if status.runs.len() != before.runs.len() || !runs.any(is_later) {
+        return false;
+    }
+    let mut same = status.clone();
+    for (new, old) in same.runs.iter_mut().zip(&before.runs) {
+        new.start_time.clone_from(&old.start_time);
+    }
+    same == *before
 }
 
 fn ended(run: &Run) -> Option<Outcome> {
@@ -169,7 +195,8 @@ fn settled(facts: &Facts<'_>) -> Option<Time> {
     let started = started.map(|started| started.tick);
     let skipped = facts.plan.skip.map(|skip| skip.tick);
     let found = facts.plan.found.map(|found| found.tick);
-    let all = [started, skipped, facts.applied.conflict, found];
+    let conflict = facts.applied.conflict.as_ref().map(|taken| taken.tick);
+    let all = [started, skipped, conflict, found];
     all.into_iter().max().flatten().map(Time)
 }
 

@@ -37,6 +37,21 @@ fn is_the_same_when_nothing_changed() {
 }
 
 #[test]
+fn when_a_run_was_started_is_told_with_the_next_change() {
+    let first = Scene::once().with_run(json!({})).status();
+    let started = json!({ "startTime": "2026-11-24T10:00:02Z" });
+    let scene = Scene::once().with_run(started).seen(&first);
+
+    assert_eq!(scene.status(), first);
+
+    let mut end = ended("Complete");
+    end["startTime"] = json!("2026-11-24T10:00:02Z");
+    let after = Scene::once().with_run(end).seen(&first).status();
+    let told = after.runs[0].start_time.as_ref().map(|start| start.0);
+    assert_eq!(told, Some(at("2026-11-24T10:00:02Z")));
+}
+
+#[test]
 fn records_a_run_that_nobody_came_to_record() {
     let after = Scene::once().with_run(json!({})).status();
 
