@@ -11,6 +11,7 @@
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -55,17 +56,18 @@ async fn main() -> Result<()> {
     if sizes.is_empty() {
         sizes.extend(SIZES);
     }
+    let program = Program::Operator.build()?;
     println!(
         "| PlanescapeJobs | Jobs | Memory, first start | at most | Memory, restarted | at most | Processor | First decision |"
     );
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for size in sizes {
-        measure(size).await?;
+        measure(size, &program).await?;
     }
     Ok(())
 }
 
-async fn measure(size: u32) -> Result<()> {
+async fn measure(size: u32, program: &Path) -> Result<()> {
     let mut cluster = Cluster::start().await?;
     let control_plane = &mut cluster.control_plane;
     let define = ["apply", "--server-side", "-f", RESOURCE_DEFINITION];
@@ -90,13 +92,13 @@ async fn measure(size: u32) -> Result<()> {
         .await?;
     eprintln!("made in {:.0} s", started.elapsed().as_secs_f64());
 
-    let first = start_operator(&cluster, "first")?;
+    let first = start_operator(&cluster, program, "first")?;
     settle(&cluster.control_plane, size).await?;
     let before = first.memory()?;
     drop(first);
     create_job(&client, &once()).await?;
     let started = Instant::now();
-    let operator = start_operator(&cluster, "restarted")?;
+    let operator = start_operator(&cluster, program, "restarted")?;
     let decided = until_decided(&client, started).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let used = operator.processor_time()?;
@@ -154,8 +156,8 @@ async fn until_decided(client: &Client, started: Instant) -> Result<Duration> {
     }
 }
 
-fn start_operator(cluster: &Cluster, name: &str) -> Result<Server> {
-    let mut command = Command::new(Program::Operator.build()?);
+fn start_operator(cluster: &Cluster, program: &Path, name: &str) -> Result<Server> {
+    let mut command = Command::new(program);
     command
         .args(["operator", "--namespace", NAMESPACE])
         .args(["--listen", "127.0.0.1:0", "--leader-elect=false"])

@@ -261,12 +261,15 @@ fn told(reason: Reason) -> String {
     format!("{reason:?}")
 }
 
-/// Whether a run ends, or somebody edits, so close to the instant or one before it that the order is nobody's choice.
+/// Whether a run ends, or somebody edits, so close to an instant, or to where it would be too late for one, that the order is
+/// nobody's choice.
 fn is_close(both: &Both<'_>, tick: Timestamp, lasts: i64) -> bool {
+    let deadline = both.life.spec["startingDeadlineSeconds"].as_i64();
     let is_close = |instant: Timestamp| {
         // Instants are whole minutes.
-        let second = instant.as_second().rem_euclid(60);
-        second.min(60 - second) <= CLOSE.as_secs()
+        let marks = [Some(0), deadline].into_iter().flatten();
+        let mut apart = marks.map(|mark| (instant.as_second() - mark).rem_euclid(60));
+        apart.any(|seconds| seconds.min(60 - seconds) <= CLOSE.as_secs())
     };
     let mut runs = both.ours.iter().chain(both.theirs);
     runs.any(|run| run.tick <= tick && is_close(run.at + SignedDuration::from_secs(lasts)))
