@@ -17,6 +17,17 @@ pub struct Connection {
     pub headers: Vec<(String, String)>,
     /// Whether one redirect, such as a standby sends, is followed.
     pub follows_redirects: bool,
+    /// How often Vault is asked at most; as often as there is something to ask without it.
+    pub pace: Option<Pace>,
+}
+
+/// How often somebody is asked at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From one request to the next, on average.
+    pub interval: Duration,
+    /// How many may come at once; at least one.
+    pub burst: u32,
 }
 
 /// How to trust the server and be trusted.

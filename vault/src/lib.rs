@@ -21,7 +21,7 @@ pub mod timestamp;
 pub mod wire;
 
 pub use call::Call;
-pub use connection::{Connection, Tls};
+pub use connection::{Connection, Pace, Tls};
 pub use error::{Error, Kind, Refusal};
 pub use grant::{Grant, Login};
 pub use secret::{Auth, MalformedAnswer, Secret, Wrapping};

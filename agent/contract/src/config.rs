@@ -201,6 +201,8 @@ pub struct Overrides {
     pub client_timeout: Option<String>,
     /// `VAULT_MAX_RETRIES`, as text.
     pub max_retries: Option<String>,
+    /// `VAULT_RATE_LIMIT`, as text.
+    pub rate_limit: Option<String>,
     /// `VAULT_DISABLE_REDIRECTS`, as text.
     pub disable_redirects: Option<String>,
     /// `-exit-after-auth`.

@@ -63,6 +63,15 @@ pub(super) struct VaultArguments {
     #[arg(long, value_name = "COUNT", env = "VAULT_MAX_RETRIES", global = true)]
     max_retries: Option<String>,
 
+    /// How many requests a second Vault gets at most, and how many at once: `50`, or `50:100`.
+    #[arg(
+        long,
+        value_name = "RATE[:BURST]",
+        env = "VAULT_RATE_LIMIT",
+        global = true
+    )]
+    rate_limit: Option<String>,
+
     /// Follow no redirect, not even that of a standby.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "VAULT_DISABLE_REDIRECTS", global = true)]
     disable_redirects: Option<String>,
@@ -109,6 +118,7 @@ impl VaultArguments {
             headers: self.header.clone(),
             client_timeout: said(&self.client_timeout),
             max_retries: said(&self.max_retries),
+            rate_limit: said(&self.rate_limit),
             disable_redirects: said(&self.disable_redirects),
             ..Overrides::default()
         }

@@ -115,6 +115,7 @@ impl Vaults {
             headers: Vec::new(),
             // It might lead to an address that nobody listed.
             follows_redirects: false,
+            pace: None,
         }
     }
 }

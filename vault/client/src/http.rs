@@ -13,6 +13,7 @@ use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
 
 use crate::body::{Bodies, Failed};
+use crate::pace::Paced;
 use route::{Route, Routes};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
@@ -82,6 +83,7 @@ pub(crate) struct Http {
     timeout: Duration,
     headers: HeaderMap,
     follows_redirects: bool,
+    paced: Paced,
 }
 
 impl Http {
@@ -95,6 +97,7 @@ impl Http {
             timeout: connection.timeout,
             headers: headers(&connection.headers)?,
             follows_redirects: connection.follows_redirects,
+            paced: Paced::new(connection.pace),
         })
     }
 
@@ -138,6 +141,7 @@ impl Http {
         url.set_path(&format!("{base}{}", forwarded.path));
         url.set_query(forwarded.query.as_deref());
         let send = async |url: &Url, body: reqwest::Body| {
+            self.paced.turn().await;
             let route = self.routes.to(url)?;
             let mut builder = route
                 .client
@@ -164,6 +168,7 @@ impl Http {
     }
 
     async fn attempt(&self, url: &Url, request: &Request<'_>) -> Result<Response, Error> {
+        self.paced.turn().await;
         let route = self.routes.to(url)?;
         let builder = match request.method {
             Method::Get => route.client.get(route.url.clone()),

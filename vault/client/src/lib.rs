@@ -4,6 +4,7 @@
 
 mod body;
 mod http;
+mod pace;
 mod plain;
 mod proxy;
 mod tls;

@@ -306,6 +306,31 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.vault.connection.timeout, Duration::from_secs(5));
 }
 
+#[test]
+fn a_rate_of_requests_has_a_burst_or_that_of_a_second() {
+    let pace = |text: &str| {
+        let overrides = Overrides {
+            rate_limit: Some(text.to_owned()),
+            ..Overrides::default()
+        };
+        let config = Config::new(&[Tree::parse(SMALL).unwrap()], &overrides);
+        let pace = config.map(|config| config.vault.connection.pace);
+        pace.map(|pace| pace.map(|pace| (pace.interval.as_millis(), pace.burst)))
+    };
+
+    assert_eq!(pace("50"), Ok(Some((20, 50))));
+    assert_eq!(pace("0.5"), Ok(Some((2000, 1))));
+    assert_eq!(pace("2:7"), Ok(Some((500, 7))));
+    for wrong in ["fast", "0", "-1", "NaN", "2:", "2:x", "2:3:4"] {
+        let problems = pace(wrong).unwrap_err();
+        assert_eq!(
+            problems.as_slice()[0].field,
+            "vault.VAULT_RATE_LIMIT",
+            "{wrong}"
+        );
+    }
+}
+
 fn accept(text: &str) -> Config {
     Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_vault::{Connection, Tls};
+use planescape_vault::{Connection, Pace, Tls};
 
 use super::namespace;
 use crate::config::{Overrides, Vault};
@@ -37,6 +37,7 @@ pub(super) fn read(
             timeout: timeout(block, overrides),
             headers: headers(block, overrides),
             follows_redirects: follows_redirects(block, overrides),
+            pace: pace(block, overrides),
         },
         retries,
         proxy_retries: proxy_retries(block, overrides).unwrap_or(retries),
@@ -90,6 +91,28 @@ fn proxy_retries(block: &Reader<'_>, overrides: &Overrides) -> Option<u32> {
         );
     }
     count.ok()
+}
+
+/// `50` a second, or `50:100` with so many at once; as many as in a second without that.
+fn pace(block: &Reader<'_>, overrides: &Overrides) -> Option<Pace> {
+    let text = overrides.rate_limit.as_deref()?;
+    let (rate, burst) = text.split_once(':').map_or((text, None), |(rate, burst)| {
+        (rate, Some(burst.parse::<u32>().ok()))
+    });
+    let rate = rate.parse::<f64>().ok();
+    let rate = rate.filter(|rate| (1e-6..=1e9).contains(rate));
+    let burst = burst.unwrap_or_else(|| rate.map(|rate| rate as u32));
+    let (Some(rate), Some(burst)) = (rate, burst) else {
+        block.problem(
+            "VAULT_RATE_LIMIT",
+            format!("`{text}` is no rate: write for example 50, or 50:100"),
+        );
+        return None;
+    };
+    Some(Pace {
+        interval: Duration::from_secs_f64(rate.recip()),
+        burst: burst.max(1),
+    })
 }
 
 fn headers(block: &Reader<'_>, overrides: &Overrides) -> Vec<(String, String)> {
