@@ -199,13 +199,13 @@ impl<'a> Bed<'a> {
     pub(crate) async fn pod(&self, job: &str) -> Result<String> {
         let selector = format!("planescape.io/job={job}");
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) {
+        while started.elapsed() < Duration::from_secs(60) {
             if let [pod] = &self.list("pods", &selector).await?[..] {
                 return Ok(name(pod).to_owned());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("{job} has no pod after 10 s")
+        bail!("{job} has no pod after a minute")
     }
 
     /// The events about a PlanescapeJob: reason and note.

@@ -1,11 +1,12 @@
 //! Who talks to the API server, and the files that let them.
 
-use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 /// The API server's static tokens.
 pub(super) const TOKENS: &str = "\
@@ -60,6 +61,42 @@ pub(super) fn write_with_token(
         "contexts": [{"name": "testbed", "context": context}],
         "current-context": "testbed",
     });
-    fs::write(path, serde_json::to_vec_pretty(&config)?)?;
+    // A program of another test may be reading the same file.
+    let folder = path.parent().context("a file is in a folder")?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(&serde_json::to_vec_pretty(&config)?)?;
+    file.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_again_is_whole_to_whoever_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("account.kubeconfig");
+        let address = "127.0.0.1:6443".parse().unwrap();
+        let write = || write_with_token(&path, address, ("token", "team")).unwrap();
+        let is_over = AtomicBool::new(false);
+        write();
+
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..2_000).for_each(|_| write());
+                is_over.store(true, Ordering::Relaxed);
+            });
+            while !is_over.load(Ordering::Relaxed) {
+                let text = fs::read(&path).unwrap();
+                assert!(serde_json::from_slice::<Value>(&text).is_ok(), "{text:?}");
+            }
+        });
+    }
 }
