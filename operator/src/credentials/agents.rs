@@ -43,7 +43,7 @@ struct Agents<'a> {
     shutdown: &'a CancellationToken,
     known: HashSet<String>,
     listed: HashSet<String>,
-    /// What the status of each PlanescapeJob names, by its UID.
+    /// The pods that the status of each PlanescapeJob names, by its UID.
     remembered: HashMap<String, HashSet<String>>,
     running: JoinSet<()>,
 }
@@ -130,38 +130,37 @@ impl Agents<'_> {
             return;
         };
         let runs = job.status.iter().flat_map(|status| &status.runs);
-        let named: Vec<_> = runs
-            .filter(|run| !run.unrevoked.is_empty())
-            .map(|run| run.uid.clone())
-            .collect();
+        let holders = runs.flat_map(|run| &run.holders);
+        let named = holders.filter(|holder| !holder.accessors.is_empty());
+        let named: HashSet<String> = named.map(|holder| holder.uid.clone()).collect();
         let known = self.remembered.remove(&uid).unwrap_or_default();
-        for run in named.iter().filter(|run| !known.contains(*run)) {
+        for pod in named.difference(&known) {
             let (program, shutdown) = (self.program.clone(), self.shutdown.clone());
-            let (namespace, name, run) = (namespace.clone(), job.name_any(), run.clone());
+            let (namespace, name, pod) = (namespace.clone(), job.name_any(), pod.clone());
             self.running.spawn(async move {
-                let work = sweep(&program, &namespace, &name, &run, &shutdown);
+                let work = sweep(&program, &namespace, &name, &pod, &shutdown);
                 let _ = program.leadership.guard(work).await;
             });
         }
         if !named.is_empty() {
-            self.remembered.insert(uid, named.into_iter().collect());
+            self.remembered.insert(uid, named);
         }
     }
 }
 
-/// Revokes what the status still remembers of a run after a while: its pods are gone.
+/// Revokes what the status still remembers of a pod after a while: it is gone.
 async fn sweep(
     program: &Program,
     namespace: &str,
     name: &str,
-    run: &str,
+    pod: &str,
     shutdown: &CancellationToken,
 ) {
     tokio::select! {
         () = tokio::time::sleep(SWEEP_DELAY) => {}
         () = shutdown.cancelled() => return,
     }
-    match remembered(program, namespace, name, run).await {
+    match remembered(program, namespace, name, pod).await {
         Ok(Some(left)) => revoke(program, left, shutdown).await,
         Ok(None) => {}
         Err(error) => warn!(
@@ -172,32 +171,40 @@ async fn sweep(
     }
 }
 
-/// The tokens of a run that its status names, and where they are according to its Job.
+/// The tokens of a pod that the status names, and where they are according to its Job.
 async fn remembered(
     program: &Program,
     namespace: &str,
     name: &str,
-    run: &str,
+    pod: &str,
 ) -> kube::Result<Option<Left>> {
     let client = program.clients.of(Class::Record);
     let owners: Api<PlanescapeJob> = Api::namespaced(client.clone(), namespace);
     let Some(owner) = within(owners.get_opt(name)).await? else {
         return Ok(None);
     };
-    let mut runs = owner.status.into_iter().flat_map(|status| status.runs);
-    let run = runs.find(|it| it.uid == run && !it.unrevoked.is_empty());
-    let Some(run) = run else { return Ok(None) };
+    let runs = owner.status.into_iter().flat_map(|status| status.runs);
+    let mut holders = runs.flat_map(|run| {
+        let run_of = (run.job, run.uid);
+        run.holders
+            .into_iter()
+            .map(move |holder| (run_of.clone(), holder))
+    });
+    let found = holders.find(|(_, it)| it.uid == pod && !it.accessors.is_empty());
+    let Some(((job, job_uid), holder)) = found else {
+        return Ok(None);
+    };
     let jobs: Api<Job> = Api::namespaced(client, namespace);
-    let job = within(jobs.get_opt(&run.job)).await?;
-    let job = job.filter(|job| job.uid().as_ref() == Some(&run.uid));
-    let pod = job.and_then(|job| job.spec?.template.spec);
+    let live = within(jobs.get_opt(&job)).await?;
+    let live = live.filter(|live| live.uid().as_ref() == Some(&job_uid));
+    let pod = live.and_then(|live| live.spec?.template.spec);
     Ok(pod.as_ref().and_then(place).map(|place| Left {
         namespace: namespace.to_owned(),
-        pod: run.uid.clone(),
-        job: run.job,
-        job_uid: run.uid,
+        pod: holder.uid,
+        job,
+        job_uid,
         place,
-        accessors: run.unrevoked,
+        accessors: holder.accessors,
     }))
 }
 

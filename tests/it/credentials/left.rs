@@ -1,13 +1,13 @@
 //! What agents leave that were killed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
 use super::place::{CREDENTIALS, LIMIT, Place, until_leases};
-use crate::operator::running::{condition, once_with_secret};
+use crate::operator::running::{condition, name, once_with_secret};
 
 #[tokio::test]
 async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
@@ -27,7 +27,7 @@ async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
     );
     let job = place.until_lease("my-job", "RevokedByOperator").await;
     let job = job.unwrap();
-    assert_eq!(job["status"]["runs"][0]["unrevoked"], Value::Null);
+    assert_eq!(job["status"]["runs"][0]["holders"], Value::Null);
     assert_eq!(condition(&job, "VaultReady").1, "RevokedByOperator");
     assert!(lives(&cluster, &other).await, "that of somebody else");
     let requests = cluster.vault.requests().unwrap();
@@ -95,6 +95,71 @@ async fn says_what_its_policy_lacks_and_goes_on_trying() {
         .until_lease("my-job", "RevokedByOperator")
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_is_not_forgotten_when_another_one_of_its_run_revokes() {
+    let cluster = Cluster::shared().await.unwrap();
+    let place = Place::new(cluster, "several").await.unwrap();
+    let mut job = once_with_secret("my-job");
+    let spec = &mut job["spec"]["jobTemplate"]["spec"];
+    spec["completionMode"] = json!("Indexed");
+    (spec["parallelism"], spec["completions"]) = (json!(2), json!(2));
+    place.bed.apply(&job).await.unwrap();
+    let first = until_pods(&place, &[]).await;
+    for pod in &first {
+        says(&place, pod, "Running", &json!({ "running": {} })).await;
+    }
+    let holds_both =
+        |job: &Value| job["status"]["runs"][0]["holders"].as_array().map(Vec::len) == Some(2);
+    place
+        .bed
+        .until("pjob/my-job", LIMIT, holds_both)
+        .await
+        .unwrap();
+
+    let delete = ["delete", "pod", &first[0], "--force", "--grace-period=0"];
+    place.bed.kubectl(&delete).await.unwrap();
+    let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "a" });
+    let revoked = json!({ "terminated": { "exitCode": 0, "message": report.to_string() } });
+    for pod in until_pods(&place, &first[..1]).await {
+        says(&place, &pod, "Succeeded", &revoked).await;
+    }
+    let is_complete = |job: &Value| condition(job, "Complete").0 == "True";
+    let job = place.bed.until("pjob/my-job", LIMIT, is_complete).await;
+
+    let run = job.unwrap()["status"]["runs"][0].clone();
+    assert_eq!(run["lease"], "Unknown", "{run}");
+    assert_eq!(run["holders"][0]["pod"], first[0].as_str(), "{run}");
+    assert_eq!(run["holders"].as_array().map(Vec::len), Some(1), "{run}");
+}
+
+/// The two pods of the run, without one that is gone.
+async fn until_pods(place: &Place<'_>, gone: &[String]) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let pods = place.bed.list("pods", "planescape.io/job=my-job").await;
+        let pods = pods.expect("the API server answers");
+        let names = pods.iter().map(|pod| name(pod).to_owned());
+        let names: Vec<String> = names.filter(|pod| !gone.contains(pod)).collect();
+        if names.len() == 2 && pods.len() == 2 {
+            return names;
+        }
+        assert!(started.elapsed() < LIMIT, "{names:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Says what a kubelet says of a pod and of its agent.
+async fn says(place: &Place<'_>, pod: &str, phase: &str, state: &Value) {
+    let works = state["running"].is_object();
+    let status = json!({ "phase": phase, "initContainerStatuses": [{
+        "name": "vault-agent", "image": "agent", "imageID": "", "restartCount": 0,
+        "ready": works, "started": works, "state": state,
+    }] });
+    let pod = format!("pod/{pod}");
+    let patched = place.bed.patch_status(&pod, &status).await;
+    patched.expect("a pod has a status");
 }
 
 /// The accessor of a token that has leased a database user, as an agent's has.

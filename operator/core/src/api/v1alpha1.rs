@@ -391,12 +391,30 @@ pub struct Run {
     /// Who logged in to Vault for it, and what was read; `planescape receipt` prints more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<RunReceipt>,
-    /// The accessors of tokens that nobody holds and that may live.
+    /// The pods whose agents hold a lease, or have left one that may live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unrevoked: Vec<String>,
+    pub holders: Vec<Holder>,
     /// A digest of the jobTemplate and vault block that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+}
+
+/// A pod whose agent holds a lease, or has left one that may live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    /// The pod's name; `...` for all beyond two hundred.
+    pub pod: String,
+    /// The pod's UID.
+    pub uid: String,
+    /// What became of it.
+    pub lease: Lease,
+    /// Until when it may live at most, where nobody holds it and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// The accessors of tokens that nobody holds and that may live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accessors: Vec<String>,
 }
 
 /// Who logged in to Vault for a run, and what was read. Never a value.

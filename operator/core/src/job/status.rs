@@ -4,6 +4,7 @@ mod conditions;
 mod ended;
 mod events;
 mod fit;
+mod holders;
 mod runs;
 mod vault;
 

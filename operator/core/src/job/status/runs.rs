@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::vault::Fate;
-use super::{Facts, Started, vault};
+use super::{Facts, Started, holders, vault};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run, RunReceipt};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::{Action, Settled};
@@ -43,7 +43,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             lease: None,
             lease_until: None,
             receipt: None,
-            unrevoked: Vec::new(),
+            holders: Vec::new(),
             template: facts.validated.ok().map(|it| it.digest.clone()),
         });
     }
@@ -76,8 +76,9 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         Some(_) => Outcome::Failed,
     };
     let failure = end.filter(|end| !end.is_success);
-    let Fate { lease, until } = vault::fate(job, recorded);
-    let known = recorded.map(|run| run.unrevoked.as_slice());
+    let known = recorded.map(|run| run.holders.as_slice());
+    let holders = holders::of(job, known.unwrap_or_default());
+    let Fate { lease, until } = vault::fate(job, &holders, recorded);
     Run {
         job: job.name.clone(),
         uid: job.uid.clone(),
@@ -91,7 +92,7 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         lease,
         lease_until: until.map(Time),
         receipt: receipt(job, recorded),
-        unrevoked: vault::unrevoked(job, lease, known.unwrap_or_default()),
+        holders: holders::unsettled(holders),
         template: job.template.clone(),
     }
 }
@@ -123,9 +124,14 @@ fn gone(mut run: Run, now: Timestamp) -> Run {
         run.reason = Some("JobDeleted".to_owned());
         run.message = Some("the Job was deleted before it ended".to_owned());
     }
-    // Nobody saw how its agent ended.
+    // Nobody saw how its agents ended.
     if run.lease == Some(Lease::Held) {
         run.lease = Some(Lease::Unknown);
+    }
+    for holder in &mut run.holders {
+        if holder.lease == Lease::Held {
+            holder.lease = Lease::Unknown;
+        }
     }
     run
 }

@@ -357,6 +357,7 @@ impl Scene {
         let mut scene = self.clone().with_agent(agent.clone());
         let pod = scene.pods.last_mut().unwrap();
         pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["uid"] = json!(format!("uid-of-{name}"));
         pod["metadata"]["creationTimestamp"] = json!(created);
         pod["status"]["phase"] = json!(phase);
         scene

@@ -4,13 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use super::Facts;
-use crate::api::v1alpha1::{Lease, Run};
+use crate::api::v1alpha1::{Holder, Lease, Run};
 use crate::credentials::left::accessors;
 use crate::credentials::preflight::Preflight;
 use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
-
-/// So many tokens of a run are remembered.
-const MOST_UNREVOKED: usize = 20;
 
 /// A renewal may be on its way when an agent is killed, and its node tells whole seconds.
 const MARGIN: SignedDuration = SignedDuration::from_secs(5);
@@ -116,11 +113,12 @@ pub(super) fn trouble(run: &ObservedJob) -> Option<&str> {
 
 /// Whether an agent of a run was killed after its login, and its tokens were revoked for it.
 pub(super) fn was_revoked_for_it(run: &ObservedJob) -> bool {
-    fates(run).any(|fate| fate.lease == Some(Lease::RevokedByOperator))
+    let mut fates = run.pods.iter().filter_map(|pod| fate_of_pod(run, pod));
+    fates.any(|fate| fate.lease == Some(Lease::RevokedByOperator))
 }
 
 /// Whether Vault has said of all these tokens that it knows them no more.
-fn is_revoked(run: &ObservedJob, accessors: &[String]) -> bool {
+pub(super) fn is_revoked(run: &ObservedJob, accessors: &[String]) -> bool {
     let is_known = |accessor| {
         run.revocations
             .iter()
@@ -129,31 +127,20 @@ fn is_revoked(run: &ObservedJob, accessors: &[String]) -> bool {
     !accessors.is_empty() && accessors.iter().all(is_known)
 }
 
-/// The accessors of tokens that may live although nobody holds them, for who revokes them later than their pod
+/// The accessors of tokens that the agent of a pod has left and that may live, for who revokes them later than the pod
 /// is gone.
-pub(super) fn unrevoked(
-    job: &ObservedJob,
-    lease: Option<Lease>,
-    recorded: &[String],
-) -> Vec<String> {
-    if !lease.is_some_and(|lease| AT_LARGE.contains(&lease)) {
-        return Vec::new();
-    }
-    let over = job
-        .pods
-        .iter()
-        .filter(|pod| pod.is_over || job.end.is_some());
-    let agents = over.filter_map(|pod| pod.agent.as_ref());
-    let reports = agents.filter(|agent| !agent.is_restarted);
-    let reports = reports.filter_map(|agent| agent.report.as_ref());
-    let left = reports
+pub(super) fn left_by(job: &ObservedJob, pod: &ObservedPod) -> Vec<String> {
+    let is_over = pod.is_over || job.end.is_some();
+    let agent = pod.agent.as_ref();
+    let agent = agent.filter(|agent| is_over && !agent.is_restarted);
+    let report = agent.and_then(|agent| agent.report.as_ref());
+    let mut all = report
         .filter(|report| may_live(report))
-        .flat_map(accessors);
-    let mut all: Vec<String> = left.chain(recorded.iter().cloned()).collect();
+        .map(accessors)
+        .unwrap_or_default();
     all.retain(|accessor| !is_revoked(job, std::slice::from_ref(accessor)));
     all.sort();
     all.dedup();
-    all.truncate(MOST_UNREVOKED);
     all
 }
 
@@ -256,20 +243,14 @@ impl Fate {
 /// Leases that may live although nobody holds them.
 const AT_LARGE: [Lease; 3] = [Lease::Expiring, Lease::Unknown, Lease::RevokeFailed];
 
-/// What became of a run's leases, as far as it is known: of several, the worst. A lease that may live stays so when
-/// its pod is gone.
-pub(super) fn fate(job: &ObservedJob, known: Option<&Run>) -> Fate {
-    let mut recorded = known.map(Fate::of_run).unwrap_or_default();
-    if known.is_some_and(|run| is_revoked(job, &run.unrevoked)) {
-        recorded = Fate::new(Lease::RevokedByOperator, None);
-    }
-    let lost = Some(recorded).filter(|fate| fate.is_one_of(&AT_LARGE));
-    // That of Secrets is tried again.
-    let of_secrets = of_secrets(job);
-    let lost = lost.filter(|_| of_secrets.is_none_or(|it| it.lease != Some(Lease::Revoked)));
-    let all: Vec<Fate> = fates(job).chain(lost).collect();
+/// What became of a run's leases, as far as it is known: of several, the worst. `holders` are those of its pods, also of
+/// those that are gone.
+pub(super) fn fate(job: &ObservedJob, holders: &[Holder], known: Option<&Run>) -> Fate {
+    let all = holders.iter().map(Holder::fate).chain(of_secrets(job));
+    let all: Vec<Fate> = all.collect();
     let worst = all.iter().max_by_key(|fate| fate.lease.map(severity));
     let Some(worst) = worst else {
+        let recorded = known.map(Fate::of_run).unwrap_or_default();
         // Its agent was seen at work, and nobody saw how it ended.
         let is_lost = job.end.is_some() && recorded.lease == Some(Lease::Held);
         let unknown = Fate::new(Lease::Unknown, None);
@@ -295,14 +276,13 @@ fn severity(lease: Lease) -> u8 {
     }
 }
 
-/// What each agent says of its leases, and what is said of those of the Secrets.
-fn fates(job: &ObservedJob) -> impl Iterator<Item = Fate> {
-    let agents = job.pods.iter().filter_map(|pod| fate_of_pod(job, pod));
-    agents.chain(of_secrets(job))
-}
-
-fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> {
+/// What the agent of a pod says of its leases; nothing while it has said nothing that lasts.
+pub(super) fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> {
     let agent = pod.agent.as_ref()?;
+    if agent.is_ready && pod.is_over {
+        // Its node is lost: what the kubelet said last is not how it ended.
+        return Some(Fate::new(Lease::Unknown, None));
+    }
     let fate = fate_of(agent, pod.is_over || job.end.is_some())?;
     let is_settled = |report: &&Report| may_live(report) && is_revoked(job, &accessors(report));
     let settled = agent.report.as_ref().filter(is_settled);

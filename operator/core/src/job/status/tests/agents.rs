@@ -159,7 +159,7 @@ fn an_agent_that_is_about_to_be_started_again_is_not_given_up() {
 
     let after = killed.status();
 
-    assert_eq!(after.runs[0].lease, None);
+    assert_eq!(after.runs[0].lease, Some(Lease::Held));
     assert!(!reasons(&killed, &after).contains(&"AgentKilled".to_owned()));
 }
 
@@ -177,7 +177,7 @@ fn the_next_life_of_a_killed_agent_has_the_last_word() {
         scene.status().runs[0].lease
     };
 
-    assert_eq!(lease(json!({}), again), None);
+    assert_eq!(lease(json!({}), again), Some(Lease::Held));
     assert_eq!(lease(ended("Complete"), done), Some(Lease::Revoked));
 }
 

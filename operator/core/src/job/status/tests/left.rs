@@ -36,7 +36,7 @@ fn says_until_when_what_a_killed_agent_has_left_may_live() {
     assert_eq!(after.runs[0].lease, Some(Lease::Expiring));
     let until = Some(Time(at("2026-11-24T10:01:13Z")));
     assert_eq!(after.runs[0].lease_until, until);
-    assert_eq!(after.runs[0].unrevoked, ["a1"]);
+    assert_eq!(after.runs[0].holders[0].accessors, ["a1"]);
     let (_, reason, message) = condition(&after, "VaultReady");
     assert_eq!(reason, "AgentKilled");
     assert!(message.contains("2026-11-24T10:01:13Z"), "{message}");
@@ -96,7 +96,7 @@ fn says_revoked_by_the_operator_once_every_token_that_was_left_is() {
     tell(&mut scene, revoked(json!(["a1"]), "one"));
     let after = scene.status();
     assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
-    assert_eq!(after.runs[0].unrevoked, ["a2"]);
+    assert_eq!(after.runs[0].holders[0].accessors, ["a2"]);
     assert!(
         condition(&after, "VaultReady")
             .2
@@ -106,15 +106,121 @@ fn says_revoked_by_the_operator_once_every_token_that_was_left_is() {
     // Its pods are gone before the other one is revoked.
     let mut later = scene.seen(&after);
     later.pods.clear();
-    assert_eq!(later.status().runs[0].unrevoked, ["a2"]);
+    assert_eq!(later.status().runs[0].holders[0].accessors, ["a2"]);
     tell(&mut later, revoked(json!(["a2"]), "two"));
     tell(&mut scene, revoked(json!(["a2"]), "two"));
     for scene in [scene.seen(&after), later] {
         let settled = scene.status();
         assert_eq!(settled.runs[0].lease, Some(Lease::RevokedByOperator));
-        assert!(settled.runs[0].unrevoked.is_empty());
+        assert!(settled.runs[0].holders.is_empty());
         assert!(reasons(&scene, &settled).contains(&"LeaseRevoked".to_owned()));
         let again = scene.seen(&settled).status();
         assert_eq!(again.runs[0].lease, Some(Lease::RevokedByOperator));
     }
+}
+
+/// Pods of one run, by name and what their agents say.
+fn pods(scene: &Scene, agents: &[(&str, &Value)]) -> Scene {
+    let mut scene = scene.clone();
+    scene.pods.clear();
+    for (name, agent) in agents {
+        scene = scene.with_pod(name, "Running", "2026-11-24T10:00:01Z", agent);
+        let pod = scene.pods.last_mut().unwrap();
+        if agent["state"]["terminated"].is_object() {
+            pod["status"]["phase"] = json!("Failed");
+        }
+    }
+    scene
+}
+
+fn works() -> Value {
+    json!({ "state": { "running": {} }, "started": true, "ready": true })
+}
+
+fn told(report: &Value) -> Value {
+    json!({ "state": terminated(0, report) })
+}
+
+#[test]
+fn a_pod_that_vanished_is_not_forgotten_when_another_one_of_its_run_revokes() {
+    let revoked = told(&json!({ "phase": "done", "reason": "Revoked" }));
+    let run = Scene::injected().with_run(json!({}));
+    let both = pods(&run, &[("a", &works()), ("b", &works())]);
+    let held = both.status();
+    assert_eq!(held.runs[0].lease, Some(Lease::Held));
+    assert_eq!(held.runs[0].holders.len(), 2);
+
+    let lost = pods(&run.seen(&held), &[("b", &works())]);
+    let after = lost.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
+    assert!(reasons(&lost, &after).contains(&"AgentLost".to_owned()));
+
+    let mut ended_run = pods(&run.seen(&after), &[("b", &revoked)]);
+    ended_run.jobs[0]["status"] = ended("Complete");
+    let after = ended_run.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
+    let left: Vec<&str> = after.runs[0]
+        .holders
+        .iter()
+        .map(|it| it.pod.as_str())
+        .collect();
+    assert_eq!(left, ["a"]);
+
+    let mut later = ended_run.seen(&after);
+    later.pods.clear();
+    assert_eq!(later.status().runs[0].lease, Some(Lease::Unknown));
+    later.jobs.clear();
+    assert_eq!(later.status().runs[0].lease, Some(Lease::Unknown));
+}
+
+#[test]
+fn what_one_pod_has_left_says_nothing_of_another() {
+    let left = |accessor: &str| {
+        told(&json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": [accessor] }))
+    };
+    let run = Scene::injected().with_run(ended("Failed"));
+    let mut before = pods(&run, &[("a", &left("a1")), ("b", &works())]);
+    before.jobs[0]["status"] = json!({});
+    let held = before.status();
+    assert_eq!(held.runs[0].lease, Some(Lease::Unknown));
+
+    // Both are gone, and the accessor of one is known.
+    let mut gone = run.seen(&held);
+    let key = format!("{REVOKED_ANNOTATION_PREFIX}a");
+    gone.jobs[0]["metadata"]["annotations"][key] = json!(json!({ "revoked": ["a1"] }).to_string());
+    let after = gone.status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
+    assert_eq!(after.runs[0].holders.len(), 1);
+    assert_eq!(after.runs[0].holders[0].pod, "b");
+}
+
+#[test]
+fn a_pod_whose_node_is_lost_holds_nothing_that_anybody_vouches_for() {
+    let run = Scene::injected().with_run(json!({}));
+    let held = pods(&run, &[("a", &works())]).status();
+    let mut lost = pods(&run.seen(&held), &[("a", &works())]);
+    lost.pods[0]["status"]["phase"] = json!("Failed");
+    assert_eq!(lost.status().runs[0].lease, Some(Lease::Unknown));
+
+    let mut silent = pods(&run.seen(&held), &[("a", &told(&json!({})))]);
+    silent.pods[0]["status"]["initContainerStatuses"][0]["state"] =
+        json!({ "terminated": { "exitCode": 137 } });
+    assert_eq!(silent.status().runs[0].lease, Some(Lease::Unknown));
+}
+
+#[test]
+fn claims_nothing_of_pods_beyond_those_that_it_remembers() {
+    let names: Vec<String> = (0..300).map(|number| format!("pod-{number}")).collect();
+    let works = works();
+    let all = |agent| -> Vec<(&str, &Value)> {
+        names.iter().map(|name| (name.as_str(), agent)).collect()
+    };
+    let run = Scene::injected().with_run(json!({}));
+    let held = pods(&run, &all(&works)).status();
+    assert_eq!(held.runs[0].lease, Some(Lease::Held));
+    assert_eq!(held.runs[0].holders.len(), 201);
+
+    let revoked = told(&json!({ "phase": "done", "reason": "Revoked" }));
+    let after = pods(&run.seen(&held), &all(&revoked)).status();
+    assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
 }

@@ -1,0 +1,108 @@
+//! Which pods of a run hold a lease, or have left one that may live. A pod that goes takes its word with it: what it
+//! held is remembered until that is known to be revoked.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::vault::{Fate, fate_of_pod, is_revoked, left_by};
+use crate::api::v1alpha1::{Holder, Lease};
+use crate::job::observed::{ObservedJob, ObservedPod, may_live};
+
+/// So many pods of a run are remembered.
+const MOST: usize = 200;
+
+/// Stands for all pods beyond these. None of that name is ever seen, so that nothing is claimed of them.
+const MORE: &str = "...";
+
+/// What each agent of a run has done with its lease, as far as it has said so, with those that `recorded` remembers.
+pub(super) fn of(job: &ObservedJob, recorded: &[Holder]) -> Vec<Holder> {
+    let known = |pod: &ObservedPod| recorded.iter().find(|known| known.uid == pod.uid);
+    let seen = job
+        .pods
+        .iter()
+        .filter_map(|pod| of_pod(job, pod, known(pod)));
+    let is_seen = |known: &Holder| job.pods.iter().any(|pod| pod.uid == known.uid);
+    let gone = recorded.iter().filter(|known| !is_seen(known));
+    seen.chain(gone.map(|known| lost(job, known))).collect()
+}
+
+/// Those that may live, for the status: nobody has said of them that they are revoked.
+pub(super) fn unsettled(mut all: Vec<Holder>) -> Vec<Holder> {
+    all.retain(|holder| !matches!(holder.lease, Lease::Revoked | Lease::RevokedByOperator));
+    // What somebody can still do something about comes first.
+    all.sort_by(|a, b| {
+        let key = |holder: &Holder| (holder.lease == Lease::Held, holder.accessors.is_empty());
+        (key(a), &a.pod).cmp(&(key(b), &b.pod))
+    });
+    if all.len() > MOST {
+        all.truncate(MOST);
+        all.retain(|holder| holder.pod != MORE);
+        all.push(Holder {
+            pod: MORE.to_owned(),
+            uid: String::new(),
+            lease: Lease::Unknown,
+            until: None,
+            accessors: Vec::new(),
+        });
+    }
+    all
+}
+
+fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Option<Holder> {
+    if let Some(fate) = fate_of_pod(job, pod) {
+        let accessors = left_by(job, pod);
+        return Some(Holder {
+            pod: pod.name.clone(),
+            uid: pod.uid.clone(),
+            lease: fate.lease?,
+            until: fate.until.map(Time),
+            accessors,
+        });
+    }
+    let agent = pod.agent.as_ref();
+    let report = agent.and_then(|agent| agent.report.as_ref());
+    let left = report.filter(|report| may_live(report));
+    if agent.is_some_and(|agent| !agent.is_restarted) && report.is_some() && left.is_none() {
+        // Its last word leaves nothing.
+        return None;
+    }
+    // One that was killed before it was seen at work leaves a token to its next life.
+    let killed = left.map(|_| Holder {
+        pod: pod.name.clone(),
+        uid: pod.uid.clone(),
+        lease: Lease::Held,
+        until: None,
+        accessors: Vec::new(),
+    });
+    let holder = known.cloned().or(killed)?;
+    Some(if pod.is_over {
+        lost(job, &holder)
+    } else {
+        holder
+    })
+}
+
+/// Of a pod that nobody will hear of again.
+fn lost(job: &ObservedJob, known: &Holder) -> Holder {
+    let mut holder = known.clone();
+    holder
+        .accessors
+        .retain(|accessor| !is_revoked(job, std::slice::from_ref(accessor)));
+    if is_revoked(job, &known.accessors) {
+        (holder.lease, holder.until) = (Lease::RevokedByOperator, None);
+    } else if holder.lease == Lease::Held {
+        holder.lease = Lease::Unknown;
+    }
+    holder
+}
+
+impl Holder {
+    pub(super) fn fate(&self) -> Fate {
+        Fate {
+            lease: Some(self.lease),
+            until: self.until.as_ref().map(|time| time.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod histories;
