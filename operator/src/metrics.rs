@@ -44,6 +44,8 @@ pub struct Metrics {
     clock_skew: Decimal,
     reconciliations: Histogram,
     credentials: Family<[(&'static str, String); 2], Counter>,
+    vaults_away: Family<[(&'static str, String); 1], Gauge>,
+    waiting_for_vault: Family<[(&'static str, String); 1], Gauge>,
     pub(crate) calls: Calls,
     live: OnceLock<Live>,
 }
@@ -87,6 +89,8 @@ impl Default for Metrics {
             leader: Gauge::default(),
             clock_skew: Decimal::default(),
             credentials: Family::default(),
+            vaults_away: Family::default(),
+            waiting_for_vault: Family::default(),
             calls: Calls::register(&mut registry),
             registry: Registry::default(),
             live: OnceLock::new(),
@@ -101,6 +105,11 @@ impl Metrics {
         self.register_operator(&mut registry);
         let steps = "What `planescape credentials` did for runs, by step and outcome";
         add(&mut registry, "credentials_steps", steps, &self.credentials);
+        let away = "1 while a Vault serves nobody, by address";
+        add(&mut registry, "vault_away", away, &self.vaults_away);
+        let waiting = "Runs that wait until Vault is back, by its address";
+        let runs = &self.waiting_for_vault;
+        add(&mut registry, "vault_away_runs_waiting", waiting, runs);
         self.registry = registry;
         self
     }
@@ -162,6 +171,22 @@ impl Metrics {
     pub(crate) fn stepped(&self, step: &'static str, outcome: &str) {
         let labels = [("step", step.to_owned()), ("outcome", outcome.to_owned())];
         self.credentials.get_or_create(&labels).inc();
+    }
+
+    /// Whether the Vault at this address serves nobody. Addresses are those that the administrator lists.
+    pub(crate) fn vault_is_away(&self, address: &str, is_away: bool) {
+        let labels = [("address", address.to_owned())];
+        self.vaults_away.get_or_create(&labels).set(is_away.into());
+        // Shows from the beginning.
+        drop(self.waiting_for_vault.get_or_create(&labels));
+    }
+
+    /// A run waits for the Vault at this address for as long as what it gets lives.
+    pub(crate) fn waits_for_vault(&self, address: &str) -> Waits {
+        let labels = [("address", address.to_owned())];
+        let gauge = self.waiting_for_vault.get_or_create_owned(&labels);
+        gauge.inc();
+        Waits(gauge)
     }
 
     pub(crate) fn created(&self, late: SignedDuration) {
@@ -243,6 +268,16 @@ impl Metrics {
         self.next_tick
             .set(now.next_tick.map_or(0, Timestamp::as_second));
         self.clock_skew.set(now.clock_skew.as_secs_f64());
+    }
+}
+
+/// A run that waits for Vault.
+#[derive(Debug)]
+pub(crate) struct Waits(Gauge);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

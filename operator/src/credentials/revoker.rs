@@ -1,17 +1,19 @@
-//! Revokes tokens by their accessors, as an identity of its own that can do nothing else in Vault.
+//! Revokes tokens by their accessors, as an identity of its own that can do nothing else in Vault, but look for leases
+//! whose ids it knows.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use planescape_operator_core::credentials::left::{self, Place};
+use planescape_operator_core::credentials::pace::is_outage;
 use planescape_vault::wire::fields;
 use planescape_vault::{Error, SecretText};
 use planescape_vault_client::Client;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::bearer;
-use super::vaults::Vaults;
+use super::vaults::{Vault, Vaults};
 use crate::args::credentials::Credentials;
 
 /// Revokes tokens by their accessors.
@@ -20,6 +22,30 @@ pub(super) struct Revoker {
     login: String,
     token_file: PathBuf,
     sessions: Mutex<HashMap<Place, Session>>,
+}
+
+/// What Vault is asked.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// To revoke the token with this accessor.
+    Revoke(&'a str),
+    /// For the lease with this id.
+    Look(&'a str),
+}
+
+impl Question<'_> {
+    async fn ask(self, client: &Client, token: &SecretText) -> Result<(), Error> {
+        match self {
+            Self::Revoke(accessor) => client.revoke_accessor(accessor, bearer(token)).await,
+            Self::Look(id) => client.look_up_lease(id, bearer(token)).await,
+        }
+    }
+}
+
+/// Why there is no token of ours.
+enum Trouble {
+    File(String),
+    Login(Error),
 }
 
 /// A token of ours; who finds none logs in, and the others wait for that.
@@ -50,17 +76,45 @@ impl Revoker {
         let vault = vaults.of(place).await;
         let vault = vault.map_err(|refused| format!("Vault at {}: {refused}", place.address))?;
         let (_turn, client) = vault.client().await;
+        match self.ask(place, client, Question::Revoke(accessor)).await {
+            Ok(answer) => self.judge(answer),
+            Err(Trouble::File(why)) => Err(why),
+            Err(Trouble::Login(error)) => Err(left::sentence(&self.role, true, &error)),
+        }
+    }
+
+    /// Whether Vault has a lease, whose token is revoked; none where it does not let us ask.
+    pub(super) async fn has_lease(
+        &self,
+        vault: &Vault,
+        place: &Place,
+        id: &str,
+    ) -> Result<Option<bool>, Error> {
+        let (_turn, client) = vault.client().await;
+        match self.ask(place, client, Question::Look(id)).await {
+            Ok(Ok(())) => Ok(Some(true)),
+            Ok(Err(error)) if left::is_unknown_lease(&error) => Ok(Some(false)),
+            Ok(Err(error)) | Err(Trouble::Login(error)) if is_outage(&error) => Err(error),
+            Ok(Err(_)) | Err(Trouble::Login(_) | Trouble::File(_)) => Ok(None),
+        }
+    }
+
+    /// Asks with a token of ours, which may have ended since it was made.
+    async fn ask(
+        &self,
+        place: &Place,
+        client: &Client,
+        question: Question<'_>,
+    ) -> Result<Result<(), Error>, Trouble> {
         let session = self.session(place);
         let (token, is_new) = self.token(&session, client).await?;
-        match client.revoke_accessor(accessor, bearer(&token)).await {
-            // Ours may have ended since.
+        match question.ask(client, &token).await {
             Err(Error::Refused(refusal)) if refusal.status() == 403 && !is_new => {
                 forget(&session, &token).await;
                 let (token, _) = self.token(&session, client).await?;
-                let answer = client.revoke_accessor(accessor, bearer(&token)).await;
-                self.judge(answer)
+                Ok(question.ask(client, &token).await)
             }
-            answer => self.judge(answer),
+            answer => Ok(answer),
         }
     }
 
@@ -83,7 +137,7 @@ impl Revoker {
         &self,
         session: &Session,
         client: &Client,
-    ) -> Result<(SecretText, bool), String> {
+    ) -> Result<(SecretText, bool), Trouble> {
         let mut held = session.lock().await;
         if let Some(token) = held.as_ref() {
             return Ok((token.clone(), false));
@@ -91,10 +145,11 @@ impl Revoker {
         let file = self.token_file.display();
         let jwt = std::fs::read_to_string(&self.token_file);
         let jwt = jwt.map(SecretText::new);
-        let jwt = jwt.map_err(|error| format!("cannot read the token in {file}: {error}"))?;
+        let jwt = jwt
+            .map_err(|error| Trouble::File(format!("cannot read the token in {file}: {error}")))?;
         let body = fields([("jwt", jwt.expose().trim()), ("role", &self.role)]);
         let login = client.log_in(&self.login, None, &body).await;
-        let login = login.map_err(|error| left::sentence(&self.role, true, &error))?;
+        let login = login.map_err(Trouble::Login)?;
         *held = Some(login.token.clone());
         Ok((login.token, true))
     }

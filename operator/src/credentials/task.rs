@@ -1,5 +1,7 @@
 //! The task of one run: asks what to do next, and does it.
 
+mod ending;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use super::record::{LeaseRecord, Record, State};
 use super::secrets::{self, Found};
+use super::vaults::Vault;
 use super::{Program, bearer, chance, job};
 
 /// What the watch shows of a Job.
@@ -47,8 +50,8 @@ struct Task {
     record: Option<Record>,
     /// What was read and is not written yet.
     contents: BTreeMap<usize, Contents>,
-    /// Whether its Vault is away, once it was asked.
-    outage: Option<watch::Receiver<Option<Error>>>,
+    /// Its Vault, once it was asked.
+    vault: Option<Arc<Vault>>,
     is_gone: bool,
 }
 
@@ -66,7 +69,7 @@ pub(super) async fn tend(
         memory: Memory::default(),
         record: None,
         contents: BTreeMap::new(),
-        outage: None,
+        vault: None,
         is_gone: false,
     };
     while !shutdown.is_cancelled() {
@@ -99,7 +102,7 @@ pub(super) async fn tend(
         };
         tokio::select! {
             () = sleep_until(until) => {}
-            () = vault_is_back(&task.outage) => task.memory.hurry(Timestamp::now()),
+            () = vault_is_back(task.vault.as_deref()) => task.memory.hurry(Timestamp::now()),
             () = shutdown.cancelled() => return,
             changed = seen.changed() => match changed {
                 Ok(()) => task.see(seen.borrow_and_update().clone()),
@@ -110,13 +113,12 @@ pub(super) async fn tend(
     }
 }
 
-/// Where Vault is away.
-async fn vault_is_back(outage: &Option<watch::Receiver<Option<Error>>>) {
-    let Some(outage) = outage.as_ref().filter(|outage| outage.borrow().is_some()) else {
-        return std::future::pending().await;
-    };
-    let mut outage = outage.clone();
-    let _ = outage.wait_for(Option::is_none).await;
+/// Where it was away.
+async fn vault_is_back(vault: Option<&Vault>) {
+    match vault {
+        Some(vault) => vault.is_back().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// As the clock on the wall says, which may be set.
@@ -142,10 +144,8 @@ impl Task {
                     deleted: Some(deleted),
                 };
                 // Nobody else knows of its token.
-                self.run.is_claimed = matches!(
-                    self.memory.custody,
-                    Custody::Unknown | Custody::Held(_) | Custody::Revoked
-                );
+                self.run.is_claimed =
+                    matches!(self.memory.custody, Custody::Unknown | Custody::Held(_));
             }
         }
     }
@@ -188,6 +188,7 @@ impl Task {
             Step::RenewLease(index) => return self.renew(Some(index)).await,
             Step::RevokeLease(index) => return self.revoke_lease(index).await,
             Step::RevokeToken => return self.revoke_token().await,
+            Step::LookUpLease(index) => return self.look_up_lease(index).await,
             Step::Forget => return self.forget().await,
             Step::Claim => (job::claim(clients, &self.run).await, "hold a Job"),
             Step::LetGo(report) => {
@@ -236,6 +237,7 @@ impl Task {
                 leases: (record.state.leases.iter())
                     .map(|lease| held(lease.life.recalled(now, outage)))
                     .collect(),
+                is_token_revoked: false,
             }),
         };
         self.memory.account = self.account(record.as_ref());
@@ -264,7 +266,7 @@ impl Task {
         let run = &self.run;
         let vault = self.program.vaults.of(&run.order.place()).await;
         let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
-        self.outage = Some(vault.outage());
+        self.vault = Some(vault.clone());
         let (login, asked) = self.program.log_in(run, &vault).await?;
         if login.accessor.is_empty() {
             return Err(Failure::of_batch_token(run));
@@ -286,6 +288,7 @@ impl Task {
         self.memory.custody = Custody::Held(Holding {
             token: record.state.life,
             leases: Vec::new(),
+            is_token_revoked: false,
         });
         self.memory.account = Account {
             accessor: Some(digest(&login.accessor)),
@@ -435,63 +438,6 @@ impl Task {
             };
             *life = change(*life);
         }
-        Ok(())
-    }
-
-    async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
-        self.outage = Some(vault.outage());
-        let (_turn, client) = vault.client().await;
-        let id = self.lease_id(index);
-        let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
-        let revoked = vault.learn(revoked);
-        match revoked {
-            Ok(()) => {
-                if let Custody::Held(holding) = &mut self.memory.custody {
-                    holding.leases[index].is_revoked = true;
-                }
-            }
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
-                self.memory.custody = Custody::Revoked;
-            }
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied => {
-                self.memory.may_not_revoke_leases = true;
-            }
-            Err(error) => {
-                let digest = &digest(&id);
-                let question = Question::LeaseRevocation { digest };
-                return Err(Failure::of_vault(run, question, &error));
-            }
-        }
-        Ok(())
-    }
-
-    async fn revoke_token(&mut self) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
-        let (_turn, client) = vault.client().await;
-        match client.revoke_self(bearer(self.secret_token())).await {
-            Ok(()) => {}
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {}
-            Err(error) => return Err(Failure::of_vault(run, Question::Revocation, &error)),
-        }
-        info!(
-            job = run.job,
-            namespace = run.owner.namespace,
-            "revoked the lease of a run"
-        );
-        self.memory.custody = Custody::Revoked;
-        Ok(())
-    }
-
-    async fn forget(&mut self) -> Result<(), Failure> {
-        let deleted = self.program.records.delete(&self.run).await;
-        deleted.map_err(|error| self.refused("delete the record of a token", &error))?;
-        self.record = None;
-        self.memory.custody = Custody::Absent;
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::{info, warn};
 
 use super::chance;
+use crate::metrics::Metrics;
 
 const USER_AGENT: &str = concat!("planescape-credentials/", env!("CARGO_PKG_VERSION"));
 
@@ -34,10 +35,13 @@ pub(super) struct Vaults {
     /// By address: namespaces of one Vault share what it can bear.
     servers: Mutex<HashMap<String, Arc<Server>>>,
     logins_per_second: u32,
+    metrics: Arc<Metrics>,
 }
 
 /// One Vault, whatever namespace of it is meant.
 struct Server {
+    address: String,
+    metrics: Arc<Metrics>,
     started: Instant,
     logins: Mutex<Pace>,
     login_turns: Semaphore,
@@ -53,8 +57,14 @@ pub(super) struct Vault {
 }
 
 impl Vaults {
-    pub(super) fn new(listed: Addresses, ca_cert: Option<String>, logins_per_second: u32) -> Self {
+    pub(super) fn new(
+        listed: Addresses,
+        ca_cert: Option<String>,
+        logins_per_second: u32,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
+            metrics,
             listed,
             ca_cert,
             known: Mutex::default(),
@@ -90,9 +100,14 @@ impl Vaults {
 
     fn server(&self, address: &str) -> Arc<Server> {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = servers.entry(address.trim_end_matches('/').to_owned());
+        // As often as the administrator's list is long.
+        let address = addresses::normal(address);
+        let server = servers.entry(address.clone());
         let server = server.or_insert_with(|| {
+            self.metrics.vault_is_away(&address, false);
             Arc::new(Server {
+                address,
+                metrics: self.metrics.clone(),
                 started: Instant::now(),
                 logins: Mutex::new(Pace::per_second(self.logins_per_second)),
                 login_turns: Semaphore::new(REQUESTS),
@@ -149,9 +164,14 @@ impl Vault {
         self.server.outage.borrow().clone().map_or(Ok(()), Err)
     }
 
-    /// Says when Vault goes away and when it is back.
-    pub(super) fn outage(&self) -> watch::Receiver<Option<Error>> {
-        self.server.outage.subscribe()
+    /// Returns when it is back, where it is away; never, where it is not.
+    pub(super) async fn is_back(&self) {
+        let mut outage = self.server.outage.subscribe();
+        if outage.borrow().is_none() {
+            return std::future::pending().await;
+        }
+        let _waits = self.server.metrics.waits_for_vault(&self.server.address);
+        let _ = outage.wait_for(Option::is_none).await;
     }
 
     /// Takes in what Vault has answered. Where it serves nobody, one of us looks for it from then on.
@@ -165,6 +185,10 @@ impl Vault {
             })
         {
             warn!("waits for Vault: {error}");
+            let Server {
+                metrics, address, ..
+            } = &*self.server;
+            metrics.vault_is_away(address, true);
             tokio::spawn(look_for(self.clone()));
         }
         answer
@@ -178,7 +202,9 @@ async fn look_for(vault: Arc<Vault>) {
         tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)).await;
         if vault.client.is_serving().await {
             info!("Vault is back");
-            vault.server.outage.send_replace(None);
+            let server = &vault.server;
+            server.metrics.vault_is_away(&server.address, false);
+            server.outage.send_replace(None);
             return;
         }
         wait = (wait * 2).min(LONGEST_LOOK);

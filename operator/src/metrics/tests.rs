@@ -59,6 +59,30 @@ fn says_what_is_so_when_it_is_asked() {
 }
 
 #[test]
+fn tells_of_a_vault_that_is_away_and_of_who_waits_for_it() {
+    let metrics = Metrics::default();
+    let says = |lines: [&str; 2]| {
+        let text = metrics.render().unwrap();
+        for line in lines {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    };
+    metrics.vault_is_away("https://vault:8200", true);
+    let waits = metrics.waits_for_vault("https://vault:8200");
+    says([
+        "planescape_vault_away{address=\"https://vault:8200\"} 1",
+        "planescape_vault_away_runs_waiting{address=\"https://vault:8200\"} 1",
+    ]);
+
+    drop(waits);
+    metrics.vault_is_away("https://vault:8200", false);
+    says([
+        "planescape_vault_away{address=\"https://vault:8200\"} 0",
+        "planescape_vault_away_runs_waiting{address=\"https://vault:8200\"} 0",
+    ]);
+}
+
+#[test]
 fn the_reference_names_every_metric_and_no_other() {
     let metrics = Metrics::default();
     // What has no label yet does not show.
@@ -67,6 +91,7 @@ fn the_reference_names_every_metric_and_no_other() {
     metrics.ended.get_or_create(&reason).inc();
     metrics.skipped.get_or_create(&[("reason", "Forbid")]).inc();
     metrics.stepped("LogIn", "Done");
+    metrics.vault_is_away("https://vault:8200", false);
     let list = Question::of(&http::Method::GET, &"/api/v1/pods".parse().unwrap());
     metrics.calls.count(list.unwrap(), None, Duration::ZERO);
     let text = metrics.render().unwrap();

@@ -47,7 +47,38 @@ async fn what_vault_refuses_is_said_with_its_remedy() {
         .let_runs_in("batch", &json!({ "token_type": "batch" }))
         .await
         .unwrap();
-    for (job, field, value, reason, words) in [
+    for (role, change) in [
+        (
+            "elsewhere",
+            json!({ "bound_service_account_namespaces": "elsewhere" }),
+        ),
+        (
+            "somebody",
+            json!({ "bound_service_account_names": "somebody" }),
+        ),
+    ] {
+        cluster.vault.let_runs_in(role, &change).await.unwrap();
+    }
+    let account = format!("{}/default", place.bed.namespace);
+    for (job, field, value, reason, words) in refusals(&account) {
+        let mut object = guides(job);
+        match field {
+            "path" => object["spec"]["vault"]["secrets"][0]["path"] = value,
+            other => object["spec"]["vault"][other] = value,
+        }
+        place.bed.apply(&object).await.unwrap();
+        let message = place.until_refused(job, reason).await.unwrap();
+        assert!(message.contains(words), "{job}: {message}");
+    }
+    assert_eq!(
+        place.bed.list("pods", "planescape.io/job").await.unwrap(),
+        [Value::Null; 0]
+    );
+}
+
+/// A name, what is wrong in `spec.vault`, the reason of the refusal and words of its message.
+fn refusals(account: &str) -> Vec<(&str, &str, Value, &str, &str)> {
+    vec![
         (
             "no-path",
             "path",
@@ -77,6 +108,20 @@ async fn what_vault_refuses_is_said_with_its_remedy() {
             "audience",
         ),
         (
+            "of-another-namespace",
+            "role",
+            json!("elsewhere"),
+            "LoginDenied",
+            account,
+        ),
+        (
+            "of-another-account",
+            "role",
+            json!("somebody"),
+            "LoginDenied",
+            account,
+        ),
+        (
             "batch",
             "role",
             json!("batch"),
@@ -90,20 +135,7 @@ async fn what_vault_refuses_is_said_with_its_remedy() {
             "AddressRefused",
             "PLANESCAPE_VAULT_ADDRESSES",
         ),
-    ] {
-        let mut object = guides(job);
-        match field {
-            "path" => object["spec"]["vault"]["secrets"][0]["path"] = value,
-            other => object["spec"]["vault"][other] = value,
-        }
-        place.bed.apply(&object).await.unwrap();
-        let message = place.until_refused(job, reason).await.unwrap();
-        assert!(message.contains(words), "{job}: {message}");
-    }
-    assert_eq!(
-        place.bed.list("pods", "planescape.io/job").await.unwrap(),
-        [Value::Null; 0]
-    );
+    ]
 }
 
 #[tokio::test]
@@ -193,12 +225,7 @@ async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
     let place = Place::new(&cluster, "down").await.unwrap();
     place.bed.apply(&guides("my-job")).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
-    // Vault cannot come in any more.
-    let sql = "alter role postgres password 'another'";
-    cluster.postgres.query(sql).await.unwrap();
-    let sql = "select pg_terminate_backend(pid) from pg_stat_activity
-        where pid <> pg_backend_pid() and backend_type = 'client backend'";
-    cluster.postgres.query(sql).await.unwrap();
+    shut_out(&cluster).await;
 
     place.end("my-job").await.unwrap();
     let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
@@ -219,6 +246,52 @@ async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
     cluster.postgres.query(&sql).await.unwrap();
     place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+}
+
+/// Vault says that a token is revoked before it comes to its leases.
+#[tokio::test]
+async fn a_lease_that_outlives_its_token_is_told_until_it_is_gone() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "outlives").await.unwrap();
+    let vault = &cluster.vault;
+    let policy = json!({ "policy": "path \"database/creds/*\" { capabilities = [\"read\"] }" });
+    vault.write("sys/policies/acl/runs", &policy).await.unwrap();
+    let policy = json!({ "policy": concat!(
+        "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n",
+        "path \"sys/leases/lookup\" { capabilities = [\"update\"] }",
+    ) });
+    let path = "sys/policies/acl/planescape-revocation";
+    vault.write(path, &policy).await.unwrap();
+    place.bed.apply(&guides("my-job")).await.unwrap();
+    place.until_let_go("my-job").await.unwrap();
+    shut_out(&cluster).await;
+
+    place.end("my-job").await.unwrap();
+    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
+
+    let leases = vault.leases("database/creds/readonly").await.unwrap();
+    assert_eq!(leases.len(), 1);
+    let events = place.bed.events("my-job").await.unwrap();
+    let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
+    let (_, note) = told.unwrap_or_else(|| panic!("{events:?} {status}"));
+    assert!(
+        note.contains("has not revoked lease") && !note.contains(&leases[0]),
+        "{note}"
+    );
+    let sql = format!("alter role postgres password '{PASSWORD}'");
+    cluster.postgres.query(&sql).await.unwrap();
+    place.until_lease("my-job", "Revoked").await.unwrap();
+    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+}
+
+/// Vault cannot come into the database any more.
+async fn shut_out(cluster: &Cluster) {
+    let sql = "alter role postgres password 'another'";
+    cluster.postgres.query(sql).await.expect("a new password");
+    let sql = "select pg_terminate_backend(pid) from pg_stat_activity
+        where pid <> pg_backend_pid() and backend_type = 'client backend'";
+    let cut = cluster.postgres.query(sql).await;
+    cut.expect("its connections end");
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ pub(super) const MANIFESTS: [&str; 2] = [
 /// Where database users come from.
 pub(super) const CREDENTIALS: &str = "database/creds/readonly";
 
-pub(super) const LIMIT: Duration = Duration::from_secs(20);
+/// What fails for a moment is tried again after as long as it has failed, and a busy machine is slow.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A namespace whose owner lets the program in.
 pub(super) struct Place<'a> {
@@ -78,6 +79,11 @@ impl<'a> Place<'a> {
 
     /// Starts the program, with the rights that the manifests give it.
     pub(super) async fn start(&mut self) -> Result<()> {
+        self.start_with(&["--listen", "127.0.0.1:0"]).await
+    }
+
+    /// The same with arguments of one's own.
+    pub(super) async fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         let cluster = self.bed.cluster;
         let account = cluster
             .control_plane
@@ -87,7 +93,7 @@ impl<'a> Place<'a> {
             .arg("credentials")
             .args(["--namespace", &self.bed.namespace])
             .args(["--own-namespace", NAMESPACE])
-            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .args(["--vault-address", &cluster.vault.url()])
             .args(["--leader-elect=false", "--log-level=debug"])
             .args(["--revocation-role", "planescape-revocation"])
@@ -114,6 +120,14 @@ impl<'a> Place<'a> {
     /// At once, as `kill -9` does.
     pub(super) fn kill(&mut self) {
         self.program = None;
+    }
+
+    /// A line of the kernel's status of the program, in KiB.
+    pub(super) fn memory(&self, field: &str) -> Option<f64> {
+        let id = self.program.as_ref()?.id()?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
     }
 
     pub(super) fn log(&self) -> String {
@@ -183,10 +197,17 @@ impl<'a> Place<'a> {
         Ok(condition.2.to_owned())
     }
 
-    /// The names of all records.
-    pub(super) async fn has_record(&self, job: &str) -> Result<bool> {
+    /// The name of a Job's record.
+    pub(super) async fn record(&self, job: &str) -> Result<String> {
         let uid = self.bed.get(&format!("job/{job}")).await?["metadata"]["uid"].clone();
-        let name = format!("planescape-run-{}", uid.as_str().unwrap_or_default());
+        Ok(format!(
+            "planescape-run-{}",
+            uid.as_str().unwrap_or_default()
+        ))
+    }
+
+    pub(super) async fn has_record(&self, job: &str) -> Result<bool> {
+        let name = self.record(job).await?;
         let get = ["get", "secret", &name, "--ignore-not-found", "-o", "name"];
         let control_plane = self.bed.control_plane();
         Ok(!control_plane.kubectl_in(NAMESPACE, &get).await?.is_empty())

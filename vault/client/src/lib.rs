@@ -242,6 +242,20 @@ impl Client {
         wire::renewed_lease(&self.http.send(request).await?)
     }
 
+    /// `PUT sys/leases/lookup`: whether Vault answers depends on whether it has the lease.
+    ///
+    /// # Errors
+    /// An answer of Vault that is no success, or none at all.
+    pub async fn look_up_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<(), Error> {
+        let body = wire::fields([("lease_id", lease_id)]);
+        let request = Request {
+            body: Some(&body),
+            namespace: bearer.namespace,
+            ..Request::new(Method::Put, "sys/leases/lookup", Some(bearer.token))
+        };
+        self.http.send(request).await.map(drop)
+    }
+
     /// `PUT sys/leases/revoke`, answered when what it stands for is gone.
     ///
     /// # Errors

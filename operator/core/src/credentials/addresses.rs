@@ -102,8 +102,9 @@ fn is_metadata(ip: Ipv6Addr) -> bool {
     ip == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
 }
 
-/// Names of hosts have no case, and a slash at the end means nothing.
-fn normal(address: &str) -> String {
+/// As the list has it: names of hosts have no case, and a slash at the end means nothing.
+#[must_use]
+pub fn normal(address: &str) -> String {
     address.trim_end_matches('/').to_ascii_lowercase()
 }
 

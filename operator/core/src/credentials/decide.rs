@@ -30,6 +30,8 @@ pub struct Memory {
     pub trouble: Option<Trouble>,
     /// Whether Vault refuses to say of single leases that they are revoked.
     pub may_not_revoke_leases: bool,
+    /// Whether nobody may ask Vault for leases whose token is revoked.
+    pub may_not_look_up_leases: bool,
     /// Who logged in, and what was read.
     pub account: Account,
 }
@@ -67,8 +69,6 @@ pub enum Custody {
     Absent,
     /// There is a record.
     Held(Holding),
-    /// Vault has said that the token is revoked; the record is still there.
-    Revoked,
 }
 
 /// A token's life, and those of its leases.
@@ -78,6 +78,8 @@ pub struct Holding {
     pub token: Life,
     /// Of the leases, in the order of the record.
     pub leases: Vec<Lease>,
+    /// Whether Vault has said that the token is revoked. It comes to the leases when it can.
+    pub is_token_revoked: bool,
 }
 
 /// What is known of a lease.
@@ -85,7 +87,7 @@ pub struct Holding {
 pub struct Lease {
     /// How long it lives.
     pub life: Life,
-    /// Whether Vault has said that it is revoked.
+    /// Whether Vault has said that it is gone.
     pub is_revoked: bool,
 }
 
@@ -139,6 +141,8 @@ pub enum Step {
     RevokeLease(usize),
     /// Make Vault revoke the token and with it every lease.
     RevokeToken,
+    /// See whether Vault has come to this lease, whose token is revoked.
+    LookUpLease(usize),
     /// Tell the status.
     Tell(Report),
     /// Delete the record.
@@ -167,6 +171,7 @@ impl Step {
             Self::RenewLease(_) => "RenewLease",
             Self::RevokeLease(_) => "RevokeLease",
             Self::RevokeToken => "RevokeToken",
+            Self::LookUpLease(_) => "LookUpLease",
             Self::Tell(_) => "Tell",
             Self::Forget => "Forget",
             Self::Release => "Release",
@@ -187,6 +192,7 @@ impl Step {
                 | Self::RenewLease(_)
                 | Self::RevokeLease(_)
                 | Self::RevokeToken
+                | Self::LookUpLease(_)
         )
     }
 }
@@ -278,16 +284,21 @@ fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
         _ if !run.is_claimed => Step::Finish,
         Custody::Unknown => Step::Recall,
         Custody::Absent => Step::Release,
-        Custody::Revoked => tell(run, &revoked(run, memory, now)).unwrap_or(Step::Forget),
         Custody::Held(_) if was_revoked(run) => Step::Forget,
         Custody::Held(holding) if is_past(holding, memory, run, now) => {
             tell(run, &left_to_its_ttl(run, memory, holding, now)).unwrap_or(Step::Forget)
         }
         Custody::Held(holding) => {
-            let open = holding.leases.iter().position(|lease| !lease.is_revoked);
-            match open.filter(|_| !memory.may_not_revoke_leases) {
-                Some(index) => Step::RevokeLease(index),
-                None => Step::RevokeToken,
+            let mut open = holding.leases.iter();
+            let open = open.position(|lease| !lease.is_revoked);
+            match (holding.is_token_revoked, open) {
+                (false, Some(index)) if !memory.may_not_revoke_leases => Step::RevokeLease(index),
+                (false, _) => Step::RevokeToken,
+                (true, Some(index)) if !memory.may_not_look_up_leases => Step::LookUpLease(index),
+                (true, _) => {
+                    let report = revoked(run, memory, open.is_none(), now);
+                    tell(run, &report).unwrap_or(Step::Forget)
+                }
             }
         }
     }
@@ -304,10 +315,20 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
     let Some(trouble) = memory.trouble.as_ref().filter(|it| it.is_of_end) else {
         return false;
     };
-    let has_ended = holding.token.end().is_some_and(|end| end <= now);
+    let has_ended = end_of(holding).is_some_and(|end| end <= now);
     let limit = trouble.since.saturating_add(LONGEST_DELETION);
     let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
     has_ended || waits_too_long
+}
+
+/// When Vault ends by itself what is left.
+fn end_of(holding: &Holding) -> Option<Timestamp> {
+    if !holding.is_token_revoked {
+        return holding.token.end();
+    }
+    let open = holding.leases.iter().filter(|lease| !lease.is_revoked);
+    let ends: Option<Vec<Timestamp>> = open.map(|lease| lease.life.end()).collect();
+    ends?.into_iter().max()
 }
 
 fn tell(run: &Run, report: &Report) -> Option<Step> {
@@ -349,9 +370,9 @@ fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
     told_with(run, memory, report)
 }
 
-fn revoked(run: &Run, memory: &Memory, now: Timestamp) -> Report {
+fn revoked(run: &Run, memory: &Memory, is_verified: bool, now: Timestamp) -> Report {
     let report = Report {
-        message: memory.may_not_revoke_leases.then(|| UNVERIFIED.to_owned()),
+        message: (!is_verified).then(|| UNVERIFIED.to_owned()),
         at: Some(now.as_second()),
         max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::Revoked)
@@ -359,7 +380,7 @@ fn revoked(run: &Run, memory: &Memory, now: Timestamp) -> Report {
     told_with(run, memory, report)
 }
 
-const UNVERIFIED: &str = "Vault has revoked the token; whether every lease of it could be revoked is not known, because the role's policy lacks: path \"sys/leases/revoke\" { capabilities = [\"update\"] }";
+const UNVERIFIED: &str = "Vault has revoked the token; whether it could revoke every lease is not known; to know it, add to the role's policy: path \"sys/leases/revoke\" { capabilities = [\"update\"] }, or to that of PLANESCAPE_REVOCATION_ROLE: path \"sys/leases/lookup\" { capabilities = [\"update\"] }";
 
 /// Leases end with their token.
 fn left_to_its_ttl(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
@@ -370,10 +391,7 @@ fn left_to_its_ttl(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp
         return told.clone();
     }
     let report = memory.trouble.as_ref().map(|trouble| &trouble.report);
-    let left = holding
-        .token
-        .end()
-        .map(|end| end.duration_since(now).as_secs());
+    let left = end_of(holding).map(|end| end.duration_since(now).as_secs());
     let report = Report {
         message: report.and_then(|report| report.message.clone()),
         at: Some(now.as_second()),

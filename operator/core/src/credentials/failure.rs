@@ -38,6 +38,11 @@ pub enum Question<'a> {
     },
     /// The end of the token.
     Revocation,
+    /// Whether there is a lease whose token is revoked, named by a digest of its id.
+    LeaseLookUp {
+        /// The digest.
+        digest: &'a str,
+    },
 }
 
 impl Failure {
@@ -47,7 +52,9 @@ impl Failure {
         let phase = match question {
             Question::Login => Phase::Login,
             Question::Read { .. } | Question::Renewal => Phase::Read,
-            Question::LeaseRevocation { .. } | Question::Revocation => Phase::Done,
+            Question::LeaseRevocation { .. }
+            | Question::Revocation
+            | Question::LeaseLookUp { .. } => Phase::Done,
         };
         let (status, retry_after) = match error {
             Error::Refused(refusal) => (Some(refusal.status()), refusal.retry_after()),
@@ -65,7 +72,10 @@ impl Failure {
         let path = match question {
             Question::Login => Some(format!("{}/login", run.order.auth_path)),
             Question::Read { path, .. } => Some(path.to_owned()),
-            Question::Renewal | Question::LeaseRevocation { .. } | Question::Revocation => None,
+            Question::Renewal
+            | Question::LeaseRevocation { .. }
+            | Question::Revocation
+            | Question::LeaseLookUp { .. } => None,
         };
         let report = Report {
             message: Some(sentence(run, question, error)),
@@ -93,6 +103,15 @@ impl Failure {
         let mut failure = Self::new(run, Phase::Render, Reason::SecretMisfit, misfit.to_string());
         failure.report.path = Some(path.to_owned());
         failure
+    }
+
+    /// Vault has revoked the token and could not come to a lease of it, named by a digest of its id.
+    #[must_use]
+    pub fn of_living_lease(run: &Run, digest: &str) -> Self {
+        let message = format!(
+            "Vault has revoked the token, and has not revoked lease {digest} yet: what it stands for may be out of Vault's reach, such as its database"
+        );
+        Self::new(run, Phase::Done, Reason::RevokeFailed, message)
     }
 
     /// The role gives tokens that nobody can revoke.
@@ -180,6 +199,11 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
         }
         Question::LeaseRevocation { digest } => {
             format!("cannot revoke lease {digest}, and tries again: {error}")
+        }
+        Question::LeaseLookUp { digest } => {
+            format!(
+                "Vault has revoked the token, and does not say whether lease {digest} is gone: {error}"
+            )
         }
         Question::Revocation if is_denied => {
             format!("{error}; the role's policy needs: {REVOKE_POLICY}")

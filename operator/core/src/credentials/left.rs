@@ -160,6 +160,13 @@ pub fn place(pod: &PodSpec) -> Option<Place> {
     })
 }
 
+/// Whether Vault's answer to a look at a lease says that it has none of this id.
+#[must_use]
+pub fn is_unknown_lease(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal)
+        if matches!(refusal.status(), 400 | 404) && error.to_string().contains("invalid lease"))
+}
+
 /// Whether Vault's answer to a revocation says that it does not know the accessor: the token is gone.
 #[must_use]
 pub fn is_unknown(error: &Error) -> bool {

@@ -38,8 +38,19 @@ fn no_lease_outlives_its_run_whatever_happens() {
 #[derive(Default)]
 struct Vault {
     is_down: bool,
+    /// Then no lease can be revoked. That of a token follows when it is back.
+    is_database_down: bool,
     has_token: bool,
     leases: Vec<bool>,
+}
+
+impl Vault {
+    /// It goes on trying to revoke the leases of tokens that are gone.
+    fn catch_up(&mut self) {
+        if !self.has_token && !self.is_database_down {
+            self.leases.fill(false);
+        }
+    }
 }
 
 struct World {
@@ -48,10 +59,13 @@ struct World {
     run: Run,
     memory: Memory,
     vault: Vault,
-    /// How many leases the record names, if there is one.
-    record: Option<usize>,
+    /// Which of Vault's leases the record names, if there is one.
+    record: Option<Vec<usize>>,
     has_secret: bool,
     is_away: bool,
+    /// What the policies of the run's role, and of the program's own, allow.
+    may_revoke_leases: bool,
+    may_look_up_leases: bool,
 }
 
 impl World {
@@ -90,6 +104,8 @@ impl World {
             record: None,
             has_secret: false,
             is_away: false,
+            may_revoke_leases: !seed.is_multiple_of(3),
+            may_look_up_leases: !seed.is_multiple_of(9),
         }
     }
 
@@ -107,6 +123,7 @@ impl World {
             1 => self.has_secret = false,
             2 | 3 => self.kill(),
             4 => self.is_away = !self.is_away,
+            12 => self.break_database(),
             5 if !self.run.is_over(self.now) => self.run.stage = Stage::Over { deleted: None },
             6 if self.run.deleted().is_none() => {
                 self.run.stage = Stage::Over {
@@ -123,6 +140,11 @@ impl World {
                 self.act(fault);
             }
         }
+    }
+
+    fn break_database(&mut self) {
+        self.vault.is_database_down = !self.vault.is_database_down;
+        self.vault.catch_up();
     }
 
     fn kill(&mut self) {
@@ -148,7 +170,8 @@ impl World {
         }
         let asks_vault = step.asks_vault();
         let is_lost = fault == 0 || (asks_vault && self.vault.is_down);
-        let done = !is_lost && self.perform(&step, fault == 1);
+        let is_refused = self.vault_cannot(&step);
+        let done = !is_lost && !is_refused && self.perform(&step, fault == 1);
         match (done, fault) {
             (_, 2) => self.kill(),
             (true, _) => {
@@ -158,7 +181,10 @@ impl World {
             }
             (false, _) if matches!(step, Step::Tell(_)) => {}
             (false, _) => {
-                let is_revocation = matches!(step, Step::RevokeLease(_) | Step::RevokeToken);
+                let is_revocation = matches!(
+                    step,
+                    Step::RevokeLease(_) | Step::RevokeToken | Step::LookUpLease(_)
+                );
                 let (phase, reason) = match (is_revocation, asks_vault) {
                     (true, _) => (Phase::Done, Reason::RevokeFailed),
                     (false, true) => (Phase::Read, Reason::Unreachable),
@@ -172,6 +198,40 @@ impl World {
             }
         }
         false
+    }
+
+    /// Whether Vault has this lease of the record.
+    fn has_lease(&self, index: usize) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| self.vault.leases[record[index]])
+    }
+
+    /// Whether Vault answers that it could not do it, or not yet.
+    fn vault_cannot(&self, step: &Step) -> bool {
+        match step {
+            Step::RevokeLease(index) => {
+                self.may_revoke_leases
+                    && self.vault.is_database_down
+                    && self.has_lease(*index)
+                    && self.vault.has_token
+            }
+            Step::LookUpLease(index) => self.may_look_up_leases && self.has_lease(*index),
+            Step::Read(_) => self.vault.is_database_down,
+            Step::Recall
+            | Step::Claim
+            | Step::LogIn
+            | Step::Look(_)
+            | Step::Write(_)
+            | Step::LetGo(_)
+            | Step::RenewToken
+            | Step::RenewLease(_)
+            | Step::RevokeToken
+            | Step::Tell(_)
+            | Step::Forget
+            | Step::Release
+            | Step::Wait(_)
+            | Step::Finish => false,
+        }
     }
 
     /// What a step does outside; whether its answer arrived. Without one the program knows nothing of it.
@@ -188,20 +248,22 @@ impl World {
             // A login whose answer is lost leaves a token that has leased nothing.
             Step::LogIn if is_answer_lost => {}
             Step::LogIn => {
-                self.vault = Vault {
-                    has_token: true,
-                    ..Vault::default()
-                };
-                self.record = Some(0);
+                self.vault.has_token = true;
+                self.vault.leases.clear();
+                self.record = Some(Vec::new());
             }
             // The lease is under a token that is recorded, and ends with it.
             Step::Read(_) => self.vault.leases.push(true),
             Step::Write(_) => self.has_secret = true,
-            Step::RevokeLease(index) => self.vault.leases[*index] = false,
+            Step::RevokeLease(index) if self.may_revoke_leases && self.vault.has_token => {
+                let known = self.record.as_ref().map(|record| record[*index]);
+                self.vault.leases[known.unwrap()] = false;
+            }
             Step::RevokeToken => {
                 self.vault.has_token = false;
-                self.vault.leases.fill(false);
+                self.vault.catch_up();
             }
+            Step::RevokeLease(_) | Step::LookUpLease(_) => {}
             Step::Forget => self.record = None,
             Step::Recall | Step::Look(_) | Step::RenewToken | Step::RenewLease(_) => {}
             Step::Wait(_) | Step::Finish => {}
@@ -219,11 +281,12 @@ impl World {
         };
         match (step, &mut self.memory.custody) {
             (Step::Recall, custody) => {
-                *custody = match self.record {
+                *custody = match &self.record {
                     None => Custody::Absent,
                     Some(leases) => Custody::Held(Holding {
                         token: life.recalled(self.now, OUTAGE),
-                        leases: vec![lease; leases],
+                        leases: vec![lease; leases.len()],
+                        is_token_revoked: false,
                     }),
                 };
             }
@@ -231,11 +294,13 @@ impl World {
                 *custody = Custody::Held(Holding {
                     token: life,
                     leases: Vec::new(),
+                    is_token_revoked: false,
                 });
             }
             (Step::Read(index), Custody::Held(holding)) => {
                 holding.leases.push(lease);
-                self.record = Some(holding.leases.len());
+                let made = self.vault.leases.len() - 1;
+                self.record.get_or_insert_default().push(made);
                 self.memory.sight(*index, Sighting::Ready);
             }
             (Step::Look(index), _) => {
@@ -253,10 +318,19 @@ impl World {
                 let life = &mut holding.leases[*index].life;
                 *life = life.renewed(self.now, 5_400, true);
             }
-            (Step::RevokeLease(index), Custody::Held(holding)) => {
+            (Step::RevokeLease(_), Custody::Held(holding)) if !self.vault.has_token => {
+                holding.is_token_revoked = true;
+            }
+            (Step::RevokeLease(_), Custody::Held(_)) if !self.may_revoke_leases => {
+                self.memory.may_not_revoke_leases = true;
+            }
+            (Step::LookUpLease(_), Custody::Held(_)) if !self.may_look_up_leases => {
+                self.memory.may_not_look_up_leases = true;
+            }
+            (Step::RevokeLease(index) | Step::LookUpLease(index), Custody::Held(holding)) => {
                 holding.leases[*index].is_revoked = true;
             }
-            (Step::RevokeToken, custody) => *custody = Custody::Revoked,
+            (Step::RevokeToken, Custody::Held(holding)) => holding.is_token_revoked = true,
             (Step::Forget, custody) => *custody = Custody::Absent,
             _ => {}
         }
@@ -272,14 +346,22 @@ impl World {
         self.vault.has_token || self.vault.leases.contains(&true)
     }
 
-    /// What the status says and is not so.
+    /// What the status says and is not so. Where nobody may look it says that this is not known; a lease whose answer
+    /// was lost nobody knows of, and Vault ends it with its token as soon as it can.
     fn untruth(&self) -> Option<&'static str> {
-        (was_revoked(&self.run) && self.lives()).then_some("`Revoked`, and a lease lives")
+        let told = self.run.told.as_ref();
+        let is_doubted = told.is_some_and(|told| told.message.as_deref() == Some(UNVERIFIED));
+        let known = self.record.iter().flatten();
+        let has_known = known.copied().any(|lease| self.vault.leases[lease]);
+        let lives = self.vault.has_token || (has_known && !is_doubted);
+        (was_revoked(&self.run) && lives).then_some("`Revoked`, and a lease lives")
     }
 
     /// The run ends if it has not, everything works, and all is done; how long that took.
     fn calm_down(&mut self) -> SignedDuration {
         self.vault.is_down = false;
+        self.vault.is_database_down = false;
+        self.vault.catch_up();
         if !self.run.is_over(self.now) {
             self.run.stage = Stage::Over { deleted: None };
         }

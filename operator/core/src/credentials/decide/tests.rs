@@ -106,9 +106,14 @@ fn where_vault_does_not_speak_of_leases_the_token_has_to_do_and_the_report_says_
     world.memory.may_not_revoke_leases = true;
     world.run.stage = Stage::Over { deleted: None };
 
-    assert_eq!(world.go_on()[0], "RevokeToken");
-    let message = world.run.told.unwrap().message.unwrap();
+    let mut unasked = world.clone();
+    unasked.memory.may_not_look_up_leases = true;
+    assert_eq!(unasked.go_on()[0], "RevokeToken");
+    let message = unasked.run.told.unwrap().message.unwrap();
     assert!(message.contains("sys/leases/revoke"), "{message}");
+
+    assert_eq!(world.go_on()[..2], ["RevokeToken", "LookUpLease(0)"]);
+    assert_eq!(world.run.told.unwrap().message, None);
 }
 
 #[test]
@@ -198,6 +203,7 @@ fn waits_as_long_as_it_has_lasted_and_as_it_was_asked_to() {
 }
 
 /// A Job, a Vault and a namespace that do what they are told.
+#[derive(Clone)]
 struct World {
     run: Run,
     memory: Memory,
@@ -304,6 +310,7 @@ impl World {
                     Custody::Held(Holding {
                         token: life,
                         leases: self.recorded.clone(),
+                        is_token_revoked: false,
                     })
                 } else {
                     Custody::Absent
@@ -318,6 +325,7 @@ impl World {
                 self.memory.custody = Custody::Held(Holding {
                     token: life,
                     leases,
+                    is_token_revoked: false,
                 });
             }
             Step::Look(index) => {
@@ -346,7 +354,11 @@ impl World {
                 self.run.stage = Stage::Running;
                 self.run.told = Some(report);
             }
-            Step::RenewToken | Step::RenewLease(_) | Step::RevokeLease(_) | Step::RevokeToken => {
+            Step::RenewToken
+            | Step::RenewLease(_)
+            | Step::RevokeLease(_)
+            | Step::RevokeToken
+            | Step::LookUpLease(_) => {
                 self.renew_or_revoke(&step);
             }
             Step::Tell(report) => {
@@ -377,8 +389,10 @@ impl World {
             Step::RevokeLease(index) => self.holding().leases[*index].is_revoked = true,
             Step::RevokeToken => {
                 self.is_token_alive = false;
-                self.memory.custody = Custody::Revoked;
+                self.holding().is_token_revoked = true;
             }
+            // Its database is back by then.
+            Step::LookUpLease(index) => self.holding().leases[*index].is_revoked = true,
             Step::Recall
             | Step::Claim
             | Step::LogIn
@@ -397,7 +411,7 @@ impl World {
     fn holding(&mut self) -> &mut Holding {
         match &mut self.memory.custody {
             Custody::Held(holding) => holding,
-            Custody::Unknown | Custody::Absent | Custody::Revoked => panic!("nothing is held"),
+            Custody::Unknown | Custody::Absent => panic!("nothing is held"),
         }
     }
 }
@@ -416,7 +430,8 @@ fn name(step: &Step) -> String {
         | Step::Read(index)
         | Step::Write(index)
         | Step::RenewLease(index)
-        | Step::RevokeLease(index) => {
+        | Step::RevokeLease(index)
+        | Step::LookUpLease(index) => {
             format!("{}({index})", step.name())
         }
         Step::Recall

@@ -1,0 +1,107 @@
+//! The end of a run's leases and of its token.
+
+use planescape_agent_contract::digest;
+use planescape_operator_core::credentials::decide::Custody;
+use planescape_operator_core::credentials::failure::{Failure, Question};
+use planescape_vault::{Error, Kind};
+use tracing::info;
+
+use super::Task;
+use crate::credentials::bearer;
+
+impl Task {
+    pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order.place()).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        self.vault = Some(vault.clone());
+        let (_turn, client) = vault.client().await;
+        let id = self.lease_id(index);
+        let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
+        let revoked = vault.learn(revoked);
+        match revoked {
+            Ok(()) => {
+                if let Custody::Held(holding) = &mut self.memory.custody {
+                    holding.leases[index].is_revoked = true;
+                }
+            }
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
+                self.token_is_revoked();
+            }
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied => {
+                self.memory.may_not_revoke_leases = true;
+            }
+            Err(error) => {
+                let digest = &digest(&id);
+                let question = Question::LeaseRevocation { digest };
+                return Err(Failure::of_vault(run, question, &error));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn revoke_token(&mut self) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vaults.of(&run.order.place()).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let (_turn, client) = vault.client().await;
+        match client.revoke_self(bearer(self.secret_token())).await {
+            Ok(()) => {}
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {}
+            Err(error) => return Err(Failure::of_vault(run, Question::Revocation, &error)),
+        }
+        info!(
+            job = run.job,
+            namespace = run.owner.namespace,
+            "revoked the token of a run"
+        );
+        self.token_is_revoked();
+        Ok(())
+    }
+
+    fn token_is_revoked(&mut self) {
+        if let Custody::Held(holding) = &mut self.memory.custody {
+            holding.is_token_revoked = true;
+        }
+    }
+
+    /// Vault answers the revocation of a token before it comes to the leases.
+    pub(super) async fn look_up_lease(&mut self, index: usize) -> Result<(), Failure> {
+        let run = &self.run;
+        let place = run.order.place();
+        let vault = self.program.vaults.of(&place).await;
+        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let id = self.lease_id(index);
+        let found = match &self.program.revoker {
+            Some(revoker) => revoker.has_lease(&vault, &place, &id).await,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(false)) => {
+                if let Custody::Held(holding) = &mut self.memory.custody {
+                    holding.leases[index].is_revoked = true;
+                }
+                Ok(())
+            }
+            Ok(Some(true)) => Err(Failure::of_living_lease(run, &digest(&id))),
+            Ok(None) => {
+                self.memory.may_not_look_up_leases = true;
+                Ok(())
+            }
+            Err(error) => {
+                let question = Question::LeaseLookUp {
+                    digest: &digest(&id),
+                };
+                Err(Failure::of_vault(run, question, &error))
+            }
+        }
+    }
+
+    pub(super) async fn forget(&mut self) -> Result<(), Failure> {
+        let deleted = self.program.records.delete(&self.run).await;
+        deleted.map_err(|error| self.refused("delete the record of a token", &error))?;
+        self.record = None;
+        self.memory.custody = Custody::Absent;
+        Ok(())
+    }
+}
