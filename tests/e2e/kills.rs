@@ -1,7 +1,7 @@
 //! What is left of an agent that the kernel kills on a real node.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -59,128 +59,6 @@ async fn an_agent_that_is_killed_twice_leaves_no_lease_and_no_untrue_word() {
         (job["status"]["runs"][0]["lease"] == "Revoked").then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn what_an_agent_leaves_that_cannot_be_started_again_is_revoked_within_five_seconds() {
-    let place = Place::new("left").await;
-    for way in ["deadline", "deleted", "killed", "oom"] {
-        let role = Role {
-            name: way,
-            default_ttl: "10m",
-            max_ttl: "1h",
-        };
-        place.bed.vault.set_database_role(role).await.unwrap();
-        let pod = match way {
-            "deadline" => "activeDeadlineSeconds: 12",
-            _ => "activeDeadlineSeconds: 600",
-        };
-        let script = "while [ ! -e /tmp/end ]; do sleep 0.2; done";
-        let job = database_job(way, way, script)
-            .replace("backoffLimit: 0", &format!("backoffLimit: 0\n      {pod}"))
-            .replace(
-                "        spec:\n          containers",
-                "        spec:\n          terminationGracePeriodSeconds: 1\n          containers",
-            );
-        place.apply(&job).await;
-        until(&format!("{way}: there is a lease"), 60, async || {
-            let agent = place.agent(way).await.ok()?;
-            let leases = leases(&place, way).await;
-            (agent["ready"] == true && leases == 1).then_some(())
-        })
-        .await;
-        let (name, uid) = (pod_name(&place, way).await, pod_uid(&place, way).await);
-        let agent = agent_of_pod(&uid).expect("the pod's agent runs on this machine");
-        // It hears no signal any more.
-        kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
-        let end = ["exec", &name, "-c", "main", "--", "touch", "/tmp/end"];
-        match way {
-            "deleted" => {
-                let delete = ["delete", "pod", &name, "--grace-period=1", "--wait=false"];
-                place.kubectl(&delete).await;
-            }
-            "killed" => {
-                place.kubectl(&end).await;
-            }
-            "oom" => {
-                place.kubectl(&end).await;
-                // The kubelet starts it again as long as the job's container runs.
-                until("the job's container has ended", 20, async || {
-                    let pod = place.get(&format!("pod/{name}")).await;
-                    let state = &pod["status"]["containerStatuses"][0]["state"];
-                    state["terminated"].is_object().then_some(())
-                })
-                .await;
-                kill(Pid::from_raw(agent), Signal::SIGKILL).unwrap();
-            }
-            _ => {}
-        }
-        until(&format!("{way}: the agent is gone"), 60, async || {
-            agent_of_pod(&uid).is_none().then_some(())
-        })
-        .await;
-        let gone = Instant::now();
-
-        until(&format!("{way}: the lease is gone"), 5, async || {
-            (leases(&place, way).await == 0).then_some(())
-        })
-        .await;
-
-        println!("{way}: {:?} after the end of the agent", gone.elapsed());
-        until(&format!("{way}: the status says so"), 20, async || {
-            let job = place.get(&format!("pjob/{way}")).await;
-            (job["status"]["runs"][0]["lease"] == "RevokedByOperator").then_some(())
-        })
-        .await;
-    }
-}
-
-/// A node that is lost looks like this: the pod is gone from the API server, and nobody heard of its agent again.
-#[tokio::test]
-async fn what_a_lost_pod_leaves_ends_with_its_guard_and_is_never_called_revoked() {
-    let place = Place::new("lost").await;
-    let role = Role {
-        name: "lost",
-        default_ttl: "10m",
-        max_ttl: "1h",
-    };
-    place.bed.vault.set_database_role(role).await.unwrap();
-    let script = "while [ ! -e /tmp/end ]; do sleep 0.2; done";
-    let job = database_job("lost", "lost", script).replace(
-        "            vault.hashicorp.com/role:",
-        "            planescape.io/lease-guard: 1m\n            vault.hashicorp.com/role:",
-    );
-    place.apply(&job).await;
-    until("there is a lease", 60, async || {
-        let agent = place.agent("lost").await.ok()?;
-        let is_held = place.get("pjob/lost").await["status"]["runs"][0]["lease"] == "Held";
-        (is_held && agent["ready"] == true && leases(&place, "lost").await == 1).then_some(())
-    })
-    .await;
-    let (name, uid) = (
-        pod_name(&place, "lost").await,
-        pod_uid(&place, "lost").await,
-    );
-    let agent = agent_of_pod(&uid).expect("the pod's agent runs on this machine");
-    kill(Pid::from_raw(agent), Signal::SIGSTOP).unwrap();
-    let stopped = Instant::now();
-    let delete = ["delete", "pod", &name, "--force", "--grace-period=0"];
-    place.kubectl(&delete).await;
-
-    until("the lease is gone", 65, async || {
-        (leases(&place, "lost").await == 0).then_some(())
-    })
-    .await;
-
-    println!("lost: {:?} after the last breath", stopped.elapsed());
-    let run = place.get("pjob/lost").await["status"]["runs"][0].clone();
-    let lease = run["lease"].as_str().unwrap_or_default();
-    assert!(!lease.starts_with("Revoked"), "{run}");
-}
-
-async fn leases(place: &Place, role: &str) -> usize {
-    let path = format!("database/creds/{role}");
-    place.bed.vault.leases(&path).await.unwrap().len()
 }
 
 /// Ends the agent of this job's pod as the kernel does when memory runs out.

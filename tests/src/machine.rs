@@ -118,6 +118,30 @@ impl Machine {
         Ok(status.success())
     }
 
+    /// Drops whatever would pass the cable, within the machine.
+    pub fn cut_cable(&self) -> Result<()> {
+        self.filter("--insert")
+    }
+
+    /// Lets it pass again.
+    pub fn mend_cable(&self) -> Result<()> {
+        self.filter("--delete")
+    }
+
+    fn filter(&self, what: &str) -> Result<()> {
+        let id = self.first.id().context("the node's machine has ended")?;
+        let inside = format!("nsenter --target {id} --net --mount");
+        for rule in [
+            "INPUT --in-interface eth0",
+            "OUTPUT --out-interface eth0",
+            "FORWARD --in-interface eth0",
+            "FORWARD --out-interface eth0",
+        ] {
+            run(&format!("{inside} iptables {what} {rule} --jump DROP"))?;
+        }
+        Ok(())
+    }
+
     fn place(&self) -> Result<Place> {
         let id = self.first.id().context("the node's machine has ended")?;
         Ok(Place::Machine(id))

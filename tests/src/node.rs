@@ -27,6 +27,7 @@ pub const NAME: &str = "node";
 #[derive(Debug)]
 pub struct Node {
     socket: PathBuf,
+    kubelet: Option<Server>,
     _servers: Vec<Server>,
     /// Goes last, and takes with it whatever the servers above have started.
     machine: Machine,
@@ -47,14 +48,15 @@ impl Node {
             tokio::net::UnixStream::connect(&socket).await.is_ok()
         })
         .await?;
+        let kubelet = kubelet::start(&machine, control_plane, run.name())?;
         let servers = vec![
-            kubelet::start(&machine, control_plane, run.name())?,
             network::start_dns(&machine, control_plane)?,
             network::start_proxy(&machine, control_plane)?,
             containerd,
         ];
         let node = Self {
             socket,
+            kubelet: Some(kubelet),
             _servers: servers,
             machine,
         };
@@ -68,6 +70,28 @@ impl Node {
     /// Where programs on the node itself can be reached.
     pub fn address(&self) -> Ipv4Addr {
         self.machine.node_address()
+    }
+
+    /// Ends the kubelet at once; the containers that it has started run on.
+    pub fn kill_kubelet(&mut self) {
+        self.kubelet = None;
+    }
+
+    /// Starts it again.
+    pub fn start_kubelet(&mut self, run: &RunFolder, control_plane: &ControlPlane) -> Result<()> {
+        let kubelet = kubelet::start(&self.machine, control_plane, run.name())?;
+        self.kubelet = Some(kubelet);
+        Ok(())
+    }
+
+    /// Lets nothing through between the node with its pods and the servers outside.
+    pub fn cut_cable(&self) -> Result<()> {
+        self.machine.cut_cable()
+    }
+
+    /// Lets everything through again.
+    pub fn mend_cable(&self) -> Result<()> {
+        self.machine.mend_cable()
     }
 
     /// Makes an image available to pods under its name; nothing is ever pulled.

@@ -41,6 +41,8 @@ pub enum Part {
     DropIn,
     /// Pods on a real node.
     Cluster,
+    /// Each way in which a run can end while somebody is killed, with its bound; runs only where it is named.
+    Ends,
     /// Ten minutes of an agent with five hundred short leases; runs only where it is named.
     Soak,
     /// Ten minutes of the same schedules as CronJobs and as PlanescapeJobs; runs only where it is named.
@@ -67,7 +69,7 @@ impl Part {
     /// All that runs where none is named.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
-        all.filter(|part| !matches!(part, Self::Soak | Self::SideBySide))
+        all.filter(|part| !matches!(part, Self::Ends | Self::Soak | Self::SideBySide))
             .collect()
     }
 
@@ -81,7 +83,7 @@ impl Part {
             | Self::DropIn
             | Self::Soak
             | Self::SideBySide => Some(Purpose::Servers),
-            Self::Build | Self::Cluster => Some(Purpose::Pods),
+            Self::Build | Self::Cluster | Self::Ends => Some(Purpose::Pods),
         }
     }
 
@@ -114,7 +116,22 @@ impl Part {
             Self::Soak => cargo::test(&Selection::Target(TESTBED, "soak"), None),
             Self::SideBySide => cargo::test(&Selection::Target(TESTBED, "side_by_side"), None),
             // Pods mostly wait.
-            Self::Cluster => cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4)),
+            Self::Cluster => {
+                let mut tally = cargo::test(&Selection::Target(TESTBED, "e2e"), Some(4))?;
+                tally.add(cargo::test(&Selection::Target(TESTBED, "ends"), None)?);
+                Ok(tally)
+            }
+            Self::Ends => cargo::check(&[
+                "test",
+                "--locked",
+                "--package",
+                TESTBED,
+                "--test",
+                "ends",
+                "--",
+                "--ignored",
+                "--nocapture",
+            ]),
         }
     }
 }
