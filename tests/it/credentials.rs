@@ -1,8 +1,11 @@
 //! `planescape credentials` as a process, with the rights that the manifests give it, against a real API server,
 //! a real Vault and a real database.
 
+mod canary;
 mod faults;
+mod flight;
 mod guard;
+mod identity;
 mod left;
 mod life;
 mod place;

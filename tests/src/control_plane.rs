@@ -86,6 +86,11 @@ impl ControlPlane {
         audit::read(&self.folder)
     }
 
+    /// The API server's audit log as it stands.
+    pub fn audit_log(&self) -> Result<String> {
+        audit::text(&self.folder)
+    }
+
     /// Where the API server listens.
     pub fn address(&self) -> SocketAddr {
         self.address

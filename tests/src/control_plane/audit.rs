@@ -112,7 +112,7 @@ pub(super) fn arguments(folder: &Path) -> Result<[String; 2]> {
 
 /// Everything that was answered so far, in the order in which it was.
 pub(super) fn read(folder: &Path) -> Result<Vec<Call>> {
-    let text = fs::read_to_string(log(folder)).context("read the audit log")?;
+    let text = text(folder)?;
     // The last line may still be on its way.
     let lines = text.lines().filter(|line| line.ends_with('}'));
     let calls = lines.map(|line| serde_json::from_str::<Call>(line).context("an audit entry"));
@@ -121,6 +121,10 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Call>> {
         .into_iter()
         .filter(|call| call.stage == "ResponseComplete");
     Ok(done.collect())
+}
+
+pub(super) fn text(folder: &Path) -> Result<String> {
+    fs::read_to_string(log(folder)).context("read the audit log")
 }
 
 fn log(folder: &Path) -> PathBuf {
