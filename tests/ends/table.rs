@@ -70,6 +70,12 @@ pub(crate) enum By {
 /// The lease guard of these runs.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
+/// How often the kubelet looks at its containers.
+const KUBELET: Duration = Duration::from_secs(1);
+
+/// How often the Job controller takes in what became of pods. A Job has ended when its agent has, too.
+const JOB_CONTROLLER: Duration = Duration::from_secs(1);
+
 /// How a run ended, and how long its leases lived on. Times count from when the run was made to end and everybody was
 /// there again.
 #[derive(Clone, Debug)]
@@ -206,7 +212,14 @@ impl End {
 
     fn bounds(&self) -> (Duration, Duration) {
         let file = self.by().bound() + self.trouble.recovery(self.way, self.by());
+        let file = file
+            + if self.by() == By::Guard {
+                Duration::ZERO
+            } else {
+                KUBELET
+            };
         let secret = By::Credentials.bound() + self.trouble.recovery(self.way, By::Credentials);
+        let secret = secret + KUBELET + By::Agent.bound() + JOB_CONTROLLER;
         (file, secret)
     }
 
