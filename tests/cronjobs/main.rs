@@ -21,7 +21,7 @@ const CASES: usize = 200;
 
 const LENGTH: SignedDuration = SignedDuration::from_hours(30);
 
-/// Berlin and New York turn their clocks within these; the third is an ordinary day.
+/// Berlin and New York turn their clocks within the first three; the last is an ordinary day.
 const STARTS: [&str; 4] = [
     "2026-03-28T10:00:30Z",
     "2026-10-24T22:00:30Z",

@@ -196,7 +196,14 @@ impl Situation<'_> {
     fn is_promised(&self, tick: Timestamp) -> bool {
         let mut active = self.observed.active();
         self.validated.policy == ConcurrencyPolicy::Replace
-            && (self.is_pending(tick) || active.any(ObservedJob::is_deleting))
+            && (self.is_pending(tick) && !self.was_queued() || active.any(ObservedJob::is_deleting))
+    }
+
+    /// Whether what is pending began to wait under another policy than Replace: nothing was stopped for it.
+    fn was_queued(&self) -> bool {
+        let status = self.job.status.as_ref();
+        let resolved = status.and_then(|status| status.resolved.as_ref());
+        resolved.is_some_and(|it| it.concurrency_policy != ConcurrencyPolicy::Replace)
     }
 
     /// Why an instant has no run, whatever else runs.

@@ -40,6 +40,23 @@ fn a_queued_run_that_waits_beyond_its_deadline_is_skipped() {
 }
 
 #[test]
+fn a_queued_run_does_not_outlive_its_deadline_as_a_replacement() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["concurrencyPolicy"] = json!("Replace");
+    job["spec"]["startingDeadlineSeconds"] = json!(45);
+    job["status"] = json!({ "pendingScheduleTime": "2026-11-24T12:00:00Z",
+        "resolved": { "concurrencyPolicy": "Forbid" } });
+    let running = [run("2026-11-24T11:00:00Z")];
+
+    let queued = plan_of(&job, &running, "2026-11-24T12:02:00Z");
+    job["status"]["resolved"]["concurrencyPolicy"] = json!("Replace");
+    let promised = plan_of(&job, &running, "2026-11-24T12:02:00Z");
+
+    assert_eq!(queued.skip.map(|skip| skip.why), Some(Skipped::TooLate));
+    assert_eq!(promised.skip, None);
+}
+
+#[test]
 fn what_was_missed_is_skipped_where_the_author_wants_so() {
     let mut job = cron("0 * * * *");
     job["spec"]["missedRunPolicy"] = json!("Skip");
