@@ -2,8 +2,8 @@
 //! a Job is made.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde_json::{Value, json};
 
 use super::validate::{Material, ValidatedJob, validate};
 use crate::api::PlanescapeJob;
@@ -23,7 +23,7 @@ pub struct Known {
 /// A whole PlanescapeJob, validated.
 #[derive(Debug)]
 pub struct Whole {
-    /// As the API server has it, its job template aside.
+    /// As the API server has it, without its job template, foreign metadata, and what is written where.
     pub job: PlanescapeJob,
     /// What it was found to be.
     pub validated: Result<ValidatedJob, Vec<Problem>>,
@@ -49,14 +49,28 @@ impl Whole {
             Ok((validated, material)) => (Ok(validated), Some(material)),
             Err(problems) => (Err(problems), None),
         };
-        // The material has it, and many may wait for their turn with theirs.
+        // The material has the template, and many may wait for their turn with theirs.
         job.spec.job_template = Value::Null;
+        let written = job.metadata.managed_fields.take();
+        job.metadata = kept(job.metadata);
+        job.metadata.managed_fields = written.map(writers_of_spec);
         Self {
             job,
             validated,
             material,
         }
     }
+}
+
+/// Who wrote to the spec and when, without the fields, which take more memory than all the rest.
+fn writers_of_spec(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let of_spec = entries.into_iter().filter_map(|mut entry| {
+        let fields = entry.fields_v1.as_mut()?;
+        fields.0.get("f:spec")?;
+        fields.0 = json!({ "f:spec": {} });
+        Some(entry)
+    });
+    of_spec.collect()
 }
 
 fn kept(metadata: ObjectMeta) -> ObjectMeta {
@@ -82,11 +96,45 @@ fn kept(metadata: ObjectMeta) -> ObjectMeta {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::job::observed::Observed;
     use crate::job::plan::plan;
+
+    #[test]
+    fn keeps_when_somebody_wrote_to_the_spec_and_not_what() {
+        let written = |fields: Value| {
+            json!({ "manager": "kubectl", "operation": "Apply",
+                "time": "2026-11-24T11:30:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields })
+        };
+        let job: PlanescapeJob = serde_json::from_value(json!({
+            "metadata": {
+                "name": "my-job", "namespace": "team", "uid": "u", "generation": 3,
+                "creationTimestamp": "2026-11-24T10:00:00Z", "labels": { "a": "b" },
+                "managedFields": [
+                    written(json!({ "f:spec": { "f:schedule": {} } })),
+                    written(json!({ "f:metadata": { "f:labels": {} } })),
+                ],
+            },
+            "spec": { "schedule": "@hourly", "jobTemplate": { "spec": { "template": { "spec": {
+                "containers": [{ "name": "main" }],
+            } } } } },
+        }))
+        .unwrap();
+        let defaults = Defaults::default();
+        let now = "2026-11-24T12:00:01Z".parse().unwrap();
+
+        let whole = Whole::of(job.clone(), &defaults, now);
+
+        let kept = whole.job.metadata.managed_fields.clone().unwrap();
+        let fields: Vec<_> = kept.iter().filter_map(|it| it.fields_v1.as_ref()).collect();
+        assert_eq!(fields.len(), 1);
+        assert_eq!(fields[0].0, json!({ "f:spec": {} }));
+        assert!(whole.job.metadata.labels.is_none());
+        let validated = whole.validated.as_ref().map_err(Vec::as_slice);
+        let plan_of =
+            |job: &PlanescapeJob| plan(job, validated, &Observed::default(), &defaults, now);
+        assert_eq!(plan_of(&whole.job), plan_of(&job));
+    }
 
     #[test]
     fn decides_the_same_without_what_is_not_kept() {
