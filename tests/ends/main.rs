@@ -16,21 +16,19 @@ mod table;
 use bed::Bed;
 use table::{End, TROUBLES, Trouble};
 
-/// The most that goes wrong by itself, in a minute.
+/// An agent that is killed is what goes wrong most by itself: a minute. All of it takes a quarter of an hour.
 #[tokio::test]
-async fn no_lease_of_an_agent_that_is_killed_outlives_its_bound() {
-    let ends = ends(&[Trouble::Agent]).await;
-    let wrong: Vec<String> = ends.iter().filter_map(End::complaint).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[tokio::test]
-#[ignore = "takes a quarter of an hour: tests/run ends"]
 async fn no_lease_outlives_its_bound_whoever_is_out_of_order() {
-    let ends = ends(&TROUBLES).await;
+    let is_all = std::env::var_os("ENDS").is_some();
+    let troubles = if is_all {
+        &TROUBLES[..]
+    } else {
+        &[Trouble::Agent]
+    };
+    let ends = ends(troubles).await;
     let wrong = ends.iter().filter_map(End::complaint);
-    // How slow a machine is matters here alone.
-    let late = ends.iter().filter_map(End::lateness);
+    // How slow a machine is matters there alone.
+    let late = ends.iter().filter_map(End::lateness).filter(|_| is_all);
     let wrong: Vec<String> = wrong.chain(late).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
