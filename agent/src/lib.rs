@@ -16,7 +16,6 @@ mod effects;
 mod files;
 mod listener;
 mod log;
-mod memory;
 mod persist;
 mod proxy;
 mod ready;
@@ -52,7 +51,7 @@ const STACK: usize = 8 << 20;
 /// Runs the agent until it ends by itself or by a signal.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
-    memory::stay_out_of_core_files();
+    planescape_vault_client::stay_out_of_core_files();
     if planescape_vault_client::install_crypto_provider().is_err() {
         tracing::debug!("a crypto provider is installed already");
     }

@@ -24,7 +24,6 @@ use planescape_operator_core::credentials::failure::Failure;
 use planescape_operator_core::credentials::run::Run;
 use planescape_vault::SecretText;
 use planescape_vault_client::Bearer;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -57,7 +56,7 @@ struct Program {
 
 /// Runs until it is told to end. A part of it that ends early ends all of it.
 pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
-    stay_out_of_core_files();
+    planescape_vault_client::stay_out_of_core_files();
     settings.namespace.take_if(|namespace| namespace.is_empty());
     settings
         .own_namespace
@@ -115,12 +114,6 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     service.run(candidate, work).await
 }
 
-/// What it holds in memory is in no core file, and no other process of its user may look at it.
-fn stay_out_of_core_files() {
-    let done = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    done.expect("a process may forbid that for itself");
-}
-
 /// What the API server refuses while a run is worked on.
 fn refused(run: &Run, what: &str, error: &kube::Error) -> Failure {
     let code = if let kube::Error::Api(status) = error {
@@ -142,19 +135,4 @@ fn bearer(token: &SecretText) -> Bearer<'_> {
 fn chance() -> f64 {
     let dice = RandomState::new().hash_one("planescape");
     f64::from((dice >> 32) as u32) / f64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::dumpable_behavior;
-
-    use super::*;
-
-    #[test]
-    fn its_memory_goes_into_no_core_file() {
-        stay_out_of_core_files();
-
-        let behaviour = dumpable_behavior().unwrap();
-        assert_eq!(behaviour, DumpableBehavior::NotDumpable);
-    }
 }

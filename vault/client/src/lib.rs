@@ -4,6 +4,7 @@
 
 mod body;
 mod http;
+mod memory;
 mod pace;
 mod plain;
 mod proxy;
@@ -19,6 +20,7 @@ use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText
 use http::{Http, Method, Request};
 
 pub use http::Forwarded;
+pub use memory::stay_out_of_core_files;
 pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;
 pub use tls::install_crypto_provider;

@@ -4,7 +4,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// No core file holds the process's memory, and no other process of its user may look at it. Programs that it starts
 /// are not touched.
-pub(crate) fn stay_out_of_core_files() {
+pub fn stay_out_of_core_files() {
     let done = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     done.expect("a process may forbid that for itself");
 }
