@@ -232,8 +232,11 @@ impl Effects {
     /// that hangs is not waited for.
     pub(crate) async fn finish_files(&self) {
         let last = async {
-            if let Some(answers) = self.serving.kept() {
-                let persistent = Arc::clone(&self.vault.persistent);
+            let persistent = &self.vault.persistent;
+            if persistent.is_written()
+                && let Some(answers) = self.serving.kept()
+            {
+                let persistent = Arc::clone(persistent);
                 let keep = move || persistent.keep_answers(answers);
                 on_the_blocking_pool(&self.file_slots, keep).await;
             }
