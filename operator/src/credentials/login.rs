@@ -22,6 +22,12 @@ use crate::job::post_params;
 const SECONDS: i64 = 600;
 
 impl Program {
+    /// The Vault that a run asks.
+    pub(super) async fn vault_of(&self, run: &Run) -> Result<Arc<Vault>, Failure> {
+        let vault = self.vaults.of(&run.order.place()).await;
+        vault.map_err(|refused| Failure::of_address(run, &refused))
+    }
+
     /// The token of a run at a Vault that serves somebody, and when Vault was asked for it.
     pub(super) async fn log_in(
         &self,

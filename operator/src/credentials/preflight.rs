@@ -228,8 +228,7 @@ async fn attempt(program: &Program, check: &Check) -> Timestamp {
 
 async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let run = &check.run;
-    let vault = program.vaults.of(&run.order.place()).await;
-    let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+    let vault = program.vault_of(run).await?;
     let (login, _) = program.log_in(run, &vault).await?;
     let (_turn, client) = vault.client().await;
     if login.accessor.is_empty() && check.is_of_secrets() {

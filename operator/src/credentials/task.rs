@@ -264,8 +264,7 @@ impl Task {
 
     async fn log_in(&mut self) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         self.vault = Some(vault.clone());
         let (login, asked) = self.program.log_in(run, &vault).await?;
         if login.accessor.is_empty() {
@@ -321,8 +320,7 @@ impl Task {
             path: &ordered.path,
             is_write: !ordered.params.is_empty(),
         };
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         let (_turn, client) = vault.client().await;
         vault
             .enter()
@@ -396,8 +394,7 @@ impl Task {
     /// The token, or one of its leases.
     async fn renew(&mut self, lease: Option<usize>) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         let (_turn, client) = vault.client().await;
         let increment = Duration::try_from(wanted(self.program.outage)).ok();
         let bearer = bearer(self.secret_token());

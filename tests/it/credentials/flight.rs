@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use planescape_tests::testbed::{Cluster, NAMESPACE};
-use planescape_tests::vault::Entry;
 use serde_json::{Value, json};
 
-use super::place::{ACCOUNT, CREDENTIALS, Place, guides};
+use super::place::{ACCOUNT, CREDENTIALS, Place, guides, no_user_but_forgotten_ones};
 
 /// How long the slowest of these may take.
 const LONG: Duration = Duration::from_secs(900);
@@ -71,15 +70,7 @@ async fn a_crash_among_many_runs_leaves_no_lease_when_they_have_ended() {
     until_leases(&cluster, |leases| leases == 0).await.unwrap();
     println!("no lease {:?} after all were deleted", started.elapsed());
     println!("{}", memory(&place, "all are gone"));
-    // Vault itself forgets a user whose reader goes away before the lease is written: it answers that with an error.
-    let answers = cluster.vault.requests().unwrap();
-    let broken_off = |it: &&Entry| it.is("read", CREDENTIALS) && it.error.is_some();
-    let forgotten = answers.iter().filter(broken_off).count();
-    let users = cluster.postgres.vault_roles().await.unwrap();
-    assert!(
-        users.len() <= forgotten,
-        "{users:?}, {forgotten} reads were broken off"
-    );
+    no_user_but_forgotten_ones(&cluster).await.unwrap();
 }
 
 async fn until_leases(cluster: &Cluster, is_so: impl Fn(usize) -> bool) -> Result<()> {

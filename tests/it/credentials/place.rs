@@ -11,6 +11,7 @@ use planescape_tests::deployment;
 use planescape_tests::process::Server;
 use planescape_tests::programs::Program;
 use planescape_tests::testbed::{Cluster, NAMESPACE};
+use planescape_tests::vault::Entry;
 use serde_json::{Value, json};
 
 use crate::operator::running::{Bed, name};
@@ -256,4 +257,18 @@ pub(super) async fn until_leases(cluster: &Cluster, count: usize) -> Result<()> 
         ensure!(started.elapsed() < LIMIT, "{leases:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Vault itself forgets a user whose reader goes away after the database has made it and before the lease is written:
+/// it answers that with an error. No other user is left.
+pub(super) async fn no_user_but_forgotten_ones(cluster: &Cluster) -> Result<()> {
+    let answers = cluster.vault.requests()?;
+    let broken_off = |it: &&Entry| it.is("read", CREDENTIALS) && it.error.is_some();
+    let forgotten = answers.iter().filter(broken_off).count();
+    let users = cluster.postgres.vault_roles().await?;
+    ensure!(
+        users.len() <= forgotten,
+        "{users:?}, {forgotten} reads were broken off"
+    );
+    Ok(())
 }

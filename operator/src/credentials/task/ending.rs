@@ -12,19 +12,14 @@ use crate::credentials::bearer;
 impl Task {
     pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         self.vault = Some(vault.clone());
         let (_turn, client) = vault.client().await;
         let id = self.lease_id(index);
         let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
         let revoked = vault.learn(revoked);
         match revoked {
-            Ok(()) => {
-                if let Custody::Held(holding) = &mut self.memory.custody {
-                    holding.leases[index].is_revoked = true;
-                }
-            }
+            Ok(()) => self.lease_is_gone(index),
             Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
                 self.token_is_revoked();
             }
@@ -42,8 +37,7 @@ impl Task {
 
     pub(super) async fn revoke_token(&mut self) -> Result<(), Failure> {
         let run = &self.run;
-        let vault = self.program.vaults.of(&run.order.place()).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         let (_turn, client) = vault.client().await;
         match client.revoke_self(bearer(self.secret_token())).await {
             Ok(()) => {}
@@ -65,12 +59,17 @@ impl Task {
         }
     }
 
+    fn lease_is_gone(&mut self, index: usize) {
+        if let Custody::Held(holding) = &mut self.memory.custody {
+            holding.leases[index].is_revoked = true;
+        }
+    }
+
     /// Vault answers the revocation of a token before it comes to the leases.
     pub(super) async fn look_up_lease(&mut self, index: usize) -> Result<(), Failure> {
         let run = &self.run;
         let place = run.order.place();
-        let vault = self.program.vaults.of(&place).await;
-        let vault = vault.map_err(|refused| Failure::of_address(run, &refused))?;
+        let vault = self.program.vault_of(run).await?;
         let id = self.lease_id(index);
         let found = match &self.program.revoker {
             Some(revoker) => revoker.has_lease(&vault, &place, &id).await,
@@ -78,9 +77,7 @@ impl Task {
         };
         match found {
             Ok(Some(false)) => {
-                if let Custody::Held(holding) = &mut self.memory.custody {
-                    holding.leases[index].is_revoked = true;
-                }
+                self.lease_is_gone(index);
                 Ok(())
             }
             Ok(Some(true)) => Err(Failure::of_living_lease(run, &digest(&id))),
