@@ -80,6 +80,7 @@ impl Strings {
         match self {
             Self::Texts(texts) => texts.sort_unstable(),
             Self::Pieces { whole, places } => {
+                let whole = whole.as_bytes();
                 places.sort_unstable_by(|a, b| a.of(whole).cmp(b.of(whole)));
             }
         }

@@ -31,6 +31,7 @@ impl Drop for Wiped {
 
 impl Text {
     /// The bytes.
+    #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.whole {
@@ -43,6 +44,7 @@ impl Text {
     ///
     /// # Panics
     /// If the part does not lie within the text.
+    #[inline]
     #[must_use]
     pub fn slice(&self, from: usize, to: usize) -> Self {
         assert!(
@@ -133,18 +135,21 @@ impl From<String> for Text {
 impl Deref for Text {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
 impl AsRef<[u8]> for Text {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
 impl Borrow<[u8]> for Text {
+    #[inline]
     fn borrow(&self) -> &[u8] {
         self.as_bytes()
     }

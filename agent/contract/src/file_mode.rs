@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Between `0o000` and `0o7777`; shown in octal.
+/// Between `0o000` and `0o777`; shown in octal. Set-id and sticky bits can be said and count for nothing, as in
+/// `vault agent`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
@@ -17,7 +18,7 @@ impl FileMode {
     /// `None` where bits beyond permission, set-id and sticky bits are set.
     #[must_use]
     pub fn from_bits(bits: u32) -> Option<Self> {
-        (bits <= 0o7777).then_some(Self(bits))
+        (bits <= 0o7777).then_some(Self(bits & 0o777))
     }
 
     /// Reads an octal text, with or without a leading zero, as in `0400` or `400`.
@@ -53,6 +54,12 @@ mod tests {
     fn reads_octal_with_and_without_a_leading_zero() {
         assert_eq!(FileMode::parse("0400"), FileMode::from_bits(0o400));
         assert_eq!(FileMode::parse("640"), FileMode::from_bits(0o640));
+    }
+
+    #[test]
+    fn no_file_changes_who_a_program_runs_as() {
+        assert_eq!(FileMode::parse("04755"), FileMode::from_bits(0o755));
+        assert_eq!(FileMode::from_bits(0o1204), FileMode::from_bits(0o204));
     }
 
     #[test]

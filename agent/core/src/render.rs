@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
 use crate::command::{Command, Destination, Notice};
+use crate::dice::Dice;
 use crate::status::TextStatus;
 use crate::write::Write;
 use planescape_agent_contract as config;
@@ -14,6 +17,9 @@ use planescape_templates::{
     Answer, Answers, Engine, Environment, Options, Output, Pass, Request, Template, Warning,
 };
 use planescape_vault::Text;
+
+/// How long a text that does not fit waits at first and at most, as in `vault agent`.
+const MISFIT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// All texts of the configuration.
 #[derive(Debug)]
@@ -48,6 +54,15 @@ struct File {
     written_at: Option<Moment>,
     /// The warnings of the last complete pass.
     warnings: Vec<Warning>,
+    /// While it does not fit its answers.
+    misfit: Option<Misfit>,
+}
+
+/// A text that does not fit its answers: they are asked for again until somebody has mended them.
+#[derive(Debug)]
+struct Misfit {
+    again: Moment,
+    backoff: Backoff,
 }
 
 /// Changes that are waited for before they are rendered.
@@ -214,6 +229,22 @@ impl Renderer {
         }
     }
 
+    /// What a text that does not fit its answers asked for, and when to ask for it again.
+    pub(crate) fn asked_again(
+        &mut self,
+        index: usize,
+        dice: &mut Dice,
+        now: Moment,
+    ) -> Option<(Moment, Vec<Request>)> {
+        let file = self.files.get_mut(index)?;
+        let misfit = file.misfit.as_mut()?;
+        // Its answers come one by one: they are one attempt.
+        if misfit.again <= now {
+            misfit.again = now + misfit.backoff.fail(dice);
+        }
+        Some((misfit.again, file.used.iter().cloned().collect()))
+    }
+
     /// One pass over every text that is due.
     pub(crate) fn advance<'answers>(
         &mut self,
@@ -283,6 +314,7 @@ impl Renderer {
             Ok(Pass::Complete(rendered)) => {
                 self.use_only(index, rendered.used, &mut outcome);
                 let file = &mut self.files[index];
+                file.misfit = None;
                 outcome.commands.extend(file.warn(index, rendered.warnings));
                 match &file.target {
                     Target::File(_) => outcome.commands.push(Command::Write {
@@ -297,7 +329,12 @@ impl Renderer {
                 }
             }
             Err(message) => {
-                self.files[index].state.finish();
+                let file = &mut self.files[index];
+                file.state.finish();
+                file.misfit.get_or_insert(Misfit {
+                    again: now,
+                    backoff: Backoff::between(MISFIT_BACKOFF.0, MISFIT_BACKOFF.1),
+                });
                 outcome.failure = Some(message);
             }
         }
@@ -382,6 +419,7 @@ impl File {
             state: Write::Stale,
             written_at: None,
             warnings: Vec::new(),
+            misfit: None,
         }
     }
 
@@ -444,7 +482,7 @@ fn options(settings: &Settings) -> Options {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use planescape_agent_contract::{Config, Overrides, Tree};

@@ -96,6 +96,7 @@ pub(crate) struct Verdict {
     exit_on_retry_failure: bool,
     exit_on_refusal: bool,
     revoke_on_exit: bool,
+    exit_after_auth: bool,
     /// Until when everything must be rendered.
     give_up_at: Option<Moment>,
     is_ready: bool,
@@ -119,6 +120,7 @@ impl Verdict {
             exit_on_retry_failure: config.template_config.exit_on_retry_failure,
             exit_on_refusal: config.planescape.exit_on_refusal,
             revoke_on_exit: config.planescape.revoke_on_exit,
+            exit_after_auth: config.exit_after_auth,
             give_up_at: give_up_after.map(|limit| now + limit),
             is_ready: false,
             has_own_exit_codes: config.has_own_exit_codes,
@@ -232,7 +234,14 @@ impl Verdict {
             ..Report::new(Phase::Write, Reason::CommandFailed)
         };
         let code = ExitCode::Hook;
-        self.ends_on_failure().then_some(End { code, report })
+        let ends = self.ends_on_failure() && !self.is_init_run();
+        ends.then_some(End { code, report })
+    }
+
+    /// Whether the program that commands are for has yet to start: where `vault agent` runs as an init container it ends
+    /// well, whatever commands say, and our sidecar is one until everything is rendered.
+    fn is_init_run(&self) -> bool {
+        !self.is_ready && (self.exit_after_auth || self.has_own_exit_codes)
     }
 
     /// The end of an agent that was told to end before it was ready: `vault agent` ends well.
@@ -470,5 +479,32 @@ mod tests {
             template { contents = "x" destination = "/x" }"#;
         let config = Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap();
         Verdict::new(&config, Moment::since_boot(Duration::from_secs(1)))
+    }
+
+    #[test]
+    fn what_a_command_says_ends_no_init_run() {
+        for (block, ends_at_first) in [
+            ("", true),
+            ("exit_after_auth = true", false),
+            ("planescape {}", false),
+        ] {
+            let text = format!(
+                r#"
+                auto_auth {{ method "kubernetes" {{ config {{ role = "reader" }} }} }}
+                template {{ contents = "x" destination = "/a" command = "false" }}
+                template_config {{ exit_on_retry_failure = true }}
+                {block}"#
+            );
+            let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default());
+            let now = Moment::since_boot(Duration::ZERO);
+            let mut verdict = Verdict::new(&config.unwrap(), now);
+
+            let first = verdict.hook_failed(0, "exit code 1");
+            verdict.ready();
+            let later = verdict.hook_failed(0, "exit code 1");
+
+            assert_eq!(first.is_some(), ends_at_first, "{block}");
+            assert!(later.is_some(), "{block}");
+        }
     }
 }

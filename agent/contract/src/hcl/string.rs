@@ -75,9 +75,13 @@ fn code_point(
     char::from_u32(code).ok_or("escape in a string is not a character")
 }
 
+/// What may stand before the marker that closes a heredoc.
+const BLANKS: [char; 5] = [' ', '\t', '\r', '\u{b}', '\u{c}'];
+
 /// Reads `<<EOF` or `<<-EOF` at the start of `text`, up to the line that holds only the marker.
 ///
-/// The indented form takes off the closing marker's indentation, if every line has it.
+/// The indented form takes off the closing marker's indentation, if every line has it; in the other it belongs to the
+/// text.
 pub(super) fn heredoc(text: &str) -> Result<(String, usize), &'static str> {
     let after = text.strip_prefix("<<").ok_or("unexpected character '<'")?;
     let (indented, after) = match after.strip_prefix('-') {
@@ -95,17 +99,21 @@ pub(super) fn heredoc(text: &str) -> Result<(String, usize), &'static str> {
 
     let mut position = body_start;
     for line in text[body_start..].split_inclusive('\n') {
-        if line.trim() == marker {
-            let body = &text[body_start..position];
-            let indentation = &line[..line.len() - line.trim_start().len()];
+        let blank = line.len() - line.trim_start_matches(BLANKS).len();
+        let (indentation, rest) = line.split_at(blank);
+        let is_end = rest
+            .strip_prefix(marker)
+            .is_some_and(|rest| rest.trim_end_matches(['\r', '\n']).is_empty());
+        if is_end {
             // As if the file had been written elsewhere.
-            let body = body.replace("\r\n", "\n");
+            let body = text[body_start..position].replace("\r\n", "\n");
             let value = if indented {
                 unindent(&body, indentation)
             } else {
-                body
+                // What stands before the marker belongs to the text.
+                body + indentation
             };
-            return Ok((value, position + indentation.len() + marker.len()));
+            return Ok((value, position + blank + marker.len()));
         }
         position += line.len();
     }

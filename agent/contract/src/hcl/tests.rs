@@ -66,6 +66,12 @@ fn a_heredoc_keeps_its_lines() {
 }
 
 #[test]
+fn blanks_before_the_marker_belong_to_a_heredoc_that_is_not_indented() {
+    assert_eq!(text("a = <<EOF\n  one\n \tEOF\n"), "  one\n \t");
+    assert_eq!(text("a = <<EOF\n  EOF x\nEOF \nEOF\n"), "  EOF x\nEOF \n");
+}
+
+#[test]
 fn an_indented_heredoc_loses_the_indentation_of_its_marker() {
     assert_eq!(
         text("a = <<-EOF\n    one\n      two\n    EOF\n"),

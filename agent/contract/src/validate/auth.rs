@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::namespace;
 use crate::MountPath;
-use crate::config::Auth;
+use crate::config::{Auth, Sink};
 use crate::method::{Kubernetes, LEFT_OUT, Method};
 use crate::reader::Reader;
 
@@ -50,7 +50,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
         follows_new_credentials: block
             .boolean("enable_reauth_on_new_credentials")
             .unwrap_or(false),
-        sinks: block.blocks("sink").iter().map(sink::read).collect(),
+        sinks: read_sinks(block),
     };
     if auth.min_backoff > auth.max_backoff {
         method.problem(
@@ -62,6 +62,24 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     method.warn_unknown();
     block.warn_unknown();
     auth
+}
+
+/// The `sink` blocks; without any, those in a `sinks` block, which is how some manuals write them.
+fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
+    let groups = block.blocks("sinks");
+    let sinks = block.blocks("sink");
+    if !sinks.is_empty() {
+        if !groups.is_empty() {
+            block.warn("sinks", "has no effect beside a sink block");
+        }
+        return sinks.iter().map(sink::read).collect();
+    }
+    let read = groups.iter().flat_map(|group| {
+        let sinks = group.blocks("sink");
+        group.warn_unknown();
+        sinks.iter().map(sink::read_grouped).collect::<Vec<_>>()
+    });
+    read.collect()
 }
 
 /// The one who gets a wrapped token is the only one who can use it.

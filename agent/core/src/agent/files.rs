@@ -41,7 +41,17 @@ impl Agent {
             let end = self.verdict.render_failed(template, &message);
             let end = end.filter(|_| self.renderer.error_is_fatal(template));
             self.log(Some(Notice::RenderFailed { template, message }));
+            self.ask_again(template, now);
             self.stop_with(end, now);
+        }
+    }
+
+    /// A text does not fit its answers: somebody may mend them before they would be read again.
+    pub(super) fn ask_again(&mut self, template: usize, now: Moment) {
+        let again = self.renderer.asked_again(template, &mut self.dice, now);
+        let Some((at, requests)) = again else { return };
+        for request in &requests {
+            self.secrets.ask_again(request, at);
         }
     }
 

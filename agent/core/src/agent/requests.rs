@@ -68,6 +68,9 @@ impl Agent {
                 if self.life.is_working() {
                     let checks = self.renderer.checks(request);
                     self.commands.extend(checks);
+                    for template in self.renderer.users(request) {
+                        self.ask_again(template, now);
+                    }
                 }
             }
             Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),

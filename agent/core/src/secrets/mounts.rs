@@ -100,10 +100,11 @@ impl Mounts {
         self.asking.remove(path).unwrap_or_default()
     }
 
-    /// A read failed: what was said a while ago may be otherwise by now.
+    /// A read failed: what was said a while ago may be otherwise by now, and what was not said may be there.
     pub(super) fn forget(&mut self, path: &str, now: Moment) {
-        self.exact
-            .retain(|exact, mount| exact != path || now.since(mount.at) < FRESH);
+        self.exact.retain(|exact, mount| {
+            exact != path || (mount.said.is_some() && now.since(mount.at) < FRESH)
+        });
         if let Some(own) = self.covering(path).map(|mount| mount.path().to_owned()) {
             let own = self.relative(&own).to_owned();
             self.known
@@ -258,5 +259,17 @@ mod tests {
 
     fn at(seconds: u64) -> Moment {
         Moment::since_boot(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_failed_read_makes_doubtful_at_once_what_was_not_said() {
+        let mut mounts = Mounts::default();
+        mounts.find("later/app", Id(1));
+        mounts.found("later/app", None, at(0));
+        assert_eq!(mounts.find("later/app", Id(1)), Found::Mount(None));
+
+        mounts.forget("later/app", at(1));
+
+        assert_eq!(mounts.find("later/app", Id(1)), Found::Ask);
     }
 }

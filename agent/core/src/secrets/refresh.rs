@@ -3,9 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use planescape_agent_contract::{Share, TemplateConfig};
-use planescape_templates::{Answer, Certificate};
+use planescape_templates::{Answer, Certificate, Request};
 use planescape_vault::Secret;
 
+use super::entry::{Activity, Hold};
+use super::{Lane, Secrets};
+use crate::clock::Moment;
 use crate::dice::Dice;
 
 /// No sooner than this, so that no answer can make us spin.
@@ -60,6 +63,25 @@ impl Refresh {
         match self.threshold.around(0.05) {
             Some((low, high)) => dice.scale(life, low, high),
             None => self.threshold.of(life),
+        }
+    }
+}
+
+impl Secrets {
+    /// Its answer fits no text: it is asked for again, unless that would make something new in Vault.
+    pub(crate) fn ask_again(&mut self, request: &Request, at: Moment) {
+        if !matches!(request, Request::Read { .. } | Request::List { .. }) {
+            return;
+        }
+        let Some(&id) = self.ids.get(request) else {
+            return;
+        };
+        let is_later = self.entries.get(&id).is_some_and(|entry| {
+            matches!(entry.hold, Hold::Nothing)
+                && matches!(entry.activity, Activity::Due { at: due, lane: Lane::Read } if due > at)
+        });
+        if is_later {
+            self.schedule(id, at, Lane::Read);
         }
     }
 }

@@ -96,7 +96,7 @@ const KEYS: &[Key] = &[
     built("agent-inject", "`\"true\"`: write the agent into the pod"),
     companion(
         "agent-inject-command-",
-        "what the agent runs in its own container after the file has changed",
+        "what the agent runs in its own container after the file has changed; where it fails it is tried again, and the job starts all the same",
     ),
     built(
         "agent-inject-containers",

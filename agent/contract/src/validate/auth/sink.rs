@@ -33,6 +33,21 @@ pub(super) fn read(block: &Reader<'_>) -> Sink {
     sink
 }
 
+/// One in a `sinks` block, where `vault agent` passes over `wrap_ttl`: whoever reads the file expects a token.
+pub(super) fn read_grouped(block: &Reader<'_>) -> Sink {
+    let sink = read(block);
+    if sink.wrap_ttl.is_some() {
+        block.warn(
+            "wrap_ttl",
+            "has no effect in a `sinks` block: write the `sink` block without it around",
+        );
+    }
+    Sink {
+        wrap_ttl: None,
+        ..sink
+    }
+}
+
 /// `vault agent` and `bao agent` have different words for it; -1 leaves the file as it is.
 fn id(settings: &Reader<'_>, keys: [&'static str; 2]) -> Option<Id> {
     let ids = keys.map(|key| (key, settings.integer(key)));

@@ -108,23 +108,21 @@ fn a_command_runs_after_its_file_has_changed_and_again_where_it_fails() {
 }
 
 #[test]
-fn a_command_that_fails_ends_the_agent_where_failures_do() {
+fn no_command_that_fails_keeps_a_job_from_its_files() {
     let mut world = hooked(true);
     world.step();
-
-    world.feed(Input::HookEnded {
+    let failed = || Input::HookEnded {
         hook: 0,
         result: Err("exit code 1".to_owned()),
-    });
+    };
 
-    assert_eq!(world.step(), ["revoke t1"]);
-    world.revoked(Ok(()));
-    let (code, report) = world.exit();
-    assert_eq!(code, ExitCode::Hook);
-    assert!(
-        report.message.is_some_and(|it| it.contains("exit code 1")),
-        "it says why"
-    );
+    world.feed(failed());
+    assert_eq!(world.step(), ["announce ready"]);
+
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.step(), ["run the hook of template 0"]);
+    world.feed(failed());
+    assert_eq!(world.step(), NOTHING);
 }
 
 fn running() -> World {

@@ -67,6 +67,41 @@ fn a_renewal_waits_for_no_slow_read() {
 }
 
 #[test]
+fn a_secret_that_fits_no_text_is_read_again_until_somebody_has_mended_it() {
+    const TEXT: &str = r#"{{ with secret "kv/a" }}{{ parseInt .Data.n }}{{ end }}"#;
+    let mut world = World::build(&[TEXT, DATABASE], |start| {
+        start.config.template_config.exit_on_retry_failure = false;
+        start.config.planescape.give_up_after = None;
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.find_mount("kv/a", "kv");
+    world.step();
+    world.answer("database/creds/ro", CREDENTIALS);
+    world.answer("kv/a", r#"{"data": {"n": "one"}}"#);
+    world.step();
+
+    for wait in [1, 2, 4, 8] {
+        world.pass(Duration::from_millis(wait * 1000 * 3 / 4 - 1));
+        assert!(!world.step().contains(&"get kv/a as t1".to_owned()));
+        world.pass(Duration::from_millis(wait * 1000 / 4 + 1));
+        assert_eq!(world.step(), ["get kv/a as t1"], "after {wait} s");
+        world.answer("kv/a", r#"{"data": {"n": "one"}}"#);
+        world.step();
+    }
+    world.pass(Duration::from_secs(16));
+    world.step();
+    world.answer("kv/a", r#"{"data": {"n": "1"}}"#);
+
+    assert_eq!(world.step(), ["write template 0: 1"]);
+    world.written();
+    world.pass(Duration::from_secs(64));
+    assert!(!world.step().contains(&"get kv/a as t1".to_owned()));
+}
+
+#[test]
 fn an_answer_that_says_what_the_last_one_said_renders_nothing() {
     let mut world = World::ready(&[
         r#"{{ with secret "database/creds/ro" }}{{ .Data.a }}{{ timestamp }}{{ end }}"#,
