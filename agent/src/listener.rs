@@ -146,6 +146,8 @@ async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        // As Go writes them: scripts look for `X-Cache` in what curl prints.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -90,7 +90,12 @@ async fn five_hundred_short_leases_grow_nothing() -> Result<()> {
             });
             late = since.collect();
             let longest = late.iter().find(|(_, since)| since.elapsed() > LATE);
-            ensure!(longest.is_none(), "holds what has ended: {longest:?}");
+            let log = || worries(&agent.output());
+            ensure!(
+                longest.is_none(),
+                "holds what has ended: {longest:?}\n{}",
+                log()
+            );
         }
         if looks.len() % 30 == 0 {
             eprintln!("{:?}", looks[looks.len() - 1]);
@@ -98,6 +103,13 @@ async fn five_hundred_short_leases_grow_nothing() -> Result<()> {
     }
     eprintln!("a file was late in {looks_that_were_late} looks");
     judge(&looks)
+}
+
+/// The latest lines of a log that are no mere information.
+fn worries(log: &str) -> String {
+    let lines = log.lines().filter(|line| !line.contains("[INFO]"));
+    let lines: Vec<_> = lines.collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
 async fn configure(run: &RunFolder, vault: &Vault) -> Result<String> {

@@ -12,6 +12,7 @@ mod vault;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
@@ -127,7 +128,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
             "'env_template' cannot be specified with 'api_proxy': remove one of them",
         );
     }
-    refuse_shared_destinations(root, &auth, &templates);
+    check_destinations(root, &auth, &templates);
     if auth.wrap_ttl.is_some() && !templates.is_empty() {
         root.problem(
             "auto_auth.method.wrap_ttl",
@@ -220,8 +221,8 @@ fn check_reuse(root: &Reader<'_>, config: &Config) {
     }
 }
 
-/// Two writers of one file would undo each other's work for ever.
-fn refuse_shared_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
+/// Two writers of one file would undo each other's work for ever, and a file that is made anew takes a device's place.
+fn check_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
     let templates = templates.iter().enumerate();
     let templates = templates.filter_map(|(index, template)| {
         let field = format!("template[{index}].destination");
@@ -234,6 +235,11 @@ fn refuse_shared_destinations(root: &Reader<'_>, auth: &Auth, templates: &[Templ
     });
     let mut owners: BTreeMap<&str, String> = BTreeMap::new();
     for (field, path) in sinks.chain(templates).filter(|(_, path)| !path.is_empty()) {
+        if Path::new(path).parent() == Some(Path::new("/dev")) {
+            let reason =
+                "a file here would take a device's place: choose another folder, such as /dev/shm";
+            root.problem(&field, reason);
+        }
         match owners.get(path) {
             Some(owner) => root.problem(&field, format!("is also {owner}: give each its own file")),
             None => {

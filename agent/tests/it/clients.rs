@@ -46,9 +46,15 @@ async fn clients_get_from_a_listener_what_vault_gives_them() {
     }
     let path = "http://localhost/v1/kv/data/clients";
     let curl = Command::new("curl")
-        .args(["-sS", "--unix-socket", &socket, path])
+        .args(["-sSi", "--unix-socket", &socket, path])
         .output();
-    let answer: Value = serde_json::from_slice(&curl.await.unwrap().stdout).unwrap();
+    let answer = String::from_utf8(curl.await.unwrap().stdout).unwrap();
+    let (head, content) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains("\r\nContent-Type: "),
+        "as Go writes it: {head}"
+    );
+    let answer: Value = serde_json::from_str(content).unwrap();
     assert_eq!(answer["data"]["data"], body);
     let read = read_without_token(&listeners[0], "clients");
     let read = read.await.unwrap();

@@ -72,6 +72,23 @@ fn two_writers_of_one_file_are_refused() {
 }
 
 #[test]
+fn no_file_takes_the_place_of_a_device() {
+    for (path, is_refused) in [
+        ("/dev/null", true),
+        ("/dev//stdout", true),
+        ("/dev/shm/app", false),
+        ("/srv/dev/null", false),
+    ] {
+        let text = format!("{SMALL} template {{ contents = \"x\" destination = \"{path}\" }}");
+        let tree = Tree::parse(&text).unwrap();
+
+        let config = Config::new(&[tree], &Overrides::default());
+
+        assert_eq!(config.is_err(), is_refused, "{path}");
+    }
+}
+
+#[test]
 fn the_same_in_json_means_the_same() {
     let json = r#"{
       "auto_auth": {"method": {"kubernetes": {"mount_path": "auth/k8s/", "config": {"role": "reader"}}}},
