@@ -233,7 +233,7 @@ impl Agent {
         let sinks = self.sinks.timeout();
         let sinks = sinks.filter(|_| self.session.shared().is_some());
         let texts = self.renderer.timeout().filter(|_| has_token);
-        let hooks = self.hooks.timeout(|file| self.renderer.is_being_made(file));
+        let hooks = self.hooks.timeout(|| self.renderer.is_making());
         let child = self.supervisor.as_ref().and_then(Supervisor::timeout);
         let all = [
             (self.session.timeout(), Wake::Session),

@@ -378,8 +378,8 @@ impl Renderer {
     }
 
     /// Whether a file is being rendered or written, or is about to be.
-    pub(crate) fn is_being_made(&self, index: usize) -> bool {
-        self.files.get(index).is_some_and(|file| match file.state {
+    pub(crate) fn is_making(&self) -> bool {
+        self.files.iter().any(|file| match file.state {
             Write::Busy | Write::BusyStale => true,
             Write::Stale => file.settling.is_none(),
             Write::Waiting { .. } | Write::Done => false,

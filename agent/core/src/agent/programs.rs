@@ -64,7 +64,7 @@ impl Agent {
     pub(super) fn advance_programs(&mut self, now: Moment) {
         if self.life.is_working() {
             let renderer = &self.renderer;
-            let run = self.hooks.advance(|file| renderer.is_being_made(file), now);
+            let run = self.hooks.advance(|| renderer.is_making(), now);
             self.commands.extend(run);
         }
         let Some(supervisor) = &mut self.supervisor else {
