@@ -89,11 +89,7 @@ impl Hooks {
     }
 
     /// The next run, one at a time. `is_making` says whether any file is being made.
-    pub(crate) fn advance(
-        &mut self,
-        is_making: impl Fn() -> bool,
-        now: Moment,
-    ) -> Option<Command> {
+    pub(crate) fn advance(&mut self, is_making: impl Fn() -> bool, now: Moment) -> Option<Command> {
         if self.is_running {
             return None;
         }
@@ -173,7 +169,10 @@ mod tests {
         hooks.file_changed(0);
         hooks.file_changed(2);
 
-        assert!(hooks.advance(|| true, at(0)).is_none(), "a file is being made");
+        assert!(
+            hooks.advance(|| true, at(0)).is_none(),
+            "a file is being made"
+        );
         assert_eq!(run(&mut hooks), Some(0));
         assert_eq!(run(&mut hooks), None);
         hooks.ended(0, true, &mut Dice::new(1), at(0));

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     current: Option<Held>,
     activity: Activity,
     backoff: Backoff,
+    /// Whether the configuration says how often to try.
+    backoff_is_explicit: bool,
     /// How long a token may outlive the agent, where Vault lets it be shortened.
     guard: Option<Duration>,
     /// What was told of the token's life.
@@ -105,6 +107,7 @@ impl Session {
             current: None,
             activity: Activity::Idle,
             backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
+            backoff_is_explicit: auth.backoff_is_explicit,
             told_ttl: None,
             // Who ends with a token that is to live on does not renew it.
             guard: settings.lease_guard.filter(|_| !config.exit_after_auth),
@@ -427,7 +430,8 @@ impl Session {
         now: Moment,
     ) -> Duration {
         // Vault was not asked, and may be as soon as the file is there.
-        if matches!(failure, Failure::File { .. }) {
+        let was_asked = !matches!(failure, Failure::File { .. });
+        if !was_asked || self.backoff_is_explicit {
             self.logins.pop_back();
         }
         let asked = failure.retry_after().unwrap_or_default();

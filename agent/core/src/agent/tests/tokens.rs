@@ -129,6 +129,23 @@ fn a_token_renewal_that_grants_nothing_is_followed_by_a_login_and_a_revocation()
 }
 
 #[test]
+fn a_login_that_fails_is_tried_as_often_as_the_configuration_says() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.auth.min_backoff = Duration::from_millis(200);
+        start.config.auth.max_backoff = Duration::from_millis(500);
+        start.config.auth.backoff_is_explicit = true;
+        start.config.planescape.exit_on_refusal = false;
+        start.config.planescape.give_up_after = None;
+    });
+
+    for _ in 0..20 {
+        assert_eq!(world.step(), ["log in"]);
+        world.fail_login(&denied("permission denied", 403));
+        world.pass(Duration::from_millis(500));
+    }
+}
+
+#[test]
 fn no_more_than_six_logins_begin_in_a_minute() {
     let mut world = World::ready(&["static"]);
     let mut logins = 0;
