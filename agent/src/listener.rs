@@ -23,8 +23,10 @@ pub(crate) use tls::Certificates;
 
 /// How many connections a listener serves at once; more wait.
 const CONNECTIONS: usize = 4096;
-/// As in `vault agent`.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of a request; proxies in a row add their own.
+const MOST_HEADERS: usize = 1_000;
+/// How long a connection may wait for its next request, as in `vault agent`: clients keep connections for some 90 s.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(300);
 /// After an accept that failed, for lack of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -148,6 +150,9 @@ async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
         .header_read_timeout(HEADER_TIMEOUT)
         // As Go writes them: scripts look for `X-Cache` in what curl prints.
         .title_case_headers(true)
+        // Some clients close their side once they have asked.
+        .half_close(true)
+        .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

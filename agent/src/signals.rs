@@ -10,6 +10,17 @@ use crate::systemd::{self, State};
 use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// As a program in Go does; a log at its limit of size is an error of its own.
+const PASSED_OVER: [rustix::process::Signal; 7] = [
+    rustix::process::Signal::ALARM,
+    rustix::process::Signal::VTALARM,
+    rustix::process::Signal::PROF,
+    rustix::process::Signal::IO,
+    rustix::process::Signal::POWER,
+    rustix::process::Signal::XCPU,
+    rustix::process::Signal::XFSZ,
+];
+
 /// Signals that end the agent, and those that must not, since what a process does by itself on
 /// most of them is to die without revoking anything.
 pub(crate) struct Signals {
@@ -20,6 +31,8 @@ pub(crate) struct Signals {
     user_1: Signal,
     user_2: Signal,
     child: Signal,
+    /// Timers, limits and the words of other managers: none is for us.
+    _passed_over: Vec<Signal>,
     /// How the configuration is found again.
     arguments: Option<Arguments>,
     /// The certificates of listeners.
@@ -37,6 +50,10 @@ impl Signals {
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
             child: signal(SignalKind::child())?,
+            _passed_over: PASSED_OVER
+                .iter()
+                .map(|passed| signal(SignalKind::from_raw(passed.as_raw())))
+                .collect::<Result<_, _>>()?,
             arguments: None,
             certificates: Vec::new(),
         })

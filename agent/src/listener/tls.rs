@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use planescape_agent_contract::ListenerTls;
+use planescape_vault_client::identity;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -80,9 +81,10 @@ fn config(settings: &ListenerTls) -> anyhow::Result<ServerConfig> {
     };
     let key = read(&settings.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key).with_context(|| settings.key.clone())?;
-    let mut config = builder
-        .with_single_cert(certificates(&settings.certificate)?, key)
+    let provider = Arc::clone(builder.crypto_provider());
+    let identity = identity(certificates(&settings.certificate)?, key, &provider)
         .with_context(|| format!("{} does not fit {}", settings.key, settings.certificate))?;
+    let mut config = builder.with_cert_resolver(identity);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

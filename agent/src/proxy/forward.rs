@@ -93,19 +93,19 @@ impl Proxy {
     async fn take(&self, request: Request<Incoming>) -> Result<Incomer, Answer> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
-        let given = headers.remove(TOKEN);
-        let given = given.as_ref().and_then(|token| token.to_str().ok());
-        let given = given.filter(|token| !token.is_empty());
-        let given = given.map(|token| SecretText::new(token.to_owned()));
+        // What cannot be a token is none of Vault's, and no reason to lend the agent's.
+        let is_no_token = || answer::error(StatusCode::FORBIDDEN, "permission denied");
+        let given = match headers.remove(TOKEN) {
+            Some(token) => {
+                let token = token.to_str().map_err(|_| is_no_token())?;
+                (!token.is_empty()).then(|| SecretText::new(token.to_owned()))
+            }
+            None => None,
+        };
         let (token, own) = self.token_for(given);
         if let Some(token) = &token {
             let value = HeaderValue::from_str(token.expose());
-            let Ok(mut value) = value else {
-                return Err(answer::error(
-                    StatusCode::BAD_REQUEST,
-                    "the token is not text",
-                ));
-            };
+            let mut value = value.map_err(|_| is_no_token())?;
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }

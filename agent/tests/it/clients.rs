@@ -6,6 +6,8 @@ use planescape_tests::servers;
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::read_without_token;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::agent::{Agent, Place, until};
@@ -60,6 +62,40 @@ async fn clients_get_from_a_listener_what_vault_gives_them() {
     let read = read.await.unwrap();
     assert_eq!(read, body);
     agent.terminate().await;
+}
+
+#[tokio::test]
+async fn odd_requests_are_answered_with_the_rights_that_they_bring() {
+    let cluster = Cluster::shared().await.unwrap();
+    let (place, agent) = listening(cluster).await;
+    let many = "X-Hop: 1\r\n".repeat(200);
+
+    for (headers, status) in [
+        ("", "200"),
+        (many.as_str(), "200"),
+        ("X-Vault-Token: r\u{f6}t\r\n", "403"),
+    ] {
+        // Nothing is written after the request.
+        let answer = half_closed(&place.read("address"), headers).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{headers:?}: {answer}"
+        );
+    }
+    agent.terminate().await;
+}
+
+async fn half_closed(address: &str, headers: &str) -> String {
+    let address = address.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /v1/auth/token/lookup-self HTTP/1.1\r\nHost: v\r\nConnection: close\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// An agent with two listeners that adds its token to requests without one.

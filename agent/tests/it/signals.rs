@@ -16,7 +16,9 @@ async fn signals_that_ask_for_something_else_do_not_end_the_agent() {
     let agent = place.start();
     assert!(place.wait().await.success());
 
-    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+    let passed_over = [Signal::SIGALRM, Signal::SIGPWR, Signal::SIGXFSZ];
+    let told = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+    for signal in told.into_iter().chain(passed_over) {
         agent.signal(signal);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -23,7 +23,7 @@ pub use http::Forwarded;
 pub use memory::stay_out_of_core_files;
 pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;
-pub use tls::install_crypto_provider;
+pub use tls::{identity, install_crypto_provider};
 
 /// So short that one attempt without an answer leaves time for others before the pod is gone.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -44,18 +44,14 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
     let has_api_proxy = root.is_set("api_proxy");
     let api_proxy = root.block("api_proxy");
     let own = token(&api_proxy);
-    // Both are for servers with several nodes that disagree.
-    api_proxy.ignore(&["enforce_consistency", "when_inconsistent"]);
+    consistency(&api_proxy);
     api_proxy.warn_unknown();
     let has_cache = root.is_set("cache");
     let cache = root.block("cache");
     let of_cache = token(&cache);
     let persist = persist(&cache);
-    cache.ignore(&[
-        "enforce_consistency",
-        "force_auto_auth_token",
-        "when_inconsistent",
-    ]);
+    consistency(&cache);
+    cache.ignore(&["force_auto_auth_token"]);
     cache.warn_unknown();
     let listeners: Vec<Listener> = root.blocks("listener").iter().map(listener).collect();
     if own.is_some() && of_cache.is_some() {
@@ -94,6 +90,19 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
         listeners,
         token,
         caches: has_cache,
+    }
+}
+
+/// What to do where nodes of a server disagree: read, and without effect.
+fn consistency(block: &Reader<'_>) {
+    for (key, words) in [
+        ("enforce_consistency", ["always", "never"].as_slice()),
+        ("when_inconsistent", &["retry", "forward", "fail"]),
+    ] {
+        let word = block.string(key);
+        if word.is_some_and(|word| !words.contains(&word.as_str())) {
+            block.problem(key, format!("write one of {}", words.join(", ")));
+        }
     }
 }
 
@@ -196,12 +205,13 @@ fn listener(block: &Reader<'_>) -> Listener {
     agent_api.warn_unknown();
     let requires_header = block.boolean("require_request_header").unwrap_or(false);
     let tls = tls(block);
-    block.ignore(&[
-        "socket_mode",
-        "socket_user",
-        "socket_group",
-        "tls_cipher_suites",
-    ]);
+    if block.is_set("tls_cipher_suites") {
+        block.warn(
+            "tls_cipher_suites",
+            "has no effect: set tls_min_version = \"tls13\" to leave the suites of TLS 1.2 out",
+        );
+    }
+    block.ignore(&["socket_mode", "socket_user", "socket_group"]);
     block.ignore(&WITHOUT_EFFECT);
     block.warn_unknown();
     Listener {

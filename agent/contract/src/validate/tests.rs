@@ -72,6 +72,20 @@ fn two_writers_of_one_file_are_refused() {
 }
 
 #[test]
+fn words_about_nodes_that_disagree_are_known_or_refused() {
+    let with = |words: &str| {
+        let text = format!(
+            "{SMALL} api_proxy {{ {words} }} listener \"unix\" {{ address = \"/s\" tls_disable = true }}"
+        );
+        Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default())
+    };
+
+    assert!(with(r#"enforce_consistency = "always" when_inconsistent = "retry""#).is_ok());
+    assert!(with(r#"enforce_consistency = "sometimes""#).is_err());
+    assert!(with(r#"when_inconsistent = "give up""#).is_err());
+}
+
+#[test]
 fn no_file_takes_the_place_of_a_device() {
     for (path, is_refused) in [
         ("/dev/null", true),
