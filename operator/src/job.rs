@@ -37,7 +37,6 @@ use crate::args::limits::Limits;
 use crate::clock::Clock;
 use crate::cluster::client::Clients;
 use crate::cluster::fresh::batch::Reader;
-use crate::cluster::index::Kept as _;
 use crate::cluster::skew::ClockSkew;
 use crate::cluster::watches::Kinds;
 use crate::cluster::{events, fresh};
@@ -216,11 +215,15 @@ impl Context {
 
     fn snapshot(&self, is_leading: bool) -> Snapshot {
         let known = &self.kinds.planescape_jobs;
-        let unreadable = known.filter(|known| known.read.is_err()).len();
+        let unreadable = known.outstanding(|known| known.read.is_err()).len();
         Snapshot {
             readable: known.len() - unreadable,
             unreadable,
-            active: self.kinds.jobs.filter(|job| job.run.end.is_none()).len(),
+            active: self
+                .kinds
+                .jobs
+                .outstanding(|job| job.run.end.is_none())
+                .len(),
             queue: self.queue.depth(),
             waiting: self.clients.waiting(),
             is_leading,
@@ -251,8 +254,8 @@ async fn mind_the_clock(context: &Context) {
             Some(problem) => error!("{problem}"),
             None => info!("the clock agrees with the API server's again"),
         }
-        for known in context.kinds.planescape_jobs.filter(|_| true) {
-            context.queue.push(known.place(), Urgency::Changed);
+        for place in context.kinds.planescape_jobs.places() {
+            context.queue.push(place, Urgency::Changed);
         }
     }
 }
@@ -282,8 +285,12 @@ async fn reconcile(running: Running, context: Arc<Context>) {
         return;
     };
     let wake = match &object.read {
-        Err(invalid) => {
-            context.events.publish_invalid(invalid).await;
+        Err(unreadable) => {
+            let identity = &object.identity;
+            context
+                .events
+                .publish_unreadable(identity, unreadable)
+                .await;
             None
         }
         Ok(known) => match attempt(known, &context).await {

@@ -10,6 +10,7 @@ mod every;
 mod window;
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::api::v1alpha1::{DstPolicy, ONCE};
 use calendar::Calendar;
@@ -17,7 +18,7 @@ use every::Every;
 pub use window::Window;
 
 /// A schedule that was understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Schedule {
     /// Once, as soon as possible.
     Once,

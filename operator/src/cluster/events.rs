@@ -13,16 +13,17 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
-use kube::core::error_boundary::InvalidObject;
 use kube::{Api, Resource, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::GROUP;
+use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::status;
 use tracing::{debug, warn};
 
 use self::budget::Budget;
 use super::client::Clients;
 use super::gate::Class;
+use super::planescape_jobs::Unreadable;
 use crate::job::brief;
 
 const CONTROLLER: &str = "planescape.io/operator";
@@ -62,23 +63,23 @@ impl Recorder {
     }
 
     /// Says that an object cannot be read; once, until it is changed.
-    pub(crate) async fn publish_invalid(&self, invalid: &InvalidObject) {
-        if !self.is_news(invalid) {
+    pub(crate) async fn publish_unreadable(&self, identity: &Identity, unreadable: &Unreadable) {
+        if !self.is_news(identity, unreadable) {
             return;
         }
-        let metadata = &invalid.metadata;
-        let problem = problem(&invalid.error);
-        warn!(
-            name = metadata.name,
-            namespace = metadata.namespace,
-            "cannot read a PlanescapeJob: {problem}"
-        );
+        let Identity {
+            namespace,
+            name,
+            uid,
+        } = identity;
+        let problem = problem(&unreadable.error);
+        warn!(name, namespace, "cannot read a PlanescapeJob: {problem}");
         let object = ObjectReference {
             api_version: Some(format!("{GROUP}/v1alpha1")),
             kind: Some("PlanescapeJob".to_owned()),
-            name: invalid.metadata.name.clone(),
-            namespace: invalid.metadata.namespace.clone(),
-            uid: invalid.metadata.uid.clone(),
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            uid: Some(uid.clone()),
             ..ObjectReference::default()
         };
         let event = status::Event {
@@ -96,9 +97,9 @@ impl Recorder {
         budget.spend(uid, Instant::now())
     }
 
-    fn is_news(&self, invalid: &InvalidObject) -> bool {
-        let uid = invalid.metadata.uid.clone().unwrap_or_default();
-        let version = invalid.metadata.resource_version.clone();
+    fn is_news(&self, identity: &Identity, unreadable: &Unreadable) -> bool {
+        let uid = identity.uid.clone();
+        let version = unreadable.version.clone();
         let mut told = self
             .unreadable
             .lock()

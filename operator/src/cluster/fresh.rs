@@ -2,8 +2,6 @@
 
 pub(crate) mod batch;
 
-use std::sync::Arc;
-
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -46,7 +44,7 @@ pub(crate) async fn from_server(
     if reads_active && let Some(made) = unanswered(identity, context).await? {
         // A run that starts beside one that no watch shows yet would be one too many.
         let is_known = jobs.iter().any(|job| job.run.uid == made.run.uid);
-        jobs.extend((!is_known).then(|| Arc::new(made)));
+        jobs.extend((!is_known).then_some(made));
     }
     let observed = Observed::of(identity, &jobs, &pods(&jobs, context));
     let whole = Whole::of(job, &context.defaults, Timestamp::now());
@@ -59,7 +57,7 @@ async fn observed(
     identity: &Identity,
     reads_active: bool,
     context: &Context,
-) -> Result<Vec<Arc<KnownJob>>, Error> {
+) -> Result<Vec<KnownJob>, Error> {
     let known = known(identity, context);
     let Reading { kept, read } = Reading::of(job, known, reads_active);
     let mut jobs = kept;
@@ -86,13 +84,11 @@ async fn unanswered(identity: &Identity, context: &Context) -> Result<Option<Kno
     }
 }
 
-fn known(identity: &Identity, context: &Context) -> Vec<Arc<KnownJob>> {
-    let label = Key::Label(identity.namespace.clone(), identity.name.clone());
-    let jobs = &context.kinds.jobs;
-    let mut known = jobs.find(&Key::Owner(identity.uid.clone()));
-    known.retain(|job| job.is_of(identity));
-    let labelled = jobs.find(&label).into_iter();
-    known.extend(labelled.filter(|job| !job.is_of(identity)));
+/// Its Jobs, and those that its name is on without being its own.
+fn known(identity: &Identity, context: &Context) -> Vec<KnownJob> {
+    let name = Key::PlanescapeJob(identity.namespace.clone(), identity.name.clone());
+    let mut known = context.kinds.jobs.find(&name);
+    known.retain(|job| job.is_of(identity) || job.label.as_ref() == Some(&identity.name));
     known
 }
 
@@ -101,7 +97,7 @@ async fn read(
     names: Vec<(String, String)>,
     identity: &Identity,
     context: &Context,
-) -> Result<Vec<Arc<KnownJob>>, Error> {
+) -> Result<Vec<KnownJob>, Error> {
     let client = context.clients.of(Class::Run);
     let api: Api<Job> = Api::namespaced(client, &identity.namespace);
     let reads: Vec<_> = names
@@ -110,7 +106,7 @@ async fn read(
         .collect();
     let reads = stream::iter(reads).buffer_unordered(READS);
     let found: Vec<Option<KnownJob>> = reads.try_collect().await?;
-    Ok(found.into_iter().flatten().map(Arc::new).collect())
+    Ok(found.into_iter().flatten().collect())
 }
 
 async fn read_one(api: &Api<Job>, name: String, uid: String) -> Result<Option<KnownJob>, Error> {
@@ -119,7 +115,7 @@ async fn read_one(api: &Api<Job>, name: String, uid: String) -> Result<Option<Kn
     Ok(live.as_ref().and_then(KnownJob::fresh))
 }
 
-fn pods(jobs: &[Arc<KnownJob>], context: &Context) -> Vec<Arc<KnownPod>> {
+fn pods(jobs: &[KnownJob], context: &Context) -> Vec<KnownPod> {
     let keys = jobs.iter().map(|job| Key::Owner(job.run.uid.clone()));
     keys.flat_map(|key| context.kinds.pods.find(&key)).collect()
 }

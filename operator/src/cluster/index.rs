@@ -1,12 +1,18 @@
 //! Objects of one kind, found by whom they belong to instead of by looking at all of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod packed;
+mod shelf;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::runtime::watcher::Event;
 use planescape_operator_core::job::observed::{KnownJob, KnownPod};
 use tokio::sync::watch;
+
+pub(crate) use packed::Pack;
+use shelf::{Number, Shelf};
 
 /// How long the watch may take to show what was created.
 const EXPECTED_WITHIN: Duration = Duration::from_secs(30);
@@ -16,15 +22,15 @@ const EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) enum Key {
     /// UID of the controlling owner.
     Owner(String),
-    /// Namespace, and the PlanescapeJob that the label names.
-    Label(String, String),
+    /// Namespace and name of a PlanescapeJob that an owner reference or the label names.
+    PlanescapeJob(String, String),
 }
 
 /// Namespace and name.
 type Place = (String, String);
 
 /// What is kept of an object.
-pub(crate) trait Kept {
+pub(crate) trait Kept: Pack {
     fn place(&self) -> Place;
 
     /// Whether no decision tells it from another one.
@@ -33,6 +39,9 @@ pub(crate) trait Kept {
     fn uid(&self) -> &str;
 
     fn keys(&self) -> Vec<Key>;
+
+    /// Whether somebody looks for it among all.
+    fn stands_out(&self) -> bool;
 
     /// The PlanescapeJobs that a change of it concerns, by namespace and name.
     fn concerns(&self) -> Vec<Place>;
@@ -45,16 +54,22 @@ pub(crate) struct Index<K> {
 }
 
 struct Inner<K> {
-    objects: BTreeMap<Place, Entry<K>>,
-    by_key: HashMap<Key, HashSet<Place>>,
-    /// What a list has shown so far.
-    listed: Option<HashSet<Place>>,
+    objects: Shelf<K>,
+    /// How many there are, by namespace.
+    counts: BTreeMap<String, usize>,
+    standing_out: BTreeSet<Number>,
+    /// When those were created from here that the watch has not shown yet.
+    expected: HashMap<Number, Instant>,
+    /// What a list has not shown yet.
+    unlisted: Option<HashSet<Number>>,
 }
 
-struct Entry<K> {
-    object: Arc<K>,
-    /// When it was created from here; none once the watch has shown it.
-    expected_since: Option<Instant>,
+impl Pack for KnownJob {
+    const TYPICAL: &'static str = include_str!("index/typical_job.json");
+}
+
+impl Pack for KnownPod {
+    const TYPICAL: &'static str = include_str!("index/typical_pod.json");
 }
 
 impl Kept for KnownJob {
@@ -70,15 +85,19 @@ impl Kept for KnownJob {
         &self.run.uid
     }
 
-    /// The PlanescapeJob that controls it, and the one that its label names.
     fn keys(&self) -> Vec<Key> {
-        let owner = self.owner.as_ref().filter(|owner| owner.controls);
-        let owner = owner.map(|owner| Key::Owner(owner.uid.clone()));
-        let label = self.label.clone();
-        let label = label.map(|label| Key::Label(self.namespace.clone(), label));
-        owner.into_iter().chain(label).collect()
+        let concerned = self.concerns().into_iter();
+        concerned
+            .map(|(namespace, name)| Key::PlanescapeJob(namespace, name))
+            .collect()
     }
 
+    /// One that runs, or that must be let go.
+    fn stands_out(&self) -> bool {
+        self.run.end.is_none() || self.run.is_tracked
+    }
+
+    /// The PlanescapeJob among its owners, and the one that its label names.
     fn concerns(&self) -> Vec<Place> {
         let owner = self.owner.as_ref().map(|owner| owner.name.clone());
         let label = self
@@ -109,6 +128,10 @@ impl Kept for KnownPod {
         owner.into_iter().collect()
     }
 
+    fn stands_out(&self) -> bool {
+        false
+    }
+
     fn concerns(&self) -> Vec<Place> {
         let label = self.label.clone().into_iter();
         label.map(|name| (self.namespace.clone(), name)).collect()
@@ -120,9 +143,11 @@ impl<K: Kept> Index<K> {
     pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
-                objects: BTreeMap::new(),
-                by_key: HashMap::new(),
-                listed: None,
+                objects: Shelf::new(),
+                counts: BTreeMap::new(),
+                standing_out: BTreeSet::new(),
+                expected: HashMap::new(),
+                unlisted: None,
             }),
             ready: watch::Sender::new(false),
         }
@@ -131,60 +156,53 @@ impl<K: Kept> Index<K> {
     /// Takes in what the watch says, and answers which PlanescapeJobs that concerns: none where nothing
     /// has changed that is kept.
     pub(crate) fn take<R>(&self, event: Event<R>, keep: impl Fn(R) -> Option<K>) -> Vec<Place> {
-        let mut inner = self.inner();
-        match event {
+        let taken = match event {
             Event::Init => {
-                inner.listed = Some(HashSet::new());
-                Vec::new()
-            }
-            Event::InitApply(object) => {
-                let Some(object) = keep(object) else {
-                    return Vec::new();
-                };
-                if let Some(listed) = &mut inner.listed {
-                    listed.insert(object.place());
-                }
-                inner.insert(object, None)
+                let mut inner = self.inner();
+                inner.unlisted = Some(inner.objects.numbers().collect());
+                return Vec::new();
             }
             Event::InitDone => {
-                let listed = inner.listed.take().unwrap_or_default();
-                let concerned = inner.retain(&listed);
+                let concerned = self.inner().forget_unlisted();
                 self.ready.send_replace(true);
-                concerned
+                return concerned;
             }
-            Event::Apply(object) => match keep(object) {
-                Some(object) => inner.insert(object, None),
-                None => Vec::new(),
-            },
-            Event::Delete(object) => match keep(object) {
-                Some(object) => inner.forget(&object),
-                None => Vec::new(),
-            },
-        }
+            Event::InitApply(object) => keep(object).map(|object| {
+                let mut inner = self.inner();
+                let concerned = inner.insert(&object, None);
+                inner.tick_off(&object);
+                concerned
+            }),
+            Event::Apply(object) => keep(object).map(|object| self.inner().insert(&object, None)),
+            Event::Delete(object) => keep(object).map(|object| self.inner().forget(&object)),
+        };
+        taken.unwrap_or_default()
     }
 
     /// Takes in what was just created, until the watch shows it.
-    pub(crate) fn expect(&self, object: K) {
+    pub(crate) fn expect(&self, object: &K) {
         let mut inner = self.inner();
-        if !inner.objects.contains_key(&object.place()) {
+        if inner.find(&object.place()).is_none() {
             inner.insert(object, Some(Instant::now()));
         }
     }
 
     /// Takes in how an object is after a change that was made from here, if it is still known.
-    pub(crate) fn learn(&self, object: K) {
+    pub(crate) fn learn(&self, object: &K) {
         let mut inner = self.inner();
-        let known = inner.objects.get(&object.place());
-        let expected_since = known.and_then(|known| known.expected_since);
-        if known.is_some_and(|known| known.object.uid() == object.uid()) {
+        let Some((number, known)) = inner.find(&object.place()) else {
+            return;
+        };
+        if known.uid() == object.uid() {
+            let expected_since = inner.expected.get(&number).copied();
             inner.insert(object, expected_since);
         }
     }
 
     /// The object of a namespace and name.
-    pub(crate) fn get(&self, place: &Place) -> Option<Arc<K>> {
-        let inner = self.inner();
-        inner.objects.get(place).map(|entry| entry.object.clone())
+    pub(crate) fn get(&self, place: &Place) -> Option<K> {
+        let found = self.inner().find(place);
+        found.map(|(_, object)| object)
     }
 
     /// How many there are.
@@ -195,32 +213,33 @@ impl<K: Kept> Index<K> {
     /// How many there are in a namespace.
     pub(crate) fn count(&self, namespace: &str) -> usize {
         let inner = self.inner();
-        let from = (namespace.to_owned(), String::new());
-        let objects = inner.objects.range(from..);
-        objects
-            .take_while(|(place, _)| place.0 == namespace)
-            .count()
+        inner.counts.get(namespace).copied().unwrap_or_default()
     }
 
     /// The objects that are found by a key.
-    pub(crate) fn find(&self, key: &Key) -> Vec<Arc<K>> {
+    pub(crate) fn find(&self, key: &Key) -> Vec<K> {
         let inner = self.inner();
-        let places = inner.by_key.get(key).into_iter().flatten();
-        let entries = places.filter_map(|place| inner.objects.get(place));
-        entries
-            .filter(|entry| {
-                let since = entry.expected_since;
-                since.is_none_or(|since| since.elapsed() < EXPECTED_WITHIN)
-            })
-            .map(|entry| entry.object.clone())
+        let found = inner.objects.candidates(key);
+        found
+            .filter(|(number, object)| !inner.is_overdue(*number) && object.keys().contains(key))
+            .map(|(_, object)| object)
             .collect()
     }
 
-    /// All objects for which something holds. It looks at each of them.
-    pub(crate) fn filter(&self, holds: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+    /// Of the objects that stand out, all for which something holds.
+    pub(crate) fn outstanding(&self, holds: impl Fn(&K) -> bool) -> Vec<K> {
         let inner = self.inner();
-        let objects = inner.objects.values().map(|entry| &entry.object);
-        objects.filter(|object| holds(object)).cloned().collect()
+        let numbers = inner.standing_out.iter();
+        let objects = numbers.filter_map(|number| inner.objects.get(*number));
+        objects.filter(|object| holds(object)).collect()
+    }
+
+    /// Namespace and name of each. It looks at all of them.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let inner = self.inner();
+        let objects = inner.objects.numbers();
+        let objects = objects.filter_map(|number| inner.objects.get(number));
+        objects.map(|object| object.place()).collect()
     }
 
     /// Returns once all objects were listed.
@@ -237,124 +256,203 @@ impl<K: Kept> Index<K> {
 }
 
 impl<K: Kept> Inner<K> {
-    fn insert(&mut self, object: K, expected_since: Option<Instant>) -> Vec<Place> {
+    fn find(&self, place: &Place) -> Option<(Number, K)> {
+        let mut candidates = self.objects.candidates(place);
+        candidates.find(|(_, object)| object.place() == *place)
+    }
+
+    fn insert(&mut self, object: &K, expected_since: Option<Instant>) -> Vec<Place> {
         let place = object.place();
-        if let Some(known) = self.objects.get_mut(&place)
-            && known.object.is_same(&object)
-        {
-            known.expected_since = expected_since;
-            known.object = Arc::new(object);
+        let former = self.find(&place);
+        let Some((number, former)) = former else {
+            let number = self.objects.add(object);
+            self.objects.link(&place, number);
+            *self.counts.entry(place.0).or_default() += 1;
+            self.note(number, object, expected_since);
+            return object.concerns();
+        };
+        for key in former.keys() {
+            self.objects.unlink(&key, number);
+        }
+        self.objects.replace(number, object);
+        self.note(number, object, expected_since);
+        if former.is_same(object) {
             return Vec::new();
         }
         let mut concerned = object.concerns();
-        if let Some(former) = self.remove(&place) {
-            concerned.extend(former.concerns());
-        }
-        for key in object.keys() {
-            self.by_key.entry(key).or_default().insert(place.clone());
-        }
-        let object = Arc::new(object);
-        let entry = Entry {
-            object,
-            expected_since,
-        };
-        self.objects.insert(place, entry);
+        concerned.extend(former.concerns());
         concerned
     }
 
+    /// What there is to know of an object that was put on the shelf.
+    fn note(&mut self, number: Number, object: &K, expected_since: Option<Instant>) {
+        for key in object.keys() {
+            self.objects.link(&key, number);
+        }
+        if object.stands_out() {
+            self.standing_out.insert(number);
+        } else {
+            self.standing_out.remove(&number);
+        }
+        match expected_since {
+            Some(since) => self.expected.insert(number, since),
+            None => self.expected.remove(&number),
+        };
+    }
+
+    /// A list has shown an object.
+    fn tick_off(&mut self, object: &K) {
+        if self.unlisted.as_ref().is_none_or(HashSet::is_empty) {
+            return;
+        }
+        let known = self.find(&object.place());
+        if let (Some((number, _)), Some(unlisted)) = (known, &mut self.unlisted) {
+            unlisted.remove(&number);
+        }
+    }
+
     fn forget(&mut self, object: &K) -> Vec<Place> {
-        let place = object.place();
-        let known = self.objects.get(&place);
-        if known.is_some_and(|known| known.object.uid() == object.uid()) {
-            self.remove(&place);
+        let known = self.find(&object.place());
+        if let Some((number, known)) = known.filter(|(_, known)| known.uid() == object.uid()) {
+            self.remove(number, &known);
         }
         object.concerns()
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Arc<K>> {
-        let entry = self.objects.remove(place)?;
-        for key in entry.object.keys() {
-            if let Some(places) = self.by_key.get_mut(&key) {
-                places.remove(place);
-                if places.is_empty() {
-                    self.by_key.remove(&key);
-                }
+    fn remove(&mut self, number: Number, object: &K) {
+        let place = object.place();
+        for key in object.keys() {
+            self.objects.unlink(&key, number);
+        }
+        self.objects.unlink(&place, number);
+        self.objects.remove(number);
+        self.standing_out.remove(&number);
+        self.expected.remove(&number);
+        if let Some(unlisted) = &mut self.unlisted {
+            unlisted.remove(&number);
+        }
+        if let Some(count) = self.counts.get_mut(&place.0) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&place.0);
             }
         }
-        Some(entry.object)
     }
 
     /// Forgets what a list did not show, except what is younger than it may be.
-    fn retain(&mut self, listed: &HashSet<Place>) -> Vec<Place> {
-        let is_gone = |(place, entry): &(&Place, &Entry<K>)| {
-            !listed.contains(*place) && entry.expected_since.is_none()
-        };
-        let gone = self.objects.iter().filter(is_gone);
-        let gone: Vec<Place> = gone.map(|(place, _)| place.clone()).collect();
-        let gone = gone.iter().filter_map(|place| self.remove(place));
-        gone.flat_map(|object| object.concerns()).collect()
+    fn forget_unlisted(&mut self) -> Vec<Place> {
+        let unlisted = self.unlisted.take().unwrap_or_default();
+        let mut concerned = Vec::new();
+        for number in unlisted {
+            let known = self.objects.get(number);
+            let known = known.filter(|_| !self.expected.contains_key(&number));
+            if let Some(object) = known {
+                self.remove(number, &object);
+                concerned.extend(object.concerns());
+            }
+        }
+        concerned
+    }
+
+    fn is_overdue(&self, number: Number) -> bool {
+        let since = self.expected.get(&number);
+        since.is_some_and(|since| since.elapsed() >= EXPECTED_WITHIN)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::batch::v1::Job;
+    use k8s_openapi::api::batch::v1::{Job, JobCondition};
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
 
     use super::*;
 
     #[test]
-    fn finds_jobs_by_owner_and_by_label_and_forgets_what_is_gone() {
+    fn finds_jobs_by_their_planescape_job_and_forgets_what_is_gone() {
         let index = Index::new();
         take(&index, Event::Init);
-        take(&index, Event::InitApply(job("a", "u1")));
-        take(&index, Event::InitApply(job("b", "u2")));
+        take(&index, Event::InitApply(job("a", "one")));
+        take(&index, Event::InitApply(job("b", "two")));
         take(&index, Event::InitDone);
 
-        assert_eq!(names(&index, &owner("u1")), ["a"]);
-        assert_eq!(names(&index, &label("my-job")), ["a", "b"]);
-        take(&index, Event::Apply(job("a", "u2")));
-        assert_eq!(names(&index, &owner("u1")), [""; 0]);
-        assert_eq!(names(&index, &owner("u2")), ["a", "b"]);
-        take(&index, Event::Delete(job("a", "u2")));
-        assert_eq!(names(&index, &owner("u2")), ["b"]);
+        assert_eq!(names(&index, "one"), ["a"]);
+        assert_eq!(names(&index, "label"), ["a", "b"]);
+        take(&index, Event::Apply(job("a", "two")));
+        assert_eq!(names(&index, "one"), [""; 0]);
+        assert_eq!(names(&index, "two"), ["a", "b"]);
+        assert_eq!((index.len(), index.count("team")), (2, 2));
+        take(&index, Event::Delete(job("a", "two")));
+        assert_eq!(names(&index, "two"), ["b"]);
         take(&index, Event::Init);
+        take(&index, Event::InitApply(job("c", "two")));
         take(&index, Event::InitDone);
-        assert_eq!(names(&index, &label("my-job")), [""; 0]);
+        assert_eq!(names(&index, "label"), ["c"]);
+        assert_eq!((index.len(), index.count("team")), (1, 1));
+    }
+
+    #[test]
+    fn finds_pods_by_the_uid_of_their_job() {
+        let index = Index::new();
+        let pod = |name: &str, owner: &str| -> Pod {
+            serde_json::from_value(json!({ "metadata": {
+                "name": name, "namespace": "team", "uid": name,
+                "ownerReferences": [{
+                    "apiVersion": "batch/v1", "kind": "Job", "name": "a", "uid": owner, "controller": true,
+                }],
+            } }))
+            .unwrap()
+        };
+        for (name, owner) in [("a-1", "u1"), ("a-2", "u2"), ("a-3", "u1")] {
+            index.take(Event::Apply(pod(name, owner)), |pod| KnownPod::of(&pod));
+        }
+
+        let found = index.find(&Key::Owner("u1".to_owned()));
+
+        let names: Vec<&str> = found.iter().map(|it| it.pod.name.as_str()).collect();
+        assert_eq!(names, ["a-1", "a-3"]);
     }
 
     #[test]
     fn knows_what_it_created_before_the_watch_does() {
         let index = Index::new();
-        index.expect(KnownJob::of(&job("a", "u1")).unwrap());
+        index.expect(&KnownJob::of(&job("a", "one")).unwrap());
         take(&index, Event::Init);
         take(&index, Event::InitDone);
 
-        assert_eq!(names(&index, &owner("u1")), ["a"]);
-        take(&index, Event::Delete(job("a", "u1")));
-        assert_eq!(names(&index, &owner("u1")), [""; 0]);
+        assert_eq!(names(&index, "one"), ["a"]);
+        take(&index, Event::Delete(job("a", "one")));
+        assert_eq!(names(&index, "one"), [""; 0]);
     }
 
     #[test]
     fn learns_of_its_own_changes_before_the_watch_shows_them() {
         let index = Index::new();
-        let mut run = job("a", "u1");
+        let mut run = job("a", "one");
         run.metadata.finalizers = Some(vec!["planescape.io/run-tracking".into()]);
+        run.status.get_or_insert_default().conditions = Some(vec![JobCondition {
+            type_: "Complete".to_owned(),
+            status: "True".to_owned(),
+            ..JobCondition::default()
+        }]);
         take(&index, Event::Apply(run.clone()));
+        assert_eq!(index.outstanding(|_| true).len(), 1);
         run.metadata.finalizers = None;
 
-        index.learn(KnownJob::of(&run).unwrap());
-        index.learn(KnownJob::of(&job("gone", "u1")).unwrap());
+        index.learn(&KnownJob::of(&run).unwrap());
+        index.learn(&KnownJob::of(&job("gone", "one")).unwrap());
 
-        let found = index.find(&owner("u1"));
+        let found = index.find(&name("one"));
         assert!(found.len() == 1 && !found[0].run.is_tracked);
+        assert_eq!(index.outstanding(|_| true).len(), 0);
         assert_eq!(take(&index, Event::Apply(run)), []);
     }
 
     #[test]
     fn wakes_nobody_for_a_change_that_no_decision_depends_on() {
         let index = Index::new();
-        let mut run = job("a", "u1");
+        let mut run = job("a", "my-job");
+        run.metadata.labels = None;
         let my_job = [("team".to_owned(), "my-job".to_owned())];
         assert_eq!(take(&index, Event::Apply(run.clone())), my_job);
 
@@ -377,25 +475,21 @@ mod tests {
             "namespace": "team",
             "uid": name,
             "creationTimestamp": "2026-11-24T10:00:00Z",
-            "labels": { "planescape.io/job": "my-job" },
+            "labels": { "planescape.io/job": "label" },
             "ownerReferences": [{
                 "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
-                "name": "my-job", "uid": owner, "controller": true,
+                "name": owner, "uid": owner, "controller": true,
             }],
         } }))
         .unwrap()
     }
 
-    fn owner(uid: &str) -> Key {
-        Key::Owner(uid.into())
+    fn name(name: &str) -> Key {
+        Key::PlanescapeJob("team".into(), name.into())
     }
 
-    fn label(name: &str) -> Key {
-        Key::Label("team".into(), name.into())
-    }
-
-    fn names(index: &Index<KnownJob>, key: &Key) -> Vec<String> {
-        let found = index.find(key);
+    fn names(index: &Index<KnownJob>, planescape_job: &str) -> Vec<String> {
+        let found = index.find(&name(planescape_job));
         let mut names: Vec<String> = found.iter().map(|it| it.run.name.clone()).collect();
         names.sort();
         names

@@ -2,19 +2,29 @@
 
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
-use kube::core::error_boundary::InvalidObject;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::defaults::Defaults;
+use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::Known;
+use serde::{Deserialize, Serialize};
 
-use super::index::{Kept, Key};
+use super::index::{Kept, Key, Pack};
 
 /// A PlanescapeJob.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct KnownPlanescapeJob {
-    place: (String, String),
-    uid: String,
+    pub(crate) identity: Identity,
     /// Why it cannot be read, where it cannot.
-    pub(crate) read: Result<Known, InvalidObject>,
+    pub(crate) read: Result<Known, Unreadable>,
+}
+
+/// Why a PlanescapeJob cannot be read.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Unreadable {
+    /// Its resourceVersion.
+    pub(crate) version: Option<String>,
+    /// As the decoder says. It may have found a secret.
+    pub(crate) error: String,
 }
 
 impl KnownPlanescapeJob {
@@ -28,10 +38,15 @@ impl KnownPlanescapeJob {
             Ok(job) => &job.metadata,
             Err(invalid) => &invalid.metadata,
         };
-        let place = (metadata.namespace.clone()?, metadata.name.clone()?);
-        let uid = metadata.uid.clone()?;
-        let read = object.0.map(|job| Known::of(job, defaults, now));
-        Some(Self { place, uid, read })
+        let identity = Identity::of(metadata)?;
+        let read = match object.0 {
+            Ok(job) => Ok(Known::of(job, defaults, now)),
+            Err(invalid) => Err(Unreadable {
+                version: invalid.metadata.resource_version,
+                error: invalid.error,
+            }),
+        };
+        Some(Self { identity, read })
     }
 
     /// Whether it was changed so that what was planned for `job` may be wrong: its spec, or that it exists.
@@ -47,6 +62,10 @@ impl KnownPlanescapeJob {
     }
 }
 
+impl Pack for KnownPlanescapeJob {
+    const TYPICAL: &'static str = include_str!("index/typical_planescape_job.json");
+}
+
 impl Kept for KnownPlanescapeJob {
     fn is_same(&self, other: &Self) -> bool {
         match (&self.read, &other.read) {
@@ -58,26 +77,32 @@ impl Kept for KnownPlanescapeJob {
                     && metadata.deletion_timestamp == theirs.deletion_timestamp
                     && known.job.status == other.job.status
             }
-            (Err(invalid), Err(other)) => {
-                invalid.metadata.resource_version == other.metadata.resource_version
-            }
+            (Err(unreadable), Err(other)) => unreadable == other,
             (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
         }
     }
 
     fn place(&self) -> (String, String) {
-        self.place.clone()
+        let Identity {
+            namespace, name, ..
+        } = &self.identity;
+        (namespace.clone(), name.clone())
     }
 
     fn uid(&self) -> &str {
-        &self.uid
+        &self.identity.uid
     }
 
     fn keys(&self) -> Vec<Key> {
         Vec::new()
     }
 
+    /// One that cannot be read.
+    fn stands_out(&self) -> bool {
+        self.read.is_err()
+    }
+
     fn concerns(&self) -> Vec<(String, String)> {
-        vec![self.place.clone()]
+        vec![self.place()]
     }
 }

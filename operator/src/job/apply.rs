@@ -142,7 +142,7 @@ async fn change(
             let client = context.clients.of(Class::Tidy);
             let released = release(client, &attempt.identity.namespace, job, uid).await?;
             if let Some(known) = released.as_ref().and_then(KnownJob::of) {
-                context.kinds.jobs.learn(known);
+                context.kinds.jobs.learn(&known);
             }
             Ok(())
         }

@@ -54,7 +54,7 @@ pub(super) async fn create(
         }
     };
     if let Some(known) = KnownJob::of(&created) {
-        context.kinds.jobs.expect(known);
+        context.kinds.jobs.expect(&known);
     }
     let (tick, rerun) = match occasion {
         Occasion::Tick(tick) => (*tick, None),

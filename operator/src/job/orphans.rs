@@ -2,7 +2,6 @@
 //!
 //! In a task of its own, which no reconciliation waits for: deleting a namespace orphans many.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
@@ -30,10 +29,10 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(5);
 
 /// Asks to let go what belonged to a former PlanescapeJob of this name, if there is any.
 pub(super) fn notice(identity: &Identity, context: &Context) {
-    let label = Key::Label(identity.namespace.clone(), identity.name.clone());
-    let labelled = context.kinds.jobs.find(&label);
+    let name = Key::PlanescapeJob(identity.namespace.clone(), identity.name.clone());
+    let labelled = context.kinds.jobs.find(&name);
     let is_former = |job: &KnownJob| job.run.is_tracked && !job.is_of(identity);
-    if labelled.iter().any(|job| is_former(job)) {
+    if labelled.iter().any(is_former) {
         // It fails only when the operator ends.
         let name = (identity.namespace.clone(), identity.name.clone());
         let _ = context.orphans.send(name);
@@ -50,10 +49,10 @@ pub(super) async fn tend(context: &Context, mut former: mpsc::UnboundedReceiver<
         let jobs = tokio::select! {
             _ = pause.tick() => {
                 unreadable::release_all(context).await;
-                context.kinds.jobs.filter(|job| is_orphan(job, context))
+                context.kinds.jobs.outstanding(|job| is_orphan(job, context))
             }
             Some((namespace, name)) = former.recv() => {
-                let labelled = context.kinds.jobs.find(&Key::Label(namespace, name));
+                let labelled = context.kinds.jobs.find(&Key::PlanescapeJob(namespace, name));
                 let orphans = labelled.into_iter().filter(|job| is_orphan(job, context));
                 orphans.collect()
             }
@@ -67,7 +66,7 @@ fn is_orphan(job: &KnownJob, context: &Context) -> bool {
 }
 
 /// A failed release does not stop the other releases.
-async fn release_all(jobs: Vec<Arc<KnownJob>>, context: &Context) {
+async fn release_all(jobs: Vec<KnownJob>, context: &Context) {
     let releases: Vec<_> = jobs
         .into_iter()
         .map(|job| release_or_warn(job, context))
@@ -76,9 +75,9 @@ async fn release_all(jobs: Vec<Arc<KnownJob>>, context: &Context) {
     while releases.next().await.is_some() {}
 }
 
-async fn release_or_warn(job: Arc<KnownJob>, context: &Context) {
+async fn release_or_warn(job: KnownJob, context: &Context) {
     if let Err(error) = within(LONGEST_RELEASE, release(&job, context)).await {
-        let KnownJob { namespace, run, .. } = &*job;
+        let KnownJob { namespace, run, .. } = &job;
         warn!(job = run.name, namespace, "cannot let it go: {error}");
     }
 }

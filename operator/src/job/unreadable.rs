@@ -4,7 +4,6 @@
 //! A run whose instant the status does not tell yet is recorded first, so that it does not start again when
 //! the object can be read again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,9 +26,10 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(5);
 
 /// One after the other: there are few, if any.
 pub(super) async fn release_all(context: &Context) {
-    for job in context.kinds.jobs.filter(|job| is_unreadable(job, context)) {
+    let jobs = &context.kinds.jobs;
+    for job in jobs.outstanding(|job| is_unreadable(job, context)) {
         if let Err(error) = within(LONGEST_RELEASE, release(&job, context)).await {
-            let KnownJob { namespace, run, .. } = &*job;
+            let KnownJob { namespace, run, .. } = &job;
             warn!(job = run.name, namespace, "cannot let it go: {error}");
         }
     }
@@ -44,7 +44,7 @@ fn is_unreadable(job: &KnownJob, context: &Context) -> bool {
     known.is_some_and(|known| known.read.is_err())
 }
 
-async fn release(job: &Arc<KnownJob>, context: &Context) -> Result<(), Error> {
+async fn release(job: &KnownJob, context: &Context) -> Result<(), Error> {
     let Some(owner) = &job.owner else {
         return Ok(());
     };

@@ -6,10 +6,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::names::GROUP;
 
 /// One PlanescapeJob of a cluster's whole history.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Its namespace.
     pub namespace: String,

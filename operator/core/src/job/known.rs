@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::validate::{Material, ValidatedJob, validate};
@@ -12,7 +13,7 @@ use crate::defaults::Defaults;
 use crate::problem::Problem;
 
 /// A PlanescapeJob as it is kept in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
     /// Without its job template, its vault block and foreign metadata.
     pub job: PlanescapeJob,
@@ -145,7 +146,8 @@ mod tests {
                 "labels": { "a": "b" },
                 "annotations": { "c": "d", ONCE_STARTED_ANNOTATION: "u/v" },
             },
-            "spec": { "schedule": "@hourly", "jobTemplate": { "spec": { "template": {
+            "spec": { "schedule": "5 3 * * 1-5", "timeZone": "Europe/Berlin",
+                "jobTemplate": { "spec": { "template": {
                 "metadata": { "annotations": {
                     "vault.hashicorp.com/agent-inject": "true",
                     "vault.hashicorp.com/role": "reader",
@@ -166,6 +168,8 @@ mod tests {
 
         let whole = Whole::of(job.clone(), &defaults, now);
         let known = Known::of(job, &defaults, now);
+        let written = serde_json::to_string(&known).unwrap();
+        let known: Known = serde_json::from_str(&written).unwrap();
 
         assert_eq!(
             plan_of(&known.job, &known.validated),

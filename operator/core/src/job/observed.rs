@@ -10,6 +10,7 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use planescape_agent_contract::Report;
+use serde::{Deserialize, Serialize};
 
 pub use agent::{ObservedAgent, may_live};
 pub use waiting::Waiting;
@@ -48,7 +49,7 @@ pub struct UnownedJob {
 }
 
 /// One Job, that is, one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObservedJob {
     /// Its name.
     pub name: String,
@@ -93,7 +94,7 @@ pub struct ObservedJob {
 }
 
 /// How a Job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// When.
     pub at: Option<Timestamp>,
@@ -106,7 +107,7 @@ pub struct End {
 }
 
 /// One pod of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObservedPod {
     /// Its name.
     pub name: String,
@@ -127,7 +128,7 @@ pub struct ObservedPod {
 }
 
 /// A Job as it is kept in memory: what decisions depend on, and whose it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownJob {
     /// Its namespace.
     pub namespace: String,
@@ -142,7 +143,7 @@ pub struct KnownJob {
 }
 
 /// The PlanescapeJob among the owners of a Job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Its name.
     pub name: String,
@@ -153,7 +154,7 @@ pub struct Owner {
 }
 
 /// A pod as it is kept in memory.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownPod {
     /// Its namespace.
     pub namespace: String,

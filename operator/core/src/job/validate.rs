@@ -2,6 +2,7 @@
 //! from running.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::annotations::{self, Injection};
@@ -21,7 +22,7 @@ use crate::schedule::{self, Schedule, Window};
 const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
 
 /// A PlanescapeJob that can run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ValidatedJob {
     /// Which PlanescapeJob it is.
     pub identity: Identity,
@@ -65,7 +66,7 @@ pub struct Material {
 }
 
 /// What the status tells of an agent that is written into the pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Vault's host.
     pub vault_host: String,

@@ -17,6 +17,8 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::cron::Cron;
 use crate::api::v1alpha1::DstPolicy;
 
@@ -28,14 +30,15 @@ const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// Cron fields in a time zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calendar {
     cron: Cron,
+    #[serde(with = "by_name")]
     zone: TimeZone,
     follows: Follows,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Follows {
     ElapsedTime,
     Readings,
@@ -179,5 +182,26 @@ impl Stretch {
     fn until(&self, last: Date) -> Date {
         let own = self.end.map(|end| self.offset.to_datetime(end).date());
         own.map_or(last, |own| own.min(last))
+    }
+}
+
+/// A zone as the name that it was found by.
+mod by_name {
+    use jiff::tz::TimeZone;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        zone: &TimeZone,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(zone.iana_name().unwrap_or("UTC"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<TimeZone, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        crate::schedule::zone(&name).ok_or_else(|| D::Error::custom("an unknown time zone"))
     }
 }

@@ -2,13 +2,14 @@
 //! Kubernetes CronJob accepts.
 
 use jiff::civil::{Date, DateTime};
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
 const MINUTES_A_DAY: i16 = 24 * 60;
 
 /// The values of each field, as bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cron {
     pub(super) minutes: Field,
     pub(super) hours: Field,
@@ -17,7 +18,7 @@ pub(super) struct Cron {
     weekdays: Field,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Field {
     bits: u64,
     /// Whether the field says "any", which a step of more than one takes back.

@@ -1,13 +1,14 @@
 //! `@every`: a fixed interval from the first run on.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
 const NANOS: i64 = 1_000_000_000;
 
 /// A whole number of seconds, at least a minute: Jobs are named by the minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Every {
     seconds: i64,
 }

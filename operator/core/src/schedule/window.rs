@@ -3,12 +3,13 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Schedule, every};
 use crate::api::v1alpha1::{DstPolicy, ExclusionWindow};
 
 /// A time in which no run starts. Its end is not part of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Window {
     /// From one instant to another.
     Fixed {

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use planescape_agent_contract::{Phase, Reason, Report};
+use serde::{Deserialize, Serialize};
 
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 
 /// Our agent in a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedAgent {
     /// Whether it ends before the job begins.
     pub is_init: bool,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use serde::{Deserialize, Serialize};
 
 /// Words of the kubelet's for a container that does not start by itself.
 const STUCK: [&str; 8] = [
@@ -16,7 +17,7 @@ const STUCK: [&str; 8] = [
 ];
 
 /// What keeps a pod from starting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The container; none where the whole pod waits for a node.
     pub container: Option<String>,
