@@ -54,6 +54,10 @@ const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 /// How long what has begun may go on after a signal to end. Kubernetes kills the operator soon after.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
+/// How many PlanescapeJobs that have only changed are reconciled at once, for each call that may be on its way: after a
+/// first start all have, and each needs as much memory as its template.
+const CHANGED_PER_CALL: usize = 2;
+
 /// When to look again at a clock that is wrong.
 const CLOCK_CHECK: SignedDuration = SignedDuration::from_secs(10);
 
@@ -142,13 +146,14 @@ impl Controller {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let (orphans, former) = mpsc::unbounded_channel();
+        let concurrency = usize::from(self.settings.limits.kube_api_concurrency);
         let context = Arc::new(Context {
             reader: Reader::new(self.clients.clone()),
             events: events::Recorder::new(self.clients.clone()),
             clients: self.clients,
             defaults: self.settings.defaults,
             kinds: Kinds::new(),
-            queue: Arc::new(Queue::default()),
+            queue: Arc::new(Queue::new(CHANGED_PER_CALL * concurrency)),
             backoff: Backoff::default(),
             clock: Clock::new(),
             orphans,

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use planescape_operator_core::job::observed::{KnownJob, KnownPod};
 use tokio::sync::watch;
 
+use crate::job::queue::Urgency;
 pub(crate) use packed::Pack;
 use shelf::{Number, Shelf};
 
@@ -45,6 +47,11 @@ pub(crate) trait Kept: Pack {
 
     /// The PlanescapeJobs that a change of it concerns, by namespace and name.
     fn concerns(&self) -> Vec<Place>;
+
+    /// How urgent that is to them.
+    fn urgency(&self, _now: Timestamp) -> Urgency {
+        Urgency::Changed
+    }
 }
 
 /// Objects of one kind.

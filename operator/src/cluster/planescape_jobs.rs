@@ -9,6 +9,7 @@ use planescape_operator_core::job::known::Known;
 use serde::{Deserialize, Serialize};
 
 use super::index::{Kept, Key, Pack};
+use crate::job::queue::Urgency;
 
 /// A PlanescapeJob.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,5 +105,15 @@ impl Kept for KnownPlanescapeJob {
 
     fn concerns(&self) -> Vec<(String, String)> {
         vec![self.place()]
+    }
+
+    /// Due is what is to start: after a start of the operator it waits for no others.
+    fn urgency(&self, now: Timestamp) -> Urgency {
+        let is_due = self.read.as_ref().is_ok_and(|known| known.is_due(now));
+        if is_due {
+            Urgency::Due
+        } else {
+            Urgency::Changed
+        }
     }
 }

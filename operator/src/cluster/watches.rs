@@ -1,5 +1,6 @@
 //! What we watch: PlanescapeJobs, and the Jobs and pods that bear our label.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 
 use futures::StreamExt as _;
@@ -21,6 +22,9 @@ use super::client::scoped;
 use super::index::{Index, Kept};
 use super::planescape_jobs::KnownPlanescapeJob;
 use crate::job::queue::{Queue, Urgency};
+
+/// Objects in one answer of the API server: so many are in memory as a whole.
+const PAGE: u32 = 100;
 
 /// What is watched, kept in memory.
 pub(crate) struct Kinds {
@@ -63,8 +67,8 @@ impl Kinds {
         let keep = |object: DeserializeGuard<PlanescapeJob>| {
             KnownPlanescapeJob::of(object, defaults, Timestamp::now())
         };
-        let all = watcher::Config::default();
-        let ours = watcher::Config::default().labels(JOB_LABEL);
+        let all = watcher::Config::default().page_size(PAGE);
+        let ours = all.clone().labels(JOB_LABEL);
         let planescape_jobs = watch.fill(all, &self.planescape_jobs, keep);
         let jobs = watch.fill(ours.clone(), &self.jobs, |job: Job| KnownJob::of(&job));
         let pods = watch.fill(ours, &self.pods, |pod: Pod| KnownPod::of(&pod));
@@ -97,8 +101,14 @@ impl Watch<'_> {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    for name in index.take(event, &keep) {
-                        self.queue.push(name, Urgency::Changed);
+                    let urgency = Cell::new(Urgency::Changed);
+                    let keep = |object: R| {
+                        let kept = keep(object)?;
+                        urgency.set(kept.urgency(Timestamp::now()));
+                        Some(kept)
+                    };
+                    for name in index.take(event, keep) {
+                        self.queue.push(name, urgency.get());
                     }
                 }
                 Err(error) => warn!("a watch failed: {error}"),

@@ -18,15 +18,19 @@ pub(crate) enum Urgency {
 }
 
 /// Names of PlanescapeJobs in the order in which they are to be reconciled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
-    pushed: Notify,
+    /// So many that have only changed are reconciled at once.
+    most_changed: usize,
+    moved: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     states: HashMap<Name, State>,
+    /// How many that have only changed are being reconciled.
+    changed_running: usize,
     due: Lane,
     changed: Lane,
 }
@@ -50,9 +54,19 @@ struct Lane {
 pub(crate) struct Running {
     queue: Arc<Queue>,
     pub(crate) name: Name,
+    urgency: Urgency,
 }
 
 impl Queue {
+    /// Empty.
+    pub(crate) fn new(most_changed: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            most_changed,
+            moved: Notify::new(),
+        }
+    }
+
     /// Asks for a reconciliation.
     pub(crate) fn push(&self, name: Name, urgency: Urgency) {
         let mut inner = self.inner();
@@ -76,19 +90,20 @@ impl Queue {
         inner.states.insert(name.clone(), State::Waiting(urgency));
         inner.lane(urgency).push(name);
         drop(inner);
-        self.pushed.notify_one();
+        self.moved.notify_one();
     }
 
     /// The next one, as soon as there is any.
     pub(crate) async fn next(self: &Arc<Self>) -> Running {
         loop {
-            if let Some(name) = self.take() {
+            if let Some((name, urgency)) = self.take() {
                 return Running {
                     queue: self.clone(),
                     name,
+                    urgency,
                 };
             }
-            self.pushed.notified().await;
+            self.moved.notified().await;
         }
     }
 
@@ -98,21 +113,24 @@ impl Queue {
         [&inner.due, &inner.changed].map(Lane::len).iter().sum()
     }
 
-    fn take(&self) -> Option<Name> {
+    fn take(&self) -> Option<(Name, Urgency)> {
         let mut inner = self.inner();
-        let name = inner.pop()?;
+        let has_room = inner.changed_running < self.most_changed;
+        let (name, urgency) = inner.pop(has_room)?;
+        inner.changed_running += usize::from(urgency == Urgency::Changed);
         inner.states.insert(name.clone(), State::Running);
-        Some(name)
+        Some((name, urgency))
     }
 
-    fn done(&self, name: &Name) {
+    fn done(&self, Running { name, urgency, .. }: &Running) {
         let mut inner = self.inner();
+        inner.changed_running -= usize::from(*urgency == Urgency::Changed);
         if let Some(State::RunningAndWaiting(urgency)) = inner.states.remove(name) {
             inner.states.insert(name.clone(), State::Waiting(urgency));
             inner.lane(urgency).push(name.clone());
-            drop(inner);
-            self.pushed.notify_one();
         }
+        drop(inner);
+        self.moved.notify_one();
     }
 
     /// Nothing panics while it holds the lock.
@@ -122,13 +140,18 @@ impl Queue {
 }
 
 impl Inner {
-    fn pop(&mut self) -> Option<Name> {
+    fn pop(&mut self, takes_changed: bool) -> Option<(Name, Urgency)> {
         if let Some(due) = self.due.pop() {
-            return Some(due);
+            return Some((due, Urgency::Due));
+        }
+        if !takes_changed {
+            return None;
         }
         // What has become due meanwhile was taken already.
         let is_left = Some(&State::Waiting(Urgency::Changed));
-        std::iter::from_fn(|| self.changed.pop()).find(|name| self.states.get(name) == is_left)
+        let mut changed = std::iter::from_fn(|| self.changed.pop());
+        let left = changed.find(|name| self.states.get(name) == is_left)?;
+        Some((left, Urgency::Changed))
     }
 
     fn lane(&mut self, urgency: Urgency) -> &mut Lane {
@@ -168,7 +191,7 @@ impl Lane {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.queue.done(&self.name);
+        self.queue.done(self);
     }
 }
 
@@ -180,7 +203,7 @@ mod tests {
 
     #[test]
     fn reconciles_nothing_twice_at_once_and_forgets_no_change() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(9));
         for _ in 0..3 {
             queue.push(name("a", "1"), Urgency::Changed);
         }
@@ -201,7 +224,7 @@ mod tests {
 
     #[test]
     fn takes_what_is_due_first_and_namespaces_in_turns() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(9));
         queue.push(name("a", "changed"), Urgency::Changed);
         queue.push(name("a", "1"), Urgency::Changed);
         for number in ["1", "2", "3"] {
@@ -215,6 +238,25 @@ mod tests {
             .collect();
 
         assert_eq!(order, ["a/1", "b/1", "a/2", "a/3", "a/changed"]);
+    }
+
+    #[test]
+    fn what_has_only_changed_waits_for_its_like_and_what_is_due_does_not() {
+        let queue = Arc::new(Queue::new(2));
+        for number in ["1", "2", "3", "4"] {
+            queue.push(name("a", number), Urgency::Changed);
+        }
+
+        let first = next(&queue).unwrap();
+        let second = next(&queue).unwrap();
+        assert!(next(&queue).is_none());
+        queue.push(name("a", "4"), Urgency::Due);
+        assert_eq!(next(&queue).unwrap().name.1, "4");
+        assert!(next(&queue).is_none());
+        drop(first);
+        assert_eq!(next(&queue).unwrap().name.1, "3");
+        drop(second);
+        assert!(next(&queue).is_none(), "the fourth was due");
     }
 
     fn name(namespace: &str, name: &str) -> Name {

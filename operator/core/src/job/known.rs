@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::validate::{Material, ValidatedJob, validate};
 use crate::api::PlanescapeJob;
 use crate::api::names::{ONCE_STARTED_ANNOTATION, PREFLIGHT_ANNOTATION, RERUN_ANNOTATION};
+use crate::api::v1alpha1::ONCE;
 use crate::defaults::Defaults;
 use crate::problem::Problem;
 
@@ -40,6 +41,19 @@ impl Known {
         job.spec.job_template = Value::Null;
         job.spec.vault = None;
         Self { job, validated }
+    }
+
+    /// Whether its status says that a run is due, or it is to run once and has not: its plan says the rest.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let status = self.job.status.as_ref();
+        if self.job.spec.suspend || self.validated.is_err() {
+            return false;
+        }
+        if self.job.spec.schedule == ONCE {
+            return status.is_none_or(|status| status.last_schedule_time.is_none());
+        }
+        let next = status.and_then(|status| status.next_schedule_time.as_ref());
+        next.is_some_and(|next| next.0 <= now)
     }
 }
 
@@ -100,6 +114,39 @@ mod tests {
     use super::*;
     use crate::job::observed::Observed;
     use crate::job::plan::plan;
+
+    #[test]
+    fn is_due_when_its_status_says_so_or_it_is_to_run_once() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let is_due = |spec: Value, status: Value| {
+            let mut job = json!({
+                "metadata": { "name": "my-job", "namespace": "team", "uid": "u" },
+                "spec": { "jobTemplate": { "spec": { "template": { "spec": {
+                    "containers": [{ "name": "main" }],
+                } } } } },
+                "status": status,
+            });
+            for (field, value) in spec.as_object().unwrap() {
+                job["spec"][field] = value.clone();
+            }
+            let job = serde_json::from_value(job).unwrap();
+            Known::of(job, &Defaults::default(), now).is_due(now)
+        };
+        let hourly = json!({ "schedule": "@hourly" });
+        let next = |at: &str| json!({ "nextScheduleTime": at });
+
+        assert!(is_due(hourly.clone(), next("2026-11-24T12:00:00Z")));
+        assert!(!is_due(hourly.clone(), next("2026-11-24T12:00:01Z")));
+        assert!(!is_due(hourly, Value::Null));
+        let once = json!({ "schedule": "@once" });
+        assert!(is_due(once.clone(), Value::Null));
+        let started = json!({ "lastScheduleTime": "2026-11-24T11:00:00Z" });
+        assert!(!is_due(once, started));
+        let suspended = json!({ "schedule": "@once", "suspend": true });
+        assert!(!is_due(suspended, Value::Null));
+        let invalid = json!({ "schedule": "?" });
+        assert!(!is_due(invalid, next("2026-11-24T11:00:00Z")));
+    }
 
     #[test]
     fn keeps_when_somebody_wrote_to_the_spec_and_not_what() {
