@@ -28,7 +28,7 @@ use planescape_operator_core::job::plan::{self, Plan, Wakes};
 use planescape_operator_core::job::status::{Applied, Facts, Failure};
 use planescape_operator_core::job::validate::{Material, ValidatedJob};
 use planescape_operator_core::problem::Problem;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -55,8 +55,11 @@ const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 /// How many PlanescapeJobs that have only changed are reconciled at once, for each call that may be on its way: after a
-/// first start all have, and each needs as much memory as its template.
+/// first start all have.
 const CHANGED_PER_CALL: usize = 2;
+
+/// How many templates are checked at once.
+const CHECKS: usize = 16;
 
 /// When to look again at a clock that is wrong.
 const CLOCK_CHECK: SignedDuration = SignedDuration::from_secs(10);
@@ -97,6 +100,8 @@ pub(crate) struct Context {
     rivals: report::Rivals,
     begun: Begun,
     tidying: tidy::Slots,
+    /// For attempts that need a template for nothing but a check.
+    checks: Semaphore,
     metrics: Arc<Metrics>,
     skew: Arc<ClockSkew>,
 }
@@ -160,6 +165,7 @@ impl Controller {
             rivals: report::Rivals::default(),
             begun: Begun::default(),
             tidying: tidy::Slots::default(),
+            checks: Semaphore::new(CHECKS),
             metrics: self.metrics.clone(),
             skew: self.skew,
         });
@@ -365,6 +371,12 @@ async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<T
         material: None,
     };
     let mut attempt = Attempt::new(known, identity, observed, context);
+    // Nobody waits for a check, and whoever makes one holds its template.
+    let _slot = if attempt.plan.only_checks() {
+        Some(context.checks.acquire().await)
+    } else {
+        None
+    };
     if attempt.plan.needs_fresh_reading(job) {
         // What is kept in memory may be older than what was done last.
         let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {

@@ -371,6 +371,14 @@ impl Plan {
         self.settles() || counts_anew || self.actions.iter().any(is_run)
     }
 
+    /// Whether it needs the template for nothing but a check.
+    pub fn only_checks(&self) -> bool {
+        let actions = self.actions.iter();
+        let mut runs = actions.clone().filter(|it| it.priority() == Priority::Run);
+        let mut checks = actions.filter(|action| matches!(action, Action::Check { .. }));
+        runs.next().is_none() && checks.next().is_some()
+    }
+
     /// Whether a run is to be started.
     pub fn creates(&self) -> bool {
         let mut actions = self.actions.iter();

@@ -362,6 +362,9 @@ fn a_template_is_checked_once_for_each_generation() {
     };
 
     assert_eq!(checks(&job), 1);
+    assert!(unfiltered_plan(&job, "2026-11-24T10:10:00Z").only_checks());
+    let due = unfiltered_plan(&job, "2026-11-24T11:00:01Z");
+    assert!(due.creates() && !due.only_checks());
     for (generation, status, reason, expected) in [
         (2, "True", "Accepted", 0),
         (2, "False", "InvalidTemplate", 0),
