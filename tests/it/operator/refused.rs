@@ -167,6 +167,11 @@ async fn a_job_of_somebody_else_by_that_name_is_left_alone() {
         "{note}"
     );
     assert!(told["status"]["lastScheduleTime"].is_string(), "{told}");
+    let conditions = told["status"]["conditions"].as_array().unwrap();
+    let ready = conditions.iter().find(|it| it["type"] == "Ready").unwrap();
+    assert_eq!(ready["reason"], "NameConflict", "{ready}");
+    let message = ready["message"].as_str().unwrap();
+    assert!(events.iter().any(|(_, note)| note == message), "{events:?}");
     let theirs = bed.get(&format!("job/my-job-{minute}")).await.unwrap();
     assert_eq!(theirs["metadata"]["ownerReferences"][0]["kind"], "CronJob");
     assert!(theirs["metadata"]["finalizers"].is_null(), "{theirs}");

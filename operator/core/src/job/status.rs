@@ -81,6 +81,21 @@ pub struct Taken {
     pub job: String,
 }
 
+impl Taken {
+    fn words(&self) -> String {
+        format!(
+            "{}Job {} exists and belongs to somebody else; rename this PlanescapeJob, or what makes such Jobs, such as a CronJob of the same name",
+            Self::beginning(self.tick),
+            self.job
+        )
+    }
+
+    /// Of what is said of the run of an instant.
+    fn beginning(tick: Timestamp) -> String {
+        format!("Skipped the run of {tick}: ")
+    }
+}
+
 /// What could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

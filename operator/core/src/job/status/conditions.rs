@@ -6,7 +6,7 @@ use planescape_agent_contract::{Reason, Report};
 
 use super::fit;
 use super::vault::{self, Standing};
-use super::{Checked, Facts, is_older, older_run, replace_older};
+use super::{Checked, Facts, Taken, is_older, older_run, replace_older};
 use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::inject::SIDECAR;
@@ -18,6 +18,9 @@ use crate::problem::{Kind as ProblemKind, Problem};
 const INVALID: &str = "InvalidTemplate";
 
 pub(super) const RENDERED_WITH_WARNINGS: &str = "RenderedWithWarnings";
+
+/// What bears the name of a run.
+const NAME_CONFLICT: &str = "NameConflict";
 
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -143,11 +146,27 @@ fn ready(
             "starts nothing while spec.suspend is true",
         );
     }
+    if let Some(message) = conflict(facts, after) {
+        return Finding::new(KIND, false, NAME_CONFLICT, message);
+    }
     match (&after.next_schedule_time, after.active.first()) {
         (Some(next), _) => Finding::new(KIND, true, "Scheduled", format!("next run at {}", next.0)),
         (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
         (None, None) => Finding::new(KIND, true, "Settled", "nothing is left to start"),
     }
+}
+
+/// Whose Job bears the name of the run that was due last, until a later one is due or the spec is changed.
+fn conflict(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<String> {
+    if let Some(taken) = &facts.applied.conflict {
+        return Some(taken.words());
+    }
+    let last = after.last_schedule_time.as_ref()?;
+    let mut told = facts.job.status.iter().flat_map(|it| &it.conditions);
+    let told = told.find(|it| it.type_ == "Ready" && it.reason == NAME_CONFLICT)?;
+    let is_of_last = told.message.starts_with(&Taken::beginning(last.0));
+    let is_current = told.observed_generation == facts.job.metadata.generation;
+    (is_of_last && is_current).then(|| told.message.clone())
 }
 
 /// What no retry will mend, for tools that wait: absent while there is no such thing.

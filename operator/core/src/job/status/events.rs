@@ -3,7 +3,7 @@
 use super::conditions::RENDERED_WITH_WARNINGS;
 use super::fit;
 use super::vault::{self, Fate, Standing};
-use super::{Facts, Taken, missed};
+use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
@@ -145,11 +145,8 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         );
         events.push(Event::warning("ClockSkew", note));
     }
-    if let Some(Taken { tick, job }) = &facts.applied.conflict {
-        let note = format!(
-            "Skipped the run of {tick}: Job {job} exists and belongs to somebody else; rename this PlanescapeJob, or what makes such Jobs, such as a CronJob of the same name"
-        );
-        events.push(Event::warning("NameConflict", note));
+    if let Some(taken) = &facts.applied.conflict {
+        events.push(Event::warning("NameConflict", taken.words()));
     }
     let missed = missed(facts);
     if missed > 0 {

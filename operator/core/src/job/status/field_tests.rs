@@ -60,6 +60,32 @@ fn a_pod_that_its_node_cannot_prepare_is_named_with_the_secret_that_it_needs() {
 }
 
 #[test]
+fn a_name_that_is_taken_shows_until_a_later_run_is_due_or_the_spec_is_changed() {
+    let mut scene = Scene::once();
+    scene.job["spec"]["schedule"] = json!("@hourly");
+    scene.applied.conflict = Some(Taken {
+        tick: at("2026-11-24T10:00:00Z"),
+        job: "my-job-29399640".to_owned(),
+    });
+
+    let told = scene.status();
+    let mut later = scene.seen(&told);
+    later.applied = Applied::default();
+    let kept = later.status();
+    let mut edited = later.clone();
+    edited.job["metadata"]["generation"] = json!(9);
+    let mut skipped = later.clone();
+    skipped.job["status"]["lastScheduleTime"] = json!("2026-11-24T11:00:00Z");
+
+    let (status, reason, message) = condition(&told, "Ready");
+    assert_eq!((status, reason), ("False", "NameConflict"));
+    assert!(message.contains("Job my-job-29399640 exists"), "{message}");
+    assert_eq!(condition(&kept, "Ready"), condition(&told, "Ready"));
+    assert_eq!(condition(&edited.status(), "Ready").1, "Scheduled");
+    assert_eq!(condition(&skipped.status(), "Ready").1, "Scheduled");
+}
+
+#[test]
 fn a_one_time_job_ends_ready_or_stalled() {
     let complete = Scene::once().with_run(ended("Complete")).status();
     let failed = Scene::once().with_run(ended("Failed")).status();

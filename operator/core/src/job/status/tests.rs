@@ -268,7 +268,7 @@ pub(super) struct Scene {
     pub(super) job: Value,
     pub(super) jobs: Vec<Value>,
     pub(super) pods: Vec<Value>,
-    applied: Applied,
+    pub(super) applied: Applied,
     pub(super) now: Timestamp,
 }
 
