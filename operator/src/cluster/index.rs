@@ -371,7 +371,7 @@ impl<K: Kept> Inner<K> {
 mod tests {
     use k8s_openapi::api::batch::v1::{Job, JobCondition};
     use k8s_openapi::api::core::v1::Pod;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -418,6 +418,41 @@ mod tests {
 
         let names: Vec<&str> = found.iter().map(|it| it.pod.name.as_str()).collect();
         assert_eq!(names, ["a-1", "a-3"]);
+    }
+
+    #[test]
+    fn a_pod_is_the_same_after_it_was_packed_with_all_that_its_agent_said() {
+        let index = Index::new();
+        let report = json!({
+            "phase": "done", "reason": "SomethingNew", "role": "reader", "accessor": "a", "ttl_seconds": 3600,
+            "unrevoked": ["a"], "warnings": ["w"], "login_request": "r",
+            "reads": [{ "path": "kv/app", "version": 7, "request": "r" }],
+        });
+        let ended = json!({ "exitCode": 69, "message": report.to_string(), "finishedAt": "2026-11-24T10:00:08Z" });
+        let status = |name: &str, state: Value| json!({ "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 1, "state": state });
+        let waiting =
+            json!({ "waiting": { "reason": "ErrImagePull", "message": "\"quoted\" \u{e4}" } });
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": "a-1", "namespace": "team", "uid": "p", "labels": { "planescape.io/job": "a" } },
+            "status": {
+                "phase": "Pending",
+                "initContainerStatuses": [status("vault-agent", json!({ "terminated": ended }))],
+                "containerStatuses": [status("main", waiting)],
+            },
+        }))
+        .unwrap();
+        let keep = |pod: Pod| KnownPod::of(&pod);
+
+        let first = index.take(Event::Apply(pod.clone()), keep);
+        let again = index.take(Event::Apply(pod.clone()), keep);
+
+        let kept = index.get(&("team".to_owned(), "a-1".to_owned()));
+        assert!(
+            kept.as_ref()
+                .is_some_and(|it| it.pod.agent.is_some() && it.pod.waiting.is_some())
+        );
+        assert_eq!(kept, KnownPod::of(&pod));
+        assert_eq!((first.len(), again.len()), (1, 0));
     }
 
     #[test]
