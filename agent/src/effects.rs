@@ -157,6 +157,9 @@ impl Effects {
             } => self.ask(vault.renew_token(ticket, token, increment)),
             Command::LookUpToken { ticket, token } => self.ask(vault.look_up_token(ticket, token)),
             Command::Revoke { token } => self.ask(vault.revoke(token)),
+            Command::RevokeLease { lease_id, token } => {
+                self.ask(vault.revoke_lease(lease_id, token));
+            }
             Command::FindMount {
                 ticket,
                 path,

@@ -60,6 +60,11 @@ fn cut(report: &mut Report) {
             item.truncate(item.floor_char_boundary(LONGEST_ITEM));
         }
     }
+    let leases = report.leases.len();
+    // Half an id is another one.
+    report.leases.retain(|id| id.len() <= LONGEST_ITEM);
+    report.leases.truncate(MOST_READS);
+    report.more_leases += leases - report.leases.len();
     report.more_reads += report.reads.len().saturating_sub(MOST_READS);
     report.reads.truncate(MOST_READS);
     for read in &mut report.reads {
@@ -84,6 +89,8 @@ fn leave_out(report: &mut Report) -> bool {
         read.user = None;
     } else if reads.pop().is_some() {
         report.more_reads += 1;
+    } else if report.leases.pop().is_some() {
+        report.more_leases += 1;
     } else {
         return report.warnings.pop().is_some()
             || report.path.take().is_some()
@@ -156,6 +163,26 @@ mod tests {
             assert!(text.len() <= LONGEST, "{}", text.len());
             assert!(serde_json::from_str::<Report>(&text).is_ok());
         }
+    }
+
+    #[test]
+    fn an_id_of_a_lease_is_whole_or_counted() {
+        let with_leases = |ids: Vec<String>| {
+            let report = Report {
+                leases: ids,
+                reads: vec![Access::default(); 20],
+                ..Report::new(Phase::Done, Reason::Revoked)
+            };
+            let text = fitting(report).unwrap();
+            serde_json::from_str::<Report>(&text).unwrap()
+        };
+        let id = |number: usize| format!("database/creds/reader-{number}/{}", "x".repeat(100));
+
+        let few = with_leases(vec![id(1), "y".repeat(200)]);
+        assert_eq!((few.leases, few.more_leases), (vec![id(1)], 1));
+        let many = with_leases((0..100).map(id).collect());
+        assert_eq!(many.leases.len() + many.more_leases, 100);
+        assert_eq!(many.leases[..5], [id(0), id(1), id(2), id(3), id(4)]);
     }
 
     #[test]

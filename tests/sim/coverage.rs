@@ -41,7 +41,7 @@ impl Coverage {
         let all = INPUTS
             .iter()
             .flat_map(|input| PHASES.map(|phase| (*input, phase)));
-        all.chain([("Revoked", "stopping")])
+        all.chain([("Revoked", "stopping"), ("LeaseRevoked", "stopping")])
             .filter(|cell| *cell != ("ChildEnded", "starting"))
             .filter(|cell| !self.0.contains_key(cell))
             .collect()
@@ -58,7 +58,7 @@ impl fmt::Display for Coverage {
             )
         };
         line(f, "input", PHASES.map(str::to_owned))?;
-        for input in INPUTS.iter().chain(&["Revoked"]) {
+        for input in INPUTS.iter().chain(&["Revoked", "LeaseRevoked"]) {
             let count = |phase| self.0.get(&(*input, phase)).copied().unwrap_or(0);
             line(f, input, PHASES.map(|phase| count(phase).to_string()))?;
         }

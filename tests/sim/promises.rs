@@ -89,8 +89,8 @@ impl Promises {
             }
             // What was killed and hangs in the kernel uses nothing any more.
             Command::SignalChild { signal: None } => self.program_runs = false,
-            Command::Revoke { .. } if self.program_runs => {
-                self.breaks("a token is revoked while the program runs");
+            Command::Revoke { .. } | Command::RevokeLease { .. } if self.program_runs => {
+                self.breaks("a token or lease is revoked while the program runs");
             }
             Command::Exit { .. } => self.has_exited = true,
             Command::Remember { .. }
@@ -105,6 +105,7 @@ impl Promises {
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Revoke { .. }
+            | Command::RevokeLease { .. }
             | Command::ForgetAll { .. }
             | Command::Log(_) => {}
         }

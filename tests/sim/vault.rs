@@ -13,6 +13,8 @@ use planescape_tests::chance::Chance;
 pub(crate) struct Vault {
     tokens: BTreeMap<String, Token>,
     leases: BTreeMap<String, Lease>,
+    /// Leases whose token is revoked, and to which Vault has not come yet, by their ids.
+    waiting: BTreeMap<String, Lease>,
     issued: u64,
 }
 
@@ -29,6 +31,7 @@ struct Lease {
     token: String,
     ends_at: Moment,
     max_at: Moment,
+    life: Duration,
 }
 
 pub(crate) fn down() -> Failure {
@@ -89,9 +92,35 @@ impl Vault {
         }
     }
 
+    /// Vault comes to the leases when it can.
     pub(crate) fn revoke(&mut self, token: &str) {
         self.tokens.remove(token);
-        self.leases.retain(|_, lease| lease.token != token);
+        let own = self.leases.extract_if(.., |_, lease| lease.token == token);
+        self.waiting.extend(own);
+    }
+
+    /// Answered when the lease is gone.
+    pub(crate) fn revoke_lease(
+        &mut self,
+        id: &str,
+        token: &str,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        self.check(token, now)?;
+        self.leases.remove(id);
+        self.waiting.remove(id);
+        Ok(())
+    }
+
+    /// Of a token that is revoked, the leases that have not ended since.
+    pub(crate) fn outliving<'a>(
+        &'a self,
+        token: &'a str,
+        now: Moment,
+    ) -> impl Iterator<Item = &'a String> {
+        let own = self.waiting.iter();
+        own.filter(move |(_, lease)| lease.token == token && lease.ends_at > now)
+            .map(|(id, _)| id)
     }
 
     pub(crate) fn check(&self, token: &str, now: Moment) -> Result<(), Failure> {
@@ -139,6 +168,7 @@ impl Vault {
                 token: token.to_owned(),
                 ends_at: now + life,
                 max_at: now + life * 4,
+                life,
             },
         );
         Ok((id, ttl))
@@ -153,7 +183,7 @@ impl Vault {
         self.check(token, now)?;
         let lease = self.leases.get_mut(id).filter(|lease| lease.ends_at > now);
         let lease = lease.ok_or_else(|| refused(400, "lease not found", None))?;
-        let left = lease.max_at.since(now).min(Duration::from_secs(90));
+        let left = lease.max_at.since(now).min(lease.life);
         lease.ends_at = now + left;
         Ok(Grant::new(Duration::from_secs(left.as_secs()), true))
     }

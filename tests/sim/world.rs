@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use planescape_agent_contract::Reason;
+use planescape_agent_contract::{Reason, Report};
 use planescape_agent_core::{
     Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Notice, Now, Token,
     TokenId,
@@ -193,7 +193,7 @@ impl World {
         match command {
             Command::Exit { report, .. } => {
                 if report.reason == Reason::Revoked {
-                    self.check_revoked();
+                    self.check_revoked(&report);
                 }
                 self.has_ended = true;
             }
@@ -230,13 +230,23 @@ impl World {
             | Command::Render { .. }
             | Command::Write { .. }
             | Command::RunHook { .. }
-            | Command::Revoke { .. }) => self.running.push(command),
+            | Command::Revoke { .. }
+            | Command::RevokeLease { .. }) => self.running.push(command),
         }
     }
 
     /// A status never claims what is not so.
-    fn check_revoked(&mut self) {
+    fn check_revoked(&mut self, report: &Report) {
         let now = self.now.moment;
+        let leases = self
+            .held
+            .iter()
+            .flat_map(|it| self.vault.outliving(it, now));
+        let mut unsaid = leases.filter(|it| !report.leases.contains(it));
+        if let Some(lease) = unsaid.next().filter(|_| report.more_leases == 0) {
+            let broken = format!("`Revoked`, and {lease} lives without a word");
+            self.promises.breaks(broken);
+        }
         let alive = self.held.iter().find(|token| self.vault.knows(token, now));
         if let Some(token) = alive.cloned() {
             self.promises
@@ -401,6 +411,11 @@ impl World {
                 result: fault.around(|| self.vault.renew_lease(&lease_id, token.expose(), now)),
             },
             Command::Revoke { token } => self.revoke(&token, fault),
+            Command::RevokeLease { lease_id, token } => {
+                let revoke = || self.vault.revoke_lease(&lease_id, token.expose(), now);
+                let result = fault.around(revoke);
+                Input::LeaseRevoked { lease_id, result }
+            }
             command => self.answer_locally(command, fault),
         }
     }
@@ -566,6 +581,7 @@ fn name(input: &Input) -> &'static str {
         Input::Rendered { .. } => "Rendered",
         Input::Written { .. } => "Written",
         Input::Revoked { .. } => "Revoked",
+        Input::LeaseRevoked { .. } => "LeaseRevoked",
         Input::Terminate => "Terminate",
     }
 }

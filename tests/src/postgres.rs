@@ -85,6 +85,20 @@ impl Postgres {
         Ok(output.status.success())
     }
 
+    /// Vault cannot come in any more, as where the database is down.
+    pub async fn shut_vault_out(&self) -> Result<()> {
+        self.query("alter role postgres password 'another'").await?;
+        let sql = "select pg_terminate_backend(pid) from pg_stat_activity
+            where pid <> pg_backend_pid() and backend_type = 'client backend'";
+        self.query(sql).await.map(drop)
+    }
+
+    /// Vault comes in again.
+    pub async fn let_vault_in(&self) -> Result<()> {
+        let sql = format!("alter role postgres password '{PASSWORD}'");
+        self.query(&sql).await.map(drop)
+    }
+
     async fn create_database(&self) -> Result<()> {
         self.query_in("postgres", &format!("create database {DATABASE}"))
             .await?;

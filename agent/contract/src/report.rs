@@ -41,6 +41,13 @@ pub struct Report {
     /// The accessors of all tokens that may still live, with their leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
+    /// The ids of leases whose token is revoked, and of which Vault has not said that they are gone. Nobody can renew
+    /// them any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<String>,
+    /// How many more there are than there is room for, or whose ids are not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_leases: usize,
     /// Places in templates where the text is probably not what was meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -80,6 +87,8 @@ impl Report {
             accessor: None,
             ttl_seconds: None,
             unrevoked: Vec::new(),
+            leases: Vec::new(),
+            more_leases: 0,
             warnings: Vec::new(),
             at: None,
             max_seconds: None,
@@ -87,6 +96,12 @@ impl Report {
             reads: Vec::new(),
             more_reads: 0,
         }
+    }
+
+    /// Whether leases may have outlived their token.
+    #[must_use]
+    pub fn has_open_leases(&self) -> bool {
+        !self.leases.is_empty() || self.more_leases > 0
     }
 }
 
@@ -152,7 +167,7 @@ reasons! {
     LoggedIn = "LoggedIn",
     /// Every file was rendered; the token lives on, as configured.
     Rendered = "Rendered",
-    /// Every file was rendered, and every token that was ever held is revoked.
+    /// Every file was rendered, and every token that was ever held is revoked; of its leases `leases` says more.
     Revoked = "Revoked",
     /// A token may live on although it should not.
     RevokeFailed = "RevokeFailed",

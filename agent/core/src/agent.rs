@@ -199,12 +199,8 @@ impl Agent {
             } => self.written(destination, result, moment),
             Input::HookEnded { hook, result } => self.hook_ended(hook, result, moment),
             Input::ChildEnded(end) => self.child_ended(end, moment),
-            Input::Revoked { token, result } => {
-                let dice = &mut self.dice;
-                let shutdown = self.life.shutdown();
-                let notice = shutdown.and_then(|it| it.revoked(token, result, dice, moment));
-                self.log(notice);
-            }
+            Input::Revoked { token, result } => self.revoked(token, result, moment),
+            Input::LeaseRevoked { lease_id, result } => self.lease_revoked(&lease_id, result),
             Input::Terminate => self.terminate(moment),
         }
         self.advance(now);
@@ -288,7 +284,8 @@ impl Agent {
             login: self.revoke_on_exit && self.session.is_logging_in(),
             lease: self.revoke_on_exit && self.secrets.is_reading(),
         };
-        let commands = shutdown.advance(awaited, now.moment);
+        let leases = || self.secrets.leases(now.moment);
+        let commands = shutdown.advance(awaited, leases, now.moment);
         if commands.iter().any(|it| matches!(it, Command::Exit { .. })) {
             self.life = Life::Ended;
         }

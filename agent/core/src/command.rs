@@ -138,6 +138,13 @@ pub enum Command {
         /// The token.
         token: Token,
     },
+    /// Revoke a lease, and wait until what it stands for is gone.
+    RevokeLease {
+        /// The lease.
+        lease_id: String,
+        /// The token that asks.
+        token: SecretText,
+    },
     /// Empty the ledger: no token in it is to be revoked any more. Has no result.
     ForgetAll {
         /// Whether the token lives on, and the persistent cache with it.
@@ -272,6 +279,13 @@ pub enum Notice {
     RevokeFailed {
         /// Which.
         token: TokenId,
+        /// Why.
+        failure: Failure,
+    },
+    /// Vault did not say of a lease that it is gone.
+    LeaseNotRevoked {
+        /// A digest of its id.
+        lease: String,
         /// Why.
         failure: Failure,
     },

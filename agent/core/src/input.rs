@@ -140,6 +140,13 @@ pub enum Input {
         /// Why it was not.
         result: Result<(), Failure>,
     },
+    /// A lease was revoked.
+    LeaseRevoked {
+        /// The lease.
+        lease_id: String,
+        /// Why Vault does not say so.
+        result: Result<(), Failure>,
+    },
     /// Somebody wants the agent to end; a second time: at once.
     Terminate,
 }

@@ -29,6 +29,7 @@ mod input;
 mod lease;
 mod life;
 mod living;
+mod parting;
 mod render;
 mod secrets;
 mod session;

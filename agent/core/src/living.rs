@@ -22,6 +22,8 @@ pub struct LeftToken {
 pub(crate) struct Living {
     pub(crate) token: Token,
     pub(crate) accessor: String,
+    /// Whether an earlier life had it, whose leases nobody knows.
+    pub(crate) is_left: bool,
     /// When Vault has forgotten it by itself; `None`: never, or not known.
     gone_by: Option<Moment>,
 }
@@ -31,7 +33,17 @@ impl Living {
         Self {
             token,
             accessor,
+            is_left: false,
             gone_by,
+        }
+    }
+
+    /// One that an earlier life has left.
+    pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId) -> Self {
+        let LeftToken { secret, accessor } = left;
+        Self {
+            is_left: true,
+            ..Self::new(Token { id, secret }, accessor, None)
         }
     }
 

@@ -4,6 +4,7 @@
 mod accesses;
 mod call;
 mod entry;
+mod leases;
 mod lost;
 mod mounts;
 mod pki;
@@ -27,6 +28,8 @@ use crate::lease::Lease;
 use crate::token::{Ticket, Token, TokenId};
 use call::call;
 use entry::{Activity, Entry, Hold, lane_of, lease_id};
+pub(crate) use leases::Leased;
+use leases::Leases;
 use mounts::{Found, Mounts};
 use queue::Queue;
 use refresh::Refresh;
@@ -49,6 +52,7 @@ pub(crate) struct Secrets {
     refresh: Refresh,
     backoff: (Duration, Duration),
     namespace: Option<String>,
+    leases: Leases,
     /// The shortest life after which Vault extended a lease no further.
     maximum: Option<Duration>,
     /// How many reads may be in flight, and how many renewals beside them.
@@ -128,6 +132,7 @@ impl Secrets {
             refresh: Refresh::new(&config.template_config),
             backoff,
             namespace,
+            leases: Leases::default(),
             maximum: None,
             limit: config.template_config.max_connections.get(),
         }
@@ -154,7 +159,7 @@ impl Secrets {
     }
 
     /// No template asks for this any more.
-    pub(crate) fn forget(&mut self, request: &Request) {
+    pub(crate) fn forget(&mut self, request: &Request, now: Moment) {
         let Some(id) = self.ids.remove(request) else {
             return;
         };
@@ -167,6 +172,7 @@ impl Secrets {
         if let Some(at) = entry.expires {
             self.expiries.take(at, id);
         }
+        self.leases.left(&entry, now);
     }
 
     /// Whether an answer is on its way that may carry a lease.
@@ -386,7 +392,11 @@ impl Secrets {
                 self.schedule(id, now.moment, Lane::Read);
                 return Taken::Unchanged;
             }
-            Err(failure) => return self.failed(id, failure, dice, now.moment),
+            Err(failure) => {
+                let mount = self.mounts.of(request.path());
+                self.leases.unheard(request, &failure, mount);
+                return self.failed(id, failure, dice, now.moment);
+            }
         };
         self.maximum = self.maximum.into_iter().chain(entry.maximum()).min();
         entry.backoff.succeed();
@@ -402,6 +412,7 @@ impl Secrets {
         };
         let expires = ends_at(&answer, ticket);
         let is_leased = lease_id(&answer).is_some();
+        self.leases.left(entry, now.moment);
         let taken = entry.replace_answer(answer);
         self.set_expiry(id, expires);
         self.schedule(id, due.0, due.1);

@@ -123,10 +123,9 @@ impl Session {
             has_new_credentials: false,
             wrapped: None,
         };
-        for LeftToken { secret, accessor } in left {
+        for left in left {
             let id = session.new_id();
-            let token = Token { id, secret };
-            session.retired.push(Living::new(token, accessor, None));
+            session.retired.push(Living::of_earlier_life(left, id));
         }
         session
     }

@@ -11,6 +11,8 @@ use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::living::{Living, longest};
+use crate::parting::Parting;
+use crate::secrets::Leased;
 use crate::token::TokenId;
 use crate::verdict::{End, ExitCode};
 
@@ -30,6 +32,10 @@ pub(crate) struct Shutdown {
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
+    /// Once every answer is there that may bring another lease.
+    parting: Option<Parting>,
+    /// How many tokens of earlier lives were revoked.
+    revoked_left: usize,
     refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
     settle_until: Moment,
@@ -70,6 +76,8 @@ impl Shutdown {
             is_signalled: false,
             tokens: Vec::new(),
             has_revoked: false,
+            parting: None,
+            revoked_left: 0,
             refusals: Vec::new(),
             backoff: Backoff::request(),
             settle_until: now + SETTLE,
@@ -130,14 +138,20 @@ impl Shutdown {
         }
         report.unrevoked = self.unrevoked();
         report.ttl_seconds = seconds(longest(self.lives(now)));
+        self.tell_of_leases(&mut report);
         Some(Command::Exit {
             code: ExitCode::Interrupted,
             report,
         })
     }
 
-    /// The commands that are due.
-    pub(crate) fn advance(&mut self, awaited: Awaited, now: Moment) -> Vec<Command> {
+    /// The commands that are due; `leases` are those that the tokens may have.
+    pub(crate) fn advance(
+        &mut self,
+        awaited: Awaited,
+        leases: impl FnOnce() -> Leased,
+        now: Moment,
+    ) -> Vec<Command> {
         self.wake_at = self.deadline;
         let is_lost = |leaving: &Leaving| leaving.living.is_gone(now);
         self.tokens
@@ -149,6 +163,15 @@ impl Shutdown {
         if awaited.lease && !self.tokens.is_empty() && now < self.settle_until {
             self.wake_at = self.settle_until.min(self.deadline);
             return Vec::new();
+        }
+        if let Some(first) = self.tokens.first() {
+            let parting = &mut self.parting;
+            let parting = parting.get_or_insert_with(|| Parting::new(leases(), now));
+            let commands = parting.advance(&first.living.token, now);
+            if !parting.is_over(now) {
+                self.wake_at = parting.timeout().min(self.deadline);
+                return commands;
+            }
         }
         let commands = self.revoke(now);
         if self.tokens.is_empty() && !awaited.login {
@@ -182,6 +205,14 @@ impl Shutdown {
         self.wake_at
     }
 
+    pub(crate) fn lease_revoked(
+        &mut self,
+        id: &str,
+        result: Result<(), Failure>,
+    ) -> Option<Notice> {
+        self.parting.as_mut()?.revoked(id, result)
+    }
+
     /// A token that Vault does not know is as good as revoked.
     pub(crate) fn revoked(
         &mut self,
@@ -193,14 +224,12 @@ impl Shutdown {
         let mut tokens = self.tokens.iter();
         let index = tokens.position(|leaving| leaving.living.token.id == id)?;
         let Err(failure) = result else {
-            self.tokens.remove(index);
-            self.has_revoked = true;
+            self.gone(index);
             return None;
         };
         match failure.remedy() {
             Remedy::CheckToken => {
-                self.tokens.remove(index);
-                self.has_revoked = true;
+                self.gone(index);
                 return None;
             }
             Remedy::GiveUp => {
@@ -214,6 +243,26 @@ impl Shutdown {
             }
         }
         Some(Notice::RevokeFailed { token: id, failure })
+    }
+
+    fn gone(&mut self, index: usize) {
+        let leaving = self.tokens.remove(index);
+        self.has_revoked = true;
+        self.revoked_left += usize::from(leaving.living.is_left);
+    }
+
+    /// Leases whose token lives are not named: somebody could renew them.
+    fn tell_of_leases(&self, report: &mut Report) {
+        if !self.has_revoked || !report.unrevoked.is_empty() {
+            return;
+        }
+        report.more_leases = self.revoked_left;
+        if let Some(parting) = &self.parting {
+            report.leases = parting.open();
+            report.more_leases += parting.unheard;
+            let trouble = parting.trouble().map(str::to_owned);
+            report.message = report.message.take().or(trouble);
+        }
     }
 
     fn unrevoked(&self) -> Vec<String> {
@@ -264,6 +313,7 @@ impl Shutdown {
         } else if is_told && code == ExitCode::Done && self.has_revoked && !self.keeps_token {
             report.reason = Reason::Revoked;
         }
+        self.tell_of_leases(&mut report);
         let forget = (is_clean && !self.keeps_token).then_some(Command::ForgetAll {
             keeps_cache: self.spares_tokens,
         });

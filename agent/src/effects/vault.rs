@@ -100,6 +100,19 @@ impl Vault {
         }
     }
 
+    pub(super) async fn revoke_lease(self, lease_id: String, token: SecretText) -> Input {
+        // A lease is in the namespace of its read, not of the login.
+        let bearer = Bearer {
+            token: &token,
+            namespace: None,
+        };
+        let result = self.client.revoke_lease(&lease_id, bearer).await;
+        Input::LeaseRevoked {
+            lease_id,
+            result: result.map_err(Failure::Vault),
+        }
+    }
+
     pub(super) async fn find_mount(self, ticket: Ticket, path: String, token: SecretText) -> Input {
         let result = self.client.mount_of(&path, &token).await;
         Input::MountFound {

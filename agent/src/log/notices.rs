@@ -65,6 +65,9 @@ pub(crate) fn tell(notice: &Notice) {
         }
         Notice::Stopping => info!("stopping"),
         Notice::RevokeFailed { failure, .. } => warn!(error = %failure, "cannot revoke token"),
+        Notice::LeaseNotRevoked { lease, failure } => {
+            warn!(%lease, error = %failure, "cannot revoke lease: it ends with its token, when Vault comes to it");
+        }
         Notice::RenderFailed { template, message } => {
             error!(target: TEMPLATES, template, error = %message, "template server error");
         }

@@ -10,6 +10,7 @@ mod configuration;
 mod failures;
 mod guard;
 mod kills;
+mod leases;
 mod life;
 mod local;
 mod matrix;

@@ -241,6 +241,7 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
         ("/v1/database/creds/ro", "team/"),
         ("/v1/sys/internal/ui/mounts/database/creds/ro", "team/"),
         ("/v1/sys/leases/renew", "team/"),
+        ("/v1/sys/leases/revoke", "team/"),
     ];
     let expected = expected.map(|(path, namespace)| (path.to_owned(), Some(namespace.to_owned())));
     assert_eq!(asked, expected);

@@ -1,6 +1,5 @@
 //! What keeps a run from its Secrets is said before a pod exists, and mended without another try of the Job.
 
-use planescape_tests::postgres::PASSWORD;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
@@ -225,7 +224,7 @@ async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
     let place = Place::new(&cluster, "down").await.unwrap();
     place.bed.apply(&guides("my-job")).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
-    shut_out(&cluster).await;
+    cluster.postgres.shut_vault_out().await.unwrap();
 
     place.end("my-job").await.unwrap();
     let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
@@ -242,8 +241,7 @@ async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
         note.contains("cannot revoke lease") && !note.contains(&leases[0]),
         "{note}"
     );
-    let sql = format!("alter role postgres password '{PASSWORD}'");
-    cluster.postgres.query(&sql).await.unwrap();
+    cluster.postgres.let_vault_in().await.unwrap();
     place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
 }
@@ -264,7 +262,7 @@ async fn a_lease_that_outlives_its_token_is_told_until_it_is_gone() {
     vault.write(path, &policy).await.unwrap();
     place.bed.apply(&guides("my-job")).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
-    shut_out(&cluster).await;
+    cluster.postgres.shut_vault_out().await.unwrap();
 
     place.end("my-job").await.unwrap();
     let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
@@ -278,20 +276,9 @@ async fn a_lease_that_outlives_its_token_is_told_until_it_is_gone() {
         note.contains("has not revoked lease") && !note.contains(&leases[0]),
         "{note}"
     );
-    let sql = format!("alter role postgres password '{PASSWORD}'");
-    cluster.postgres.query(&sql).await.unwrap();
+    cluster.postgres.let_vault_in().await.unwrap();
     place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
-}
-
-/// Vault cannot come into the database any more.
-async fn shut_out(cluster: &Cluster) {
-    let sql = "alter role postgres password 'another'";
-    cluster.postgres.query(sql).await.expect("a new password");
-    let sql = "select pg_terminate_backend(pid) from pg_stat_activity
-        where pid <> pg_backend_pid() and backend_type = 'client backend'";
-    let cut = cluster.postgres.query(sql).await;
-    cut.expect("its connections end");
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use crate::testbed::NAMESPACE;
 
 const CREATE_READER: &str = r#"CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";"#;
 
-/// What the guide's job may read.
+/// What the guide's job may do: with the last line Vault says of every lease that it is gone.
 const DATABASE_READER: &str = r#"
 path "database/creds/*" { capabilities = ["read"] }
+path "sys/leases/revoke" { capabilities = ["update"] }
 "#;
 
 /// What templates over static secrets may read.
@@ -22,7 +23,7 @@ path "kv/*" { capabilities = ["read", "list"] }
 path "secret-v1/*" { capabilities = ["read", "list"] }
 "#;
 
-/// What runs with Secrets of their own may do: with the last line Vault says of every lease that it is revoked.
+/// What runs with Secrets of their own may do, likewise.
 const RUNS: &str = r#"
 path "database/creds/*" { capabilities = ["read"] }
 path "kv/*" { capabilities = ["read"] }

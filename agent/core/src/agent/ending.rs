@@ -5,8 +5,10 @@ use planescape_agent_contract::{Phase, Reason, Report};
 use super::Agent;
 use crate::clock::Moment;
 use crate::command::Notice;
+use crate::failure::Failure;
 use crate::life::Life;
 use crate::shutdown::Shutdown;
+use crate::token::TokenId;
 use crate::verdict::{End, ExitCode};
 
 impl Agent {
@@ -56,6 +58,19 @@ impl Agent {
         } else {
             shutdown.sparing_tokens()
         }));
+    }
+
+    pub(super) fn revoked(&mut self, token: TokenId, result: Result<(), Failure>, now: Moment) {
+        let dice = &mut self.dice;
+        let shutdown = self.life.shutdown();
+        let notice = shutdown.and_then(|it| it.revoked(token, result, dice, now));
+        self.log(notice);
+    }
+
+    pub(super) fn lease_revoked(&mut self, id: &str, result: Result<(), Failure>) {
+        let shutdown = self.life.shutdown();
+        let notice = shutdown.and_then(|it| it.lease_revoked(id, result));
+        self.log(notice);
     }
 
     pub(super) fn rendered_end(&self, now: Moment) -> End {

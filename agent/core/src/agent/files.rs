@@ -28,7 +28,7 @@ impl Agent {
             self.secrets.want(request, now);
         }
         for request in &outcome.unwanted {
-            self.secrets.forget(request);
+            self.secrets.forget(request, now);
             self.verdict.forget(request);
         }
         if let Some((name, value)) = outcome.variable {

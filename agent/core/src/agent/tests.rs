@@ -203,6 +203,8 @@ fn a_late_refusal_of_a_token_that_was_replaced_does_not_lose_the_new_one() {
     assert_eq!(world.step(), ["get database/creds/ro as t2"]);
     world.feed(Input::Terminate);
     world.answer("database/creds/ro", CREDENTIALS);
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+    world.lease_revoked("database/creds/ro/1", Ok(()));
     assert_eq!(world.step(), ["revoke t2", "revoke t1"]);
 }
 

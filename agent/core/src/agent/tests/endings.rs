@@ -213,7 +213,7 @@ fn an_end_during_a_read_waits_for_its_lease() {
     assert_eq!(world.step(), NOTHING);
     world.answer("database/creds/ro", CREDENTIALS);
 
-    assert_eq!(world.step(), ["revoke t1"]);
+    assert_eq!(world.step(), [format!("revoke {LEASE}")]);
 }
 
 #[test]
@@ -381,6 +381,8 @@ fn places_without_a_value_are_reported() {
 
     world.feed(Input::Terminate);
     world.step();
+    world.lease_revoked(LEASE, Ok(()));
+    world.step();
     world.revoked(Ok(()));
 
     let (_, report) = world.exit();
@@ -388,4 +390,100 @@ fn places_without_a_value_are_reported() {
         report.warnings,
         ["template[0] 1:41: {{.Data.user}} has no value; `<no value>` is written"]
     );
+}
+
+const LEASE: &str = "database/creds/ro/1";
+
+#[test]
+fn a_lease_is_revoked_by_its_id_before_its_token() {
+    let mut world = World::ready(&[DATABASE]);
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), [format!("revoke {LEASE}")]);
+    world.lease_revoked(LEASE, Ok(()));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.revoked(Ok(()));
+
+    let (code, report) = world.exit();
+    assert_eq!((code, report.reason), (ExitCode::Done, Reason::Revoked));
+    assert_eq!((report.leases, report.more_leases), (Vec::new(), 0));
+}
+
+#[test]
+fn a_lease_that_vault_does_not_let_us_revoke_is_named_and_no_trouble() {
+    let mut world = World::ready(&[DATABASE]);
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.lease_revoked(LEASE, Err(denied("permission denied", 403)));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.revoked(Ok(()));
+
+    let (code, report) = world.exit();
+    assert_eq!((code, report.reason), (ExitCode::Done, Reason::Revoked));
+    assert_eq!(report.leases, [LEASE]);
+    assert_eq!(report.message, None);
+}
+
+#[test]
+fn a_lease_that_vault_could_not_revoke_is_told_with_a_digest() {
+    let mut world = World::ready(&[DATABASE]);
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.lease_revoked(LEASE, Err(denied("the database is down", 400)));
+    world.step();
+    world.revoked(Ok(()));
+
+    let (code, report) = world.exit();
+    assert_eq!((code, report.reason), (ExitCode::Done, Reason::Revoked));
+    assert_eq!(report.leases, [LEASE]);
+    let message = report.message.unwrap();
+    assert!(message.contains("the database is down"), "{message}");
+    assert!(!message.contains(LEASE), "{message}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_holds_up_no_token() {
+    let mut world = World::ready(&[DATABASE]);
+    world.feed(Input::Terminate);
+    world.step();
+
+    world.pass(Duration::from_secs(3));
+
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.revoked(Ok(()));
+    let (_, report) = world.exit();
+    assert_eq!(
+        (report.reason, &report.leases[..]),
+        (Reason::Revoked, &[LEASE.to_owned()][..])
+    );
+}
+
+#[test]
+fn nobody_claims_to_know_the_leases_of_an_earlier_life() {
+    let mut world = World::ready_with(&["static"], |start| start.left_tokens.push(left("t0")));
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.revoked(Ok(()));
+    world.revoked(Ok(()));
+
+    let (_, report) = world.exit();
+    assert_eq!((report.reason, report.more_leases), (Reason::Revoked, 1));
+}
+
+#[test]
+fn no_lease_is_named_whose_token_may_live() {
+    let mut world = World::ready(&[DATABASE]);
+    world.feed(Input::Terminate);
+    world.step();
+    world.lease_revoked(LEASE, Err(denied("permission denied", 403)));
+    world.step();
+
+    world.revoked(Err(denied("permission denied", 403)));
+
+    let (_, report) = world.exit();
+    assert_eq!(report.reason, Reason::RevokeFailed);
+    assert_eq!(report.leases, [""; 0]);
 }

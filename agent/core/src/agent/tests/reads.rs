@@ -267,7 +267,7 @@ fn an_answer_whose_request_nobody_makes_any_more_is_still_waited_for_at_the_end(
     world.feed(Input::Terminate);
     assert_eq!(world.step(), NOTHING);
     world.answer("kv/a", CREDENTIALS);
-    assert_eq!(world.step(), ["revoke t1"]);
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
 }
 
 #[test]

@@ -335,6 +335,11 @@ impl World {
         self.feed(Input::Revoked { token, result });
     }
 
+    pub(super) fn lease_revoked(&mut self, lease_id: &str, result: Result<(), Failure>) {
+        let lease_id = lease_id.to_owned();
+        self.feed(Input::LeaseRevoked { lease_id, result });
+    }
+
     pub(super) fn written(&mut self) {
         for command in std::mem::take(&mut self.pending) {
             if let Command::Write { destination, .. } = command {
@@ -416,6 +421,7 @@ fn describe(command: &Command) -> String {
         Command::AnnounceReady => "announce ready".to_owned(),
         Command::Report(report) => format!("report {}", report.reason),
         Command::Revoke { token } => format!("revoke {}", token.secret.expose()),
+        Command::RevokeLease { lease_id, .. } => format!("revoke {lease_id}"),
         Command::ForgetAll { keeps_cache: false } => "forget all".to_owned(),
         Command::ForgetAll { keeps_cache: true } => "forget all but the cache".to_owned(),
         Command::Log(notice) => format!("log {notice:?}"),

@@ -1,0 +1,118 @@
+//! The leases of an agent on its way out. Vault answers the revocation of a token before it comes to the leases, so that
+//! each is revoked by its own id first; of those that Vault does not let us revoke so, nobody claims that they are gone.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use planescape_agent_contract::digest;
+
+use crate::clock::Moment;
+use crate::command::{Command, Notice};
+use crate::failure::Failure;
+use crate::secrets::Leased;
+use crate::token::Token;
+
+/// How long all of them may take: a database that does not answer must not keep the token alive.
+const LIMIT: Duration = Duration::from_secs(3);
+/// How many are revoked at once.
+const AT_ONCE: usize = 8;
+
+/// The leases that are parted with.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    due: VecDeque<String>,
+    asked: BTreeSet<String>,
+    /// Vault has not said of these that they are gone.
+    open: Vec<String>,
+    /// Whether Vault has revoked one: the policy lets us.
+    is_allowed: bool,
+    is_given_up: bool,
+    trouble: Option<String>,
+    until: Moment,
+    /// How many there may be beside these.
+    pub(crate) unheard: usize,
+}
+
+impl Parting {
+    pub(crate) fn new(leases: Leased, now: Moment) -> Self {
+        Self {
+            due: leases.ids.into_iter().collect(),
+            asked: BTreeSet::new(),
+            open: Vec::new(),
+            is_allowed: false,
+            is_given_up: false,
+            trouble: None,
+            until: now + LIMIT,
+            unheard: leases.unheard,
+        }
+    }
+
+    /// The commands that are due; one alone at first, since a policy that denies one denies all.
+    pub(crate) fn advance(&mut self, token: &Token, now: Moment) -> Vec<Command> {
+        if self.is_over(now) {
+            return Vec::new();
+        }
+        let limit = if self.is_allowed { AT_ONCE } else { 1 };
+        let free = limit.saturating_sub(self.asked.len());
+        let next = self.due.drain(..free.min(self.due.len()));
+        let next: Vec<String> = next.collect();
+        self.asked.extend(next.iter().cloned());
+        let commands = next.into_iter().map(|lease_id| Command::RevokeLease {
+            lease_id,
+            token: token.secret.clone(),
+        });
+        commands.collect()
+    }
+
+    /// Whether nothing more is to be expected.
+    pub(crate) fn is_over(&self, now: Moment) -> bool {
+        let is_empty = self.due.is_empty() && self.asked.is_empty();
+        is_empty || self.is_given_up || now >= self.until
+    }
+
+    pub(crate) fn timeout(&self) -> Moment {
+        self.until
+    }
+
+    /// What Vault says of a lease. A policy that does not let us ask is no trouble.
+    pub(crate) fn revoked(&mut self, id: &str, result: Result<(), Failure>) -> Option<Notice> {
+        if !self.asked.remove(id) {
+            return None;
+        }
+        let Err(failure) = result else {
+            self.is_allowed = true;
+            return None;
+        };
+        self.open.push(id.to_owned());
+        match failure.status() {
+            // Vault has tried.
+            Some(400 | 500) => {
+                self.is_allowed = true;
+                let lease = digest(id);
+                self.trouble
+                    .get_or_insert_with(|| format!("cannot revoke lease {lease}: {failure}"));
+                Some(Notice::LeaseNotRevoked { lease, failure })
+            }
+            Some(403) => {
+                self.is_given_up = true;
+                None
+            }
+            Some(_) | None => {
+                self.is_given_up = true;
+                let lease = digest(id);
+                Some(Notice::LeaseNotRevoked { lease, failure })
+            }
+        }
+    }
+
+    /// The ids of those of which Vault has not said that they are gone.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let waiting = self.asked.iter().chain(&self.due);
+        self.open.iter().chain(waiting).cloned().collect()
+    }
+
+    /// Why Vault could not revoke one.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+}

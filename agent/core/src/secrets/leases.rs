@@ -1,0 +1,67 @@
+//! The leases that may live at the end: those of what is held, those that were replaced, and those that nobody here has
+//! heard of.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use planescape_templates::{Answer, Request};
+use planescape_vault::mount::Mount;
+
+use super::{Entry, Secrets};
+use crate::clock::Moment;
+use crate::failure::Failure;
+
+/// Beside a life: a request may have been on its way for so long, and clocks drift.
+const MARGIN: Duration = Duration::from_secs(65);
+
+/// Leases that no answer stands for any more.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    left: Vec<(String, Moment)>,
+    unheard: usize,
+}
+
+impl Leases {
+    /// The answer of an entry goes. Its lease may have been renewed without our hearing of it, by its life at most.
+    pub(super) fn left(&mut self, entry: &Entry, now: Moment) {
+        self.left.retain(|(_, gone)| *gone > now);
+        let (Some(id), Some(Answer::Secret(Some(secret)))) = (entry.lease_id(), &entry.answer)
+        else {
+            return;
+        };
+        let end = entry.lease().map_or(now, |lease| lease.ends_at().max(now));
+        let life = secret.lease_duration();
+        self.left.push((id, end + life + MARGIN));
+    }
+
+    /// Vault may have made a lease, and nobody has heard its answer.
+    pub(super) fn unheard(&mut self, request: &Request, failure: &Failure, mount: Option<&Mount>) {
+        let is_leased = !matches!(request, Request::List { .. } | Request::File { .. });
+        if is_leased && failure.status().is_none() && !mount.is_some_and(is_kv) {
+            self.unheard += 1;
+        }
+    }
+}
+
+fn is_kv(mount: &Mount) -> bool {
+    mount.is_kv_v1() || mount.is_kv_v2()
+}
+
+/// All leases that may live.
+#[derive(Debug, Default)]
+pub(crate) struct Leased {
+    pub(crate) ids: BTreeSet<String>,
+    /// How many more there may be.
+    pub(crate) unheard: usize,
+}
+
+impl Secrets {
+    pub(crate) fn leases(&self, now: Moment) -> Leased {
+        let held = self.entries.values().filter_map(Entry::lease_id);
+        let left = self.leases.left.iter().filter(|(_, gone)| *gone > now);
+        Leased {
+            ids: held.chain(left.map(|(id, _)| id.clone())).collect(),
+            unheard: self.leases.unheard + self.busy.reads,
+        }
+    }
+}

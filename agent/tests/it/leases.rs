@@ -1,0 +1,97 @@
+//! What the agent says of its leases at the end is what Vault says of them.
+
+use planescape_tests::testbed::Cluster;
+use serde_json::json;
+
+use crate::agent::{Agent, DATABASE, Place, count, requests_of};
+
+/// Without `sys/leases/revoke`.
+const NARROW: &str = r#"path "database/creds/*" { capabilities = ["read"] }"#;
+
+const LEASES: &str = "database/creds/readonly";
+
+#[tokio::test]
+async fn its_lease_is_gone_when_it_says_that_all_is_revoked() {
+    let cluster = Cluster::start().await.unwrap();
+    let (place, agent) = at_work(&cluster).await;
+
+    let output = agent.terminate().await;
+
+    assert_eq!(cluster.vault.leases(LEASES).await.unwrap(), [""; 0]);
+    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+    assert_eq!(output.status.code(), Some(0));
+    let report = place.report();
+    assert_eq!(report["reason"], "Revoked");
+    assert_eq!(
+        (&report["leases"], &report["more_leases"]),
+        (&json!(null), &json!(null))
+    );
+    let requests = requests_of(&cluster, report["accessor"].as_str().unwrap());
+    assert_eq!(count(&requests, "update", "sys/leases/revoke"), 1);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_database_that_is_down_is_named_when_it_ends() {
+    let cluster = Cluster::start().await.unwrap();
+    let (place, agent) = at_work(&cluster).await;
+    cluster.postgres.shut_vault_out().await.unwrap();
+
+    let output = agent.terminate().await;
+
+    let leases = cluster.vault.leases(LEASES).await.unwrap();
+    assert_eq!(leases.len(), 1);
+    let report = place.report();
+    assert_eq!(
+        (&report["reason"], &report["leases"]),
+        (&json!("Revoked"), &json!(leases))
+    );
+    let message = report["message"].as_str().unwrap();
+    assert!(
+        message.contains("cannot revoke lease") && !message.contains(&leases[0]),
+        "{message}"
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        log.contains("cannot revoke lease") && !log.contains(&leases[0]),
+        "{log}"
+    );
+    // Nobody can do anything with an id whose token is revoked.
+    let renewal = json!({ "lease_id": leases[0], "increment": 3600 });
+    let refused = cluster
+        .vault
+        .write("sys/leases/renew", &renewal)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("lease expired"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_lease_that_its_policy_does_not_let_it_revoke_is_named() {
+    let cluster = Cluster::start().await.unwrap();
+    let vault = &cluster.vault;
+    let policy = json!({ "policy": NARROW });
+    vault
+        .write("sys/policies/acl/database-reader", &policy)
+        .await
+        .unwrap();
+    let (place, agent) = at_work(&cluster).await;
+    let leases = cluster.vault.leases(LEASES).await.unwrap();
+
+    agent.terminate().await;
+
+    let report = place.report();
+    assert_eq!(
+        (&report["reason"], &report["leases"]),
+        (&json!("Revoked"), &json!(leases))
+    );
+    assert_eq!(report["message"], json!(null));
+}
+
+/// An agent with a lease.
+async fn at_work(cluster: &Cluster) -> (Place, Agent) {
+    let place = Place::new(cluster).await.template("db", DATABASE);
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    (place, agent)
+}
