@@ -1,4 +1,5 @@
-//! Revokes what agents leave that were killed, or that could not revoke it themselves.
+//! Revokes what agents leave that were killed, or that could not revoke it themselves; and looks whether leases went with
+//! the tokens that agents have revoked.
 //!
 //! Two sources: the pods, which show an agent's last word as soon as its container has ended; and the status of
 //! PlanescapeJobs, which remembers what pods said that were gone before this program saw them.
@@ -14,8 +15,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
+use planescape_agent_contract::digest;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
+use planescape_operator_core::credentials::failure::living_lease;
 use planescape_operator_core::credentials::left::{Left, Revocation, place};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// A token that could not be revoked for so long has most likely ended by itself.
 const LONGEST_ATTEMPT: Duration = Duration::from_hours(24);
+
+/// How long Vault may take with a lease before it is called alive.
+const LEASE_DELAY: Duration = Duration::from_secs(2);
 
 /// How long the status may remember tokens that this program is about to revoke, or the operator to forget.
 const SWEEP_DELAY: Duration = Duration::from_secs(5);
@@ -205,22 +211,54 @@ async fn remembered(
         job_uid,
         place,
         accessors: holder.accessors,
+        leases: Vec::new(),
+        names_all_leases: false,
     }))
 }
 
-/// Until Vault has said of every token that it is gone.
+/// What is not known to be gone.
+struct Open {
+    accessors: Vec<String>,
+    leases: Vec<String>,
+    /// Whether Vault lets us look for all leases, as far as it was asked.
+    names_all_leases: bool,
+}
+
+impl Open {
+    fn of(left: &Left) -> Self {
+        Self {
+            accessors: left.accessors.clone(),
+            leases: left.leases.clone(),
+            names_all_leases: left.names_all_leases,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accessors.is_empty() && self.leases.is_empty()
+    }
+}
+
+/// Until Vault has said of every token and lease that it is gone.
 async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
     let Some(revoker) = &program.revoker else {
         return;
     };
     let started = Instant::now();
     let mut told = Revocation::default();
-    let mut open = left.accessors.clone();
+    let mut open = Open::of(&left);
     let mut wait = SHORTEST_RETRY;
     loop {
         let mut outcome = attempt(program, revoker, &left, &mut open).await;
         outcome.revoked.extend(told.revoked.iter().cloned());
         outcome.at = outcome.at.or(told.at);
+        let living = look(program, revoker, &left, &mut open).await;
+        // Vault comes to leases a moment later than to their token.
+        if let Some(living) = living.filter(|_| started.elapsed() > LEASE_DELAY) {
+            program.metrics.stepped("LookUpLease", "RevokeFailed");
+            warn!(left.namespace, left.job, "a lease lives on: {living}");
+            outcome.trouble.get_or_insert(living);
+        }
+        outcome.has_no_lease = open.is_empty() && open.names_all_leases;
         if outcome != told && tell(program, &left, &outcome).await {
             told = outcome;
         }
@@ -235,16 +273,42 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
     }
 }
 
-/// Takes from `open` what is revoked.
-async fn attempt(
+/// Takes from `open` the leases that are gone, or that nobody may look for, and says of one that it lives.
+async fn look(
     program: &Program,
     revoker: &Revoker,
     left: &Left,
-    open: &mut Vec<String>,
-) -> Revocation {
+    open: &mut Open,
+) -> Option<String> {
+    let leases = std::mem::take(&mut open.leases);
+    let Ok(vault) = program.vaults.of(&left.place).await else {
+        open.names_all_leases &= leases.is_empty();
+        return None;
+    };
+    let mut living = None;
+    for id in leases {
+        match revoker.has_lease(&vault, &left.place, &id).await {
+            Ok(Some(false)) => program.metrics.stepped("LookUpLease", "Done"),
+            Ok(None) => open.names_all_leases = false,
+            Ok(Some(true)) => {
+                living = Some(living_lease(&digest(&id)));
+                open.leases.push(id);
+            }
+            Err(error) => {
+                let (namespace, job) = (&left.namespace, &left.job);
+                warn!(namespace, job, %error, "cannot look for a lease");
+                open.leases.push(id);
+            }
+        }
+    }
+    living
+}
+
+/// Takes from `open` the tokens that are revoked.
+async fn attempt(program: &Program, revoker: &Revoker, left: &Left, open: &mut Open) -> Revocation {
     let mut outcome = Revocation::default();
     let (namespace, job) = (&left.namespace, &left.job);
-    for accessor in std::mem::take(open) {
+    for accessor in std::mem::take(&mut open.accessors) {
         let revoked = revoker
             .revoke(&program.vaults, &left.place, &accessor)
             .await;
@@ -266,7 +330,7 @@ async fn attempt(
             Err(trouble) => {
                 warn!(namespace, job, "a token lives on: {trouble}");
                 outcome.trouble = Some(trouble);
-                open.push(accessor);
+                open.accessors.push(accessor);
             }
         }
     }

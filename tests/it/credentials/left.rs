@@ -97,6 +97,66 @@ async fn says_what_its_policy_lacks_and_goes_on_trying() {
         .unwrap();
 }
 
+/// Vault says that a token is revoked before it comes to its leases.
+#[tokio::test]
+async fn a_lease_that_outlives_the_token_of_an_agent_is_told_until_it_is_gone() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "outlived").await.unwrap();
+    place
+        .bed
+        .apply(&once_with_secret("nobody-may-look"))
+        .await
+        .unwrap();
+    place.bed.apply(&once_with_secret("my-job")).await.unwrap();
+    let accessor = token_with_a_lease(&cluster).await.unwrap();
+    let vault = &cluster.vault;
+    let leases = vault.leases(CREDENTIALS).await.unwrap();
+    cluster.postgres.shut_vault_out().await.unwrap();
+    let revoke = json!({ "accessor": accessor });
+    vault
+        .write("auth/token/revoke-accessor", &revoke)
+        .await
+        .unwrap();
+    let report =
+        json!({ "phase": "done", "reason": "Revoked", "accessor": accessor, "leases": leases });
+    let ended = json!({ "terminated": { "exitCode": 0, "message": report.to_string() } });
+
+    let pod = place.bed.pod("nobody-may-look").await.unwrap();
+    says(&place, &pod, "Succeeded", &ended).await;
+    place
+        .until_lease("nobody-may-look", "TokenRevoked")
+        .await
+        .unwrap();
+    let policy = json!({ "policy": concat!(
+        "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n",
+        "path \"sys/leases/lookup\" { capabilities = [\"update\"] }",
+    ) });
+    vault
+        .write("sys/policies/acl/planescape-revocation", &policy)
+        .await
+        .unwrap();
+    let pod = place.bed.pod("my-job").await.unwrap();
+    says(&place, &pod, "Succeeded", &ended).await;
+    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
+
+    let events = place.bed.events("my-job").await.unwrap();
+    let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
+    let (_, note) = told.unwrap_or_else(|| panic!("{events:?} {status}"));
+    assert!(
+        note.contains("has not revoked lease") && !note.contains(&leases[0]),
+        "{note}"
+    );
+    assert!(
+        !status["status"].to_string().contains(&leases[0]),
+        "{status}"
+    );
+    cluster.postgres.let_vault_in().await.unwrap();
+    place.until_lease("my-job", "Revoked").await.unwrap();
+    until_leases(&cluster, 0).await.unwrap();
+    let other = place.bed.get("pjob/nobody-may-look").await.unwrap();
+    assert_eq!(other["status"]["runs"][0]["lease"], "TokenRevoked");
+}
+
 #[tokio::test]
 async fn a_pod_that_is_gone_is_not_forgotten_when_another_one_of_its_run_revokes() {
     let cluster = Cluster::shared().await.unwrap();

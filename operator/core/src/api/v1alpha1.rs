@@ -460,9 +460,11 @@ pub enum Outcome {
 pub enum Lease {
     /// The agent holds it.
     Held,
-    /// The agent gave it back.
+    /// Whoever held it gave it back, and Vault has said that it is gone.
     Revoked,
-    /// The agent was killed or could not give it back, and `planescape credentials` has revoked it.
+    /// The agent's token is revoked, and nobody has looked whether Vault has come to the leases.
+    TokenRevoked,
+    /// The agent was killed or could not give it back, and `planescape credentials` has revoked its token.
     RevokedByOperator,
     /// Vault did not let it be given back; it ends with its TTL.
     RevokeFailed,

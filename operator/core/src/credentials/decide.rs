@@ -373,6 +373,7 @@ fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
 fn revoked(run: &Run, memory: &Memory, is_verified: bool, now: Timestamp) -> Report {
     let report = Report {
         message: (!is_verified).then(|| UNVERIFIED.to_owned()),
+        more_leases: usize::from(!is_verified),
         at: Some(now.as_second()),
         max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::Revoked)

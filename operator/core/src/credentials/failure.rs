@@ -108,10 +108,7 @@ impl Failure {
     /// Vault has revoked the token and could not come to a lease of it, named by a digest of its id.
     #[must_use]
     pub fn of_living_lease(run: &Run, digest: &str) -> Self {
-        let message = format!(
-            "Vault has revoked the token, and has not revoked lease {digest} yet: what it stands for may be out of Vault's reach, such as its database"
-        );
-        Self::new(run, Phase::Done, Reason::RevokeFailed, message)
+        Self::new(run, Phase::Done, Reason::RevokeFailed, living_lease(digest))
     }
 
     /// The role gives tokens that nobody can revoke.
@@ -174,6 +171,14 @@ impl Failure {
             retry_after: None,
         }
     }
+}
+
+/// Vault has revoked a token and could not come to a lease of it, named by a digest of its id.
+#[must_use]
+pub fn living_lease(digest: &str) -> String {
+    format!(
+        "Vault has revoked the token, and has not revoked lease {digest} yet: what it stands for may be out of Vault's reach, such as its database"
+    )
 }
 
 fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {

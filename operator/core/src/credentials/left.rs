@@ -1,4 +1,5 @@
-//! Tokens that an agent has left: it was killed, or Vault did not let it revoke them.
+//! Tokens that an agent has left, because it was killed or Vault did not let it revoke them; and leases of which Vault has
+//! not said that they went with their token.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
@@ -11,10 +12,10 @@ use crate::api::names::JOB_LABEL;
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 use crate::job::observed::{KnownPod, may_live};
 
-/// The line that the policy of the program's own role needs, and the only one.
+/// The line that the policy of the program's own role needs.
 pub const POLICY: &str = "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }";
 
-/// Tokens that the agent of a pod has left, by their accessors.
+/// What the agent of a pod has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// The namespace of pod and Job.
@@ -27,8 +28,12 @@ pub struct Left {
     pub job_uid: String,
     /// Where they are.
     pub place: Place,
-    /// Their accessors.
+    /// The accessors of its tokens.
     pub accessors: Vec<String>,
+    /// The ids of leases whose tokens are revoked.
+    pub leases: Vec<String>,
+    /// Whether these are all leases that it may have left.
+    pub names_all_leases: bool,
 }
 
 /// A Vault, and one of its namespaces.
@@ -51,6 +56,17 @@ pub struct Revocation {
     /// Why others are not revoked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Whether Vault has said of every lease of the agent that it is gone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_no_lease: bool,
+    /// The UID of the pod.
+    #[serde(skip)]
+    pub pod: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Left {
@@ -65,16 +81,23 @@ impl Left {
         let known = KnownPod::of(pod)?;
         let agent = known.pod.agent?;
         let runs_again = agent.is_restarted || !(known.pod.is_over || is_deleted || is_done(pod));
-        let report = agent.report.filter(may_live)?;
-        let accessors = accessors(&report);
+        let report = agent.report?;
+        let left = Some(&report).filter(|report| may_live(report));
+        let accessors = left.map(accessors).unwrap_or_default();
+        // In a namespace of Vault ids are others than they seem.
+        let leases = Some(report.leases).filter(|_| place.namespace.is_none());
+        let leases = leases.unwrap_or_default();
         let (job, job_uid) = known.job?;
-        (!runs_again && !accessors.is_empty()).then_some(Self {
+        let has_left = !accessors.is_empty() || !leases.is_empty();
+        (!runs_again && has_left).then_some(Self {
             namespace: known.namespace,
             pod: known.pod.uid,
             job,
             job_uid,
             place,
+            names_all_leases: accessors.is_empty() && report.more_leases == 0,
             accessors,
+            leases,
         })
     }
 }
@@ -259,6 +282,29 @@ mod tests {
         let mut content = word("Rendered");
         content["unrevoked"] = json!(["a"]);
         assert_eq!(left(content, false), None);
+    }
+
+    #[test]
+    fn leases_that_may_have_outlived_their_token_are_left() {
+        let left = |report: &Value| {
+            let pod = pod("Succeeded", report);
+            Left::of(&serde_json::from_value(pod).unwrap(), false)
+        };
+        let revoked = json!({ "phase": "done", "reason": "Revoked", "accessor": "a" });
+        assert_eq!(left(&revoked), None);
+        let mut open = revoked.clone();
+        open["leases"] = json!(["db/creds/x/1"]);
+        let found = left(&open).unwrap();
+        assert_eq!(
+            (found.accessors, found.leases),
+            (vec![], vec!["db/creds/x/1".to_owned()])
+        );
+        assert!(found.names_all_leases);
+        open["more_leases"] = json!(1);
+        assert!(!left(&open).unwrap().names_all_leases);
+        let mut unnamed = revoked;
+        unnamed["more_leases"] = json!(1);
+        assert_eq!(left(&unnamed), None, "nobody can look for it");
     }
 
     #[test]

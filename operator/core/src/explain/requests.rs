@@ -59,6 +59,8 @@ pub(super) fn of_agent(injection: &Injection, warnings: &mut Vec<String>) -> Acc
         asked.own("sys/leases/renew", "for each lease that can be renewed");
     }
     if injection.revokes_on_exit {
+        let leases = "at the end, for each lease, where the policy lets it";
+        asked.put("sys/leases/revoke", leases);
         asked.own("auth/token/revoke-self", "at the end, with every lease");
     }
     let role = injection.auth.config.get("role");

@@ -87,7 +87,7 @@ pub struct ObservedJob {
     pub waits_for_secrets: bool,
     /// What is said of its Secrets.
     pub credentials: Option<Report>,
-    /// What became of the tokens that its agents have left.
+    /// What became of what its agents have left.
     pub revocations: Vec<Revocation>,
     /// Its pods, the oldest first.
     pub pods: Vec<ObservedPod>,
@@ -388,8 +388,12 @@ fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 fn revocations(metadata: &ObjectMeta) -> Vec<Revocation> {
     let annotations = metadata.annotations.iter().flatten();
     annotations
-        .filter(|(key, _)| key.starts_with(REVOKED_ANNOTATION_PREFIX))
-        .filter_map(|(_, text)| serde_json::from_str(text).ok())
+        .filter_map(|(key, text)| {
+            let pod = key.strip_prefix(REVOKED_ANNOTATION_PREFIX)?;
+            let told: Revocation = serde_json::from_str(text).ok()?;
+            let pod = pod.to_owned();
+            Some(Revocation { pod, ..told })
+        })
         .collect()
 }
 

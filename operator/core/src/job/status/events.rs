@@ -311,7 +311,8 @@ fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
                 Some(Event::warning("RevokeFailed", unrevoked(job, seen)))
             }
             Some(Lease::Unknown | Lease::Expiring) => of_lost_lease(facts, run),
-            Some(Lease::Held) | None => None,
+            // Somebody may look yet.
+            Some(Lease::Held | Lease::TokenRevoked) | None => None,
         });
     }
     events.into_iter().map(|event| event.about(job)).collect()

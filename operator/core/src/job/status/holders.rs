@@ -3,7 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::vault::{Fate, fate_of_pod, is_revoked, left_by};
+use super::vault::{Fate, fate_of_pod, has_no_lease, is_revoked, left_by};
 use crate::api::v1alpha1::{Holder, Lease};
 use crate::job::observed::{ObservedJob, ObservedPod, may_live};
 
@@ -87,7 +87,9 @@ fn lost(job: &ObservedJob, known: &Holder) -> Holder {
     holder
         .accessors
         .retain(|accessor| !is_revoked(job, std::slice::from_ref(accessor)));
-    if is_revoked(job, &known.accessors) {
+    if has_no_lease(job, &known.uid) {
+        (holder.lease, holder.until) = (Lease::Revoked, None);
+    } else if is_revoked(job, &known.accessors) {
         (holder.lease, holder.until) = (Lease::RevokedByOperator, None);
     } else if holder.lease == Lease::Held {
         holder.lease = Lease::Unknown;

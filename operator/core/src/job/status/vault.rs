@@ -5,7 +5,7 @@ use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
 
 use super::Facts;
 use crate::api::v1alpha1::{Holder, Lease, Run};
-use crate::credentials::left::accessors;
+use crate::credentials::left::{Revocation, accessors};
 use crate::credentials::preflight::Preflight;
 use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
 
@@ -78,7 +78,9 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
     let mut failed = reports
         .chain(&run.credentials)
         .filter(|it| it.phase != Phase::Running && may_live(it));
-    let report = failed.next()?;
+    let Some(report) = failed.next() else {
+        return run.pods.iter().find_map(|pod| living_lease(run, pod));
+    };
     let mut parts = vec![sentence(report)];
     parts.extend(trouble(run).map(str::to_owned));
     if !report.unrevoked.is_empty() {
@@ -89,6 +91,25 @@ pub(super) fn revocation_failure(run: &ObservedJob) -> Option<String> {
         parts.push(format!("the role's policy needs: {REVOKE_POLICY}"));
     }
     Some(parts.join("; "))
+}
+
+/// Why a lease of a pod's agent has outlived its token.
+fn living_lease(run: &ObservedJob, pod: &ObservedPod) -> Option<String> {
+    let fate = fate_of_pod(run, pod)?;
+    let report = pod.agent.as_ref()?.report.as_ref()?;
+    let is_known = fate.lease == Some(Lease::RevokeFailed) && report.has_open_leases();
+    let told = revocation(run, &pod.uid).and_then(|it| it.trouble.clone());
+    is_known.then(|| told.unwrap_or_else(|| sentence(report)))
+}
+
+/// What became of what the agent of a pod has left.
+fn revocation<'a>(run: &'a ObservedJob, pod: &str) -> Option<&'a Revocation> {
+    run.revocations.iter().find(|it| it.pod == pod)
+}
+
+/// Whether Vault has said that the agent of a pod has left no lease.
+pub(super) fn has_no_lease(run: &ObservedJob, pod: &str) -> bool {
+    revocation(run, pod).is_some_and(|it| it.has_no_lease)
 }
 
 /// Of an agent of a run that was killed after its login, and whose work nobody took up.
@@ -269,10 +290,11 @@ fn severity(lease: Lease) -> u8 {
     match lease {
         Lease::Revoked => 0,
         Lease::RevokedByOperator => 1,
-        Lease::Expiring => 2,
-        Lease::Held => 3,
-        Lease::Unknown => 4,
-        Lease::RevokeFailed => 5,
+        Lease::TokenRevoked => 2,
+        Lease::Expiring => 3,
+        Lease::Held => 4,
+        Lease::Unknown => 5,
+        Lease::RevokeFailed => 6,
     }
 }
 
@@ -284,6 +306,11 @@ pub(super) fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> 
         return Some(Fate::new(Lease::Unknown, None));
     }
     let fate = fate_of(agent, pod.is_over || job.end.is_some())?;
+    if let Some(report) = agent.report.as_ref().filter(|it| it.has_open_leases())
+        && fate.lease == Some(Lease::Revoked)
+    {
+        return Some(Fate::new(of_open_leases(job, pod, report), None));
+    }
     let is_settled = |report: &&Report| may_live(report) && is_revoked(job, &accessors(report));
     let settled = agent.report.as_ref().filter(is_settled);
     Some(match settled {
@@ -292,10 +319,25 @@ pub(super) fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> 
     })
 }
 
+/// Vault answers the revocation of a token before it comes to the leases.
+fn of_open_leases(job: &ObservedJob, pod: &ObservedPod, report: &Report) -> Lease {
+    let told = revocation(job, &pod.uid);
+    if told.is_some_and(|told| told.has_no_lease) {
+        return Lease::Revoked;
+    }
+    let is_alive = told.is_some_and(|told| told.trouble.is_some());
+    // What the agent heard may be past, where somebody has looked since.
+    match is_alive || (told.is_none() && report.message.is_some()) {
+        true => Lease::RevokeFailed,
+        false => Lease::TokenRevoked,
+    }
+}
+
 fn of_secrets(job: &ObservedJob) -> Option<Fate> {
     let report = job.credentials.as_ref()?;
     let lease = match (report.phase, &report.reason) {
         (Phase::Running, _) => Lease::Held,
+        (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
         (Phase::Done, _) => Lease::RevokeFailed,
         (Phase::Config | Phase::Login | Phase::Read, _)

@@ -1,6 +1,6 @@
 //! Random histories of one run with several pods: agents that end well, are killed, restarted or lost, pods that vanish,
-//! tokens that are revoked for them or end by themselves. At no time is the run called revoked while the token of a pod
-//! lives that was once seen to hold one.
+//! tokens that are revoked for them or end by themselves, leases that outlive their token. At no time is the run called
+//! revoked while the token or lease of a pod lives that was once seen to hold one.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Reason, Report};
@@ -89,9 +89,11 @@ impl World {
 
     fn happen(&mut self) {
         self.now += SignedDuration::from_secs(1);
-        match self.below(12) {
+        match self.below(14) {
             0 | 1 if self.tokens.len() < 4 && self.job.end.is_none() => self.start(),
             2 | 3 => self.end("Revoked"),
+            12 => self.end("TokenRevoked"),
+            13 => self.look_for_lease(),
             4 => self.end("Killed"),
             5 => self.end("RevokeFailed"),
             6 => self.restart(),
@@ -164,16 +166,19 @@ impl World {
             _ => Report::new(Phase::Done, Reason::Revoked),
         };
         self.tokens[number].lives = how != "Revoked";
-        let unrevoked = (how != "Revoked").then(|| accessor.clone());
+        let leases = (how == "TokenRevoked").then(|| format!("lease-{number}"));
+        let is_left = matches!(how, "Killed" | "RevokeFailed");
+        let unrevoked = is_left.then(|| accessor.clone());
         pod.is_over = true;
         pod.agent = Some(ObservedAgent {
             is_init: false,
             is_ready: false,
-            is_done: how == "Revoked",
+            is_done: !is_left,
             is_restarted: false,
             report: Some(Report {
                 accessor: Some(accessor),
                 unrevoked: unrevoked.into_iter().collect(),
+                leases: leases.into_iter().collect(),
                 ttl_seconds: has_ttl.then_some(60),
                 ..ended
             }),
@@ -216,6 +221,25 @@ impl World {
         self.tokens[number].lives = false;
         self.job.revocations.push(Revocation {
             revoked: vec![accessor],
+            ..Revocation::default()
+        });
+    }
+
+    /// `planescape credentials` finds that the lease of a pod, which may be gone, has ended.
+    fn look_for_lease(&mut self) {
+        let open = self
+            .recorded
+            .iter()
+            .filter(|it| it.lease == Lease::TokenRevoked);
+        let open: Vec<String> = open.map(|it| it.uid.clone()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let pod = open[self.below(open.len())].clone();
+        self.tokens[pod.parse::<usize>().unwrap()].lives = false;
+        self.job.revocations.push(Revocation {
+            has_no_lease: true,
+            pod,
             ..Revocation::default()
         });
     }

@@ -224,3 +224,80 @@ fn claims_nothing_of_pods_beyond_those_that_it_remembers() {
     let after = pods(&run.seen(&held), &all(&revoked)).status();
     assert_eq!(after.runs[0].lease, Some(Lease::Unknown));
 }
+
+#[test]
+fn a_lease_is_called_revoked_when_somebody_has_looked() {
+    let report = json!({ "phase": "done", "reason": "Revoked", "leases": ["db/creds/x/1"] });
+    let mut scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(told(&report));
+    let pod = scene.pods[0]["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let tell = |scene: &mut Scene, told: Value| {
+        let key = format!("{REVOKED_ANNOTATION_PREFIX}{pod}");
+        scene.jobs[0]["metadata"]["annotations"][key] = json!(told.to_string());
+    };
+
+    let nobody_looked = scene.status();
+    assert_eq!(nobody_looked.runs[0].lease, Some(Lease::TokenRevoked));
+    assert!(
+        !serde_json::to_string(&nobody_looked)
+            .unwrap()
+            .contains("db/creds/x/1")
+    );
+    tell(
+        &mut scene,
+        json!({ "revoked": [], "trouble": "lease abc lives" }),
+    );
+    let alive = scene.seen(&nobody_looked);
+    let lives = alive.status();
+    assert_eq!(lives.runs[0].lease, Some(Lease::RevokeFailed));
+    let events = alive.with_facts(|facts| events(facts, &lives));
+    assert!(
+        events
+            .iter()
+            .any(|it| it.reason == "RevokeFailed" && it.note.contains("abc"))
+    );
+    tell(&mut scene, json!({ "revoked": [], "has_no_lease": true }));
+    let gone = scene.seen(&lives).status();
+    assert_eq!(gone.runs[0].lease, Some(Lease::Revoked));
+
+    // Its pod went before anybody had looked.
+    let mut without_pod = scene.seen(&nobody_looked);
+    without_pod.pods.clear();
+    assert_eq!(without_pod.status().runs[0].lease, Some(Lease::Revoked));
+}
+
+#[test]
+fn what_the_agent_heard_of_its_lease_counts_until_somebody_looks() {
+    let report = json!({ "phase": "done", "reason": "Revoked", "leases": ["db/creds/x/1"],
+        "message": "cannot revoke lease abc: the database is down" });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(told(&report));
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::RevokeFailed));
+    assert!(
+        condition(&after, "VaultReady")
+            .2
+            .contains("the database is down")
+    );
+}
+
+#[test]
+fn leases_that_nobody_can_name_are_never_called_revoked() {
+    let report = json!({ "phase": "done", "reason": "Revoked", "more_leases": 1 });
+    let scene = Scene::injected()
+        .with_run(ended("Complete"))
+        .with_agent(told(&report));
+
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::TokenRevoked));
+    let later = scene.seen(&after);
+    assert_eq!(later.status().runs[0].lease, Some(Lease::TokenRevoked));
+}
