@@ -335,6 +335,26 @@ mod tests {
     }
 
     #[test]
+    fn how_long_it_can_live_is_known_once_it_is_extended_no_further() {
+        let mut lease = lease(90);
+        assert_eq!(lease.maximum(), None);
+
+        renew(&mut lease, 40);
+
+        assert_eq!(lease.maximum(), Some(Duration::from_secs(40)));
+    }
+
+    #[test]
+    fn a_replacement_that_cannot_be_had_is_put_off() {
+        let mut lease = lease(90);
+        let later = start() + Duration::from_secs(80);
+
+        lease.retry_at(later);
+
+        assert_eq!(lease.act_at(), later);
+    }
+
+    #[test]
     fn what_never_expires_has_no_lease() {
         assert!(Lease::new(grant(0, true), asked(start()), &mut Dice::new(1), start()).is_none());
     }

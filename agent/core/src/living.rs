@@ -74,3 +74,32 @@ pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Opti
     let lives: Option<Vec<Duration>> = lives.into_iter().collect();
     lives?.into_iter().max()
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Grant;
+
+    use super::*;
+
+    #[test]
+    fn a_token_ends_by_itself_unless_it_never_expires() {
+        let now = Moment::since_boot(Duration::from_secs(1000));
+        let of = |seconds| {
+            let login = Login {
+                accessor: "a".to_owned(),
+                token: SecretText::new("t".to_owned()),
+                grant: Grant::new(Duration::from_secs(seconds), true),
+                has_limited_uses: false,
+                request: String::new(),
+            };
+            Living::of_login(login, TokenId(1), now)
+        };
+
+        let brief = of(60);
+        assert!(!brief.is_gone(now + Duration::from_secs(60)));
+        assert!(brief.is_gone(now + Duration::from_secs(66)));
+        let endless = of(0);
+        assert_eq!(endless.left(now), None);
+        assert!(!endless.is_gone(now + Duration::from_hours(1000)));
+    }
+}

@@ -38,6 +38,28 @@ fn a_token_is_kept_where_it_has_no_parent_or_one_of_ours() {
 }
 
 #[test]
+fn what_is_held_says_how_to_put_it_again() {
+    let mut cache = cache();
+    put_token(&mut cache, 1, None, "orphan");
+    put_lease(&mut cache, 2, "own", "db/1");
+
+    let held = cache.held().map(|it| {
+        let token = it.token.map(|token| token.expose().to_owned());
+        (it.key, it.path, token, it.ends_at, *it.answer)
+    });
+
+    let held: Vec<_> = held.collect();
+    let own = Some("own".to_owned());
+    assert_eq!(
+        held,
+        [
+            (key(1), "/v1/1", None, at(60), 1),
+            (key(2), "/v1/2", own, at(60), 2),
+        ]
+    );
+}
+
+#[test]
 fn what_cannot_be_renewed_is_not_kept() {
     let mut cache = cache();
     let carried = Carried::Lease {

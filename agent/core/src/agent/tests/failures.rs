@@ -6,7 +6,9 @@ use planescape_vault::Text;
 use std::time::Duration;
 
 use super::world::*;
-use crate::command::Notice;
+use crate::agent::Wake;
+use crate::command::{Destination, Notice};
+use crate::failure::Failure;
 use crate::input::Input;
 use crate::verdict::ExitCode;
 
@@ -234,4 +236,46 @@ fn what_a_standby_says_is_no_refusal() {
     }
 
     assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_written_two_seconds_later() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.template_config.exit_on_retry_failure = false;
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    assert_eq!(world.step(), ["write template 0: static"]);
+
+    world.feed(Input::Written {
+        destination: Destination::Template(0),
+        result: Err(Failure::File {
+            path: "/0".to_owned(),
+            message: "No space left on device".to_owned(),
+        }),
+    });
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(2));
+
+    assert_eq!(world.step(), ["write template 0: static"]);
+}
+
+#[test]
+fn a_text_that_does_not_fit_its_answers_ends_the_agent_only_where_it_is_to() {
+    let text = r#"{{ with secret "database/creds/ro" }}{{ index .Data.username 1000 }}{{ end }}"#;
+    for is_fatal in [true, false] {
+        let mut world = World::build(&[text], |start| {
+            start.config.templates[0].error_fatal = is_fatal;
+        });
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+        world.find_mount("database/creds/ro", "database");
+        world.step();
+        world.answer("database/creds/ro", CREDENTIALS);
+        world.step();
+
+        let ends = world.agent.poll_timeout().map(|(_, why)| why) == Some(Wake::Shutdown);
+        assert_eq!(ends, is_fatal);
+    }
 }

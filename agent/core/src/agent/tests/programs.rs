@@ -86,6 +86,24 @@ fn a_program_that_does_not_end_is_killed_and_then_waited_for_no_more() {
 }
 
 #[test]
+fn the_agent_wakes_for_its_program_first_and_then_for_its_own_end() {
+    let mut world = running();
+    let wakes_after = |world: &World| {
+        let (at, _) = world.agent.poll_timeout().unwrap();
+        at.since(world.now.moment)
+    };
+    world.feed(Input::Terminate);
+    world.step();
+    assert_eq!(wakes_after(&world), Duration::from_secs(30));
+
+    world.feed(Input::ChildEnded(ChildEnd::Signal(15)));
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.revoked(Err(down()));
+
+    assert!(wakes_after(&world) < Duration::from_secs(1));
+}
+
+#[test]
 fn a_command_runs_after_its_file_has_changed_and_again_where_it_fails() {
     let mut world = hooked(false);
 

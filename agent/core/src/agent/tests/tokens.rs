@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::{Phase, Reason};
+use planescape_agent_contract::{Phase, ProxyToken, Reason};
 
 use super::world::*;
 use crate::command::Notice;
@@ -250,4 +250,20 @@ fn a_file_that_comes_late_is_looked_for_as_often_as_before() {
     }
 
     assert_eq!(world.step(), ["log in"]);
+}
+
+#[test]
+fn a_token_is_offered_once_to_requests_that_are_passed_on() {
+    let offered = |world: &mut World| {
+        let mut offered = world.step();
+        offered.retain(|it| it.starts_with("offer"));
+        offered
+    };
+    let mut world = World::with(|start| start.config.proxy.token = ProxyToken::Agent);
+    world.step();
+
+    world.log_in("t1", 3600);
+    assert_eq!(offered(&mut world), ["offer t1"]);
+    world.written();
+    assert_eq!(offered(&mut world), NOTHING);
 }
