@@ -9,6 +9,7 @@ mod manifest;
 mod reader;
 mod secrets;
 mod shorthand;
+mod unread;
 mod values;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use keys::page;
 pub use manifest::templates;
 use reader::Reader;
 pub use secrets::Secret;
+pub use unread::unread;
 
 /// Where the secrets are, unless said otherwise.
 pub const SECRETS_PATH: &str = "/vault/secrets";

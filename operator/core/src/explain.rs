@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::annotations::{Injection, Mode};
+use crate::annotations::{self, Injection, Mode};
 use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
 use crate::inject;
@@ -192,6 +192,7 @@ fn warn(
     material: &Material,
     warnings: &mut Vec<String>,
 ) {
+    warnings.extend(annotations::unread(job));
     let spec = &job.spec;
     let mut warn = |warning: String| warnings.push(warning);
     if spec.suspend {

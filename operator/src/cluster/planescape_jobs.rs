@@ -75,6 +75,7 @@ impl Kept for KnownPlanescapeJob {
                 metadata.uid == theirs.uid
                     && metadata.generation == theirs.generation
                     && metadata.annotations == theirs.annotations
+                    && unread(known) == unread(other)
                     && metadata.deletion_timestamp == theirs.deletion_timestamp
                     && known.job.status == other.job.status
             }
@@ -116,4 +117,9 @@ impl Kept for KnownPlanescapeJob {
             Urgency::Changed
         }
     }
+}
+
+/// Annotations that are not kept, but told.
+fn unread(known: &Known) -> Option<&str> {
+    known.validated.as_ref().ok()?.unread.as_deref()
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use planescape_tests::testbed::Cluster;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::running::{Bed, condition, name, once};
 
@@ -69,16 +69,15 @@ async fn a_one_time_job_never_starts_again() {
     let mut bed = Bed::with_operator(cluster, "once").await.unwrap();
     bed.apply(&once("my-job")).await.unwrap();
     bed.pod("my-job").await.unwrap();
-    let is_marked = |job: &serde_json::Value| {
-        job["metadata"]["annotations"]["planescape.io/once-started"].is_string()
-    };
+    let is_marked =
+        |job: &Value| job["metadata"]["annotations"]["planescape.io/once-started"].is_string();
     bed.until("pjob/my-job", SOON, is_marked).await.unwrap();
 
     bed.kubectl(&["delete", "jobs", "--all"]).await.unwrap();
     bed.patch_status("pjob/my-job", &json!(null)).await.unwrap();
     bed.kill_operator();
     bed.start_operator().unwrap();
-    let seen = |job: &serde_json::Value| condition(job, "Ready").0 == "True";
+    let seen = |job: &Value| condition(job, "Ready").0 == "True";
     bed.until("pjob/my-job", SOON, seen).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
 
@@ -93,13 +92,13 @@ async fn a_run_by_hand_has_its_own_arguments_and_happens_once() {
     job["spec"]["schedule"] = json!("@yearly");
     job["spec"]["suspend"] = json!(true);
     bed.apply(&job).await.unwrap();
-    let is_seen = |job: &serde_json::Value| job["status"]["scheduleReference"].is_object();
+    let is_seen = |job: &Value| job["status"]["scheduleReference"].is_object();
     bed.until("pjob/my-job", SOON, is_seen).await.unwrap();
 
     let printed = bed
         .planescape(&["run", "my-job", "--args", "up", "1", "--env", "LEVEL=debug"])
         .unwrap();
-    let has_run = |job: &serde_json::Value| job["status"]["reruns"].is_array();
+    let has_run = |job: &Value| job["status"]["reruns"].is_array();
     let job = bed.until("pjob/my-job", SOON, has_run).await.unwrap();
 
     let name = printed.trim();
@@ -113,7 +112,7 @@ async fn a_run_by_hand_has_its_own_arguments_and_happens_once() {
     bed.kubectl(&["delete", "jobs", "--all"]).await.unwrap();
     bed.kill_operator();
     bed.start_operator().unwrap();
-    let is_over = |job: &serde_json::Value| job["status"]["runs"][0]["outcome"] == "Deleted";
+    let is_over = |job: &Value| job["status"]["runs"][0]["outcome"] == "Deleted";
     bed.until("pjob/my-job", SOON, is_over).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bed.list("jobs", "job-name=my-job").await.unwrap().len(), 0);
@@ -139,7 +138,7 @@ async fn labels_find_the_history_and_the_latest_run() {
     let first = bed.pod("my-job").await.unwrap();
 
     let minute = Duration::from_secs(61);
-    let has_two = |job: &serde_json::Value| job["status"]["activeCount"] == 2;
+    let has_two = |job: &Value| job["status"]["activeCount"] == 2;
     let job = bed.until("pjob/my-job", minute, has_two).await.unwrap();
 
     let late = jiff::Timestamp::now().as_second() % 60;
@@ -157,6 +156,40 @@ async fn labels_find_the_history_and_the_latest_run() {
         .await
         .unwrap();
     assert_eq!(name(&older[0]), first);
+}
+
+#[tokio::test]
+async fn an_annotation_that_nobody_reads_is_told_also_when_it_comes_later() {
+    let cluster = Cluster::shared().await.unwrap();
+    let bed = Bed::with_operator(cluster, "misspelt").await.unwrap();
+    let mut job = once("my-job");
+    let pod = &mut job["spec"]["jobTemplate"]["spec"]["template"];
+    pod["metadata"] = json!({ "annotations": { "planescape.io/leas-guard": "5m" } });
+    bed.apply(&job).await.unwrap();
+    let tells = |words: &'static str| {
+        move |job: &Value| {
+            let (status, reason, message) = condition(job, "TemplateValid");
+            (status, reason) == ("True", "UnknownAnnotation") && message.contains(words)
+        }
+    };
+
+    bed.pod("my-job").await.unwrap();
+    let nearest = "did you mean planescape.io/lease-guard?";
+    bed.until("pjob/my-job", SOON, tells(nearest))
+        .await
+        .unwrap();
+    let annotate = ["annotate", "pjob/my-job", "planescape.io/rerunn=1"];
+    bed.kubectl(&annotate).await.unwrap();
+
+    let nearest = "did you mean planescape.io/rerun?";
+    bed.until("pjob/my-job", SOON, tells(nearest))
+        .await
+        .unwrap();
+    let events = bed.events("my-job").await.unwrap();
+    let told = events
+        .iter()
+        .filter(|(reason, _)| reason == "UnknownAnnotation");
+    assert_eq!(told.count(), 2, "{events:?}");
 }
 
 #[tokio::test]
@@ -206,7 +239,7 @@ async fn what_cannot_run_says_why_and_leaves_the_others_alone() {
         ),
         ("bad-field", "Ready", "FailedCreate", &["containerz"]),
     ] {
-        let is_told = |job: &serde_json::Value| condition(job, kind).0 == "False";
+        let is_told = |job: &Value| condition(job, kind).0 == "False";
         let object = format!("pjob/{job}");
         let object = bed.until(&object, SOON, is_told).await.unwrap();
 
@@ -227,11 +260,11 @@ async fn a_job_whose_pods_are_refused_says_so() {
     bed.kubectl(&["create", "quota", "none", "--hard=pods=0"])
         .await
         .unwrap();
-    let is_known = |quota: &serde_json::Value| quota["status"]["hard"]["pods"] == "0";
+    let is_known = |quota: &Value| quota["status"]["hard"]["pods"] == "0";
     bed.until("quota/none", SOON, is_known).await.unwrap();
     bed.apply(&once("my-job")).await.unwrap();
 
-    let is_told = |job: &serde_json::Value| condition(job, "Ready").1 == "NoPods";
+    let is_told = |job: &Value| condition(job, "Ready").1 == "NoPods";
     let limit = Duration::from_secs(20);
     let job = bed.until("pjob/my-job", limit, is_told).await.unwrap();
 

@@ -4,13 +4,13 @@
 /// Both prefixes mean the same.
 pub(super) const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
 
-/// The prefix of our own keys, for the one that says how long a lease may live.
-const OWN_PREFIX: &str = "planescape.io/";
+/// Those with our own prefix.
+pub(super) const OWN: &[&str] = &["planescape.io/lease-guard"];
 
 /// A key without its prefix, if it is for the agent.
 pub(super) fn name(key: &str) -> Option<&str> {
-    let own = key.strip_prefix(OWN_PREFIX);
-    let own = own.filter(|name| *name == "lease-guard");
+    let own = OWN.contains(&key).then(|| key.split_once('/'));
+    let own = own.flatten().map(|(_, name)| name);
     own.or_else(|| PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)))
 }
 

@@ -61,6 +61,23 @@ fn names_a_field_of_the_job_that_nobody_knows() {
 }
 
 #[test]
+fn names_an_annotation_that_nobody_reads() {
+    let mut manifest = nightly();
+    let pod = &mut manifest["spec"]["jobTemplate"]["spec"]["template"];
+    pod["metadata"]["annotations"]["planescape.io/leas-guard"] = json!("5m");
+
+    let explained = explain(&manifest, &defaults(), now()).unwrap();
+
+    let told = "nobody reads planescape.io/leas-guard; did you mean planescape.io/lease-guard?";
+    let mut warnings = explained.warnings.iter();
+    assert!(
+        warnings.any(|it| it.contains(told)),
+        "{:?}",
+        explained.warnings
+    );
+}
+
+#[test]
 fn says_how_late_runs_start_that_ask_vault() {
     let defaults = Defaults {
         vault_jitter_seconds: 30,

@@ -52,6 +52,8 @@ pub struct ValidatedJob {
     pub agent: Option<Agent>,
     /// Whether its Jobs get Secrets from Vault, and wait for them.
     pub has_secrets: bool,
+    /// Which of its annotations nobody reads, a line each.
+    pub unread: Option<Box<str>>,
 }
 
 /// What its Jobs are made of: too much to keep in memory for every PlanescapeJob.
@@ -130,6 +132,7 @@ pub fn validate(
         identity,
         run_deadline: run_deadline(&spec.job_template),
         has_secrets: order.is_some(),
+        unread: unread(job),
     };
     let template = spec.job_template.clone();
     Ok((
@@ -140,6 +143,11 @@ pub fn validate(
             order,
         },
     ))
+}
+
+fn unread(job: &PlanescapeJob) -> Option<Box<str>> {
+    let unread = annotations::unread(job);
+    (!unread.is_empty()).then(|| unread.join("\n").into())
 }
 
 fn agent(injection: &Injection, template: &Value) -> Agent {

@@ -14,6 +14,9 @@ use crate::job::observed::{ObservedJob, Waiting};
 use crate::job::plan::{self, Blocker};
 use crate::problem::{Kind as ProblemKind, Problem};
 
+/// The reason of `TemplateValid` where annotations are read by nobody, and of the event.
+pub(super) const UNREAD: &str = "UnknownAnnotation";
+
 /// What an author has to mend.
 const INVALID: &str = "InvalidTemplate";
 
@@ -247,6 +250,16 @@ fn with_advice(facts: &Facts<'_>, message: String) -> String {
 }
 
 /// What the API server says of the Job that the next run will be.
+/// Something may be written that nobody reads.
+fn accepted(facts: &Facts<'_>) -> Finding {
+    const KIND: &str = "TemplateValid";
+    let unread = facts.validated.ok().and_then(|it| it.unread.as_deref());
+    match unread {
+        Some(unread) => Finding::new(KIND, true, UNREAD, unread),
+        None => Finding::new(KIND, true, "Accepted", ""),
+    }
+}
+
 fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
     const KIND: &str = "TemplateValid";
     if let Err(problems) = facts.validated {
@@ -255,13 +268,13 @@ fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Fin
         return (!message.is_empty()).then(|| Finding::new(KIND, false, INVALID, message));
     }
     if facts.applied.started.is_some() {
-        return Some(Finding::new(KIND, true, "Accepted", ""));
+        return Some(accepted(facts));
     }
     if let Some(failure) = facts.applied.failure.as_ref().filter(|it| it.is_lasting) {
         return Some(Finding::new(KIND, false, INVALID, failure.message.as_str()));
     }
     Some(match &facts.applied.checked {
-        Some(Checked::Accepted) => Finding::new(KIND, true, "Accepted", ""),
+        Some(Checked::Accepted) => accepted(facts),
         Some(Checked::Invalid(message)) => Finding::new(KIND, false, INVALID, message.as_str()),
         Some(Checked::Refused(message)) => Finding::new(KIND, false, "Refused", message.as_str()),
         Some(Checked::Unknown(message)) => Finding {
@@ -275,6 +288,9 @@ fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Fin
             let known = known.find(|it| {
                 it.type_ == KIND && it.observed_generation == facts.job.metadata.generation
             })?;
+            if known.status == "True" {
+                return Some(accepted(facts));
+            }
             Finding {
                 kind: KIND,
                 status: status_text(&known.status),

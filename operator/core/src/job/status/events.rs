@@ -1,6 +1,6 @@
 //! Events: what changed between two statuses, said once.
 
-use super::conditions::RENDERED_WITH_WARNINGS;
+use super::conditions::{RENDERED_WITH_WARNINGS, UNREAD};
 use super::fit;
 use super::vault::{self, Fate, Standing};
 use super::{Facts, missed};
@@ -74,6 +74,9 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
         let known = before.runs.iter().find(|known| known.uid == run.uid);
         events.extend(of_run(facts, known, run));
     }
+    let template = changed("TemplateValid", &before, after);
+    let unread = template.filter(|now| now.reason == UNREAD);
+    events.extend(unread.map(|now| Event::warning(UNREAD, now.message.as_str())));
     events.extend(of_vault(facts, &before, after));
     events
 }

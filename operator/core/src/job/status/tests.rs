@@ -126,6 +126,23 @@ fn lists_every_problem_and_keeps_the_runs() {
 }
 
 #[test]
+fn warns_of_an_annotation_that_nobody_reads() {
+    let mut scene = Scene::once().started();
+    scene.job["metadata"]["annotations"] = json!({ "planescape.io/rerunn": "1" });
+
+    let after = scene.status();
+
+    let (status, reason, message) = condition(&after, "TemplateValid");
+    assert_eq!((status, reason), ("True", "UnknownAnnotation"));
+    assert!(
+        message.contains("did you mean planescape.io/rerun?"),
+        "{message}"
+    );
+    assert!(reasons(&scene, &after).contains(&"UnknownAnnotation".to_owned()));
+    assert!(!reasons(&scene.seen(&after), &after).contains(&"UnknownAnnotation".to_owned()));
+}
+
+#[test]
 fn says_which_part_of_the_schedule_is_wrong() {
     let mut scene = Scene::once();
     scene.job["spec"]["schedule"] = json!("0 0 * * 7");
