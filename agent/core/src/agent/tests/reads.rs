@@ -271,6 +271,35 @@ fn an_answer_whose_request_nobody_makes_any_more_is_still_waited_for_at_the_end(
 }
 
 #[test]
+fn what_no_template_asks_for_any_more_is_not_renewed_and_revoked_at_the_end() {
+    let text = r#"{{ if eq (file "/x") "a" }}{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}{{ end }}"#;
+    let mut world = World::new(&[text]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    file(&mut world, "a");
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.answer("database/creds/ro", CREDENTIALS);
+    assert_eq!(world.step(), ["write template 0: v-1"]);
+    world.written();
+    world.step();
+    world.pass(Duration::from_secs(2));
+    world.step();
+    file(&mut world, "b");
+    assert_eq!(world.step(), ["write template 0: "]);
+    world.written();
+    world.step();
+
+    world.pass(Duration::from_secs(65));
+    assert!(!world.step().iter().any(|it| it.starts_with("renew")));
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+}
+
+#[test]
 fn a_sandbox_is_handed_on_to_whoever_reads_the_file() {
     let mut world = World::build(&[r#"{{ file "/safe/x" }}"#], |start| {
         start.config.templates[0].sandbox_path = Some("/safe".to_owned());
