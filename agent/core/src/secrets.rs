@@ -2,6 +2,7 @@
 //! something ends. What is done for one request costs the same however many there are.
 
 mod accesses;
+mod answer;
 mod call;
 mod entry;
 mod leases;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use planescape_agent_contract::Config;
 use planescape_templates::{Answer, Request};
 use planescape_vault::mount::Mount;
-use planescape_vault::{Grant, Refusal, Secret};
+use planescape_vault::{Grant, Secret};
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
@@ -26,6 +27,7 @@ use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::lease::Lease;
 use crate::token::{Ticket, Token, TokenId};
+use answer::{found, undeleted};
 use call::call;
 use entry::{Activity, Entry, Hold, lane_of, lease_id};
 pub(crate) use leases::Leased;
@@ -336,9 +338,9 @@ impl Secrets {
                 self.read_now(waiting, now);
                 return None;
             }
-            // An old server, or a policy that denies the path: then the read itself will say so.
+            // An old server, a gateway, or a policy that denies the path: then the read itself will say so.
             Err(failure)
-                if matches!(failure.status(), Some(403 | 404))
+                if matches!(failure.status(), Some(400..=499))
                     && failure.remedy() == Remedy::GiveUp =>
             {
                 let waiting = self.mounts.found(path, None, now);
@@ -383,6 +385,7 @@ impl Secrets {
             return Taken::Unchanged;
         };
         let is_outdated = current.is_some_and(|current| current != ticket.token);
+        let result = result.and_then(|answer| found(request, answer));
         let result = result.and_then(|answer| undeleted(answer, now));
         let result = result.and_then(|answer| pki::issued(request, answer));
         let answer = match result {
@@ -555,17 +558,6 @@ fn ticket(token: &Token, now: Moment) -> Ticket {
     Ticket {
         token: token.id,
         sent: now,
-    }
-}
-
-/// Old servers answer a deleted version with its metadata and no error.
-fn undeleted(answer: Answer, now: Now) -> Result<Answer, Failure> {
-    match &answer {
-        Answer::Secret(Some(secret)) if secret.is_deleted(now.wall) => {
-            let message = "the latest version of the secret is deleted".to_owned();
-            Err(planescape_vault::Error::Refused(Refusal::deleted(message)).into())
-        }
-        Answer::Secret(_) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => Ok(answer),
     }
 }
 

@@ -25,7 +25,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct Session {
     current: Option<Held>,
     activity: Activity,
+    /// Of logins.
     backoff: Backoff,
+    /// Of renewals and look-ups: an outage that outlasts a token holds up no login after it.
+    renewals: Backoff,
     /// Whether the configuration says how often to try.
     backoff_is_explicit: bool,
     /// How long a token may outlive the agent, where Vault lets it be shortened.
@@ -107,6 +110,7 @@ impl Session {
             current: None,
             activity: Activity::Idle,
             backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
+            renewals: Backoff::between(auth.min_backoff, auth.max_backoff),
             backoff_is_explicit: auth.backoff_is_explicit,
             told_ttl: None,
             // Who ends with a token that is to live on does not renew it.
@@ -456,6 +460,7 @@ impl Session {
         match result {
             Ok(grant) => {
                 self.backoff.succeed();
+                self.renewals.succeed();
                 held.is_doubted = false;
                 held.known_at = Some(now);
                 held.is_endangered = false;
@@ -474,7 +479,7 @@ impl Session {
                 std::iter::once(renewed).chain(unguarded).collect()
             }
             Err(failure) => {
-                let wait = self.backoff.fail(dice);
+                let wait = self.renewals.fail(dice);
                 if failure.remedy() == Remedy::CheckToken {
                     self.ended = Some(ticket.token);
                     self.retire(now);
@@ -536,14 +541,17 @@ impl Session {
             return Some(Notice::TokenLives);
         }
         let failure = result.as_ref().err()?;
-        let wait = self.backoff.fail(dice);
         if failure.remedy() != Remedy::CheckToken {
             let asked = failure.retry_after().unwrap_or_default();
-            let until = now + wait.max(asked);
+            let until = now + self.renewals.fail(dice).max(asked);
             self.activity = Activity::Waiting { until };
             return None;
         }
-        let until = if held.is_proven { now } else { now + wait };
+        let until = if held.is_proven {
+            now
+        } else {
+            now + self.backoff.fail(dice)
+        };
         self.ended = Some(ticket.token);
         self.retire(now);
         self.activity = Activity::Waiting { until };

@@ -67,6 +67,23 @@ fn a_renewal_waits_for_no_slow_read() {
 }
 
 #[test]
+fn an_empty_answer_to_a_read_makes_no_empty_file() {
+    let mut world = World::new(&[r#"{{ with secret "kv/a" }}{{ .Data.n }}{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    // A gateway in front of Vault lets this through to nobody.
+    world.fail_mount("kv/a", &denied("method not allowed", 405));
+    assert_eq!(world.step(), ["get kv/a as t1"]);
+
+    world.empty("kv/a");
+
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_millis(250));
+    assert_eq!(world.step(), ["find mount of kv/a as t1"]);
+}
+
+#[test]
 fn a_secret_that_fits_no_text_is_read_again_until_somebody_has_mended_it() {
     const TEXT: &str = r#"{{ with secret "kv/a" }}{{ parseInt .Data.n }}{{ end }}"#;
     let mut world = World::build(&[TEXT, DATABASE], |start| {

@@ -146,6 +146,28 @@ fn a_login_that_fails_is_tried_as_often_as_the_configuration_says() {
 }
 
 #[test]
+fn an_outage_that_outlasts_a_token_holds_up_no_login() {
+    let mut world = World::ready(&["static"]);
+    world.pass(Duration::from_secs(2530));
+    let mut steps = world.step();
+    let mut renewals = 0;
+    while !steps.contains(&"log in".to_owned()) {
+        if steps.contains(&"renew token t1".to_owned()) {
+            renewals += 1;
+            world.fail_token(&down());
+        }
+        world.pass(Duration::from_secs(1));
+        steps = world.step();
+    }
+    assert!(renewals > 3, "{renewals}");
+
+    world.fail_login(&down());
+    world.pass(Duration::from_secs(1));
+
+    assert_eq!(world.step(), ["log in"]);
+}
+
+#[test]
 fn no_more_than_six_logins_begin_in_a_minute() {
     let mut world = World::ready(&["static"]);
     let mut logins = 0;
