@@ -76,7 +76,7 @@ pub(crate) fn without_tokens(text: &str) -> String {
 }
 
 /// Fields whose values differ each time.
-const CHANGING: [&str; 19] = [
+const CHANGING: [&str; 20] = [
     "accessor",
     "client_token",
     "created_time",
@@ -94,6 +94,7 @@ const CHANGING: [&str; 19] = [
     "password",
     "request_id",
     "server_time_utc",
+    "token",
     "ttl",
     "username",
 ];

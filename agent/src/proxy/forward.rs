@@ -22,6 +22,7 @@ use crate::clock;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 /// Headers between two ends of one connection.
 const HOP_BY_HOP: [&str; 6] = [
@@ -124,6 +125,11 @@ impl Proxy {
         headers
             .entry(REQUEST)
             .or_insert(HeaderValue::from_static("true"));
+        if parts.uri.path() == "/v1/sys/wrapping/wrap" {
+            // Vault wraps nothing without a time; `vault agent` always says this one.
+            let five_minutes = HeaderValue::from_static("5m");
+            headers.entry(WRAP_TTL).or_insert(five_minutes);
+        }
         headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
         let is_short = body
             .size_hint()
