@@ -1,7 +1,7 @@
 //! The cluster as it is seen from here: what is watched, what is read afresh, what is told.
 
 #[cfg(test)]
-mod budget;
+mod budget_tests;
 pub(crate) mod client;
 pub(crate) mod events;
 pub(crate) mod fresh;

@@ -456,6 +456,42 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_the_same_after_it_was_packed_with_all_that_is_said_on_it() {
+        let index = Index::new();
+        let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "a" });
+        let revocation = json!({ "revoked": ["a"], "at": "2026-11-24T10:00:08Z", "trouble": "t", "has_no_lease": true });
+        let job: Job = serde_json::from_value(json!({
+            "metadata": {
+                "name": "a-1", "namespace": "team", "uid": "j", "labels": { "planescape.io/job": "a" },
+                "finalizers": ["planescape.io/job-tracking"],
+                "creationTimestamp": "2026-11-24T10:00:00Z",
+                "annotations": {
+                    "planescape.io/scheduled-at": "2026-11-24T10:00:00Z",
+                    "planescape.io/ended-because": "it was told to",
+                    "planescape.io/ended-as": "Replaced",
+                    "planescape.io/vault-report": report.to_string(),
+                    "planescape.io/revoked-p": revocation.to_string(),
+                },
+            },
+            "spec": { "suspend": true, "template": { "spec": {
+                "containers": [], "terminationGracePeriodSeconds": 7,
+            } } },
+            "status": { "startTime": "2026-11-24T10:00:01Z", "active": 1, "ready": 1 },
+        }))
+        .unwrap();
+        let keep = |job: Job| KnownJob::of(&job);
+
+        index.take(Event::Apply(job.clone()), keep);
+
+        let kept = index.get(&("team".to_owned(), "a-1".to_owned()));
+        assert!(
+            kept.as_ref()
+                .is_some_and(|it| it.run.credentials.is_some() && it.run.revocations[0].pod == "p")
+        );
+        assert_eq!(kept, KnownJob::of(&job));
+    }
+
+    #[test]
     fn knows_what_it_created_before_the_watch_does() {
         let index = Index::new();
         index.expect(&KnownJob::of(&job("a", "one")).unwrap());

@@ -181,9 +181,17 @@ impl<'a> Place<'a> {
 
     /// Waits until the status says this of the lease of the newest run.
     pub(super) async fn until_lease(&self, of: &str, lease: &str) -> Result<Value> {
-        let says_so = |job: &Value| job["status"]["runs"][0]["lease"] == lease;
+        self.until_lease_is_one_of(of, &[lease]).await
+    }
+
+    /// Waits until the status says one of these of the lease of the newest run.
+    pub(super) async fn until_lease_is_one_of(&self, of: &str, leases: &[&str]) -> Result<Value> {
+        let says_so = |job: &Value| {
+            let lease = job["status"]["runs"][0]["lease"].as_str();
+            lease.is_some_and(|lease| leases.contains(&lease))
+        };
         let found = self.bed.until(&format!("pjob/{of}"), LIMIT, says_so).await;
-        found.with_context(|| format!("{of} is {lease}\n{}", self.log()))
+        found.with_context(|| format!("{of} is {leases:?}\n{}", self.log()))
     }
 
     /// Waits until `VaultReady` is false for this reason; its message.

@@ -59,8 +59,8 @@ pub struct Revocation {
     /// Whether Vault has said of every lease of the agent that it is gone.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_no_lease: bool,
-    /// The UID of the pod.
-    #[serde(skip)]
+    /// The UID of the pod; on the Job it stands in the annotation's key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod: String,
 }
 
