@@ -127,6 +127,7 @@ async fn a_lease_that_outlives_the_token_of_an_agent_is_told_until_it_is_gone() 
         .until_lease("nobody-may-look", "TokenRevoked")
         .await
         .unwrap();
+    until_looked(&cluster).await.unwrap();
     let policy = json!({ "policy": concat!(
         "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n",
         "path \"sys/leases/lookup\" { capabilities = [\"update\"] }",
@@ -155,6 +156,22 @@ async fn a_lease_that_outlives_the_token_of_an_agent_is_told_until_it_is_gone() 
     until_leases(&cluster, 0).await.unwrap();
     let other = place.bed.get("pjob/nobody-may-look").await.unwrap();
     assert_eq!(other["status"]["runs"][0]["lease"], "TokenRevoked");
+}
+
+/// Waits until somebody has asked for a lease, whatever Vault said.
+async fn until_looked(cluster: &Cluster) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let requests = cluster.vault.requests()?;
+        if requests
+            .iter()
+            .any(|entry| entry.is("update", "sys/leases/lookup"))
+        {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < LIMIT, "nobody looks for the lease");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
