@@ -10,7 +10,8 @@ use crate::systemd::{self, State};
 use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// As a program in Go does; a log at its limit of size is an error of its own.
+/// Timers, limits and the words of other managers: none is for us, as in `vault agent`. A log at its limit of size is
+/// an error of its own.
 const PASSED_OVER: [rustix::process::Signal; 7] = [
     rustix::process::Signal::ALARM,
     rustix::process::Signal::VTALARM,
@@ -31,8 +32,6 @@ pub(crate) struct Signals {
     user_1: Signal,
     user_2: Signal,
     child: Signal,
-    /// Timers, limits and the words of other managers: none is for us.
-    _passed_over: Vec<Signal>,
     /// How the configuration is found again.
     arguments: Option<Arguments>,
     /// The certificates of listeners.
@@ -42,6 +41,10 @@ pub(crate) struct Signals {
 impl Signals {
     /// From here on no signal ends the process by itself, those aside that nobody can catch.
     pub(crate) fn listen() -> io::Result<Self> {
+        for passed in PASSED_OVER {
+            // Who has listened once has taken the signal's own effect away for good.
+            drop(signal(SignalKind::from_raw(passed.as_raw()))?);
+        }
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -50,10 +53,6 @@ impl Signals {
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
             child: signal(SignalKind::child())?,
-            _passed_over: PASSED_OVER
-                .iter()
-                .map(|passed| signal(SignalKind::from_raw(passed.as_raw())))
-                .collect::<Result<_, _>>()?,
             arguments: None,
             certificates: Vec::new(),
         })

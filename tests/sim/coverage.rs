@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use planescape_agent_core::Input;
+
 const INPUTS: [&str; 18] = [
     "Timeout",
     "LoggedIn",
@@ -25,6 +27,34 @@ const INPUTS: [&str; 18] = [
 ];
 
 const PHASES: [&str; 3] = ["starting", "ready", "stopping"];
+
+/// Its name in the table.
+pub(crate) fn name(input: &Input) -> &'static str {
+    match input {
+        Input::Timeout => "Timeout",
+        Input::LoggedIn { result: Ok(_), .. } => "LoggedIn",
+        Input::LoggedIn { .. } => "LoginFailed",
+        Input::Remembered { .. } => "Remembered",
+        Input::TokenRenewed { .. } => "TokenRenewed",
+        Input::TokenLookedUp { .. } => "TokenLookedUp",
+        Input::MountFound { .. } => "MountFound",
+        Input::Answered { result: Ok(_), .. } => "Answered",
+        Input::Answered { .. } => "AnswerFailed",
+        Input::FileRead { .. } => "FileRead",
+        Input::FileChecked { .. } => "FileChecked",
+        Input::LeaseRenewed { .. } => "LeaseRenewed",
+        Input::LoggedInWrapped { .. } => "LoggedInWrapped",
+        Input::NewCredentials => "NewCredentials",
+        Input::TokenRefused { .. } => "TokenRefused",
+        Input::HookEnded { .. } => "HookEnded",
+        Input::ChildEnded(_) => "ChildEnded",
+        Input::Rendered { .. } => "Rendered",
+        Input::Written { .. } => "Written",
+        Input::Revoked { .. } => "Revoked",
+        Input::LeaseRevoked { .. } => "LeaseRevoked",
+        Input::Terminate => "Terminate",
+    }
+}
 
 /// Counts by input and phase.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
 use planescape_vault::{Call, Secret, Text};
 
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, name};
 use crate::promises::Promises;
 use crate::start::{GUARD, agent};
 use crate::vault::{Vault, down, refused};
@@ -556,33 +556,6 @@ impl Fault {
             Self::None | Self::Refused(_) => result,
             Self::Lost => Err(down()),
         }
-    }
-}
-
-fn name(input: &Input) -> &'static str {
-    match input {
-        Input::Timeout => "Timeout",
-        Input::LoggedIn { result: Ok(_), .. } => "LoggedIn",
-        Input::LoggedIn { .. } => "LoginFailed",
-        Input::Remembered { .. } => "Remembered",
-        Input::TokenRenewed { .. } => "TokenRenewed",
-        Input::TokenLookedUp { .. } => "TokenLookedUp",
-        Input::MountFound { .. } => "MountFound",
-        Input::Answered { result: Ok(_), .. } => "Answered",
-        Input::Answered { .. } => "AnswerFailed",
-        Input::FileRead { .. } => "FileRead",
-        Input::FileChecked { .. } => "FileChecked",
-        Input::LeaseRenewed { .. } => "LeaseRenewed",
-        Input::LoggedInWrapped { .. } => "LoggedInWrapped",
-        Input::NewCredentials => "NewCredentials",
-        Input::TokenRefused { .. } => "TokenRefused",
-        Input::HookEnded { .. } => "HookEnded",
-        Input::ChildEnded(_) => "ChildEnded",
-        Input::Rendered { .. } => "Rendered",
-        Input::Written { .. } => "Written",
-        Input::Revoked { .. } => "Revoked",
-        Input::LeaseRevoked { .. } => "LeaseRevoked",
-        Input::Terminate => "Terminate",
     }
 }
 

@@ -140,13 +140,8 @@ async fn a_lease_that_outlives_the_token_of_an_agent_is_told_until_it_is_gone() 
     says(&place, &pod, "Succeeded", &ended).await;
     let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
 
-    let events = place.bed.events("my-job").await.unwrap();
-    let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
-    let (_, note) = told.unwrap_or_else(|| panic!("{events:?} {status}"));
-    assert!(
-        note.contains("has not revoked lease") && !note.contains(&leases[0]),
-        "{note}"
-    );
+    let told = place.tells_of_a_living_lease("my-job", &leases[0]).await;
+    told.unwrap_or_else(|error| panic!("{error:#} {status}"));
     assert!(
         !status["status"].to_string().contains(&leases[0]),
         "{status}"

@@ -194,6 +194,18 @@ impl<'a> Place<'a> {
         found.with_context(|| format!("{of} is {leases:?}\n{}", self.log()))
     }
 
+    /// The event that a lease lives on says so without its id.
+    pub(super) async fn tells_of_a_living_lease(&self, of: &str, lease: &str) -> Result<()> {
+        let events = self.bed.events(of).await?;
+        let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
+        let (_, note) = told.with_context(|| format!("{events:?}"))?;
+        ensure!(
+            note.contains("has not revoked lease") && !note.contains(lease),
+            "{note}"
+        );
+        Ok(())
+    }
+
     /// Waits until `VaultReady` is false for this reason; its message.
     pub(super) async fn until_refused(&self, of: &str, reason: &str) -> Result<String> {
         let says_so = |job: &Value| {

@@ -104,10 +104,7 @@ impl Trust {
         let server_name = ServerName::try_from(name.to_owned())
             .with_context(|| format!("vault.tls_server_name: `{name}` is not a name"))?;
         let is_address = matches!(server_name, ServerName::IpAddress(_));
-        let mut config = self.config_with(Arc::new(NamedCertificate {
-            inner: Arc::clone(roots),
-            name: server_name,
-        }))?;
+        let mut config = self.config_with(Arc::new(roots.only_for(server_name)))?;
         config.enable_sni = !is_address;
         Ok(config)
     }
@@ -235,51 +232,6 @@ fn certificates(pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         bail!("holds no certificate in PEM");
     }
     Ok(certificates)
-}
-
-/// Checks the certificate against another name than the address's host.
-#[derive(Debug)]
-struct NamedCertificate {
-    inner: Arc<Authorities>,
-    name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for NamedCertificate {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _host: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.inner
-            .verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
 /// Accepts every certificate, also those too old to be read, and what is signed with it: for `tls_skip_verify` alone.

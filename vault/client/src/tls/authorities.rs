@@ -11,12 +11,14 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use x509_cert::der::Decode as _;
 
 /// Certificates of authorities, and what they have issued.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Authorities {
     issued: Arc<WebPkiServerVerifier>,
     /// Those that were named. One may be a server's own: made by itself, which the library takes for an authority
     /// alone, or issued by somebody who is not trusted.
-    named: Vec<CertificateDer<'static>>,
+    named: Arc<[CertificateDer<'static>]>,
+    /// The name that a certificate must carry instead of the address's host.
+    name: Option<ServerName<'static>>,
 }
 
 impl Authorities {
@@ -24,7 +26,19 @@ impl Authorities {
         issued: Arc<WebPkiServerVerifier>,
         named: Vec<CertificateDer<'static>>,
     ) -> Self {
-        Self { issued, named }
+        Self {
+            issued,
+            named: named.into(),
+            name: None,
+        }
+    }
+
+    /// The same, for certificates of this name alone, whatever the address's host.
+    pub(super) fn only_for(&self, name: ServerName<'static>) -> Self {
+        Self {
+            name: Some(name),
+            ..self.clone()
+        }
     }
 }
 
@@ -33,10 +47,11 @@ impl ServerCertVerifier for Authorities {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
+        host: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let name = self.name.as_ref().unwrap_or(host);
         if self.named.iter().any(|named| named == end_entity) {
             check_time(end_entity, now)?;
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
