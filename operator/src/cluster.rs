@@ -9,4 +9,5 @@ pub(crate) mod gate;
 pub(crate) mod index;
 pub(crate) mod planescape_jobs;
 pub(crate) mod skew;
+pub(crate) mod slim;
 pub(crate) mod watches;

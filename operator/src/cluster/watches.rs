@@ -21,10 +21,11 @@ use tracing::warn;
 use super::client::scoped;
 use super::index::{Index, Kept};
 use super::planescape_jobs::KnownPlanescapeJob;
+use super::slim::Slim;
 use crate::job::queue::{Queue, Urgency};
 
 /// Objects in one answer of the API server: so many are in memory as a whole.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// What is watched, kept in memory.
 pub(crate) struct Kinds {
@@ -70,8 +71,10 @@ impl Kinds {
         let all = watcher::Config::default().page_size(PAGE);
         let ours = all.clone().labels(JOB_LABEL);
         let planescape_jobs = watch.fill(all, &self.planescape_jobs, keep);
-        let jobs = watch.fill(ours.clone(), &self.jobs, |job: Job| KnownJob::of(&job));
-        let pods = watch.fill(ours, &self.pods, |pod: Pod| KnownPod::of(&pod));
+        let jobs = watch.fill(ours.clone(), &self.jobs, |job: Slim<Job>| {
+            KnownJob::of(&job.0)
+        });
+        let pods = watch.fill(ours, &self.pods, |pod: Slim<Pod>| KnownPod::of(&pod.0));
         tokio::select! {
             () = planescape_jobs => {}
             () = jobs => {}
