@@ -3,6 +3,7 @@
 mod login;
 mod passes;
 mod programs;
+mod saves;
 mod serving;
 mod sinks;
 mod vault;
@@ -32,6 +33,7 @@ use crate::termination::Termination;
 use login::Login;
 use passes::Passes;
 use programs::Child;
+use saves::Saves;
 use serving::Serving;
 use sinks::Sink;
 use vault::Vault;
@@ -41,6 +43,9 @@ const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"))
 /// How many files are read and written at once. A file system that hangs holds up these, and
 /// nothing else.
 const FILES_AT_ONCE: usize = 8;
+
+/// The same of the files that logins need, which must not wait for a template's.
+const LOGIN_FILES_AT_ONCE: usize = 4;
 
 /// How long files may take at the end.
 const LAST_FILES: Duration = Duration::from_millis(500);
@@ -86,6 +91,9 @@ impl Effects {
         };
         let (client, login) = on_the_blocking_pool(&file_slots, build).await?;
         let persistent = Arc::new(persistent);
+        let (saves, saving) = Saves::new(Arc::clone(&persistent));
+        let mut running = JoinSet::new();
+        running.spawn(saving);
         let serving = Serving::start(
             config,
             &file_slots,
@@ -95,13 +103,14 @@ impl Effects {
         )
         .await?;
         Ok(Self {
-            running: JoinSet::new(),
+            running,
             passes: Passes::new(),
             vault: Vault {
                 client: Arc::new(client),
                 login: Arc::new(login),
                 persistent,
-                file_slots: Arc::clone(&file_slots),
+                saves,
+                file_slots: Arc::new(Semaphore::new(LOGIN_FILES_AT_ONCE)),
             },
             templates: templates(config),
             stamps: Arc::default(),
@@ -208,7 +217,7 @@ impl Effects {
             Command::ForgetAll { keeps_cache } => {
                 self.ledger.forget_all();
                 if !keeps_cache {
-                    self.vault.persistent.forget_all();
+                    self.vault.saves.forget_all();
                 }
             }
             Command::Log(notice) => log::tell(&notice),
@@ -239,10 +248,12 @@ impl Effects {
             if persistent.is_written()
                 && let Some(answers) = self.serving.kept()
             {
-                let persistent = Arc::clone(persistent);
-                let keep = move || persistent.keep_answers(answers);
-                on_the_blocking_pool(&self.file_slots, keep).await;
+                let keep = move |cache: &Persistent| cache.keep_answers(answers);
+                self.vault.saves.save(keep);
             }
+            self.vault.saves.finished().await;
+            let slots = &self.vault.file_slots;
+            drop(slots.acquire_many(LOGIN_FILES_AT_ONCE as u32).await);
             drop(self.file_slots.acquire_many(FILES_AT_ONCE as u32).await);
         };
         if tokio::time::timeout(LAST_FILES, last).await.is_err() {
@@ -259,7 +270,7 @@ impl Effects {
     /// Looks at the login's file from time to time, until it holds something new.
     fn watch(&mut self) {
         let vault = self.vault.clone();
-        let slots = Arc::clone(&self.file_slots);
+        let slots = Arc::clone(&self.vault.file_slots);
         let Some((period, material)) = vault.login.watch() else {
             return;
         };
@@ -283,7 +294,8 @@ impl Effects {
 
     fn remember(&mut self, token: Token, accessor: String) {
         let ledger = self.ledger.clone();
-        self.file_work(move || {
+        let slots = Arc::clone(&self.vault.file_slots);
+        self.file_work_in(slots, move || {
             let result = ledger.remember(&token.secret, &accessor);
             Input::Remembered {
                 token: token.id,
@@ -293,8 +305,16 @@ impl Effects {
     }
 
     fn read_file(&mut self, request: Request, path: String, within: Vec<String>) {
+        let shared = Arc::clone(&self.shared);
         self.file_work(move || {
-            let result = files::read_within(path.as_ref(), &within)
+            let bytes = match request {
+                Request::Pki { .. } => files::read_own(path.as_ref(), &shared),
+                Request::Read { .. }
+                | Request::Write { .. }
+                | Request::List { .. }
+                | Request::File { .. } => files::read_within(path.as_ref(), &within),
+            };
+            let result = bytes
                 .map(|bytes| Answer::File(Text::from(bytes.as_slice())))
                 .map_err(|error| file_failure(&path, &error));
             Input::FileRead { request, result }
@@ -358,9 +378,16 @@ impl Effects {
     }
 
     fn file_work(&mut self, work: impl FnOnce() -> Input + Send + 'static) {
-        let file_slots = Arc::clone(&self.file_slots);
+        self.file_work_in(Arc::clone(&self.file_slots), work);
+    }
+
+    fn file_work_in(
+        &mut self,
+        slots: Arc<Semaphore>,
+        work: impl FnOnce() -> Input + Send + 'static,
+    ) {
         self.running
-            .spawn(async move { on_the_blocking_pool(&file_slots, work).await });
+            .spawn(async move { on_the_blocking_pool(&slots, work).await });
     }
 }
 

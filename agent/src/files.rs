@@ -17,7 +17,7 @@ pub(crate) use append::append;
 pub(crate) use beside::write_beside;
 pub(crate) use ledger::Ledger;
 pub(crate) use pid_file::PidFile;
-pub(crate) use read::{read, read_within};
+pub(crate) use read::{read, read_own, read_within};
 pub(crate) use remove::{discard, remove};
 pub(crate) use socket::SocketFile;
 pub(crate) use stamp::Stamps;

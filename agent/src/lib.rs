@@ -29,6 +29,7 @@ mod termination;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use planescape_agent_contract::{Config, Log, Phase, Reason, Report, Vault};
@@ -36,6 +37,7 @@ use planescape_agent_core::{self as core, Agent, LeftToken, Start};
 
 use planescape_vault::SecretText;
 use planescape_vault_client::{Bearer, Client};
+use tokio::task::JoinHandle;
 
 use args::Arguments;
 use files::Ledger;
@@ -47,6 +49,9 @@ use termination::Termination;
 /// Passes over templates run on threads of the pool and may nest as deep as on the main thread.
 /// Memory that a thread never touches costs nothing.
 const STACK: usize = 8 << 20;
+
+/// How long an agent that is told to end at once goes on reading what earlier lives have left.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Runs the agent until it ends by itself or by a signal.
 #[must_use]
@@ -123,7 +128,7 @@ fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
         token: &token,
         namespace: None,
     };
-    Ok(small_runtime()?.block_on(client.revoke_self(bearer))?)
+    Ok(block_on(client.revoke_self(bearer))??)
 }
 
 /// `agent generate-config`.
@@ -143,7 +148,7 @@ pub fn generate_config(arguments: &Arguments, wish: &generate::Wish) -> ExitCode
     let text = client(arguments).and_then(|(client, token, address)| {
         let token_file = token_file();
         let text = generate::text(wish, &client, &token, &address, &token_file);
-        small_runtime()?.block_on(text)
+        block_on(text)?
     });
     let text = match text {
         Ok(text) => text,
@@ -199,10 +204,14 @@ fn token_file() -> String {
     }
 }
 
-fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Does some work of a command. A name look-up that hangs holds up nothing when it is over.
+fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 /// Nobody is left to tell when the output is closed.
@@ -271,6 +280,18 @@ struct Found {
     left_tokens: Vec<LeftToken>,
 }
 
+impl Found {
+    fn last_word(&self) -> LastWord {
+        let config = &self.settings.config;
+        let accessors = self.left_tokens.iter().map(|left| left.accessor.clone());
+        LastWord {
+            termination: Termination::new(config.planescape.termination_log.clone()),
+            has_own_exit_codes: config.has_own_exit_codes,
+            left: accessors.filter(|accessor| !accessor.is_empty()).collect(),
+        }
+    }
+}
+
 async fn live(arguments: Arguments) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -279,24 +300,35 @@ async fn live(arguments: Arguments) -> ExitCode {
     let to_load = arguments.clone();
     let mut looking = tokio::task::spawn_blocking(move || look(&to_load));
     let found = tokio::select! {
-        found = &mut looking => found,
-        // Nothing was done yet that would have to be undone.
-        () = signals.terminated() => return ExitCode::SUCCESS,
+        found = &mut looking => Some(found),
+        () = signals.terminated() => None,
     };
-    let found = match found {
-        Ok(found) => found,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    let Some(found) = found else {
+        return end_at_once(looking).await;
     };
+    let found = found.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     let found = match found {
         Ok(found) => found,
         Err(refusal) => return refusal.tell(&arguments),
     };
-    let config = &found.settings.config;
-    let own_codes = config.has_own_exit_codes;
-    let termination = Termination::new(config.planescape.termination_log.clone());
+    let last_word = found.last_word();
+    let own_codes = last_word.has_own_exit_codes;
+    if !last_word.left.is_empty() {
+        // Whoever kills this life before it has logged in must not hide what the earlier ones have left.
+        last_word.say(Phase::Running, Reason::LoggedIn, None);
+    }
     match work(found, &arguments, signals).await {
-        Ok(code) => ExitCode::from(code.of_process(own_codes)),
-        Err(error) => refuse(&termination, &format!("{error:#}"), own_codes),
+        Ok(Some(code)) => ExitCode::from(code.of_process(own_codes)),
+        Ok(None) => last_word.interrupted(),
+        Err(error) => last_word.refuse(&format!("{error:#}")),
+    }
+}
+
+/// Told to end before it has begun, the agent names what its earlier lives have left, if the disk says so in time.
+async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
+    match tokio::time::timeout(LAST_LOOK, looking).await {
+        Ok(Ok(Ok(found))) => found.last_word().interrupted(),
+        _ => LastWord::early().interrupted(),
     }
 }
 
@@ -304,22 +336,26 @@ fn look(arguments: &Arguments) -> Result<Found, Refusal> {
     let settings = Settings::load(arguments).map_err(Refusal::of)?;
     let config = &settings.config;
     effects::remove_unfinished(config);
-    effects::check_sinks(config).map_err(|error| Refusal {
-        message: format!("{error:#}"),
-        has_own_exit_codes: config.has_own_exit_codes,
-    })?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    Ok(Found {
+    let found = Found {
         left_tokens: ledger.left_tokens(),
         settings,
-    })
+    };
+    match effects::check_sinks(&found.settings.config) {
+        Ok(()) => Ok(found),
+        Err(error) => Err(Refusal {
+            message: format!("{error:#}"),
+            last_word: found.last_word(),
+        }),
+    }
 }
 
+/// Nothing where it was told to end before it has begun.
 async fn work(
     found: Found,
     arguments: &Arguments,
     mut signals: Signals,
-) -> anyhow::Result<core::ExitCode> {
+) -> anyhow::Result<Option<core::ExitCode>> {
     let config = &found.settings.config;
     log::start(&config.log, arguments.combines_logs())?;
     for warning in &config.warnings {
@@ -335,7 +371,7 @@ async fn work(
     let beginning = async { effects::Effects::new(config, ledger, opening.await??, asker).await };
     let effects = tokio::select! {
         effects = beginning => effects?,
-        () = signals.terminated() => return Ok(core::ExitCode::Done),
+        () = signals.terminated() => return Ok(None),
     };
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
@@ -343,7 +379,7 @@ async fn work(
     systemd::notify(systemd::State::Ready);
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);
-    Ok(code)
+    Ok(Some(code))
 }
 
 /// The sink whose token the first login takes, where that is configured.
@@ -371,7 +407,7 @@ fn start(settings: Settings, left_tokens: Vec<LeftToken>) -> Start {
 /// Why the agent does not start.
 struct Refusal {
     message: String,
-    has_own_exit_codes: bool,
+    last_word: LastWord,
 }
 
 impl Refusal {
@@ -379,13 +415,16 @@ impl Refusal {
     fn early(error: impl std::fmt::Display) -> Self {
         Self {
             message: error.to_string(),
-            has_own_exit_codes: false,
+            last_word: LastWord::early(),
         }
     }
 
     fn of(unusable: Unusable) -> Self {
         Self {
-            has_own_exit_codes: unusable.has_own_exit_codes,
+            last_word: LastWord {
+                has_own_exit_codes: unusable.has_own_exit_codes,
+                ..LastWord::early()
+            },
             message: unusable.to_string(),
         }
     }
@@ -400,22 +439,50 @@ impl Refusal {
         };
         // Without a file nothing can fail.
         let _ = log::start(&log, arguments.combines_logs());
-        refuse(
-            &Termination::in_a_pod(),
-            &self.message,
-            self.has_own_exit_codes,
-        )
+        self.last_word.refuse(&self.message)
     }
 }
 
-/// Says what is wrong, to the log and to the pod.
-fn refuse(termination: &Termination, message: &str, own_codes: bool) -> ExitCode {
-    for line in message.lines() {
-        tracing::error!("{line}");
+/// What a life that ends before its login says to the pod.
+struct LastWord {
+    termination: Termination,
+    has_own_exit_codes: bool,
+    /// Accessors of the tokens that earlier lives have left.
+    left: Vec<String>,
+}
+
+impl LastWord {
+    /// Before it is known what the configuration asks for.
+    fn early() -> Self {
+        Self {
+            termination: Termination::in_a_pod(),
+            has_own_exit_codes: false,
+            left: Vec::new(),
+        }
     }
-    termination.write(&Report {
-        message: Some(message.to_owned()),
-        ..Report::new(Phase::Config, Reason::InvalidConfig)
-    });
-    ExitCode::from(core::ExitCode::Config.of_process(own_codes))
+
+    fn refuse(&self, message: &str) -> ExitCode {
+        for line in message.lines() {
+            tracing::error!("{line}");
+        }
+        self.say(Phase::Config, Reason::InvalidConfig, Some(message));
+        self.code(core::ExitCode::Config)
+    }
+
+    fn interrupted(&self) -> ExitCode {
+        self.say(Phase::Done, Reason::Terminated, None);
+        self.code(core::ExitCode::Interrupted)
+    }
+
+    fn say(&self, phase: Phase, reason: Reason, message: Option<&str>) {
+        self.termination.write(&Report {
+            message: message.map(str::to_owned),
+            unrevoked: self.left.clone(),
+            ..Report::new(phase, reason)
+        });
+    }
+
+    fn code(&self, code: core::ExitCode) -> ExitCode {
+        ExitCode::from(code.of_process(self.has_own_exit_codes))
+    }
 }

@@ -35,20 +35,24 @@ struct File {
     /// Whether what comes is written down, too.
     is_written: bool,
     state: Mutex<State>,
+    /// The number of the change that stands in the file.
+    written: Mutex<u64>,
 }
 
 #[derive(Default)]
 struct State {
     /// What the last life has leased, until it is asked for.
     leased: BTreeMap<Key, Kept>,
-    /// What stands in the file.
+    /// What is to stand in the file.
     kept: Contents,
+    /// How often that has changed.
+    changes: u64,
 }
 
 /// Tells calls apart, and gives none of their parameters away.
 pub(crate) type Key = String;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Contents {
     token: Option<Plain>,
     leased: BTreeMap<Key, Kept>,
@@ -174,12 +178,18 @@ impl Persistent {
         });
     }
 
-    /// An answer with a lease.
-    pub(crate) fn keep(&self, key: Key, secret: &Secret, body: Zeroizing<String>) {
+    /// An answer with a lease, and when it was asked for: Vault may have counted from then on.
+    pub(crate) fn keep(
+        &self,
+        key: Key,
+        secret: &Secret,
+        body: Zeroizing<String>,
+        asked_at: SystemTime,
+    ) {
         let kept = Kept {
             lease_id: secret.lease_id().to_owned(),
             body: Plain(body),
-            granted_at: milliseconds(SystemTime::now()),
+            granted_at: milliseconds(asked_at),
             ttl: whole(secret.lease_duration()),
         };
         self.change(|state| {
@@ -188,13 +198,13 @@ impl Persistent {
         });
     }
 
-    /// A lease goes on.
-    pub(crate) fn renewed(&self, lease_id: &str, grant: Grant) {
+    /// A lease goes on from when that was asked for.
+    pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) {
         self.change(|state| {
             let mut leased = state.kept.leased.values_mut();
             let kept = leased.find(|kept| kept.lease_id == lease_id);
             kept.is_some_and(|kept| {
-                kept.granted_at = milliseconds(SystemTime::now());
+                kept.granted_at = milliseconds(asked_at);
                 kept.ttl = whole(grant.ttl());
                 true
             })
@@ -222,7 +232,16 @@ impl Persistent {
     /// All of it is revoked.
     pub(crate) fn forget_all(&self) {
         if let Some(file) = &self.file {
-            *lock(&file.state) = State::default();
+            let number = {
+                let mut state = lock(&file.state);
+                let changes = state.changes + 1;
+                *state = State {
+                    changes,
+                    ..State::default()
+                };
+                changes
+            };
+            *lock(&file.written) = number;
             file.remove();
         }
     }
@@ -231,12 +250,21 @@ impl Persistent {
         let Some(file) = self.file.as_ref().filter(|file| file.is_written) else {
             return;
         };
-        let mut state = lock(&file.state);
-        if !change(&mut state) {
+        let (contents, number) = {
+            let mut state = lock(&file.state);
+            if !change(&mut state) {
+                return;
+            }
+            state.changes += 1;
+            (state.kept.clone(), state.changes)
+        };
+        // A disk that hangs holds up no look at the state, and no older state is written over a newer one.
+        let mut written = lock(&file.written);
+        if *written >= number {
             return;
         }
-        // Under the lock, so that no older state is written over a newer one.
-        if let Err(error) = file.write(&state.kept) {
+        *written = number;
+        if let Err(error) = file.write(&contents) {
             let error = format!("{error:#}");
             tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life logs in again");
         }
@@ -251,6 +279,7 @@ impl File {
             token_file: persist.token_file.clone().into(),
             is_written: true,
             state: Mutex::default(),
+            written: Mutex::default(),
         };
         files::check(&file.target(), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
@@ -293,6 +322,7 @@ impl File {
         *lock(&self.state) = State {
             leased: contents.leased.clone(),
             kept: contents,
+            changes: 0,
         };
         token
     }

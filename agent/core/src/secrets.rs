@@ -413,7 +413,7 @@ impl Secrets {
                 (now.moment + wait, Lane::Read)
             }
         };
-        let expires = ends_at(&answer, ticket);
+        let expires = refresh::ends_at(&answer, ticket, now);
         let is_leased = lease_id(&answer).is_some();
         self.leases.left(entry, now.moment);
         let taken = entry.replace_answer(answer);
@@ -464,6 +464,7 @@ impl Secrets {
             return Taken::Unchanged;
         };
         self.schedule(id, now.moment + good, Lane::File);
+        self.set_expiry(id, refresh::certificate_ends_at(&certificate, now));
         match self.entries.get_mut(&id) {
             Some(entry) => entry.replace_answer(Answer::Pki(certificate)),
             None => Taken::Unchanged,
@@ -579,11 +580,4 @@ fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment) -> Hold {
         by: ticket.token,
         lease: lease.flatten(),
     }
-}
-
-/// When what an answer holds stops working.
-fn ends_at(answer: &Answer, ticket: Ticket) -> Option<Moment> {
-    lease_id(answer)?;
-    let ttl = Grant::new(secret_of(answer)?.lease_duration(), true).ttl();
-    (!ttl.is_zero()).then(|| ticket.sent + ttl)
 }

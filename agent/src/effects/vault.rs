@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::login::Login;
-use super::on_the_blocking_pool;
+use super::saves::Saves;
 use crate::persist::{self, Leased, Persistent};
 
 /// Vault, and how we logged in to it.
@@ -22,6 +22,8 @@ pub(super) struct Vault {
     pub(super) client: Arc<Client>,
     pub(super) login: Arc<Login>,
     pub(super) persistent: Arc<Persistent>,
+    pub(super) saves: Saves,
+    /// For the files of logins.
     pub(super) file_slots: Arc<Semaphore>,
 }
 
@@ -57,17 +59,9 @@ impl Vault {
         } = &input
         {
             let token = login.token.clone();
-            self.persist(move |cache| cache.keep_token(&token)).await;
+            self.saves.save(move |cache| cache.keep_token(&token));
         }
         input
-    }
-
-    /// Writes the cache, if there is one to write.
-    async fn persist(&self, change: impl FnOnce(&Persistent) + Send + 'static) {
-        if self.persistent.is_written() {
-            let cache = Arc::clone(&self.persistent);
-            on_the_blocking_pool(&self.file_slots, move || change(&cache)).await;
-        }
     }
 
     pub(super) async fn renew_token(
@@ -146,13 +140,14 @@ impl Vault {
                     .map(|text| Zeroizing::new(text.to_owned()));
             }
         };
+        let asked_at = SystemTime::now();
         let result = self.client.call_seeing(call, &token, keep).await;
         if let (Ok(client::Answer::Secret(Some(secret))), Some(body)) = (&result, body)
             && secret.has_renewable_lease()
         {
             let secret = secret.clone();
-            self.persist(move |cache| cache.keep(key, &secret, body))
-                .await;
+            self.saves
+                .save(move |cache| cache.keep(key, &secret, body, asked_at));
         }
         Input::Answered {
             ticket,
@@ -173,10 +168,11 @@ impl Vault {
             token: &token,
             namespace: None,
         };
+        let asked_at = SystemTime::now();
         let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer, None).await;
         if let Ok(grant) = result {
-            self.persist(move |cache| cache.renewed(&lease_id, grant))
-                .await;
+            self.saves
+                .save(move |cache| cache.renewed(&lease_id, grant, asked_at));
         }
         Input::LeaseRenewed {
             ticket,

@@ -2,10 +2,11 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::folder::Place;
@@ -44,6 +45,23 @@ pub(crate) fn read_within(path: &Path, folders: &[String]) -> io::Result<Zeroizi
     }
 }
 
+/// The content of a file that this agent wrote. In a folder that others can write, one that they can write, or that
+/// belongs to somebody else, may hold what they like.
+pub(crate) fn read_own(path: &Path, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
+    let place = Place::of(path, shared, false)?;
+    if !place.is_shared {
+        return read(path);
+    }
+    let flags = READING | OFlags::NOFOLLOW;
+    let found = openat(&place.folder, &place.name, flags, Mode::empty())?;
+    let stat = fstat(&found)?;
+    if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+        let message = "could have been written by others: it is not read";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    content(regular(found)?)
+}
+
 /// Before Linux 5.6 no link can be told from another: none is followed.
 fn without_links(path: &Path, folder: &str) -> io::Result<OwnedFd> {
     let place = Place::of(path, &[folder.into()], false)?;
@@ -73,7 +91,7 @@ pub(super) fn content(mut file: std::fs::File) -> io::Result<Zeroizing<Vec<u8>>>
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -108,6 +126,31 @@ mod tests {
         for name in ["outside", "up/secret"] {
             let error = read_within(&sandbox.join(name), &folders).unwrap_err();
             assert!(error.to_string().starts_with("leads out of"), "{error}");
+        }
+    }
+
+    #[test]
+    fn where_others_can_write_only_what_nobody_else_wrote_is_our_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = [folder.path().to_owned()];
+        let own = folder.path().join("own");
+        let open = folder.path().join("open");
+        let link = folder.path().join("link");
+        for (path, mode) in [(&own, 0o644), (&open, 0o666)] {
+            fs::write(path, "certificate").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        symlink(&own, &link).unwrap();
+
+        assert_eq!(&**read_own(&own, &shared).unwrap(), b"certificate");
+        assert!(read_own(&open, &shared).is_err());
+        assert!(read_own(&link, &shared).is_err());
+        for path in [&open, &link] {
+            assert_eq!(&**read_own(path, &[]).unwrap(), b"certificate");
+        }
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&own, Some(1), None).unwrap();
+            assert!(read_own(&own, &shared).is_err());
         }
     }
 }

@@ -65,8 +65,12 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
     // After the owner, since a change of owner takes set-id bits away.
     fchmod(file, Mode::from_raw_mode(mode))?;
     file.sync_all()?;
-    if target.backup && kept.is_some() {
-        back_up(&place)?;
+    if target.backup
+        && kept.is_some()
+        && let Err(error) = back_up(&place)
+    {
+        let path = target.path.display();
+        tracing::warn!(%path, %error, "the old file is not kept: no second name can be given to it here");
     }
     unfinished.finish()?;
     // Some folders and file systems cannot be synced; the file is there all the same.
@@ -331,6 +335,22 @@ mod tests {
         assert_eq!(fs::read(&backed.path).unwrap(), b"three");
         assert_eq!(fs::read(folder.path().join("secret.bak")).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_is_written_although_the_old_one_cannot_be_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let backed = Target {
+            backup: true,
+            ..target(folder.path().join("secret"), None)
+        };
+        fs::create_dir(folder.path().join("secret.old.bak")).unwrap();
+
+        for contents in ["one", "two"] {
+            write(&backed, &[], contents.as_bytes()).unwrap();
+        }
+
+        assert_eq!(fs::read(&backed.path).unwrap(), b"two");
     }
 
     #[test]

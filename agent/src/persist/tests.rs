@@ -11,7 +11,12 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
     let first = open(&folder, false);
     assert!(first.preloaded().is_none());
     first.keep_token(&token("t-1"));
-    first.keep(key(&call("database/creds/app")), &secret(), body());
+    first.keep(
+        key(&call("database/creds/app")),
+        &secret(),
+        body(),
+        SystemTime::now(),
+    );
 
     let second = open(&folder, false);
 
@@ -36,10 +41,11 @@ fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
     let folder = folder();
     let first = open(&folder, true);
     first.keep_token(&token("t-1"));
-    first.keep(key(&call("a")), &secret(), body());
+    first.keep(key(&call("a")), &secret(), body(), SystemTime::now());
     first.renewed(
         "database/creds/app/1",
         Grant::new(Duration::from_secs(3600), true),
+        SystemTime::now(),
     );
 
     let in_time = SystemTime::now() + Duration::from_secs(3000);
@@ -54,11 +60,32 @@ fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
 }
 
 #[test]
+fn a_lease_counts_from_its_question_however_late_the_answer_was() {
+    let folder = folder();
+    let first = open(&folder, true);
+    first.keep_token(&token("t-1"));
+    let now = SystemTime::now();
+    let asked_at = now - Duration::from_secs(30);
+    first.keep(key(&call("a")), &secret(), body(), asked_at);
+    first.keep(key(&call("b")), &secret(), body(), now);
+    first.renewed(
+        "database/creds/app/1",
+        Grant::new(Duration::from_secs(60), true),
+        asked_at,
+    );
+
+    let second = open(&folder, true);
+
+    let leased = second.take(&key(&call("a")), now).unwrap();
+    assert!(leased.age >= Duration::from_secs(29), "{:?}", leased.age);
+}
+
+#[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
     let first = open(&folder, true);
     first.keep_token(&token("t-1"));
-    first.keep(key(&call("a")), &secret(), body());
+    first.keep(key(&call("a")), &secret(), body(), SystemTime::now());
     first.keep_token(&token("t-2"));
 
     let second = open(&folder, true);

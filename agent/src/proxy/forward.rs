@@ -255,7 +255,7 @@ impl Proxy {
                 timeout: PATIENCE.saturating_sub(begun.elapsed()),
             };
             let result = self.client.forward(forwarded).await;
-            let wait = pause(attempt);
+            let wait = asked_for(&result).unwrap_or_else(|| pause(attempt));
             let is_last = attempt >= self.retries || begun.elapsed() + wait >= PATIENCE;
             if is_last || !is_worth_another(&result) {
                 return result;
@@ -384,6 +384,13 @@ fn is_worth_another(result: &Result<Response<StreamedBody>, planescape_vault::Er
     }
 }
 
+/// How long Vault asks to wait, where it asks at all.
+fn asked_for(result: &Result<Response<StreamedBody>, planescape_vault::Error>) -> Option<Duration> {
+    let response = result.as_ref().ok()?;
+    let is_busy = matches!(response.status().as_u16(), 429 | 503);
+    planescape_vault_client::retry_after(response.headers()).filter(|_| is_busy)
+}
+
 /// Longer each time, and never the same for all.
 fn pause(attempt: u32) -> Duration {
     let share = (clock::seed() % 500) as u32;
@@ -397,4 +404,24 @@ fn user_agent(original: Option<&HeaderValue>) -> HeaderValue {
     original
         .and_then(|original| HeaderValue::from_str(&format!("{OWN}; {original}")).ok())
         .unwrap_or(HeaderValue::from_static(OWN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vault_says_how_long_to_wait_where_it_is_busy() {
+        let answer = |status: u16, wait: &str| {
+            let response = Response::builder()
+                .status(status)
+                .header("Retry-After", wait);
+            Ok(response.body(StreamedBody::from("")).unwrap())
+        };
+
+        assert_eq!(asked_for(&answer(429, "3")), Some(Duration::from_secs(3)));
+        assert_eq!(asked_for(&answer(503, "3")), Some(Duration::from_secs(3)));
+        assert_eq!(asked_for(&answer(412, "3")), None);
+        assert_eq!(asked_for(&answer(429, "soon")), None);
+    }
 }

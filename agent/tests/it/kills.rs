@@ -1,5 +1,7 @@
 //! The remains of an agent that was killed.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use planescape_tests::testbed::Cluster;
 
@@ -66,4 +68,38 @@ async fn a_killed_agent_has_said_who_it_was_before_it_read_anything() {
     assert!(place.wait().await.success());
     agent.terminate().await;
     assert_eq!(place.report()["reason"], "Revoked");
+}
+
+#[tokio::test]
+async fn a_life_that_ends_before_its_login_names_what_earlier_ones_have_left() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    // Nobody answers there: it would never log in.
+    let place = Place::offline(&format!("http://{address}")).template("db", DATABASE);
+    fs::write(place.path("jwt"), "a.b.c").unwrap();
+    let line = r#"{"token":"t-1","accessor":"accessor-1"}"#;
+    fs::write(place.path("ledger"), line).unwrap();
+
+    let killed = place.start();
+    until("it has said whose token it must revoke", async || {
+        place.report()["unrevoked"][0] == "accessor-1"
+    })
+    .await;
+    killed.signal(Signal::SIGKILL);
+    killed.output().await;
+    assert_eq!(place.report()["phase"], "running");
+
+    let folder = place.path("");
+    let place = place
+        .setting(&format!(
+            "planescape {{ ledger = \"{0}/ledger\" termination_log = \"{0}/report\" }}",
+            folder.display()
+        ))
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{address}\" tls_disable = true }}"
+        ));
+    place.run().await;
+    let report = place.report();
+    assert_eq!(report["reason"], "InvalidConfig", "{report}");
+    assert_eq!(report["unrevoked"][0], "accessor-1");
 }

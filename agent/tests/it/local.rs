@@ -50,7 +50,10 @@ const TABLE: [(&str, &str); 14] = [
         "0 Rendered [db]",
     ),
     ("mkdir -p ledgers/ledger", "0 Rendered [db]"),
-    ("mkdir token", "64 none []"),
+    (
+        "mkdir token",
+        "64 InvalidConfig error creating file sink: token: is a directory []",
+    ),
     (
         "mkdir reports; mount -t tmpfs -o size=4k none reports; head -c 4096 /dev/zero > reports/x",
         "0 none [db]",

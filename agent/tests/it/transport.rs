@@ -26,6 +26,7 @@ async fn the_servers_name_is_asked_for_in_the_handshake() {
         bytes
     });
     let place = place(&format!("https://{address}"))
+        .variable("HTTPS_PROXY", "http://127.0.0.1:1")
         .variable("VAULT_TLS_SERVER_NAME", "vault.internal.example")
         .variable("VAULT_SKIP_VERIFY", "true");
 

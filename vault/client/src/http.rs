@@ -112,7 +112,7 @@ impl Http {
             response = self.attempt(&url, &request).await?;
         }
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let retry_after = retry_after(response.headers());
         let body = self
             .bodies
             .read(response)
@@ -234,9 +234,10 @@ fn headers(pairs: &[(String, String)]) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
-/// Seconds alone: Vault sends no dates.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+/// How long a server asks us to wait. Seconds alone: Vault sends no dates.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
 }
 

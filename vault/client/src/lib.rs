@@ -19,7 +19,7 @@ use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText
 
 use http::{Http, Method, Request};
 
-pub use http::Forwarded;
+pub use http::{Forwarded, retry_after};
 pub use memory::stay_out_of_core_files;
 pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;

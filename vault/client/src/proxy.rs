@@ -1,8 +1,8 @@
 //! Which proxy a request goes through: what the environment says, and never one for loopback.
 
-use std::net::IpAddr;
-
 use anyhow::Context;
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 
 /// The proxies that the environment names.
@@ -27,20 +27,21 @@ impl Proxies {
         }
     }
 
-    /// Whether a request to this URL may go through a proxy.
-    pub(crate) fn may_apply_to(&self, url: &Url) -> bool {
-        let proxy = if url.scheme() == "https" {
-            &self.https
-        } else {
-            &self.http
-        };
-        proxy.is_some() && !is_loopback(url)
+    /// Whether a request to this URL goes through a proxy.
+    pub(crate) fn concern(&self, url: &Url) -> bool {
+        let proxies = Matcher::builder()
+            .http(self.http.clone().unwrap_or_default())
+            .https(self.https.clone().unwrap_or_default())
+            .no(self.exceptions())
+            .build();
+        let uri = url.as_str().parse::<Uri>();
+        uri.is_ok_and(|uri| proxies.intercept(&uri).is_some())
     }
 
     pub(crate) fn apply_to(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
         // The client's own look at the environment would send loopback through a proxy.
         let mut builder = builder.no_proxy();
-        let except = format!("localhost,127.0.0.0/8,::1,{}", self.except);
+        let except = self.exceptions();
         if let Some(proxy) = &self.http {
             let proxy = Proxy::http(proxy).context("HTTP_PROXY is not the URL of a proxy")?;
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&except)));
@@ -51,10 +52,35 @@ impl Proxies {
         }
         Ok(builder)
     }
+
+    fn exceptions(&self) -> String {
+        format!("localhost,127.0.0.0/8,::1,{}", self.except)
+    }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_excepted_goes_through_no_proxy() {
+        let proxies = Proxies {
+            http: None,
+            https: Some("http://proxy.example:3128".to_owned()),
+            except: ".svc,10.0.0.0/8".to_owned(),
+        };
+        let cases = [
+            ("https://vault.example", true),
+            ("https://vault.security.svc:8200", false),
+            ("https://10.1.2.3:8200", false),
+            ("https://11.1.2.3:8200", true),
+            ("https://localhost:8200", false),
+            ("https://127.0.0.1:8200", false),
+            ("https://[::1]:8200", false),
+            ("http://vault.example", false),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(proxies.concern(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 }

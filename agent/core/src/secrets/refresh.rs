@@ -4,15 +4,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use planescape_agent_contract::{Share, TemplateConfig};
 use planescape_templates::{Answer, Certificate, Request};
-use planescape_vault::Secret;
+use planescape_vault::{Grant, Secret};
 
 use super::entry::{Activity, Hold};
 use super::{Lane, Secrets};
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::dice::Dice;
+use crate::token::Ticket;
 
 /// No sooner than this, so that no answer can make us spin.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long the read after a rotation may take before the file's password is called old.
+const FRESH_PASSWORD: Duration = Duration::from_secs(4);
 
 /// The configured interval and share of a lease.
 #[derive(Debug)]
@@ -84,6 +88,29 @@ impl Secrets {
             self.schedule(id, at, Lane::Read);
         }
     }
+}
+
+/// When what an answer holds stops working: its lease ends, its certificate does, or its password was rotated and the
+/// new one should have been read by now.
+pub(super) fn ends_at(answer: &Answer, ticket: Ticket, now: Now) -> Option<Moment> {
+    let secret = match answer {
+        Answer::Pki(certificate) => return certificate_ends_at(certificate, now),
+        Answer::Secret(secret) => secret.as_ref()?,
+        Answer::List(_) | Answer::File(_) => return None,
+    };
+    if secret.lease_id().is_empty() {
+        let rotated = rotation(secret).map(|wait| wait + FRESH_PASSWORD);
+        let left = rotated.or_else(|| certificate(secret, now.wall))?;
+        return Some(now.moment + left);
+    }
+    let ttl = Grant::new(secret.lease_duration(), true).ttl();
+    (!ttl.is_zero()).then(|| ticket.sent + ttl)
+}
+
+/// The same of a certificate alone.
+pub(super) fn certificate_ends_at(certificate: &Certificate, now: Now) -> Option<Moment> {
+    let (_, end) = certificate.validity?;
+    Some(now.moment + end.duration_since(now.wall).ok()?)
 }
 
 /// Static roles: a second after Vault rotates the password.

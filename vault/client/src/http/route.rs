@@ -142,7 +142,7 @@ impl Routes {
 fn asked_name<'a>(url: &Url, proxies: &Proxies, settings: &'a Settings) -> Option<&'a str> {
     let name = settings.server_name.as_deref()?;
     let can_be_asked =
-        url.scheme() == "https" && name.parse::<IpAddr>().is_err() && !proxies.may_apply_to(url);
+        url.scheme() == "https" && name.parse::<IpAddr>().is_err() && !proxies.concern(url);
     can_be_asked.then_some(name)
 }
 
@@ -163,18 +163,17 @@ fn client(
         .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
         .timeout(settings.timeout)
         .user_agent(&settings.user_agent);
-    if is_asked {
-        builder = builder.dns_resolver(Arc::new(Pinned {
-            host: url.host_str().unwrap_or_default().to_owned(),
-        }));
-    }
     if let Some(socket) = &settings.socket {
         builder = builder.unix_socket(socket.as_path());
     }
-    proxies
-        .apply_to(builder)?
-        .build()
-        .context("cannot build the HTTP client")
+    builder = if is_asked {
+        // No proxy concerns the host, and the name that stands in its place may be another matter.
+        let host = url.host_str().unwrap_or_default().to_owned();
+        builder.no_proxy().dns_resolver(Arc::new(Pinned { host }))
+    } else {
+        proxies.apply_to(builder)?
+    };
+    builder.build().context("cannot build the HTTP client")
 }
 
 /// Whatever name is asked for, the connection goes to this host.

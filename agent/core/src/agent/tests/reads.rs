@@ -210,6 +210,25 @@ fn a_lease_that_ends_before_it_is_replaced_is_told_once_with_its_files() {
 }
 
 #[test]
+fn a_certificate_and_a_password_that_are_not_replaced_in_time_are_told_once() {
+    let issued = r#"{"data": {"certificate": "c", "expiration": 1800000100}}"#;
+    let rotated =
+        r#"{"data": {"username": "u", "password": "p", "ttl": 100, "rotation_period": 3600}}"#;
+    for answer in [issued, rotated] {
+        let mut world = World::new(&[DATABASE]);
+        world.get_ready(answer);
+        for _ in 0..24 {
+            world.step();
+            world.fail("database/creds/ro", &down());
+            world.pass(Duration::from_secs(5));
+        }
+
+        let expired = |notice: &&Notice| matches!(notice, Notice::Expired { .. });
+        assert_eq!(world.notices.iter().filter(expired).count(), 1, "{answer}");
+    }
+}
+
+#[test]
 fn no_wait_before_a_replacement_outlasts_the_lease() {
     let mut world = World::ready(&[DATABASE]);
     world.pass(Duration::from_secs(65));

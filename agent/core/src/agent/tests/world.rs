@@ -113,22 +113,27 @@ impl World {
     /// The same with other settings.
     pub(super) fn ready_with(templates: &[&str], change: impl FnOnce(&mut Start)) -> Self {
         let mut world = Self::build(templates, change);
-        world.step();
-        world.log_in("t1", 3600);
+        world.get_ready(CREDENTIALS);
+        world
+    }
+
+    /// Logs in, and renders everything from one answer.
+    pub(super) fn get_ready(&mut self, answer: &str) {
+        self.step();
+        self.log_in("t1", 3600);
         for _ in 0..10 {
-            for command in world.step() {
+            for command in self.step() {
                 if command.starts_with("find mount") {
-                    world.find_mount("database/creds/ro", "database");
+                    self.find_mount("database/creds/ro", "database");
                 } else if command.starts_with("get") {
-                    world.answer("database/creds/ro", CREDENTIALS);
+                    self.answer("database/creds/ro", answer);
                 } else if command.starts_with("write") {
-                    world.written();
+                    self.written();
                 }
             }
         }
-        assert!(world.agent.is_ready());
-        world.notices.clear();
-        world
+        assert!(self.agent.is_ready());
+        self.notices.clear();
     }
 
     /// A ready agent whose token `t1`, near its maximum, was replaced by `t2`; `t1` has 179 s left.
