@@ -31,6 +31,9 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let from = &cron_job["spec"];
     let mut spec = Map::new();
     let (zone_in_schedule, schedule) = split_zone(from["schedule"].as_str().unwrap_or_default());
+    // A CronJob's fields may stand apart by tabs, a PlanescapeJob's by blanks alone.
+    let blanks = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let schedule: String = schedule.chars().map(blanks).collect();
     spec.insert("schedule".into(), json!(schedule));
     let zone = from["timeZone"].as_str().or(zone_in_schedule);
     match zone {
@@ -85,6 +88,12 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
+    notes.push(
+        "metadata.name: the CronJob makes Jobs of the same names; suspend or delete it before this is applied".to_owned(),
+    );
+    notes.push(
+        "spec.suspend: what was due while it was true does not run afterwards; a CronJob that is resumed makes up for the latest of it".to_owned(),
+    );
     notes.push(
         "labels: Jobs and pods also bear job-name with the PlanescapeJob's name, and pods have no controller-uid".to_owned(),
     );
@@ -170,6 +179,15 @@ mod tests {
             "Replace"
         );
         assert_eq!(job(json!("Replace"))["spec"]["forbidBehavior"], json!(null));
+    }
+
+    #[test]
+    fn parts_fields_by_blanks_as_the_resource_definition_wants_them() {
+        let tabs = json!({ "spec": { "schedule": "0\t2 * *\t*" } });
+
+        let job = cron_job(&tabs).unwrap().job;
+
+        assert_eq!(job["spec"]["schedule"], "0 2 * * *");
     }
 
     #[test]

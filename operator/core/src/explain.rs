@@ -5,7 +5,7 @@ mod policy;
 mod requests;
 mod text;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,7 +86,8 @@ pub fn explain(
         Ok(_) => return Err(unknown),
         Err(problems) => return Err([unknown, problems].concat()),
     };
-    let next_runs = next_runs(&validated, now);
+    let knows_delay = manifest["metadata"]["uid"].is_string();
+    let next_runs = next_runs(&validated, knows_delay, now);
     let tick = first(&validated, now).unwrap_or(now);
     let injection = material.injection.as_ref();
     let mut vault = Vec::new();
@@ -94,7 +95,13 @@ pub fn explain(
     let order = material.order.as_ref();
     vault.extend(order.map(|order| requests::of_order(order, &mut warnings)));
     warn(&job, &validated, &material, &mut warnings);
-    warn_of_jitter(&job, &validated, (manifest, defaults), &mut warnings);
+    warn_of_jitter(&job, &validated, (knows_delay, defaults), &mut warnings);
+    if next_runs.iter().all(|run| run.excluded) {
+        let count = next_runs.len();
+        warnings.push(format!(
+            "spec.exclusionWindows: none of the next {count} runs starts, each lies in a window"
+        ));
+    }
     Ok(Explanation {
         name: validated.identity.name.clone(),
         namespace: validated.identity.namespace.clone(),
@@ -132,7 +139,18 @@ fn first(validated: &ValidatedJob, now: Timestamp) -> Option<Timestamp> {
     validated.schedule.next(now, now)
 }
 
-fn next_runs(validated: &ValidatedJob, now: Timestamp) -> Vec<NextRun> {
+/// A window counts when a run starts, which depends on the object's UID where runs are spread.
+fn next_runs(validated: &ValidatedJob, knows_delay: bool, now: Timestamp) -> Vec<NextRun> {
+    let delay = if knows_delay {
+        validated.delay
+    } else {
+        SignedDuration::ZERO
+    };
+    let is_excluded = |tick: Timestamp| {
+        let starts = tick.saturating_add(delay).unwrap_or(tick);
+        let mut windows = validated.excluded.iter();
+        windows.any(|window| window.end(starts).is_some())
+    };
     let zone = zone(&validated.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let ticks = match validated.schedule {
         Schedule::Once => vec![now],
@@ -148,10 +166,7 @@ fn next_runs(validated: &ValidatedJob, now: Timestamp) -> Vec<NextRun> {
             .strftime("%Y-%m-%dT%H:%M:%S%:z")
             .to_string(),
         zone: validated.zone.clone(),
-        excluded: validated
-            .excluded
-            .iter()
-            .any(|window| window.end(tick).is_some()),
+        excluded: is_excluded(tick),
     });
     shown.collect()
 }
@@ -222,7 +237,7 @@ fn warn(
 fn warn_of_jitter(
     job: &PlanescapeJob,
     validated: &ValidatedJob,
-    (manifest, defaults): (&Value, &Defaults),
+    (knows_delay, defaults): (bool, &Defaults),
     warnings: &mut Vec<String>,
 ) {
     let asks_vault = validated.agent.is_some() || validated.has_secrets;
@@ -234,7 +249,7 @@ fn warn_of_jitter(
         Some(_) => "spec.jitterSeconds",
         None => "--vault-jitter-seconds of the operator",
     };
-    warnings.push(if manifest["metadata"]["uid"].is_string() {
+    warnings.push(if knows_delay {
         let delay = validated.delay.as_secs();
         format!("{setting}: each run starts {delay} s after the time above")
     } else {

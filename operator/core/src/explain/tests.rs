@@ -107,6 +107,35 @@ fn says_how_late_runs_start_that_ask_vault() {
     assert_eq!(warned(&manifest), None);
 }
 
+#[test]
+fn a_window_counts_when_a_run_starts_and_one_that_leaves_nothing_is_named() {
+    let mut manifest = nightly();
+    manifest["metadata"]["uid"] = json!("0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01");
+    manifest["spec"]["schedule"] = json!("0 2 * * *");
+    manifest["spec"]["timeZone"] = json!("UTC");
+    manifest["spec"]["jitterSeconds"] = json!(600);
+    let (job, _) = validate(&as_stored(&manifest).unwrap(), &defaults(), now()).unwrap();
+    assert!(job.delay.as_secs() > 1, "{:?}", job.delay);
+    // It begins between the instant and the start.
+    let window = |schedule: &str| json!([{ "schedule": schedule, "duration": "1h" }]);
+    let warns = |explained: &Explanation| {
+        let mut warnings = explained.warnings.iter();
+        warnings.any(|it| it.starts_with("spec.exclusionWindows: none of the next 10 runs"))
+    };
+
+    let first = "2026-10-24T02:00:01Z";
+    manifest["spec"]["exclusionWindows"] =
+        json!([{ "from": first, "until": "2026-10-24T03:00:00Z" }]);
+    let once = explain(&manifest, &defaults(), now()).unwrap();
+    let excluded: Vec<bool> = once.next_runs.iter().map(|run| run.excluded).collect();
+    assert_eq!(excluded, [vec![true], vec![false; 9]].concat());
+    assert!(!warns(&once));
+
+    manifest["spec"]["exclusionWindows"] = window("0 2 * * *");
+    let never = explain(&manifest, &defaults(), now()).unwrap();
+    assert!(warns(&never), "{:?}", never.warnings);
+}
+
 fn now() -> Timestamp {
     "2026-10-23T12:00:00Z".parse().unwrap()
 }
@@ -114,7 +143,7 @@ fn now() -> Timestamp {
 fn defaults() -> Defaults {
     Defaults {
         vault_address: Some("https://vault:8200".to_owned()),
-        lease_guard: Some(jiff::SignedDuration::from_mins(30)),
+        lease_guard: Some(SignedDuration::from_mins(30)),
         ..Defaults::default()
     }
 }
