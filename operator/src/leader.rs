@@ -182,13 +182,99 @@ impl Candidate {
 
     async fn resign(&mut self) {
         self.term.end();
-        let Some(record) = self.election.resign(Timestamp::now()) else {
-            return;
-        };
-        match self.lease.write(&record).await {
-            Ok(Written::Done) => info!("released the lease"),
-            Ok(Written::TooLate) => info!("somebody else holds the lease"),
-            Err(error) => warn!("cannot release the lease: {error:#}"),
+        let mut written = self.release().await;
+        if matches!(written, Some(Ok(Written::TooLate))) && self.look().await {
+            // A renewal that was on its way may have been written, and nobody was left to hear of it.
+            written = self.release().await.or(written);
         }
+        match written {
+            None => {}
+            Some(Ok(Written::Done)) => info!("released the lease"),
+            Some(Ok(Written::TooLate)) => info!("somebody else holds the lease"),
+            Some(Err(error)) => warn!("cannot release the lease: {error:#}"),
+        }
+    }
+
+    /// Lets somebody else lead; nothing where somebody else does.
+    async fn release(&mut self) -> Option<anyhow::Result<Written>> {
+        let record = self.election.resign(Timestamp::now())?;
+        Some(self.lease.write(&record).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use planescape_operator_core::election::Timing;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_renewal_of_which_nobody_heard_does_not_keep_the_lease() {
+        for (holder, left) in [("we", ""), ("they", "they")] {
+            let server = Arc::new(Mutex::new(lease("we", "1")));
+            let mut candidate = candidate(server.clone());
+            let read = candidate.lease.read().await.unwrap();
+            let record = candidate.lease.keep(read).unwrap();
+            candidate.election.wrote(record, moment());
+            // Written by us while nobody listened, or by somebody else.
+            *server.lock().unwrap() = lease(holder, "2");
+
+            candidate.resign().await;
+
+            let holder = server.lock().unwrap()["spec"]["holderIdentity"].clone();
+            assert_eq!(holder.as_str().unwrap_or_default(), left);
+        }
+    }
+
+    fn candidate(server: Arc<Mutex<Value>>) -> Candidate {
+        let seconds = Duration::from_secs;
+        let timing = Timing::new(seconds(15), seconds(10), seconds(2)).unwrap();
+        let place = ("team", "planescape-operator");
+        let lease = SharedLease::new(serving(server), place, "we".to_owned(), timing);
+        Candidate::new(lease, Term::new().0)
+    }
+
+    fn lease(holder: &str, version: &str) -> Value {
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": "planescape-operator", "resourceVersion": version },
+            "spec": { "holderIdentity": holder, "leaseDurationSeconds": 15 },
+        })
+    }
+
+    /// Takes what is written over what it has, and nothing else.
+    fn serving(server: Arc<Mutex<Value>>) -> Client {
+        let service = tower::service_fn(move |call: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let is_write = call.method() == Method::PUT;
+                let body = call.into_body().collect_bytes().await.unwrap();
+                let mut lease = server.lock().unwrap();
+                if is_write {
+                    let written: Value = serde_json::from_slice(&body).unwrap();
+                    let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
+                    if version(&written) != version(&lease) {
+                        let refused = json!({ "kind": "Status", "status": "Failure",
+                            "reason": "Conflict", "message": "too late", "code": 409 });
+                        return Ok(answer(409, &refused));
+                    }
+                    *lease = written;
+                }
+                Ok::<_, std::convert::Infallible>(answer(200, &lease))
+            }
+        });
+        Client::new(service, "team")
+    }
+
+    fn answer(code: u16, body: &Value) -> Response<Body> {
+        let body = serde_json::to_vec(body).unwrap();
+        let answer = Response::builder().status(code).body(Body::from(body));
+        answer.unwrap()
     }
 }
