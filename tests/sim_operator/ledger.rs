@@ -168,6 +168,13 @@ impl Ledger {
             let promise = "no interval out of step";
             return Err(Broken { promise, how });
         }
+        if let Some(tick) = self.taken_away(status, &made)
+            && status.skipped.edited == self.told.skipped.edited
+        {
+            let promise = "no run taken away without a word";
+            let how = format!("{tick} waited");
+            return Err(Broken { promise, how });
+        }
         let before = self.told.last_schedule_time.as_ref().map(|it| it.0);
         let last = status.last_schedule_time.as_ref().map(|it| it.0);
         let skips = skips(&self.told.skipped, &status.skipped);
@@ -217,6 +224,24 @@ impl Ledger {
             ));
         }
         Ok(())
+    }
+
+    /// An instant that waited and that an edit has overtaken, where a new status takes up the edit.
+    fn taken_away(
+        &self,
+        status: &PlanescapeJobStatus,
+        made: impl Fn(Timestamp) -> bool,
+    ) -> Option<Timestamp> {
+        let since =
+            |status: &PlanescapeJobStatus| Some(status.schedule_reference.as_ref()?.since.0);
+        let (before, after) = (since(&self.told)?, since(status)?);
+        let pending = self.told.pending_schedule_time.as_ref();
+        let announced = self.told.announced_run.as_ref();
+        let announced = announced.and_then(|run| run.scheduled_time.as_ref());
+        let tick = pending.or(announced)?.0;
+        let is_open = Some(tick) > status.last_schedule_time.as_ref().map(|last| last.0);
+        let is_overtaken = self.instants.get(&tick) == Some(&Word::Overtaken) && tick <= after;
+        (before < after && is_open && is_overtaken && !made(tick)).then_some(tick)
     }
 
     /// What became of each instant.

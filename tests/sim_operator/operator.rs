@@ -15,7 +15,7 @@ use planescape_operator_core::job::plan::{
     Action, Deletion, Plan, Priority, Skipped, plan, wake_after_failure,
 };
 use planescape_operator_core::job::reading::Reading;
-use planescape_operator_core::job::status::{Applied, Checked, Facts, Started, status};
+use planescape_operator_core::job::status::{Applied, Checked, Facts, Failure, Started, status};
 use planescape_operator_core::run::{self, Occasion, rerun_id};
 use planescape_tests::chance::Chance;
 
@@ -38,6 +38,8 @@ pub(crate) struct Operator {
     begun: Option<Started>,
     /// A Job that may have been made although nobody answered.
     unanswered: Option<String>,
+    /// Jobs that were refused, and no status tells it.
+    untold: usize,
     pub(crate) broken: Option<Broken>,
 }
 
@@ -210,13 +212,14 @@ impl Operator {
             }
             return self.end(&work, reach.server);
         }
-        if !work.has_failed && work.plan.creates() && work.applied.started.is_some() {
+        if !work.has_failed && work.applied.is_only_made(&work.plan) {
             self.begun = work.applied.started.clone();
             self.is_asked = true;
             self.wake = work.plan.wake;
             return;
         }
-        if !work.has_failed && work.plan.changes_the_object() {
+        let is_refused = work.applied.failure.is_some();
+        if !work.has_failed && !is_refused && work.plan.changes_the_object() {
             self.wake = work.plan.wake;
             return;
         }
@@ -250,6 +253,8 @@ impl Operator {
                 Call::Fine | Call::RequestLost => written,
             }
         };
+        // Told, or trouble of another kind came first.
+        self.untold = 0;
         match written {
             Ok(()) => {
                 let actions = work.plan.actions.iter();
@@ -269,7 +274,7 @@ impl Operator {
     }
 
     fn end(&mut self, work: &Work, server: &Server) {
-        if work.has_failed {
+        if work.has_failed || work.applied.failure.is_some() {
             self.fail(&work.plan, server);
         } else {
             self.wake = work.plan.wake;
@@ -326,6 +331,23 @@ impl Operator {
             Ok(created) => {
                 self.look_at_a_new_job((&name, &run), &before, occasion, server);
                 created
+            }
+            Err(Refusal::Refused) if call != Call::AnswerLost => {
+                self.untold += 1;
+                if self.untold > 1 {
+                    self.breaks("no refusal without a word", format!("Job {name}"));
+                }
+                work.applied.failure = Some(Failure {
+                    reason: "FailedCreate",
+                    message: "exceeded quota".to_owned(),
+                    is_lasting: false,
+                });
+                return;
+            }
+            Err(Refusal::Refused) => {
+                work.has_failed = true;
+                self.unanswered = Some(name);
+                return;
             }
             Err(_) => server.jobs[&name].clone(),
         };

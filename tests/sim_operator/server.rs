@@ -25,6 +25,8 @@ pub(crate) type Jobs = BTreeMap<String, Arc<KnownJob>>;
 pub(crate) enum Refusal {
     Conflict,
     AlreadyExists,
+    /// A quota or a policy does not let it.
+    Refused,
     NoAnswer,
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct Server {
     /// Jobs that were deleted before anybody had to know how they end, by UID.
     pub(crate) lost: BTreeSet<String>,
     pub(crate) writes: usize,
+    /// Until then no Job is taken.
+    pub(crate) refuses_until: Timestamp,
     version: u64,
 }
 
@@ -90,6 +94,7 @@ impl Server {
             ended: BTreeMap::new(),
             lost: BTreeSet::new(),
             writes: 0,
+            refuses_until: Timestamp::MIN,
             version: 1,
         }
     }
@@ -182,6 +187,9 @@ impl Server {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         if self.jobs.contains_key(&name) {
             return Err(Refusal::AlreadyExists);
+        }
+        if self.now < self.refuses_until {
+            return Err(Refusal::Refused);
         }
         // Two schedules, before and after an edit, may have instants in the same minute.
         let run = run_uid(&object).to_owned();

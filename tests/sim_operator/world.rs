@@ -1,6 +1,6 @@
 //! One history: what happens to two operators, their API server and its users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::v1alpha1::{Outcome, PlanescapeJobStatus};
@@ -15,7 +15,7 @@ use crate::server::{Server, UID};
 use crate::{Broken, Coverage};
 
 /// What can go wrong; histories are shrunk by leaving kinds out.
-pub(crate) const TROUBLE: [&str; 12] = [
+pub(crate) const TROUBLE: [&str; 13] = [
     "request lost",
     "answer lost",
     "stale cache",
@@ -28,6 +28,7 @@ pub(crate) const TROUBLE: [&str; 12] = [
     "outage",
     "job deleted",
     "run by hand",
+    "quota",
 ];
 
 pub(crate) struct World {
@@ -48,6 +49,8 @@ pub(crate) struct World {
     /// The status that was looked at last.
     seen: Option<String>,
     last_schedule: Option<Timestamp>,
+    /// The Jobs whose end a status has told, by UID.
+    told_ends: BTreeSet<String>,
     tokens: usize,
     is_telling: bool,
     told: Vec<String>,
@@ -124,6 +127,7 @@ impl World {
             last_trouble: start,
             seen: None,
             last_schedule: None,
+            told_ends: BTreeSet::new(),
             tokens: 0,
             is_telling: false,
             told: Vec::new(),
@@ -293,6 +297,13 @@ impl World {
             let token = format!("token-{}", self.tokens);
             self.server.annotate("planescape.io/rerun", &token);
         }
+        if self.comes("quota", 60, coverage) {
+            let seconds = self.chance.pick(&[5, 90, 200]);
+            self.server.refuses_until = self.server.now + SignedDuration::from_secs(seconds);
+        }
+        if self.server.now < self.server.refuses_until {
+            self.last_trouble = self.server.now;
+        }
     }
 
     /// Sets the operators' clocks. Once they are right again, and that is noticed, time may go on to an instant that ran
@@ -362,6 +373,9 @@ impl World {
             self.tell(&format!("status: {}", fields.join(" ")));
         }
         for run in &status.runs {
+            if run.outcome != Outcome::Running {
+                self.told_ends.insert(run.uid.clone());
+            }
             if self.server.lost.contains(&run.uid) {
                 continue;
             }
@@ -412,6 +426,7 @@ impl World {
     /// Nothing goes wrong any more, and what is due is done.
     pub(crate) fn calm_down(&mut self) {
         self.tell("calm");
+        self.server.refuses_until = self.server.now;
         for operator in &mut self.operators {
             operator.ahead = 0;
             operator.restart(&self.server);
@@ -444,7 +459,21 @@ impl World {
             self.breaks("no write when nothing changes", how);
         }
         self.check_history();
+        self.check_ends();
         self.retire();
+    }
+
+    /// Every run that has ended was told of, also where the history forgets it in the same write.
+    fn check_ends(&mut self) {
+        let server = &self.server;
+        let mut ended = server.ended.keys();
+        let is_told = |uid: &String| server.lost.contains(uid) || self.told_ends.contains(uid);
+        let untold = ended.find(|uid| !is_told(uid));
+        if let Some(uid) = untold.cloned()
+            && !self.has_jumped
+        {
+            self.breaks("no end without a word", format!("Job {uid}"));
+        }
     }
 
     /// Until nobody has anything to do now.

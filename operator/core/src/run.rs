@@ -10,4 +10,4 @@ pub use build::build;
 pub use digest::of as digest;
 pub use name::{fnv as spread, rerun_of};
 pub use refusal::{without_values, written_at};
-pub use rerun::{Occasion, Request, rerun_id};
+pub use rerun::{Occasion, Request, requested_id, rerun_id};

@@ -353,6 +353,9 @@ pub struct Skipped {
     /// Somebody else's Job bears the name.
     #[serde(skip_serializing_if = "is_zero")]
     pub conflict: i64,
+    /// The schedule was changed, or the job suspended, before a run could start that was due.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub edited: i64,
 }
 
 /// One run, that is, one Job.

@@ -3,6 +3,8 @@
 //! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
 
 mod announce;
+mod check;
+mod dropped;
 mod due;
 mod reference;
 mod refusal;
@@ -21,9 +23,11 @@ use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 use crate::run::Request;
 pub use announce::Announced;
-pub use due::has_run_elsewhere;
-use due::{Situation, has_started};
-pub use rerun::RefusedRerun;
+pub use check::RECHECK;
+pub(crate) use check::was_invalid;
+use due::Situation;
+pub use due::{has_run_elsewhere, lateness, may_still_start};
+pub use rerun::{RefusedRerun, waiting_rerun};
 pub(crate) use settled::{Settled, TOLERATED_SKEW};
 pub use upkeep::is_recorded;
 use upkeep::upkeep;
@@ -35,6 +39,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// The instant of the schedule that this plan settles without a run.
     pub skip: Option<Skip>,
+    /// The instant whose run was due and had not started when the schedule was changed, or the job suspended.
+    pub dropped: Option<Timestamp>,
     /// How many instants passed unused before the one that this plan settles.
     pub missed: i64,
     /// An instant whose run exists, and that the status does not tell of.
@@ -255,9 +261,6 @@ const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
 /// at most.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long a check of the template holds that brought no answer.
-const RECHECK: SignedDuration = SignedDuration::from_mins(1);
-
 /// Plans for a job that can run, or for one that has problems and starts nothing.
 pub fn plan(
     job: &PlanescapeJob,
@@ -311,6 +314,7 @@ impl Plan {
             settled,
             now,
         };
+        plan.dropped = situation.dropped();
         // A Job that nobody owns is a run of ours as soon as it is adopted.
         if !job.spec.suspend && observed.unowned.is_empty() {
             plan.found = situation.found();
@@ -330,34 +334,6 @@ impl Plan {
         plan
     }
 
-    /// Plans to check what was not checked since the spec changed.
-    fn check(&mut self, situation: &Situation<'_>) {
-        let job = situation.job;
-        if has_started(job) && situation.validated.schedule.is_once() {
-            return;
-        }
-        let conditions = job.status.iter().flat_map(|status| &status.conditions);
-        let mut known = conditions.filter(|condition| condition.type_ == "TemplateValid");
-        if let Some(known) = known.next()
-            && known.observed_generation == job.metadata.generation
-        {
-            let checked = known.last_transition_time.0;
-            let again = checked.checked_add(RECHECK).ok();
-            // A policy, a quota or a webhook may say something else by then.
-            let is_open = known.status == "Unknown" || known.reason == "Refused";
-            if !is_open {
-                return;
-            }
-            if again.is_some_and(|again| again > situation.now) {
-                self.wake_by(again);
-                return;
-            }
-            self.wake_by(situation.now.checked_add(RECHECK).ok());
-        }
-        let tick = self.next.unwrap_or(situation.now);
-        self.actions.push(Action::Check { tick });
-    }
-
     /// Whether it rests on what may not be old, or on what is not kept in memory: a run starts or is
     /// checked, an instant passes, a Job is stopped or adopted, or the schedule counts from now on.
     pub fn needs_fresh_reading(&self, job: &PlanescapeJob) -> bool {
@@ -369,14 +345,6 @@ impl Plan {
             action.priority() == Priority::Run || matches!(action, Action::Check { .. })
         };
         self.settles() || counts_anew || self.actions.iter().any(is_run)
-    }
-
-    /// Whether it needs the template for nothing but a check.
-    pub fn only_checks(&self) -> bool {
-        let actions = self.actions.iter();
-        let mut runs = actions.clone().filter(|it| it.priority() == Priority::Run);
-        let mut checks = actions.filter(|action| matches!(action, Action::Check { .. }));
-        runs.next().is_none() && checks.next().is_some()
     }
 
     /// Whether a run is to be started.
@@ -391,7 +359,15 @@ impl Plan {
         actions.any(|action| matches!(action, Action::MarkStarted { .. }))
     }
 
-    /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. Look again by `wake`.
+    /// Whether something is to start, now or later.
+    pub fn starts_something(&self) -> bool {
+        let mut actions = self.actions.iter();
+        let is_rerun = |action: &Action| matches!(action, Action::Rerun { .. });
+        self.settles() || self.is_held_up() || self.next.is_some() || actions.any(is_rerun)
+    }
+
+    /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. Where something is left for that, look
+    /// again by `wake`.
     pub fn postpone(&mut self, wake: Timestamp) {
         let settles = |action: &Action| match action {
             Action::Create { .. } | Action::Rerun { .. } => true,
@@ -403,10 +379,12 @@ impl Plan {
             | Action::MarkStarted { .. }
             | Action::Release { .. } => false,
         };
+        if self.skip.is_some() || self.actions.iter().any(settles) {
+            self.wake_by(Some(wake));
+        }
         self.actions.retain(|action| !settles(action));
         self.skip = None;
         self.missed = 0;
-        self.wake_by(Some(wake));
     }
 
     /// Whether the run of an instant is due and waits.

@@ -3,6 +3,7 @@
 mod conditions;
 mod ended;
 mod events;
+mod excluded;
 mod fit;
 mod holders;
 mod runs;
@@ -16,11 +17,16 @@ use crate::api::v1alpha1::{
     ActiveRun, Ahead, AnnouncedRun, Outcome, PlanescapeJobStatus, Resolved, Run, Skipped,
 };
 use crate::job::observed::{Observed, ObservedJob};
-use crate::job::plan::{self, Action, Announced, Deletion, Ending, Plan, Settled, TOLERATED_SKEW};
+use crate::job::plan::{
+    self, Action, Announced, Deletion, Ending, Plan, RefusedRerun, Settled, TOLERATED_SKEW,
+};
 use crate::job::validate::ValidatedJob;
 use crate::problem::Problem;
 pub use ended::{Ended, ended_between};
-pub use events::{Event, EventKind, events, of_deletions as events_of_deletions};
+pub use events::{
+    Event, EventKind, events, of_deletions as events_of_deletions,
+    of_untidiness as event_of_untidiness,
+};
 pub(crate) use runs::MOST_RUNNING;
 pub(crate) use vault::{lasting_refusal, sentence as said};
 
@@ -40,10 +46,28 @@ pub struct Applied {
     pub failure: Option<Failure>,
     /// What the API server says of the Job of the next run.
     pub checked: Option<Checked>,
+    /// A request for a run by hand whose Job will never be taken.
+    pub refused_rerun: Option<RefusedRerun>,
     /// The Jobs that had no owner and have us now.
     pub adopted: Vec<String>,
     /// The Jobs that were ended, and why.
     pub ended: Vec<(String, Ending, String)>,
+}
+
+impl Applied {
+    /// Whether the run that was planned for an instant is made, and nothing of the attempt has to be told at once. A run
+    /// that an earlier attempt has made is another one, and says nothing of this one.
+    pub fn is_only_made(&self, plan: &Plan) -> bool {
+        self.has_made(plan) && self.failure.is_none() && self.conflict.is_none()
+    }
+
+    fn has_made(&self, plan: &Plan) -> bool {
+        let Some(started) = self.started.as_ref().filter(|it| it.rerun.is_none()) else {
+            return false;
+        };
+        let mut actions = plan.actions.iter();
+        actions.any(|action| matches!(action, Action::Create { tick } if *tick == started.tick))
+    }
 }
 
 /// What the API server says of a Job that it was only asked about.
@@ -125,6 +149,14 @@ pub struct Facts<'a> {
     pub reported: Timestamp,
 }
 
+impl Facts<'_> {
+    /// A request for a run by hand that gets none.
+    fn refused_rerun(&self) -> Option<&RefusedRerun> {
+        let planned = self.plan.refused_rerun.as_ref();
+        planned.or(self.applied.refused_rerun.as_ref())
+    }
+}
+
 /// The status. Equal facts give an equal status, so that nothing is written when nothing changed.
 pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
     let before = facts.job.status.clone().unwrap_or_default();
@@ -166,7 +198,8 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
     };
     status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
     status.active.truncate(MOST_RUNNING);
-    runs::forget(facts, &mut runs);
+    runs::forget(facts, &before, &mut runs);
+    holders::limit(&mut runs);
     status.runs = runs;
     status.conditions = conditions::of(facts, &before, &status);
     if says_no_more(&status, &before) {
@@ -175,17 +208,35 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
     status
 }
 
-/// Whether all that is new is when a Job was started that goes on: that is told with the next change, and costs no write.
+/// Whether all that is new is when a Job was started that goes on, or that an ended run is forgotten: that is told with
+/// the next change, and costs no write.
 fn says_no_more(status: &PlanescapeJobStatus, before: &PlanescapeJobStatus) -> bool {
-    let is_later = |(new, old): (&Run, &Run)| old.start_time.is_none() && new.start_time.is_some();
-    let mut runs = status.runs.iter().zip(&before.runs);
-    if status.runs.len() != before.runs.len() || !runs.any(is_later) {
+    let as_before = |old: &Run| {
+        let Some(new) = status.runs.iter().find(|new| new.uid == old.uid) else {
+            return (old.outcome != Outcome::Running).then(|| old.clone());
+        };
+        let mut run = new.clone();
+        if old.start_time.is_none() {
+            run.start_time = None;
+        }
+        Some(run)
+    };
+    let is_known = |new: &Run| before.runs.iter().any(|old| old.uid == new.uid);
+    if !status.runs.iter().all(is_known) {
         return false;
     }
-    let mut same = status.clone();
-    for (new, old) in same.runs.iter_mut().zip(&before.runs) {
-        new.start_time.clone_from(&old.start_time);
-    }
+    let Some(runs) = before
+        .runs
+        .iter()
+        .map(as_before)
+        .collect::<Option<Vec<Run>>>()
+    else {
+        return false;
+    };
+    let same = PlanescapeJobStatus {
+        runs,
+        ..status.clone()
+    };
     same == *before
 }
 
@@ -233,11 +284,7 @@ fn last_schedule_time(
 /// How many instants passed unused before the one that is settled.
 fn missed(facts: &Facts<'_>) -> i64 {
     let Facts { plan, applied, .. } = facts;
-    let made = |action: &Action| match (action, &applied.started) {
-        (Action::Create { tick }, Some(started)) => started.tick == *tick,
-        (_, _) => false,
-    };
-    if plan.actions.iter().any(made) || plan.skip.is_some() || applied.conflict.is_some() {
+    if applied.has_made(plan) || plan.skip.is_some() || applied.conflict.is_some() {
         return plan.missed;
     }
     plan.found.map_or(0, |found| found.missed)
@@ -293,7 +340,7 @@ fn ahead(facts: &Facts<'_>) -> Option<Ahead> {
 
 /// Requests that were met or refused. A token of long ago that is written again starts a run again.
 fn reruns(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Vec<String> {
-    let refused = facts.plan.refused_rerun.as_ref().map(|refused| &refused.id);
+    let refused = facts.refused_rerun().map(|refused| &refused.id);
     let met = runs.iter().filter_map(|run| run.rerun.as_ref());
     let news = refused.into_iter().chain(met);
     let mut all: Vec<String> = Vec::new();
@@ -319,7 +366,11 @@ fn announced(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Announce
     let run = facts.plan.announced.as_ref()?;
     let known = before.announced_run.as_ref();
     if let Some(known) = known.filter(|known| run.is(known) && known.since.0 <= facts.now) {
-        return facts.applied.started.is_none().then(|| known.clone());
+        let started = facts.applied.started.as_ref();
+        let has_started = started.is_some_and(|started| run.is_of(started));
+        let refused = facts.refused_rerun();
+        let is_refused = refused.is_some_and(|it| *run == Announced::Rerun(it.id.clone()));
+        return (!has_started && !is_refused).then(|| known.clone());
     }
     let (scheduled_time, rerun) = match run {
         Announced::Tick(tick) => (Some(Time(*tick)), None),
@@ -331,6 +382,15 @@ fn announced(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Announce
         rerun,
         since: Time(since),
     })
+}
+
+impl Announced {
+    fn is_of(&self, started: &Started) -> bool {
+        match self {
+            Self::Tick(tick) => started.rerun.is_none() && started.tick == *tick,
+            Self::Rerun(id) => started.rerun.as_ref() == Some(id),
+        }
+    }
 }
 
 /// Whether a run was made of what the spec said before.
@@ -368,6 +428,7 @@ fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
         too_many: before.too_many + count(why == Some(plan::Skipped::TooMany)),
         excluded: before.excluded + count(why == Some(plan::Skipped::Excluded)),
         conflict: before.conflict + count(facts.applied.conflict.is_some()),
+        edited: before.edited + count(facts.plan.dropped.is_some()),
     }
 }
 

@@ -85,6 +85,14 @@ impl Request {
     }
 }
 
+/// What the Job of a request would be called by, behind the PlanescapeJob's name: also of one that is none.
+pub fn requested_id(uid: &str, text: &str) -> String {
+    match Request::parse(text) {
+        Ok(request) => rerun_id(uid, &request.token),
+        Err(_) => rerun_id(uid, text),
+    }
+}
+
 /// What the Job of a token is called by, behind the PlanescapeJob's name: the same for the same token.
 pub fn rerun_id(uid: &str, token: &str) -> String {
     name::digits(&format!("{uid}/{token}")).to_string()

@@ -47,7 +47,10 @@ impl ObservedAgent {
             is_ready: is_running && status.started == Some(true) && status.ready,
             is_done: ended.is_some_and(has_rendered),
             is_restarted: ended.is_none(),
-            report: ended.or(ended_before).and_then(report),
+            // A life that was killed before it could say anything leaves what the one before it had.
+            report: ended
+                .and_then(report)
+                .or_else(|| ended_before.and_then(report)),
             ended: ended
                 .or(ended_before)
                 .and_then(|ended| Some(ended.finished_at.as_ref()?.0)),
@@ -79,10 +82,10 @@ fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref()
 }
 
-/// An agent of another make says nothing; then its exit code must do.
+/// One that ends well and says nothing may have been told to end before it had rendered.
 fn has_rendered(ended: &ContainerStateTerminated) -> bool {
     let says_so = |report: Report| matches!(report.reason, Reason::Rendered | Reason::Revoked);
-    ended.exit_code == 0 && report(ended).is_none_or(says_so)
+    ended.exit_code == 0 && report(ended).is_some_and(says_so)
 }
 
 fn report(ended: &ContainerStateTerminated) -> Option<Report> {
@@ -98,7 +101,7 @@ mod tests {
         let cases = [
             (0, r#"{"phase":"done","reason":"Rendered"}"#, true),
             (0, r#"{"phase":"done","reason":"Revoked"}"#, true),
-            (0, "", true),
+            (0, "", false),
             (0, r#"{"phase":"done","reason":"Terminated"}"#, false),
             (143, r#"{"phase":"done","reason":"Terminated"}"#, false),
             (69, r#"{"phase":"done","reason":"RevokeFailed"}"#, false),
@@ -112,5 +115,27 @@ mod tests {
 
             assert_eq!(has_rendered(&ended), is_done, "{exit_code} {message}");
         }
+    }
+
+    #[test]
+    fn a_life_that_ends_without_a_word_leaves_what_the_one_before_it_had() {
+        let last = r#"{"phase":"running","reason":"LoggedIn","unrevoked":["a1"]}"#;
+        let agent = |message: Option<&str>| {
+            let pod = serde_json::json!({ "status": { "initContainerStatuses": [{
+                "name": SIDECAR, "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "state": { "terminated": { "exitCode": 137, "message": message } },
+                "lastState": { "terminated": { "exitCode": 137, "message": last } },
+            }] } });
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            ObservedAgent::of(&pod).and_then(|agent| agent.report)
+        };
+
+        for silent in [None, Some("")] {
+            let report = agent(silent).unwrap();
+            assert!(may_live(&report), "{silent:?}");
+            assert_eq!(report.unrevoked, ["a1"]);
+        }
+        let revoked = agent(Some(r#"{"phase":"done","reason":"Revoked"}"#)).unwrap();
+        assert!(!may_live(&revoked));
     }
 }

@@ -25,6 +25,9 @@ const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
 /// How late a run may be that shall not make up for what was missed.
 const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long after its deadline a run may start that was decided in time: it may have been announced first.
+const DECISION: SignedDuration = SignedDuration::from_secs(5);
+
 /// So many windows in a row are looked beyond for the next run.
 const MOST_WINDOWS: usize = 100;
 
@@ -89,7 +92,7 @@ impl Situation<'_> {
         last.map_or(self.since, |last| last.max(self.since))
     }
 
-    fn has_run(&self, tick: Timestamp) -> bool {
+    pub(super) fn has_run(&self, tick: Timestamp) -> bool {
         let mut recorded = self.job.status.iter().flat_map(|status| &status.runs);
         let mut jobs = self.observed.jobs.iter();
         jobs.any(|run| run.rerun.is_none() && run.tick == tick)
@@ -296,6 +299,37 @@ impl Situation<'_> {
         };
         self.delayed(coming)
     }
+}
+
+/// How late the run of an instant is that starts now; nothing of one that waited for the end of another run. Before the
+/// schedule was as it is, it was not to start.
+pub fn lateness(
+    job: &PlanescapeJob,
+    validated: &ValidatedJob,
+    tick: Timestamp,
+    now: Timestamp,
+) -> Option<SignedDuration> {
+    let status = job.status.as_ref();
+    let pending = status.and_then(|status| status.pending_schedule_time.as_ref());
+    if pending.is_some_and(|pending| pending.0 == tick) {
+        return None;
+    }
+    let reference = status.and_then(|status| status.schedule_reference.as_ref());
+    let since = reference.map_or(tick, |reference| reference.since.0);
+    let due = tick.checked_add(validated.delay).ok()?;
+    Some(now.duration_since(due.max(since)))
+}
+
+/// Whether the run of an instant may start that was decided some time ago, and has waited for its turn since.
+pub fn may_still_start(
+    job: &PlanescapeJob,
+    validated: &ValidatedJob,
+    tick: Timestamp,
+    now: Timestamp,
+) -> bool {
+    let late = lateness(job, validated, tick, now);
+    let limit = validated.deadline.map(|it| it.saturating_add(DECISION));
+    late.is_none_or(|late| limit.is_none_or(|limit| late <= limit))
 }
 
 /// Whether a one-time job has had its run, or missed it, or bears the mark of a run at all.

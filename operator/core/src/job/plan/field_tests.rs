@@ -30,11 +30,21 @@ fn a_postponed_plan_settles_nothing_and_goes_on_with_the_rest() {
         ..Plan::default()
     };
 
+    assert!(plan.starts_something());
     plan.postpone(at("2026-11-24T10:00:11Z"));
 
     assert_eq!(plan.actions, [delete(Deletion::History)]);
     assert_eq!((plan.skip, plan.missed), (None, 0));
     assert_eq!(plan.wake, Some(at("2026-11-24T10:00:11Z")));
+    assert!(!plan.starts_something());
+
+    let mut idle = unfiltered_plan(&cron("0 * * * *"), "2026-11-24T10:10:00Z");
+    assert!(idle.starts_something());
+    idle.postpone(at("2026-11-24T10:10:10Z"));
+    assert_eq!(idle.wake, Some(at("2026-11-24T11:00:00Z")));
+    let mut over = once();
+    over["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
+    assert!(!unfiltered_plan(&over, "2026-11-24T10:10:00Z").starts_something());
 }
 
 #[test]
@@ -228,6 +238,26 @@ fn the_return_of_an_operators_setting_corrects_no_spec() {
 
     let eleven = at("2026-11-24T11:00:00Z");
     assert_eq!(plan.announced, Some(Announced::Tick(eleven)));
+}
+
+#[test]
+fn a_template_that_an_operators_setting_broke_is_checked_when_the_setting_is_back() {
+    let mut job = cron("0 * * * *");
+    job["metadata"]["generation"] = json!(3);
+    let condition = json!({
+        "type": "TemplateValid", "status": "False", "reason": "InvalidTemplate", "message": "",
+        "observedGeneration": 3, "lastTransitionTime": "2026-11-24T10:30:00Z",
+    });
+    job["status"] = json!({ "conditions": [condition], "scheduleReference": {
+        "schedule": "0 * * * * UTC", "since": "2026-11-24T10:00:00Z", "invalidGeneration": 3,
+    } });
+
+    let back = unfiltered_plan(&job, "2026-11-24T10:40:00Z");
+    job["status"]["scheduleReference"]["invalidGeneration"] = json!(2);
+    let refused = unfiltered_plan(&job, "2026-11-24T10:40:00Z");
+
+    assert!(back.checks(), "{:?}", back.actions);
+    assert!(!refused.checks(), "{:?}", refused.actions);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::tests::{UID, at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
 use super::*;
+use crate::defaults::Defaults;
+use crate::job::validate::validate;
 
 #[test]
 fn a_queued_run_starts_when_the_other_has_ended_and_only_the_latest() {
@@ -277,4 +279,79 @@ fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
     assert!(why.contains("ImagePullBackOff: no such image"), "{why}");
     assert!(endings(&[started], "2026-11-24T11:30:00Z").0.is_empty());
     assert_eq!(endings(&[], "2026-11-24T11:30:00Z").0.len(), 1);
+}
+
+#[test]
+fn an_edit_names_the_run_that_it_takes_away() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["forbidBehavior"] = json!("Queue");
+    job["status"] = json!({
+        "lastScheduleTime": "2026-11-24T11:00:00Z", "pendingScheduleTime": "2026-11-24T12:00:00Z",
+        "scheduleReference": { "schedule": "0 * * * * UTC", "since": "2026-11-24T10:00:00Z" },
+    });
+    let running = [run("2026-11-24T11:00:00Z")];
+    let dropped = |job: &serde_json::Value| plan_of(job, &running, "2026-11-24T12:20:00Z").dropped;
+    let noon = Some(at("2026-11-24T12:00:00Z"));
+    let change = |field: &str, value: serde_json::Value| {
+        let mut job = job.clone();
+        job["spec"][field] = value;
+        job
+    };
+    let windows = json!([{ "from": "2026-12-24T00:00:00Z", "until": "2026-12-27T00:00:00Z" }]);
+
+    assert_eq!(dropped(&job), None, "it waits");
+    assert_eq!(dropped(&change("exclusionWindows", windows)), noon);
+    assert_eq!(dropped(&change("schedule", json!("30 * * * *"))), noon);
+    let mut suspended = change("suspend", json!(true));
+    assert_eq!(dropped(&suspended), noon);
+    // One that was refused and is tried again stands nowhere.
+    suspended["status"]["pendingScheduleTime"] = json!(null);
+    assert_eq!(dropped(&suspended), noon);
+    suspended["status"]["lastScheduleTime"] = json!("2026-11-24T12:00:00Z");
+    assert_eq!(dropped(&suspended), None);
+
+    let mut resumed = job.clone();
+    resumed["status"]["scheduleReference"]["schedule"] = json!("0 * * * * UTC (suspended)");
+    resumed["status"]["pendingScheduleTime"] = json!(null);
+    assert_eq!(dropped(&resumed), None, "it was not to run");
+}
+
+#[test]
+fn a_run_is_late_from_when_it_was_to_start_and_not_from_its_instant() {
+    let late = |status: serde_json::Value| {
+        let mut job = cron("0 * * * *");
+        job["status"] = status;
+        let job = serde_json::from_value(job).unwrap();
+        let now = at("2026-11-24T12:20:00Z");
+        let (validated, _) = validate(&job, &Defaults::default(), now).unwrap();
+        let tick = at("2026-11-24T12:00:00Z");
+        lateness(&job, &validated, tick, now).map(|late| late.as_secs())
+    };
+    let since = |since: &str| json!({ "scheduleReference": { "schedule": "0 * * * * UTC", "since": since } });
+
+    assert_eq!(late(since("2026-11-24T10:00:00Z")), Some(20 * 60));
+    assert_eq!(late(since("2026-11-24T12:19:00Z")), Some(60));
+    let pending = json!({ "pendingScheduleTime": "2026-11-24T12:00:00Z" });
+    assert_eq!(late(pending), None);
+}
+
+#[test]
+fn a_run_that_has_waited_for_its_turn_beyond_its_deadline_does_not_start() {
+    let may = |deadline: serde_json::Value, pending: Option<&str>, now: &str| {
+        let mut job = cron("0 * * * *");
+        job["spec"]["startingDeadlineSeconds"] = deadline;
+        job["status"] = json!({ "pendingScheduleTime": pending });
+        let job = serde_json::from_value(job).unwrap();
+        let (validated, _) = validate(&job, &Defaults::default(), at(now)).unwrap();
+        may_still_start(&job, &validated, at("2026-11-24T12:00:00Z"), at(now))
+    };
+    let noon = Some("2026-11-24T12:00:00Z");
+
+    assert!(may(json!(30), None, "2026-11-24T12:00:33Z"));
+    assert!(!may(json!(30), None, "2026-11-24T12:01:00Z"));
+    assert!(
+        may(json!(30), noon, "2026-11-24T12:01:00Z"),
+        "it was promised"
+    );
+    assert!(may(json!(null), None, "2026-11-24T12:30:00Z"));
 }

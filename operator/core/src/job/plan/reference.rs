@@ -43,8 +43,11 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
     }
 }
 
+/// How the text of a suspended job ends.
+pub(super) const SUSPENDED: &str = " (suspended)";
+
 /// What the schedule depends on, in one text.
-fn text(job: &PlanescapeJob) -> String {
+pub(super) fn text(job: &PlanescapeJob) -> String {
     let spec = &job.spec;
     let zone = spec.time_zone.as_deref().unwrap_or("UTC");
     let dst = match spec.dst_policy {
@@ -55,7 +58,7 @@ fn text(job: &PlanescapeJob) -> String {
         Ok(text) if text != "[]" => format!(" (exclusionWindows {:016x})", run::spread(&text)),
         Ok(_) | Err(_) => String::new(),
     };
-    let suspended = if spec.suspend { " (suspended)" } else { "" };
+    let suspended = if spec.suspend { SUSPENDED } else { "" };
     format!("{} {zone}{dst}{windows}{suspended}", spec.schedule)
 }
 

@@ -8,7 +8,7 @@ use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::ConcurrencyPolicy;
 use crate::job::observed::Observed;
 use crate::job::validate::ValidatedJob;
-use crate::run::{Request, rerun_id};
+use crate::run::{Request, requested_id};
 
 /// A request that gets no run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,29 @@ pub struct RefusedRerun {
     pub id: String,
     /// What is wrong with it; nothing where it is older than the object.
     pub problem: Option<String>,
+}
+
+impl RefusedRerun {
+    /// One whose Job the API server will never take.
+    pub fn by_the_api_server(id: String, said: &str) -> Self {
+        let problem = format!("asks for a Job that the API server does not take: {said}");
+        Self {
+            id,
+            problem: Some(problem),
+        }
+    }
+}
+
+/// What the Job of the request is called by that was neither met nor refused yet, as far as the status tells. A PlanescapeJob
+/// has one request at a time: another one in its place takes it away.
+pub fn waiting_rerun(job: &PlanescapeJob) -> Option<String> {
+    let annotations = job.metadata.annotations.as_ref()?;
+    let id = requested_id(
+        job.metadata.uid.as_deref()?,
+        annotations.get(RERUN_ANNOTATION)?,
+    );
+    let mut handled = job.status.iter().flat_map(|status| &status.reruns);
+    (!handled.any(|known| *known == id)).then_some(id)
 }
 
 /// A request waits until the policy allows its run; instants of the schedule come first.
@@ -31,15 +54,15 @@ pub(super) fn plan(
     let Some(text) = annotations.and_then(|it| it.get(RERUN_ANNOTATION)) else {
         return;
     };
-    let request = Request::parse(text);
-    let token = request.as_ref().map_or(text.as_str(), |it| &it.token);
-    let id = rerun_id(&validated.identity.uid, token);
-    let status = job.status.as_ref();
-    let mut handled = status.iter().flat_map(|status| &status.reruns);
+    let Some(id) = waiting_rerun(job) else {
+        return;
+    };
     let mut seen = observed.jobs.iter();
-    if handled.any(|known| *known == id) || seen.any(|run| run.rerun.as_ref() == Some(&id)) {
+    if seen.any(|run| run.rerun.as_ref() == Some(&id)) {
         return;
     }
+    let request = Request::parse(text);
+    let status = job.status.as_ref();
     // A manifest or a backup that bears a token asks for nothing.
     let is_new = status.is_none_or(|status| status.schedule_reference.is_none());
     let request = match request {

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use planescape_agent_contract::{Reason, Report};
 
-use super::fit;
 use super::vault::{self, Standing};
 use super::{Checked, Facts, Taken, is_older, older_run, replace_older};
+use super::{excluded, fit};
 use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::inject::SIDECAR;
@@ -152,6 +152,9 @@ fn ready(
     if let Some(message) = conflict(facts, after) {
         return Finding::new(KIND, false, NAME_CONFLICT, message);
     }
+    if excluded::never_runs(facts) {
+        return Finding::new(KIND, false, "NeverRuns", excluded::NEVER_RUNS);
+    }
     match (&after.next_schedule_time, after.active.first()) {
         (Some(next), _) => Finding::new(KIND, true, "Scheduled", format!("next run at {}", next.0)),
         (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
@@ -267,11 +270,12 @@ fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Fin
         let message = listed(wrong);
         return (!message.is_empty()).then(|| Finding::new(KIND, false, INVALID, message));
     }
-    if facts.applied.started.is_some() {
-        return Some(accepted(facts));
-    }
+    // What started may have been made by an earlier attempt.
     if let Some(failure) = facts.applied.failure.as_ref().filter(|it| it.is_lasting) {
         return Some(Finding::new(KIND, false, INVALID, failure.message.as_str()));
+    }
+    if facts.applied.started.is_some() {
+        return Some(accepted(facts));
     }
     Some(match &facts.applied.checked {
         Some(Checked::Accepted) => accepted(facts),
@@ -288,6 +292,9 @@ fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Fin
             let known = known.find(|it| {
                 it.type_ == KIND && it.observed_generation == facts.job.metadata.generation
             })?;
+            if plan::was_invalid(facts.job) {
+                return None;
+            }
             if known.status == "True" {
                 return Some(accepted(facts));
             }

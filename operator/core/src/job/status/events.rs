@@ -7,7 +7,7 @@ use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
-use crate::job::plan::Deletion;
+use crate::job::plan::{Action, Deletion};
 
 const TOO_MANY_MISSED: i64 = 100;
 
@@ -142,6 +142,14 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
             ),
         });
     }
+    if let Some(tick) = facts.plan.dropped {
+        let (reason, why) = match facts.job.spec.suspend {
+            true => ("Suspended", "the job was suspended"),
+            false => ("ScheduleChanged", "the spec was changed"),
+        };
+        let note = format!("The run of {tick} does not start: {why} before it could");
+        events.push(Event::normal(reason, note));
+    }
     if let Some(wrong) = facts.plan.clock_was_at {
         let note = format!(
             "The clock was ahead: the run of {wrong} was acted upon already. What ran then does not run again"
@@ -166,7 +174,7 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
 
 /// What became of a request for a run by hand.
 fn of_rerun(facts: &Facts<'_>) -> Option<Event> {
-    if let Some(refused) = &facts.plan.refused_rerun {
+    if let Some(refused) = facts.refused_rerun() {
         return Some(match &refused.problem {
             Some(problem) => Event::warning(
                 "InvalidRerun",
@@ -252,6 +260,23 @@ fn of_host_network(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Ev
 /// The events of the Jobs that tidying deleted.
 pub fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
     told_of_deletions(facts, Deletion::History)
+}
+
+/// Of what tidying could not do, in the API server's words; told when it begins.
+pub fn of_untidiness(action: &Action, why: &str) -> Option<Event> {
+    let (reason, what, job) = match action {
+        Action::Delete { job, .. } => ("FailedDelete", "which history no longer keeps", job),
+        Action::Release { job, .. } => ("FailedRelease", "whose run is recorded", job),
+        Action::Relabel { job, .. } => ("FailedRelabel", "which is not the latest run", job),
+        Action::Adopt { .. }
+        | Action::End { .. }
+        | Action::Check { .. }
+        | Action::Create { .. }
+        | Action::Rerun { .. }
+        | Action::MarkStarted { .. } => return None,
+    };
+    let note = format!("Cannot tidy up Job {job}, {what}: {why}. It is tried again by itself");
+    Some(Event::warning(reason, note).about(job))
 }
 
 fn told_of_deletions(facts: &Facts<'_>, meant: Deletion) -> Vec<Event> {

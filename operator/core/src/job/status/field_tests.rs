@@ -204,6 +204,26 @@ fn holds_no_more_runs_than_an_object_can() {
 
     assert_eq!(after.active_count, 200);
     assert!(after.runs.len() <= MOST_RUNNING && after.active.len() <= MOST_RUNNING);
+
+    let held = json!({ "started": true, "ready": true, "state": { "running": {} } });
+    let mut pods = Vec::new();
+    for run in &after.runs {
+        for number in 0..200 {
+            let mut pod = Scene::once().with_agent(held.clone()).pods.remove(0);
+            let name = format!("{}-of-a-name-of-some-length-{number}", run.job);
+            pod["metadata"]["uid"] = json!(format!("0f6a0bbd-6d7e-4c4e-9df5-{name}"));
+            pod["metadata"]["name"] = json!(name);
+            pod["metadata"]["ownerReferences"][0]["name"] = json!(run.job);
+            pod["metadata"]["ownerReferences"][0]["uid"] = json!(run.uid);
+            pods.push(pod);
+        }
+    }
+    scene.pods = pods;
+    let held = scene.status();
+    let size = serde_json::to_vec(&held).unwrap().len();
+    assert!(size < 1_000_000, "{size} bytes");
+    let of_all = held.runs.iter().map(|run| run.holders.len()).sum::<usize>();
+    assert!(of_all > 900, "{of_all}");
 }
 
 fn has(status: &PlanescapeJobStatus, kind: &str) -> bool {

@@ -4,11 +4,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::vault::{Fate, fate_of_pod, has_no_lease, is_revoked, left_by};
-use crate::api::v1alpha1::{Holder, Lease};
+use crate::api::v1alpha1::{Holder, Lease, Run};
 use crate::job::observed::{ObservedJob, ObservedPod, may_live};
 
 /// So many pods of a run are remembered.
 const MOST: usize = 200;
+
+/// And so many of all runs together.
+const MOST_OF_ALL: usize = 1_000;
 
 /// Stands for all pods beyond these. None of that name is ever seen, so that nothing is claimed of them.
 const MORE: &str = "...";
@@ -33,18 +36,33 @@ pub(super) fn unsettled(mut all: Vec<Holder>) -> Vec<Holder> {
         let key = |holder: &Holder| (holder.lease == Lease::Held, holder.accessors.is_empty());
         (key(a), &a.pod).cmp(&(key(b), &b.pod))
     });
-    if all.len() > MOST {
-        all.truncate(MOST);
-        all.retain(|holder| holder.pod != MORE);
-        all.push(Holder {
-            pod: MORE.to_owned(),
-            uid: String::new(),
-            lease: Lease::Unknown,
-            until: None,
-            accessors: Vec::new(),
-        });
-    }
+    cut(&mut all, MOST);
     all
+}
+
+/// An object of Kubernetes holds a megabyte, and a holder takes a few hundred bytes: of many runs at once the younger come
+/// first.
+pub(super) fn limit(runs: &mut [Run]) {
+    let mut room = MOST_OF_ALL;
+    for run in runs {
+        cut(&mut run.holders, room);
+        room = room.saturating_sub(run.holders.len());
+    }
+}
+
+fn cut(all: &mut Vec<Holder>, most: usize) {
+    if all.len() <= most {
+        return;
+    }
+    all.truncate(most);
+    all.retain(|holder| holder.pod != MORE);
+    all.push(Holder {
+        pod: MORE.to_owned(),
+        uid: String::new(),
+        lease: Lease::Unknown,
+        until: None,
+        accessors: Vec::new(),
+    });
 }
 
 fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Option<Holder> {

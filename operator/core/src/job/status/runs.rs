@@ -7,7 +7,7 @@ use super::vault::Fate;
 use super::{Facts, Started, holders, vault};
 use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run, RunReceipt};
 use crate::job::observed::ObservedJob;
-use crate::job::plan::{Action, Settled};
+use crate::job::plan::{Settled, is_recorded};
 use crate::receipt;
 
 const MOST_RUNS: usize = 20;
@@ -58,14 +58,11 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
 
 /// Whether another operator has told of the run, to its end, and has forgotten it for younger ones.
 fn is_forgotten(facts: &Facts<'_>, before: &PlanescapeJobStatus, started: &Started) -> bool {
-    let mut actions = facts.plan.actions.iter();
-    let is_made_now =
-        actions.any(|action| matches!(action, Action::Create { tick } if *tick == started.tick));
     let is_told = match &started.rerun {
         Some(id) => before.reruns.contains(id),
         None => Settled::of(Some(before), facts.now).last >= Some(started.tick),
     };
-    is_told && !is_made_now && facts.plan.clock_was_at.is_none()
+    is_told && !facts.applied.has_made(facts.plan) && facts.plan.clock_was_at.is_none()
 }
 
 fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
@@ -136,8 +133,9 @@ fn gone(mut run: Run, now: Timestamp) -> Run {
     run
 }
 
-/// As many as the history keeps, and of those that are running as many as an object can hold.
-pub(super) fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
+/// As many as the history keeps, and of those that are running as many as an object can hold. A run whose end is not
+/// told yet stays until it is: under Allow the oldest may be the last to end.
+pub(super) fn forget(facts: &Facts<'_>, before: &PlanescapeJobStatus, runs: &mut Vec<Run>) {
     let spec = &facts.job.spec;
     let limit = spec
         .successful_jobs_history_limit
@@ -154,10 +152,24 @@ pub(super) fn forget(facts: &Facts<'_>, runs: &mut Vec<Run>) {
             Outcome::Running => &mut room_for_running,
             Outcome::Succeeded | Outcome::Failed | Outcome::Deleted => &mut room,
         };
-        let is_kept = *room > 0;
+        let is_kept = *room > 0 || ends_now(facts, before, run);
         *room = room.saturating_sub(1);
         is_kept
     });
+}
+
+/// Whether a run has ended, and no status has told it.
+fn ends_now(facts: &Facts<'_>, before: &PlanescapeJobStatus, run: &Run) -> bool {
+    if run.outcome == Outcome::Running {
+        return false;
+    }
+    let known = before.runs.iter().find(|known| known.uid == run.uid);
+    let seen = facts.observed.jobs.iter().find(|seen| seen.uid == run.uid);
+    match (known, seen) {
+        (Some(known), _) => known.outcome == Outcome::Running,
+        (None, Some(seen)) => !is_recorded(before, seen),
+        (None, None) => false,
+    }
 }
 
 fn shortened(text: &str) -> String {

@@ -2,6 +2,7 @@ mod agents;
 mod left;
 mod receipts;
 mod secrets;
+mod told;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;

@@ -355,9 +355,7 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
     if agent.is_ready {
         return Some(Fate::new(Lease::Held, None));
     }
-    let Some(report) = &agent.report else {
-        return agent.is_done.then_some(Fate::new(Lease::Expiring, None));
-    };
+    let report = agent.report.as_ref()?;
     let until = until(agent, report);
     let lease = match report.phase {
         // It was killed, and what it holds it wrote before it could know how that ends. While its pod
