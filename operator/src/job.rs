@@ -1,12 +1,14 @@
 //! The loop: observe, decide, act, report.
 
 mod apply;
+mod attempt;
 mod backoff;
 mod begun;
 mod create;
 mod error;
 mod orphans;
 pub(crate) mod queue;
+mod rechecks;
 mod report;
 mod tidy;
 mod unreadable;
@@ -19,13 +21,12 @@ use kube::Client;
 use kube::api::PostParams;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::MANAGER;
-use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::{Known, Whole};
 use planescape_operator_core::job::observed::Observed;
-use planescape_operator_core::job::plan::{self, Plan, Wakes};
-use planescape_operator_core::job::status::{Applied, Facts, Failure};
+use planescape_operator_core::job::plan::{self, Plan, RECHECK, Wakes};
+use planescape_operator_core::job::status::Applied;
 use planescape_operator_core::job::validate::{Material, ValidatedJob};
 use planescape_operator_core::problem::Problem;
 use tokio::sync::{Semaphore, mpsc};
@@ -37,6 +38,7 @@ use crate::args::limits::Limits;
 use crate::clock::Clock;
 use crate::cluster::client::Clients;
 use crate::cluster::fresh::batch::Reader;
+use crate::cluster::index::Kept as _;
 use crate::cluster::skew::ClockSkew;
 use crate::cluster::watches::Kinds;
 use crate::cluster::{events, fresh};
@@ -47,9 +49,7 @@ use backoff::Backoff;
 use begun::Begun;
 pub(crate) use error::{Error, brief};
 use queue::{Queue, Running, Urgency};
-
-/// How long the API server may take for all calls of one attempt, a slow webhook's included.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
+use rechecks::Rechecks;
 
 /// How long what has begun may go on after a signal to end. Kubernetes kills the operator soon after.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
@@ -60,9 +60,6 @@ const CHANGED_PER_CALL: usize = 2;
 
 /// How many templates are checked at once.
 const CHECKS: usize = 16;
-
-/// When to look again at a clock that is wrong.
-const CLOCK_CHECK: SignedDuration = SignedDuration::from_secs(10);
 
 /// Namespace and name of a PlanescapeJob.
 pub(crate) type Name = (String, String);
@@ -98,8 +95,9 @@ pub(crate) struct Context {
     clock: Clock<Name>,
     orphans: mpsc::UnboundedSender<Name>,
     rivals: report::Rivals,
+    rechecks: Rechecks,
     begun: Begun,
-    tidying: tidy::Slots,
+    tidying: tidy::Tidying,
     /// For attempts that need a template for nothing but a check.
     checks: Semaphore,
     metrics: Arc<Metrics>,
@@ -163,8 +161,9 @@ impl Controller {
             clock: Clock::new(),
             orphans,
             rivals: report::Rivals::default(),
+            rechecks: Rechecks::default(),
             begun: Begun::default(),
-            tidying: tidy::Slots::default(),
+            tidying: tidy::Tidying::default(),
             checks: Semaphore::new(CHECKS),
             metrics: self.metrics.clone(),
             skew: self.skew,
@@ -191,8 +190,14 @@ impl Controller {
                 () = turn => {}
                 () = shutdown.cancelled() => return,
             }
+            let hasten = async {
+                let is_due = |name: &Name| context.urgency(name) == Urgency::Due;
+                context.queue.hasten(is_due).await;
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
-                () = context.clock.run(|name| context.queue.push(name, Urgency::Due)) => {}
+                () = hasten => {}
+                () = context.clock.run(|name| context.wake(name)) => {}
                 () = orphans::tend(&context, former) => {}
                 () = mind_the_clock(&context) => {}
                 () = reconcile_all(&context, most, &shutdown) => {}
@@ -222,6 +227,21 @@ impl Context {
     pub(crate) fn keep_unanswered(&self, identity: &Identity, job: &str) {
         let name = (identity.namespace.clone(), identity.name.clone());
         self.begun.keep_unanswered(name, job);
+    }
+
+    /// The time of an object has come: for a run, as a rule. One that is only looked at again waits for its like.
+    fn wake(&self, name: Name) {
+        let urgency = if self.rechecks.has(&name) {
+            self.urgency(&name)
+        } else {
+            Urgency::Due
+        };
+        self.queue.push(name, urgency);
+    }
+
+    fn urgency(&self, name: &Name) -> Urgency {
+        let known = self.kinds.planescape_jobs.get(name);
+        known.map_or(Urgency::Changed, |known| known.urgency(Timestamp::now()))
     }
 
     fn snapshot(&self, is_leading: bool) -> Snapshot {
@@ -304,7 +324,7 @@ async fn reconcile(running: Running, context: Arc<Context>) {
                 .await;
             None
         }
-        Ok(known) => match attempt(known, &context).await {
+        Ok(known) => match attempt(known, running.urgency, &context).await {
             Ok(wake) => {
                 context.backoff.forget(&name.0, &name.1);
                 wake
@@ -323,6 +343,8 @@ fn forget(name: &Name, context: &Context) {
     context.clock.set(name, None);
     context.rivals.forget(name);
     context.begun.forget(name);
+    context.tidying.forget(name);
+    context.rechecks.forget(name);
     // It fails only when the operator ends.
     let _ = context.orphans.send(name.clone());
 }
@@ -341,21 +363,13 @@ fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
     plan::wake_after_failure(*wakes, now, wait)
 }
 
-/// When to reconcile again.
-async fn attempt(known: &Known, context: &Context) -> Result<Option<Timestamp>, Failed> {
-    let job = &known.job;
-    // Names are computed, so that a call that is cut off is found done by the next attempt.
-    let work = attempt_at_leisure(known, context);
-    match tokio::time::timeout(LONGEST_ATTEMPT, work).await {
-        Ok(result) => result,
-        Err(_) => Err(Failed::before_planning(
-            job,
-            Error::NoAnswer(LONGEST_ATTEMPT),
-        )),
-    }
-}
-
-async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<Timestamp>, Failed> {
+/// When to reconcile again. Each call has a limit, and none counts how long it has waited for its turn: an attempt that
+/// were cut off while it waits would begin behind all others.
+async fn attempt(
+    known: &Known,
+    urgency: Urgency,
+    context: &Context,
+) -> Result<Option<Timestamp>, Failed> {
     let job = &known.job;
     let failed = |error| Failed::before_planning(job, error);
     let Some(identity) = Identity::of(&job.metadata) else {
@@ -371,7 +385,12 @@ async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<T
         material: None,
     };
     let mut attempt = Attempt::new(known, identity, observed, context);
-    // Nobody waits for a check, and whoever makes one holds its template.
+    if attempt.plan.only_checks() && urgency == Urgency::Due {
+        // Nobody waits for a check, and due runs need the places of those that are due.
+        attempt.put_off_check(RECHECK);
+        context.queue.push(attempt.name(), Urgency::Changed);
+    }
+    // Whoever makes one holds its template.
     let _slot = if attempt.plan.only_checks() {
         Some(context.checks.acquire().await)
     } else {
@@ -389,24 +408,31 @@ async fn attempt_at_leisure(known: &Known, context: &Context) -> Result<Option<T
         ..Applied::default()
     };
     let made = match attempt.make(&mut applied, context).await {
-        Err(Failed { error, .. }) if error.is_conflict() => {
-            let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
-                return Ok(None);
-            };
-            attempt = fresh;
-            // What was done remains to be told.
-            applied = Applied {
-                started: applied.started,
-                adopted: applied.adopted,
-                ended: applied.ended,
-                ..Applied::default()
-            };
-            attempt.make(&mut applied, context).await
-        }
+        Err(Failed { error, .. }) if error.is_conflict() => match attempt.fresh(context).await {
+            Ok(Some(fresh)) => {
+                let is_same_spec = fresh.version() == attempt.version();
+                attempt = fresh;
+                // What was done remains to be told.
+                applied = Applied {
+                    started: applied.started,
+                    adopted: applied.adopted,
+                    ended: applied.ended,
+                    refused_rerun: applied.refused_rerun,
+                    checked: applied.checked.filter(|_| is_same_spec),
+                    ..Applied::default()
+                };
+                attempt.make(&mut applied, context).await
+            }
+            Ok(None) => return Ok(None),
+            Err(error) => Err(failed(error)),
+        },
         made => made,
     };
     if made.is_err() {
         context.begun.keep(&attempt, &applied);
+        if applied.checked.is_some() {
+            context.rechecks.forget(&attempt.name());
+        }
     }
     made
 }
@@ -422,100 +448,6 @@ impl Failed {
                 wake: next,
                 due: None,
             },
-        }
-    }
-}
-
-impl Attempt {
-    fn new(whole: Whole, identity: Identity, observed: Observed, context: &Context) -> Self {
-        let Whole {
-            mut job,
-            validated,
-            material,
-        } = whole;
-        let now = Timestamp::now();
-        let checked = validated.as_ref().map_err(Vec::as_slice);
-        let mut plan = plan::plan(&job, checked, &observed, &context.defaults, now);
-        let clock_problem = context.skew.problem().filter(|_| !job.spec.suspend);
-        if clock_problem.is_some() {
-            plan.postpone(now.checked_add(CLOCK_CHECK).unwrap_or(now));
-        }
-        // Nothing after the plan needs them, and many may wait for their turn.
-        job.metadata.managed_fields = None;
-        Self {
-            job,
-            identity,
-            validated,
-            material,
-            observed,
-            plan,
-            clock_problem,
-            now,
-        }
-    }
-
-    /// The same from the API server, unless the object is gone.
-    async fn fresh(&self, context: &Context) -> Result<Option<Self>, Error> {
-        let policy = self.validated.as_ref().map(|validated| validated.policy);
-        let reads_active = policy.is_ok_and(|policy| policy != ConcurrencyPolicy::Allow);
-        let fresh = fresh::from_server(&self.identity, reads_active, context).await?;
-        Ok(fresh.map(|(job, observed)| Self::new(job, self.identity.clone(), observed, context)))
-    }
-
-    /// Does what is planned, and reports. Tidying comes last, and never fails an attempt.
-    async fn make(
-        &self,
-        applied: &mut Applied,
-        context: &Context,
-    ) -> Result<Option<Timestamp>, Failed> {
-        let wake = self.plan.wake;
-        let failed = |error| Failed {
-            error,
-            wakes: self.plan.wakes(),
-        };
-        applied.failure = self.clock_problem.clone().map(|message| Failure {
-            reason: "ClockSkew",
-            message,
-            is_lasting: false,
-        });
-        let trouble = apply::apply(self, applied, context).await;
-        if trouble.is_none() && self.plan.creates() && applied.started.is_some() {
-            // Others may wait for their Jobs. A name in the queue takes less memory than an attempt.
-            context.begun.keep(self, applied);
-            context.queue.push(self.name(), Urgency::Changed);
-            return Ok(wake);
-        }
-        if trouble.is_none() && self.plan.changes_the_object() {
-            // The watch brings it back as it is now.
-            return Ok(wake);
-        }
-        let postponed = match report::report(self, applied, context).await {
-            Err(error) if error.is_gone() => return Ok(None),
-            written => written.map_err(failed)?,
-        };
-        let tidied = tidy::tidy(self, applied, context).await;
-        if let Some(trouble) = trouble {
-            return Err(failed(trouble));
-        }
-        if let Some(failure) = &applied.failure {
-            return Err(failed(Error::Refused(failure.message.clone())));
-        }
-        Ok([wake, postponed, tidied].into_iter().flatten().min())
-    }
-
-    fn name(&self) -> Name {
-        (self.identity.namespace.clone(), self.identity.name.clone())
-    }
-
-    fn facts<'a>(&'a self, applied: &'a Applied) -> Facts<'a> {
-        Facts {
-            job: &self.job,
-            validated: self.validated.as_ref().map_err(Vec::as_slice),
-            observed: &self.observed,
-            plan: &self.plan,
-            applied,
-            now: self.now,
-            reported: Timestamp::now(),
         }
     }
 }

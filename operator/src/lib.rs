@@ -15,6 +15,7 @@ pub mod log;
 pub mod metrics;
 mod service;
 pub mod shutdown;
+mod turns;
 
 use tracing::info;
 

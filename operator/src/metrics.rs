@@ -189,9 +189,12 @@ impl Metrics {
         Waits(gauge)
     }
 
-    pub(crate) fn created(&self, late: SignedDuration) {
+    /// A Job was made, and so late, where it was to be on time.
+    pub(crate) fn created(&self, late: Option<SignedDuration>) {
         self.started.inc();
-        self.skew.observe(late.as_secs_f64().max(0.0));
+        if let Some(late) = late {
+            self.skew.observe(late.as_secs_f64().max(0.0));
+        }
     }
 
     /// Takes in what a status tells that was written just now.
@@ -229,6 +232,7 @@ impl Metrics {
         for reason in skipped
             .into_iter()
             .chain(applied.conflict.iter().map(|_| "Conflict"))
+            .chain(plan.dropped.iter().map(|_| "Edited"))
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }

@@ -2,7 +2,7 @@
 //! limited number of calls at once, and the urgent ones first.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -30,11 +30,21 @@ pub(crate) async fn connect() -> anyhow::Result<Client> {
     Client::try_from(config).context("cannot reach Kubernetes")
 }
 
+/// How long a call may take once it is made: a webhook may take thirty seconds.
+const LONGEST_CALL: Duration = Duration::from_secs(35);
+
+/// The API server, or a webhook of it, was too slow.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the API server did not answer within {0:?}")]
+pub(crate) struct NoAnswer(Duration);
+
 /// Clients for calls of every class.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    /// For watches, which last, for lists that many wait for, and for calls that went through the gate.
+    /// For watches, which last.
     fenced: Client,
+    /// For lists that many wait for, and for calls that went through the gate.
+    limited: Client,
     gated: [Client; 4],
     gate: Arc<Gate>,
 }
@@ -45,9 +55,11 @@ impl Clients {
     pub(crate) fn new(client: &Client, leadership: &Leadership, limit: usize) -> Self {
         let gate = Gate::new(limit);
         let fenced = fenced(client.clone(), leadership.clone());
-        let gated = Class::ALL.map(|class| gated(fenced.clone(), gate.clone(), class));
+        let limited = limited(fenced.clone(), LONGEST_CALL);
+        let gated = Class::ALL.map(|class| gated(limited.clone(), gate.clone(), class));
         Self {
             fenced,
+            limited,
             gated,
             gate,
         }
@@ -64,14 +76,20 @@ impl Clients {
         self.gated[class as usize].clone()
     }
 
-    /// For watches, and for lists that many wait for.
+    /// For watches.
     pub(crate) fn for_watches(&self) -> Client {
         self.fenced.clone()
     }
 
-    /// The turn of a call, and a client to make it with.
-    pub(crate) async fn turn(&self, class: Class) -> (Slot, Client) {
-        (self.gate.enter(class).await, self.fenced.clone())
+    /// For lists that many wait for: they wait for nobody.
+    pub(crate) fn for_lists(&self) -> Client {
+        self.limited.clone()
+    }
+
+    /// The turn of a call that is about a namespace, and a client to make it with.
+    pub(crate) async fn turn(&self, class: Class, namespace: &str) -> (Slot, Client) {
+        let slot = self.gate.enter(class, namespace).await;
+        (slot, self.limited.clone())
     }
 }
 
@@ -112,9 +130,30 @@ fn gated(client: Client, gate: Arc<Gate>, class: Class) -> Client {
     wrapped(client, move |client, request| {
         let gate = gate.clone();
         async move {
-            let _slot = gate.enter(class).await;
+            let namespace = namespace_of(request.uri().path()).to_owned();
+            let _slot = gate.enter(class, &namespace).await;
             client.send(request).await
         }
+    })
+}
+
+/// The namespace that a call is about; empty where it is about none.
+fn namespace_of(path: &str) -> &str {
+    let mut parts = path.split('/').skip_while(|part| *part != "namespaces");
+    parts.nth(1).unwrap_or_default()
+}
+
+/// A client whose calls, the reading of the answer included, end in time. How long they have waited for their turn does
+/// not count: nobody but us was slow then.
+fn limited(client: Client, limit: Duration) -> Client {
+    wrapped(client, move |client, request| async move {
+        let whole = async {
+            let (head, body) = client.send(request).await?.into_parts();
+            let body = Body::from(body.collect_bytes().await?);
+            Ok::<_, kube::Error>(Response::from_parts(head, body))
+        };
+        let answered = tokio::time::timeout(limit, whole).await;
+        answered.unwrap_or_else(|_| Err(kube::Error::Service(Box::new(NoAnswer(limit)))))
     })
 }
 
@@ -140,4 +179,68 @@ where
     let namespace = client.default_namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| call(client.clone(), request));
     Client::new(service, namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    #[tokio::test]
+    async fn a_call_may_wait_for_its_turn_for_longer_than_it_may_take() {
+        let slow = answering_after(Duration::from_millis(100));
+        let client = gated(limited(slow, LIMIT), Gate::new(2), Class::Run);
+
+        let started = Instant::now();
+        let calls = (0..20).map(|_| client.request_text(get("/version")));
+        let answers = join_all(calls).await;
+
+        assert!(started.elapsed() > LIMIT);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_answered_ends_and_lets_the_next_one_through() {
+        let silent = answering_after(Duration::from_secs(3_600));
+        let client = gated(limited(silent, LIMIT / 5), Gate::new(2), Class::Run);
+
+        let calls = (0..4).map(|_| client.request_text(get("/version")));
+        let answers = join_all(calls).await;
+
+        for answer in answers {
+            let error = answer.unwrap_err();
+            let said = crate::job::brief(&error);
+            assert_eq!(said, "the API server did not answer within 100ms");
+        }
+    }
+
+    #[test]
+    fn a_call_is_about_the_namespace_in_its_path() {
+        for (path, namespace) in [
+            ("/apis/batch/v1/namespaces/team/jobs", "team"),
+            (
+                "/apis/planescape.io/v1alpha1/namespaces/team/planescapejobs/a/status",
+                "team",
+            ),
+            ("/apis/batch/v1/jobs", ""),
+            ("/api/v1/namespaces", ""),
+        ] {
+            assert_eq!(namespace_of(path), namespace, "{path}");
+        }
+    }
+
+    fn answering_after(wait: Duration) -> Client {
+        let server = service_fn(move |_: Request<Body>| async move {
+            tokio::time::sleep(wait).await;
+            Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+        });
+        Client::new(server, "team")
+    }
+
+    fn get(path: &str) -> Request<Vec<u8>> {
+        Request::get(path).body(Vec::new()).unwrap()
+    }
 }

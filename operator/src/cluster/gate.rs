@@ -1,9 +1,11 @@
-//! How many calls to the API server are on their way at once, and which are let through first.
+//! How many calls to the API server are on their way at once, and which are let through first: the most urgent ones, and of
+//! these those of each namespace in turn.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+
+use crate::turns::Turns;
 
 /// Which calls are let through first, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +48,7 @@ struct Inner {
     free: usize,
     /// Let through, and no runs.
     others: usize,
-    waiting: [VecDeque<oneshot::Sender<Slot>>; 4],
+    waiting: [Turns<oneshot::Sender<Slot>>; 4],
 }
 
 /// A call that was let through; the next one follows when it is dropped.
@@ -70,10 +72,10 @@ impl Gate {
         })
     }
 
-    /// Returns when a call of this class may be made.
-    pub(crate) async fn enter(self: &Arc<Self>, class: Class) -> Slot {
+    /// Returns when a call of this class may be made that is about this namespace.
+    pub(crate) async fn enter(self: &Arc<Self>, class: Class, namespace: &str) -> Slot {
         let (sender, turn) = oneshot::channel();
-        self.inner().waiting[class as usize].push_back(sender);
+        self.inner().waiting[class as usize].push(namespace, sender);
         self.let_through();
         match turn.await {
             Ok(slot) => slot,
@@ -99,7 +101,7 @@ impl Gate {
         std::array::from_fn(|class| {
             inner.waiting[class]
                 .iter()
-                .filter(|it| !it.is_closed())
+                .filter(|(_, it)| !it.is_closed())
                 .count()
         })
     }
@@ -124,7 +126,7 @@ impl Inner {
             Class::ALL.to_vec()
         };
         for class in order {
-            while let Some(next) = self.waiting[class as usize].pop_front() {
+            while let Some((_, next)) = self.waiting[class as usize].pop() {
                 if !next.is_closed() {
                     self.free -= 1;
                     self.others += usize::from(class != Class::Run);
@@ -157,9 +159,9 @@ mod tests {
     fn lets_the_most_urgent_call_through_first() {
         let gate = Gate::new(2);
         let slots = [enter(&gate, Class::Tidy), enter(&gate, Class::Tidy)].map(Option::unwrap);
-        let mut event = Box::pin(gate.enter(Class::Event));
-        let mut record = Box::pin(gate.enter(Class::Record));
-        let mut run = Box::pin(gate.enter(Class::Run));
+        let mut event = Box::pin(gate.enter(Class::Event, "a"));
+        let mut record = Box::pin(gate.enter(Class::Record, "a"));
+        let mut run = Box::pin(gate.enter(Class::Run, "a"));
         assert!(event.as_mut().now_or_never().is_none());
         assert!(record.as_mut().now_or_never().is_none());
         assert!(run.as_mut().now_or_never().is_none());
@@ -206,12 +208,28 @@ mod tests {
     }
 
     #[test]
+    fn no_namespace_waits_for_all_of_another_one() {
+        let gate = Gate::new(2);
+        let held = [enter(&gate, Class::Run), enter(&gate, Class::Run)];
+        let mut many = waiting(&gate, Class::Run, 200);
+        assert!(take(&mut many).is_empty());
+        let mut other = Box::pin(gate.enter(Class::Run, "b"));
+        assert!(other.as_mut().now_or_never().is_none());
+
+        drop(held);
+
+        let turn = other.now_or_never();
+        assert!(turn.is_some(), "its turn is the second");
+        assert_eq!(take(&mut many).len(), 1);
+    }
+
+    #[test]
     fn one_that_gave_up_takes_nobodys_turn() {
         let gate = Gate::new(2);
         let slots = [enter(&gate, Class::Record), enter(&gate, Class::Record)];
-        let mut first = Box::pin(gate.enter(Class::Record));
-        let mut second = Box::pin(gate.enter(Class::Record));
-        let mut third = Box::pin(gate.enter(Class::Record));
+        let mut first = Box::pin(gate.enter(Class::Record, "a"));
+        let mut second = Box::pin(gate.enter(Class::Record, "a"));
+        let mut third = Box::pin(gate.enter(Class::Record, "a"));
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.as_mut().now_or_never().is_none());
         }
@@ -230,7 +248,7 @@ mod tests {
     fn waiting(gate: &Arc<Gate>, class: Class, count: usize) -> Vec<Turn> {
         let turn = || {
             let gate = gate.clone();
-            let turn: Turn = Box::pin(async move { gate.enter(class).await });
+            let turn: Turn = Box::pin(async move { gate.enter(class, "a").await });
             turn
         };
         std::iter::repeat_with(turn).take(count).collect()
@@ -250,6 +268,6 @@ mod tests {
     }
 
     fn enter(gate: &Arc<Gate>, class: Class) -> Option<Slot> {
-        gate.enter(class).now_or_never()
+        gate.enter(class, "a").now_or_never()
     }
 }

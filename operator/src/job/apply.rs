@@ -1,6 +1,6 @@
 //! Does what a plan says about runs and records, in its order.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,12 +18,9 @@ use planescape_operator_core::run::Occasion;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::error::{Error, within};
+use super::error::Error;
 use super::{Attempt, Context, create};
 use crate::cluster::gate::Class;
-
-/// How long one change of an object may take.
-const LONGEST_CHANGE: Duration = Duration::from_secs(20);
 
 /// Does what must be done before the status is written. The first thing that could not be done: one
 /// failure keeps nothing else from being tried.
@@ -72,7 +69,6 @@ pub(super) async fn act(
     context: &Context,
     applied: &mut Applied,
 ) -> Result<(), Error> {
-    // The making of a Job waits for webhooks, and knows how long.
     match action {
         Action::Create { tick } => {
             create::create(attempt, &Occasion::Tick(*tick), context, applied).await
@@ -82,28 +78,13 @@ pub(super) async fn act(
             create::create(attempt, &occasion, context, applied).await
         }
         Action::Check { tick } => {
-            applied.checked = Some(create::check(attempt, *tick, context).await);
+            let checked = create::check(attempt, *tick, context).await;
+            let (name, version) = (attempt.name(), attempt.version());
+            let now = Instant::now();
+            context.rechecks.take(name, version, &checked, now);
+            applied.checked = Some(checked);
             Ok(())
         }
-        Action::Adopt { .. }
-        | Action::End { .. }
-        | Action::Delete { .. }
-        | Action::Relabel { .. }
-        | Action::MarkStarted { .. }
-        | Action::Release { .. } => {
-            within(LONGEST_CHANGE, change(attempt, action, context, applied)).await
-        }
-    }
-}
-
-async fn change(
-    attempt: &Attempt,
-    action: &Action,
-    context: &Context,
-    applied: &mut Applied,
-) -> Result<(), Error> {
-    match action {
-        Action::Create { .. } | Action::Rerun { .. } | Action::Check { .. } => Ok(()),
         Action::Adopt { job, uid } => {
             if adopt(attempt, job, uid, context).await? {
                 applied.adopted.push(job.clone());

@@ -1,7 +1,5 @@
 //! Makes the Job of a run, or asks whether it would be taken.
 
-use std::time::Duration;
-
 use http::Uri;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -11,16 +9,14 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use planescape_operator_core::api::v1alpha1::ONCE;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::observed::KnownJob;
+use planescape_operator_core::job::plan::RefusedRerun;
 use planescape_operator_core::job::status::{Applied, Checked, Failure, Started, Taken};
 use planescape_operator_core::run::{self, Occasion};
 use serde_json::Value;
 
-use super::error::{Error, within};
+use super::error::Error;
 use super::{Attempt, Context, post_params};
 use crate::cluster::gate::Class;
-
-/// A webhook may take thirty seconds.
-const LONGEST_CREATE: Duration = Duration::from_secs(35);
 
 /// Starts a run. Whatever keeps it from starting is a failure that the status tells, unless somebody
 /// was quicker and the next attempt is due at once.
@@ -33,7 +29,7 @@ pub(super) async fn create(
     let Some(job) = built(attempt, occasion) else {
         return Ok(());
     };
-    let created = match post_in_turn(attempt, &job, context).await {
+    let created = match post_in_turn(attempt, (occasion, &job), context).await {
         Ok(created) => created,
         Err(error) if error.is_already_exists() => {
             let name = job["metadata"]["name"].as_str().unwrap_or_default();
@@ -50,7 +46,7 @@ pub(super) async fn create(
                 let name = job["metadata"]["name"].as_str().unwrap_or_default();
                 context.begun.keep_unanswered(attempt.name(), name);
             }
-            return refused(attempt, error, &job, applied);
+            return refused(attempt, error, (occasion, &job), applied);
         }
     };
     if let Some(known) = KnownJob::of(&created) {
@@ -63,8 +59,11 @@ pub(super) async fn create(
             Some(run::rerun_id(&attempt.identity.uid, &request.token)),
         ),
     };
-    let delay = attempt.validated.as_ref().map(|it| it.delay);
-    let late = Timestamp::now().duration_since(tick) - delay.unwrap_or_default();
+    let late = match occasion {
+        Occasion::Tick(_) => attempt.lateness(tick),
+        // It starts when it may.
+        Occasion::Rerun { .. } => None,
+    };
     context.metrics.created(late);
     let namespace = &attempt.identity.namespace;
     tracing::info!(job = created.name_any(), namespace, %tick, "created a Job");
@@ -80,7 +79,7 @@ pub(super) async fn create(
 fn refused(
     attempt: &Attempt,
     error: Error,
-    job: &Value,
+    (occasion, job): (&Occasion<'_>, &Value),
     applied: &mut Applied,
 ) -> Result<(), Error> {
     let status = error.status();
@@ -91,13 +90,23 @@ fn refused(
         return Err(error);
     }
     let is_refusal = status.is_some_and(is_refusal);
+    let is_lasting = status.is_some_and(is_invalid);
+    let message = match status {
+        Some(status) => told(attempt, status, job),
+        None => error.to_string(),
+    };
+    if let Occasion::Rerun { request, .. } = occasion
+        && is_lasting
+    {
+        // It may be the request's own arguments that are wrong: the runs of the schedule know nothing of them.
+        let id = run::rerun_id(&attempt.identity.uid, &request.token);
+        applied.refused_rerun = Some(RefusedRerun::by_the_api_server(id, &message));
+        return Ok(());
+    }
     applied.failure = Some(Failure {
         reason: "FailedCreate",
-        message: match status {
-            Some(status) => told(attempt, status, job),
-            None => error.to_string(),
-        },
-        is_lasting: status.is_some_and(is_invalid),
+        message,
+        is_lasting,
     });
     // Whom nobody refused is tried again soon.
     if is_refusal { Ok(()) } else { Err(error) }
@@ -136,13 +145,24 @@ pub(super) async fn check(attempt: &Attempt, tick: Timestamp, context: &Context)
     }
 }
 
-/// Many may wait for their turn for some time: who was suspended, edited or deleted meanwhile does not run.
-async fn post_in_turn(attempt: &Attempt, job: &Value, context: &Context) -> Result<Job, Error> {
-    let (_slot, client) = context.clients.turn(Class::Run).await;
+/// Many may wait for their turn for some time: who was suspended, edited or deleted meanwhile does not run, nor what is too
+/// late by then.
+async fn post_in_turn(
+    attempt: &Attempt,
+    (occasion, job): (&Occasion<'_>, &Value),
+    context: &Context,
+) -> Result<Job, Error> {
     let identity = &attempt.identity;
+    let turn = context.clients.turn(Class::Run, &identity.namespace);
+    let (_slot, client) = turn.await;
     let place = (identity.namespace.clone(), identity.name.clone());
     let known = context.kinds.planescape_jobs.get(&place);
     if known.is_none_or(|known| known.outdates(&attempt.job)) {
+        return Err(Error::Outdated);
+    }
+    if let Occasion::Tick(tick) = occasion
+        && !attempt.may_still_start(*tick)
+    {
         return Err(Error::Outdated);
     }
     post(attempt, job, false, &client).await
@@ -150,11 +170,8 @@ async fn post_in_turn(attempt: &Attempt, job: &Value, context: &Context) -> Resu
 
 async fn post(attempt: &Attempt, job: &Value, is_dry: bool, client: &Client) -> Result<Job, Error> {
     let request = request(&attempt.identity.namespace, job, is_dry)?;
-    let posted = async {
-        let posted = client.request::<Job>(request).await;
-        posted.map_err(Error::writing("create a Job"))
-    };
-    within(LONGEST_CREATE, posted).await
+    let posted = client.request::<Job>(request).await;
+    posted.map_err(Error::writing("create a Job"))
 }
 
 /// Strict, because a field that we keep and the API server does not know is a typing mistake.
@@ -216,9 +233,14 @@ fn is_refusal(status: &Status) -> bool {
     (400..500).contains(&status.code) && !matches!(status.code, 408 | 409 | 429)
 }
 
-/// Whether the same Job will never be taken.
+/// Whether the same Job will never be taken: a field of it is wrong, or it cannot be read. Policies and webhooks answer with
+/// the same codes, and may think better of it.
 fn is_invalid(status: &Status) -> bool {
-    matches!(status.code, 400 | 422)
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    let is_field = |field: &str| field.starts_with("spec.") || field.starts_with("metadata.");
+    let names_a_field = causes.any(|cause| is_field(&cause.field));
+    let is_unread = status.message.contains("cannot be handled as a Job");
+    matches!(status.code, 400 | 422) && (names_a_field || is_unread)
 }
 
 /// What the API server says, with the paths of a PlanescapeJob, and without what the Job says.
@@ -250,6 +272,8 @@ fn is_namespace_going(status: &Status) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -263,5 +287,33 @@ mod tests {
 
         assert!([400, 403, 404, 422].into_iter().all(is_refused));
         assert!(![408, 409, 429, 500, 503].into_iter().any(is_refused));
+    }
+
+    #[test]
+    fn takes_no_policys_word_for_the_last_one() {
+        let is_lasting = |code: u16, message: &str, causes: &[&str]| {
+            let causes: Vec<_> = causes
+                .iter()
+                .map(|field| json!({ "field": field }))
+                .collect();
+            let status =
+                json!({ "code": code, "message": message, "details": { "causes": causes } });
+            is_invalid(&serde_json::from_value(status).unwrap())
+        };
+        let unknown = "Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \"spec.x\"";
+
+        assert!(is_lasting(
+            422,
+            "Job is invalid",
+            &["spec.template.spec.containers[0].image"]
+        ));
+        assert!(is_lasting(422, "Job is invalid", &["metadata.annotations"]));
+        assert!(is_lasting(400, unknown, &[]));
+        let policy =
+            "ValidatingAdmissionPolicy 'no-team' with binding 'no-team' denied request: no";
+        for (code, causes) in [(422, &[""][..]), (422, &[]), (400, &[])] {
+            assert!(!is_lasting(code, policy, causes), "{code}");
+        }
+        assert!(!is_lasting(403, "forbidden", &["spec.x"]));
     }
 }

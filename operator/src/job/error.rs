@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::core::Status;
 
 use super::backoff::Pace;
+use crate::cluster::client::NoAnswer;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,11 @@ pub(super) async fn within<T>(
 pub(crate) fn brief(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
+    }
+    if let kube::Error::Service(inner) = error
+        && inner.is::<NoAnswer>()
+    {
+        return inner.to_string();
     }
     error.to_string()
 }

@@ -1,12 +1,16 @@
 //! Which PlanescapeJobs are to be reconciled: each at most once at a time, those whose time has come first,
 //! and no namespace waits for all of another one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Name;
+use crate::turns::Turns;
+
+/// So many are looked at before others have their turn.
+const LOOKED_AT_ONCE: usize = 64;
 
 /// How urgent it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +35,9 @@ struct Inner {
     states: HashMap<Name, State>,
     /// How many that have only changed are being reconciled.
     changed_running: usize,
-    due: Lane,
-    changed: Lane,
+    /// By name.
+    due: Turns<String>,
+    changed: Turns<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +48,11 @@ enum State {
     RunningAndWaiting(Urgency),
 }
 
-/// Names by namespace; the namespaces take turns.
-#[derive(Debug, Default)]
-struct Lane {
-    names: BTreeMap<String, VecDeque<String>>,
-    turns: VecDeque<String>,
-}
-
 /// One that is being reconciled, until it is dropped.
 pub(crate) struct Running {
     queue: Arc<Queue>,
     pub(crate) name: Name,
-    urgency: Urgency,
+    pub(crate) urgency: Urgency,
 }
 
 impl Queue {
@@ -88,7 +86,7 @@ impl Queue {
             None => {}
         }
         inner.states.insert(name.clone(), State::Waiting(urgency));
-        inner.lane(urgency).push(name);
+        inner.lane(urgency).push(&name.0, name.1);
         drop(inner);
         self.moved.notify_one();
     }
@@ -107,10 +105,30 @@ impl Queue {
         }
     }
 
+    /// Lets those go first whose time has come by now: what an operator hears of before it leads has only changed.
+    pub(crate) async fn hasten(&self, is_due: impl Fn(&Name) -> bool) {
+        let changed: Vec<Name> = {
+            let inner = self.inner();
+            let waiting = inner.changed.iter();
+            waiting
+                .map(|(namespace, name)| (namespace.clone(), name.clone()))
+                .collect()
+        };
+        for some in changed.chunks(LOOKED_AT_ONCE) {
+            for name in some.iter().filter(|name| is_due(name)) {
+                self.push(name.clone(), Urgency::Due);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// How many wait.
     pub(crate) fn depth(&self) -> usize {
         let inner = self.inner();
-        [&inner.due, &inner.changed].map(Lane::len).iter().sum()
+        [&inner.due, &inner.changed]
+            .map(|lane| lane.iter().count())
+            .iter()
+            .sum()
     }
 
     fn take(&self) -> Option<(Name, Urgency)> {
@@ -127,7 +145,7 @@ impl Queue {
         inner.changed_running -= usize::from(*urgency == Urgency::Changed);
         if let Some(State::RunningAndWaiting(urgency)) = inner.states.remove(name) {
             inner.states.insert(name.clone(), State::Waiting(urgency));
-            inner.lane(urgency).push(name.clone());
+            inner.lane(urgency).push(&name.0, name.1.clone());
         }
         drop(inner);
         self.moved.notify_one();
@@ -154,38 +172,11 @@ impl Inner {
         Some((left, Urgency::Changed))
     }
 
-    fn lane(&mut self, urgency: Urgency) -> &mut Lane {
+    fn lane(&mut self, urgency: Urgency) -> &mut Turns<String> {
         match urgency {
             Urgency::Due => &mut self.due,
             Urgency::Changed => &mut self.changed,
         }
-    }
-}
-
-impl Lane {
-    fn push(&mut self, (namespace, name): Name) {
-        if let Some(names) = self.names.get_mut(&namespace) {
-            names.push_back(name);
-            return;
-        }
-        self.turns.push_back(namespace.clone());
-        self.names.insert(namespace, VecDeque::from([name]));
-    }
-
-    fn pop(&mut self) -> Option<Name> {
-        let namespace = self.turns.pop_front()?;
-        let names = self.names.get_mut(&namespace)?;
-        let name = names.pop_front()?;
-        if names.is_empty() {
-            self.names.remove(&namespace);
-        } else {
-            self.turns.push_back(namespace.clone());
-        }
-        Some((namespace, name))
-    }
-
-    fn len(&self) -> usize {
-        self.names.values().map(VecDeque::len).sum()
     }
 }
 
@@ -257,6 +248,20 @@ mod tests {
         assert_eq!(next(&queue).unwrap().name.1, "3");
         drop(second);
         assert!(next(&queue).is_none(), "the fourth was due");
+    }
+
+    #[tokio::test]
+    async fn what_became_due_while_nobody_led_goes_first() {
+        let queue = Arc::new(Queue::new(1));
+        for number in ["1", "2", "3"] {
+            queue.push(name("a", number), Urgency::Changed);
+        }
+
+        queue.hasten(|name| name.1 == "3").await;
+
+        let due = next(&queue).unwrap();
+        assert_eq!(due.name.1, "3");
+        assert_eq!(next(&queue).unwrap().name.1, "1");
     }
 
     fn name(namespace: &str, name: &str) -> Name {

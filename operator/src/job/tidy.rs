@@ -1,16 +1,18 @@
 //! Tidies up: what can wait, a part of it at a time, so that no run waits for it.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use planescape_operator_core::job::plan::{Action, Priority};
-use planescape_operator_core::job::status::{Applied, events_of_deletions};
+use planescape_operator_core::job::status::{Applied, event_of_untidiness, events_of_deletions};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use super::{Attempt, Context, Error, apply};
+use super::{Attempt, Context, Error, Name, apply};
 
 /// How many calls one object may have on their way.
 const AT_ONCE: usize = 16;
@@ -27,12 +29,37 @@ const GO_ON: Duration = Duration::from_millis(100);
 /// When to try again what could not be done.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// How many calls all objects together may have on their way: the API server is there for runs.
-pub(super) struct Slots(Semaphore);
+/// What all objects together have.
+pub(super) struct Tidying {
+    /// So many calls may be on their way: the API server is there for runs.
+    slots: Semaphore,
+    /// The objects of which it was told that it fails.
+    failing: Mutex<HashSet<Name>>,
+}
 
-impl Default for Slots {
+impl Default for Tidying {
     fn default() -> Self {
-        Self(Semaphore::new(32))
+        Self {
+            slots: Semaphore::new(32),
+            failing: Mutex::default(),
+        }
+    }
+}
+
+impl Tidying {
+    /// Whether it is news that it fails, or does not.
+    fn is_news(&self, name: Name, fails: bool) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if fails {
+            failing.insert(name)
+        } else {
+            failing.remove(&name)
+        }
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&self, name: &Name) {
+        self.is_news(name.clone(), false);
     }
 }
 
@@ -54,17 +81,29 @@ pub(super) async fn tidy(
         .collect();
     let mut work = std::pin::pin!(stream::iter(work).buffer_unordered(AT_ONCE));
     let mut has_failed = false;
+    let mut failure = None;
     let all = async {
-        while let Some((done, result)) = work.next().await {
+        while let Some((action, done, result)) = work.next().await {
             applied.deleted.extend(done.deleted);
             if let Err(error) = result {
-                has_failed = true;
                 warn!(job = attempt.job.name_any(), "cannot tidy up: {error}");
+                has_failed = true;
+                // Where somebody was quicker there is nothing to tell.
+                if failure.is_none() && !error.is_conflict() {
+                    failure = Some((action, error));
+                }
             }
         }
     };
     let is_cut_off = tokio::time::timeout(LONGEST, all).await.is_err();
     for event in events_of_deletions(&attempt.facts(applied)) {
+        context.events.publish(&attempt.job, event).await;
+    }
+    let is_known = failure.is_some() || !is_cut_off;
+    let is_news = is_known && context.tidying.is_news(attempt.name(), failure.is_some());
+    if let Some((action, error)) = failure.filter(|_| is_news)
+        && let Some(event) = event_of_untidiness(action, &error.to_string())
+    {
         context.events.publish(&attempt.job, event).await;
     }
     let wait = match (is_more || is_cut_off, has_failed) {
@@ -80,14 +119,14 @@ pub(super) async fn tidy(
     Timestamp::now().checked_add(wait).ok()
 }
 
-async fn tidy_one(
+async fn tidy_one<'a>(
     attempt: &Attempt,
-    action: &Action,
+    action: &'a Action,
     context: &Context,
-) -> (Applied, Result<(), Error>) {
-    let slot = context.tidying.0.acquire().await;
+) -> (&'a Action, Applied, Result<(), Error>) {
+    let slot = context.tidying.slots.acquire().await;
     let mut done = Applied::default();
     let result = apply::act(attempt, action, context, &mut done).await;
     drop(slot);
-    (done, result)
+    (action, done, result)
 }

@@ -21,7 +21,7 @@ fn counts_what_became_of_the_instants_of_a_schedule() {
     after.skipped.missed = 3;
 
     metrics.reported(None, &after, (&plan, &Applied::default()));
-    metrics.created(SignedDuration::from_millis(300));
+    metrics.created(Some(SignedDuration::from_millis(300)));
 
     let text = metrics.render().unwrap();
     for line in [

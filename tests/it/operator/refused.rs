@@ -40,17 +40,7 @@ async fn a_policy_that_refuses_is_named_and_others_start() {
     // Its policy would be everybody's.
     let cluster = Cluster::start().await.unwrap();
     let bed = Bed::with_operator(&cluster, "policy").await.unwrap();
-    bed.apply(&policy()).await.unwrap();
-    bed.apply(&json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": { "name": "no-team" },
-        "spec": { "policyName": "no-team", "validationActions": ["Deny"] },
-    }))
-    .await
-    .unwrap();
-    // The API server takes up a policy a moment later.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    enforce(&bed, "no-team", ("red", "CREATE")).await.unwrap();
     bed.apply(&of_a_team("my-job")).await.unwrap();
     bed.apply(&once("good")).await.unwrap();
 
@@ -58,6 +48,9 @@ async fn a_policy_that_refuses_is_named_and_others_start() {
     told(&bed, "my-job", "teams write their name in capitals")
         .await
         .unwrap();
+    // A policy may think better of it.
+    let job = bed.get("pjob/my-job").await.unwrap();
+    assert_eq!(condition(&job, "Stalled"), ("", "", ""));
 
     let delete = ["delete", "validatingadmissionpolicybinding", "no-team"];
     bed.kubectl(&delete).await.unwrap();
@@ -311,27 +304,79 @@ async fn until_quiet(bed: &Bed<'_>) -> Result<usize> {
     }
 }
 
+#[tokio::test]
+async fn history_that_may_not_be_deleted_is_told_and_goes_when_it_may() {
+    let cluster = Cluster::start().await.unwrap();
+    let bed = Bed::with_operator(&cluster, "history").await.unwrap();
+    enforce(&bed, "no-delete", ("red", "DELETE")).await.unwrap();
+    let mut job = of_a_team("my-job");
+    // It ends by its deadline, without a pod.
+    job["spec"]["failedJobsHistoryLimit"] = json!(0);
+    job["spec"]["jobTemplate"]["spec"]["parallelism"] = json!(0);
+    job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] = json!(1);
+    bed.apply(&job).await.unwrap();
+    let has_ended = |job: &Value| job["status"]["runs"][0]["outcome"] == "Failed";
+    bed.until("pjob/my-job", SOON, has_ended).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    let events = bed.events("my-job").await.unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|(it, _)| it == "FailedDelete")
+        .collect();
+    assert_eq!(told.len(), 1, "{events:?}");
+    assert!(
+        told[0].1.contains("teams write their name in capitals"),
+        "{told:?}"
+    );
+
+    let delete = ["delete", "validatingadmissionpolicybinding", "no-delete"];
+    bed.kubectl(&delete).await.unwrap();
+    let started = std::time::Instant::now();
+    while !bed
+        .list("jobs", "job-name=my-job")
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        assert!(started.elapsed() < AGAIN, "it is still there");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 fn of_a_team(name: &str) -> Value {
     let mut job = once(name);
     job["spec"]["jobTemplate"]["metadata"] = json!({ "labels": { "team": "red" } });
     job
 }
 
-fn policy() -> Value {
-    json!({
+/// A policy that refuses to do something to the Jobs of a team.
+async fn enforce(bed: &Bed<'_>, name: &str, (team, operation): (&str, &str)) -> Result<()> {
+    bed.apply(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": { "name": "no-team" },
+        "metadata": { "name": name },
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {
-                "objectSelector": { "matchLabels": { "team": "red" } },
+                "objectSelector": { "matchLabels": { "team": team } },
                 "resourceRules": [{ "apiGroups": ["batch"], "apiVersions": ["v1"],
-                    "operations": ["CREATE"], "resources": ["jobs"] }],
+                    "operations": [operation], "resources": ["jobs"] }],
             },
             "validations": [{ "expression": "false", "message": "teams write their name in capitals" }],
         },
-    })
+    }))
+    .await?;
+    bed.apply(&json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": { "name": name },
+        "spec": { "policyName": name, "validationActions": ["Deny"] },
+    }))
+    .await?;
+    // The API server takes up a policy a moment later.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    Ok(())
 }
 
 /// A Job that is none of ours.

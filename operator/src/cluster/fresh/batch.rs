@@ -118,8 +118,7 @@ impl Reader {
     }
 
     async fn list(&self, namespace: &str, questions: Vec<Question>) -> kube::Result<()> {
-        // Many wait for it: it waits for nobody.
-        let client = self.clients.for_watches();
+        let client = self.clients.for_lists();
         let api: Api<DeserializeGuard<PlanescapeJob>> = Api::namespaced(client, namespace);
         let mut open: HashMap<String, Vec<Question>> = HashMap::new();
         for question in questions {
