@@ -10,6 +10,7 @@
 mod ledger;
 mod night;
 mod operator;
+mod refused;
 mod server;
 mod world;
 

@@ -15,7 +15,7 @@ use crate::server::{Server, UID};
 use crate::{Broken, Coverage};
 
 /// What can go wrong; histories are shrunk by leaving kinds out.
-pub(crate) const TROUBLE: [&str; 13] = [
+pub(crate) const TROUBLE: [&str; 12] = [
     "request lost",
     "answer lost",
     "stale cache",
@@ -28,7 +28,6 @@ pub(crate) const TROUBLE: [&str; 13] = [
     "outage",
     "job deleted",
     "run by hand",
-    "quota",
 ];
 
 pub(crate) struct World {
@@ -297,13 +296,6 @@ impl World {
             let token = format!("token-{}", self.tokens);
             self.server.annotate("planescape.io/rerun", &token);
         }
-        if self.comes("quota", 60, coverage) {
-            let seconds = self.chance.pick(&[5, 90, 200]);
-            self.server.refuses_until = self.server.now + SignedDuration::from_secs(seconds);
-        }
-        if self.server.now < self.server.refuses_until {
-            self.last_trouble = self.server.now;
-        }
     }
 
     /// Sets the operators' clocks. Once they are right again, and that is noticed, time may go on to an instant that ran
@@ -426,7 +418,6 @@ impl World {
     /// Nothing goes wrong any more, and what is due is done.
     pub(crate) fn calm_down(&mut self) {
         self.tell("calm");
-        self.server.refuses_until = self.server.now;
         for operator in &mut self.operators {
             operator.ahead = 0;
             operator.restart(&self.server);
