@@ -227,6 +227,10 @@ reasons! {
     AddressRefused = "AddressRefused",
     /// The role gives batch tokens, which can be neither renewed nor revoked.
     BatchToken = "BatchToken",
+    /// Each request takes one of the uses that the role gives a token.
+    LimitedUses = "LimitedUses",
+    /// Token or leases of a run have ended before it.
+    CredentialsEnded = "CredentialsEnded",
     /// A login was tried before the first run, and everything is allowed.
     Allowed = "Ok",
     /// Tokens of the role live for less than a run may last, and cannot be renewed.

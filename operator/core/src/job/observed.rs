@@ -85,6 +85,8 @@ pub struct ObservedJob {
     pub service_account: String,
     /// Whether it is suspended until its Secrets are there.
     pub waits_for_secrets: bool,
+    /// Whether it had its Secrets and was let go.
+    pub is_supplied: bool,
     /// What is said of its Secrets.
     pub credentials: Option<Report>,
     /// What became of what its agents have left.
@@ -119,6 +121,9 @@ pub struct ObservedPod {
     pub is_over: bool,
     /// The value of its label `job-name`.
     pub job_name_label: Option<String>,
+    /// Whether a container of the job's own runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_working: bool,
     /// Our agent in it.
     pub agent: Option<ObservedAgent>,
     /// What keeps a container of it from starting.
@@ -320,6 +325,7 @@ impl ObservedJob {
             waits_for_secrets: annotation(&job.metadata, ORDER_ANNOTATION).is_some()
                 && annotation(&job.metadata, SUPPLIED_ANNOTATION).is_none()
                 && spec.is_some_and(|spec| spec.suspend == Some(true)),
+            is_supplied: annotation(&job.metadata, SUPPLIED_ANNOTATION).is_some(),
             credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
                 .and_then(|report| serde_json::from_str(report).ok()),
             revocations: revocations(&job.metadata),
@@ -368,11 +374,24 @@ impl ObservedPod {
             job_name_label: labels
                 .and_then(|labels| labels.get(LEGACY_JOB_NAME_LABEL))
                 .cloned(),
+            is_working: is_working(pod),
             agent: ObservedAgent::of(pod),
             waiting: Waiting::of(pod),
             prepared_since: waiting::prepared_since(pod),
         })
     }
+}
+
+fn is_working(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|it| it.container_statuses.as_ref());
+    let mut states = statuses
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.state.as_ref());
+    states.any(|state| state.running.is_some())
 }
 
 /// Whether an object bears our finalizer.

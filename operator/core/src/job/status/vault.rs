@@ -26,8 +26,14 @@ pub(super) enum Standing<'a> {
 
 /// What Vault refuses the agents of a run, if trying again will not help by itself.
 pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
+    // What works has what it needs: an agent that was started again, and is refused, has left its files, and Secrets are
+    // there whatever keeps them from being renewed.
+    if run.pods.iter().any(|pod| pod.is_working) {
+        return None;
+    }
     let failures = run.pods.iter().filter_map(|pod| failure(run, pod));
-    let report = failures.chain(unsupplied(run)).next_back()?;
+    let unsupplied = unsupplied(run).filter(|_| run.waits_for_secrets);
+    let report = failures.chain(unsupplied).next_back()?;
     let is_lasting = match report.reason {
         Reason::Sealed
         | Reason::Standby
@@ -63,6 +69,8 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::ServiceAccountNotFound
         | Reason::AddressRefused
         | Reason::BatchToken
+        | Reason::LimitedUses
+        | Reason::CredentialsEnded
         | Reason::TtlTooShort
         | Reason::SecretConflict
         | Reason::SecretMisfit
@@ -210,7 +218,7 @@ pub(super) fn waits_for_vault(facts: &Facts<'_>) -> bool {
     )
 }
 
-/// What keeps a run from its Secrets.
+/// What keeps a run from its Secrets, or these from being tended.
 fn unsupplied(run: &ObservedJob) -> Option<&Report> {
     let report = run.credentials.as_ref()?;
     let is_failure = !matches!(report.phase, Phase::Running | Phase::Done);
@@ -340,6 +348,13 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
         (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
         (Phase::Done, _) => Lease::RevokeFailed,
+        // What keeps it from being tended says nothing of it.
+        (Phase::Config | Phase::Login | Phase::Read, _)
+        | (Phase::Render | Phase::Write | Phase::Other, _)
+            if job.is_supplied =>
+        {
+            Lease::Held
+        }
         (Phase::Config | Phase::Login | Phase::Read, _)
         | (Phase::Render | Phase::Write | Phase::Other, _) => return None,
     };

@@ -70,6 +70,7 @@ impl World {
                 is_suspended: false,
                 service_account: "default".to_owned(),
                 waits_for_secrets: false,
+                is_supplied: false,
                 credentials: None,
                 revocations: Vec::new(),
                 pods: Vec::new(),
@@ -141,6 +142,7 @@ impl World {
             }),
             waiting: None,
             prepared_since: None,
+            is_working: false,
         });
     }
 

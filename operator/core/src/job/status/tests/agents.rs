@@ -250,3 +250,21 @@ fn tells_of_a_missing_value_and_of_its_cure() {
     assert!(reasons(&scene, &after).contains(&"TemplateWarning".to_owned()));
     assert!(!reasons(&scene.seen(&after), &after).contains(&"TemplateWarning".to_owned()));
 }
+
+#[test]
+fn a_job_that_works_is_not_ended_because_vault_refuses_its_agent_after_a_restart() {
+    let denied = json!({ "phase": "login", "reason": "LoginDenied" });
+    let denied = json!({ "state": terminated(77, &denied) });
+    let mut scene = Scene::injected().with_run(json!({})).with_agent(denied);
+    let after = scene.status();
+    let late = "2026-11-24T10:45:00Z";
+    let ending = |scene: &Scene| secrets::ending(&scene.seen(&after), late);
+    assert_eq!(ending(&scene), Some("VaultRefused"));
+
+    scene.pods[0]["status"]["containerStatuses"] = json!([{
+        "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+        "state": { "running": {} },
+    }]);
+
+    assert_eq!(ending(&scene), None);
+}

@@ -1,7 +1,7 @@
 //! What is told of runs that get Secrets.
 
 use super::*;
-use crate::api::names::{CREDENTIALS_ANNOTATION, ORDER_ANNOTATION};
+use crate::api::names::{CREDENTIALS_ANNOTATION, ORDER_ANNOTATION, SUPPLIED_ANNOTATION};
 
 #[test]
 fn a_run_that_nobody_supplies_says_who_should() {
@@ -53,7 +53,7 @@ fn a_run_waits_for_vault_as_long_as_it_may_start() {
     assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:00:59Z"), None);
     let late = "2026-11-24T10:01:00Z";
     assert_eq!(ending(&scene.seen(&after), late), Some("VaultUnavailable"));
-    scene.jobs[0]["metadata"]["annotations"]["planescape.io/supplied"] = json!("true");
+    scene.jobs[0]["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
     assert_eq!(
         ending(&scene.seen(&after), late),
         None,
@@ -61,7 +61,27 @@ fn a_run_waits_for_vault_as_long_as_it_may_start() {
     );
 }
 
-fn ending(scene: &Scene, now: &str) -> Option<&'static str> {
+#[test]
+fn a_run_that_has_its_secrets_is_not_ended_by_what_keeps_them_from_being_tended() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn" });
+    let after = supplied(&report, json!({})).status();
+    let report = json!({
+        "phase": "read", "reason": "PermissionDenied", "message": "permission denied", "status": 403,
+    });
+    let scene = supplied(&report, json!({})).seen(&after);
+    let after = scene.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::Held));
+    let told = condition(&after, "VaultReady");
+    assert_eq!((told.0, told.1), ("False", "PermissionDenied"));
+    let late = "2026-11-24T10:45:00Z";
+    assert_eq!(ending(&scene.seen(&after), late), None);
+    let mut unseen = supplied(&report, json!({}));
+    unseen.job["status"] = Value::Null;
+    assert_eq!(unseen.status().runs[0].lease, Some(Lease::Held));
+}
+
+pub(super) fn ending(scene: &Scene, now: &str) -> Option<&'static str> {
     let later = Scene {
         now: at(now),
         ..scene.clone()
@@ -102,6 +122,8 @@ fn a_lease_is_held_failed_and_revoked_after_all() {
 fn waiting(report: &Value) -> Scene {
     let mut scene = supplied(report, json!({}));
     scene.jobs[0]["spec"]["suspend"] = json!(true);
+    let annotations = scene.jobs[0]["metadata"]["annotations"].as_object_mut();
+    annotations.unwrap().remove(SUPPLIED_ANNOTATION);
     scene.jobs[0]["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
     scene
 }
@@ -115,6 +137,7 @@ fn supplied(report: &Value, status: Value) -> Scene {
     let container = scene.job.pointer_mut(container).unwrap();
     container["envFrom"] = json!([{ "secretRef": { "name": "vault-db-creds" } }]);
     scene.jobs[0]["spec"] = json!({ "template": { "spec": { "containers": [] } } });
+    scene.jobs[0]["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
     if !report.is_null() {
         scene.jobs[0]["metadata"]["annotations"][CREDENTIALS_ANNOTATION] =
             json!(report.to_string());
