@@ -121,6 +121,22 @@ impl Refusal {
         self.kind
     }
 
+    /// Whether the answer to a renewal says that nothing is left to renew.
+    #[must_use]
+    pub fn calls_lease_gone(&self) -> bool {
+        let words = ["lease not found", "lease expired", "invalid lease"];
+        self.kind == Kind::Invalid && words.iter().any(|words| self.message.contains(words))
+    }
+
+    /// Whether the answer to a renewal says that there will be none any more. With the same status Vault answers where
+    /// whoever made the lease fails, such as a database that restarts: that may pass.
+    #[must_use]
+    pub fn ends_renewals(&self) -> bool {
+        let words = ["not renewable", "past the max TTL", "past its max TTL"];
+        let is_last = words.iter().any(|words| self.message.contains(words));
+        self.calls_lease_gone() || (self.kind == Kind::Invalid && is_last)
+    }
+
     /// How long the server asks to wait; at most ten minutes.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -200,6 +216,22 @@ mod tests {
                 "{status} {message}"
             );
         }
+    }
+
+    #[test]
+    fn a_renewal_that_a_database_refuses_may_pass_and_one_that_vault_refuses_does_not() {
+        let answer = |message: &str| Refusal::new(400, message.to_owned(), None);
+        let down =
+            answer("failed to renew entry: dial tcp 127.0.0.1:5432: connect: connection refused");
+
+        assert!(!down.ends_renewals() && !down.calls_lease_gone());
+        let last = answer("lease is not renewable");
+        assert!(last.ends_renewals() && !last.calls_lease_gone());
+        for gone in ["lease not found", "lease expired"] {
+            assert!(answer(gone).ends_renewals() && answer(gone).calls_lease_gone());
+        }
+        let denied = Refusal::new(403, "permission denied".to_owned(), None);
+        assert!(!denied.ends_renewals());
     }
 
     #[test]

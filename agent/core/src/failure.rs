@@ -68,6 +68,13 @@ impl Failure {
         }
     }
 
+    /// Whether it is the answer to a renewal that whoever made the lease has failed at, such as a database that restarts.
+    #[must_use]
+    pub fn may_renew_later(&self) -> bool {
+        matches!(self, Self::Vault(Error::Refused(refusal))
+            if refusal.kind() == Kind::Invalid && !refusal.ends_renewals())
+    }
+
     /// The HTTP status, where Vault gave one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

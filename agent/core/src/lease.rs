@@ -116,8 +116,8 @@ impl Lease {
     pub(crate) fn renewal_failed(&mut self, failure: &Failure, wait: Duration, now: Moment) {
         let last_chance = self.granted_at + self.ttl.mul_f64(0.9);
         match failure.remedy() {
-            Remedy::GiveUp => self.replace_now(now),
-            Remedy::Retry | Remedy::CheckToken => {
+            Remedy::GiveUp if !failure.may_renew_later() => self.replace_now(now),
+            Remedy::GiveUp | Remedy::Retry | Remedy::CheckToken => {
                 if now + PAUSE >= last_chance {
                     self.replace_now(now);
                 } else {
@@ -384,6 +384,21 @@ mod tests {
         lease.renewal_failed(&Error::Refused(busy).into(), Duration::from_secs(1), now);
 
         assert_eq!(lease.act_at(), now + Duration::from_secs(25));
+    }
+
+    #[test]
+    fn a_database_that_restarts_ends_no_renewals() {
+        let mut lease = lease(100);
+        let now = start() + Duration::from_secs(70);
+        let answer = |message: &str| Error::Refused(Refusal::new(400, message.to_owned(), None));
+
+        let down = answer("failed to renew entry: the database system is shutting down");
+        lease.renewal_failed(&down.into(), Duration::from_secs(1), now);
+
+        assert_eq!(lease.next_step(), Step::Renew);
+        let gone = answer("lease not found");
+        lease.renewal_failed(&gone.into(), Duration::from_secs(1), now);
+        assert_eq!(lease.next_step(), Step::Replace);
     }
 
     fn unreachable() -> Failure {
