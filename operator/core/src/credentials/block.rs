@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use planescape_templates::{Options, Template};
+use planescape_vault::path::percent_decoded;
 use serde_json::Value;
 
 use super::order::{Content, Order, OrderedSecret};
@@ -63,6 +64,10 @@ impl Reading {
         };
         let auth_path = block.auth_path.as_deref();
         let auth_path = auth_path.filter(|path| !path.is_empty());
+        if let Some(path) = auth_path.filter(|path| !is_path(path.trim_matches('/'))) {
+            let message = format!("`{path}` is not a path: write for example auth/kubernetes");
+            self.refuse("spec.vault.authPath", message);
+        }
         let namespace = block.namespace.clone().or(defaults.namespace.clone());
         let order = Order {
             address,
@@ -107,9 +112,7 @@ impl Reading {
 
     fn check_path(&mut self, path: &str, field: &str) {
         let trimmed = path.trim_matches('/');
-        let is_odd = |part: &str| matches!(part, "" | "." | "..");
-        let holds_odd = trimmed.contains(|c: char| c.is_whitespace() || c.is_control());
-        if trimmed.split('/').any(is_odd) || holds_odd || trimmed.contains(['?', '#']) {
+        if !is_path(trimmed) {
             let message =
                 format!("`{path}` is not a path: write for example database/creds/readonly");
             self.refuse(format!("{field}.path"), message);
@@ -179,6 +182,16 @@ impl Reading {
             }
         }
     }
+}
+
+/// Whether it names one place in Vault, and no other once its escapes are resolved.
+pub(super) fn is_path(path: &str) -> bool {
+    let holds_odd = path.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#'));
+    let path = percent_decoded(path);
+    let is_odd = |part: &str| matches!(part, "" | "." | "..");
+    // Escapes that are left would be resolved once more on their way, and backslashes taken for slashes.
+    let is_other = path.contains(|c: char| c.is_control() || matches!(c, '%' | '\\'));
+    !(holds_odd || is_other || path.split('/').any(is_odd))
 }
 
 /// As Kubernetes checks keys of Secrets.
@@ -256,6 +269,28 @@ mod tests {
                 "spec.vault.secrets[1].secretName",
             ]
         );
+    }
+
+    #[test]
+    fn a_path_that_becomes_another_on_its_way_is_refused() {
+        for path in [
+            "kv/%2e%2e/sys/mounts",
+            "kv/%2E%2e%2fsys",
+            "kv/%252e%252e/sys",
+            "a/..\\b",
+        ] {
+            let mut block = usual();
+            block["secrets"][0]["path"] = json!(path);
+            let problems = order(&block, &pod("vault-db-creds")).unwrap_err();
+            assert_eq!(problems[0].field, "spec.vault.secrets[0].path", "{path}");
+            let mut block = usual();
+            block["authPath"] = json!(path);
+            let problems = order(&block, &pod("vault-db-creds")).unwrap_err();
+            assert_eq!(problems[0].field, "spec.vault.authPath", "{path}");
+        }
+        let mut block = usual();
+        block["secrets"][0]["path"] = json!("kv/my%20app");
+        assert!(order(&block, &pod("vault-db-creds")).is_ok());
     }
 
     #[test]

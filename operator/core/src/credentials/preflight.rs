@@ -9,6 +9,7 @@ use planescape_vault::Grant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::block::is_path;
 use super::order::{Content, Order, OrderedSecret};
 use super::run::{Run, Stage};
 use crate::api::PlanescapeJob;
@@ -209,7 +210,10 @@ fn paths(path: Option<String>, template: &Value) -> Vec<OrderedSecret> {
     let named = annotations.filter(|(key, _)| key.contains(PATH_ANNOTATION));
     let named = named.filter_map(|(_, path)| path.as_str().map(str::to_owned));
     let mut all: Vec<String> = path.into_iter().chain(named).collect();
-    all.retain(|path| path.contains('/'));
+    all.retain(|path| {
+        let bare = path.split('?').next().unwrap_or_default();
+        bare.contains('/') && is_path(bare.trim_matches('/'))
+    });
     all.sort();
     all.dedup();
     let secret = |path| OrderedSecret {
@@ -303,6 +307,9 @@ mod tests {
         };
         let check = Check::of(&job(&agent), &told, "vault", now()).unwrap();
         assert_eq!(check.run.order.secrets[0].path, "database/creds/ro");
+        let elsewhere = json!({ "vault": { "role": "reader", "path": "kv/%2e%2e/sys/mounts" } });
+        let check = Check::of(&job(&elsewhere), &told, "vault", now()).unwrap();
+        assert!(check.run.order.secrets.is_empty());
     }
 
     fn check(change: &Value) -> Check {
