@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use planescape_templates::{Answer, Answers, Environment, Options, Pass, Template};
+use planescape_templates::{Answer, Answers, Environment, Limits, Options, Pass, Template};
 use planescape_vault::json::Datum;
 use planescape_vault::{Secret, Text};
 
@@ -12,6 +12,10 @@ use super::order::{Content, OrderedSecret};
 
 /// What the API server takes, values and keys together.
 const LARGEST_SECRET: usize = 1 << 20;
+
+/// What one key may cost: who writes templates must not keep the runs of others waiting.
+const LIMITS_MEMORY: usize = 8 << 20;
+const LIMITS_WORK: usize = 1 << 26;
 
 /// Keys and values of a Secret.
 pub type Contents = BTreeMap<String, Text>;
@@ -51,7 +55,9 @@ pub enum Misfit {
         message: String,
     },
     /// More than a Secret can hold.
-    #[error("takes {bytes} bytes, and a Secret holds {LARGEST_SECRET} at most; order fewer keys")]
+    #[error(
+        "takes {bytes} bytes or more, and a Secret holds {LARGEST_SECRET} at most; order fewer keys"
+    )]
     TooLarge {
         /// How much.
         bytes: usize,
@@ -68,17 +74,31 @@ pub fn of(
     has_versions: bool,
     now: SystemTime,
 ) -> Result<Contents, Misfit> {
-    let contents = match &ordered.content {
-        Content::All => all(fields(answer, has_versions)?)?,
-        Content::Fields(keys) => chosen(keys, fields(answer, has_versions)?)?,
-        Content::Templates(templates) => rendered(templates, ordered, answer, now)?,
-    };
-    let bytes = contents.iter().map(|(key, value)| key.len() + value.len());
-    let bytes = bytes.sum();
-    if bytes > LARGEST_SECRET {
-        return Err(Misfit::TooLarge { bytes });
+    let mut room = Room::default();
+    match &ordered.content {
+        Content::All => all(&mut room, fields(answer, has_versions)?)?,
+        Content::Fields(keys) => chosen(&mut room, keys, fields(answer, has_versions)?)?,
+        Content::Templates(templates) => rendered(&mut room, templates, ordered, answer, now)?,
     }
-    Ok(contents)
+    Ok(room.contents)
+}
+
+/// What there is so far, which is never more than a Secret holds.
+#[derive(Default)]
+struct Room {
+    contents: Contents,
+    bytes: usize,
+}
+
+impl Room {
+    fn put(&mut self, key: String, value: Text) -> Result<(), Misfit> {
+        self.bytes += key.len() + value.len();
+        if self.bytes > LARGEST_SECRET {
+            return Err(Misfit::TooLarge { bytes: self.bytes });
+        }
+        self.contents.insert(key, value);
+        Ok(())
+    }
 }
 
 type Fields = BTreeMap<Text, Datum>;
@@ -95,8 +115,7 @@ fn fields(answer: &Secret, has_versions: bool) -> Result<&Fields, Misfit> {
     Ok(fields)
 }
 
-fn all(fields: &Fields) -> Result<Contents, Misfit> {
-    let mut contents = Contents::new();
+fn all(room: &mut Room, fields: &Fields) -> Result<(), Misfit> {
     for (name, datum) in fields {
         let field = shown(name);
         let Some(value) = value(&field, datum)? else {
@@ -105,16 +124,16 @@ fn all(fields: &Fields) -> Result<Contents, Misfit> {
         if !is_key(&field) {
             return Err(Misfit::Unnameable { field });
         }
-        contents.insert(field, value);
+        room.put(field, value)?;
     }
-    if contents.is_empty() {
+    if room.contents.is_empty() {
         return Err(Misfit::Empty);
     }
-    Ok(contents)
+    Ok(())
 }
 
-fn chosen(keys: &BTreeMap<String, String>, fields: &Fields) -> Result<Contents, Misfit> {
-    let chosen = keys.iter().map(|(key, field)| {
+fn chosen(room: &mut Room, keys: &BTreeMap<String, String>, fields: &Fields) -> Result<(), Misfit> {
+    for (key, field) in keys {
         let found = fields.get(field.as_bytes());
         let value = match found {
             Some(datum) => value(field, datum)?,
@@ -124,9 +143,9 @@ fn chosen(keys: &BTreeMap<String, String>, fields: &Fields) -> Result<Contents, 
             field: field.clone(),
             known: fields.keys().map(shown).collect::<Vec<_>>().join(", "),
         })?;
-        Ok((key.clone(), value))
-    });
-    chosen.collect()
+        room.put(key.clone(), value)?;
+    }
+    Ok(())
 }
 
 /// None where the field says nothing.
@@ -146,20 +165,21 @@ fn shown(name: &Text) -> String {
 }
 
 fn rendered(
+    room: &mut Room,
     templates: &BTreeMap<String, String>,
     ordered: &OrderedSecret,
     answer: &Secret,
     now: SystemTime,
-) -> Result<Contents, Misfit> {
-    let rendered = templates.iter().map(|(key, text)| {
+) -> Result<(), Misfit> {
+    for (key, text) in templates {
         let misfit = |message: String| Misfit::Template {
             key: key.clone(),
             message,
         };
         let text = render(text, &ordered.path, answer, now).map_err(misfit)?;
-        Ok((key.clone(), text))
-    });
-    rendered.collect()
+        room.put(key.clone(), text)?;
+    }
+    Ok(())
 }
 
 /// The answer is what the template's dot stands for.
@@ -167,6 +187,12 @@ fn render(text: &str, path: &str, answer: &Secret, now: SystemTime) -> Result<Te
     let text = format!("{{{{ with secret {path:?} }}}}{text}{{{{ end }}}}");
     let options = Options {
         error_on_missing_key: true,
+        limits: Limits {
+            output: LARGEST_SECRET,
+            memory: LIMITS_MEMORY,
+            work: LIMITS_WORK,
+            ..Limits::default()
+        },
         ..Options::default()
     };
     let template = Template::parse(text.as_bytes(), &options).map_err(|it| it.to_string())?;
@@ -287,6 +313,38 @@ mod tests {
             Err(Misfit::TooLarge {
                 bytes: LARGEST_SECRET + 1
             })
+        );
+    }
+
+    #[test]
+    fn a_template_that_would_keep_others_waiting_is_stopped() {
+        let large = r#"{{ range loop 2000000 }}x{{ end }}"#;
+        let slow = r#"{{ range loop 9000000 }}{{ if "x" | toUpper | eq "y" }}{{ end }}{{ end }}"#;
+        for text in [large, slow] {
+            let templates = map(&[("a", text), ("b", text), ("c", text)]);
+            let ordered = ordered(Content::Templates(templates));
+            let misfit = of(&ordered, &secret(CREDENTIALS), false, now());
+
+            let misfit = misfit.map(drop).unwrap_err().to_string();
+            assert!(misfit.contains("keyTemplates[a]"), "{misfit}");
+        }
+        let half = format!(
+            "{{{{ range loop 700 }}}}{}{{{{ end }}}}",
+            "x".repeat(1 << 10)
+        );
+        let keys: Vec<String> = (0..40).map(|number| format!("key-{number}")).collect();
+        let templates: Vec<(&str, &str)> = keys
+            .iter()
+            .map(|key| (key.as_str(), half.as_str()))
+            .collect();
+        let many = ordered(Content::Templates(map(&templates)));
+        let misfit = of(&many, &secret(CREDENTIALS), false, now());
+        let Err(Misfit::TooLarge { bytes }) = misfit else {
+            panic!("it is taken");
+        };
+        assert!(
+            bytes < 2 * LARGEST_SECRET,
+            "the second is one too many: {bytes}"
         );
     }
 
