@@ -166,14 +166,22 @@ async fn sweep(
         () = tokio::time::sleep(SWEEP_DELAY) => {}
         () = shutdown.cancelled() => return,
     }
-    match remembered(program, namespace, name, pod).await {
-        Ok(Some(left)) => revoke(program, left, shutdown).await,
-        Ok(None) => {}
-        Err(error) => warn!(
-            namespace,
-            job = name,
-            "cannot look for left tokens: {error}"
-        ),
+    let mut wait = SHORTEST_RETRY;
+    loop {
+        match remembered(program, namespace, name, pod).await {
+            Ok(Some(left)) => return revoke(program, left, shutdown).await,
+            Ok(None) => return,
+            Err(error) => warn!(
+                namespace,
+                job = name,
+                "cannot look for left tokens: {error}"
+            ),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)) => {}
+            () = shutdown.cancelled() => return,
+        }
+        wait = (wait * 2).min(LONGEST_RETRY);
     }
 }
 
@@ -238,19 +246,20 @@ impl Open {
     }
 }
 
-/// Until Vault has said of every token and lease that it is gone.
+/// Until Vault has said of every token and lease that it is gone, and the Job says so.
 async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
     let Some(revoker) = &program.revoker else {
         return;
     };
     let started = Instant::now();
     let mut told = Revocation::default();
+    let mut known = Revocation::default();
     let mut open = Open::of(&left);
     let mut wait = SHORTEST_RETRY;
     loop {
         let mut outcome = attempt(program, revoker, &left, &mut open).await;
-        outcome.revoked.extend(told.revoked.iter().cloned());
-        outcome.at = outcome.at.or(told.at);
+        outcome.revoked.extend(known.revoked.iter().cloned());
+        outcome.at = outcome.at.or(known.at);
         let living = look(program, revoker, &left, &mut open).await;
         // Vault comes to leases a moment later than to their token.
         if let Some(living) = living.filter(|_| started.elapsed() > LEASE_DELAY) {
@@ -259,10 +268,13 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
             outcome.trouble.get_or_insert(living);
         }
         outcome.has_no_lease = open.is_empty() && open.names_all_leases;
+        known.clone_from(&outcome);
         if outcome != told && tell(program, &left, &outcome).await {
             told = outcome;
         }
-        if open.is_empty() || started.elapsed() > LONGEST_ATTEMPT {
+        // What nobody is told of did not happen for who reads the status.
+        let is_done = open.is_empty() && known == told;
+        if is_done || started.elapsed() > LONGEST_ATTEMPT {
             return;
         }
         tokio::select! {
