@@ -1,6 +1,7 @@
 //! `planescape credentials` as a process, with the rights that the manifests give it, against a real API server,
 //! a real Vault and a real database.
 
+mod away;
 mod canary;
 mod faults;
 mod flight;

@@ -36,9 +36,11 @@ impl Program {
     ) -> Result<(Login, Timestamp), Failure> {
         let denied = |error: Error| Failure::of_vault(run, Question::Login, &error);
         vault.enter().map_err(denied)?;
+        // A token is made when it is needed, however many wait: it lives for ten minutes.
+        let (_turn, client) = vault.login_turn().await;
         let jwt = self.token(run).await;
         let jwt = jwt.map_err(|it| refused(run, "make a token of the ServiceAccount", &it))?;
-        let (_turn, client) = vault.login_turn().await;
+        vault.pace().await;
         // It may have gone away meanwhile.
         vault.enter().map_err(denied)?;
         let body = fields([("jwt", jwt.expose()), ("role", &run.order.role)]);

@@ -2,7 +2,7 @@
 //! token may do, and revokes it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +13,11 @@ use planescape_agent_contract::{Reason, Report};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::PREFLIGHT_ANNOTATION;
 use planescape_operator_core::credentials::failure::{Failure, Question};
-use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::preflight::{Allowed, Check, INTERVAL, Preflight};
 use planescape_operator_core::defaults::Defaults;
 use planescape_vault::{Error, SecretText, mount};
 use planescape_vault_client::Client;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -47,19 +45,6 @@ struct Checks {
     listed: HashSet<String>,
     running: JoinSet<(String, Timestamp)>,
     busy: HashSet<String>,
-    turns: Turns,
-}
-
-/// One at a time for each Vault: runs come first.
-#[derive(Clone, Default)]
-struct Turns(Arc<Mutex<HashMap<Place, Arc<Semaphore>>>>);
-
-impl Turns {
-    fn of(&self, place: &Place) -> Arc<Semaphore> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(place.clone());
-        turn.or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
-    }
 }
 
 /// Tries until the shutdown. `defaults` are the operator's.
@@ -81,7 +66,6 @@ pub(super) async fn run(
         listed: HashSet::new(),
         running: JoinSet::new(),
         busy: HashSet::new(),
-        turns: Turns::default(),
     };
     loop {
         tokio::select! {
@@ -172,13 +156,9 @@ impl Checks {
                 continue;
             }
             self.tried.insert(uid.clone(), now);
-            let (program, turns) = (self.program.clone(), self.turns.clone());
+            let program = self.program.clone();
             self.running.spawn(async move {
-                let work = async {
-                    let turn = turns.of(&check.run.order.place());
-                    let _turn = turn.acquire().await.expect("it is never closed");
-                    attempt(&program, &check).await
-                };
+                let work = attempt(&program, &check);
                 let again = program.leadership.guard(work).await;
                 (uid, again.unwrap_or(Timestamp::MAX))
             });
@@ -229,8 +209,9 @@ async fn attempt(program: &Program, check: &Check) -> Timestamp {
 async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let run = &check.run;
     let vault = program.vault_of(run).await?;
+    let _turn = vault.preflight_turn().await;
     let (login, _) = program.log_in(run, &vault).await?;
-    let (_turn, client) = vault.client().await;
+    let (_client_turn, client) = vault.client().await;
     if login.accessor.is_empty() && check.is_of_secrets() {
         return Err(Failure::of_batch_token(run));
     }
@@ -243,6 +224,9 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
             namespace,
             job, "the token of a preflight lives on until its TTL ends: {error}"
         );
+    }
+    if login.has_limited_uses && check.is_of_secrets() {
+        return Err(Failure::of_limited_uses(run));
     }
     let allowed = allowed.map_err(|error| {
         let question = Question::Read {

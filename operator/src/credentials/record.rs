@@ -14,7 +14,7 @@ use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::Run;
 use planescape_vault::SecretText;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::LONGEST_CALL;
 use crate::cluster::client::Clients;
@@ -45,6 +45,9 @@ pub(super) struct State {
     pub(super) accessor: String,
     pub(super) life: Life,
     pub(super) leases: Vec<LeaseRecord>,
+    /// How many answers may have brought leases that are not in the list; one of them may be on its way.
+    #[serde(default)]
+    pub(super) unheard: usize,
 }
 
 /// One lease.
@@ -109,11 +112,26 @@ impl Records {
 
     /// Writes the leases; the token stays as it is.
     pub(super) async fn update(&self, run: &Run, state: &State) -> kube::Result<()> {
-        let patch = json!({ "data": { STATE: ByteString(encoded(state)) } });
+        self.patch(
+            run,
+            json!({ "data": { STATE: ByteString(encoded(state)) } }),
+        )
+        .await
+    }
+
+    async fn patch(&self, run: &Run, patch: Value) -> kube::Result<()> {
         let patch = Patch::Merge(patch);
         let (name, parameters) = (name(run), PatchParams::default());
         let written = self.runs.patch(&name, &parameters, &patch);
         within(written).await.map(drop)
+    }
+
+    /// Writes another token in place of one that has ended.
+    pub(super) async fn replace(&self, run: &Run, record: &Record) -> kube::Result<()> {
+        let token = ByteString(record.token.expose().as_bytes().to_vec());
+        let state = ByteString(encoded(&record.state));
+        self.patch(run, json!({ "data": { TOKEN: token, STATE: state } }))
+            .await
     }
 
     pub(super) async fn delete(&self, run: &Run) -> kube::Result<()> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use planescape_operator_core::credentials::addresses;
 use planescape_operator_core::credentials::left::{self, Place};
 use planescape_operator_core::credentials::pace::is_outage;
 use planescape_vault::wire::fields;
@@ -75,8 +76,7 @@ impl Revoker {
     ) -> Result<(), String> {
         let vault = vaults.of(place).await;
         let vault = vault.map_err(|refused| format!("Vault at {}: {refused}", place.address))?;
-        let (_turn, client) = vault.client().await;
-        match self.ask(place, client, Question::Revoke(accessor)).await {
+        match self.ask(place, &vault, Question::Revoke(accessor)).await {
             Ok(answer) => self.judge(answer),
             Err(Trouble::File(why)) => Err(why),
             Err(Trouble::Login(error)) => Err(left::sentence(&self.role, true, &error)),
@@ -90,8 +90,7 @@ impl Revoker {
         place: &Place,
         id: &str,
     ) -> Result<Option<bool>, Error> {
-        let (_turn, client) = vault.client().await;
-        match self.ask(place, client, Question::Look(id)).await {
+        match self.ask(place, vault, Question::Look(id)).await {
             Ok(Ok(())) => Ok(Some(true)),
             Ok(Err(error)) if left::is_unknown_lease(&error) => Ok(Some(false)),
             Ok(Err(error)) | Err(Trouble::Login(error)) if is_outage(&error) => Err(error),
@@ -103,15 +102,19 @@ impl Revoker {
     async fn ask(
         &self,
         place: &Place,
-        client: &Client,
+        vault: &Vault,
         question: Question<'_>,
     ) -> Result<Result<(), Error>, Trouble> {
         let session = self.session(place);
-        let (token, is_new) = self.token(&session, client).await?;
-        match question.ask(client, &token).await {
-            Err(Error::Refused(refusal)) if refusal.status() == 403 && !is_new => {
+        let (token, is_new) = self.token(&session, vault).await?;
+        let (turn, client) = vault.client().await;
+        let answer = question.ask(client, &token).await;
+        drop(turn);
+        match answer {
+            Err(error) if !is_new && is_denied(&error) => {
                 forget(&session, &token).await;
-                let (token, _) = self.token(&session, client).await?;
+                let (token, _) = self.token(&session, vault).await?;
+                let (_turn, client) = vault.client().await;
                 Ok(question.ask(client, &token).await)
             }
             answer => Ok(answer),
@@ -129,19 +132,26 @@ impl Revoker {
 
     fn session(&self, place: &Place) -> Session {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(place.clone()).or_default().clone()
+        // Whoever makes namespaces up gets no token in them.
+        sessions.retain(|_, session| {
+            let is_used = Arc::strong_count(session) > 1;
+            is_used || session.try_lock().is_ok_and(|it| it.is_some())
+        });
+        let place = Place {
+            address: addresses::normal(&place.address),
+            namespace: place.namespace.clone(),
+        };
+        sessions.entry(place).or_default().clone()
     }
 
     /// A token, and whether it was made just now.
-    async fn token(
-        &self,
-        session: &Session,
-        client: &Client,
-    ) -> Result<(SecretText, bool), Trouble> {
+    async fn token(&self, session: &Session, vault: &Vault) -> Result<(SecretText, bool), Trouble> {
         let mut held = session.lock().await;
         if let Some(token) = held.as_ref() {
             return Ok((token.clone(), false));
         }
+        let (_turn, client) = vault.login_turn().await;
+        vault.pace().await;
         let file = self.token_file.display();
         let jwt = std::fs::read_to_string(&self.token_file);
         let jwt = jwt.map(SecretText::new);
@@ -155,6 +165,11 @@ impl Revoker {
     }
 }
 
+/// Whether it may be because our token has ended. Of an accessor that Vault does not know it says so with the same status.
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal) if refusal.status() == 403) && !left::is_unknown(error)
+}
+
 /// Unless somebody has another one already.
 async fn forget(session: &Session, token: &SecretText) {
     let mut held = session.lock().await;
@@ -163,5 +178,20 @@ async fn forget(session: &Session, token: &SecretText) {
         .is_some_and(|it| it.expose() == token.expose())
     {
         *held = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn an_accessor_that_vault_does_not_know_says_nothing_of_our_own_token() {
+        let error = |text: &str| Error::Refused(Refusal::new(403, text.to_owned(), None));
+
+        assert!(is_denied(&error("permission denied")));
+        assert!(!is_denied(&error("1 error occurred: * invalid accessor")));
     }
 }

@@ -1,33 +1,30 @@
 //! The task of one run: asks what to do next, and does it.
 
 mod ending;
+mod login;
+mod reading;
+mod renewing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use planescape_agent_contract::{Access, digest};
-use planescape_operator_core::credentials::OrderedSecret;
-use planescape_operator_core::credentials::content::{self, Contents, Misfit};
-use planescape_operator_core::credentials::decide::{
-    Account, Custody, Holding, Lease, Memory, Sighting, Step, next,
-};
-use planescape_operator_core::credentials::failure::{Failure, Question};
-use planescape_operator_core::credentials::life::{Life, wanted};
+use planescape_operator_core::credentials::content::Contents;
+use planescape_operator_core::credentials::decide::{Custody, Holding, Lease, Memory, Step, next};
+use planescape_operator_core::credentials::failure::Failure;
+use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::{Run, Stage};
-use planescape_vault::mount::{self, Mount};
-use planescape_vault::{Call, Error, Grant, Kind, Login, Secret, SecretText};
-use planescape_vault_client::{Answer, Client};
+use planescape_vault::{Grant, SecretText};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::record::{LeaseRecord, Record, State};
-use super::secrets::{self, Found};
+use super::record::Record;
 use super::vaults::Vault;
-use super::{Program, bearer, chance, job};
+use super::{Program, chance, job};
+pub(super) use reading::mount_of;
 
 /// What the watch shows of a Job.
 #[derive(Clone, Debug)]
@@ -35,9 +32,6 @@ pub(super) enum Seen {
     There(Box<Run>),
     Gone,
 }
-
-/// An answer that does not fit is not asked for again soon: each one may be a user of a database.
-const MISFIT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// How long to wait before the status is told again.
 const TELLING_PAUSE: Duration = Duration::from_secs(1);
@@ -152,7 +146,7 @@ impl Task {
 
     async fn take(&mut self, step: Step) {
         let is_told = !matches!(step, Step::Tell(_));
-        let name = step.name();
+        let (name, subject) = (step.name(), step.subject());
         let done = self.act(step).await;
         let outcome = done
             .as_ref()
@@ -160,7 +154,7 @@ impl Task {
         self.program.metrics.stepped(name, outcome);
         match done {
             // What is told of a trouble does not end it.
-            Ok(()) if is_told => self.memory.succeed(),
+            Ok(()) if is_told => self.memory.succeed(subject),
             Ok(()) => {}
             Err(failure) => {
                 if !is_told {
@@ -171,7 +165,8 @@ impl Task {
                 let message = failure.report.message.as_deref();
                 warn!(job, namespace, reason = %failure.report.reason, message);
                 let now = Timestamp::now();
-                self.memory.fail(&self.run, failure, chance(), now);
+                self.memory
+                    .fail(&self.run, (subject, failure), chance(), now);
             }
         }
     }
@@ -184,8 +179,8 @@ impl Task {
             Step::Look(index) => return self.look(index).await,
             Step::Read(index) => return self.read(index).await,
             Step::Write(index) => return self.write(index).await,
-            Step::RenewToken => return self.renew(None).await,
-            Step::RenewLease(index) => return self.renew(Some(index)).await,
+            Step::RenewToken => return self.renew_token().await,
+            Step::RenewLease(index) => return self.renew_lease(index).await,
             Step::RevokeLease(index) => return self.revoke_lease(index).await,
             Step::RevokeToken => return self.revoke_token().await,
             Step::LookUpLease(index) => return self.look_up_lease(index).await,
@@ -226,216 +221,19 @@ impl Task {
         }
     }
 
-    async fn recall(&mut self) -> Result<(), Failure> {
-        let record = self.program.records.read(&self.run).await;
-        let record = record.map_err(|error| self.refused("read the record of a token", &error))?;
-        let (now, outage) = (Timestamp::now(), self.program.outage);
-        self.memory.custody = match &record {
-            None => Custody::Absent,
-            Some(record) => Custody::Held(Holding {
-                token: record.state.life.recalled(now, outage),
-                leases: (record.state.leases.iter())
-                    .map(|lease| held(lease.life.recalled(now, outage)))
-                    .collect(),
-                is_token_revoked: false,
-            }),
-        };
-        self.memory.account = self.account(record.as_ref());
-        self.record = record;
-        Ok(())
-    }
-
-    /// As the Job tells it; as the record does, where nothing was told yet.
-    fn account(&self, record: Option<&Record>) -> Account {
-        let told = self.run.told.as_ref();
-        if let Some(told) = told.filter(|told| told.accessor.is_some()) {
-            return Account::of(told);
-        }
-        let Some(Record { state, .. }) = record else {
-            return Account::default();
-        };
-        let reads = state.leases.iter().filter_map(|lease| lease.access.clone());
-        Account {
-            accessor: Some(digest(&state.accessor)),
-            login_request: None,
-            reads: reads.collect(),
+    fn holding(&mut self) -> Option<&mut Holding> {
+        match &mut self.memory.custody {
+            Custody::Held(holding) => Some(holding),
+            Custody::Unknown | Custody::Absent => None,
         }
     }
 
-    async fn log_in(&mut self) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vault_of(run).await?;
-        self.vault = Some(vault.clone());
-        let (login, asked) = self.program.log_in(run, &vault).await?;
-        if login.accessor.is_empty() {
-            return Err(Failure::of_batch_token(run));
+    /// Vault does not know the token any more.
+    fn token_has_ended(&mut self) {
+        let now = Timestamp::now();
+        if let Some(holding) = self.holding() {
+            holding.token = holding.token.ended(now);
         }
-        let record = record_of(&login, asked);
-        if let Err(error) = self.program.records.create(run, &record).await {
-            // Nobody would ever find it again.
-            let (_turn, client) = vault.client().await;
-            let revoked = client.revoke_self(bearer(&login.token)).await;
-            if let Err(error) = revoked {
-                warn!(
-                    job = run.job,
-                    "cannot revoke a token that could not be recorded: {error}"
-                );
-            }
-            self.memory.custody = Custody::Unknown;
-            return Err(self.refused("record a token", &error));
-        }
-        self.memory.custody = Custody::Held(Holding {
-            token: record.state.life,
-            leases: Vec::new(),
-            is_token_revoked: false,
-        });
-        self.memory.account = Account {
-            accessor: Some(digest(&login.accessor)),
-            login_request: Some(login.request).filter(|id| !id.is_empty()),
-            reads: Vec::new(),
-        };
-        self.record = Some(record);
-        Ok(())
-    }
-
-    async fn look(&mut self, index: usize) -> Result<(), Failure> {
-        let ordered = &self.run.order.secrets[index];
-        let found = secrets::look(&self.program.clients, &self.run, ordered).await;
-        let sighting = match found.map_err(|error| self.refused("look for a Secret", &error))? {
-            Found::Nothing => Sighting::Missing,
-            Found::Ours => Sighting::Present(Timestamp::now()),
-            Found::Foreign => {
-                let name = ordered.name_for(&self.run.job);
-                return Err(Failure::of_conflict(&self.run, &name));
-            }
-        };
-        self.memory.sight(index, sighting);
-        Ok(())
-    }
-
-    async fn read(&mut self, index: usize) -> Result<(), Failure> {
-        let ordered = self.run.order.secrets[index].clone();
-        let run = &self.run;
-        let question = Question::Read {
-            path: &ordered.path,
-            is_write: !ordered.params.is_empty(),
-        };
-        let vault = self.program.vault_of(run).await?;
-        let (_turn, client) = vault.client().await;
-        vault
-            .enter()
-            .map_err(|it| Failure::of_vault(run, question, &it))?;
-        let asked = Timestamp::now();
-        let answer = ask(client, &ordered, self.secret_token()).await;
-        // A database that hangs is no outage of Vault.
-        let answer = match answer {
-            Err(Error::Silent { .. }) => answer,
-            answer => vault.learn(answer),
-        };
-        let (answer, mount) = answer.map_err(|it| Failure::of_vault(run, question, &it))?;
-        let misfit = |misfit: Misfit| Failure {
-            retry_after: Some(MISFIT_PAUSE),
-            ..Failure::of_answer(run, &ordered.path, &misfit)
-        };
-        let answer = answer.ok_or_else(|| misfit(Misfit::Empty))?;
-        let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
-        let contents = content::of(&ordered, &answer, has_versions, SystemTime::now());
-        let contents = contents.map_err(misfit);
-        let access = Access::of(&ordered.path, &answer, mount.as_ref());
-        if !answer.lease_id().is_empty() {
-            let seconds = answer.lease_seconds();
-            let life = Life::new(asked, seconds, answer.has_renewable_lease());
-            self.add_lease(answer.lease_id(), life, &access).await?;
-        }
-        self.memory.account.reads.push(access);
-        self.contents.insert(index, contents?);
-        self.memory.sight(index, Sighting::Ready);
-        Ok(())
-    }
-
-    /// A lease stands in the record before anything is made of it.
-    async fn add_lease(&mut self, id: &str, life: Life, access: &Access) -> Result<(), Failure> {
-        let (Some(record), Custody::Held(holding)) = (&mut self.record, &mut self.memory.custody)
-        else {
-            return Ok(());
-        };
-        record.state.leases.push(LeaseRecord {
-            id: id.to_owned(),
-            life,
-            access: Some(access.clone()),
-        });
-        holding.leases.push(held(life));
-        let state = record.state.clone();
-        let written = self.program.records.update(&self.run, &state).await;
-        written.map_err(|error| self.refused("record a lease", &error))
-    }
-
-    async fn write(&mut self, index: usize) -> Result<(), Failure> {
-        let Some(contents) = self.contents.remove(&index) else {
-            self.memory.sight(index, Sighting::Unknown);
-            return Ok(());
-        };
-        let ordered = &self.run.order.secrets[index];
-        let created = secrets::create(&self.program.clients, &self.run, ordered, &contents).await;
-        match created {
-            Ok(true) => {
-                let now = Timestamp::now();
-                self.memory.sight(index, Sighting::Present(now));
-            }
-            Ok(false) => self.memory.sight(index, Sighting::Unknown),
-            Err(error) => {
-                self.contents.insert(index, contents);
-                return Err(self.refused("create a Secret", &error));
-            }
-        }
-        Ok(())
-    }
-
-    /// The token, or one of its leases.
-    async fn renew(&mut self, lease: Option<usize>) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vault_of(run).await?;
-        let (_turn, client) = vault.client().await;
-        let increment = Duration::try_from(wanted(self.program.outage)).ok();
-        let bearer = bearer(self.secret_token());
-        let asked = Timestamp::now();
-        vault
-            .enter()
-            .map_err(|it| Failure::of_vault(run, Question::Renewal, &it))?;
-        let renewed = match lease {
-            Some(index) => {
-                let id = self.lease_id(index);
-                client.renew_lease(&id, bearer, increment).await
-            }
-            None => client.renew_self(bearer, increment).await,
-        };
-        let renewed = vault.learn(renewed);
-        let change: Box<dyn Fn(Life) -> Life> = match renewed {
-            Ok(grant) => {
-                let (seconds, is_renewable) = (seconds(grant), grant.is_renewable());
-                let wanted = wanted(self.program.outage);
-                Box::new(move |life| {
-                    let life = life.renewed(asked, seconds, is_renewable);
-                    match lease {
-                        Some(_) => life.asked_for(wanted),
-                        None => life,
-                    }
-                })
-            }
-            // It has come to its end.
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Invalid => {
-                Box::new(Life::settled)
-            }
-            Err(error) => return Err(Failure::of_vault(run, Question::Renewal, &error)),
-        };
-        if let Custody::Held(holding) = &mut self.memory.custody {
-            let life = match lease {
-                Some(index) => &mut holding.leases[index].life,
-                None => &mut holding.token,
-            };
-            *life = change(*life);
-        }
-        Ok(())
     }
 
     fn secret_token(&self) -> &SecretText {
@@ -451,59 +249,6 @@ impl Task {
 
     fn refused(&self, what: &str, error: &kube::Error) -> Failure {
         super::refused(&self.run, what, error)
-    }
-}
-
-/// What is at a path, and whether its mount keeps versions.
-async fn ask(
-    client: &Client,
-    ordered: &OrderedSecret,
-    token: &SecretText,
-) -> Result<(Option<Secret>, Option<Mount>), Error> {
-    let mount = mount_of(client, &ordered.path, token).await?;
-    let (path, query) = mount::read_path(&ordered.path, mount.as_ref(), None);
-    let call = if ordered.params.is_empty() {
-        Call::Get { path, query }
-    } else {
-        let parameters = ordered.params.iter();
-        let parameters =
-            parameters.map(|(key, value)| (key.clone(), SecretText::new(value.clone())));
-        Call::Put {
-            path,
-            parameters: parameters.collect(),
-            wrapped: false,
-        }
-    };
-    match client.call(call, token).await? {
-        Answer::Secret(secret) => Ok((secret, mount)),
-        Answer::List(_) => Ok((None, mount)),
-    }
-}
-
-/// Who may not see the mount may be allowed to read what is in it.
-pub(super) async fn mount_of(
-    client: &Client,
-    path: &str,
-    token: &SecretText,
-) -> Result<Option<Mount>, Error> {
-    match client.mount_of(path, token).await {
-        Ok(mount) => Ok(Some(mount)),
-        Err(Error::Refused(refusal)) if matches!(refusal.kind(), Kind::Denied | Kind::NotFound) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn record_of(login: &Login, asked: Timestamp) -> Record {
-    let grant = login.grant;
-    Record {
-        token: login.token.clone(),
-        state: State {
-            accessor: login.accessor.clone(),
-            life: Life::new(asked, seconds(grant), grant.is_renewable()),
-            leases: Vec::new(),
-        },
     }
 }
 

@@ -31,8 +31,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 pub(super) struct Vaults {
     listed: Addresses,
     ca_cert: Option<String>,
-    known: Mutex<HashMap<Place, Arc<Vault>>>,
-    /// By address: namespaces of one Vault share what it can bear.
+    /// By address, as often as the administrator's list is long: namespaces of one Vault share what it can bear.
     servers: Mutex<HashMap<String, Arc<Server>>>,
     logins_per_second: u32,
     metrics: Arc<Metrics>,
@@ -41,10 +40,15 @@ pub(super) struct Vaults {
 /// One Vault, whatever namespace of it is meant.
 struct Server {
     address: String,
+    client: Client,
     metrics: Arc<Metrics>,
     started: Instant,
+    turns: Semaphore,
+    /// Of requests that Vault passes on to somebody who may not answer, such as a database.
+    engine_turns: Semaphore,
     logins: Mutex<Pace>,
     login_turns: Semaphore,
+    preflight_turns: Semaphore,
     /// Why it serves nobody, while it does not.
     outage: watch::Sender<Option<Error>>,
 }
@@ -52,7 +56,6 @@ struct Server {
 /// One Vault, in one of its namespaces.
 pub(super) struct Vault {
     client: Client,
-    turns: Semaphore,
     server: Arc<Server>,
 }
 
@@ -67,7 +70,6 @@ impl Vaults {
             metrics,
             listed,
             ca_cert,
-            known: Mutex::default(),
             servers: Mutex::default(),
             logins_per_second,
         }
@@ -75,57 +77,57 @@ impl Vaults {
 
     /// The Vault that somebody names, if it may be talked to.
     pub(super) async fn of(&self, place: &Place) -> Result<Arc<Vault>, Refused> {
-        self.listed.check(&place.address)?;
-        let (host, port) = authority(&place.address);
+        let listed = self.listed.check(&place.address)?;
+        let (host, port) = authority(listed);
         // A name that is not known says so when it is asked.
         let found = lookup_host((host.as_str(), port)).await;
         for address in found.into_iter().flatten() {
-            addresses::check_ip(&place.address, address.ip())?;
+            addresses::check_ip(listed, address.ip())?;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(vault) = known.get(place) {
-            return Ok(vault.clone());
+        let server = self.server(listed)?;
+        let namespace = place.namespace.as_ref();
+        let namespace = namespace.map(|it| format!("{}/", it.trim_matches('/')));
+        Ok(Arc::new(Vault {
+            client: server.client.in_namespace(namespace),
+            server,
+        }))
+    }
+
+    fn server(&self, listed: &str) -> Result<Arc<Server>, Refused> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = addresses::normal(listed);
+        if let Some(server) = servers.get(&address) {
+            return Ok(server.clone());
         }
         // What is listed is an address, and the certificates were read at the start.
-        let client = Client::new(&self.connection(place), USER_AGENT);
+        let is_allowed = |address: &str, ip| addresses::check_ip(address, ip).is_ok();
+        let client = Client::guarded(&self.connection(listed), USER_AGENT, is_allowed);
         let client = client.map_err(|_| Refused::NotListed)?;
-        let vault = Arc::new(Vault {
+        self.metrics.vault_is_away(&address, false);
+        let server = Arc::new(Server {
+            address: address.clone(),
             client,
+            metrics: self.metrics.clone(),
+            started: Instant::now(),
             turns: Semaphore::new(REQUESTS),
-            server: self.server(&place.address),
+            engine_turns: Semaphore::new(REQUESTS),
+            logins: Mutex::new(Pace::per_second(self.logins_per_second)),
+            login_turns: Semaphore::new(REQUESTS),
+            preflight_turns: Semaphore::new(1),
+            outage: watch::Sender::new(None),
         });
-        known.insert(place.clone(), vault.clone());
-        Ok(vault)
+        servers.insert(address, server.clone());
+        Ok(server)
     }
 
-    fn server(&self, address: &str) -> Arc<Server> {
-        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        // As often as the administrator's list is long.
-        let address = addresses::normal(address);
-        let server = servers.entry(address.clone());
-        let server = server.or_insert_with(|| {
-            self.metrics.vault_is_away(&address, false);
-            Arc::new(Server {
-                address,
-                metrics: self.metrics.clone(),
-                started: Instant::now(),
-                logins: Mutex::new(Pace::per_second(self.logins_per_second)),
-                login_turns: Semaphore::new(REQUESTS),
-                outage: watch::Sender::new(None),
-            })
-        });
-        server.clone()
-    }
-
-    fn connection(&self, place: &Place) -> Connection {
-        let namespace = place.namespace.as_ref();
+    fn connection(&self, listed: &str) -> Connection {
         Connection {
-            address: place.address.trim_end_matches('/').to_owned(),
+            address: listed.trim_end_matches('/').to_owned(),
             tls: Tls {
                 ca_cert_bytes: self.ca_cert.clone(),
                 ..Tls::default()
             },
-            namespace: namespace.map(|it| format!("{}/", it.trim_matches('/'))),
+            namespace: None,
             timeout: TIMEOUT,
             headers: Vec::new(),
             // It might lead to an address that nobody listed.
@@ -147,16 +149,32 @@ impl Server {
 impl Vault {
     /// The client, when it is this request's turn.
     pub(super) async fn client(&self) -> (SemaphorePermit<'_>, &Client) {
-        let turn = self.turns.acquire().await;
+        self.turn(&self.server.turns).await
+    }
+
+    /// The same for a request that somebody behind Vault has to answer.
+    pub(super) async fn engine_client(&self) -> (SemaphorePermit<'_>, &Client) {
+        self.turn(&self.server.engine_turns).await
+    }
+
+    /// The client, when it is this login's turn, which goes on with [`Self::pace`].
+    pub(super) async fn login_turn(&self) -> (SemaphorePermit<'_>, &Client) {
+        self.turn(&self.server.login_turns).await
+    }
+
+    /// One preflight at a time: runs come first.
+    pub(super) async fn preflight_turn(&self) -> SemaphorePermit<'_> {
+        self.turn(&self.server.preflight_turns).await.0
+    }
+
+    async fn turn<'a>(&'a self, turns: &'a Semaphore) -> (SemaphorePermit<'a>, &'a Client) {
+        let turn = turns.acquire().await;
         (turn.expect("it is never closed"), &self.client)
     }
 
-    /// The client, when it is this login's turn. Who has it logs in at once, so that logins keep their distance.
-    pub(super) async fn login_turn(&self) -> (SemaphorePermit<'_>, &Client) {
-        let turn = self.server.login_turns.acquire().await;
-        let turn = turn.expect("it is never closed");
+    /// Waits as long as logins keep their distance. Who has waited logs in at once.
+    pub(super) async fn pace(&self) {
         tokio::time::sleep(self.server.next_login()).await;
-        (turn, &self.client)
     }
 
     /// Refuses what would be in vain: Vault was seen to serve nobody, and is not back yet.
@@ -193,6 +211,17 @@ impl Vault {
         }
         answer
     }
+
+    /// The same of what somebody behind Vault has to answer: that it is silent says nothing of Vault.
+    pub(super) fn learn_of_engine<T>(
+        self: &Arc<Self>,
+        answer: Result<T, Error>,
+    ) -> Result<T, Error> {
+        match answer {
+            Err(Error::Silent { .. }) => answer,
+            answer => self.learn(answer),
+        }
+    }
 }
 
 /// Until it serves requests again.
@@ -200,13 +229,32 @@ async fn look_for(vault: Arc<Vault>) {
     let mut wait = SHORTEST_LOOK;
     loop {
         tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)).await;
-        if vault.client.is_serving().await {
+        let server = &vault.server;
+        if server.client.is_serving().await {
             info!("Vault is back");
-            let server = &vault.server;
             server.metrics.vault_is_away(&server.address, false);
             server.outage.send_replace(None);
             return;
         }
         wait = (wait * 2).min(LONGEST_LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn namespaces_that_tenants_make_up_share_one_client_and_what_vault_can_bear() {
+        let listed = Addresses::parse("http://127.0.0.1:8200").unwrap();
+        let vaults = Vaults::new(listed, None, 20, Arc::default());
+        for number in 0..100 {
+            let place = Place {
+                address: "HTTP://127.0.0.1:8200/".to_owned(),
+                namespace: Some(format!("made-up-{number}")),
+            };
+            vaults.of(&place).await.unwrap();
+        }
+        assert_eq!(vaults.servers.lock().unwrap().len(), 1);
     }
 }

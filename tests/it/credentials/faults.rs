@@ -1,5 +1,7 @@
 //! What keeps a run from its Secrets is said before a pod exists, and mended without another try of the Job.
 
+use std::time::Duration;
+
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
@@ -47,6 +49,7 @@ async fn what_vault_refuses_is_said_with_its_remedy() {
         .await
         .unwrap();
     for (role, change) in [
+        ("few-uses", json!({ "token_num_uses": 50 })),
         (
             "elsewhere",
             json!({ "bound_service_account_namespaces": "elsewhere" }),
@@ -126,6 +129,13 @@ fn refusals(account: &str) -> Vec<(&str, &str, Value, &str, &str)> {
             json!("batch"),
             "BatchToken",
             "token_type=service",
+        ),
+        (
+            "few-uses",
+            "role",
+            json!("few-uses"),
+            "LimitedUses",
+            "token_num_uses=0",
         ),
         (
             "address",
@@ -219,61 +229,27 @@ async fn a_vault_that_is_sealed_burns_nothing_and_the_run_starts_when_it_is_back
 }
 
 #[tokio::test]
-async fn a_database_that_is_down_is_told_with_a_digest_and_tried_again() {
+async fn a_token_that_ends_while_its_run_waits_is_followed_by_another() {
     let cluster = Cluster::start().await.unwrap();
-    let place = Place::new(&cluster, "down").await.unwrap();
-    place.bed.apply(&guides("my-job")).await.unwrap();
-    place.until_let_go("my-job").await.unwrap();
-    cluster.postgres.shut_vault_out().await.unwrap();
-
-    place.end("my-job").await.unwrap();
-    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
-
-    let events = place.bed.events("my-job").await.unwrap();
-    let told = events.iter().find(|(reason, _)| reason == "RevokeFailed");
-    let (_, note) = told.unwrap_or_else(|| panic!("{events:?} {status}"));
-    let leases = cluster
-        .vault
-        .leases("database/creds/readonly")
+    let place = Place::new(&cluster, "waits").await.unwrap();
+    let brief = json!({ "token_ttl": "3s", "token_max_ttl": "3s" });
+    cluster.vault.let_runs_in("brief", &brief).await.unwrap();
+    let mut job = guides("my-job");
+    job["spec"]["vault"]["role"] = json!("brief");
+    job["spec"]["vault"]["secrets"][0]["path"] = json!("kv/late");
+    job["spec"]["vault"]["secrets"][0]["keys"] =
+        json!({ "username": "username", "password": "password" });
+    place.bed.apply(&job).await.unwrap();
+    place
+        .until_refused("my-job", "SecretNotFound")
         .await
         .unwrap();
-    assert!(
-        note.contains("cannot revoke lease") && !note.contains(&leases[0]),
-        "{note}"
-    );
-    cluster.postgres.let_vault_in().await.unwrap();
-    place.until_lease("my-job", "Revoked").await.unwrap();
-    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
-}
+    tokio::time::sleep(Duration::from_secs(4)).await;
 
-/// Vault says that a token is revoked before it comes to its leases.
-#[tokio::test]
-async fn a_lease_that_outlives_its_token_is_told_until_it_is_gone() {
-    let cluster = Cluster::start().await.unwrap();
-    let place = Place::new(&cluster, "outlives").await.unwrap();
-    let vault = &cluster.vault;
-    let policy = json!({ "policy": "path \"database/creds/*\" { capabilities = [\"read\"] }" });
-    vault.write("sys/policies/acl/runs", &policy).await.unwrap();
-    let policy = json!({ "policy": concat!(
-        "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n",
-        "path \"sys/leases/lookup\" { capabilities = [\"update\"] }",
-    ) });
-    let path = "sys/policies/acl/planescape-revocation";
-    vault.write(path, &policy).await.unwrap();
-    place.bed.apply(&guides("my-job")).await.unwrap();
+    let late = json!({ "username": "late", "password": "late" });
+    cluster.vault.put("late", &late).await.unwrap();
+
     place.until_let_go("my-job").await.unwrap();
-    cluster.postgres.shut_vault_out().await.unwrap();
-
-    place.end("my-job").await.unwrap();
-    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
-
-    let leases = vault.leases("database/creds/readonly").await.unwrap();
-    assert_eq!(leases.len(), 1);
-    let told = place.tells_of_a_living_lease("my-job", &leases[0]).await;
-    told.unwrap_or_else(|error| panic!("{error:#} {status}"));
-    cluster.postgres.let_vault_in().await.unwrap();
-    place.until_lease("my-job", "Revoked").await.unwrap();
-    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
-use super::place::{CREDENTIALS, LIMIT, Place, until_leases};
+use super::place::{CREDENTIALS, LIMIT, MANIFESTS, Place, until_leases};
 use crate::operator::running::{condition, name, once_with_secret};
 
 #[tokio::test]
@@ -60,6 +60,64 @@ async fn what_was_left_while_nobody_looked_is_found_again() {
     for job in ["pod-stays", "pod-goes"] {
         place.until_lease(job, "RevokedByOperator").await.unwrap();
     }
+}
+
+/// Vault says so with the status with which it refuses a token of ours that has ended.
+#[tokio::test]
+async fn accessors_that_vault_does_not_know_cost_one_login_at_a_restart() {
+    let cluster = Cluster::start().await.unwrap();
+    let mut place = Place::new(&cluster, "gone").await.unwrap();
+    place.kill();
+    let jobs = ["gone-1", "gone-2", "gone-3"];
+    for job in jobs {
+        place.bed.apply(&once_with_secret(job)).await.unwrap();
+        kill_agent(&place, job, job).await.unwrap();
+    }
+    place.start().await.unwrap();
+    for job in jobs {
+        place.until_lease(job, "RevokedByOperator").await.unwrap();
+    }
+
+    let requests = cluster.vault.requests().unwrap();
+    let logins = requests
+        .iter()
+        .filter(|it| it.is("update", "auth/kubernetes/login"));
+    assert_eq!(logins.count(), 1);
+}
+
+#[tokio::test]
+async fn what_became_of_a_token_is_told_however_often_the_api_server_refuses() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "untold").await.unwrap();
+    place.bed.apply(&once_with_secret("my-job")).await.unwrap();
+    let accessor = token_with_a_lease(&cluster).await.unwrap();
+    let control_plane = &cluster.control_plane;
+    let nothing = r#"{"rules":[{"apiGroups":["batch"],"resources":["jobs"],"verbs":["get","list","watch"]},
+        {"apiGroups":[""],"resources":["pods"],"verbs":["list","watch"]},
+        {"apiGroups":["planescape.io"],"resources":["planescapejobs"],"verbs":["get","list","watch"]}]}"#;
+    let role = "clusterrole/planescape-credentials";
+    let patch = ["patch", role, "--type=merge", "-p", nothing];
+    control_plane.kubectl(&patch).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    kill_agent(&place, "my-job", &accessor).await.unwrap();
+    until_leases(&cluster, 0).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log = place.log();
+    assert!(log.contains("cannot tell of a revocation"), "{log}");
+    let again = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        MANIFESTS[0],
+    ];
+    control_plane.kubectl(&again).await.unwrap();
+
+    place
+        .until_lease("my-job", "RevokedByOperator")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

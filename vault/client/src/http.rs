@@ -4,6 +4,7 @@ mod redirect;
 mod route;
 mod untrusted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use reqwest::{RequestBuilder, Response, Url};
 
 use crate::body::{Bodies, Failed};
 use crate::pace::Paced;
+pub use route::Admission;
 use route::{Route, Routes};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
@@ -74,31 +76,43 @@ pub struct Forwarded {
     pub timeout: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Http {
-    routes: Routes,
-    bodies: Bodies,
+    routes: Arc<Routes>,
+    bodies: Arc<Bodies>,
     base: Url,
     namespace: Option<String>,
     timeout: Duration,
     headers: HeaderMap,
     follows_redirects: bool,
-    paced: Paced,
+    paced: Arc<Paced>,
 }
 
 impl Http {
-    pub(crate) fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
-        let routes = Routes::new(connection, user_agent)?;
+    pub(crate) fn new(
+        connection: &Connection,
+        user_agent: &str,
+        admission: Option<Admission>,
+    ) -> anyhow::Result<Self> {
+        let routes = Routes::new(connection, user_agent, admission)?;
         Ok(Self {
             base: routes.base().clone(),
-            routes,
-            bodies: Bodies::new(),
+            routes: Arc::new(routes),
+            bodies: Arc::new(Bodies::new()),
             namespace: connection.namespace.clone(),
             timeout: connection.timeout,
             headers: headers(&connection.headers)?,
             follows_redirects: connection.follows_redirects,
-            paced: Paced::new(connection.pace),
+            paced: Arc::new(Paced::new(connection.pace)),
         })
+    }
+
+    /// The same connections, for requests to another namespace.
+    pub(crate) fn in_namespace(&self, namespace: Option<String>) -> Self {
+        Self {
+            namespace,
+            ..self.clone()
+        }
     }
 
     /// The body of a successful answer.

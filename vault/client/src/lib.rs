@@ -19,7 +19,7 @@ use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText
 
 use http::{Http, Method, Request};
 
-pub use http::{Forwarded, retry_after};
+pub use http::{Admission, Forwarded, retry_after};
 pub use memory::stay_out_of_core_files;
 pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;
@@ -63,8 +63,30 @@ impl Client {
     /// One of them cannot be used; says which setting names it.
     pub fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
         Ok(Self {
-            http: Http::new(connection, user_agent)?,
+            http: Http::new(connection, user_agent, None)?,
         })
+    }
+
+    /// The same, which connects to no address that `admission` does not let it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn guarded(
+        connection: &Connection,
+        user_agent: &str,
+        admission: Admission,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: Http::new(connection, user_agent, Some(admission))?,
+        })
+    }
+
+    /// The same client, and its connections, for requests to another namespace; its name ends with a slash.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: Option<String>) -> Self {
+        Self {
+            http: self.http.in_namespace(namespace),
+        }
     }
 
     /// `PUT` to the path of a login.

@@ -1,9 +1,9 @@
 //! Which Vaults the program may talk to: those that the administrator lists, and no address that a
 //! machine's own services have.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The Vaults that the administrator lists.
+/// The Vaults that the administrator lists, as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses(Vec<String>);
 
@@ -28,20 +28,18 @@ impl Addresses {
     pub fn parse(list: &str) -> Result<Self, String> {
         let items = list.split(',').map(str::trim);
         let items = items.filter(|item| !item.is_empty());
-        let addresses =
-            items.map(|item| crate::annotations::vault_address(item).map(|it| normal(&it)));
+        let addresses = items.map(crate::annotations::vault_address);
         addresses.collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// Whether the administrator lists it.
+    /// An address as the administrator has written it, however somebody else does.
     ///
     /// # Errors
-    /// Nobody does.
-    pub fn check(&self, address: &str) -> Result<(), Refused> {
-        if self.0.contains(&normal(address)) {
-            return Ok(());
-        }
-        Err(Refused::NotListed)
+    /// Nobody lists it.
+    pub fn check(&self, address: &str) -> Result<&str, Refused> {
+        let mut listed = self.0.iter();
+        let listed = listed.find(|it| normal(it) == normal(address));
+        listed.map(String::as_str).ok_or(Refused::NotListed)
     }
 
     /// Whether there is none.
@@ -88,18 +86,48 @@ pub fn check_ip(address: &str, ip: IpAddr) -> Result<(), Refused> {
         .parse::<IpAddr>()
         .is_ok_and(|it| it.to_canonical() == ip);
     let is_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified() || is_metadata(ip),
+        IpAddr::V4(ip) => is_local_v4(ip),
+        IpAddr::V6(ip) => {
+            let is_of_metadata = METADATA_V6.contains(&ip) || embedded(ip).is_some_and(is_local_v4);
+            ip.is_unicast_link_local() || ip.is_unspecified() || is_of_metadata
+        }
     };
-    if is_local || (ip.is_loopback() && !is_written) {
+    let is_loopback = ip.is_loopback() || as_v4(ip).is_some_and(|it| it.is_loopback());
+    if is_local || (is_loopback && !is_written) {
         return Err(Refused::Local(ip));
     }
     Ok(())
 }
 
 /// Amazon's, which is no link-local one.
-fn is_metadata(ip: Ipv6Addr) -> bool {
-    ip == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)];
+
+/// Alibaba's, Oracle's and Azure's.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+
+fn is_local_v4(ip: Ipv4Addr) -> bool {
+    ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || METADATA_V4.contains(&ip)
+}
+
+/// Where a gateway (NAT64) or an old stack takes the last four bytes for the address that is meant.
+fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [front @ .., high, low] = ip.segments();
+    let is_gateway = front == [0x64, 0xff9b, 0, 0, 0, 0];
+    // Without the unspecified address and loopback.
+    let is_old = front == [0; 6] && (high != 0 || low > 1);
+    let last = (u32::from(high) << 16) | u32::from(low);
+    (is_gateway || is_old).then(|| Ipv4Addr::from_bits(last))
+}
+
+fn as_v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(ip) => embedded(ip),
+    }
 }
 
 /// As the list has it: names of hosts have no case, and a slash at the end means nothing.
@@ -121,7 +149,7 @@ mod tests {
             "HTTPS://vault:8200/",
             "http://10.0.0.1:8200",
         ] {
-            assert_eq!(listed.check(taken), Ok(()), "{taken}");
+            assert!(listed.check(taken).is_ok(), "{taken}");
         }
         for refused in [
             "http://vault:8200",
@@ -134,6 +162,8 @@ mod tests {
         ] {
             assert_eq!(listed.check(refused), Err(Refused::NotListed), "{refused}");
         }
+        let of_a_tenant = listed.check("HTTPS://VAULT:8200");
+        assert_eq!(of_a_tenant, listed.check("https://vault:8200"));
         assert!(Addresses::parse("vault").is_err());
         assert!(Addresses::parse("").unwrap().is_empty());
     }
@@ -149,10 +179,19 @@ mod tests {
             "127.0.0.1",
             "::1",
             "0.0.0.0",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::127.0.0.1",
+            "::169.254.169.254",
+            "::127.0.0.1",
         ] {
             assert!(check("https://vault:8200", ip).is_err(), "{ip}");
         }
-        assert!(check("https://vault:8200", "10.1.2.3").is_ok());
+        for ip in ["10.1.2.3", "64:ff9b::10.1.2.3", "fd00::1"] {
+            assert!(check("https://vault:8200", ip).is_ok(), "{ip}");
+        }
         assert!(check("http://127.0.0.1:8200", "127.0.0.1").is_ok());
         assert!(check("http://169.254.169.254", "169.254.169.254").is_err());
     }

@@ -3,18 +3,18 @@
 //! What Kubernetes and Vault hold is the memory: the Job, the record of the run's token, its Secrets. Whoever
 //! is killed between two steps finds there how far it came.
 
+mod ending;
+mod supplying;
+mod words;
+
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
-use planescape_agent_contract::{Access, Phase, Reason, Report};
+use planescape_agent_contract::{Access, Report};
 
 use super::failure::Failure;
 use super::life::Life;
-use super::run::{Run, Stage};
-
-/// How often a Secret is looked for while its run goes on.
-const SECRET_CHECK: SignedDuration = SignedDuration::from_secs(60);
-
-/// How long the deletion of a Job waits for a Vault that does not answer.
-const LONGEST_DELETION: SignedDuration = SignedDuration::from_mins(10);
+use super::run::Run;
 
 const SHORTEST_RETRY: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
@@ -26,8 +26,8 @@ pub struct Memory {
     pub custody: Custody,
     /// Its Secrets, in the order of the run's own.
     pub secrets: Vec<Sighting>,
-    /// What failed last.
-    pub trouble: Option<Trouble>,
+    /// What failed last, by what waits for it.
+    pub troubles: BTreeMap<Subject, Trouble>,
     /// Whether Vault refuses to say of single leases that they are revoked.
     pub may_not_revoke_leases: bool,
     /// Whether nobody may ask Vault for leases whose token is revoked.
@@ -78,6 +78,8 @@ pub struct Holding {
     pub token: Life,
     /// Of the leases, in the order of the record.
     pub leases: Vec<Lease>,
+    /// How many more there may be, because answers were lost.
+    pub unheard: usize,
     /// Whether Vault has said that the token is revoked. It comes to the leases when it can.
     pub is_token_revoked: bool,
 }
@@ -112,8 +114,21 @@ pub struct Trouble {
     pub report: Report,
     /// When to try again.
     pub retry: Timestamp,
+    /// Whether Vault serves nobody.
+    is_outage: bool,
     since: Timestamp,
     is_of_end: bool,
+}
+
+/// What waits after a failure, while all else goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The way to the Secrets, and to the end of the Job.
+    Work,
+    /// The token.
+    Token,
+    /// This lease.
+    Lease(usize),
 }
 
 /// One thing to do.
@@ -123,7 +138,8 @@ pub enum Step {
     Recall,
     /// Make the Job stay until its lease is revoked.
     Claim,
-    /// Ask for a token of the pods' ServiceAccount, log in with it, and write the record.
+    /// Ask for a token of the pods' ServiceAccount, log in with it, and write the record; in place of that of a token
+    /// that has ended.
     LogIn,
     /// Look whether this Secret is there.
     Look(usize),
@@ -156,6 +172,29 @@ pub enum Step {
 }
 
 impl Step {
+    /// What waits if it fails.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::RenewToken | Self::RevokeToken => Subject::Token,
+            Self::RenewLease(index) | Self::RevokeLease(index) | Self::LookUpLease(index) => {
+                Subject::Lease(*index)
+            }
+            Self::Recall
+            | Self::Claim
+            | Self::LogIn
+            | Self::Look(_)
+            | Self::Read(_)
+            | Self::Write(_)
+            | Self::LetGo(_)
+            | Self::Tell(_)
+            | Self::Forget
+            | Self::Release
+            | Self::Wait(_)
+            | Self::Finish => Subject::Work,
+        }
+    }
+
     /// In one word, for metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -200,241 +239,50 @@ impl Step {
 /// The next thing to do. `outage` is how long a lease is to outlive us.
 #[must_use]
 pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
-    let is_over = run.is_over(now);
-    if let Some(trouble) = &memory.trouble
-        && trouble.retry > now
-        // The end of a run makes an attempt to supply it pointless.
-        && trouble.is_of_end == is_over
-    {
-        let wait = Step::Wait(Some(trouble.retry));
-        let is_told = |told: &Report| told.phase == Phase::Done;
-        if run.told.as_ref().is_some_and(is_told) && trouble.report.phase != Phase::Done {
-            // What keeps us from tidying up says nothing of the lease.
-            return wait;
-        }
-        let report = told_with(run, memory, trouble.report.clone());
-        return tell(run, &report).unwrap_or(wait);
+    if run.is_over(now) {
+        return ending::end(run, memory, now);
     }
-    if is_over {
-        return end(run, memory, now);
-    }
-    if memory.custody == Custody::Unknown {
-        return Step::Recall;
-    }
-    if let Stage::Stopping(until) = run.stage {
-        return Step::Wait(Some(until));
-    }
-    supply(run, memory, outage, now)
-}
-
-fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
-    if !run.is_claimed {
-        return Step::Claim;
-    }
-    let Custody::Held(holding) = &memory.custody else {
-        return Step::LogIn;
-    };
-    for (index, _) in run.order.secrets.iter().enumerate() {
-        match memory.secrets.get(index).copied().unwrap_or_default() {
-            Sighting::Unknown => return Step::Look(index),
-            Sighting::Missing => return Step::Read(index),
-            Sighting::Ready => return Step::Write(index),
-            Sighting::Present(seen)
-                if seen.saturating_add(SECRET_CHECK).is_ok_and(|it| it <= now) =>
-            {
-                return Step::Look(index);
-            }
-            Sighting::Present(_) => {}
-        }
-    }
-    let report = held(run, memory, holding);
-    if run.stage == Stage::Waiting {
-        return Step::LetGo(report);
-    }
-    if let Some(step) = renewal(holding, outage, now) {
-        return step;
-    }
-    if let Some(step) = tell(run, &report) {
-        return step;
-    }
-    let looks = memory.secrets.iter().filter_map(|it| match it {
-        Sighting::Present(seen) => seen.saturating_add(SECRET_CHECK).ok(),
-        Sighting::Unknown | Sighting::Missing | Sighting::Ready => None,
-    });
-    Step::Wait(looks.chain(renewals(holding, outage)).min())
-}
-
-fn renewals(holding: &Holding, outage: SignedDuration) -> impl Iterator<Item = Timestamp> {
-    let lives = holding.leases.iter().map(|lease| lease.life);
-    let lives = lives.chain([holding.token]);
-    lives.filter_map(move |life| life.renewal(outage))
-}
-
-fn renewal(holding: &Holding, outage: SignedDuration, now: Timestamp) -> Option<Step> {
-    let is_due = |life: Life| life.renewal(outage).is_some_and(|due| due <= now);
-    if is_due(holding.token) {
-        return Some(Step::RenewToken);
-    }
-    let due = holding.leases.iter().position(|lease| is_due(lease.life));
-    due.map(Step::RenewLease)
-}
-
-fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
-    match &memory.custody {
-        _ if !run.is_claimed => Step::Finish,
-        Custody::Unknown => Step::Recall,
-        Custody::Absent => Step::Release,
-        Custody::Held(_) if was_revoked(run) => Step::Forget,
-        Custody::Held(holding) if is_past(holding, memory, run, now) => {
-            tell(run, &left_to_its_ttl(run, memory, holding, now)).unwrap_or(Step::Forget)
-        }
-        Custody::Held(holding) => {
-            let mut open = holding.leases.iter();
-            let open = open.position(|lease| !lease.is_revoked);
-            match (holding.is_token_revoked, open) {
-                (false, Some(index)) if !memory.may_not_revoke_leases => Step::RevokeLease(index),
-                (false, _) => Step::RevokeToken,
-                (true, Some(index)) if !memory.may_not_look_up_leases => Step::LookUpLease(index),
-                (true, _) => {
-                    let report = revoked(run, memory, open.is_none(), now);
-                    tell(run, &report).unwrap_or(Step::Forget)
-                }
-            }
-        }
-    }
-}
-
-/// Who was killed before the record was deleted said so already.
-fn was_revoked(run: &Run) -> bool {
-    let told = run.told.as_ref();
-    told.is_some_and(|told| (&told.phase, &told.reason) == (&Phase::Done, &Reason::Revoked))
-}
-
-/// Whether the token has ended by itself, or a Job waits too long for its deletion.
-fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
-    let Some(trouble) = memory.trouble.as_ref().filter(|it| it.is_of_end) else {
-        return false;
-    };
-    let has_ended = end_of(holding).is_some_and(|end| end <= now);
-    let limit = trouble.since.saturating_add(LONGEST_DELETION);
-    let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
-    has_ended || waits_too_long
-}
-
-/// When Vault ends by itself what is left.
-fn end_of(holding: &Holding) -> Option<Timestamp> {
-    if !holding.is_token_revoked {
-        return holding.token.end();
-    }
-    let open = holding.leases.iter().filter(|lease| !lease.is_revoked);
-    let ends: Option<Vec<Timestamp>> = open.map(|lease| lease.life.end()).collect();
-    ends?.into_iter().max()
-}
-
-fn tell(run: &Run, report: &Report) -> Option<Step> {
-    let timeless = |report: &Report| Report {
-        at: None,
-        ..report.clone()
-    };
-    let is_told = run.told.as_ref().map(timeless) == Some(timeless(report));
-    // A Job that nobody holds may be gone.
-    (!is_told).then(|| Step::Tell(report.clone()))
-}
-
-fn told_with(run: &Run, memory: &Memory, report: Report) -> Report {
-    let account = memory.account.clone();
-    Report {
-        role: Some(run.order.role.clone()),
-        accessor: account.accessor,
-        login_request: account.login_request,
-        reads: account.reads,
-        ..report
-    }
-}
-
-fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
-    let lives = holding.leases.iter().map(|lease| lease.life);
-    let maxima = lives.clone().chain([holding.token]);
-    let maximum = maxima.filter_map(Life::maximum).min();
-    let bounded = lives
-        .chain([holding.token])
-        .filter(|life| life.renewal(SignedDuration::ZERO).is_none());
-    let end = bounded.filter_map(Life::end).min();
-    let report = Report {
-        message: end.map(|end| {
-            format!("the credentials end at {end}: Vault's role does not let them be renewed any further")
-        }),
-        max_seconds: maximum.and_then(|it| u64::try_from(it.as_secs()).ok()),
-        ..Report::new(Phase::Running, Reason::LoggedIn)
-    };
-    told_with(run, memory, report)
-}
-
-fn revoked(run: &Run, memory: &Memory, is_verified: bool, now: Timestamp) -> Report {
-    let report = Report {
-        message: (!is_verified).then(|| UNVERIFIED.to_owned()),
-        more_leases: usize::from(!is_verified),
-        at: Some(now.as_second()),
-        max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
-        ..Report::new(Phase::Done, Reason::Revoked)
-    };
-    told_with(run, memory, report)
-}
-
-const UNVERIFIED: &str = "Vault has revoked the token; whether it could revoke every lease is not known; to know it, add to the role's policy: path \"sys/leases/revoke\" { capabilities = [\"update\"] }, or to that of PLANESCAPE_REVOCATION_ROLE: path \"sys/leases/lookup\" { capabilities = [\"update\"] }";
-
-/// Leases end with their token.
-fn left_to_its_ttl(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
-    let known = run.told.as_ref();
-    if let Some(told) =
-        known.filter(|told| told.reason == Reason::RevokeFailed && told.at.is_some())
-    {
-        return told.clone();
-    }
-    let report = memory.trouble.as_ref().map(|trouble| &trouble.report);
-    let left = end_of(holding).map(|end| end.duration_since(now).as_secs());
-    let report = Report {
-        message: report.and_then(|report| report.message.clone()),
-        at: Some(now.as_second()),
-        ttl_seconds: left.map(|left| u64::try_from(left).unwrap_or(0)),
-        max_seconds: known.and_then(|told| told.max_seconds),
-        ..Report::new(Phase::Done, Reason::RevokeFailed)
-    };
-    told_with(run, memory, report)
+    supplying::supply(run, memory, outage, now)
 }
 
 impl Memory {
     /// Something failed. It is tried again after as long as it has lasted, within limits, and not before Vault
     /// wants that; up to a quarter later by `chance`, which is between 0 and 1.
-    pub fn fail(&mut self, run: &Run, failure: Failure, chance: f64, now: Timestamp) {
+    pub fn fail(
+        &mut self,
+        run: &Run,
+        (subject, failure): (Subject, Failure),
+        chance: f64,
+        now: Timestamp,
+    ) {
         let is_of_end = run.is_over(now);
-        let known = self.trouble.as_ref().filter(|it| it.is_of_end == is_of_end);
+        let known = self.trouble(subject, is_of_end);
         let since = known.map_or(now, |known| known.since);
         let lasted = now
             .duration_since(since)
             .clamp(SHORTEST_RETRY, LONGEST_RETRY);
         let wait = lasted.max(failure.retry_after.unwrap_or_default());
         let wait = wait.saturating_add(wait.mul_f64(chance / 4.0));
-        self.trouble = Some(Trouble {
+        let trouble = Trouble {
             report: failure.report,
             retry: now.saturating_add(wait).unwrap_or(now),
+            is_outage: failure.is_outage,
             since,
             is_of_end,
-        });
+        };
+        self.troubles.insert(subject, trouble);
     }
 
     /// Vault is back: what waited for it is tried now.
     pub fn hurry(&mut self, now: Timestamp) {
-        if let Some(trouble) = &mut self.trouble
-            && is_of_outage(&trouble.report)
-        {
+        for trouble in self.troubles.values_mut().filter(|it| it.is_outage) {
             trouble.retry = trouble.retry.min(now);
         }
     }
 
     /// Something was done.
-    pub fn succeed(&mut self) {
-        self.trouble = None;
+    pub fn succeed(&mut self, subject: Subject) {
+        self.troubles.remove(&subject);
     }
 
     /// Sets what is known of a Secret.
@@ -444,17 +292,64 @@ impl Memory {
         }
         self.secrets[index] = sighting;
     }
+
+    /// There is a token, which is another than before: what was read with that is of no use.
+    pub fn hold(&mut self, holding: Holding) {
+        self.custody = Custody::Held(holding);
+        self.troubles.retain(|subject, _| *subject == Subject::Work);
+        for sighting in &mut self.secrets {
+            if *sighting == Sighting::Ready {
+                *sighting = Sighting::Missing;
+            }
+        }
+    }
+
+    /// Nobody knows whether Vault has renewed this: it may live for as long as was asked for.
+    pub fn lose_renewal(&mut self, subject: Subject, outage: SignedDuration, now: Timestamp) {
+        let Custody::Held(holding) = &mut self.custody else {
+            return;
+        };
+        let life = match subject {
+            Subject::Lease(index) => &mut holding.leases[index].life,
+            Subject::Token | Subject::Work => &mut holding.token,
+        };
+        *life = life.recalled(now, outage);
+    }
+
+    /// What failed of this, of a run that has ended, or of one that has not: the end of a run makes an attempt to supply
+    /// it pointless.
+    fn trouble(&self, subject: Subject, is_of_end: bool) -> Option<&Trouble> {
+        let trouble = self.troubles.get(&subject);
+        trouble.filter(|it| it.is_of_end == is_of_end)
+    }
+
+    /// The same, all of a run that has not ended.
+    fn troubles_of_supply(&self) -> impl Iterator<Item = &Trouble> {
+        let troubles = self.troubles.values();
+        troubles.filter(|it| !it.is_of_end)
+    }
+
+    /// What Vault did not do at the end of a run.
+    fn troubles_of_revocation(&self) -> impl Iterator<Item = &Trouble> {
+        let troubles = self.troubles.iter();
+        let troubles = troubles.filter(|(subject, it)| it.is_of_end && **subject != Subject::Work);
+        troubles.map(|(_, trouble)| trouble)
+    }
+
+    /// Whether this is not to be tried yet.
+    fn waits(&self, subject: Subject, is_of_end: bool, now: Timestamp) -> bool {
+        let trouble = self.trouble(subject, is_of_end);
+        trouble.is_some_and(|it| it.retry > now)
+    }
 }
 
-fn is_of_outage(report: &Report) -> bool {
-    let is_of_end = report.phase == Phase::Done && report.reason == Reason::RevokeFailed;
-    let words = [
-        Reason::Unreachable,
-        Reason::NoAnswer,
-        Reason::Sealed,
-        Reason::Standby,
-    ];
-    is_of_end || words.contains(&report.reason)
+impl Holding {
+    /// How many leases may live, as far as it is known.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        let open = self.leases.iter().filter(|lease| !lease.is_revoked);
+        open.count() + self.unheard
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use planescape_vault::{Error, Kind};
 
 use super::addresses::Refused;
 use super::content::Misfit;
+use super::pace::is_outage;
 use super::run::Run;
 
 /// Why a step failed.
@@ -15,6 +16,8 @@ pub struct Failure {
     pub report: Report,
     /// How long Vault asks to wait.
     pub retry_after: Option<SignedDuration>,
+    /// Whether Vault serves nobody.
+    pub is_outage: bool,
 }
 
 /// What Vault was asked for.
@@ -29,8 +32,10 @@ pub enum Question<'a> {
         /// Whether it was a write.
         is_write: bool,
     },
-    /// A renewal.
-    Renewal,
+    /// A renewal of the token.
+    TokenRenewal,
+    /// A renewal of a lease.
+    LeaseRenewal,
     /// The end of a lease, named by a digest of its id.
     LeaseRevocation {
         /// The digest.
@@ -45,13 +50,26 @@ pub enum Question<'a> {
     },
 }
 
+impl Question<'_> {
+    /// Whether an error says that Vault serves nobody. Where it asks somebody else, such as a database, that one may be who
+    /// does not answer.
+    #[must_use]
+    pub fn blames_vault(self, error: &Error) -> bool {
+        let asks_others = matches!(
+            self,
+            Self::Read { .. } | Self::LeaseRenewal | Self::LeaseRevocation { .. }
+        );
+        is_outage(error) && !(asks_others && matches!(error, Error::Silent { .. }))
+    }
+}
+
 impl Failure {
     /// Vault did not do what it was asked for.
     #[must_use]
     pub fn of_vault(run: &Run, question: Question<'_>, error: &Error) -> Self {
         let phase = match question {
             Question::Login => Phase::Login,
-            Question::Read { .. } | Question::Renewal => Phase::Read,
+            Question::Read { .. } | Question::TokenRenewal | Question::LeaseRenewal => Phase::Read,
             Question::LeaseRevocation { .. }
             | Question::Revocation
             | Question::LeaseLookUp { .. } => Phase::Done,
@@ -64,15 +82,19 @@ impl Failure {
             | Error::Malformed { .. }
             | Error::Unsendable { .. } => (None, None),
         };
+        let is_ended = matches!(error, Error::Refused(it) if it.kind() == Kind::InvalidToken);
         let reason = if phase == Phase::Done {
             Reason::RevokeFailed
+        } else if phase == Phase::Read && is_ended {
+            Reason::CredentialsEnded
         } else {
             Reason::of(phase, error)
         };
         let path = match question {
             Question::Login => Some(format!("{}/login", run.order.auth_path)),
             Question::Read { path, .. } => Some(path.to_owned()),
-            Question::Renewal
+            Question::TokenRenewal
+            | Question::LeaseRenewal
             | Question::LeaseRevocation { .. }
             | Question::Revocation
             | Question::LeaseLookUp { .. } => None,
@@ -87,6 +109,7 @@ impl Failure {
         Self {
             report,
             retry_after: retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()),
+            is_outage: question.blames_vault(error),
         }
     }
 
@@ -119,6 +142,16 @@ impl Failure {
             run.order.role
         );
         Self::new(run, Phase::Login, Reason::BatchToken, message)
+    }
+
+    /// Each request with the role's tokens takes one of their uses, and renewals would take them all.
+    #[must_use]
+    pub fn of_limited_uses(run: &Run) -> Self {
+        let message = format!(
+            "the role `{}` gives tokens that end after so many requests, in the middle of a run; set token_num_uses=0 on it",
+            run.order.role
+        );
+        Self::new(run, Phase::Login, Reason::LimitedUses, message)
     }
 
     /// A Secret of that name is somebody else's.
@@ -169,6 +202,7 @@ impl Failure {
                 ..Report::new(phase, reason)
             },
             retry_after: None,
+            is_outage: false,
         }
     }
 }
@@ -196,6 +230,9 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
             "{error}; Vault's role must name ServiceAccount {}/{}, and the audience of `planescape credentials`",
             run.owner.namespace, run.service_account
         ),
+        Question::Read { .. } if kind == Some(Kind::InvalidToken) => {
+            format!("{error}; the token of the run has ended, or somebody has revoked it")
+        }
         Question::Read { path, is_write } if is_denied => {
             let capability = if is_write { "update" } else { "read" };
             format!(
@@ -203,7 +240,7 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
             )
         }
         Question::LeaseRevocation { digest } => {
-            format!("cannot revoke lease {digest}, and tries again: {error}")
+            format!("cannot revoke lease {digest}: {error}")
         }
         Question::LeaseLookUp { digest } => {
             format!(
@@ -213,8 +250,42 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
         Question::Revocation if is_denied => {
             format!("{error}; the role's policy needs: {REVOKE_POLICY}")
         }
-        Question::Login | Question::Read { .. } | Question::Renewal | Question::Revocation => {
-            error.to_string()
+        Question::Login
+        | Question::Read { .. }
+        | Question::TokenRenewal
+        | Question::LeaseRenewal
+        | Question::Revocation => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_answer_is_no_outage_of_vault() {
+        let silent = Error::Silent {
+            address: "vault:8200".to_owned(),
+        };
+        let refused = Error::Unreachable {
+            address: "vault:8200".to_owned(),
+            message: "connection refused".to_owned(),
+        };
+        let read = Question::Read {
+            path: "database/creds/ro",
+            is_write: false,
+        };
+        let revocation = Question::LeaseRevocation { digest: "d" };
+        for question in [read, Question::LeaseRenewal, revocation] {
+            assert!(!question.blames_vault(&silent), "{question:?}");
+            assert!(question.blames_vault(&refused), "{question:?}");
+        }
+        for question in [
+            Question::Login,
+            Question::TokenRenewal,
+            Question::Revocation,
+        ] {
+            assert!(question.blames_vault(&silent), "{question:?}");
         }
     }
 }

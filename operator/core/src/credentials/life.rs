@@ -43,9 +43,13 @@ impl Life {
         }
     }
 
-    /// What is known of one that stood in a record: it ends no later than `outage` lets it, and is renewed at once.
+    /// What is known of one that stood in a record: it ends no later than `outage` lets it, and is renewed at once. What
+    /// nobody can renew ends as it did.
     #[must_use]
     pub fn recalled(self, now: Timestamp, outage: SignedDuration) -> Self {
+        if !self.is_renewable {
+            return self;
+        }
         Self {
             since: now,
             seconds: self.seconds.max(wanted(outage).as_secs()),
@@ -82,8 +86,29 @@ impl Life {
     pub fn settled(self) -> Self {
         Self {
             is_renewable: false,
+            is_recalled: false,
             ..self
         }
+    }
+
+    /// The same, where Vault says that it has ended.
+    #[must_use]
+    pub fn ended(self, now: Timestamp) -> Self {
+        let end = self.end().map_or(now, |end| end.min(now));
+        let seconds = self.seconds.max(1);
+        let length = SignedDuration::from_secs(seconds);
+        Self {
+            since: end.saturating_sub(length).unwrap_or(self.since),
+            seconds,
+            is_recalled: false,
+            ..self.settled()
+        }
+    }
+
+    /// Whether others may have renewed it, or let it end, since it was recorded.
+    #[must_use]
+    pub fn is_recalled(self) -> bool {
+        self.is_recalled
     }
 
     /// The same after a renewal that asked for `asked`. Vault takes no notice of that where a token has a period.
@@ -174,6 +199,18 @@ mod tests {
                 .unwrap()
                 > at(80_001)
         );
+    }
+
+    #[test]
+    fn what_has_ended_has_ended_by_now_and_is_not_recalled_to_life() {
+        for life in [Life::new(at(0), 600, true), Life::new(at(0), 0, true)] {
+            let ended = life.recalled(at(100), HOUR).ended(at(200));
+            assert_eq!(ended.end(), Some(at(200)));
+            assert_eq!(ended.renewal(HOUR), None);
+        }
+        let short = Life::new(at(0), 600, false);
+        assert_eq!(short.ended(at(900)).end(), Some(at(600)));
+        assert_eq!(short.recalled(at(900), HOUR).end(), Some(at(600)));
     }
 
     #[test]

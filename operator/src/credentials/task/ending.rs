@@ -14,10 +14,10 @@ impl Task {
         let run = &self.run;
         let vault = self.program.vault_of(run).await?;
         self.vault = Some(vault.clone());
-        let (_turn, client) = vault.client().await;
+        let (_turn, client) = vault.engine_client().await;
         let id = self.lease_id(index);
         let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
-        let revoked = vault.learn(revoked);
+        let revoked = vault.learn_of_engine(revoked);
         match revoked {
             Ok(()) => self.lease_is_gone(index),
             Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {

@@ -44,10 +44,18 @@ struct Settings {
     user_agent: String,
     /// The unix socket that all requests go to.
     socket: Option<PathBuf>,
+    admission: Option<Admission>,
 }
 
+/// Whether the address, as it is configured, may lead to this one.
+pub type Admission = fn(address: &str, ip: IpAddr) -> bool;
+
 impl Routes {
-    pub(super) fn new(connection: &Connection, user_agent: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        connection: &Connection,
+        user_agent: &str,
+        admission: Option<Admission>,
+    ) -> anyhow::Result<Self> {
         let address = &connection.address;
         let socket = address.strip_prefix("unix://").map(PathBuf::from);
         // The name of the host is nobody's.
@@ -64,6 +72,7 @@ impl Routes {
             timeout: connection.timeout,
             user_agent: user_agent.to_owned(),
             socket,
+            admission,
         };
         let proxies = Proxies::from_environment();
         let main = client(&base, &trust, &proxies, &settings)?;
@@ -173,6 +182,13 @@ fn client(
     } else {
         proxies.apply_to(builder)?
     };
+    if let Some(admission) = settings.admission {
+        builder = builder.dns_resolver(Arc::new(Guarded {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            address: url.as_str().to_owned(),
+            admission,
+        }));
+    }
     builder.build().context("cannot build the HTTP client")
 }
 
@@ -193,5 +209,52 @@ impl Resolve for Pinned {
             };
             Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The name of the host leads where it may alone: the connection is made to what was looked at, whatever the name leads to
+/// a moment later.
+#[derive(Debug)]
+struct Guarded {
+    host: String,
+    address: String,
+    admission: Admission,
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        // A proxy has another name.
+        let is_asked = name.as_str().eq_ignore_ascii_case(&self.host);
+        let (address, admission) = (self.address.clone(), self.admission);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            let mut refused = found.iter().map(SocketAddr::ip).filter(|_| is_asked);
+            if let Some(ip) = refused.find(|ip| !admission(&address, *ip)) {
+                return Err(format!("the name leads to {ip}, which is not allowed").into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_leads_nowhere_but_where_it_may() {
+        let guarded = |admission: Admission| Guarded {
+            host: "localhost".to_owned(),
+            address: "http://localhost:8200".to_owned(),
+            admission,
+        };
+        let name = || "localhost".parse::<Name>().unwrap();
+
+        let refused = guarded(|_, ip| !ip.is_loopback()).resolve(name()).await;
+        let message = refused.map(drop).unwrap_err().to_string();
+        assert!(message.contains("not allowed"), "{message}");
+        let found = guarded(|_, ip| ip.is_loopback()).resolve(name()).await;
+        assert!(found.unwrap().all(|it| it.ip().is_loopback()));
     }
 }

@@ -1,56 +1,92 @@
 //! Random histories of one run: ends, kills, outages and lost answers at any step. Afterwards no lease of an ended
-//! run lives, and at no time is one called revoked that does.
+//! run lives, at no time is one called revoked that does, no pod starts with a lease that has ended, and as long as a run
+//! goes on nothing keeps what it works with from being renewed.
 
 use super::*;
+use crate::credentials::run::Stage;
 use crate::credentials::{Content, Order, OrderedSecret};
 use crate::job::identity::Identity;
+use planescape_agent_contract::{Phase, Reason};
 
 const OUTAGE: SignedDuration = SignedDuration::from_hours(1);
 
 const HISTORIES: u64 = 100_000;
 
+/// So many steps, waits among them, may pass before a renewal that is due is tried.
+const LONGEST_NEGLECT: u32 = 20;
+
 #[test]
 fn no_lease_outlives_its_run_whatever_happens() {
-    let (mut longest, mut left) = (SignedDuration::ZERO, 0);
+    let (mut longest, mut left, mut again) = (SignedDuration::ZERO, 0, 0);
     for seed in 0..HISTORIES {
         let mut world = World::new(seed);
-        for _ in 0..60 {
+        for _ in 0..80 {
             world.happen();
             assert_eq!(world.untruth(), None, "seed {seed}");
         }
         let calm = world.calm_down();
         // A deletion waits for ten minutes, and says then that the lease is left to its TTL.
-        let is_left = world.told() == Some(&Reason::RevokeFailed);
+        let is_left = world.was_left;
         left += u64::from(is_left);
-        assert!(!is_left || world.run.deleted().is_some(), "seed {seed}");
-        assert!(is_left || !world.lives(), "seed {seed}: a lease lives");
+        again += u64::from(world.logins > 1);
+        let is_excused = is_left && world.run.deleted().is_some();
+        assert!(is_excused || !world.lives(), "seed {seed}: a lease lives");
         assert_eq!(world.untruth(), None, "seed {seed}");
         assert!(!world.run.is_claimed, "seed {seed}: its Job stays");
         assert!(world.record.is_none(), "seed {seed}: a record stays");
         longest = longest.max(calm);
     }
     println!("{left} left to their TTL, which was said");
+    println!("{again} logged in again, since their token had ended before they began");
     println!("gone {longest:#} after everything was calm, at most");
     assert!(longest <= LONGEST_RETRY * 2, "{longest:#}");
+    assert!(left > 0 && again > 0);
 }
 
 /// What Vault knows.
 #[derive(Default)]
 struct Vault {
     is_down: bool,
-    /// Then no lease can be revoked. That of a token follows when it is back.
+    /// That of the first Secret. Then its lease can be neither renewed nor revoked; when it is back Vault revokes what has
+    /// ended.
     is_database_down: bool,
-    has_token: bool,
-    leases: Vec<bool>,
+    /// When the token ends.
+    token: Option<Timestamp>,
+    leases: Vec<VaultLease>,
+}
+
+struct VaultLease {
+    is_of_database: bool,
+    end: Timestamp,
+    lives: bool,
 }
 
 impl Vault {
-    /// It goes on trying to revoke the leases of tokens that are gone.
-    fn catch_up(&mut self) {
-        if !self.has_token && !self.is_database_down {
-            self.leases.fill(false);
+    /// Leases end with their token; it goes on trying to revoke those that have ended.
+    fn catch_up(&mut self, now: Timestamp) {
+        if self.token.is_some_and(|end| end <= now) {
+            self.end_token(now);
+        }
+        for lease in &mut self.leases {
+            let is_stuck = lease.is_of_database && self.is_database_down;
+            lease.lives &= lease.end > now || is_stuck;
         }
     }
+
+    fn end_token(&mut self, now: Timestamp) {
+        self.token = None;
+        for lease in &mut self.leases {
+            lease.end = lease.end.min(now);
+        }
+    }
+}
+
+/// What stands in the record of a token.
+struct Record {
+    token: Life,
+    /// Which of Vault's.
+    leases: Vec<(usize, Life)>,
+    unheard: usize,
 }
 
 struct World {
@@ -59,10 +95,15 @@ struct World {
     run: Run,
     memory: Memory,
     vault: Vault,
-    /// Which of Vault's leases the record names, if there is one.
-    record: Option<Vec<usize>>,
-    has_secret: bool,
+    record: Option<Record>,
+    has_secret: Vec<bool>,
     is_away: bool,
+    was_left: bool,
+    logins: usize,
+    /// How many steps ago each renewal became due.
+    neglected: BTreeMap<Subject, u32>,
+    /// What Vault's roles let a token and a lease live until it is renewed.
+    longest_life: i64,
     /// What the policies of the run's role, and of the program's own, allow.
     may_revoke_leases: bool,
     may_look_up_leases: bool,
@@ -70,15 +111,20 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let secret = OrderedSecret {
-            path: "database/creds/readonly".to_owned(),
+        let secret = |name: &str| OrderedSecret {
+            path: format!("{name}/creds/readonly"),
             params: Default::default(),
-            secret_name: "creds".to_owned(),
+            secret_name: name.to_owned(),
             content: Content::All,
+        };
+        let secrets: Vec<_> = match seed.is_multiple_of(2) {
+            true => vec![secret("database")],
+            false => vec![secret("database"), secret("queue")],
         };
         Self {
             seed,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
+            has_secret: vec![false; secrets.len()],
             run: Run {
                 owner: Identity {
                     namespace: "team".to_owned(),
@@ -93,7 +139,7 @@ impl World {
                     namespace: None,
                     auth_path: "auth/kubernetes".to_owned(),
                     role: "runs".to_owned(),
-                    secrets: vec![secret],
+                    secrets,
                 },
                 stage: Stage::Waiting,
                 is_claimed: false,
@@ -102,8 +148,11 @@ impl World {
             memory: Memory::default(),
             vault: Vault::default(),
             record: None,
-            has_secret: false,
             is_away: false,
+            was_left: false,
+            logins: 0,
+            neglected: BTreeMap::new(),
+            longest_life: if seed % 4 < 2 { 5_400 } else { 300 },
             may_revoke_leases: !seed.is_multiple_of(3),
             may_look_up_leases: !seed.is_multiple_of(9),
         }
@@ -120,15 +169,28 @@ impl World {
     fn happen(&mut self) {
         match self.below(40) {
             0 => self.vault.is_down = !self.vault.is_down,
-            1 => self.has_secret = false,
+            1 => {
+                let secrets = self.has_secret.len() as u64;
+                let index = self.below(secrets) as usize;
+                self.has_secret[index] = false;
+            }
             2 | 3 => self.kill(),
             4 => self.is_away = !self.is_away,
             12 => self.break_database(),
-            5 if !self.run.is_over(self.now) => self.run.stage = Stage::Over { deleted: None },
-            6 if self.run.deleted().is_none() => {
+            5 if !self.run.is_over(self.now) && self.below(3) == 0 => {
+                self.run.stage = Stage::Over { deleted: None };
+            }
+            6 if self.run.deleted().is_none() && self.below(3) == 0 => {
                 self.run.stage = Stage::Over {
                     deleted: Some(self.now),
                 };
+            }
+            // Somebody writes what the program would.
+            13 if self.below(8) == 0 => {
+                self.run.told = Some(Report {
+                    more_leases: 1,
+                    ..Report::new(Phase::Done, Reason::Revoked)
+                });
             }
             7..12 => {
                 let seconds = 1 << self.below(9);
@@ -136,7 +198,7 @@ impl World {
             }
             _ if self.is_away => self.pass(SignedDuration::from_secs(1)),
             _ => {
-                let fault = self.below(8);
+                let fault = self.below(10);
                 self.act(fault);
             }
         }
@@ -144,21 +206,24 @@ impl World {
 
     fn break_database(&mut self) {
         self.vault.is_database_down = !self.vault.is_database_down;
-        self.vault.catch_up();
+        self.vault.catch_up(self.now);
     }
 
     fn kill(&mut self) {
         self.memory = Memory::default();
+        self.neglected.clear();
     }
 
     fn pass(&mut self, time: SignedDuration) {
         self.now = self.now.saturating_add(time).unwrap();
+        self.vault.catch_up(self.now);
     }
 
     /// One step; how long to wait, and whether nothing is left to do. `fault`: 0 loses the request, 1 the answer, 2
-    /// kills before what was done is known.
+    /// kills before what was done is known, 3 before anybody has heard of it.
     fn act(&mut self, fault: u64) -> bool {
         let step = next(&self.run, &self.memory, OUTAGE, self.now);
+        self.watch(&step);
         if let Step::Wait(until) = step {
             let until = until.unwrap_or(self.now).max(self.now);
             let wait = until.duration_since(self.now);
@@ -168,55 +233,131 @@ impl World {
         if step == Step::Finish {
             return true;
         }
+        if let Step::Read(_) = step {
+            self.expect_lease();
+        }
         let asks_vault = step.asks_vault();
         let is_lost = fault == 0 || (asks_vault && self.vault.is_down);
-        let is_refused = self.vault_cannot(&step);
-        let done = !is_lost && !is_refused && self.perform(&step, fault == 1);
-        match (done, fault) {
-            (_, 2) => self.kill(),
-            (true, _) => {
+        let refusal = match is_lost {
+            true => None,
+            false => self.refusal(&step),
+        };
+        let is_done = !is_lost && refusal.is_none() && self.perform(&step, matches!(fault, 1 | 3));
+        let answer = match is_done {
+            true => Ok(()),
+            false => Err(refusal),
+        };
+        match (answer, fault) {
+            (_, 2 | 3) => self.kill(),
+            (Ok(()), _) => {
                 if !matches!(step, Step::Tell(_)) {
-                    self.memory.succeed();
+                    self.memory.succeed(step.subject());
                 }
             }
-            (false, _) if matches!(step, Step::Tell(_)) => {}
-            (false, _) => {
-                let is_revocation = matches!(
-                    step,
-                    Step::RevokeLease(_) | Step::RevokeToken | Step::LookUpLease(_)
-                );
-                let (phase, reason) = match (is_revocation, asks_vault) {
-                    (true, _) => (Phase::Done, Reason::RevokeFailed),
-                    (false, true) => (Phase::Read, Reason::Unreachable),
-                    (false, false) => (Phase::Write, Reason::KubernetesRefused),
-                };
-                let failure = Failure {
-                    report: Report::new(phase, reason),
-                    retry_after: None,
-                };
-                self.memory.fail(&self.run, failure, 0.5, self.now);
-            }
+            (Err(_), _) if matches!(step, Step::Tell(_)) => {}
+            (Err(status), _) => self.fail(&step, status),
         }
         false
     }
 
-    /// Whether Vault has this lease of the record.
-    fn has_lease(&self, index: usize) -> bool {
-        let record = self.record.as_ref();
-        record.is_some_and(|record| self.vault.leases[record[index]])
+    fn fail(&mut self, step: &Step, status: Option<u16>) {
+        if matches!(step, Step::Read(_)) && status.is_none() {
+            self.holding().unheard += 1;
+        }
+        if matches!(step, Step::RenewToken | Step::RenewLease(_)) && status.is_none() {
+            let now = self.now;
+            self.memory.lose_renewal(step.subject(), OUTAGE, now);
+        }
+        let (phase, reason) = match (step, step.asks_vault()) {
+            (Step::RevokeLease(_) | Step::RevokeToken | Step::LookUpLease(_), _) => {
+                (Phase::Done, Reason::RevokeFailed)
+            }
+            (_, true) => (Phase::Read, Reason::Unreachable),
+            (_, false) => (Phase::Write, Reason::KubernetesRefused),
+        };
+        let failure = Failure {
+            report: Report {
+                status,
+                ..Report::new(phase, reason)
+            },
+            retry_after: None,
+            is_outage: step.asks_vault() && status.is_none(),
+        };
+        let subject = step.subject();
+        self.memory
+            .fail(&self.run, (subject, failure), 0.5, self.now);
     }
 
-    /// Whether Vault answers that it could not do it, or not yet.
-    fn vault_cannot(&self, step: &Step) -> bool {
-        match step {
+    /// Counts for how many steps a renewal was due that nobody tried.
+    fn watch(&mut self, step: &Step) {
+        let Custody::Held(holding) = &self.memory.custody else {
+            return;
+        };
+        let token = (Subject::Token, holding.token);
+        let leases = holding.leases.iter().enumerate();
+        let leases = leases.map(|(index, lease)| (Subject::Lease(index), lease.life));
+        let is_running = self.run.stage == Stage::Running;
+        for (subject, life) in [token].into_iter().chain(leases) {
+            let is_due = life.renewal(OUTAGE).is_some_and(|due| due <= self.now);
+            let is_tried = step.subject() == subject;
+            // With the token everything has ended.
+            let is_lost = holding.token.renewal(OUTAGE).is_none();
+            let count = self.neglected.entry(subject).or_default();
+            *count = match is_running && is_due && !is_tried && !is_lost {
+                true => *count + 1,
+                false => 0,
+            };
+            assert!(
+                *count <= LONGEST_NEGLECT,
+                "{subject:?} is due and not renewed: {step:?}"
+            );
+        }
+        if matches!(step, Step::LetGo(_)) {
+            let record = self.record.as_ref().unwrap();
+            let mut leases = record.leases.iter();
+            let dead = leases.find(|(index, _)| self.vault.leases[*index].end <= self.now);
+            assert!(dead.is_none(), "a pod starts with a lease that has ended");
+        }
+    }
+
+    fn holding(&mut self) -> &mut Holding {
+        match &mut self.memory.custody {
+            Custody::Held(holding) => holding,
+            Custody::Unknown | Custody::Absent => panic!("nothing is held"),
+        }
+    }
+
+    fn expect_lease(&mut self) {
+        let unheard = self.holding().unheard + 1;
+        let record = self.record.as_mut().unwrap();
+        record.unheard = record.unheard.max(unheard);
+    }
+
+    /// Which of Vault's leases this one of the record is.
+    fn lease(&mut self, index: usize) -> &mut VaultLease {
+        let known = self.record.as_ref().unwrap().leases[index].0;
+        &mut self.vault.leases[known]
+    }
+
+    /// The status with which Vault, or a database behind it, says no.
+    fn refusal(&mut self, step: &Step) -> Option<u16> {
+        let (has_token, is_down) = (self.vault.token.is_some(), self.vault.is_database_down);
+        let is_refused = match step {
             Step::RevokeLease(index) => {
-                self.may_revoke_leases
-                    && self.vault.is_database_down
-                    && self.has_lease(*index)
-                    && self.vault.has_token
+                let lease = self.lease(*index);
+                let is_stuck = lease.lives && lease.is_of_database && is_down;
+                self.may_revoke_leases && has_token && is_stuck
             }
-            Step::LookUpLease(index) => self.may_look_up_leases && self.has_lease(*index),
-            Step::Read(_) => self.vault.is_database_down,
+            Step::RenewLease(index) => {
+                let now = self.now;
+                let lease = self.lease(*index);
+                has_token && lease.end > now && lease.is_of_database && is_down
+            }
+            Step::LookUpLease(index) => {
+                let lives = self.lease(*index).lives;
+                self.may_look_up_leases && lives
+            }
+            Step::Read(index) => has_token && *index == 0 && is_down,
             Step::Recall
             | Step::Claim
             | Step::LogIn
@@ -224,19 +365,30 @@ impl World {
             | Step::Write(_)
             | Step::LetGo(_)
             | Step::RenewToken
-            | Step::RenewLease(_)
             | Step::RevokeToken
             | Step::Tell(_)
             | Step::Forget
             | Step::Release
             | Step::Wait(_)
             | Step::Finish => false,
+        };
+        if matches!(step, Step::Read(_)) && !has_token {
+            let now = self.now;
+            let holding = self.holding();
+            holding.token = holding.token.ended(now);
+            return Some(403);
         }
+        is_refused.then_some(400)
     }
 
     /// What a step does outside; whether its answer arrived. Without one the program knows nothing of it.
     fn perform(&mut self, step: &Step, is_answer_lost: bool) -> bool {
-        let life = Life::new(self.now, 3600, true);
+        let now = self.now;
+        let end = |seconds: i64| {
+            now.saturating_add(SignedDuration::from_secs(seconds))
+                .unwrap()
+        };
+        let (first, renewed) = (3_600.min(self.longest_life), self.longest_life);
         match step {
             Step::Claim => self.run.is_claimed = true,
             Step::Release => self.run.is_claimed = false,
@@ -244,96 +396,142 @@ impl World {
                 self.run.told = Some(report.clone());
                 self.run.stage = Stage::Running;
             }
-            Step::Tell(report) => self.run.told = Some(report.clone()),
+            Step::Tell(report) => {
+                self.was_left |= report.reason == Reason::RevokeFailed && report.at.is_some();
+                self.run.told = Some(report.clone());
+            }
             // A login whose answer is lost leaves a token that has leased nothing.
             Step::LogIn if is_answer_lost => {}
             Step::LogIn => {
-                self.vault.has_token = true;
-                self.vault.leases.clear();
-                self.record = Some(Vec::new());
+                let before = match &self.memory.custody {
+                    Custody::Held(holding) => holding.open(),
+                    Custody::Unknown | Custody::Absent => 0,
+                };
+                self.vault.end_token(now);
+                self.vault.token = Some(end(first));
+                self.logins += 1;
+                self.record = Some(Record {
+                    token: Life::new(now, first, true),
+                    leases: Vec::new(),
+                    unheard: before + 1,
+                });
             }
             // The lease is under a token that is recorded, and ends with it.
-            Step::Read(_) => self.vault.leases.push(true),
-            Step::Write(_) => self.has_secret = true,
-            Step::RevokeLease(index) if self.may_revoke_leases && self.vault.has_token => {
-                let known = self.record.as_ref().map(|record| record[*index]);
-                self.vault.leases[known.unwrap()] = false;
+            Step::Read(index) => self.vault.leases.push(VaultLease {
+                is_of_database: *index == 0,
+                end: end(first),
+                lives: true,
+            }),
+            Step::Write(index) => self.has_secret[*index] = true,
+            Step::RenewToken if self.vault.token.is_some() => self.vault.token = Some(end(renewed)),
+            Step::RenewLease(index) if self.vault.token.is_some() => {
+                let lease = self.lease(*index);
+                if lease.end > now {
+                    lease.end = end(renewed);
+                }
             }
-            Step::RevokeToken => {
-                self.vault.has_token = false;
-                self.vault.catch_up();
+            Step::RevokeLease(index) if self.may_revoke_leases && self.vault.token.is_some() => {
+                let lease = self.lease(*index);
+                (lease.end, lease.lives) = (lease.end.min(now), false);
             }
-            Step::RevokeLease(_) | Step::LookUpLease(_) => {}
+            Step::RevokeToken => self.vault.end_token(now),
             Step::Forget => self.record = None,
+            Step::RevokeLease(_) | Step::LookUpLease(_) => {}
             Step::Recall | Step::Look(_) | Step::RenewToken | Step::RenewLease(_) => {}
             Step::Wait(_) | Step::Finish => {}
         }
+        self.vault.catch_up(now);
         if !is_answer_lost {
-            self.learn(step, life);
+            self.learn(step);
         }
         !is_answer_lost
     }
 
-    fn learn(&mut self, step: &Step, life: Life) {
-        let lease = Lease {
-            life,
-            is_revoked: false,
-        };
-        match (step, &mut self.memory.custody) {
-            (Step::Recall, custody) => {
-                *custody = match &self.record {
-                    None => Custody::Absent,
-                    Some(leases) => Custody::Held(Holding {
-                        token: life.recalled(self.now, OUTAGE),
-                        leases: vec![lease; leases.len()],
+    fn learn(&mut self, step: &Step) {
+        let now = self.now;
+        match step {
+            Step::Recall => match &self.record {
+                None => self.memory.custody = Custody::Absent,
+                Some(record) => {
+                    let leases = record.leases.iter();
+                    let leases = leases.map(|(_, life)| lease(life.recalled(now, OUTAGE)));
+                    self.memory.hold(Holding {
+                        token: record.token.recalled(now, OUTAGE),
+                        leases: leases.collect(),
+                        unheard: record.unheard,
                         is_token_revoked: false,
-                    }),
-                };
-            }
-            (Step::LogIn, custody) => {
-                *custody = Custody::Held(Holding {
-                    token: life,
+                    });
+                }
+            },
+            Step::LogIn => {
+                let record = self.record.as_ref().unwrap();
+                self.memory.hold(Holding {
+                    token: record.token,
                     leases: Vec::new(),
+                    unheard: record.unheard - 1,
                     is_token_revoked: false,
                 });
             }
-            (Step::Read(index), Custody::Held(holding)) => {
-                holding.leases.push(lease);
-                let made = self.vault.leases.len() - 1;
-                self.record.get_or_insert_default().push(made);
-                self.memory.sight(*index, Sighting::Ready);
-            }
-            (Step::Look(index), _) => {
-                let sighting = match self.has_secret {
-                    true => Sighting::Present(self.now),
+            Step::Read(index) => self.learn_of_read(*index),
+            Step::Look(index) => {
+                let sighting = match self.has_secret[*index] {
+                    true => Sighting::Present(now),
                     false => Sighting::Missing,
                 };
                 self.memory.sight(*index, sighting);
             }
-            (Step::Write(index), _) => self.memory.sight(*index, Sighting::Present(self.now)),
-            (Step::RenewToken, Custody::Held(holding)) => {
-                holding.token = holding.token.renewed(self.now, 5_400, true);
+            Step::Write(index) => self.memory.sight(*index, Sighting::Present(now)),
+            Step::RenewToken | Step::RenewLease(_) => self.learn_of_renewal(step.subject()),
+            Step::RevokeLease(_) if self.vault.token.is_none() => {
+                self.holding().is_token_revoked = true;
             }
-            (Step::RenewLease(index), Custody::Held(holding)) => {
-                let life = &mut holding.leases[*index].life;
-                *life = life.renewed(self.now, 5_400, true);
-            }
-            (Step::RevokeLease(_), Custody::Held(holding)) if !self.vault.has_token => {
-                holding.is_token_revoked = true;
-            }
-            (Step::RevokeLease(_), Custody::Held(_)) if !self.may_revoke_leases => {
+            Step::RevokeLease(_) if !self.may_revoke_leases => {
                 self.memory.may_not_revoke_leases = true;
             }
-            (Step::LookUpLease(_), Custody::Held(_)) if !self.may_look_up_leases => {
+            Step::LookUpLease(_) if !self.may_look_up_leases => {
                 self.memory.may_not_look_up_leases = true;
             }
-            (Step::RevokeLease(index) | Step::LookUpLease(index), Custody::Held(holding)) => {
-                holding.leases[*index].is_revoked = true;
+            Step::RevokeLease(index) | Step::LookUpLease(index) => {
+                self.holding().leases[*index].is_revoked = true;
             }
-            (Step::RevokeToken, Custody::Held(holding)) => holding.is_token_revoked = true,
-            (Step::Forget, custody) => *custody = Custody::Absent,
-            _ => {}
+            Step::RevokeToken => self.holding().is_token_revoked = true,
+            Step::Forget => self.memory.custody = Custody::Absent,
+            Step::Claim | Step::LetGo(_) | Step::Tell(_) | Step::Release => {}
+            Step::Wait(_) | Step::Finish => {}
         }
+    }
+
+    fn learn_of_read(&mut self, index: usize) {
+        let life = Life::new(self.now, 3_600.min(self.longest_life), true);
+        self.memory.sight(index, Sighting::Ready);
+        let is_ready = |it: &Sighting| matches!(it, Sighting::Ready | Sighting::Present(_));
+        let ready = self.memory.secrets.iter().filter(|it| is_ready(it));
+        let others = usize::from(ready.count() < self.has_secret.len());
+        let holding = self.holding();
+        holding.leases.push(lease(life));
+        let unheard = holding.unheard + others;
+        let made = self.vault.leases.len() - 1;
+        let record = self.record.as_mut().unwrap();
+        record.leases.push((made, life));
+        record.unheard = unheard;
+    }
+
+    fn learn_of_renewal(&mut self, subject: Subject) {
+        let (now, renewed) = (self.now, self.longest_life);
+        let has_token = self.vault.token.is_some();
+        let is_alive = match subject {
+            Subject::Lease(index) => self.lease(index).end > now,
+            Subject::Token | Subject::Work => true,
+        };
+        let holding = self.holding();
+        let life = match subject {
+            Subject::Lease(index) if has_token => &mut holding.leases[index].life,
+            Subject::Lease(_) | Subject::Token | Subject::Work => &mut holding.token,
+        };
+        *life = match has_token && is_alive {
+            true => life.renewed(now, renewed, true),
+            false => life.ended(now),
+        };
     }
 
     fn told(&self) -> Option<&Reason> {
@@ -343,25 +541,21 @@ impl World {
     }
 
     fn lives(&self) -> bool {
-        self.vault.has_token || self.vault.leases.contains(&true)
+        self.vault.token.is_some() || self.vault.leases.iter().any(|lease| lease.lives)
     }
 
-    /// What the status says and is not so. Where nobody may look it says that this is not known; a lease whose answer
-    /// was lost nobody knows of, and Vault ends it with its token as soon as it can.
+    /// What the status says and is not so. Where nobody may look, or an answer was lost, it says that this is not known.
     fn untruth(&self) -> Option<&'static str> {
-        let told = self.run.told.as_ref();
-        let is_doubted = told.is_some_and(|told| told.message.as_deref() == Some(UNVERIFIED));
-        let known = self.record.iter().flatten();
-        let has_known = known.copied().any(|lease| self.vault.leases[lease]);
-        let lives = self.vault.has_token || (has_known && !is_doubted);
-        (was_revoked(&self.run) && lives).then_some("`Revoked`, and a lease lives")
+        let is_doubted = self.run.told.as_ref().is_some_and(Report::has_open_leases);
+        let is_revoked = self.told() == Some(&Reason::Revoked) && !is_doubted;
+        (is_revoked && self.lives()).then_some("`Revoked`, and a lease lives")
     }
 
     /// The run ends if it has not, everything works, and all is done; how long that took.
     fn calm_down(&mut self) -> SignedDuration {
         self.vault.is_down = false;
         self.vault.is_database_down = false;
-        self.vault.catch_up();
+        self.vault.catch_up(self.now);
         if !self.run.is_over(self.now) {
             self.run.stage = Stage::Over { deleted: None };
         }
@@ -372,5 +566,12 @@ impl World {
             }
         }
         self.now.duration_since(calm)
+    }
+}
+
+fn lease(life: Life) -> Lease {
+    Lease {
+        life,
+        is_revoked: false,
     }
 }

@@ -1,6 +1,12 @@
+mod world;
+
+use planescape_agent_contract::{Phase, Reason};
+
+use super::supplying::SECRET_CHECK;
 use super::*;
-use crate::credentials::{Content, Order, OrderedSecret};
-use crate::job::identity::Identity;
+use crate::credentials::OrderedSecret;
+use crate::credentials::run::Stage;
+use world::{World, failure};
 
 const OUTAGE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -74,7 +80,7 @@ fn a_deleted_secret_is_made_again_with_the_same_token() {
 
     let again = world.go_on();
 
-    assert_eq!(again, ["Look(0)", "Read(0)", "Write(0)", "RenewLease(1)"]);
+    assert_eq!(again, ["Look(0)", "Read(0)", "RenewLease(1)", "Write(0)"]);
     assert_eq!(world.tokens, 1);
     world.run.stage = Stage::Over { deleted: None };
     let ended = world.go_on();
@@ -158,7 +164,12 @@ fn pods_that_stop_keep_their_credentials() {
     let until = world.now.saturating_add(OUTAGE).unwrap();
     world.run.stage = Stage::Stopping(until);
 
-    assert_eq!(world.next(), Step::Wait(Some(until)));
+    let Step::Wait(Some(due)) = world.next() else {
+        panic!("nothing is revoked: {:?}", world.next());
+    };
+    assert!(due < until);
+    world.now = due;
+    assert_eq!(world.next(), Step::RenewToken);
     world.now = until;
     assert_eq!(world.next(), Step::RevokeLease(0));
 }
@@ -180,14 +191,9 @@ fn waits_as_long_as_it_has_lasted_and_as_it_was_asked_to() {
     let mut memory = Memory::default();
     let mut wait = |now: Timestamp, retry_after| {
         let failure = failure(Reason::RateLimited, retry_after);
-        memory.fail(&world.run, failure, 0.0, now);
-        memory
-            .trouble
-            .as_ref()
-            .unwrap()
-            .retry
-            .duration_since(now)
-            .as_secs()
+        memory.fail(&world.run, (Subject::Work, failure), 0.0, now);
+        let retry = memory.troubles[&Subject::Work].retry;
+        retry.duration_since(now).as_secs()
     };
     let later = |seconds| {
         world
@@ -202,247 +208,141 @@ fn waits_as_long_as_it_has_lasted_and_as_it_was_asked_to() {
     assert_eq!(wait(later(900), Some(SignedDuration::from_secs(300))), 300);
 }
 
-/// A Job, a Vault and a namespace that do what they are told.
-#[derive(Clone)]
-struct World {
-    run: Run,
-    memory: Memory,
-    now: Timestamp,
-    has_record: bool,
-    recorded: Vec<Lease>,
-    has_secret: bool,
-    is_token_alive: bool,
-    is_renewable: bool,
-    is_vault_down: bool,
-    tokens: usize,
-    /// How many steps the program lives.
-    kill_after: Option<usize>,
+#[test]
+fn what_a_run_works_with_is_renewed_while_a_deleted_secret_cannot_be_made_again() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.has_secret = false;
+    world.refused = vec!["Read(0)"];
+    let steps = world.wait_for(SignedDuration::from_hours(2));
+
+    for renewal in ["RenewToken", "RenewLease(0)"] {
+        let count = steps.iter().filter(|step| *step == renewal).count();
+        assert!(count >= 3, "{renewal}: {steps:?}");
+    }
+    assert!(steps.contains(&"Tell(RequestRefused)".to_owned()));
 }
 
-impl World {
-    fn new(stage: Stage) -> Self {
-        let secret = OrderedSecret {
-            path: "database/creds/readonly".into(),
-            params: Default::default(),
-            secret_name: "vault-db-creds".into(),
-            content: Content::All,
-        };
-        Self {
-            run: Run {
-                owner: Identity {
-                    namespace: "team".into(),
-                    name: "my-job".into(),
-                    uid: "u".into(),
-                },
-                job: "my-job-1".into(),
-                uid: "j".into(),
-                service_account: "default".into(),
-                order: Order {
-                    address: "http://vault:8200".into(),
-                    namespace: None,
-                    auth_path: "auth/kubernetes".into(),
-                    role: "reader".into(),
-                    secrets: vec![secret],
-                },
-                stage,
-                is_claimed: false,
-                told: None,
-            },
-            memory: Memory::default(),
-            now: "2026-11-24T10:00:00Z".parse().unwrap(),
-            has_record: false,
-            recorded: Vec::new(),
-            has_secret: false,
-            is_token_alive: false,
-            is_renewable: true,
-            is_vault_down: false,
-            tokens: 0,
-            kill_after: None,
-        }
-    }
+#[test]
+fn a_lease_that_cannot_be_renewed_keeps_no_other_from_being_renewed() {
+    let mut world = World::new(Stage::Waiting);
+    world.run.order.secrets.push(OrderedSecret {
+        secret_name: "other".into(),
+        ..world.run.order.secrets[0].clone()
+    });
+    world.refused = vec!["RenewLease(0)"];
+    let steps = world.go_on();
 
-    fn next(&self) -> Step {
-        next(&self.run, &self.memory, OUTAGE, self.now)
-    }
-
-    fn told(&self) -> &str {
-        self.run
-            .told
-            .as_ref()
-            .map_or("", |told| told.reason.as_str())
-    }
-
-    /// The names of the steps until there is nothing to do.
-    fn go_on(&mut self) -> Vec<String> {
-        let mut names = Vec::new();
-        loop {
-            let step = self.next();
-            if let Step::Wait(until) = step {
-                assert!(until.is_none_or(|until| until > self.now), "{names:?}");
-                return names;
-            }
-            assert!(names.len() < 40, "{names:?}");
-            names.push(name(&step));
-            if step == Step::Finish {
-                return names;
-            }
-            self.take(step);
-            self.kill_after = match self.kill_after {
-                Some(0) => {
-                    self.memory = Memory::default();
-                    None
-                }
-                left => left.map(|left| left - 1),
-            };
-        }
-    }
-
-    fn take(&mut self, step: Step) {
-        if step.asks_vault() && self.is_vault_down {
-            let failure = failure(Reason::Unreachable, None);
-            self.memory.fail(&self.run, failure, 0.5, self.now);
-            return;
-        }
-        let life = Life::new(self.now, 600, self.is_renewable);
-        match step {
-            Step::Recall => {
-                self.memory.custody = if self.has_record {
-                    Custody::Held(Holding {
-                        token: life,
-                        leases: self.recorded.clone(),
-                        is_token_revoked: false,
-                    })
-                } else {
-                    Custody::Absent
-                };
-            }
-            Step::Claim => self.run.is_claimed = true,
-            Step::LogIn => {
-                self.tokens += 1;
-                self.is_token_alive = true;
-                self.has_record = true;
-                let leases = Vec::new();
-                self.memory.custody = Custody::Held(Holding {
-                    token: life,
-                    leases,
-                    is_token_revoked: false,
-                });
-            }
-            Step::Look(index) => {
-                let sighting = if self.has_secret {
-                    Sighting::Present(self.now)
-                } else {
-                    Sighting::Missing
-                };
-                self.memory.sight(index, sighting);
-            }
-            Step::Read(index) => {
-                let lease = Lease {
-                    life,
-                    is_revoked: false,
-                };
-                self.holding().leases.push(lease);
-                self.recorded.push(lease);
-                self.memory.sight(index, Sighting::Ready);
-            }
-            Step::Write(index) => {
-                self.has_secret = true;
-                self.memory.sight(index, Sighting::Present(self.now));
-            }
-            Step::LetGo(report) => {
-                assert!(self.has_secret && self.has_record && self.run.is_claimed);
-                self.run.stage = Stage::Running;
-                self.run.told = Some(report);
-            }
-            Step::RenewToken
-            | Step::RenewLease(_)
-            | Step::RevokeLease(_)
-            | Step::RevokeToken
-            | Step::LookUpLease(_) => {
-                self.renew_or_revoke(&step);
-            }
-            Step::Tell(report) => {
-                self.run.told = Some(report);
-                return;
-            }
-            Step::Forget => {
-                self.has_record = false;
-                self.memory.custody = Custody::Absent;
-            }
-            Step::Release => self.run.is_claimed = false,
-            Step::Wait(_) | Step::Finish => unreachable!("is not done"),
-        }
-        self.memory.succeed();
-    }
-
-    fn renew_or_revoke(&mut self, step: &Step) {
-        let now = self.now;
-        match step {
-            Step::RenewToken => {
-                let token = &mut self.holding().token;
-                *token = token.renewed(now, 5_400, true);
-            }
-            Step::RenewLease(index) => {
-                let lease = &mut self.holding().leases[*index];
-                lease.life = lease.life.renewed(now, 5_400, true);
-            }
-            Step::RevokeLease(index) => self.holding().leases[*index].is_revoked = true,
-            Step::RevokeToken => {
-                self.is_token_alive = false;
-                self.holding().is_token_revoked = true;
-            }
-            // Its database is back by then.
-            Step::LookUpLease(index) => self.holding().leases[*index].is_revoked = true,
-            Step::Recall
-            | Step::Claim
-            | Step::LogIn
-            | Step::Look(_)
-            | Step::Read(_)
-            | Step::Write(_)
-            | Step::LetGo(_)
-            | Step::Tell(_)
-            | Step::Forget
-            | Step::Release
-            | Step::Wait(_)
-            | Step::Finish => unreachable!("is about something else"),
-        }
-    }
-
-    fn holding(&mut self) -> &mut Holding {
-        match &mut self.memory.custody {
-            Custody::Held(holding) => holding,
-            Custody::Unknown | Custody::Absent => panic!("nothing is held"),
-        }
+    assert!(steps.contains(&"RenewLease(1)".to_owned()), "{steps:?}");
+    let steps = world.wait_for(SignedDuration::from_hours(2));
+    for renewal in ["RenewToken", "RenewLease(1)"] {
+        let count = steps.iter().filter(|step| *step == renewal).count();
+        assert!(count >= 3, "{renewal}: {steps:?}");
     }
 }
 
-fn failure(reason: Reason, retry_after: Option<SignedDuration>) -> Failure {
-    Failure {
-        report: Report::new(Phase::Login, reason),
-        retry_after,
-    }
+#[test]
+fn a_token_that_has_ended_before_anything_was_written_is_followed_by_another() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["Read(0)"];
+    world.go_on();
+    let now = world.now;
+    let token = &mut world.holding().token;
+    *token = token.ended(now);
+    world.refused = Vec::new();
+
+    let steps = world.wait_for(SignedDuration::from_secs(5));
+
+    assert_eq!(steps[..4], ["LogIn", "Read(0)", "Write(0)", "LetGo"]);
+    assert_eq!(world.run.stage, Stage::Running);
 }
 
-fn name(step: &Step) -> String {
-    match step {
-        Step::Tell(report) => format!("Tell({})", report.reason),
-        Step::Look(index)
-        | Step::Read(index)
-        | Step::Write(index)
-        | Step::RenewLease(index)
-        | Step::RevokeLease(index)
-        | Step::LookUpLease(index) => {
-            format!("{}({index})", step.name())
-        }
-        Step::Recall
-        | Step::Claim
-        | Step::LogIn
-        | Step::LetGo(_)
-        | Step::RenewToken
-        | Step::RevokeToken
-        | Step::Forget
-        | Step::Release
-        | Step::Wait(_)
-        | Step::Finish => step.name().to_owned(),
-    }
+#[test]
+fn no_pod_starts_with_a_lease_that_has_ended() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["LetGo"];
+    world.go_on();
+    assert!(world.has_secret && world.run.stage == Stage::Waiting);
+    let now = world.now;
+    let lease = &mut world.holding().leases[0].life;
+    *lease = lease.ended(now);
+    world.refused = Vec::new();
+
+    let steps = world.wait_for(SignedDuration::from_hours(1));
+
+    assert_eq!(world.run.stage, Stage::Waiting, "{steps:?}");
+    assert_eq!(world.told(), "CredentialsEnded");
+}
+
+#[test]
+fn a_record_is_asked_for_what_became_of_it_before_a_pod_starts() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["LetGo"];
+    world.go_on();
+    let (now, longer) = (world.now, world.now + SignedDuration::from_hours(1));
+    let token = &mut world.holding().token;
+    *token = token.recalled(now, OUTAGE);
+    world.now = longer;
+    world.refused = Vec::new();
+
+    world.is_vault_down = true;
+    let steps = world.go_on();
+    assert!(steps.contains(&"RenewToken".to_owned()), "{steps:?}");
+    assert_eq!(world.run.stage, Stage::Waiting, "nobody knows");
+    world.is_vault_down = false;
+    let steps = world.wait_for(SignedDuration::from_mins(5));
+    assert!(steps.contains(&"LetGo".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn a_database_that_is_down_keeps_neither_the_token_alive_nor_other_leases() {
+    let mut world = World::new(Stage::Waiting);
+    world.run.order.secrets.push(OrderedSecret {
+        secret_name: "other".into(),
+        ..world.run.order.secrets[0].clone()
+    });
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.refused = vec!["RevokeLease(0)", "LookUpLease(0)"];
+    let mut blind = world.clone();
+
+    let steps = world.wait_for(SignedDuration::from_mins(5));
+
+    let begin = ["RevokeLease(0)", "RevokeLease(1)", "RevokeToken"];
+    assert_eq!(steps[..3], begin);
+    assert!(!world.is_token_alive && world.told() == "RevokeFailed");
+    assert!(world.has_record && world.run.is_claimed);
+    world.refused = Vec::new();
+    world.wait_for(SignedDuration::from_mins(5));
+    assert_eq!(world.told(), "Revoked");
+    assert!(!world.has_record);
+    blind.memory.may_not_look_up_leases = true;
+    blind.wait_for(SignedDuration::from_mins(5));
+    let told = blind.run.told.unwrap();
+    assert_eq!(told.reason, Reason::RevokeFailed);
+    assert_eq!(told.message.as_deref(), Some("the database is down"));
+    assert!(told.ttl_seconds.is_some() && !blind.has_record);
+}
+
+#[test]
+fn what_somebody_writes_on_the_job_makes_no_token_forgotten() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.told = Some(Report::new(Phase::Done, Reason::Revoked));
+    world.run.stage = Stage::Over { deleted: None };
+
+    assert_eq!(world.go_on()[..2], ["RevokeLease(0)", "RevokeToken"]);
+}
+
+#[test]
+fn an_answer_that_was_lost_may_have_brought_a_lease() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.holding().unheard = 1;
+    world.run.stage = Stage::Over { deleted: None };
+    world.go_on();
+
+    let told = world.run.told.unwrap();
+    assert_eq!((told.reason, told.more_leases), (Reason::Revoked, 1));
+    assert!(told.message.unwrap().contains("was lost"));
 }

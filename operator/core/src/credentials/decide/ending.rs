@@ -1,0 +1,109 @@
+//! Of a run that has ended: its leases, its token, its record and its Job.
+
+use jiff::{SignedDuration, Timestamp};
+use planescape_agent_contract::Phase;
+
+use super::words::{left_to_its_ttl, revoked, tell, told_with};
+use super::{Custody, Holding, Memory, Step, Subject, Trouble};
+use crate::credentials::run::Run;
+
+/// How long the deletion of a Job waits for a Vault that does not answer.
+const LONGEST_DELETION: SignedDuration = SignedDuration::from_mins(10);
+
+const RATE_LIMITED: u16 = 429;
+
+pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
+    let step = match &memory.custody {
+        _ if !run.is_claimed => return Step::Finish,
+        Custody::Unknown => Step::Recall,
+        Custody::Absent => Step::Release,
+        Custody::Held(holding) if is_past(holding, memory, run, now) => {
+            let report = left_to_its_ttl(run, memory, holding, now);
+            tell(run, &report).unwrap_or(Step::Forget)
+        }
+        Custody::Held(holding) => part(run, memory, holding, now),
+    };
+    let waiting = memory.trouble(step.subject(), true);
+    match waiting.filter(|it| it.retry > now) {
+        Some(trouble) if !matches!(step, Step::Tell(_)) => wait(run, memory, trouble),
+        Some(_) | None => step,
+    }
+}
+
+/// Each lease is tried once: what one of them stands for may be away for days, and must keep neither the token nor the
+/// others alive.
+fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
+    let mut open = open(holding);
+    if !holding.is_token_revoked {
+        let is_tried = |index: &usize| vault_has_tried(memory, *index).is_some();
+        let untried = open.find(|index| !is_tried(index));
+        return match untried.filter(|_| !memory.may_not_revoke_leases) {
+            Some(index) => Step::RevokeLease(index),
+            None => Step::RevokeToken,
+        };
+    }
+    if memory.may_not_look_up_leases {
+        let report = match open.find_map(|index| vault_has_tried(memory, index)) {
+            Some(_) => left_to_its_ttl(run, memory, holding, now),
+            None => revoked(run, memory, holding, now),
+        };
+        return tell(run, &report).unwrap_or(Step::Forget);
+    }
+    let by_retry = |index: &usize| {
+        let trouble = memory.trouble(Subject::Lease(*index), true);
+        trouble.map(|it| it.retry)
+    };
+    match open.min_by_key(by_retry) {
+        Some(index) => Step::LookUpLease(index),
+        None => {
+            let report = revoked(run, memory, holding, now);
+            tell(run, &report).unwrap_or(Step::Forget)
+        }
+    }
+}
+
+fn open(holding: &Holding) -> impl Iterator<Item = usize> {
+    let leases = holding.leases.iter().enumerate();
+    leases
+        .filter(|(_, lease)| !lease.is_revoked)
+        .map(|(index, _)| index)
+}
+
+/// What came of it where Vault could not revoke a lease.
+fn vault_has_tried(memory: &Memory, index: usize) -> Option<&Trouble> {
+    let trouble = memory.trouble(Subject::Lease(index), true);
+    trouble.filter(|it| !it.is_outage && it.report.status != Some(RATE_LIMITED))
+}
+
+fn wait(run: &Run, memory: &Memory, trouble: &Trouble) -> Step {
+    let wait = Step::Wait(Some(trouble.retry));
+    let is_told = run.told.as_ref().is_some_and(|it| it.phase == Phase::Done);
+    if is_told && trouble.report.phase != Phase::Done {
+        // What keeps us from tidying up says nothing of the lease.
+        return wait;
+    }
+    let report = told_with(run, memory, trouble.report.clone());
+    tell(run, &report).unwrap_or(wait)
+}
+
+/// Whether the token has ended by itself, or a Job waits too long for its deletion.
+fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
+    let troubles = memory.troubles_of_revocation();
+    let Some(since) = troubles.map(|it| it.since).min() else {
+        return false;
+    };
+    let has_ended = end_of(holding).is_some_and(|end| end <= now);
+    let limit = since.saturating_add(LONGEST_DELETION);
+    let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
+    has_ended || waits_too_long
+}
+
+/// When Vault ends by itself what is left.
+pub(super) fn end_of(holding: &Holding) -> Option<Timestamp> {
+    if !holding.is_token_revoked {
+        return holding.token.end();
+    }
+    let open = holding.leases.iter().filter(|lease| !lease.is_revoked);
+    let ends: Option<Vec<Timestamp>> = open.map(|lease| lease.life.end()).collect();
+    ends?.into_iter().max()
+}

@@ -1,0 +1,178 @@
+//! Of a run that has not ended: its Secrets, and that what it holds goes on living.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::words::{ended, held, tell, told_with};
+use super::{Custody, Holding, Memory, Sighting, Step, Subject};
+use crate::credentials::life::Life;
+use crate::credentials::run::{Run, Stage};
+
+/// How often a Secret is looked for while its run goes on.
+pub(super) const SECRET_CHECK: SignedDuration = SignedDuration::from_secs(60);
+
+const DENIED: u16 = 403;
+
+pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
+    let work = work(run, memory, now);
+    let work = work.filter(|step| !memory.waits(step.subject(), false, now));
+    let renewal = renewal(memory, outage, now);
+    // Who waits for its pods has waited long enough. Who has some must not lose what they work with.
+    let step = match run.stage {
+        Stage::Waiting => work.or(renewal),
+        Stage::Running | Stage::Stopping(_) | Stage::Over { .. } => renewal.or(work),
+    };
+    step.or_else(|| say(run, memory, now))
+        .unwrap_or_else(|| Step::Wait(until(run, memory, outage, now)))
+}
+
+/// The next step to the Secrets.
+fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
+    if memory.custody == Custody::Unknown {
+        return Some(Step::Recall);
+    }
+    if matches!(run.stage, Stage::Stopping(_)) {
+        return None;
+    }
+    if !run.is_claimed {
+        return Some(Step::Claim);
+    }
+    let Custody::Held(holding) = &memory.custody else {
+        return Some(Step::LogIn);
+    };
+    let sightings = sightings(run, memory);
+    let is_due = |seen: Timestamp| seen.saturating_add(SECRET_CHECK).is_ok_and(|it| it <= now);
+    let unseen = sightings.clone().position(|it| match it {
+        Sighting::Unknown => true,
+        Sighting::Present(seen) => is_due(seen),
+        Sighting::Missing | Sighting::Ready => false,
+    });
+    if let Some(index) = unseen {
+        return Some(Step::Look(index));
+    }
+    let is_waiting = run.stage == Stage::Waiting;
+    let open = sightings.clone().position(|it| !is_present(it));
+    if let Some(index) = open {
+        if !is_dead(holding.token, now) {
+            let is_ready = sightings.clone().nth(index) == Some(Sighting::Ready);
+            return Some(if is_ready {
+                Step::Write(index)
+            } else {
+                Step::Read(index)
+            });
+        }
+        // Secrets that are there cannot be changed, and what is leased has ended with the token.
+        let has_none = !sightings.clone().any(is_present);
+        let has_lost_none = holding.leases.is_empty() || (is_waiting && has_none);
+        return has_lost_none.then_some(Step::LogIn);
+    }
+    if !is_waiting || has_lost_lease(holding, now) {
+        return None;
+    }
+    let mut lives = lives(holding);
+    let unsure = lives.find(|(subject, life)| is_unsure(memory, *subject, *life));
+    Some(match unsure {
+        Some((subject, _)) => renew(subject),
+        None => Step::LetGo(held(run, memory, holding)),
+    })
+}
+
+fn has_lost_lease(holding: &Holding, now: Timestamp) -> bool {
+    let is_lost = has_ended(holding.token, now);
+    let mut leases = holding.leases.iter();
+    leases.any(|lease| is_lost || has_ended(lease.life, now))
+}
+
+/// Whether a life may have ended while nobody renewed it. Where a policy keeps Vault from renewing it nobody will know.
+fn is_unsure(memory: &Memory, subject: Subject, life: Life) -> bool {
+    let trouble = memory.trouble(subject, false);
+    let is_unknown = trouble.is_none_or(|it| it.report.status != Some(DENIED));
+    let is_renewable = life.renewal(SignedDuration::ZERO).is_some();
+    life.is_recalled() && is_renewable && is_unknown
+}
+
+/// The renewal that is due first, of those that do not wait after a failure.
+fn renewal(memory: &Memory, outage: SignedDuration, now: Timestamp) -> Option<Step> {
+    let Custody::Held(holding) = &memory.custody else {
+        return None;
+    };
+    let due = renewals(holding, outage, now);
+    let mut due = due.filter(|(subject, due)| *due <= now && !memory.waits(*subject, false, now));
+    due.next().map(|(subject, _)| renew(subject))
+}
+
+/// When to renew what; nothing once the token has ended for good.
+fn renewals(
+    holding: &Holding,
+    outage: SignedDuration,
+    now: Timestamp,
+) -> impl Iterator<Item = (Subject, Timestamp)> {
+    let is_over = is_dead(holding.token, now);
+    let lives = lives(holding).filter(move |_| !is_over);
+    lives.filter_map(move |(subject, life)| Some((subject, life.renewal(outage)?)))
+}
+
+fn renew(subject: Subject) -> Step {
+    match subject {
+        Subject::Lease(index) => Step::RenewLease(index),
+        Subject::Token | Subject::Work => Step::RenewToken,
+    }
+}
+
+fn lives(holding: &Holding) -> impl Iterator<Item = (Subject, Life)> {
+    let leases = holding.leases.iter().enumerate();
+    let leases = leases.map(|(index, lease)| (Subject::Lease(index), lease.life));
+    [(Subject::Token, holding.token)].into_iter().chain(leases)
+}
+
+/// What the status is to be told.
+fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
+    let trouble = memory.troubles_of_supply().find(|it| it.retry > now);
+    let report = match (trouble, ended(run, memory, now), &memory.custody) {
+        (_, Some(report), _) => report,
+        (Some(trouble), None, _) => told_with(run, memory, trouble.report.clone()),
+        (None, None, Custody::Held(holding)) if run.stage == Stage::Running => {
+            held(run, memory, holding)
+        }
+        (None, None, _) => return None,
+    };
+    tell(run, &report)
+}
+
+fn until(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let retries = memory.troubles_of_supply().map(|it| it.retry);
+    let is_stopping = matches!(run.stage, Stage::Stopping(_));
+    let looks = sightings(run, memory).filter_map(|it| match it {
+        Sighting::Present(seen) if !is_stopping => seen.saturating_add(SECRET_CHECK).ok(),
+        Sighting::Present(_) | Sighting::Unknown | Sighting::Missing | Sighting::Ready => None,
+    });
+    let stop = match run.stage {
+        Stage::Stopping(until) => Some(until),
+        Stage::Waiting | Stage::Running | Stage::Over { .. } => None,
+    };
+    let dues = match &memory.custody {
+        Custody::Held(holding) => Some(renewals(holding, outage, now).map(|(_, due)| due)),
+        Custody::Unknown | Custody::Absent => None,
+    };
+    let all = retries.chain(looks).chain(stop);
+    let all = all.chain(dues.into_iter().flatten());
+    all.filter(|it| *it > now).min()
+}
+
+/// Of each Secret of the run.
+pub(super) fn sightings(run: &Run, memory: &Memory) -> impl Iterator<Item = Sighting> + Clone {
+    let indexes = 0..run.order.secrets.len();
+    indexes.map(|index| memory.secrets.get(index).copied().unwrap_or_default())
+}
+
+pub(super) fn is_present(sighting: Sighting) -> bool {
+    matches!(sighting, Sighting::Present(_))
+}
+
+/// Whether a life has ended, and no renewal brings it back.
+pub(super) fn is_dead(life: Life, now: Timestamp) -> bool {
+    has_ended(life, now) && life.renewal(SignedDuration::ZERO).is_none()
+}
+
+fn has_ended(life: Life, now: Timestamp) -> bool {
+    life.end().is_some_and(|end| end <= now)
+}

@@ -1,0 +1,121 @@
+//! What the status is told.
+
+use jiff::{SignedDuration, Timestamp};
+use planescape_agent_contract::{Phase, Reason, Report};
+
+use super::ending::end_of;
+use super::supplying::{is_dead, is_present, sightings};
+use super::{Custody, Holding, Memory, Step};
+use crate::credentials::life::Life;
+use crate::credentials::run::{Run, Stage};
+
+const UNVERIFIED: &str = "Vault has revoked the token; whether it could revoke every lease is not known; to know it, add to the role's policy: path \"sys/leases/revoke\" { capabilities = [\"update\"] }, or to that of PLANESCAPE_REVOCATION_ROLE: path \"sys/leases/lookup\" { capabilities = [\"update\"] }";
+
+const UNHEARD: &str = "Vault has revoked the token; an answer of it was lost that may have held a lease, which nobody can name, and which Vault revokes with the token";
+
+pub(super) fn tell(run: &Run, report: &Report) -> Option<Step> {
+    let timeless = |report: &Report| Report {
+        at: None,
+        ..report.clone()
+    };
+    let is_told = run.told.as_ref().map(timeless) == Some(timeless(report));
+    // A Job that nobody holds may be gone.
+    (!is_told).then(|| Step::Tell(report.clone()))
+}
+
+pub(super) fn told_with(run: &Run, memory: &Memory, report: Report) -> Report {
+    let account = memory.account.clone();
+    Report {
+        role: Some(run.order.role.clone()),
+        accessor: account.accessor,
+        login_request: account.login_request,
+        reads: account.reads,
+        ..report
+    }
+}
+
+pub(super) fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
+    let bounded = lives(holding).filter(|life| life.renewal(SignedDuration::ZERO).is_none());
+    let end = bounded.filter_map(Life::end).min();
+    let report = Report {
+        message: end.map(|end| {
+            format!("the credentials end at {end}: Vault's role does not let them be renewed any further")
+        }),
+        max_seconds: max_seconds(holding),
+        ..Report::new(Phase::Running, Reason::LoggedIn)
+    };
+    told_with(run, memory, report)
+}
+
+/// What a run works with, or was about to, has ended before it.
+pub(super) fn ended(run: &Run, memory: &Memory, now: Timestamp) -> Option<Report> {
+    let Custody::Held(holding) = &memory.custody else {
+        return None;
+    };
+    let will_have_others = run.stage == Stage::Waiting && !sightings(run, memory).any(is_present);
+    if holding.leases.is_empty() || will_have_others {
+        return None;
+    }
+    let dead = lives(holding).filter(|life| is_dead(*life, now));
+    let end = dead.filter_map(Life::end).min()?;
+    let report = Report {
+        message: Some(format!(
+            "the credentials of the run have ended at {end}, and Vault does not renew them"
+        )),
+        max_seconds: max_seconds(holding),
+        ..Report::new(Phase::Read, Reason::CredentialsEnded)
+    };
+    Some(told_with(run, memory, report))
+}
+
+fn lives(holding: &Holding) -> impl Iterator<Item = Life> {
+    let leases = holding.leases.iter().map(|lease| lease.life);
+    leases.chain([holding.token])
+}
+
+fn max_seconds(holding: &Holding) -> Option<u64> {
+    let maximum = lives(holding).filter_map(Life::maximum).min();
+    maximum.and_then(|it| u64::try_from(it.as_secs()).ok())
+}
+
+pub(super) fn revoked(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
+    let open = holding.open();
+    let message = match (open, open > holding.unheard) {
+        (0, _) => None,
+        (_, true) => Some(UNVERIFIED),
+        (_, false) => Some(UNHEARD),
+    };
+    let report = Report {
+        message: message.map(str::to_owned),
+        more_leases: open,
+        at: Some(now.as_second()),
+        max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Done, Reason::Revoked)
+    };
+    told_with(run, memory, report)
+}
+
+/// Leases end with their token.
+pub(super) fn left_to_its_ttl(
+    run: &Run,
+    memory: &Memory,
+    holding: &Holding,
+    now: Timestamp,
+) -> Report {
+    let known = run.told.as_ref();
+    if let Some(told) =
+        known.filter(|told| told.reason == Reason::RevokeFailed && told.at.is_some())
+    {
+        return told.clone();
+    }
+    let report = memory.troubles_of_revocation().next().map(|it| &it.report);
+    let left = end_of(holding).map(|end| end.duration_since(now).as_secs());
+    let report = Report {
+        message: report.and_then(|report| report.message.clone()),
+        at: Some(now.as_second()),
+        ttl_seconds: left.map(|left| u64::try_from(left).unwrap_or(0)),
+        max_seconds: known.and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Done, Reason::RevokeFailed)
+    };
+    told_with(run, memory, report)
+}

@@ -1,0 +1,134 @@
+//! A run's token, and the record of it.
+
+use jiff::Timestamp;
+use planescape_agent_contract::digest;
+use planescape_operator_core::credentials::decide::{Account, Custody, Holding};
+use planescape_operator_core::credentials::failure::Failure;
+use planescape_operator_core::credentials::life::Life;
+use planescape_vault::{Error, Kind, Login, SecretText};
+use tracing::warn;
+
+use super::{Task, held, seconds};
+use crate::credentials::bearer;
+use crate::credentials::record::{Record, State};
+use crate::credentials::vaults::Vault;
+
+impl Task {
+    pub(super) async fn recall(&mut self) -> Result<(), Failure> {
+        let record = self.program.records.read(&self.run).await;
+        let record = record.map_err(|error| self.refused("read the record of a token", &error))?;
+        let (now, outage) = (Timestamp::now(), self.program.outage);
+        match &record {
+            None => self.memory.custody = Custody::Absent,
+            Some(record) => self.memory.hold(Holding {
+                token: record.state.life.recalled(now, outage),
+                leases: (record.state.leases.iter())
+                    .map(|lease| held(lease.life.recalled(now, outage)))
+                    .collect(),
+                unheard: record.state.unheard,
+                is_token_revoked: false,
+            }),
+        }
+        self.memory.account = self.account(record.as_ref());
+        self.record = record;
+        Ok(())
+    }
+
+    /// As the Job tells it; as the record does, where nothing was told yet.
+    fn account(&self, record: Option<&Record>) -> Account {
+        let told = self.run.told.as_ref();
+        if let Some(told) = told.filter(|told| told.accessor.is_some()) {
+            return Account::of(told);
+        }
+        let Some(Record { state, .. }) = record else {
+            return Account::default();
+        };
+        let reads = state.leases.iter().filter_map(|lease| lease.access.clone());
+        Account {
+            accessor: Some(digest(&state.accessor)),
+            login_request: None,
+            reads: reads.collect(),
+        }
+    }
+
+    pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
+        let run = &self.run;
+        let vault = self.program.vault_of(run).await?;
+        self.vault = Some(vault.clone());
+        let (login, asked) = self.program.log_in(run, &vault).await?;
+        if login.accessor.is_empty() {
+            return Err(Failure::of_batch_token(run));
+        }
+        if login.has_limited_uses {
+            self.give_back(&vault, &login.token).await;
+            return Err(Failure::of_limited_uses(run));
+        }
+        let before = match &self.memory.custody {
+            Custody::Held(holding) => holding.open(),
+            Custody::Unknown | Custody::Absent => 0,
+        };
+        let record = record_of(&login, asked, before);
+        let records = &self.program.records;
+        let written = match &self.record {
+            Some(old) => {
+                // It has ended as far as we know; that is not much where a clock says so.
+                self.give_back(&vault, &old.token).await;
+                records.replace(run, &record).await
+            }
+            None => records.create(run, &record).await,
+        };
+        if let Err(error) = written {
+            // Nobody would ever find it again.
+            let is_revoked = self.give_back(&vault, &login.token).await;
+            let is_answered = matches!(error, kube::Error::Api(_));
+            if is_revoked && !is_answered && self.record.is_none() {
+                // It may have been written all the same.
+                let _ = records.delete(run).await;
+            }
+            self.memory.custody = Custody::Unknown;
+            return Err(self.refused("record a token", &error));
+        }
+        self.contents.clear();
+        self.memory.hold(Holding {
+            token: record.state.life,
+            leases: Vec::new(),
+            unheard: before,
+            is_token_revoked: false,
+        });
+        self.memory.account = Account {
+            accessor: Some(digest(&login.accessor)),
+            login_request: Some(login.request).filter(|id| !id.is_empty()),
+            reads: Vec::new(),
+        };
+        self.record = Some(record);
+        Ok(())
+    }
+
+    /// Revokes a token that nothing is done with; whether Vault says so.
+    async fn give_back(&self, vault: &Vault, token: &SecretText) -> bool {
+        let (_turn, client) = vault.client().await;
+        match client.revoke_self(bearer(token)).await {
+            Ok(()) => true,
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => true,
+            Err(error) => {
+                let job = &self.run.job;
+                warn!(job, "cannot revoke a token that nobody needs: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// A read follows, whose answer may bring a lease.
+fn record_of(login: &Login, asked: Timestamp, before: usize) -> Record {
+    let grant = login.grant;
+    Record {
+        token: login.token.clone(),
+        state: State {
+            accessor: login.accessor.clone(),
+            life: Life::new(asked, seconds(grant), grant.is_renewable()),
+            leases: Vec::new(),
+            unheard: before + 1,
+        },
+    }
+}

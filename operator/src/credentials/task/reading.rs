@@ -1,0 +1,258 @@
+//! A run's Secrets: what Vault gives for them, and the objects.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use planescape_agent_contract::Access;
+use planescape_operator_core::credentials::OrderedSecret;
+use planescape_operator_core::credentials::content::{self, Contents, Misfit};
+use planescape_operator_core::credentials::decide::{Custody, Sighting};
+use planescape_operator_core::credentials::failure::{Failure, Question};
+use planescape_operator_core::credentials::life::Life;
+use planescape_vault::mount::{self, Mount};
+use planescape_vault::{Call, Error, Kind, Secret, SecretText};
+use planescape_vault_client::{Answer, Client};
+
+use super::{Task, held};
+use crate::credentials::record::LeaseRecord;
+use crate::credentials::secrets::{self, Found};
+
+/// An answer that does not fit is not asked for again soon: each one may be a user of a database.
+const MISFIT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+impl Task {
+    pub(super) async fn look(&mut self, index: usize) -> Result<(), Failure> {
+        let ordered = &self.run.order.secrets[index];
+        let found = secrets::look(&self.program.clients, &self.run, ordered).await;
+        let sighting = match found.map_err(|error| self.refused("look for a Secret", &error))? {
+            Found::Nothing => Sighting::Missing,
+            Found::Ours => Sighting::Present(Timestamp::now()),
+            Found::Foreign => {
+                let name = ordered.name_for(&self.run.job);
+                return Err(Failure::of_conflict(&self.run, &name));
+            }
+        };
+        self.memory.sight(index, sighting);
+        Ok(())
+    }
+
+    pub(super) async fn read(&mut self, index: usize) -> Result<(), Failure> {
+        let ordered = self.run.order.secrets[index].clone();
+        let (asked, answer, mount) = self.ask(&ordered).await?;
+        let misfit = |run, misfit: Misfit| {
+            let failure = Failure::of_answer(run, &ordered.path, &misfit);
+            Failure {
+                retry_after: Some(MISFIT_PAUSE),
+                ..failure
+            }
+        };
+        let Some(answer) = answer else {
+            return Err(misfit(&self.run, Misfit::Empty));
+        };
+        let access = Access::of(&ordered.path, &answer, mount.as_ref());
+        self.add_lease(index, asked, &answer, &access).await?;
+        let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
+        let made = contents(ordered.clone(), answer, has_versions).await;
+        self.memory.account.reads.push(access);
+        let made = made.map_err(|it| misfit(&self.run, it))?;
+        self.contents.insert(index, made);
+        self.memory.sight(index, Sighting::Ready);
+        Ok(())
+    }
+
+    /// What is at a path, when it was asked for, and the mount that serves it.
+    async fn ask(
+        &mut self,
+        ordered: &OrderedSecret,
+    ) -> Result<(Timestamp, Option<Secret>, Option<Mount>), Failure> {
+        let path = &ordered.path;
+        let is_write = !ordered.params.is_empty();
+        let question = Question::Read { path, is_write };
+        let vault = self.program.vault_of(&self.run).await?;
+        let (_turn, client) = vault.engine_client().await;
+        let entered = vault.enter();
+        entered.map_err(|error| Failure::of_vault(&self.run, question, &error))?;
+        let mount = vault.learn(mount_of(client, path, self.secret_token()).await);
+        let mount = mount.map_err(|error| self.unread(question, &error))?;
+        let is_kv = mount
+            .as_ref()
+            .is_some_and(|it| it.is_kv_v1() || it.is_kv_v2());
+        if !is_kv {
+            self.expect_lease().await?;
+        }
+        let asked = Timestamp::now();
+        let answer = call(client, ordered, mount.as_ref(), self.secret_token()).await;
+        match vault.learn_of_engine(answer) {
+            Ok(answer) => Ok((asked, answer, mount)),
+            Err(error) => {
+                if !is_kv && may_have_leased(&error) {
+                    self.lose_answer();
+                }
+                Err(self.unread(question, &error))
+            }
+        }
+    }
+
+    fn unread(&mut self, question: Question<'_>, error: &Error) -> Failure {
+        if matches!(error, Error::Refused(refusal) if refusal.kind() == Kind::InvalidToken) {
+            self.token_has_ended();
+        }
+        Failure::of_vault(&self.run, question, error)
+    }
+
+    /// The record says that an answer may bring a lease before it is asked for, so that no crash hides one.
+    async fn expect_lease(&mut self) -> Result<(), Failure> {
+        let lost = self.holding().map_or(0, |holding| holding.unheard);
+        let record = self.record.as_ref();
+        match record.is_some_and(|record| record.state.unheard > lost) {
+            true => Ok(()),
+            false => self.record_unheard(lost + 1).await,
+        }
+    }
+
+    fn lose_answer(&mut self) {
+        if let Some(holding) = self.holding() {
+            holding.unheard += 1;
+        }
+    }
+
+    async fn record_unheard(&mut self, unheard: usize) -> Result<(), Failure> {
+        let Some(record) = &mut self.record else {
+            return Ok(());
+        };
+        if record.state.unheard == unheard {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut record.state.unheard, unheard);
+        let state = record.state.clone();
+        let written = self.program.records.update(&self.run, &state).await;
+        if written.is_err()
+            && let Some(record) = &mut self.record
+        {
+            record.state.unheard = before;
+        }
+        written.map_err(|error| self.refused("record what Vault was asked for", &error))
+    }
+
+    /// A lease stands in the record before anything is made of it.
+    async fn add_lease(
+        &mut self,
+        index: usize,
+        asked: Timestamp,
+        answer: &Secret,
+        access: &Access,
+    ) -> Result<(), Failure> {
+        let is_last = self.is_last_read(index);
+        let (Some(record), Custody::Held(holding)) = (&mut self.record, &mut self.memory.custody)
+        else {
+            return Ok(());
+        };
+        let unheard = holding.unheard + usize::from(!is_last);
+        if answer.lease_id().is_empty() {
+            return match is_last {
+                true => self.record_unheard(unheard).await,
+                false => Ok(()),
+            };
+        }
+        let life = Life::new(asked, answer.lease_seconds(), answer.has_renewable_lease());
+        record.state.leases.push(LeaseRecord {
+            id: answer.lease_id().to_owned(),
+            life,
+            access: Some(access.clone()),
+        });
+        record.state.unheard = unheard;
+        holding.leases.push(held(life));
+        let state = record.state.clone();
+        let written = self.program.records.update(&self.run, &state).await;
+        written.map_err(|error| self.refused("record a lease", &error))
+    }
+
+    /// Whether no other Secret is to be read after this one.
+    fn is_last_read(&self, index: usize) -> bool {
+        let others = (0..self.run.order.secrets.len()).filter(|other| *other != index);
+        let mut sightings = others.map(|other| self.memory.secrets.get(other).copied());
+        sightings.all(|it| matches!(it, Some(Sighting::Ready | Sighting::Present(_))))
+    }
+
+    pub(super) async fn write(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(contents) = self.contents.remove(&index) else {
+            self.memory.sight(index, Sighting::Unknown);
+            return Ok(());
+        };
+        let ordered = &self.run.order.secrets[index];
+        let created = secrets::create(&self.program.clients, &self.run, ordered, &contents).await;
+        match created {
+            Ok(true) => {
+                let now = Timestamp::now();
+                self.memory.sight(index, Sighting::Present(now));
+            }
+            Ok(false) => self.memory.sight(index, Sighting::Unknown),
+            Err(error) => {
+                self.contents.insert(index, contents);
+                return Err(self.refused("create a Secret", &error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Templates take as long as their limits let them, and must not keep other runs waiting.
+async fn contents(
+    ordered: OrderedSecret,
+    answer: Secret,
+    has_versions: bool,
+) -> Result<Contents, Misfit> {
+    let made = tokio::task::spawn_blocking(move || {
+        content::of(&ordered, &answer, has_versions, SystemTime::now())
+    });
+    made.await.expect("a template does not panic")
+}
+
+/// Whether an answer that was lost may have brought a lease. A gateway in between loses answers, too.
+fn may_have_leased(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. } => true,
+        Error::Refused(refusal) => matches!(refusal.status(), 502 | 504),
+        Error::Untrusted { .. } | Error::Unsendable { .. } => false,
+    }
+}
+
+async fn call(
+    client: &Client,
+    ordered: &OrderedSecret,
+    mount: Option<&Mount>,
+    token: &SecretText,
+) -> Result<Option<Secret>, Error> {
+    let (path, query) = mount::read_path(&ordered.path, mount, None);
+    let call = if ordered.params.is_empty() {
+        Call::Get { path, query }
+    } else {
+        let parameters = ordered.params.iter();
+        let parameters =
+            parameters.map(|(key, value)| (key.clone(), SecretText::new(value.clone())));
+        Call::Put {
+            path,
+            parameters: parameters.collect(),
+            wrapped: false,
+        }
+    };
+    match client.call(call, token).await? {
+        Answer::Secret(secret) => Ok(secret),
+        Answer::List(_) => Ok(None),
+    }
+}
+
+/// Who may not see the mount may be allowed to read what is in it.
+pub(in crate::credentials) async fn mount_of(
+    client: &Client,
+    path: &str,
+    token: &SecretText,
+) -> Result<Option<Mount>, Error> {
+    match client.mount_of(path, token).await {
+        Ok(mount) => Ok(Some(mount)),
+        Err(Error::Refused(refusal)) if matches!(refusal.kind(), Kind::Denied | Kind::NotFound) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
