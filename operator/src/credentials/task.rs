@@ -16,7 +16,7 @@ use planescape_operator_core::credentials::decide::{Custody, Holding, Lease, Mem
 use planescape_operator_core::credentials::failure::Failure;
 use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::{Run, Stage};
-use planescape_vault::{Grant, SecretText};
+use planescape_vault::{Error, Grant, SecretText};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -225,6 +225,13 @@ impl Task {
         match &mut self.memory.custody {
             Custody::Held(holding) => Some(holding),
             Custody::Unknown | Custody::Absent => None,
+        }
+    }
+
+    fn has_lost_token(&self, error: &Error) -> bool {
+        match &self.memory.custody {
+            Custody::Held(holding) => holding.has_lost_token(error, Timestamp::now()),
+            Custody::Unknown | Custody::Absent => false,
         }
     }
 

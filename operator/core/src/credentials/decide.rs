@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Access, Report};
+use planescape_vault::{Error, Kind};
 
 use super::failure::Failure;
 use super::life::Life;
@@ -344,6 +345,17 @@ impl Memory {
 }
 
 impl Holding {
+    /// Whether an answer means that the token has ended. OpenBao says no more of such a one than that it is denied.
+    #[must_use]
+    pub fn has_lost_token(&self, error: &Error, now: Timestamp) -> bool {
+        let Error::Refused(refusal) = error else {
+            return false;
+        };
+        let is_past = self.token.end().is_some_and(|end| end <= now);
+        let kind = refusal.kind();
+        kind == Kind::InvalidToken || (kind == Kind::Denied && is_past)
+    }
+
     /// How many leases may live, as far as it is known.
     #[must_use]
     pub fn open(&self) -> usize {

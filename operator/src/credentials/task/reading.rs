@@ -94,7 +94,7 @@ impl Task {
     }
 
     fn unread(&mut self, question: Question<'_>, error: &Error) -> Failure {
-        if matches!(error, Error::Refused(refusal) if refusal.kind() == Kind::InvalidToken) {
+        if self.has_lost_token(error) {
             self.token_has_ended();
         }
         Failure::of_vault(&self.run, question, error)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use planescape_operator_core::credentials::decide::Subject;
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
-use planescape_vault::{Error, Grant, Kind};
+use planescape_vault::{Error, Grant};
 
 use super::{Task, seconds};
 use crate::credentials::bearer;
@@ -72,7 +72,7 @@ impl Task {
                 Ok(Some(Change::Gone(Timestamp::now())))
             }
             Err(Error::Refused(refusal)) if refusal.ends_renewals() => Ok(Some(Change::Last)),
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
+            Err(error) if self.has_lost_token(&error) => {
                 self.token_has_ended();
                 Ok(None)
             }

@@ -1,6 +1,7 @@
 mod world;
 
 use planescape_agent_contract::{Phase, Reason};
+use planescape_vault::Refusal;
 
 use super::supplying::SECRET_CHECK;
 use super::*;
@@ -255,6 +256,20 @@ fn a_token_that_has_ended_before_anything_was_written_is_followed_by_another() {
 
     assert_eq!(steps[..4], ["LogIn", "Read(0)", "Write(0)", "LetGo"]);
     assert_eq!(world.run.stage, Stage::Running);
+}
+
+#[test]
+fn a_token_that_is_denied_has_ended_when_its_time_is_over_and_not_before() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    let now = world.now;
+    let refused = |message: &str| Error::Refused(Refusal::new(403, message.to_owned(), None));
+    let (denied, invalid) = (refused("permission denied"), refused("invalid token"));
+
+    assert!(!world.holding().has_lost_token(&denied, now));
+    assert!(world.holding().has_lost_token(&invalid, now));
+    let later = now + SignedDuration::from_hours(2);
+    assert!(world.holding().has_lost_token(&denied, later));
 }
 
 #[test]
