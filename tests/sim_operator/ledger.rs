@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     anchor: Timestamp,
     /// The schedule and its anchor, as a status has told them.
     anchored: Option<(String, Timestamp)>,
+    /// Whether there were intervals of which no status has told what they count from.
+    has_untold_intervals: bool,
     is_suspended: bool,
     instants: BTreeMap<Timestamp, Word>,
     told: PlanescapeJobStatus,
@@ -51,6 +53,7 @@ impl Ledger {
             since: now,
             anchor: now,
             anchored: None,
+            has_untold_intervals: false,
             is_suspended: false,
             instants,
             told: PlanescapeJobStatus::default(),
@@ -89,6 +92,7 @@ impl Ledger {
     }
 
     pub(crate) fn change(&mut self, text: &str, now: Timestamp) {
+        self.has_untold_intervals |= self.has_untold_intervals();
         text.clone_into(&mut self.text);
         self.schedule = parse(text);
         self.anchor = now;
@@ -134,6 +138,12 @@ impl Ledger {
         Ok(())
     }
 
+    fn has_untold_intervals(&self) -> bool {
+        let anchored = self.anchored.as_ref();
+        let is_anchored = anchored.is_some_and(|(text, _)| *text == self.text);
+        !is_anchored && self.text.starts_with("@every")
+    }
+
     fn overtake(&mut self, now: Timestamp) {
         self.since = now;
         let open = self.instants.values_mut().filter(|it| **it == Word::Open);
@@ -162,8 +172,7 @@ impl Ledger {
         now: Timestamp,
         made: impl Fn(Timestamp) -> bool,
     ) -> Result<(), Broken> {
-        let anchored = self.anchored.as_ref();
-        let was_anchored = anchored.is_some_and(|(text, _)| *text == self.text);
+        let has_untold_intervals = self.has_untold_intervals || self.has_untold_intervals();
         if let Err(how) = self.anchor(status, now) {
             let promise = "no interval out of step";
             return Err(Broken { promise, how });
@@ -192,8 +201,9 @@ impl Ledger {
                 )),
             };
         };
-        if !was_anchored && self.text.starts_with("@every") {
+        if has_untold_intervals {
             // Made before anything told what intervals count from.
+            self.has_untold_intervals = false;
             self.instants.entry(last).or_insert(Word::Overtaken);
         }
         let Some(word) = self.instants.get_mut(&last) else {

@@ -164,7 +164,7 @@ impl World {
 
     /// What happened last.
     pub(crate) fn story(&self) -> String {
-        let from = self.told.len().saturating_sub(110);
+        let from = self.told.len().saturating_sub(230);
         self.told[from..].join("\n")
     }
 
@@ -359,6 +359,8 @@ impl World {
                 "pendingScheduleTime",
                 "announcedRun",
                 "scheduleReference",
+                "settledAhead",
+                "settledBefore",
                 "skipped",
             ];
             let fields = fields.map(|field| written[field].to_string());

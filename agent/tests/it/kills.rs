@@ -32,6 +32,7 @@ async fn an_agent_that_was_killed_twice_revokes_every_token_in_its_third_life() 
         place.read("db") != file
     })
     .await;
+    assert!(place.wait().await.success());
     tokens.push(place.read("token"));
     agent.terminate().await;
 

@@ -255,16 +255,20 @@ fn active(runs: &[Run]) -> Vec<ActiveRun> {
         .collect()
 }
 
-/// The instant that is settled now, or was and is told of now.
+/// The last instant that is settled now, or was and is told of now.
 fn settled(facts: &Facts<'_>) -> Option<Time> {
+    settled_now(facts).max().map(Time)
+}
+
+/// Of an instant that is settled and another that is only told of now, either may be the earlier one.
+fn settled_now(facts: &Facts<'_>) -> impl Iterator<Item = Timestamp> {
     let started = facts.applied.started.as_ref();
     let started = started.filter(|started| started.rerun.is_none());
     let started = started.map(|started| started.tick);
     let skipped = facts.plan.skip.map(|skip| skip.tick);
     let found = facts.plan.found.map(|found| found.tick);
     let conflict = facts.applied.conflict.as_ref().map(|taken| taken.tick);
-    let all = [started, skipped, conflict, found];
-    all.into_iter().max().flatten().map(Time)
+    [started, skipped, conflict, found].into_iter().flatten()
 }
 
 /// Never an earlier one than before, unless the clock was ahead: what is told now may have been told already.
@@ -310,9 +314,9 @@ fn settled_since(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time
     let Some(tick) = settled(facts) else {
         return known.filter(|_| facts.plan.clock_was_at.is_none());
     };
-    known
-        .filter(|since| goes_on(facts, since, &tick))
-        .or(Some(tick))
+    let known = known.filter(|since| goes_on(facts, since, &tick));
+    let all = known.map(|since| since.0).into_iter();
+    all.chain(settled_now(facts)).min().map(Time)
 }
 
 /// What was settled when a series began.

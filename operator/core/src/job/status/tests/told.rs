@@ -1,6 +1,7 @@
 //! What must not pass without a word.
 
 use super::*;
+use crate::job::plan::{Found, Settled};
 
 #[test]
 fn a_run_that_an_earlier_attempt_has_made_is_not_the_one_that_is_due() {
@@ -53,6 +54,32 @@ fn the_start_of_another_run_takes_no_announcement_away() {
 
     assert_eq!(json!(waiting.announced_run), announced);
     assert_eq!(started.announced_run, None);
+}
+
+#[test]
+fn of_two_instants_that_are_told_together_neither_runs_again_once_the_clock_is_right() {
+    let mut scene = Scene::once().started();
+    scene.job["spec"]["schedule"] = json!("*/30 * * * *");
+    scene.now = at("2026-11-24T10:40:00Z");
+    let found = Found {
+        tick: at("2026-11-24T10:30:00Z"),
+        missed: 3,
+    };
+
+    let after = scene.with_facts(|facts| {
+        let mut plan = facts.plan.clone();
+        plan.found = Some(found);
+        status(&Facts {
+            plan: &plan,
+            ..*facts
+        })
+    });
+
+    // It was half past eight all the time.
+    let settled = Settled::of(Some(&after), at("2026-11-24T08:30:00Z"));
+    for tick in ["2026-11-24T10:00:00Z", "2026-11-24T10:30:00Z"] {
+        assert!(settled.includes(at(tick)), "{tick}");
+    }
 }
 
 #[test]
