@@ -174,7 +174,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         active_count: 0,
         active: active(&runs),
         last_schedule_time: last_schedule_time(facts, &runs, &before),
-        settled_since: settled_since(facts, &before),
+        settled_since: settled_since(facts, &runs, &before),
         settled_before: settled_before(facts, &before),
         settled_ahead: ahead(facts),
         last_successful_time: last(Outcome::Succeeded, &before.last_successful_time),
@@ -308,15 +308,21 @@ fn latest(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Opti
         .map(Time)
 }
 
-/// A series goes on as long as nothing between two instants is left out.
-fn settled_since(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time> {
+/// A series goes on as long as nothing between two instants is left out. A new one begins with the first run that nobody has
+/// told of, although the instants after that may have passed unused: none of them may run twice.
+fn settled_since(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
     let known = before.settled_since.clone();
     let Some(tick) = settled(facts) else {
         return known.filter(|_| facts.plan.clock_was_at.is_none());
     };
     let known = known.filter(|since| goes_on(facts, since, &tick));
+    let last = Settled::of(Some(before), facts.now).last;
+    let scheduled = runs.iter().filter(|run| run.rerun.is_none());
+    let untold = scheduled.map(|run| run.scheduled_time.0);
+    let untold = untold.filter(|tick| Some(*tick) > last);
     let all = known.map(|since| since.0).into_iter();
-    all.chain(settled_now(facts)).min().map(Time)
+    let all = all.chain(settled_now(facts)).chain(untold);
+    all.min().map(Time)
 }
 
 /// What was settled when a series began.
