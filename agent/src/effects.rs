@@ -97,7 +97,7 @@ impl Effects {
         let serving = Serving::start(
             config,
             &file_slots,
-            &persistent,
+            (&persistent, &saves),
             Arc::clone(&metrics),
             asker.clone(),
         )

@@ -35,8 +35,6 @@ struct File {
     /// Whether what comes is written down, too.
     is_written: bool,
     state: Mutex<State>,
-    /// The number of the change that stands in the file.
-    written: Mutex<u64>,
 }
 
 #[derive(Default)]
@@ -45,8 +43,6 @@ struct State {
     leased: BTreeMap<Key, Kept>,
     /// What is to stand in the file.
     kept: Contents,
-    /// How often that has changed.
-    changes: u64,
 }
 
 /// Tells calls apart, and gives none of their parameters away.
@@ -232,38 +228,24 @@ impl Persistent {
     /// All of it is revoked.
     pub(crate) fn forget_all(&self) {
         if let Some(file) = &self.file {
-            let number = {
-                let mut state = lock(&file.state);
-                let changes = state.changes + 1;
-                *state = State {
-                    changes,
-                    ..State::default()
-                };
-                changes
-            };
-            *lock(&file.written) = number;
+            *lock(&file.state) = State::default();
             file.remove();
         }
     }
 
+    /// Changes come one after another, so that no older state is written over a newer one.
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
         let Some(file) = self.file.as_ref().filter(|file| file.is_written) else {
             return;
         };
-        let (contents, number) = {
+        // A disk that hangs holds up no look at the state.
+        let contents = {
             let mut state = lock(&file.state);
             if !change(&mut state) {
                 return;
             }
-            state.changes += 1;
-            (state.kept.clone(), state.changes)
+            state.kept.clone()
         };
-        // A disk that hangs holds up no look at the state, and no older state is written over a newer one.
-        let mut written = lock(&file.written);
-        if *written >= number {
-            return;
-        }
-        *written = number;
         if let Err(error) = file.write(&contents) {
             let error = format!("{error:#}");
             tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life logs in again");
@@ -279,7 +261,6 @@ impl File {
             token_file: persist.token_file.clone().into(),
             is_written: true,
             state: Mutex::default(),
-            written: Mutex::default(),
         };
         files::check(&file.target(), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
@@ -322,7 +303,6 @@ impl File {
         *lock(&self.state) = State {
             leased: contents.leased.clone(),
             kept: contents,
-            changes: 0,
         };
         token
     }

@@ -9,6 +9,7 @@ use planescape_vault_client::Client;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::saves::Saves;
 use super::{USER_AGENT, on_the_blocking_pool};
 use crate::clock;
 use crate::listener::{Bound, Certificates};
@@ -29,7 +30,7 @@ impl Serving {
     pub(super) async fn start(
         config: &Config,
         slots: &Arc<Semaphore>,
-        persistent: &Arc<Persistent>,
+        (persistent, saves): (&Persistent, &Saves),
         metrics: Arc<Metrics>,
         asker: Asker,
     ) -> anyhow::Result<Self> {
@@ -72,9 +73,9 @@ impl Serving {
         }
         serving.tasks.spawn(Arc::clone(&proxy).renew());
         if persistent.is_written() {
-            let (persistent, slots) = (Arc::clone(persistent), Arc::clone(slots));
-            let handing_on = hand_on(Arc::clone(&proxy), persistent, slots);
-            serving.tasks.spawn(handing_on);
+            serving
+                .tasks
+                .spawn(hand_on(Arc::clone(&proxy), saves.clone()));
         }
         serving.proxy = Some(proxy);
         serving.told = Some(told);
@@ -110,12 +111,12 @@ impl Serving {
 }
 
 /// Writes down what listeners were given: not for each answer, of which there may be many.
-async fn hand_on(proxy: Arc<Proxy>, persistent: Arc<Persistent>, slots: Arc<Semaphore>) {
+async fn hand_on(proxy: Arc<Proxy>, saves: Saves) {
     const PAUSE: Duration = Duration::from_millis(100);
     loop {
         let answers = proxy.to_hand_on().await;
-        let persistent = Arc::clone(&persistent);
-        on_the_blocking_pool(&slots, move || persistent.keep_answers(answers)).await;
+        saves.save(move |cache| cache.keep_answers(answers));
+        saves.finished().await;
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         });
         let container =
             json!({ "name": "main", "image": "i", "env": [{ "name": "A", "value": "1" }] });
-        let job = json!({
+        let mut job = json!({
             "metadata": metadata,
             "spec": {
                 "managedBy": "someone.example/else", "parallelism": 0, "suspend": true,
@@ -205,7 +205,6 @@ mod tests {
         pod["spec"] = json!({ "containers": [container], "nodeName": "n" });
         pod["status"] = json!({ "phase": "Pending", "initContainerStatuses": [status] });
 
-        let mut job = job;
         // Each hides whether the next is read.
         for hides in ["", "suspend", "parallelism"] {
             job["spec"].as_object_mut().unwrap().remove(hides);
