@@ -273,12 +273,17 @@ async fn drained(shutdown: &CancellationToken) {
 
 /// Looks at everything when this machine's clock goes wrong or right again: each PlanescapeJob says so.
 async fn mind_the_clock(context: &Context) {
-    let mut was_wrong = false;
+    let (mut was_wrong, mut was_odd) = (false, false);
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let problem = context.skew.problem();
         if problem.is_some() == was_wrong {
             continue;
+        let warning = context.skew.warning();
+        if let Some(warning) = warning.as_ref().filter(|_| !was_odd && problem.is_none()) {
+            warn!("{warning}");
+        }
+        was_odd = warning.is_some();
         }
         was_wrong = problem.is_some();
         match problem {

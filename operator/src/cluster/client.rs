@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use http::{HeaderValue, Method, Request, Response, header};
-use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::client::Body;
 use kube::{Api, Client, Config, Resource};
@@ -99,10 +98,10 @@ pub(crate) fn observed(client: Client, metrics: Arc<Metrics>, skew: Arc<ClockSke
         let (metrics, skew) = (metrics.clone(), skew.clone());
         async move {
             let question = Question::of(request.method(), request.uri());
-            let (asked, asked_at) = (Instant::now(), Timestamp::now());
+            let asked = Instant::now();
             let answer = client.send(request).await;
             if let Ok(answer) = &answer {
-                skew.take(answer.headers(), asked_at, Timestamp::now());
+                skew.take(answer.headers(), asked, Instant::now());
             }
             if let Some(question) = question {
                 let code = answer.as_ref().ok().map(|answer| answer.status().as_u16());

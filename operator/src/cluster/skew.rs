@@ -1,22 +1,36 @@
 //! How far this machine's clock is from the API server's, by the `Date` of its answers.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 
-/// What the last answer told.
+/// What the last answers told.
 #[derive(Debug, Default)]
 pub(crate) struct ClockSkew {
-    /// How far this clock is ahead.
-    milliseconds: AtomicI64,
+    answers: Mutex<VecDeque<Answer>>,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    date: Timestamp,
+    /// When it came. This clock is never set, so that an older answer still tells what the API server's time is.
+    came: Instant,
+}
+
+/// Of several API servers one may have a wrong clock: what most of the last answers say counts.
+const KEPT: usize = 5;
 
 /// A clock that is further off starts nothing: every decision here is about the time.
 const TOLERATED: SignedDuration = SignedDuration::from_secs(60);
 
+/// A clock that is further off is told.
+const NOTICED: SignedDuration = SignedDuration::from_secs(5);
+
 /// An answer that took longer tells nothing.
-const LONGEST_CALL: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_CALL: Duration = Duration::from_secs(5);
 
 /// `Date` counts whole seconds: it is half a second older than the answer, give or take as much.
 const CUT_OFF: SignedDuration = SignedDuration::from_millis(500);
@@ -24,9 +38,8 @@ const CUT_OFF: SignedDuration = SignedDuration::from_millis(500);
 impl ClockSkew {
     /// Takes in an answer that was received now. One that may have waited here for somebody to look at it
     /// tells nothing: the machine was busy or slept.
-    pub(crate) fn take(&self, headers: &HeaderMap, asked: Timestamp, now: Timestamp) {
-        let took = now.duration_since(asked);
-        if took.is_negative() || took > LONGEST_CALL {
+    pub(crate) fn take(&self, headers: &HeaderMap, asked: Instant, now: Instant) {
+        if now.saturating_duration_since(asked) > LONGEST_CALL {
             return;
         }
         let date = headers
@@ -36,9 +49,11 @@ impl ClockSkew {
         else {
             return;
         };
-        let ahead = now.duration_since(date).saturating_sub(CUT_OFF);
-        let milliseconds = i64::try_from(ahead.as_millis()).unwrap_or_default();
-        self.milliseconds.store(milliseconds, Ordering::Relaxed);
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push_back(Answer { date, came: now });
+        if answers.len() > KEPT {
+            answers.pop_front();
+        }
     }
 
     /// What is wrong with this clock, in a sentence, where it is too far off.
@@ -46,11 +61,7 @@ impl ClockSkew {
         let ahead = self.ahead();
         // To the minute: what is said is not to change all the time.
         let minutes = ahead.abs().as_mins();
-        let side = if ahead.is_negative() {
-            "behind"
-        } else {
-            "ahead of"
-        };
+        let side = side(ahead);
         (ahead.abs() > TOLERATED).then(|| {
             format!(
                 "the clock of the operator's machine is {minutes} min {side} the API server's: no run starts until they agree"
@@ -58,9 +69,42 @@ impl ClockSkew {
         })
     }
 
+    /// What is odd about this clock, in a sentence, where runs start at the wrong time by it.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let ahead = self.ahead();
+        let (seconds, side) = (ahead.abs().as_secs(), side(ahead));
+        (ahead.abs() > NOTICED).then(|| {
+            format!(
+                "the clock of the operator's machine is {seconds} s {side} the API server's, and runs start by it: set it right"
+            )
+        })
+    }
+
     /// How far this clock is ahead of the API server's; negative where it is behind.
     pub(crate) fn ahead(&self) -> SignedDuration {
-        SignedDuration::from_millis(self.milliseconds.load(Ordering::Relaxed))
+        self.ahead_at(Timestamp::now(), Instant::now())
+    }
+
+    fn ahead_at(&self, now: Timestamp, steady: Instant) -> SignedDuration {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<SignedDuration> = answers
+            .iter()
+            .map(|answer| {
+                let passed = steady.saturating_duration_since(answer.came);
+                let passed = SignedDuration::try_from(passed).unwrap_or_default();
+                let ahead = now.duration_since(answer.date);
+                ahead.saturating_sub(passed).saturating_sub(CUT_OFF)
+            })
+            .collect();
+        all.sort();
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+fn side(ahead: SignedDuration) -> &'static str {
+    match ahead.is_negative() {
+        true => "behind",
+        false => "ahead of",
     }
 }
 
@@ -70,48 +114,78 @@ mod tests {
 
     use super::*;
 
+    fn answered(skew: &ClockSkew, date: &'static str, at: Instant) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::DATE, HeaderValue::from_static(date));
+        skew.take(&headers, at, at);
+    }
+
+    const TEN: &str = "Tue, 24 Nov 2026 10:00:00 GMT";
+    const ELEVEN: &str = "Tue, 24 Nov 2026 11:00:00 GMT";
+
     #[test]
     fn tells_a_clock_that_is_wrong_from_one_that_is_right() {
         let skew = |date: &'static str, now: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::DATE, HeaderValue::from_static(date));
             let skew = ClockSkew::default();
-            let now = now.parse().unwrap();
-            skew.take(&headers, now, now);
-            skew.ahead().as_millis()
+            let at = Instant::now();
+            answered(&skew, date, at);
+            skew.ahead_at(now.parse().unwrap(), at).as_millis()
         };
-        let date = "Tue, 24 Nov 2026 10:00:00 GMT";
 
-        assert_eq!(skew(date, "2026-11-24T10:00:00.500Z"), 0);
-        assert_eq!(skew(date, "2026-11-24T11:00:00.500Z"), 3_600_000);
-        assert_eq!(skew(date, "2026-11-24T09:00:00.500Z"), -3_600_000);
+        assert_eq!(skew(TEN, "2026-11-24T10:00:00.500Z"), 0);
+        assert_eq!(skew(TEN, "2026-11-24T11:00:00.500Z"), 3_600_000);
+        assert_eq!(skew(TEN, "2026-11-24T09:00:00.500Z"), -3_600_000);
         assert_eq!(skew("soon", "2026-11-24T09:00:00Z"), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_seen_at_once_and_one_wrong_answer_of_several_is_none() {
+        let skew = ClockSkew::default();
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        for second in [0, 1, 2] {
+            answered(&skew, TEN, at(second));
+        }
+        answered(&skew, ELEVEN, at(3));
+        let seconds = |now: &str, second| skew.ahead_at(now.parse().unwrap(), at(second)).as_secs();
+
+        assert_eq!(seconds("2026-11-24T10:00:03.500Z", 3), 1);
+        assert_eq!(seconds("2026-11-24T11:00:10.500Z", 10), 3_601);
+        for second in [4, 5] {
+            answered(&skew, ELEVEN, at(second));
+        }
+        assert_eq!(seconds("2026-11-24T10:00:06.500Z", 6), -3_595);
     }
 
     #[test]
     fn an_answer_that_waited_here_tells_nothing() {
         let mut headers = HeaderMap::new();
-        let date = HeaderValue::from_static("Tue, 24 Nov 2026 10:00:00 GMT");
-        headers.insert(header::DATE, date);
+        headers.insert(header::DATE, HeaderValue::from_static(TEN));
         let skew = ClockSkew::default();
-        let asked = "2026-11-24T10:00:00Z".parse().unwrap();
-        let now = "2026-11-24T10:02:00Z".parse().unwrap();
+        let asked = Instant::now();
 
-        skew.take(&headers, asked, now);
+        skew.take(&headers, asked, asked + Duration::from_secs(120));
 
         assert_eq!(skew.ahead(), SignedDuration::ZERO);
     }
 
     #[test]
-    fn names_a_clock_that_is_more_than_a_minute_off() {
-        let problem = |milliseconds| {
+    fn names_a_clock_by_how_far_it_is_off() {
+        let said = |ahead: i64| {
             let skew = ClockSkew::default();
-            skew.milliseconds.store(milliseconds, Ordering::Relaxed);
-            skew.problem().unwrap_or_default()
+            let answer = Answer {
+                date: Timestamp::now() - SignedDuration::from_millis(ahead) - CUT_OFF,
+                came: Instant::now(),
+            };
+            skew.answers.lock().unwrap().push_back(answer);
+            (skew.problem(), skew.warning())
         };
 
-        assert_eq!((problem(60_000), problem(-60_000)), Default::default());
-        assert!(problem(3_600_000).contains("60 min ahead of"));
-        assert!(problem(-61_000).contains("1 min behind"));
+        assert_eq!(said(4_000), (None, None));
+        let (problem, warning) = said(-20_500);
+        assert_eq!(problem, None);
+        assert!(warning.unwrap().contains("20 s behind"));
+        assert!(said(3_601_000).0.unwrap().contains("60 min ahead of"));
+        assert!(said(-62_000).0.unwrap().contains("1 min behind"));
     }
 }
