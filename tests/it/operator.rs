@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod broken_objects;
 mod crashes;
+mod definitions;
 mod field;
 mod guard;
 mod kstatus;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,10 @@ use kube::api::{ApiResource, DynamicObject};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::v1alpha1::PlanescapeJobStatus;
 use planescape_operator_core::job::identity::Identity;
-use planescape_operator_core::job::status::{Applied, events, status};
+use planescape_operator_core::job::status::{Applied, Event, events, status};
 use planescape_operator_core::receipt::{Receipt, settled_between};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::error::Error;
 use super::{Attempt, Context, Name, post_params};
@@ -27,9 +28,16 @@ const AT_ONCE: u32 = 2;
 /// The longest wait before the same status is written again.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// Without what it forgets, late runs and runs by hand of Forbid and Replace do not start.
+const OUTDATED: &str = "The definition of PlanescapeJobs in the cluster is older than this operator, and the API server forgets a part of each status: late runs and runs by hand may not start; kubectl apply --server-side -f deploy/10-planescapejobs.yaml";
+
 /// Writes of a status that somebody else writes over.
 #[derive(Debug, Default)]
-pub(super) struct Rivals(Mutex<HashMap<Name, Written>>);
+pub(super) struct Rivals {
+    writes: Mutex<HashMap<Name, Written>>,
+    /// Whether the log says that the API server forgets a part of what is written.
+    tells_outdated: AtomicBool,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Written {
@@ -113,16 +121,22 @@ async fn write(
     let api: Api<DynamicObject> = Api::namespaced_with(client, &identity.namespace, &kind);
     let written = api
         .replace_status(&identity.name, &post_params(), &object)
-        .await;
-    written
-        .map(drop)
-        .map_err(Error::writing("write the status"))
+        .await
+        .map_err(Error::writing("write the status"))?;
+    if written.data["status"] != object.data["status"] {
+        let event = Event::warning("OutdatedDefinition", OUTDATED);
+        context.events.publish(&attempt.job, event).await;
+        if !context.rivals.tells_outdated.swap(true, Ordering::Relaxed) {
+            error!("{OUTDATED}");
+        }
+    }
+    Ok(())
 }
 
 impl Rivals {
     /// How long to wait before a status is written, which it counts as written otherwise.
     fn wait(&self, name: &Name, digest: u64, now: Instant) -> Option<Duration> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Written {
             digest,
             at: now,
@@ -146,7 +160,7 @@ impl Rivals {
 
     /// The object is gone.
     pub(super) fn forget(&self, name: &Name) {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         written.remove(name);
     }
 }

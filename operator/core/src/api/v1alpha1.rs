@@ -4,6 +4,8 @@
     reason = "the schema derive copies each struct into a function"
 )]
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -209,7 +211,8 @@ pub struct VaultBlock {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 // Until an operator has looked, deployers that follow kstatus wait instead of taking it as current.
-#[schemars(extend("default" = { "observedGeneration": -1 }))]
+// What a younger operator has written stays, whichever of both is older: the definition or the operator.
+#[schemars(extend("default" = { "observedGeneration": -1 }, "x-kubernetes-preserve-unknown-fields" = true))]
 pub struct PlanescapeJobStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,6 +275,10 @@ pub struct PlanescapeJobStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveRun {
+    /// What only younger operators know.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, Value>,
     /// The Job's name.
     pub name: String,
     /// The Job's UID.

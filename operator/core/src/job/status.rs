@@ -195,6 +195,7 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
         skipped: skipped(facts, &before.skipped),
         reruns: reruns(facts, &runs, &before),
         runs: Vec::new(),
+        unknown: before.unknown.clone(),
     };
     status.active_count = i32::try_from(status.active.len()).unwrap_or(i32::MAX);
     status.active.truncate(MOST_RUNNING);

@@ -38,7 +38,8 @@ impl Event {
         Self::new(EventKind::Normal, reason, note.into())
     }
 
-    fn warning(reason: &str, note: impl Into<String>) -> Self {
+    /// One that somebody should look at: a word and a sentence.
+    pub fn warning(reason: &str, note: impl Into<String>) -> Self {
         Self::new(EventKind::Warning, reason, note.into())
     }
 
