@@ -31,8 +31,10 @@ pub struct Defaults {
     pub relabels_pods: bool,
     /// Within how many seconds after their instants recurring jobs start that ask Vault for something and do not say.
     pub vault_jitter_seconds: u32,
-    /// How long Vault may refuse a run before it is ended; for ever when absent.
+    /// How long a run may be kept by what its namespace or its node lacks before it is ended; for ever when absent.
     pub refused_run_limit: Option<SignedDuration>,
+    /// How long Vault may deny a run what it asks for before it is ended; for ever when absent.
+    pub denied_run_limit: Option<SignedDuration>,
     /// How long an agent's token may outlive an agent that is lost with its node; as long as Vault says when absent.
     pub lease_guard: Option<SignedDuration>,
 }
@@ -81,6 +83,7 @@ impl Default for Defaults {
             relabels_pods: true,
             vault_jitter_seconds: 0,
             refused_run_limit: Some(SignedDuration::from_mins(30)),
+            denied_run_limit: Some(SignedDuration::from_mins(1)),
             lease_guard: Some(SignedDuration::from_mins(30)),
         }
     }

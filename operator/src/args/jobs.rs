@@ -44,7 +44,17 @@ pub struct Jobs {
     #[arg(long, env = "PLANESCAPE_AGENT_REQUESTS", value_name = "REQUESTS")]
     pub agent_requests: Option<String>,
 
-    /// How many seconds Vault may refuse a run before it is ended as failed; for ever when 0.
+    /// How many seconds Vault may deny a run a login, a path or a secret before it is ended as failed; for ever when 0.
+    #[arg(
+        long,
+        env = "PLANESCAPE_DENIED_RUN_LIMIT",
+        value_name = "SECONDS",
+        default_value = "60"
+    )]
+    pub denied_run_limit: u32,
+
+    /// How many seconds a run may lack what its namespace or its node has to give, such as a RoleBinding or a
+    /// certificate, before it is ended as failed; for ever when 0.
     #[arg(
         long,
         env = "PLANESCAPE_REFUSED_RUN_LIMIT",
@@ -111,14 +121,18 @@ impl Jobs {
                 .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?,
             relabels_pods: self.relabel_pods,
             vault_jitter_seconds: self.vault_jitter_seconds,
-            refused_run_limit: (self.refused_run_limit > 0)
-                .then(|| SignedDuration::from_secs(self.refused_run_limit.into())),
+            refused_run_limit: limit(self.refused_run_limit),
+            denied_run_limit: limit(self.denied_run_limit),
             lease_guard: defaults::lease_guard(&self.lease_guard)
                 .map_err(|message| anyhow!("--lease-guard, PLANESCAPE_LEASE_GUARD: {message}"))?,
             user: usual.user,
             group: usual.group,
         })
     }
+}
+
+fn limit(seconds: u32) -> Option<SignedDuration> {
+    (seconds > 0).then(|| SignedDuration::from_secs(seconds.into()))
 }
 
 /// The usual quantities, with those that are given in their place.
@@ -171,6 +185,7 @@ mod tests {
             "--vault-namespace=team",
             "--vault-audience=vault",
             "--refused-run-limit=0",
+            "--denied-run-limit=90",
             "--lease-guard=5m",
             "--vault-jitter-seconds=30",
             "--relabel-pods=false",
@@ -188,6 +203,8 @@ mod tests {
         assert_eq!(defaults.audience.as_deref(), Some("vault"));
         assert_eq!(defaults.vault_jitter_seconds, 30);
         assert_eq!(defaults.refused_run_limit, None);
+        let denied = SignedDuration::from_secs(90);
+        assert_eq!(defaults.denied_run_limit, Some(denied));
         let guard = SignedDuration::from_mins(5);
         assert_eq!(defaults.lease_guard, Some(guard));
         assert!(!defaults.relabels_pods);

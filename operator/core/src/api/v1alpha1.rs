@@ -398,6 +398,12 @@ pub struct Run {
     /// Until when its credentials may live at most, where nobody holds them and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Time>,
+    /// Since when what its pods or its Secrets wait for is refused, where trying again will not help by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Time>,
+    /// What the kubelet said of the pod of it that failed last, as long as the run has not succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<PodFailure>,
     /// Who logged in to Vault for it, and what was read; `planescape receipt` prints more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<RunReceipt>,

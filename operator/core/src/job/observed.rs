@@ -123,7 +123,7 @@ pub struct ObservedPod {
     pub job_name_label: Option<String>,
     /// Whether a container of the job's own runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_working: bool,
+    pub has_begun: bool,
     /// Our agent in it.
     pub agent: Option<ObservedAgent>,
     /// What keeps a container of it from starting.
@@ -374,7 +374,7 @@ impl ObservedPod {
             job_name_label: labels
                 .and_then(|labels| labels.get(LEGACY_JOB_NAME_LABEL))
                 .cloned(),
-            is_working: is_working(pod),
+            has_begun: has_begun(pod),
             agent: ObservedAgent::of(pod),
             waiting: Waiting::of(pod),
             prepared_since: waiting::prepared_since(pod),
@@ -382,7 +382,8 @@ impl ObservedPod {
     }
 }
 
-fn is_working(pod: &Pod) -> bool {
+/// One that waits to be started again has.
+fn has_begun(pod: &Pod) -> bool {
     let statuses = pod
         .status
         .as_ref()

@@ -345,11 +345,18 @@ fn a_mark_of_another_planescapejob_starts_nothing_and_is_named() {
 }
 
 #[test]
-fn a_run_that_vault_refuses_for_good_is_ended_after_a_while() {
+fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
+    let ticks = [
+        "2026-11-24T11:00:00Z",
+        "2026-11-24T10:20:00Z",
+        "2026-11-24T10:00:00Z",
+    ];
+    let runs = ticks.map(run);
     let mut job = cron("0 * * * *");
-    job["status"] = json!({ "conditions": [{
-        "type": "VaultReady", "status": "False", "reason": "PermissionDenied", "message": "",
-        "lastTransitionTime": "2026-11-24T11:00:05Z",
+    job["spec"]["concurrencyPolicy"] = json!("Allow");
+    job["status"] = json!({ "runs": [{
+        "job": runs[1]["metadata"]["name"], "uid": runs[1]["metadata"]["uid"], "outcome": "Running",
+        "scheduledTime": ticks[1], "refusedSince": "2026-11-24T10:20:05Z",
     }] });
     let run = run("2026-11-24T11:00:00Z");
     let refused = |reason: &str, now: &str| {

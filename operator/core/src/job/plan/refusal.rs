@@ -1,5 +1,7 @@
 //! Ends a run that Vault refuses for good: its pod would be tried again for ever.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::{Action, Ending, Plan};
@@ -16,39 +18,37 @@ pub(super) fn end(
     defaults: &Defaults,
     now: Timestamp,
 ) {
-    let Some(limit) = defaults.refused_run_limit else {
-        return;
-    };
-    let conditions = job.status.iter().flat_map(|status| &status.conditions);
-    let told = conditions
-        .filter(|it| it.type_ == "VaultReady" && it.status == "False")
-        .map(|it| it.last_transition_time.0)
-        .next();
-    let newest = observed.jobs.first();
-    let active = newest.filter(|run| run.end.is_none() && !run.is_deleting() && !run.is_ended);
+    let recorded = job.status.iter().flat_map(|status| &status.runs);
+    let since: HashMap<&str, Timestamp> = recorded
+        .filter_map(|run| Some((run.uid.as_str(), run.refused_since.as_ref()?.0)))
+        .collect();
+    let open = observed
+        .active()
+        .filter(|run| !run.is_deleting() && !run.is_ended);
     // Whoever suspends a run means it; one that waits for its Secrets is suspended by us.
-    let active = active.filter(|run| !run.is_suspended || run.waits_for_secrets);
-    let (Some(told), Some(run)) = (told, active) else {
-        return;
-    };
-    let Some(report) = lasting_refusal(run) else {
-        return;
-    };
-    let since = run.started.unwrap_or(run.tick).max(told);
-    let Ok(due) = since.checked_add(limit) else {
-        return;
-    };
-    if due > now {
-        plan.wake_by(Some(due));
-        return;
+    for run in open.filter(|run| !run.is_suspended || run.waits_for_secrets) {
+        let Some(refusal) = lasting_refusal(run) else {
+            continue;
+        };
+        let limit = match refusal.is_denied {
+            true => defaults.denied_run_limit,
+            false => defaults.refused_run_limit,
+        };
+        let since = since.get(run.uid.as_str()).copied().unwrap_or(now);
+        let Some(due) = limit.and_then(|limit| since.checked_add(limit).ok()) else {
+            continue;
+        };
+        if due > now {
+            plan.wake_by(Some(due));
+            continue;
+        }
+        plan.actions.push(Action::End {
+            job: run.name.clone(),
+            uid: run.uid.clone(),
+            ending: Ending::VaultRefused,
+            why: format!("Vault has refused it since {since}: {}", refusal.said),
+        });
     }
-    let why = format!("Vault has refused it since {since}: {report}");
-    plan.actions.push(Action::End {
-        job: run.name.clone(),
-        uid: run.uid.clone(),
-        ending: Ending::VaultRefused,
-        why,
-    });
 }
 
 /// Ends runs whose Secrets are not there by the deadline for their start: nothing of them has started.

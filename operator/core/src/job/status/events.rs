@@ -222,8 +222,8 @@ fn forbidden(facts: &Facts<'_>, tick: jiff::Timestamp) -> Event {
     let mut active = facts.observed.active();
     if let Some((run, refusal)) = active.find_map(|run| Some((run, vault::lasting_refusal(run)?))) {
         let note = format!(
-            "{skipped}: Job {} is kept from starting: {refusal}",
-            run.name
+            "{skipped}: Job {} is kept from starting: {}",
+            run.name, refusal.said
         );
         return Event::warning("JobAlreadyActive", note);
     }

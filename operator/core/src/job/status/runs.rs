@@ -40,6 +40,8 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             outcome: Outcome::Running,
             reason: None,
             message: None,
+            refused_since: None,
+            failure: None,
             lease: None,
             lease_until: None,
             receipt: None,
@@ -86,12 +88,28 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
         outcome,
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
+        refused_since: refused_since(job, recorded, now).filter(|_| outcome == Outcome::Running),
+        failure: pod_failure(job, recorded).filter(|_| outcome != Outcome::Succeeded),
         lease,
         lease_until: until.map(Time),
         receipt: receipt(job, recorded),
         holders: holders::unsettled(holders),
         template: job.template.clone(),
     }
+}
+
+fn refused_since(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Option<Time> {
+    vault::lasting_refusal(job)?;
+    let known = recorded.and_then(|run| run.refused_since.clone());
+    Some(known.unwrap_or(Time(now)))
+}
+
+/// The last one. Pods go before their Jobs, and then it is remembered.
+fn pod_failure(job: &ObservedJob, recorded: Option<&Run>) -> Option<PodFailure> {
+    let known = recorded.and_then(|run| run.failure.as_ref());
+    let seen = job.pods.iter().filter_map(|pod| pod.failure.as_deref());
+    let ended = |failure: &&PodFailure| failure.finish_time.as_ref().map(|time| time.0);
+    known.into_iter().chain(seen).max_by_key(ended).cloned()
 }
 
 /// What is seen now, as far as it says no less than what was seen before: pods go before their Jobs.

@@ -24,24 +24,33 @@ pub(super) enum Standing<'a> {
     Failed(&'a Report),
 }
 
-/// What Vault refuses the agents of a run, if trying again will not help by itself.
-pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
+/// What keeps a run from its secrets although trying again will not help by itself.
+pub(crate) struct Refusal {
+    /// In a sentence.
+    pub(crate) said: String,
+    /// Whether it is Vault's answer to what the job asks for; otherwise somebody is still to give its namespace or its
+    /// node what it lacks.
+    pub(crate) is_denied: bool,
+}
+
+/// What is refused to the agents of a run, if trying again will not help by itself.
+pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
     // What works has what it needs: an agent that was started again, and is refused, has left its files, and Secrets are
     // there whatever keeps them from being renewed.
-    if run.pods.iter().any(|pod| pod.is_working) {
+    if run.pods.iter().any(|pod| pod.has_begun && !pod.is_over) {
         return None;
     }
     let failures = run.pods.iter().filter_map(|pod| failure(run, pod));
     let unsupplied = unsupplied(run).filter(|_| run.waits_for_secrets);
     let report = failures.chain(unsupplied).next_back()?;
-    let is_lasting = match report.reason {
+    let is_denied = match report.reason {
         Reason::Sealed
         | Reason::Standby
         | Reason::ServerError
         | Reason::Unreachable
         | Reason::NoAnswer
         | Reason::KubernetesRefused
-        | Reason::RateLimited => false,
+        | Reason::RateLimited => return None,
         Reason::LoggedIn
         | Reason::Rendered
         | Reason::Revoked
@@ -49,7 +58,7 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::Terminated
         | Reason::Interrupted
         | Reason::Allowed
-        | Reason::Other(_) => false,
+        | Reason::Other(_) => return None,
         Reason::InvalidConfig
         | Reason::TemplateFailed
         | Reason::RoleNotFound
@@ -60,23 +69,26 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<String> {
         | Reason::SecretNotFound
         | Reason::SecretDeleted
         | Reason::RequestRefused
-        | Reason::TlsError
+        | Reason::AddressRefused
+        | Reason::BatchToken
+        | Reason::LimitedUses => true,
+        Reason::TlsError
         | Reason::MalformedAnswer
         | Reason::TokenFileUnreadable
         | Reason::FileNotWritten
         | Reason::FileUnreadable
         | Reason::NotGranted
         | Reason::ServiceAccountNotFound
-        | Reason::AddressRefused
-        | Reason::BatchToken
-        | Reason::LimitedUses
         | Reason::CredentialsEnded
         | Reason::TtlTooShort
         | Reason::SecretConflict
         | Reason::SecretMisfit
-        | Reason::CommandFailed => true,
+        | Reason::CommandFailed => false,
     };
-    is_lasting.then(|| sentence(report))
+    Some(Refusal {
+        said: sentence(report),
+        is_denied,
+    })
 }
 
 /// Why the lease of a run could not be revoked, and which tokens live on.
@@ -348,6 +360,7 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
         (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
         (Phase::Done, _) => Lease::RevokeFailed,
+        (_, Reason::CredentialsEnded) => Lease::Expiring,
         // What keeps it from being tended says nothing of it.
         (Phase::Config | Phase::Login | Phase::Read, _)
         | (Phase::Render | Phase::Write | Phase::Other, _)
@@ -359,10 +372,15 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
         | (Phase::Render | Phase::Write | Phase::Other, _) => return None,
     };
     let said = report.at.and_then(|at| Timestamp::from_second(at).ok());
-    let is_failure = lease == Lease::RevokeFailed;
-    let until = said
-        .filter(|_| is_failure)
-        .and_then(|said| end_of(report, said));
+    let until = match lease {
+        Lease::RevokeFailed => said.and_then(|said| end_of(report, said)),
+        Lease::Expiring => said,
+        Lease::Held
+        | Lease::Revoked
+        | Lease::RevokedByOperator
+        | Lease::TokenRevoked
+        | Lease::Unknown => None,
+    };
     Some(Fate::new(lease, until))
 }
 

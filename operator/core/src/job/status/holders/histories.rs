@@ -142,7 +142,7 @@ impl World {
             }),
             waiting: None,
             prepared_since: None,
-            is_working: false,
+            has_begun: false,
         });
     }
 

@@ -31,8 +31,8 @@ fn what_keeps_a_run_from_its_secrets_is_told_at_once_and_ends_it_in_the_end() {
     );
     assert!(reasons(&scene, &after).contains(&"VaultPermissionDenied".to_owned()));
     assert_eq!(condition(&after, "Ready").1, "VaultNotReady");
-    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:20:00Z"), None);
-    let late = "2026-11-24T10:45:00Z";
+    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:00:59Z"), None);
+    let late = "2026-11-24T10:01:00Z";
     assert_eq!(ending(&scene.seen(&after), late), Some("VaultRefused"));
 }
 
@@ -95,6 +95,15 @@ pub(super) fn ending(scene: &Scene, now: &str) -> Option<&'static str> {
             Some(ending.reason())
         })
     })
+}
+
+#[test]
+fn credentials_that_have_ended_are_held_by_nobody() {
+    let ended = json!({ "phase": "read", "reason": "CredentialsEnded", "at": 1_795_514_405 });
+    let run = supplied(&ended, json!({})).status().runs.remove(0);
+
+    assert_eq!(run.lease, Some(Lease::Expiring));
+    assert_eq!(run.lease_until, Some(Time(at("2026-11-24T10:00:05Z"))));
 }
 
 #[test]
