@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod examples;
+mod failures;
 mod injected;
 mod injector;
 mod jobs;

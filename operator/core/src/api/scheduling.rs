@@ -41,6 +41,16 @@ pub enum MissedRunPolicy {
     Skip,
 }
 
+/// What becomes of a run whose pod was disrupted: drained, preempted, evicted or taken away with its node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DisruptionPolicy {
+    /// It counts as a failure, as in a Job that says nothing of it.
+    #[default]
+    Count,
+    /// The Job makes another pod, and `backoffLimit` counts no failure. It needs restartPolicy Never.
+    Ignore,
+}
+
 /// A time in which no run starts: from one instant to another, or as often as a schedule says.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new(WINDOW_RULE).message("needs either from and until, or schedule and duration"))]

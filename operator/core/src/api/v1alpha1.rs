@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::scheduling::is_usual;
-pub use super::scheduling::{DstPolicy, ExclusionWindow, ForbidBehavior, MissedRunPolicy};
+pub use super::scheduling::{
+    DisruptionPolicy, DstPolicy, ExclusionWindow, ForbidBehavior, MissedRunPolicy,
+};
 use super::schema;
 pub use super::vault_secrets::{Scope, VaultSecret};
 
@@ -127,6 +129,10 @@ pub struct PlanescapeJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub stuck_after_seconds: Option<i64>,
+
+    /// What becomes of a run whose pod was disrupted: drained, preempted, evicted or taken away with its node.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub disruption_policy: DisruptionPolicy,
 
     /// How many runs may be active at once under Allow. A run that is due beyond that is skipped and recorded; without a limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -413,6 +419,29 @@ pub struct Run {
     /// A digest of the jobTemplate and vault block that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+}
+
+/// How a pod of a run failed, as the kubelet says. The pod itself may be gone, and its log with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodFailure {
+    /// The pod's name.
+    pub pod: String,
+    /// The container that failed; none where the pod failed as a whole, by eviction for example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Why, in one word: `Error`, `OOMKilled`, `Evicted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The end of the container's termination message, or Kubernetes' sentence for the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_time: Option<Time>,
 }
 
 /// A pod whose agent holds a lease, or has left one that may live.

@@ -1,6 +1,7 @@
 //! What belongs to a PlanescapeJob in the cluster, reduced to what decisions need.
 
 mod agent;
+mod failure;
 mod waiting;
 
 use std::borrow::Borrow;
@@ -21,6 +22,7 @@ use crate::api::names::{
     LEGACY_JOB_NAME_LABEL, ORDER_ANNOTATION, REVOKED_ANNOTATION_PREFIX, RUN_TRACKING_FINALIZER,
     RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, SUPPLIED_ANNOTATION, TEMPLATE_ANNOTATION,
 };
+use crate::api::v1alpha1::PodFailure;
 use crate::credentials::left::Revocation;
 use crate::run;
 
@@ -128,6 +130,9 @@ pub struct ObservedPod {
     pub agent: Option<ObservedAgent>,
     /// What keeps a container of it from starting.
     pub waiting: Option<Waiting>,
+    /// How it, or a container of the job's own, failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<PodFailure>>,
     /// Since when its node prepares it, and has started nothing of it.
     pub prepared_since: Option<Timestamp>,
 }
@@ -377,6 +382,7 @@ impl ObservedPod {
             has_begun: has_begun(pod),
             agent: ObservedAgent::of(pod),
             waiting: Waiting::of(pod),
+            failure: failure::of(pod).map(Box::new),
             prepared_since: waiting::prepared_since(pod),
         })
     }

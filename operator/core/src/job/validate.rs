@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::annotations::{self, Injection};
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{
-    ConcurrencyPolicy, DstPolicy, ForbidBehavior, MissedRunPolicy, ONCE, PlanescapeJobSpec,
+    ConcurrencyPolicy, DisruptionPolicy, DstPolicy, ForbidBehavior, MissedRunPolicy, ONCE,
+    PlanescapeJobSpec,
 };
 use crate::credentials::{self, Order};
 use crate::defaults::Defaults;
@@ -68,6 +69,8 @@ pub struct Material {
 }
 
 /// What the status tells of an agent that is written into the pods.
+    /// What becomes of a run whose pod was disrupted.
+    pub disruption: DisruptionPolicy,
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Vault's host.
@@ -144,6 +147,7 @@ pub fn validate(
         },
     ))
 }
+            disruption: spec.disruption_policy,
 
 fn unread(job: &PlanescapeJob) -> Option<Box<str>> {
     let unread = annotations::unread(job);
@@ -284,6 +288,12 @@ fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
     let containers = "/spec/template/spec/containers";
     let listed = template.pointer(containers).and_then(Value::as_array);
     if listed.is_none_or(Vec::is_empty) {
+    if spec.disruption_policy == DisruptionPolicy::Ignore {
+        refuse_uncountable(template, problems);
+    }
+    let mut refuse = |pointer: &str, message: &str| {
+        problems.push(Problem::template(field(pointer), message));
+    };
         refuse(containers, "needs at least one container");
     }
 }
@@ -291,6 +301,24 @@ fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
 fn injection(
     spec: &PlanescapeJobSpec,
     defaults: &Defaults,
+/// Kubernetes takes rules about failures only where it restarts no container, and twenty at most.
+fn refuse_uncountable(template: &Value, problems: &mut Vec<Problem>) {
+    let mut refuse = |message: &str| {
+        problems.push(Problem::template("spec.disruptionPolicy", message));
+    };
+    let restarts = template.pointer("/spec/template/spec/restartPolicy");
+    if restarts.is_some_and(|policy| policy == "OnFailure") {
+        refuse("Ignore needs restartPolicy: Never in the pod template");
+    }
+    let rules = template.pointer("/spec/podFailurePolicy/rules");
+    if rules
+        .and_then(Value::as_array)
+        .is_some_and(|rules| rules.len() >= MOST_FAILURE_RULES)
+    {
+        refuse("Ignore adds a rule to podFailurePolicy, which may have twenty; leave one out");
+    }
+}
+
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let pod = spec.job_template.pointer("/spec/template");
     let pod = pod.unwrap_or(&Value::Null);

@@ -9,6 +9,7 @@ use crate::api::names::{
     LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION, RUN_TRACKING_FINALIZER,
     RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
 };
+use crate::api::v1alpha1::DisruptionPolicy;
 use crate::credentials::references;
 use crate::inject::inject;
 use crate::job::identity::Identity;
@@ -43,6 +44,9 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
     spec["manualSelector"] = json!(true);
     spec["selector"] = json!({ "matchLabels": { RUN_UID_LABEL: run_uid } });
     spec["template"] = pod_template(spec["template"].take(), material);
+    if material.disruption == DisruptionPolicy::Ignore {
+        ignore_disruptions(map(&mut spec, "podFailurePolicy"));
+    }
     let pod_labels = map(map(&mut spec["template"], "metadata"), "labels");
     let labels: [(&str, &str); 3] = [
         (LEGACY_JOB_NAME_LABEL, owner),
@@ -90,6 +94,15 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
         set(annotations, &[(CRONJOB_TIMESTAMP_ANNOTATION, &local)]);
     }
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })
+}
+
+/// Of the author's rules the first that fits holds, so that ours comes first.
+fn ignore_disruptions(policy: &mut Value) {
+    let rule = json!({ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] });
+    match &mut policy["rules"] {
+        Value::Array(rules) => rules.insert(0, rule),
+        rules => *rules = json!([rule]),
+    }
 }
 
 fn pod_template(template: Value, material: &Material) -> Value {

@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use super::name::fnv;
-use crate::api::v1alpha1::PlanescapeJobSpec;
+use crate::api::v1alpha1::{DisruptionPolicy, PlanescapeJobSpec};
 
-/// Of the job template and the vault block.
+/// Of the job template, the vault block and what is written into the template beside it.
 pub fn of(spec: &PlanescapeJobSpec) -> String {
-    let made_of = json!([spec.job_template, spec.vault]);
+    let made_of = match spec.disruption_policy {
+        DisruptionPolicy::Count => json!([spec.job_template, spec.vault]),
+        policy @ DisruptionPolicy::Ignore => json!([spec.job_template, spec.vault, policy]),
+    };
     format!("{:016x}", fnv(&made_of.to_string()))
 }
 
@@ -18,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_with_the_template_and_the_vault_block_alone() {
+    fn changes_with_what_a_job_is_made_of_alone() {
         let spec = |change: &[(&str, Value)]| {
             let mut spec = json!({ "jobTemplate": { "spec": { "a": 1, "b": 2 } } });
             for (field, value) in change {
@@ -30,6 +33,7 @@ mod tests {
 
         assert_eq!(usual.len(), 16);
         assert_eq!(spec(&[("suspend", json!(true))]), usual);
+        assert_ne!(spec(&[("disruptionPolicy", json!("Ignore"))]), usual);
         let other = json!({ "spec": { "a": 1, "b": 3 } });
         assert_ne!(spec(&[("jobTemplate", other)]), usual);
         assert_ne!(

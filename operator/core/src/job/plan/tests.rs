@@ -40,6 +40,22 @@ fn builds_the_job_of_a_scheduled_run_with_the_users_own_metadata() {
 }
 
 #[test]
+fn disruptions_are_the_first_that_a_job_is_asked_to_leave_out() {
+    let mut job = once();
+    job["spec"]["disruptionPolicy"] = json!("Ignore");
+    let rule =
+        |job: &Value| built(job, at("2026-11-24T10:00:00Z"))["spec"]["podFailurePolicy"].take();
+    let ours = json!({ "action": "Ignore",
+        "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] });
+
+    assert_eq!(rule(&job), json!({ "rules": [ours] }));
+    let theirs =
+        json!({ "action": "FailJob", "onExitCodes": { "operator": "In", "values": [137] } });
+    job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"] = json!({ "rules": [theirs] });
+    assert_eq!(rule(&job), json!({ "rules": [ours, theirs] }));
+}
+
+#[test]
 fn starts_a_one_time_run_only_once() {
     let mut recorded = once();
     recorded["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });

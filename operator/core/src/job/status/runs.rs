@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::vault::Fate;
 use super::{Facts, Started, holders, vault};
-use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, Run, RunReceipt};
+use crate::api::v1alpha1::{Lease, Outcome, PlanescapeJobStatus, PodFailure, Run, RunReceipt};
 use crate::job::observed::ObservedJob;
 use crate::job::plan::{Settled, is_recorded};
 use crate::receipt;

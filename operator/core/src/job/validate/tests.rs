@@ -82,6 +82,26 @@ fn names_what_has_no_meaning_beside_the_rest() {
 }
 
 #[test]
+fn disruptions_are_left_out_of_account_only_where_kubernetes_can() {
+    let ignoring = |restarts: &str, rules: usize| {
+        let mut template = job_template();
+        template["spec"]["template"]["spec"]["restartPolicy"] = json!(restarts);
+        template["spec"]["podFailurePolicy"] = json!({ "rules": vec![json!({}); rules] });
+        json!({ "disruptionPolicy": "Ignore", "jobTemplate": template })
+    };
+
+    assert_eq!(
+        problems(ignoring("OnFailure", 20)),
+        [
+            "spec.disruptionPolicy: Ignore adds a rule to podFailurePolicy, which may have twenty; leave one out",
+            "spec.disruptionPolicy: Ignore needs restartPolicy: Never in the pod template",
+        ]
+    );
+    let job = job(ignoring("Never", 19));
+    assert!(validate(&job, &Defaults::default(), Timestamp::UNIX_EPOCH).is_ok());
+}
+
+#[test]
 fn names_a_zone_that_does_not_exist() {
     let problems = problems(json!({
         "schedule": "@daily",

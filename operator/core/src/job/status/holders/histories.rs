@@ -141,6 +141,7 @@ impl World {
                 ended: None,
             }),
             waiting: None,
+            failure: None,
             prepared_since: None,
             has_begun: false,
         });

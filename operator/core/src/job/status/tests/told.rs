@@ -20,6 +20,31 @@ fn a_run_that_an_earlier_attempt_has_made_is_not_the_one_that_is_due() {
 }
 
 #[test]
+fn how_a_pod_failed_is_remembered_when_it_is_gone() {
+    let mut scene = Scene::once().with_run(json!({})).with_agent(json!({}));
+    let fails = |scene: &mut Scene, code: i32, at: &str| {
+        scene.pods[0]["status"]["containerStatuses"] = json!([{
+            "name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+            "lastState": { "terminated": { "exitCode": code, "finishedAt": at, "message": "no table" } },
+        }]);
+    };
+    fails(&mut scene, 1, "2026-11-24T10:00:02Z");
+    let first = scene.status();
+    fails(&mut scene, 2, "2026-11-24T10:00:07Z");
+    let second = scene.seen(&first).status();
+    let mut gone = Scene::once().with_run(ended("Failed")).seen(&second);
+
+    let told = gone.status().runs[0].failure.clone().unwrap();
+    assert_eq!(
+        (told.container.as_deref(), told.exit_code),
+        (Some("main"), Some(2))
+    );
+    assert_eq!(told.message.as_deref(), Some("no table"));
+    gone.jobs[0]["status"] = ended("Complete");
+    assert_eq!(gone.status().runs[0].failure, None);
+}
+
+#[test]
 fn a_refusal_is_told_beside_the_start_of_the_run_before() {
     let mut scene = Scene::once().started();
     scene.job["spec"]["schedule"] = json!("0 * * * *");
