@@ -122,6 +122,8 @@ struct Attempt {
 struct Failed {
     error: Error,
     wakes: Wakes,
+    /// Whether the status says what was done.
+    is_told: bool,
 }
 
 impl Controller {
@@ -231,7 +233,7 @@ impl Context {
 
     /// The time of an object has come: for a run, as a rule. One that is only looked at again waits for its like.
     fn wake(&self, name: Name) {
-        let urgency = if self.rechecks.has(&name) {
+        let urgency = if self.rechecks.is_due(&name, Instant::now()) {
             self.urgency(&name)
         } else {
             Urgency::Due
@@ -277,13 +279,13 @@ async fn mind_the_clock(context: &Context) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let problem = context.skew.problem();
-        if problem.is_some() == was_wrong {
-            continue;
         let warning = context.skew.warning();
         if let Some(warning) = warning.as_ref().filter(|_| !was_odd && problem.is_none()) {
             warn!("{warning}");
         }
         was_odd = warning.is_some();
+        if problem.is_some() == was_wrong {
+            continue;
         }
         was_wrong = problem.is_some();
         match problem {
@@ -356,7 +358,7 @@ fn forget(name: &Name, context: &Context) {
 
 /// When to try again: never later than what is due anyway.
 fn after_failure(name: &Name, failed: &Failed, context: &Context) -> Timestamp {
-    let Failed { error, wakes } = failed;
+    let Failed { error, wakes, .. } = failed;
     let wait = context.backoff.wait(&name.0, &name.1, error.pace());
     if error.is_conflict() {
         debug!(namespace = name.0, job = name.1, retry = ?wait, "tries again: {error}");
@@ -403,6 +405,7 @@ async fn attempt(
     };
     if attempt.plan.needs_fresh_reading(job) {
         // What is kept in memory may be older than what was done last.
+        let failed = |error| Failed::planned(&attempt.plan, error);
         let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
             return Ok(None);
         };
@@ -429,13 +432,13 @@ async fn attempt(
                 attempt.make(&mut applied, context).await
             }
             Ok(None) => return Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(Failed::planned(&attempt.plan, error)),
         },
         made => made,
     };
-    if made.is_err() {
+    if let Err(failed) = &made {
         context.begun.keep(&attempt, &applied);
-        if applied.checked.is_some() {
+        if applied.checked.is_some() && !failed.is_told {
             context.rechecks.forget(&attempt.name());
         }
     }
@@ -453,6 +456,16 @@ impl Failed {
                 wake: next,
                 due: None,
             },
+            is_told: false,
+        }
+    }
+
+    /// Nothing of the plan was told.
+    fn planned(plan: &Plan, error: Error) -> Self {
+        Self {
+            error,
+            wakes: plan.wakes(),
+            is_told: false,
         }
     }
 }

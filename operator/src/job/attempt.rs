@@ -75,10 +75,6 @@ impl Attempt {
         context: &Context,
     ) -> Result<Option<Timestamp>, Failed> {
         let wake = self.plan.wake;
-        let failed = |error| Failed {
-            error,
-            wakes: self.plan.wakes(),
-        };
         applied.failure = self.clock_problem.clone().map(|message| Failure {
             reason: "ClockSkew",
             message,
@@ -98,11 +94,18 @@ impl Attempt {
         }
         let postponed = match report::report(self, applied, context).await {
             Err(error) if error.is_gone() => return Ok(None),
-            written => written.map_err(failed)?,
+            written => written.map_err(|error| Failed::planned(&self.plan, error))?,
         };
-        if postponed.is_none() {
+        let is_told = postponed.is_none();
+        if is_told {
             applied.started = None;
+        } else {
+            context.begun.keep(self, applied);
         }
+        let failed = |error| Failed {
+            is_told,
+            ..Failed::planned(&self.plan, error)
+        };
         let tidied = tidy::tidy(self, applied, context).await;
         if let Some(trouble) = trouble {
             return Err(failed(trouble));

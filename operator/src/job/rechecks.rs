@@ -28,15 +28,20 @@ struct Open {
     last: Instant,
 }
 
+impl Open {
+    fn due(&self) -> Instant {
+        let lasted = self.last.duration_since(self.since);
+        let shortest = Duration::try_from(RECHECK).unwrap_or(LONGEST);
+        self.last + lasted.clamp(shortest, LONGEST)
+    }
+}
+
 impl Rechecks {
     /// How long to wait before this version is checked, where it was a while ago.
     pub(super) fn wait(&self, name: &Name, version: &Version, now: Instant) -> Option<Duration> {
         let open = self.open();
         let known = open.get(name).filter(|known| known.version == *version)?;
-        let lasted = known.last.duration_since(known.since);
-        let shortest = Duration::try_from(RECHECK).unwrap_or(LONGEST);
-        let due = known.last + lasted.clamp(shortest, LONGEST);
-        let wait = due.saturating_duration_since(now);
+        let wait = known.due().saturating_duration_since(now);
         (!wait.is_zero()).then_some(wait)
     }
 
@@ -60,9 +65,10 @@ impl Rechecks {
         }
     }
 
-    /// Whether a template is to be checked again.
-    pub(super) fn has(&self, name: &Name) -> bool {
-        self.open().contains_key(name)
+    /// Whether it is time to check a template again.
+    pub(super) fn is_due(&self, name: &Name, now: Instant) -> bool {
+        let open = self.open();
+        open.get(name).is_some_and(|known| known.due() <= now)
     }
 
     /// The object is gone, or what a check has brought could not be told.
@@ -100,8 +106,9 @@ mod tests {
         let now = start + Duration::from_secs(24 * 3_600);
         assert!(rechecks.wait(&name, &version(1), now).is_some());
         assert_eq!(rechecks.wait(&name, &version(2), now), None);
-        assert!(rechecks.has(&name));
+        let later = now + LONGEST;
+        assert!(!rechecks.is_due(&name, now) && rechecks.is_due(&name, later));
         rechecks.take(name.clone(), version(2), &Checked::Accepted, now);
-        assert!(!rechecks.has(&name));
+        assert!(!rechecks.is_due(&name, later));
     }
 }

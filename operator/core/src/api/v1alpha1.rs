@@ -275,16 +275,16 @@ pub struct PlanescapeJobStatus {
     pub reruns: Vec<String>,
     /// The latest runs, newest first.
     pub runs: Vec<Run>,
+    /// What only younger operators know.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// A Job that is running.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveRun {
-    /// What only younger operators know.
-    #[serde(flatten)]
-    #[schemars(skip)]
-    pub unknown: BTreeMap<String, Value>,
     /// The Job's name.
     pub name: String,
     /// The Job's UID.
@@ -398,18 +398,18 @@ pub struct Run {
     /// Why, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What became of its Vault lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Lease>,
-    /// Until when its credentials may live at most, where nobody holds them and that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease_until: Option<Time>,
     /// Since when what its pods or its Secrets wait for is refused, where trying again will not help by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Time>,
     /// What the kubelet said of the pod of it that failed last, as long as the run has not succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<PodFailure>,
+    /// What became of its Vault lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// Until when its credentials may live at most, where nobody holds them and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Time>,
     /// Who logged in to Vault for it, and what was read; `planescape receipt` prints more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<RunReceipt>,

@@ -43,7 +43,7 @@ impl Known {
         Self { job, validated }
     }
 
-    /// Whether its status says that a run is due, or it is to run once and has not: its plan says the rest.
+    /// Whether its status says that a run is due, announced or pending, or it is to run once and has not: its plan says the rest.
     pub fn is_due(&self, now: Timestamp) -> bool {
         let status = self.job.status.as_ref();
         if self.job.spec.suspend || self.validated.is_err() {
@@ -52,8 +52,11 @@ impl Known {
         if self.job.spec.schedule == ONCE {
             return status.is_none_or(|status| status.last_schedule_time.is_none());
         }
-        let next = status.and_then(|status| status.next_schedule_time.as_ref());
-        next.is_some_and(|next| next.0 <= now)
+        status.is_some_and(|status| {
+            let next = status.next_schedule_time.as_ref();
+            let is_next = next.is_some_and(|next| next.0 <= now);
+            is_next || status.announced_run.is_some() || status.pending_schedule_time.is_some()
+        })
     }
 }
 
@@ -137,7 +140,13 @@ mod tests {
 
         assert!(is_due(hourly.clone(), next("2026-11-24T12:00:00Z")));
         assert!(!is_due(hourly.clone(), next("2026-11-24T12:00:01Z")));
-        assert!(!is_due(hourly, Value::Null));
+        assert!(!is_due(hourly.clone(), Value::Null));
+        let mut announced = next("2026-11-24T13:00:00Z");
+        announced["announcedRun"] = json!({ "rerun": "1", "since": "2026-11-24T11:59:58Z" });
+        assert!(is_due(hourly.clone(), announced));
+        let mut pending = next("2026-11-24T13:00:00Z");
+        pending["pendingScheduleTime"] = json!("2026-11-24T11:00:00Z");
+        assert!(is_due(hourly, pending));
         let once = json!({ "schedule": "@once" });
         assert!(is_due(once.clone(), Value::Null));
         let started = json!({ "lastScheduleTime": "2026-11-24T11:00:00Z" });

@@ -123,7 +123,7 @@ pub struct ObservedPod {
     pub is_over: bool,
     /// The value of its label `job-name`.
     pub job_name_label: Option<String>,
-    /// Whether a container of the job's own runs.
+    /// Whether a container of the job's own has begun its work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_begun: bool,
     /// Our agent in it.
@@ -394,11 +394,11 @@ fn has_begun(pod: &Pod) -> bool {
         .status
         .as_ref()
         .and_then(|it| it.container_statuses.as_ref());
-    let mut states = statuses
-        .into_iter()
-        .flatten()
-        .filter_map(|it| it.state.as_ref());
-    states.any(|state| state.running.is_some())
+    statuses.into_iter().flatten().any(|container| {
+        let states = [&container.state, &container.last_state];
+        let mut states = states.into_iter().flatten();
+        states.any(|state| state.running.is_some() || state.terminated.is_some())
+    })
 }
 
 /// Whether an object bears our finalizer.

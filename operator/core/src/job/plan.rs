@@ -27,6 +27,7 @@ pub use check::RECHECK;
 pub(crate) use check::was_invalid;
 use due::Situation;
 pub use due::{has_run_elsewhere, lateness, may_still_start};
+pub(crate) use reference::SUSPENDED;
 pub use rerun::{RefusedRerun, waiting_rerun};
 pub(crate) use settled::{Settled, TOLERATED_SKEW};
 pub use upkeep::is_recorded;

@@ -22,6 +22,9 @@ use crate::schedule::{self, Schedule, Window};
 /// Linux takes no longer environment variable than 128 KiB, with its name.
 const LARGEST_CONFIGURATION: usize = (128 << 10) - "VAULT_CONFIG=".len() - 1;
 
+/// As the API server says.
+const MOST_FAILURE_RULES: usize = 20;
+
 /// A PlanescapeJob that can run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ValidatedJob {
@@ -66,11 +69,11 @@ pub struct Material {
     pub injection: Option<Injection>,
     /// What it is to get as Secrets.
     pub order: Option<Order>,
+    /// What becomes of a run whose pod was disrupted.
+    pub disruption: DisruptionPolicy,
 }
 
 /// What the status tells of an agent that is written into the pods.
-    /// What becomes of a run whose pod was disrupted.
-    pub disruption: DisruptionPolicy,
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Vault's host.
@@ -144,10 +147,10 @@ pub fn validate(
             template,
             injection,
             order,
+            disruption: spec.disruption_policy,
         },
     ))
 }
-            disruption: spec.disruption_policy,
 
 fn unread(job: &PlanescapeJob) -> Option<Box<str>> {
     let unread = annotations::unread(job);
@@ -285,22 +288,19 @@ fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
     {
         refuse(policy, "must be Never or OnFailure");
     }
-    let containers = "/spec/template/spec/containers";
-    let listed = template.pointer(containers).and_then(Value::as_array);
-    if listed.is_none_or(Vec::is_empty) {
     if spec.disruption_policy == DisruptionPolicy::Ignore {
         refuse_uncountable(template, problems);
     }
     let mut refuse = |pointer: &str, message: &str| {
         problems.push(Problem::template(field(pointer), message));
     };
+    let containers = "/spec/template/spec/containers";
+    let listed = template.pointer(containers).and_then(Value::as_array);
+    if listed.is_none_or(Vec::is_empty) {
         refuse(containers, "needs at least one container");
     }
 }
 
-fn injection(
-    spec: &PlanescapeJobSpec,
-    defaults: &Defaults,
 /// Kubernetes takes rules about failures only where it restarts no container, and twenty at most.
 fn refuse_uncountable(template: &Value, problems: &mut Vec<Problem>) {
     let mut refuse = |message: &str| {
@@ -319,6 +319,9 @@ fn refuse_uncountable(template: &Value, problems: &mut Vec<Problem>) {
     }
 }
 
+fn injection(
+    spec: &PlanescapeJobSpec,
+    defaults: &Defaults,
 ) -> Result<Option<Injection>, Vec<Problem>> {
     let pod = spec.job_template.pointer("/spec/template");
     let pod = pod.unwrap_or(&Value::Null);

@@ -358,26 +358,55 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
         "job": runs[1]["metadata"]["name"], "uid": runs[1]["metadata"]["uid"], "outcome": "Running",
         "scheduledTime": ticks[1], "refusedSince": "2026-11-24T10:20:05Z",
     }] });
-    let run = run("2026-11-24T11:00:00Z");
-    let refused = |reason: &str, now: &str| {
+    let ended = |reason: &str, now: &str| {
         let report = json!({ "phase": "read", "reason": reason, "path": "kv/data/x" });
-        let mut pod = pod("pod", "2026-11-24T11:00:00Z");
-        pod["status"] = json!({ "initContainerStatuses": [{
-            "name": "vault-agent", "image": "", "imageID": "", "ready": false, "restartCount": 9,
-            "state": { "terminated": { "exitCode": 77, "message": report.to_string() } },
-        }] });
-        plan_with_pods(&job, std::slice::from_ref(&run), &[pod], now)
+        let agent = |state: Value, is_ready: bool| {
+            json!({ "name": "vault-agent", "image": "", "imageID": "", "ready": is_ready,
+                "started": is_ready, "restartCount": 9, "state": state })
+        };
+        let refused = json!({ "terminated": { "exitCode": 77, "message": report.to_string() } });
+        let works = json!({ "running": {} });
+        let states = [
+            agent(works, true),
+            agent(refused.clone(), false),
+            agent(refused, false),
+        ];
+        let pods: Vec<Value> = runs
+            .iter()
+            .zip(states)
+            .map(|(run, status)| {
+                let mut pod = pod("pod", ticks[0]);
+                pod["metadata"]["ownerReferences"][0]["name"] = run["metadata"]["name"].clone();
+                pod["metadata"]["ownerReferences"][0]["uid"] = run["metadata"]["uid"].clone();
+                pod["status"] = json!({ "initContainerStatuses": [status] });
+                pod
+            })
+            .collect();
+        let plan = plan_with_pods(&job, &runs, &pods, now);
+        let ended: Vec<String> = plan
+            .actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::End { job, .. } => Some(job.clone()),
+                _ => None,
+            })
+            .collect();
+        (ended, plan.wake)
     };
-    let ends = |plan: &Plan| {
-        let mut actions = plan.actions.iter();
-        actions.any(|action| matches!(action, Action::End { .. }))
-    };
+    let second = runs[1]["metadata"]["name"].as_str().unwrap().to_owned();
 
-    let early = refused("PermissionDenied", "2026-11-24T11:30:00Z");
-    assert!(!ends(&early));
-    assert_eq!(early.wake, Some(at("2026-11-24T11:30:05Z")));
-    assert!(ends(&refused("PermissionDenied", "2026-11-24T11:30:05Z")));
-    assert!(!ends(&refused("Sealed", "2026-11-24T11:50:00Z")));
+    // Of the third nobody has told since when.
+    let (none, wake) = ended("PermissionDenied", "2026-11-24T10:21:04Z");
+    assert!(none.is_empty());
+    assert_eq!(wake, Some(at("2026-11-24T10:21:05Z")));
+    let only_second = vec![second];
+    assert_eq!(
+        ended("PermissionDenied", "2026-11-24T10:21:05Z").0,
+        only_second
+    );
+    assert!(ended("NotGranted", "2026-11-24T10:50:04Z").0.is_empty());
+    assert_eq!(ended("NotGranted", "2026-11-24T10:50:05Z").0, only_second);
+    assert!(ended("Sealed", "2026-11-24T12:50:00Z").0.is_empty());
 }
 
 #[test]

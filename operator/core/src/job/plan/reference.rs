@@ -44,7 +44,7 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
 }
 
 /// How the text of a suspended job ends.
-pub(super) const SUSPENDED: &str = " (suspended)";
+pub(crate) const SUSPENDED: &str = " (suspended)";
 
 /// What the schedule depends on, in one text.
 pub(super) fn text(job: &PlanescapeJob) -> String {

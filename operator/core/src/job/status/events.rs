@@ -7,7 +7,7 @@ use super::{Facts, missed};
 use crate::api::names::RERUN_ANNOTATION;
 use crate::api::v1alpha1::{ConcurrencyPolicy, Lease, Outcome, PlanescapeJobStatus, Run};
 use crate::job::observed::ObservedJob;
-use crate::job::plan::{Action, Deletion};
+use crate::job::plan::{Action, Deletion, SUSPENDED};
 
 const TOO_MANY_MISSED: i64 = 100;
 
@@ -66,6 +66,7 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
     let mut events = Vec::new();
     events.extend(not_ready(&before, after));
     events.extend(of_schedule(facts));
+    events.extend(of_edit(facts, &before));
     events.extend(queued(&before, after));
     events.extend(of_rerun(facts));
     events.extend(of_host_network(facts, &before));
@@ -171,6 +172,31 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         events.push(Event::warning(reason, note));
     }
     events
+}
+
+/// A change of the schedule, where it takes away no run that was due: that has a word of its own.
+fn of_edit(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Event> {
+    let known = before.schedule_reference.as_ref()?;
+    let now = facts.plan.reference.as_ref()?;
+    if known.schedule == now.schedule || facts.plan.dropped.is_some() {
+        return None;
+    }
+    let since = now.since.0;
+    let (reason, note) = match (known.schedule.ends_with(SUSPENDED), facts.job.spec.suspend) {
+        (_, true) => (
+            "Suspended",
+            "Nothing starts until spec.suspend is false".to_owned(),
+        ),
+        (true, false) => (
+            "Resumed",
+            format!("Runs start again: what was due before {since} does not run"),
+        ),
+        (false, false) => (
+            "ScheduleChanged",
+            format!("The new schedule counts from {since}: what was due before does not run"),
+        ),
+    };
+    Some(Event::normal(reason, note))
 }
 
 /// What became of a request for a run by hand.

@@ -224,6 +224,22 @@ fn holds_no_more_runs_than_an_object_can() {
     assert!(size < 1_000_000, "{size} bytes");
     let of_all = held.runs.iter().map(|run| run.holders.len()).sum::<usize>();
     assert!(of_all > 900, "{of_all}");
+
+    // Of the oldest run somebody can still revoke something.
+    let killed = json!({ "phase": "running", "reason": "LoggedIn", "accessor": "a" });
+    let oldest = held.runs.last().unwrap();
+    let named = scene
+        .pods
+        .iter_mut()
+        .find(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == oldest.uid.as_str());
+    let pod = named.unwrap();
+    pod["status"]["phase"] = json!("Failed");
+    pod["status"]["initContainerStatuses"][0]["started"] = json!(false);
+    pod["status"]["initContainerStatuses"][0]["ready"] = json!(false);
+    pod["status"]["initContainerStatuses"][0]["state"] = terminated(137, &killed);
+    let after = scene.status();
+    let last = after.runs.last().unwrap();
+    assert_eq!(last.holders[0].accessors, ["a"]);
 }
 
 fn has(status: &PlanescapeJobStatus, kind: &str) -> bool {

@@ -40,13 +40,23 @@ pub(super) fn unsettled(mut all: Vec<Holder>) -> Vec<Holder> {
     all
 }
 
-/// An object of Kubernetes holds a megabyte, and a holder takes a few hundred bytes: of many runs at once the younger come
-/// first.
+/// An object of Kubernetes holds a megabyte, and a holder takes a few hundred bytes: those whose tokens somebody can
+/// still revoke come first, and of many runs at once the younger.
 pub(super) fn limit(runs: &mut [Run]) {
     let mut room = MOST_OF_ALL;
-    for run in runs {
-        cut(&mut run.holders, room);
-        room = room.saturating_sub(run.holders.len());
+    let mut kept = |wanted: usize| {
+        let kept = wanted.min(room);
+        room -= kept;
+        kept
+    };
+    let can_revoke = |holder: &&Holder| !holder.accessors.is_empty();
+    let urgent: Vec<usize> = runs
+        .iter()
+        .map(|run| kept(run.holders.iter().filter(can_revoke).count()))
+        .collect();
+    for (run, urgent) in runs.iter_mut().zip(urgent) {
+        let others = kept(run.holders.len() - urgent);
+        cut(&mut run.holders, urgent + others);
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
     let recorded = |uid: &str| before.runs.iter().find(|run| run.uid == uid);
     let mut runs: Vec<Run> = observed
         .iter()
-        .map(|job| of_job(job, recorded(&job.uid)))
+        .map(|job| of_job(job, recorded(&job.uid), facts.now))
         .collect();
     let is_listed = |runs: &[Run], uid: &str| runs.iter().any(|run| run.uid == uid);
     if let Some(started) = &facts.applied.started
@@ -67,7 +67,7 @@ fn is_forgotten(facts: &Facts<'_>, before: &PlanescapeJobStatus, started: &Start
     is_told && !facts.applied.has_made(facts.plan) && facts.plan.clock_was_at.is_none()
 }
 
-fn of_job(job: &ObservedJob, recorded: Option<&Run>) -> Run {
+fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
     let end = job.end.as_ref();
     let outcome = match end {
         None => Outcome::Running,
