@@ -209,8 +209,8 @@ pub fn status(facts: &Facts<'_>) -> PlanescapeJobStatus {
     status
 }
 
-/// Whether all that is new is when a Job was started that goes on, or that an ended run is forgotten: that is told with
-/// the next change, and costs no write.
+/// Whether all that is new is when a Job was started that goes on, that a container of it has failed once more in the same
+/// way, or that an ended run is forgotten: that is told with the next change, and costs no write.
 fn says_no_more(status: &PlanescapeJobStatus, before: &PlanescapeJobStatus) -> bool {
     let as_before = |old: &Run| {
         let Some(new) = status.runs.iter().find(|new| new.uid == old.uid) else {
@@ -219,6 +219,17 @@ fn says_no_more(status: &PlanescapeJobStatus, before: &PlanescapeJobStatus) -> b
         let mut run = new.clone();
         if old.start_time.is_none() {
             run.start_time = None;
+        }
+        let way = |run: &Run| {
+            let failure = run.failure.as_ref()?;
+            Some((
+                failure.container.clone(),
+                failure.exit_code,
+                failure.reason.clone(),
+            ))
+        };
+        if run.outcome == Outcome::Running && way(&run) == way(old) {
+            run.failure.clone_from(&old.failure);
         }
         Some(run)
     };

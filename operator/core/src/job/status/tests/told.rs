@@ -30,6 +30,8 @@ fn how_a_pod_failed_is_remembered_when_it_is_gone() {
     };
     fails(&mut scene, 1, "2026-11-24T10:00:02Z");
     let first = scene.status();
+    fails(&mut scene, 1, "2026-11-24T10:00:04Z");
+    assert_eq!(scene.seen(&first).status(), first, "it says nothing new");
     fails(&mut scene, 2, "2026-11-24T10:00:07Z");
     let second = scene.seen(&first).status();
     let mut gone = Scene::once().with_run(ended("Failed")).seen(&second);
