@@ -5,6 +5,7 @@
 mod bad_input;
 mod examples;
 mod failures;
+mod first_contact;
 mod injected;
 mod injector;
 mod jobs;

@@ -1,5 +1,6 @@
 //! What `cargo demo` shows: the guide's job on real servers, and when what happened.
 
+mod kept;
 mod local;
 mod timeline;
 
@@ -13,6 +14,7 @@ use crate::deployment;
 use crate::testbed::Testbed;
 use timeline::Timeline;
 
+pub use kept::Kept;
 pub use local::run as run_locally;
 
 /// The guide's example, byte for byte.

@@ -42,7 +42,11 @@ pub fn prepare(programs: &[Program]) -> Result<()> {
 fn require_room() -> Result<()> {
     let folder = servers::cache_folder()?;
     std::fs::create_dir_all(&folder)?;
-    let disk = free_disk(&folder)?;
+    room(&folder, free_disk(&folder)?, free_memory())
+}
+
+/// `disk` and `memory` in bytes.
+fn room(folder: &Path, disk: u64, memory: Option<u64>) -> Result<()> {
     ensure!(
         disk >= DISK,
         "{} has {} GiB free and the servers need {}: free some, or set PLANESCAPE_CACHE to a folder on a larger disk",
@@ -50,7 +54,6 @@ fn require_room() -> Result<()> {
         disk >> 30,
         DISK >> 30
     );
-    let memory = free_memory();
     ensure!(
         memory.is_none_or(|memory| memory >= MEMORY),
         "{} GiB of memory are free and building the servers needs {}: end something, or add swap",
@@ -72,4 +75,24 @@ fn free_memory() -> Option<u64> {
         line.trim().trim_end_matches(" kB").parse().ok()
     };
     Some((kilobytes("MemAvailable:")? + kilobytes("SwapFree:")?) << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_room_is_told_what_to_do() {
+        let said = |disk: u64, memory: Option<u64>| {
+            let room = room(Path::new("/cache"), disk << 30, memory.map(|it| it << 30));
+            room.err().map(|error| error.to_string())
+        };
+
+        assert_eq!(said(10, Some(3)), None);
+        assert_eq!(said(10, None), None, "nobody knows");
+        let disk = said(9, Some(3)).unwrap();
+        assert!(disk.starts_with("/cache has 9 GiB free and the servers need 10: free some"));
+        let memory = said(10, Some(2)).unwrap();
+        assert!(memory.starts_with("2 GiB of memory are free"), "{memory}");
+    }
 }

@@ -1,23 +1,21 @@
 //! `cargo demo`: the whole testbed, and a job that reads the database on it.
 
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use planescape_tests::control_plane::User;
+use planescape_tests::demo::{self, Kept};
 use planescape_tests::programs::Program;
 use planescape_tests::setup::{self, Purpose};
 use planescape_tests::testbed::Testbed;
-use planescape_tests::{demo, preparation, servers, vault};
-use serde::{Deserialize, Serialize};
+use planescape_tests::{preparation, servers, vault};
 
 /// Runs the guide's job on real servers and shows what happens when.
 #[derive(Parser)]
@@ -45,15 +43,8 @@ struct Arguments {
 /// What the node gets images of, besides public ones.
 const PROGRAMS: [Program; 2] = [Program::Agent, Program::Operator];
 
-/// What `--down` has to know of a testbed that was left up.
-#[derive(Deserialize, Serialize)]
-struct Kept {
-    process: u32,
-    folder: PathBuf,
-    /// What a shell needs to reach it.
-    #[serde(default)]
-    exports: Vec<String>,
-}
+/// Everything that a testbed has started ends within this time.
+const LONGEST_END: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -95,7 +86,7 @@ async fn show(cron: bool) -> Result<Testbed> {
 
 /// Lets another process bring the testbed up, so that it outlives this one.
 fn keep(cron: bool) -> Result<()> {
-    if let Some(kept) = kept()? {
+    if let Some(kept) = Kept::find()? {
         let folder = kept.folder.display();
         eprintln!("a testbed is up already in {folder}: `cargo demo --down` removes it");
         return print(&kept.exports);
@@ -113,7 +104,7 @@ fn keep(cron: bool) -> Result<()> {
     for line in BufReader::new(output).lines() {
         let line = line?;
         if line == READY {
-            let kept = kept()?.context("the testbed has ended")?;
+            let kept = Kept::find()?.context("the testbed has ended")?;
             return print(&kept.exports);
         }
         eprintln!("{line}");
@@ -131,7 +122,7 @@ async fn hold(cron: bool) -> Result<()> {
         folder: bed.run.path().to_owned(),
         exports: exports(&bed)?,
     };
-    fs::write(state_file()?, serde_json::to_vec(&kept)?)?;
+    kept.leave()?;
     eprintln!("{READY}");
     std::future::pending().await
 }
@@ -164,31 +155,20 @@ fn print(exports: &[String]) -> Result<()> {
 
 /// Ends the holder; everything it has started ends with it.
 fn take_down() -> Result<()> {
-    let Some(kept) = kept()? else {
+    let Some(kept) = Kept::find()? else {
         eprintln!("nothing is up: `cargo demo --keep` brings a testbed up");
         return Ok(());
     };
     signal::kill(Pid::from_raw(kept.process.try_into()?), Signal::SIGTERM)?;
+    let asked = Instant::now();
     while kept.folder.exists() {
+        ensure!(
+            asked.elapsed() < LONGEST_END,
+            "{} is still there a minute after process {} was told to end: see what it waits for, or end it with `kill -9`",
+            kept.folder.display(),
+            kept.process
+        );
         thread::sleep(Duration::from_millis(50));
     }
-    fs::remove_file(state_file()?)?;
-    Ok(())
-}
-
-/// The testbed that was left up, if it still is: its owner holds a lock.
-fn kept() -> Result<Option<Kept>> {
-    let Ok(state) = fs::read(state_file()?) else {
-        return Ok(None);
-    };
-    let kept: Kept = serde_json::from_slice(&state)?;
-    Ok(is_locked(&kept.folder).then_some(kept))
-}
-
-fn is_locked(folder: &Path) -> bool {
-    File::open(folder.join("owner.lock")).is_ok_and(|file| file.try_lock().is_err())
-}
-
-fn state_file() -> Result<PathBuf> {
-    Ok(servers::cache_folder()?.join("demo.json"))
+    Kept::forget()
 }
