@@ -149,7 +149,7 @@ fn next_runs(validated: &ValidatedJob, knows_delay: bool, now: Timestamp) -> Vec
     let is_excluded = |tick: Timestamp| {
         let starts = tick.saturating_add(delay).unwrap_or(tick);
         let mut windows = validated.excluded.iter();
-        windows.any(|window| window.end(starts).is_some())
+        windows.any(|window| window.contains(starts))
     };
     let zone = zone(&validated.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let ticks = match validated.schedule {

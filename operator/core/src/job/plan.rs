@@ -12,6 +12,7 @@ mod rerun;
 mod settled;
 mod stuck;
 mod upkeep;
+mod windows;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -465,3 +466,5 @@ mod field_tests;
 mod policy_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

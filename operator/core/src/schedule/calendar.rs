@@ -27,6 +27,9 @@ const HORIZON_IN_DAYS: i32 = 8 * 366;
 
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 
+/// What follows itself without a pause is followed so far, so that it costs no more than a walk through a month.
+const LONGEST_ROW: SignedDuration = SignedDuration::from_hours(40 * 24);
+
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// Cron fields in a time zone.
@@ -94,8 +97,22 @@ impl Calendar {
     }
 
     pub(super) fn previous(&self, now: Timestamp) -> Option<Timestamp> {
+        self.last_from(self.horizon(now, -HORIZON_IN_DAYS)?, now)
+    }
+
+    /// The last instant not after `now`, if it is not much longer ago than `most`: nobody has to go through a year for a
+    /// window of an hour.
+    pub(super) fn recent(&self, now: Timestamp, most: SignedDuration) -> Option<Timestamp> {
+        let horizon = self.horizon(now, -HORIZON_IN_DAYS)?;
+        // A clock that is turned back reads the day before again.
+        let first = now.checked_sub(most).ok();
+        let first = first.and_then(|first| self.horizon(first, -1));
+        self.last_from(first.map_or(horizon, |first| first.max(horizon)), now)
+    }
+
+    /// The last instant not after `now`, and not before the date `first`.
+    fn last_from(&self, first: Date, now: Timestamp) -> Option<Timestamp> {
         let mut until = now;
-        let first = self.horizon(now, -HORIZON_IN_DAYS)?;
         loop {
             let stretch = self.stretch(until);
             let earliest = stretch.first.max(first.at(0, 0, 0, 0));
@@ -109,6 +126,36 @@ impl Calendar {
             }
             until = start.checked_sub(INSTANT).ok()?;
         }
+    }
+
+    /// The last of the instants from one of them on that each come no later than `most` after the one before.
+    pub(super) fn last_of_row(&self, first: Timestamp, most: SignedDuration) -> Timestamp {
+        let mut last = first;
+        let Ok(limit) = first.checked_add(LONGEST_ROW) else {
+            return last;
+        };
+        while last < limit {
+            let stretch = self.stretch(last);
+            let offset = stretch.offset;
+            let end = stretch.end.map_or(limit, |end| end.min(limit));
+            let reading = self.cron.last_of_row(
+                offset.to_datetime(last),
+                most.as_mins(),
+                offset.to_datetime(end),
+            );
+            last = offset.to_timestamp(reading).unwrap_or(last);
+            let reaches = last.saturating_add(most).unwrap_or(last);
+            if stretch.end.is_none_or(|end| reaches < end) {
+                return last;
+            }
+            // The first one after the clock was turned may follow as closely.
+            let next = self.next(last);
+            match next.filter(|next| next.duration_since(last) <= most) {
+                Some(next) => last = next,
+                None => return last,
+            }
+        }
+        last
     }
 
     /// How many instants lie between two, neither included; no more than `most` are counted.

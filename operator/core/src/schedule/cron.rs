@@ -1,6 +1,7 @@
 //! The five fields of a cron schedule, read as robfig/cron reads them, which is what a
 //! Kubernetes CronJob accepts.
 
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,75 @@ impl Cron {
         count.min(most)
     }
 
+    /// The last of the readings from one of them on and before `end` that each come no more than `most` minutes after the
+    /// one before.
+    pub(super) fn last_of_row(&self, first: DateTime, most: i64, end: DateTime) -> DateTime {
+        let has_no_pause = self.longest_pause() <= most;
+        // Both count from the midnight before the first reading.
+        let mut last = i64::from(minute_of_day(first));
+        let mut midnight = 0;
+        let mut date = first.date();
+        while date <= end.date() && midnight - last <= most {
+            let until = if date == end.date() {
+                minute_of_day_from(end)
+            } else {
+                MINUTES_A_DAY
+            };
+            if self.is_on(date) {
+                let first = last - midnight;
+                last = midnight + self.last_of_row_in_a_day(first, most, until, has_no_pause);
+            }
+            let Ok(tomorrow) = date.tomorrow() else {
+                break;
+            };
+            date = tomorrow;
+            midnight += i64::from(MINUTES_A_DAY);
+        }
+        let passed = SignedDuration::from_mins(last - i64::from(minute_of_day(first)));
+        first.checked_add(passed).unwrap_or(first)
+    }
+
+    /// The same in minutes of a day, from one on that may lie before it.
+    fn last_of_row_in_a_day(&self, first: i64, most: i64, until: i16, has_no_pause: bool) -> i64 {
+        let mut last = first;
+        for time in self.times_after(first) {
+            if time - last > most || time >= i64::from(until) {
+                return last;
+            }
+            last = time;
+            if has_no_pause && until == MINUTES_A_DAY {
+                let latest = self.last_time(MINUTES_A_DAY);
+                return latest.map_or(last, |(hour, minute)| {
+                    i64::from(hour) * 60 + i64::from(minute)
+                });
+            }
+        }
+        last
+    }
+
+    /// The minutes of a day at which it fires, after one of them.
+    fn times_after(&self, minute: i64) -> impl Iterator<Item = i64> {
+        let minutes = self.minutes;
+        let hours = self.hours.values().map(|hour| i64::from(hour) * 60);
+        let hours = hours.filter(move |hour| hour + 59 > minute);
+        let times = hours.flat_map(move |hour| {
+            let minutes = minutes.values();
+            minutes.map(move |minute| hour + i64::from(minute))
+        });
+        times.filter(move |time| *time > minute)
+    }
+
+    /// The longest pause between two times of a day, in minutes.
+    fn longest_pause(&self) -> i64 {
+        let mut minutes = self.minutes.values();
+        let first = minutes.next().unwrap_or_default();
+        let last = minutes.next_back().unwrap_or(first);
+        let between_hours = self.hours.longest_step();
+        let between_hours = between_hours.map_or(0, |hours| hours * 60 - i64::from(last - first));
+        let within_an_hour = self.minutes.longest_step();
+        within_an_hour.unwrap_or(0).max(between_hours)
+    }
+
     /// How many times of day there are from one minute of the day on and before another.
     fn times(&self, from: i16, end: i16) -> usize {
         if from == 0 && end == MINUTES_A_DAY {
@@ -213,6 +283,12 @@ impl Field {
             (self.bits & ((1_u64 << bound) - 1)).count_ones() as usize
         };
         below(end).saturating_sub(below(from))
+    }
+
+    /// The longest step from one value to the next.
+    fn longest_step(self) -> Option<i64> {
+        let pairs = self.values().zip(self.values().skip(1));
+        pairs.map(|(low, high)| i64::from(high - low)).max()
     }
 
     pub(super) fn contains(self, value: i8) -> bool {

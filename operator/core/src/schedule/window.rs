@@ -1,11 +1,13 @@
 //! Times in which no run starts.
 
+use std::ops::Range;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Schedule, every};
+use super::{Calendar, Error, Schedule, every};
 use crate::api::v1alpha1::{DstPolicy, ExclusionWindow};
 
 /// A time in which no run starts. Its end is not part of it.
@@ -18,10 +20,10 @@ pub enum Window {
         /// When it ends.
         until: Timestamp,
     },
-    /// As often as a schedule says, so long each time.
+    /// As often as a calendar says, so long each time.
     Recurring {
         /// When it begins.
-        schedule: Schedule,
+        calendar: Calendar,
         /// How long it lasts.
         duration: SignedDuration,
     },
@@ -50,18 +52,17 @@ impl Window {
             (None, None, Some(schedule), Some(duration)) => {
                 let fail = |error: Error| (".schedule", error.to_string());
                 let parsed = Schedule::parse(schedule, zone.clone(), DstPolicy::default());
-                let schedule = parsed.map_err(fail)?;
-                if !matches!(schedule, Schedule::Calendar(_)) {
+                let Schedule::Calendar(calendar) = parsed.map_err(fail)? else {
                     let message = "must be five cron fields or a word such as @daily, because a window begins by the calendar";
                     return Err((".schedule", message.to_owned()));
-                }
+                };
                 let seconds = every::whole_seconds(duration).filter(|seconds| *seconds >= 60);
                 let seconds = seconds.ok_or_else(|| {
                     let message = format!("`{duration}` is not a duration of at least one minute: write for example 90m or 48h");
                     (".duration", message)
                 })?;
                 Ok(Self::Recurring {
-                    schedule,
+                    calendar,
                     duration: SignedDuration::from_secs(seconds),
                 })
             }
@@ -72,17 +73,35 @@ impl Window {
         }
     }
 
-    /// When the window ends that an instant lies in.
-    pub fn end(&self, instant: Timestamp) -> Option<Timestamp> {
-        let (from, until) = match self {
-            Self::Fixed { from, until } => (*from, *until),
-            Self::Recurring { schedule, duration } => {
-                let from = schedule.previous(instant, instant)?;
-                (from, from.saturating_add(*duration).ok()?)
-            }
-        };
-        (from <= instant && instant < until).then_some(until)
+    /// Whether an instant lies in it.
+    pub fn contains(&self, instant: Timestamp) -> bool {
+        match self {
+            Self::Fixed { from, until } => (*from..*until).contains(&instant),
+            Self::Recurring { calendar, duration } => began(calendar, *duration, instant).is_some(),
+        }
     }
+
+    /// The time that an instant lies in, from its latest beginning on, or else the next one. Where it begins anew before it
+    /// is over, or as it ends, all of that is one.
+    pub fn next_time(&self, instant: Timestamp) -> Option<Range<Timestamp>> {
+        match self {
+            Self::Fixed { from, until } => (instant < *until).then_some(*from..*until),
+            Self::Recurring { calendar, duration } => {
+                let begun = began(calendar, *duration, instant);
+                let from = begun.or_else(|| calendar.next(instant))?;
+                let last = calendar.last_of_row(from, *duration);
+                let until = last.saturating_add(*duration).ok()?;
+                Some(from..until)
+            }
+        }
+    }
+}
+
+/// When the window began last that an instant lies in.
+fn began(calendar: &Calendar, duration: SignedDuration, instant: Timestamp) -> Option<Timestamp> {
+    let from = calendar.recent(instant, duration)?;
+    let until = from.saturating_add(duration).ok()?;
+    (instant < until).then_some(from)
 }
 
 /// With an offset, or as a reading in the zone.
@@ -130,10 +149,101 @@ mod tests {
         ] {
             let window = Window::parse(window, &zone).unwrap();
             let at = |text: &str| text.parse::<Timestamp>().unwrap();
-            assert_eq!(window.end(at(inside)), Some(at(end)), "{window:?}");
+            assert!(window.contains(at(inside)), "{window:?}");
+            let time = window.next_time(at(inside));
+            assert_eq!(time, Some(at(inside)..at(end)), "{window:?}");
             for instant in outside {
-                assert_eq!(window.end(at(instant)), None, "{instant} {window:?}");
+                assert!(!window.contains(at(instant)), "{instant} {window:?}");
             }
+        }
+    }
+
+    /// Schedule, duration, an instant, and the time that it lies in or that comes next, of what Berlin's clock does.
+    const ROWS: &[[&str; 5]] = &[
+        // By the minute, and with a pause of an hour.
+        [
+            "* 9-17 * * *",
+            "1m",
+            "2026-11-24T10:30:20Z",
+            "2026-11-24T10:30:00Z",
+            "2026-11-24T17:00:00Z",
+        ],
+        [
+            "* 9-11,13-17 * * *",
+            "1m",
+            "2026-11-24T08:30:00Z",
+            "2026-11-24T08:30:00Z",
+            "2026-11-24T11:00:00Z",
+        ],
+        [
+            "*/5 8-17 * * 1-5",
+            "5m",
+            "2026-11-24T18:00:00Z",
+            "2026-11-25T07:00:00Z",
+            "2026-11-25T17:00:00Z",
+        ],
+        // Just too short to meet.
+        [
+            "*/5 8-17 * * 1-5",
+            "4m59s",
+            "2026-11-24T10:00:00Z",
+            "2026-11-24T10:00:00Z",
+            "2026-11-24T10:04:59Z",
+        ],
+        // One that begins before the last is over, and days that meet.
+        [
+            "0 */6 * * 1-5",
+            "7h",
+            "2026-11-24T12:00:00Z",
+            "2026-11-24T11:00:00Z",
+            "2026-11-28T00:00:00Z",
+        ],
+        [
+            "0 22 * * *",
+            "24h",
+            "2026-11-24T12:00:00Z",
+            "2026-11-23T21:00:00Z",
+            "2027-01-02T21:00:00Z",
+        ],
+        [
+            "0 0 * 12 *",
+            "24h",
+            "2026-11-24T12:00:00Z",
+            "2026-11-30T23:00:00Z",
+            "2026-12-31T23:00:00Z",
+        ],
+        // The clock is turned forward in the middle, and back: what comes again does not count.
+        [
+            "* 0-3 * * *",
+            "1m",
+            "2027-03-27T23:30:00Z",
+            "2027-03-27T23:30:00Z",
+            "2027-03-28T02:00:00Z",
+        ],
+        [
+            "* 1-2 * * *",
+            "1m",
+            "2026-10-24T23:30:00Z",
+            "2026-10-24T23:30:00Z",
+            "2026-10-25T01:00:00Z",
+        ],
+    ];
+
+    #[test]
+    fn times_that_follow_each_other_without_a_pause_are_one() {
+        let zone = crate::schedule::zone("Europe/Berlin").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        for [schedule, duration, instant, from, until] in ROWS {
+            let written = ExclusionWindow {
+                schedule: Some((*schedule).into()),
+                duration: Some((*duration).into()),
+                ..ExclusionWindow::default()
+            };
+            let window = Window::parse(&written, &zone).unwrap();
+
+            let time = window.next_time(at(instant));
+
+            assert_eq!(time, Some(at(from)..at(until)), "{schedule} {duration}");
         }
     }
 }

@@ -28,9 +28,6 @@ const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
 /// How long after its deadline a run may start that was decided in time: it may have been announced first.
 const DECISION: SignedDuration = SignedDuration::from_secs(5);
 
-/// So many windows in a row are looked beyond for the next run.
-const MOST_WINDOWS: usize = 100;
-
 /// Counting what was missed stops here.
 const MOST_MISSED: usize = 1_000;
 
@@ -212,7 +209,7 @@ impl Situation<'_> {
     /// Why an instant has no run, whatever else runs.
     fn refusal(&self, tick: Timestamp) -> Option<Skipped> {
         let due = self.delayed(tick)?;
-        if self.excluded_until(due).is_some() || self.excluded_until(self.now).is_some() {
+        if self.is_excluded(due) || self.is_excluded(self.now) {
             return (!self.validated.schedule.is_once()).then_some(Skipped::Excluded);
         }
         if self.is_too_late(tick, due) {
@@ -233,12 +230,6 @@ impl Situation<'_> {
 
     fn is_pending(&self, tick: Timestamp) -> bool {
         self.pending() == Some(tick)
-    }
-
-    /// When the last of the windows ends that an instant lies in.
-    fn excluded_until(&self, instant: Timestamp) -> Option<Timestamp> {
-        let windows = self.validated.excluded.iter();
-        windows.filter_map(|window| window.end(instant)).max()
     }
 
     /// When the run of an instant starts.
@@ -265,20 +256,6 @@ impl Situation<'_> {
             .is_some_and(|deadline| lateness.as_secs() > deadline.as_secs())
     }
 
-    /// When the next run starts.
-    pub(super) fn next(&self, is_settled: bool) -> Option<Timestamp> {
-        let mut next = self.wake(is_settled)?;
-        for _ in 0..MOST_WINDOWS {
-            let Some(end) = self.excluded_until(next) else {
-                return Some(next);
-            };
-            // A run at the very end of a window starts.
-            let before = end.checked_sub(SignedDuration::from_nanos(1)).ok()?;
-            next = self.after(before)?;
-        }
-        None
-    }
-
     /// When the next instant has to be acted upon, if only to be skipped.
     pub(super) fn wake(&self, is_settled: bool) -> Option<Timestamp> {
         let is_over = is_settled || has_started(self.job);
@@ -289,7 +266,7 @@ impl Situation<'_> {
     }
 
     /// When the first run starts after an instant.
-    fn after(&self, instant: Timestamp) -> Option<Timestamp> {
+    pub(super) fn after(&self, instant: Timestamp) -> Option<Timestamp> {
         let delay = self.validated.delay;
         let next = |after| self.validated.schedule.next(self.anchor, after);
         let coming = next(instant.checked_sub(delay).ok()?)?;
