@@ -33,6 +33,7 @@ pub use rerun::{RefusedRerun, waiting_rerun};
 pub(crate) use settled::{Settled, TOLERATED_SKEW};
 pub use upkeep::is_recorded;
 use upkeep::upkeep;
+use windows::Passed;
 
 /// What to do, in order, and when to reconcile again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,10 +44,14 @@ pub struct Plan {
     pub skip: Option<Skip>,
     /// The instant whose run was due and had not started when the schedule was changed, or the job suspended.
     pub dropped: Option<Timestamp>,
-    /// How many instants passed unused before the one that this plan settles.
+    /// How many instants passed unused before the one that this plan settles, exclusion windows aside.
     pub missed: i64,
+    /// How many instants passed before that one in exclusion windows.
+    pub excluded: i64,
     /// An instant whose run exists, and that the status does not tell of.
     pub found: Option<Found>,
+    /// How many instants passed before that one in exclusion windows.
+    pub excluded_before_found: i64,
     /// When the next run is due.
     pub next: Option<Timestamp>,
     /// When to reconcile again, whatever happens.
@@ -76,7 +81,7 @@ pub struct Plan {
 pub struct Found {
     /// The instant.
     pub tick: Timestamp,
-    /// How many instants passed unused before it.
+    /// How many instants passed unused before it, exclusion windows aside.
     pub missed: i64,
 }
 
@@ -319,9 +324,15 @@ impl Plan {
         plan.dropped = situation.dropped();
         // A Job that nobody owns is a run of ours as soon as it is adopted.
         if !job.spec.suspend && observed.unowned.is_empty() {
-            plan.found = situation.found();
+            if let Some(tick) = situation.found() {
+                let Passed { missed, excluded } = situation.passed(tick);
+                plan.found = Some(Found { tick, missed });
+                plan.excluded_before_found = excluded;
+            }
             if let Some(tick) = situation.due() {
-                plan.missed = situation.missed(tick);
+                let passed = situation.passed(tick);
+                plan.missed = passed.missed;
+                plan.excluded = passed.excluded;
                 situation.settle(&mut plan, tick);
             }
             let settles = plan.settles();
@@ -387,6 +398,7 @@ impl Plan {
         self.actions.retain(|action| !settles(action));
         self.skip = None;
         self.missed = 0;
+        self.excluded = 0;
     }
 
     /// Whether the run of an instant is due and waits.

@@ -297,13 +297,25 @@ fn last_schedule_time(
     all.into_iter().flatten().max_by_key(|time| time.0)
 }
 
-/// How many instants passed unused before the one that is settled.
+/// How many instants passed unused before the one that is settled, exclusion windows aside.
 fn missed(facts: &Facts<'_>) -> i64 {
-    let Facts { plan, applied, .. } = facts;
-    if applied.has_made(plan) || plan.skip.is_some() || applied.conflict.is_some() {
-        return plan.missed;
+    if settles_what_is_due(facts) {
+        return facts.plan.missed;
     }
-    plan.found.map_or(0, |found| found.missed)
+    facts.plan.found.map_or(0, |found| found.missed)
+}
+
+/// How many instants passed before that one in exclusion windows.
+fn left_out(facts: &Facts<'_>) -> i64 {
+    if settles_what_is_due(facts) {
+        return facts.plan.excluded;
+    }
+    facts.plan.excluded_before_found
+}
+
+fn settles_what_is_due(facts: &Facts<'_>) -> bool {
+    let Facts { plan, applied, .. } = facts;
+    applied.has_made(plan) || plan.skip.is_some() || applied.conflict.is_some()
 }
 
 /// A Job that exists was started, even if nobody came to record it. What was started while the clock
@@ -349,7 +361,7 @@ fn settled_before(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Tim
 }
 
 fn goes_on(facts: &Facts<'_>, since: &Time, tick: &Time) -> bool {
-    missed(facts) == 0 && since.0 <= tick.0
+    missed(facts) == 0 && left_out(facts) == 0 && since.0 <= tick.0
 }
 
 fn ahead(facts: &Facts<'_>) -> Option<Ahead> {
@@ -448,7 +460,7 @@ fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
         too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),
         missed: before.missed + missed + count(why == Some(plan::Skipped::Missed)),
         too_many: before.too_many + count(why == Some(plan::Skipped::TooMany)),
-        excluded: before.excluded + count(why == Some(plan::Skipped::Excluded)),
+        excluded: before.excluded + left_out(facts) + count(why == Some(plan::Skipped::Excluded)),
         conflict: before.conflict + count(facts.applied.conflict.is_some()),
         edited: before.edited + count(facts.plan.dropped.is_some()),
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::announce::{self, Announced};
 use super::settled::{Settled, TOLERATED_SKEW};
-use super::{Action, Blocker, Deletion, Found, Plan, Skip, Skipped, created};
+use super::{Action, Blocker, Deletion, Plan, Skip, Skipped, created};
 use crate::api::PlanescapeJob;
 use crate::api::names::ONCE_STARTED_ANNOTATION;
 use crate::api::v1alpha1::{
@@ -27,9 +27,6 @@ const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long after its deadline a run may start that was decided in time: it may have been announced first.
 const DECISION: SignedDuration = SignedDuration::from_secs(5);
-
-/// Counting what was missed stops here.
-const MOST_MISSED: usize = 1_000;
 
 /// What a decision about the schedule depends on.
 pub(super) struct Situation<'a> {
@@ -64,19 +61,17 @@ impl Situation<'_> {
     }
 
     /// The latest instant whose run exists and that the status does not tell of.
-    pub(super) fn found(&self) -> Option<Found> {
+    pub(super) fn found(&self) -> Option<Timestamp> {
         if self.validated.schedule.is_once() {
             return None;
         }
         let horizon = self.now.checked_add(TOLERATED_SKEW).ok()?;
         let found = self.unrecorded().filter(|tick| *tick <= horizon);
-        let tick = found.max()?;
-        let missed = self.missed(tick);
-        Some(Found { tick, missed })
+        found.max()
     }
 
     /// The instants after the last one that was settled that have a run.
-    fn unrecorded(&self) -> impl Iterator<Item = Timestamp> {
+    pub(super) fn unrecorded(&self) -> impl Iterator<Item = Timestamp> {
         let after = self.settled_until();
         let scheduled = self.observed.jobs.iter().filter(|run| run.rerun.is_none());
         let ticks = scheduled.map(|run| run.tick);
@@ -84,7 +79,7 @@ impl Situation<'_> {
     }
 
     /// Everything up to this instant is settled, or was never to run.
-    fn settled_until(&self) -> Timestamp {
+    pub(super) fn settled_until(&self) -> Timestamp {
         let last = self.settled.last;
         last.map_or(self.since, |last| last.max(self.since))
     }
@@ -94,20 +89,6 @@ impl Situation<'_> {
         let mut jobs = self.observed.jobs.iter();
         jobs.any(|run| run.rerun.is_none() && run.tick == tick)
             || recorded.any(|run| run.rerun.is_none() && run.scheduled_time.0 == tick)
-    }
-
-    /// How many instants have no run between the last one that was settled and this one.
-    pub(super) fn missed(&self, tick: Timestamp) -> i64 {
-        if self.validated.schedule.is_once() {
-            return 0;
-        }
-        let between = (self.settled_until(), tick);
-        let passed = self
-            .validated
-            .schedule
-            .count(self.anchor, between, MOST_MISSED);
-        let started = self.unrecorded().filter(|found| *found < tick).count();
-        i64::try_from(passed.saturating_sub(started)).unwrap_or(i64::MAX)
     }
 
     /// Decides about an instant that is due.
@@ -233,7 +214,7 @@ impl Situation<'_> {
     }
 
     /// When the run of an instant starts.
-    fn delayed(&self, tick: Timestamp) -> Option<Timestamp> {
+    pub(super) fn delayed(&self, tick: Timestamp) -> Option<Timestamp> {
         tick.checked_add(self.validated.delay).ok()
     }
 

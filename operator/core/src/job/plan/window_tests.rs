@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::tests::{at, cron, plan_of};
+use super::tests::{at, cron, plan_of, run};
+use super::*;
+use crate::job::status::{Applied, Facts, status};
+use crate::job::validate::validate;
 
 fn windows(windows: &[(&str, &str)]) -> Value {
     let windows = windows.iter();
@@ -129,4 +132,126 @@ fn the_next_run_is_named_across_a_change_of_the_clock() {
     // Back at 01:00Z: what comes again then is not left out.
     let back = next("*/10 * * * *", "* 1-2 * * *", "2026-10-24T23:05:00Z");
     assert_eq!(back, Some(at("2026-10-25T01:00:00Z")));
+}
+
+#[test]
+fn what_passed_in_windows_while_nobody_looked_is_excluded_and_not_missed() {
+    // Schedule, windows, what was settled last, now, how many were missed, and how many excluded.
+    type Case = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+        (i64, i64),
+    );
+    const CASES: &[Case] = &[
+        (
+            "0 * * * *",
+            &[("0 12 * * *", "2h")],
+            "2026-11-24T10:00:00Z",
+            "2026-11-24T16:30:00Z",
+            (3, 2),
+        ),
+        // Two that overlap leave what is before and after both.
+        (
+            "0 * * * *",
+            &[("0 11 * * *", "2h"), ("30 12 * * *", "2h")],
+            "2026-11-24T09:00:00Z",
+            "2026-11-24T17:30:00Z",
+            (3, 4),
+        ),
+        (
+            "* * * * *",
+            &[("*/2 * * * *", "1m")],
+            "2026-11-24T10:00:00Z",
+            "2026-11-24T11:01:30Z",
+            (30, 30),
+        ),
+        (
+            "@every 1h",
+            &[("* 9-17 * * *", "1m")],
+            "2026-11-23T07:30:00Z",
+            "2026-11-23T19:31:00Z",
+            (2, 9),
+        ),
+        // Of each no more than a thousand are counted.
+        (
+            "* * * * *",
+            &[("* 9-17 * * *", "1m")],
+            "2026-11-22T00:00:00Z",
+            "2026-11-24T00:00:30Z",
+            (1_000, 1_000),
+        ),
+        // And what lies further than a walk goes was missed.
+        (
+            "0 * * * *",
+            &[("0 * * * *", "1m"), ("30 * * * *", "1m")],
+            "2026-11-03T00:00:00Z",
+            "2026-11-24T00:00:30Z",
+            (105, 398),
+        ),
+    ];
+    for (schedule, times, last, now, counts) in CASES {
+        let mut job = excluded(schedule, times);
+        job["status"] = json!({ "lastScheduleTime": last });
+
+        let plan = plan_of(&job, &[], now);
+
+        assert_eq!(
+            (plan.missed, plan.excluded),
+            *counts,
+            "{schedule} {times:?}"
+        );
+    }
+}
+
+#[test]
+fn a_window_takes_what_would_start_in_it_also_where_nobody_looked() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["jitterSeconds"] = json!(600);
+    // It begins between an instant and the start of its run.
+    job["spec"]["exclusionWindows"] =
+        json!([{ "from": "2026-11-24T12:00:01Z", "until": "2026-11-24T12:30:00Z" }]);
+    job["metadata"]["creationTimestamp"] = json!("2026-11-24T10:00:00Z");
+
+    let plan = plan_of(&job, &[], "2026-11-24T15:30:00Z");
+
+    assert_eq!((plan.missed, plan.excluded), (3, 1));
+}
+
+#[test]
+fn what_passed_in_windows_is_counted_once_an_instant_is_settled_or_found() {
+    let mut job = excluded("0 * * * *", &[("0 12 * * *", "2h")]);
+    job["status"] = json!({
+        "lastScheduleTime": "2026-11-24T10:00:00Z", "settledSince": "2026-11-24T09:00:00Z",
+        "skipped": { "missed": 4, "excluded": 7 },
+    });
+    let told = |now: &str| {
+        let job: PlanescapeJob = serde_json::from_value(job.clone()).unwrap();
+        let defaults = Defaults::default();
+        let now = at(now);
+        let (validated, _) = validate(&job, &defaults, now).unwrap();
+        let observed = Observed::default();
+        let plan = plan(&job, Ok(&validated), &observed, &defaults, now);
+        status(&Facts {
+            job: &job,
+            validated: Ok(&validated),
+            observed: &observed,
+            plan: &plan,
+            applied: &Applied::default(),
+            now,
+            reported: now,
+        })
+    };
+
+    // It is skipped itself.
+    let skipped = told("2026-11-24T13:30:00Z").skipped;
+    assert_eq!((skipped.missed, skipped.excluded), (4 + 1, 7 + 2));
+    // Its Job is not made yet.
+    let waits = told("2026-11-24T16:30:00Z").skipped;
+    assert_eq!((waits.missed, waits.excluded), (4, 7));
+    let found = plan_of(&job, &[run("2026-11-24T15:00:00Z")], "2026-11-24T15:30:00Z");
+    let tick = at("2026-11-24T15:00:00Z");
+    assert_eq!(found.found, Some(Found { tick, missed: 2 }));
+    assert_eq!(found.excluded_before_found, 2);
 }
