@@ -19,8 +19,8 @@ const REPLACEMENT_CHECK: SignedDuration = SignedDuration::from_secs(10);
 /// How much longer than its pods' grace period a Job's deletion may take.
 const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// Kubernetes cuts the time of creation to whole seconds.
-const CUT_OFF_CREATION: SignedDuration = SignedDuration::from_secs(1);
+/// Kubernetes cuts the times of creation and deletion to whole seconds.
+const CUT_OFF: SignedDuration = SignedDuration::from_secs(1);
 
 /// How late a run may be that shall not make up for what was missed.
 const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
@@ -95,7 +95,7 @@ impl Situation<'_> {
     pub(super) fn settle(&self, plan: &mut Plan, tick: Timestamp) {
         let is_promised = self.is_promised(tick);
         plan.pending = is_promised.then_some(tick);
-        if !is_promised && let Some(why) = self.refusal(tick) {
+        if !is_promised && let Some(why) = self.refusal(tick, self.now) {
             plan.skip = Some(Skip { tick, why });
             return;
         }
@@ -177,7 +177,18 @@ impl Situation<'_> {
     fn is_promised(&self, tick: Timestamp) -> bool {
         let mut active = self.observed.active();
         self.validated.policy == ConcurrencyPolicy::Replace
-            && (self.is_pending(tick) && !self.was_queued() || active.any(ObservedJob::is_deleting))
+            && (self.is_pending(tick) && !self.was_queued()
+                || active.any(|old| self.is_stopped_for(old, tick)))
+    }
+
+    /// Whether a Job may be deleted for the run of an instant, although nobody came to record that: it was to start then.
+    /// Anybody may delete a Job at any other time, and promises nothing by it.
+    fn is_stopped_for(&self, old: &ObservedJob, tick: Timestamp) -> bool {
+        let (Some(since), Some(due)) = (old.deleting_since, self.delayed(tick)) else {
+            return false;
+        };
+        let began = since.saturating_add(CUT_OFF).unwrap_or(since);
+        began > due && self.refusal(tick, since.max(due)).is_none()
     }
 
     /// Whether what is pending began to wait under another policy than Replace: nothing was stopped for it.
@@ -187,19 +198,19 @@ impl Situation<'_> {
         resolved.is_some_and(|it| it.concurrency_policy != ConcurrencyPolicy::Replace)
     }
 
-    /// Why an instant has no run, whatever else runs.
-    fn refusal(&self, tick: Timestamp) -> Option<Skipped> {
+    /// Why an instant has no run when that is decided then, whatever else runs.
+    fn refusal(&self, tick: Timestamp, then: Timestamp) -> Option<Skipped> {
         let due = self.delayed(tick)?;
-        if self.is_excluded(due) || self.is_excluded(self.now) {
+        if self.is_excluded(due) || self.is_excluded(then) {
             return (!self.validated.schedule.is_once()).then_some(Skipped::Excluded);
         }
-        if self.is_too_late(tick, due) {
+        if self.is_too_late(tick, (due, then)) {
             return Some(Skipped::TooLate);
         }
         let is_missed = self.validated.missed == MissedRunPolicy::Skip
             && self.validated.deadline.is_none()
             && !self.is_pending(tick)
-            && self.now.duration_since(due) > PUNCTUAL;
+            && then.duration_since(due) > PUNCTUAL;
         is_missed.then_some(Skipped::Missed)
     }
 
@@ -223,13 +234,13 @@ impl Situation<'_> {
         self.now.checked_sub(self.validated.delay).ok()
     }
 
-    fn is_too_late(&self, tick: Timestamp, due: Timestamp) -> bool {
+    fn is_too_late(&self, tick: Timestamp, (due, then): (Timestamp, Timestamp)) -> bool {
         let (from, tolerance) = if self.validated.schedule.is_once() {
-            (due.max(self.since), CUT_OFF_CREATION)
+            (due.max(self.since), CUT_OFF)
         } else {
             (due, SignedDuration::ZERO)
         };
-        let decided = announce::decided(tick, self.job.status.as_ref(), self.now);
+        let decided = announce::decided(tick, self.job.status.as_ref(), then);
         let lateness = decided.duration_since(from).saturating_sub(tolerance);
         // No run starts at the very instant, so that a part of a second is not late.
         self.validated

@@ -59,6 +59,43 @@ fn a_queued_run_does_not_outlive_its_deadline_as_a_replacement() {
 }
 
 #[test]
+fn a_deletion_by_somebody_else_lifts_neither_deadline_nor_window_under_replace() {
+    let told = |field: &str, value: serde_json::Value, deleted: &str, now: &str| {
+        let mut job = cron("0 * * * *");
+        job["spec"]["concurrencyPolicy"] = json!("Replace");
+        job["spec"][field] = value;
+        let mut stopping = run("2026-11-24T11:00:00Z");
+        stopping["metadata"]["deletionTimestamp"] = json!(deleted);
+        let plan = plan_of(&job, &[stopping], now);
+        (plan.skip.map(|skip| skip.why), plan.pending.is_some())
+    };
+    let deadline = |deleted: &str, now: &str| {
+        let deadline = json!(60);
+        told("startingDeadlineSeconds", deadline, deleted, now)
+    };
+    let too_late = (Some(Skipped::TooLate), false);
+    let waits = (None, true);
+
+    // The operator was away for half an hour.
+    let late = deadline("2026-11-24T12:29:50Z", "2026-11-24T12:30:00Z");
+    assert_eq!(late, too_late);
+    let before = deadline("2026-11-24T11:59:50Z", "2026-11-24T12:02:00Z");
+    assert_eq!(before, too_late);
+    let in_time = deadline("2026-11-24T11:59:50Z", "2026-11-24T12:00:00Z");
+    assert_eq!(in_time, waits);
+    let ours = deadline("2026-11-24T12:00:00Z", "2026-11-24T12:02:00Z");
+    assert_eq!(ours, waits, "it may have been ours");
+
+    let window = json!([{ "from": "2026-11-24T11:30:00Z", "until": "2026-11-24T12:30:00Z" }]);
+    let within = "2026-11-24T12:05:00Z";
+    let excluded = told("exclusionWindows", window, within, "2026-11-24T12:05:10Z");
+    assert_eq!(excluded, (Some(Skipped::Excluded), false));
+    let policy = json!("Skip");
+    let missed = told("missedRunPolicy", policy, within, "2026-11-24T12:05:10Z");
+    assert_eq!(missed, (Some(Skipped::Missed), false));
+}
+
+#[test]
 fn what_was_missed_is_skipped_where_the_author_wants_so() {
     let mut job = cron("0 * * * *");
     job["spec"]["missedRunPolicy"] = json!("Skip");
