@@ -1,6 +1,7 @@
 //! What a PlanescapeJob comes to, told before it is applied: its Job, what Vault is asked, when it runs, and what is odd.
 
 mod fields;
+mod odd;
 mod policy;
 mod requests;
 mod text;
@@ -95,6 +96,7 @@ pub fn explain(
     let order = material.order.as_ref();
     vault.extend(order.map(|order| requests::of_order(order, &mut warnings)));
     warn(&job, &validated, &material, &mut warnings);
+    odd::warn(&job, &validated, now, &mut warnings);
     warn_of_jitter(&job, &validated, (knows_delay, defaults), &mut warnings);
     if next_runs.iter().all(|run| run.excluded) {
         let count = next_runs.len();

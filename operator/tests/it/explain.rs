@@ -21,7 +21,7 @@ spec:
             vault.hashicorp.com/role: reports
             vault.hashicorp.com/agent-inject-secret-db: database/creds/readonly
         spec:
-          containers: [{name: main, image: 'busybox:1.35'}]
+          containers: [{name: main, image: 'busybox:1.35', resources: {limits: {memory: 64Mi}}}]
 ---
 apiVersion: planescape.io/v1alpha1
 kind: PlanescapeJob
@@ -32,7 +32,7 @@ spec:
     spec:
       template:
         spec:
-          containers: [{name: main, image: 'busybox:1.35'}]
+          containers: [{name: main, image: 'busybox:1.35', resources: {limits: {memory: 64Mi}}}]
 ";
 
 #[test]

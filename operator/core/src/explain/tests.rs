@@ -136,6 +136,169 @@ fn a_window_counts_when_a_run_starts_and_one_that_leaves_nothing_is_named() {
     assert!(warns(&never), "{:?}", never.warnings);
 }
 
+/// What a manifest says instead, by its place, and what the one warning of it says.
+type Odd = (
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+);
+
+const ODD: &[Odd] = &[
+    (
+        &[("pod/containers/0/image", "\"busybox\"")],
+        Some("containers[0].image: busybox names no tag"),
+    ),
+    (
+        &[("pod/containers/0/image", "\"registry:5000/team/app\"")],
+        Some("registry:5000/team/app names no tag"),
+    ),
+    (
+        &[("pod/containers/0/image", "\"app:latest\"")],
+        Some("app:latest has the tag latest"),
+    ),
+    (
+        &[("pod/containers/0/image", "\"registry:5000/app:1.2\"")],
+        None,
+    ),
+    (
+        &[("pod/containers/0/image", "\"app:latest@sha256:5e0d1c7a\"")],
+        None,
+    ),
+    (
+        &[(
+            "pod/initContainers",
+            r#"[{ "name": "first", "image": "busybox", "resources": { "limits": { "memory": "1Gi" } } }]"#,
+        )],
+        Some("initContainers[0].image: busybox names no tag"),
+    ),
+    (
+        &[("pod/containers/0/resources", "{}")],
+        Some("containers[0]: has no memory limit"),
+    ),
+    (
+        &[
+            ("pod/containers/0/resources", "{}"),
+            ("pod/resources", r#"{ "limits": { "memory": "1Gi" } }"#),
+        ],
+        None,
+    ),
+    (
+        &[("pod/restartPolicy", "\"OnFailure\"")],
+        Some("restartPolicy: with OnFailure"),
+    ),
+    (
+        &[
+            ("pod/restartPolicy", "\"OnFailure\""),
+            (
+                "pod/containers/0/terminationMessagePolicy",
+                "\"FallbackToLogsOnError\"",
+            ),
+        ],
+        None,
+    ),
+    (
+        &[("startingDeadlineSeconds", "0")],
+        Some("startingDeadlineSeconds: 0 skips"),
+    ),
+    (&[("startingDeadlineSeconds", "1")], None),
+    (
+        &[("jobTemplate/spec/activeDeadlineSeconds", "86401")],
+        Some("a run may last 86401 s, and the next one is due after 86400 s"),
+    ),
+    (&[("jobTemplate/spec/activeDeadlineSeconds", "86400")], None),
+    (
+        &[
+            ("jobTemplate/spec/activeDeadlineSeconds", "86401"),
+            ("concurrencyPolicy", "\"Allow\""),
+        ],
+        None,
+    ),
+    (
+        &[("dstPolicy", "\"Kubernetes\"")],
+        Some("has no 2027-03-28T02:30:00, as its clock is turned forward at 2027-03-28T01:00:00Z"),
+    ),
+    (
+        &[
+            ("dstPolicy", "\"Kubernetes\""),
+            ("schedule", "\"30 * * * *\""),
+        ],
+        None,
+    ),
+    (
+        &[
+            ("dstPolicy", "\"Kubernetes\""),
+            ("schedule", "\"30 3 * * *\""),
+        ],
+        None,
+    ),
+];
+
+/// A variable, and whether its value looks like a secret.
+const VARIABLES: &[(&str, &str, bool)] = &[
+    ("PGPASSWORD", "hunter2", true),
+    ("dbPassword", "hunter2", true),
+    ("SLACK_TOKEN", "hunter2", true),
+    ("AWS_SECRET_ACCESS_KEY", "hunter2", true),
+    ("apiKey", "hunter2", true),
+    ("DB_PWD", "hunter2", true),
+    ("PGPASSWORD", "", false),
+    ("PGPASSWORD", "$(OTHER)", false),
+    ("TLS_KEY", "/etc/tls/tls.key", false),
+    ("PASSWORD_FILE", "hunter2", false),
+    ("REQUIRE_TOKEN", "true", false),
+    ("SSH_PUBLIC_KEY", "hunter2", false),
+    ("MONKEY", "hunter2", false),
+    ("PWD", "hunter2", false),
+];
+
+#[test]
+fn warns_of_what_works_and_is_rarely_meant() {
+    let warned = |edits: &[(&str, Value)]| {
+        let mut manifest = nightly();
+        for (field, value) in edits {
+            let field = field.replace("pod/", "jobTemplate/spec/template/spec/");
+            let field = format!("/spec/{field}");
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            manifest.pointer_mut(parent).unwrap()[name] = value.clone();
+        }
+        explain(&manifest, &defaults(), now()).unwrap().warnings
+    };
+    let usual = warned(&[]);
+    let unusual = |edits: &[(&str, Value)]| {
+        let mut warnings = warned(edits);
+        warnings.retain(|warning| !usual.contains(warning));
+        warnings
+    };
+
+    for (edits, told) in ODD {
+        let edits = edits.iter();
+        let edits = edits.map(|(field, value)| (*field, serde_json::from_str(value).unwrap()));
+        let edits: Vec<(&str, Value)> = edits.collect();
+        let warnings = unusual(&edits);
+
+        assert_eq!(
+            warnings.len(),
+            usize::from(told.is_some()),
+            "{edits:?}: {warnings:?}"
+        );
+        if let Some(told) = told {
+            assert!(warnings[0].contains(told), "{edits:?}: {warnings:?}");
+        }
+    }
+    for (name, value, is_told) in VARIABLES {
+        let env = json!([{ "name": name, "value": value }]);
+        let warnings = unusual(&[("pod/containers/0/env", env)]);
+
+        assert_eq!(
+            warnings.len(),
+            usize::from(*is_told),
+            "{name}={value}: {warnings:?}"
+        );
+        let told = format!("containers[0].env: {name} looks like a secret");
+        let is_right = |it: &String| it.contains(&told) && !it.contains("hunter2");
+        assert!(warnings.iter().all(is_right), "{warnings:?}");
+    }
+}
+
 fn now() -> Timestamp {
     "2026-10-23T12:00:00Z".parse().unwrap()
 }
@@ -165,7 +328,10 @@ fn nightly() -> Value {
                     "vault.hashicorp.com/agent-inject-secret-app": "kv/app",
                 } },
                 "spec": {
-                    "containers": [{ "name": "main", "image": "busybox:1.35" }],
+                    "containers": [{
+                        "name": "main", "image": "busybox:1.35",
+                        "resources": { "limits": { "memory": "64Mi" } },
+                    }],
                 },
             } } },
         },

@@ -175,6 +175,23 @@ impl Calendar {
         count.min(most)
     }
 
+    /// The first reading between two instants that the fields name and the clock leaves out, and when it is turned forward
+    /// then. Where they name any hour there is none: such a schedule follows elapsed time.
+    pub fn left_out(&self, after: Timestamp, before: Timestamp) -> Option<(DateTime, Timestamp)> {
+        if self.cron.hours.is_star {
+            return None;
+        }
+        let turns = self.zone.following(after).map(|it| it.timestamp());
+        let mut turns = turns.take_while(|turn| *turn < before);
+        turns.find_map(|turn| {
+            let just_before = turn.checked_sub(INSTANT).ok()?;
+            let left_off = self.zone.to_offset(just_before).to_datetime(turn);
+            let goes_on = self.zone.to_datetime(turn);
+            let reading = self.cron.first_from(left_off, goes_on.date())?;
+            (reading < goes_on).then_some((reading, turn))
+        })
+    }
+
     fn stretch(&self, at: Timestamp) -> Stretch {
         let offset = self.zone.to_offset(at);
         let after = at.checked_add(INSTANT).unwrap_or(at);
