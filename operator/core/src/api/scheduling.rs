@@ -64,7 +64,7 @@ pub struct ExclusionWindow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub until: Option<String>,
-    /// When it begins each time: five cron fields or a word such as @daily, in the schedule's zone.
+    /// When it begins each time: five cron fields or a word such as @daily, in the schedule's zone and by its dstPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub schedule: Option<String>,

@@ -201,7 +201,7 @@ fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) -> Vec<Window>
     let zone = schedule::zone(zone_name(spec)).unwrap_or(TimeZone::UTC);
     let mut windows = Vec::new();
     for (position, window) in spec.exclusion_windows.iter().enumerate() {
-        match Window::parse(window, &zone) {
+        match Window::parse(window, &zone, spec.dst_policy) {
             Ok(window) => windows.push(window),
             Err((field, message)) => {
                 let field = format!("spec.exclusionWindows[{position}]{field}");

@@ -30,10 +30,12 @@ pub enum Window {
 }
 
 impl Window {
-    /// Understands a window in the given zone; otherwise the field that is wrong, and why.
+    /// Understands a window in the given zone, where clocks are turned as for the job's own schedule; otherwise the field
+    /// that is wrong, and why.
     pub fn parse(
         written: &ExclusionWindow,
         zone: &TimeZone,
+        dst: DstPolicy,
     ) -> Result<Self, (&'static str, String)> {
         match (
             &written.from,
@@ -51,7 +53,7 @@ impl Window {
             }
             (None, None, Some(schedule), Some(duration)) => {
                 let fail = |error: Error| (".schedule", error.to_string());
-                let parsed = Schedule::parse(schedule, zone.clone(), DstPolicy::default());
+                let parsed = Schedule::parse(schedule, zone.clone(), dst);
                 let Schedule::Calendar(calendar) = parsed.map_err(fail)? else {
                     let message = "must be five cron fields or a word such as @daily, because a window begins by the calendar";
                     return Err((".schedule", message.to_owned()));
@@ -147,7 +149,7 @@ mod tests {
                 ["2026-11-27T20:59:59Z", "2026-11-29T21:00:00Z"],
             ),
         ] {
-            let window = Window::parse(window, &zone).unwrap();
+            let window = Window::parse(window, &zone, DstPolicy::default()).unwrap();
             let at = |text: &str| text.parse::<Timestamp>().unwrap();
             assert!(window.contains(at(inside)), "{window:?}");
             let time = window.next_time(at(inside));
@@ -239,7 +241,7 @@ mod tests {
                 duration: Some((*duration).into()),
                 ..ExclusionWindow::default()
             };
-            let window = Window::parse(&written, &zone).unwrap();
+            let window = Window::parse(&written, &zone, DstPolicy::default()).unwrap();
 
             let time = window.next_time(at(instant));
 

@@ -135,6 +135,23 @@ fn the_next_run_is_named_across_a_change_of_the_clock() {
 }
 
 #[test]
+fn a_window_and_its_schedule_read_a_clock_that_is_turned_alike() {
+    let next = |schedule: &str, window: &str, now: &str| {
+        let mut job = excluded(schedule, &[(window, "1h")]);
+        job["spec"]["timeZone"] = json!("Europe/Berlin");
+        job["spec"]["dstPolicy"] = json!("Kubernetes");
+        plan_of(&job, &[], now).next
+    };
+
+    // Two o'clock comes twice, and so does the window.
+    let twice = next("0 2 * * *", "0 2 * * *", "2026-10-24T10:00:00Z");
+    assert_eq!(twice, None);
+    // Half past two does not come, and neither does the window.
+    let never = next("*/30 * * * *", "30 2 * * *", "2027-03-28T00:45:00Z");
+    assert_eq!(never, Some(at("2027-03-28T01:00:00Z")));
+}
+
+#[test]
 fn what_passed_in_windows_while_nobody_looked_is_excluded_and_not_missed() {
     // Schedule, windows, what was settled last, now, how many were missed, and how many excluded.
     type Case = (
