@@ -236,11 +236,19 @@ impl Metrics {
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }
-        let skipped = |status: &PlanescapeJobStatus| status.skipped.missed;
-        let missed = skipped(after) - before.map_or(0, skipped);
-        let by_policy = i64::from(plan.skip.is_some_and(|skip| skip.why == Skipped::Missed));
-        self.missed
-            .inc_by(u64::try_from(missed - by_policy).unwrap_or_default());
+        // What passed while nobody looked; the instant that is settled now is counted above.
+        let passed = |why: Skipped, count: fn(&PlanescapeJobStatus) -> i64| {
+            let told = count(after) - before.map_or(0, count);
+            let settled = i64::from(plan.skip.is_some_and(|skip| skip.why == why));
+            u64::try_from(told - settled).unwrap_or_default()
+        };
+        let missed = passed(Skipped::Missed, |status| status.skipped.missed);
+        self.missed.inc_by(missed);
+        let excluded = passed(Skipped::Excluded, |status| status.skipped.excluded);
+        if excluded > 0 {
+            let labels = [("reason", "Excluded")];
+            self.skipped.get_or_create(&labels).inc_by(excluded);
+        }
     }
 
     /// In the format that Prometheus reads.

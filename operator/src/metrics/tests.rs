@@ -19,6 +19,7 @@ fn counts_what_became_of_the_instants_of_a_schedule() {
     };
     let mut after = PlanescapeJobStatus::default();
     after.skipped.missed = 3;
+    after.skipped.excluded = 2;
 
     metrics.reported(None, &after, (&plan, &Applied::default()));
     metrics.created(Some(SignedDuration::from_millis(300)));
@@ -26,6 +27,7 @@ fn counts_what_became_of_the_instants_of_a_schedule() {
     let text = metrics.render().unwrap();
     for line in [
         "planescape_ticks_skipped_total{reason=\"Forbid\"} 1",
+        "planescape_ticks_skipped_total{reason=\"Excluded\"} 2",
         "planescape_ticks_missed_total 3",
         "planescape_runs_started_total 1",
         "planescape_run_creation_skew_seconds_bucket{le=\"0.25\"} 0",
