@@ -19,6 +19,8 @@ pub(crate) enum Word {
     Skipped(&'static str),
     /// A later one was due already.
     Missed,
+    /// It was noticed late, and what is missed shall not run.
+    Late,
     /// Somebody changed the schedule, or suspended the job, before anything came of it.
     Overtaken,
 }
@@ -144,7 +146,8 @@ impl Ledger {
         !is_anchored && self.text.starts_with("@every")
     }
 
-    fn overtake(&mut self, now: Timestamp) {
+    /// The schedule, or the windows in which nothing starts, are others from now on.
+    pub(crate) fn overtake(&mut self, now: Timestamp) {
         self.since = now;
         let open = self.instants.values_mut().filter(|it| **it == Word::Open);
         open.for_each(|word| *word = Word::Overtaken);
@@ -187,7 +190,7 @@ impl Ledger {
         let before = self.told.last_schedule_time.as_ref().map(|it| it.0);
         let last = status.last_schedule_time.as_ref().map(|it| it.0);
         let skips = skips(&self.told.skipped, &status.skipped);
-        let missed = status.skipped.missed - self.told.skipped.missed;
+        let mut missed = status.skipped.missed - self.told.skipped.missed;
         self.told = status.clone();
         let breaks = |how: String| {
             let promise = "no instant without a word";
@@ -211,6 +214,11 @@ impl Ledger {
         };
         *word = match skips.as_slice() {
             [] if made(last) => Word::Started,
+            // The same counter has this instant and those before it.
+            [] if missed > 0 => {
+                missed -= 1;
+                Word::Late
+            }
             [why] => Word::Skipped(why),
             _ => return breaks(format!("{last} has no run, and {skips:?} say why")),
         };
@@ -225,7 +233,7 @@ impl Ledger {
                     open += 1;
                 }
                 Word::Overtaken => overtaken += 1,
-                Word::Started | Word::Skipped(_) | Word::Missed => {}
+                Word::Started | Word::Skipped(_) | Word::Missed | Word::Late => {}
             }
         }
         if missed < open || missed > open + overtaken {

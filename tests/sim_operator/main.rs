@@ -1,5 +1,5 @@
 //! The operator's decisions against a modelled API server: stale caches, lost answers, crashes, two
-//! leaders, a frozen one, clocks that jump, and users who edit. Whatever happens, the promises hold.
+//! leaders, a frozen one, clocks that jump, refusals, and users who edit, delete and create again. Whatever happens, the promises hold.
 //!
 //! A failure prints which promises break in how many histories, and of the first its seed, the fewest kinds of
 //! trouble and the fewest steps that bring it about. `PLANESCAPE_SIM_SEED=n` runs that one alone;
@@ -11,7 +11,9 @@ mod ledger;
 mod night;
 mod operator;
 mod refused;
+mod rules;
 mod server;
+mod spec;
 mod world;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,18 @@ const SEEDS: u64 = 100_000;
 
 /// From so many histories on everything has met everything.
 const MANY: u64 = 10_000;
+
+/// What has to become of some instants.
+const WORDS: [Word; 8] = [
+    Word::Started,
+    Word::Skipped("forbid"),
+    Word::Skipped("tooLate"),
+    Word::Skipped("tooMany"),
+    Word::Skipped("excluded"),
+    Word::Missed,
+    Word::Late,
+    Word::Overtaken,
+];
 
 /// How often each kind of trouble was met before an operator did what.
 pub(crate) type Coverage = BTreeMap<(&'static str, &'static str), u64>;
@@ -72,7 +86,7 @@ impl Tally {
             let (count, _) = self.broken.entry(broken.promise).or_insert((0, seed));
             *count += 1;
         }
-        if !world.has_jumped {
+        if !world.has_jumped() {
             for (word, count) in world.ledger.count() {
                 *self.words.entry(word).or_default() += count;
             }
@@ -184,6 +198,10 @@ fn the_operator_keeps_its_promises_whatever_happens() {
                 let met = all.coverage.contains_key(&(trouble, step));
                 assert!(met, "{trouble} never came before {step}");
             }
+        }
+        for word in WORDS {
+            let is_said = all.words.contains_key(&word);
+            assert!(is_said, "of no instant it was said: {word:?}");
         }
     }
 }

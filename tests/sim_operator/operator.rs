@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::PlanescapeJob;
-use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
+use planescape_operator_core::api::v1alpha1::{ConcurrencyPolicy, PlanescapeJobStatus};
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::{Known, Whole};
@@ -15,12 +15,15 @@ use planescape_operator_core::job::plan::{
     Action, Deletion, Plan, Priority, Skipped, plan, wake_after_failure,
 };
 use planescape_operator_core::job::reading::Reading;
-use planescape_operator_core::job::status::{Applied, Checked, Facts, Failure, Started, status};
+use planescape_operator_core::job::status::{
+    Applied, Checked, Facts, Failure, Started, Taken, status,
+};
 use planescape_operator_core::run::{self, Occasion, rerun_id};
 use planescape_tests::chance::Chance;
 
 use crate::Broken;
-use crate::server::{Jobs, Refusal, Server, UID, run_uid};
+use crate::rules::Rules;
+use crate::server::{Jobs, Refusal, Server, run_uid};
 
 /// What an operator may be about to do when trouble comes.
 pub(crate) const STEPS: [&str; 10] = [
@@ -35,7 +38,8 @@ pub(crate) struct Operator {
     pub(crate) is_asked: bool,
     pub(crate) wake: Option<Timestamp>,
     work: Option<Work>,
-    begun: Option<Started>,
+    /// A run that was made and that no status tells of, and the UID of its PlanescapeJob.
+    begun: Option<(String, Started)>,
     /// A Job that may have been made although nobody answered.
     unanswered: Option<String>,
     /// Jobs that were refused, and no status tells it.
@@ -175,6 +179,12 @@ impl Operator {
             if call == Call::RequestLost {
                 return self.fail(&work.plan, server);
             }
+            if server.uid() != identity.uid {
+                // It is gone, and another one has its name.
+                self.unanswered = None;
+                self.wake = None;
+                return;
+            }
             let fresh = Whole::of(PlanescapeJob::clone(&server.job), &Defaults::default(), now);
             let validated = work.whole.validated.as_ref();
             let reads_active = validated.is_ok_and(|it| it.policy != ConcurrencyPolicy::Allow);
@@ -188,7 +198,9 @@ impl Operator {
             work = Work::new(Rc::new(fresh), observed, server, now);
         }
         work.is_second_try = is_second_try;
-        work.applied.started = self.begun.take();
+        let begun = self.begun.take();
+        let begun = begun.filter(|(owner, _)| *owner == identity.uid);
+        work.applied.started = begun.map(|(_, started)| started);
         self.work = Some(work);
     }
 
@@ -213,7 +225,7 @@ impl Operator {
             return self.end(&work, reach.server);
         }
         if !work.has_failed && work.applied.is_only_made(&work.plan) {
-            self.begun = work.applied.started.clone();
+            self.begun = work.begun();
             self.is_asked = true;
             self.wake = work.plan.wake;
             return;
@@ -244,9 +256,8 @@ impl Operator {
         } else {
             let version = work.whole.job.metadata.resource_version.as_deref();
             let written = server.write_status(version, &after);
-            let skipped = work.plan.skip.map(|skip| skip.why);
-            if written.is_ok() && skipped == Some(Skipped::Forbid) && !work.was_active {
-                self.breaks("no skip that nothing blocks", "Forbid skips a run");
+            if written.is_ok() {
+                self.look_at_a_status(&work, &after, server);
             }
             match call {
                 Call::AnswerLost => written.and(Err(Refusal::NoAnswer)),
@@ -263,11 +274,11 @@ impl Operator {
                 self.work = Some(work);
             }
             Err(Refusal::Conflict) if !work.is_second_try => {
-                self.begun = work.applied.started.clone();
+                self.begun = work.begun();
                 self.begin(server, Call::Fine, true);
             }
             Err(_) => {
-                self.begun = work.applied.started.clone();
+                self.begun = work.begun();
                 self.fail(&work.plan, server);
             }
         }
@@ -294,16 +305,22 @@ impl Operator {
                 let occasion = Occasion::Rerun { at: *at, request };
                 self.create(work, &occasion, reach);
             }
-            Action::Delete { job, version, .. } => {
-                if reach.server.delete_as(job, version.as_deref()).is_err() {
+            Action::Delete {
+                job, uid, version, ..
+            } => {
+                let deleted = reach.server.delete_as((job, uid), version.as_deref());
+                if deleted.is_err() {
                     work.has_failed = true;
                     self.is_asked = true;
                 }
             }
             Action::Release { job, uid } => reach.server.release(job, uid),
             Action::MarkStarted { job_uid } => {
-                let marker = format!("{UID}/{job_uid}");
-                reach.server.annotate("planescape.io/once-started", &marker);
+                let owner = work.owner();
+                if reach.server.uid() == owner {
+                    let marker = format!("{owner}/{job_uid}");
+                    reach.server.annotate("planescape.io/once-started", &marker);
+                }
             }
             Action::Check { .. } => work.applied.checked = Some(Checked::Accepted),
             Action::Adopt { .. } | Action::End { .. } | Action::Relabel { .. } => {}
@@ -325,7 +342,9 @@ impl Operator {
         let before = Before {
             policy: validated.policy,
             active: server.active(),
+            with_pods: server.with_pods(),
             was_suspended: work.was_suspended,
+            unlawful: work.unlawful(occasion),
         };
         let created = match server.create(object, chance) {
             Ok(created) => {
@@ -349,7 +368,15 @@ impl Operator {
                 self.unanswered = Some(name);
                 return;
             }
-            Err(_) => server.jobs[&name].clone(),
+            Err(_) => {
+                let known = server.jobs[&name].clone();
+                if !known.is_of(&validated.identity) {
+                    let tick = known.run.tick;
+                    work.applied.conflict = Some(Taken { tick, job: name });
+                    return;
+                }
+                known
+            }
         };
         if call == Call::AnswerLost {
             work.has_failed = true;
@@ -358,7 +385,10 @@ impl Operator {
         }
         let (tick, rerun) = match occasion {
             Occasion::Tick(tick) => (*tick, None),
-            Occasion::Rerun { at, request } => (*at, Some(rerun_id(UID, &request.token))),
+            Occasion::Rerun { at, request } => {
+                let id = rerun_id(&validated.identity.uid, &request.token);
+                (*at, Some(id))
+            }
         };
         work.applied.started = Some(Started {
             name: name.clone(),
@@ -379,12 +409,53 @@ impl Operator {
         if server.made[run] > 1 {
             self.breaks("no instant runs twice", format!("Job {run}"));
         }
+        if !run.starts_with(server.uid()) {
+            // Nobody can keep a run from beginning whose PlanescapeJob goes at that moment; nothing is left of it.
+            return;
+        }
         let policy = before.policy;
-        if policy != ConcurrencyPolicy::Allow && before.active > 0 {
+        // What was decided a moment before the policy came is lawful too.
+        let is_alone = policy != ConcurrencyPolicy::Allow && server.policy_since < server.now;
+        if is_alone && before.with_pods > 0 {
+            let how = format!("Job {name}, {policy:?}");
+            self.breaks("no pods of two runs at once", how);
+        }
+        if is_alone && before.active > 0 {
             self.breaks("no run beside another", format!("Job {name}, {policy:?}"));
+        }
+        if let Some(promise) = before.unlawful {
+            self.breaks(promise, format!("Job {name}"));
         }
         if before.was_suspended && matches!(occasion, Occasion::Tick(_)) {
             self.breaks("no run of a suspended job", name);
+        }
+    }
+}
+
+impl Operator {
+    /// Whether what was decided and is written now is lawful.
+    fn look_at_a_status(&mut self, work: &Work, after: &PlanescapeJobStatus, server: &Server) {
+        let Some(rules) = Rules::of(&work.whole) else {
+            return;
+        };
+        let active = work.observed.active().count();
+        if let Some(skip) = work.plan.skip {
+            if skip.why == Skipped::Forbid && !work.was_active {
+                self.breaks("no skip that nothing blocks", "Forbid skips a run");
+            }
+            if !rules.allow_skip(skip, work.now, active) {
+                let how = format!("{skip:?} at {}", work.now);
+                self.breaks("no skip without its reason", how);
+            }
+        }
+        let pending = after.pending_schedule_time.as_ref();
+        let Some(tick) = pending.map(|pending| pending.0) else {
+            return;
+        };
+        let deletions = work.observed.active().filter_map(|run| run.deleting_since);
+        if !server.has_jumped && !rules.allow_promise(tick, work.now, deletions) {
+            let how = format!("{tick} waits since {}", work.now);
+            self.breaks("no promise of a run that may not start", how);
         }
     }
 }
@@ -420,7 +491,10 @@ struct Reach<'a> {
 struct Before {
     policy: ConcurrencyPolicy,
     active: usize,
+    with_pods: usize,
     was_suspended: bool,
+    /// The promise that its spec gives and that the run breaks.
+    unlawful: Option<&'static str>,
 }
 
 impl Work {
@@ -442,6 +516,25 @@ impl Work {
             tidying: None,
             has_failed: false,
             is_second_try: false,
+        }
+    }
+
+    /// The UID of its PlanescapeJob.
+    fn owner(&self) -> &str {
+        self.whole.job.metadata.uid.as_deref().unwrap()
+    }
+
+    fn begun(&self) -> Option<(String, Started)> {
+        let started = self.applied.started.clone()?;
+        Some((self.owner().to_owned(), started))
+    }
+
+    fn unlawful(&self, occasion: &Occasion<'_>) -> Option<&'static str> {
+        let rules = Rules::of(&self.whole)?;
+        let active = self.observed.active().count();
+        match occasion {
+            Occasion::Tick(tick) => rules.broken_by_run(*tick, self.now, active),
+            Occasion::Rerun { .. } => rules.broken_by_rerun(active),
         }
     }
 }

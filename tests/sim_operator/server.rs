@@ -12,7 +12,10 @@ use planescape_operator_core::job::observed::{End, KnownJob, ObservedJob};
 use planescape_tests::chance::Chance;
 use serde_json::{Value, json};
 
-pub(crate) const UID: &str = "0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f01";
+/// The UID of a PlanescapeJob that has been created so often.
+fn uid(creations: u32) -> String {
+    format!("0f6a0bbd-6d7e-4c4e-9df5-4c6f2f3f9f{creations:02}")
+}
 
 /// One of so many statuses is written and read as JSON.
 const JOURNEYS: u64 = 8;
@@ -48,6 +51,17 @@ struct Fate {
     succeeds: bool,
     /// Whether it is deleted as soon as it has ended.
     goes_at_once: bool,
+    /// How long its pods take to stop.
+    stopping: SignedDuration,
+}
+
+/// What becomes of the pods of a Job that is deleted.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Cascade {
+    /// The Job stays until they have stopped.
+    Foreground,
+    /// The Job goes at once, and nobody sees them any more.
+    Background,
 }
 
 pub(crate) struct Server {
@@ -55,6 +69,8 @@ pub(crate) struct Server {
     pub(crate) job: Arc<PlanescapeJob>,
     pub(crate) jobs: Jobs,
     fates: BTreeMap<String, Fate>,
+    /// Until when the pods of a run last, once that is known, by the UID of its Job; without those that nobody sees.
+    pods: BTreeMap<String, Option<Timestamp>>,
     /// How often a Job of each run was made.
     pub(crate) made: BTreeMap<String, u32>,
     /// When the first was.
@@ -66,6 +82,12 @@ pub(crate) struct Server {
     pub(crate) writes: usize,
     /// Until then no Job is taken.
     pub(crate) refuses_until: Timestamp,
+    /// Since when the policy is what it is.
+    pub(crate) policy_since: Timestamp,
+    /// Whether the clock of an operator was ever another one than this.
+    pub(crate) has_jumped: bool,
+    /// How often the PlanescapeJob was created.
+    creations: u32,
     version: u64,
 }
 
@@ -75,7 +97,7 @@ impl Server {
             "apiVersion": "planescape.io/v1alpha1",
             "kind": "PlanescapeJob",
             "metadata": {
-                "name": "my-job", "namespace": "team", "uid": UID, "generation": 1,
+                "name": "my-job", "namespace": "team", "uid": uid(1), "generation": 1,
                 "resourceVersion": "1", "creationTimestamp": now.to_string(),
                 "managedFields": [{
                     "manager": "kubectl", "operation": "Apply", "time": now.to_string(),
@@ -89,14 +111,23 @@ impl Server {
             job: Arc::new(serde_json::from_value(job).unwrap()),
             jobs: Jobs::new(),
             fates: BTreeMap::new(),
+            pods: BTreeMap::new(),
             made: BTreeMap::new(),
             made_at: BTreeMap::new(),
             ended: BTreeMap::new(),
             lost: BTreeSet::new(),
             writes: 0,
             refuses_until: Timestamp::MIN,
+            policy_since: now,
+            has_jumped: false,
+            creations: 1,
             version: 1,
         }
+    }
+
+    /// The UID of the PlanescapeJob.
+    pub(crate) fn uid(&self) -> &str {
+        self.job.metadata.uid.as_deref().unwrap()
     }
 
     /// A Job as it is now.
@@ -107,20 +138,26 @@ impl Server {
         Some(read)
     }
 
-    /// Deletes a Job unless it is another than somebody thinks.
-    pub(crate) fn delete_as(&mut self, name: &str, read: Option<&str>) -> Result<(), Refusal> {
-        let known = self.jobs.get(name);
-        let is_as_read = |known: &Arc<KnownJob>| read.is_none_or(|it| *it == *version(&known.run));
-        if !known.is_none_or(is_as_read) {
+    /// Deletes a Job, unless it has changed since somebody looked.
+    pub(crate) fn delete_as(
+        &mut self,
+        (name, uid): (&str, &str),
+        read: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let Some(known) = self.jobs.get(name).filter(|known| known.run.uid == uid) else {
+            return Ok(());
+        };
+        if read.is_some_and(|it| *it != *version(&known.run)) {
             return Err(Refusal::Conflict);
         }
-        self.delete(name);
+        self.delete(name, Cascade::Foreground);
         Ok(())
     }
 
     /// The instants that have had a Job, and are still to come.
     pub(crate) fn made_for_later(&self) -> impl Iterator<Item = Timestamp> {
-        let scheduled = |run: &String| run.strip_prefix(UID)?.strip_prefix('-')?.parse().ok();
+        let uid = self.uid();
+        let scheduled = move |run: &String| run.strip_prefix(uid)?.strip_prefix('-')?.parse().ok();
         let seconds = self.made.keys().filter_map(scheduled);
         let ticks = seconds.filter_map(|seconds| Timestamp::from_second(seconds).ok());
         ticks.filter(|tick| *tick > self.now)
@@ -130,6 +167,14 @@ impl Server {
     pub(crate) fn active(&self) -> usize {
         let jobs = self.jobs.values();
         jobs.filter(|job| job.run.end.is_none()).count()
+    }
+
+    /// Runs of which pods are left, as far as anybody sees them.
+    pub(crate) fn with_pods(&self) -> usize {
+        let lasts = self.pods.values();
+        lasts
+            .filter(|until| until.is_none_or(|until| until > self.now))
+            .count()
     }
 
     /// The PlanescapeJob, to be changed.
@@ -153,6 +198,27 @@ impl Server {
     pub(crate) fn annotate(&mut self, key: &str, value: &str) {
         let annotations = self.touch().metadata.annotations.get_or_insert_default();
         annotations.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Somebody deletes the PlanescapeJob with its Jobs and creates another one of its name. What the Jobs leave behind is
+    /// no matter of plans.
+    pub(crate) fn recreate(&mut self) {
+        self.lost.extend(self.ended.keys().cloned());
+        for known in std::mem::take(&mut self.jobs).into_values() {
+            self.pods.remove(&known.run.uid);
+            self.lost.insert(known.run.uid.clone());
+        }
+        self.creations += 1;
+        let (now, uid) = (self.now, uid(self.creations));
+        let job = self.touch();
+        job.status = None;
+        let metadata = &mut job.metadata;
+        metadata.uid = Some(uid);
+        metadata.generation = Some(1);
+        metadata.creation_timestamp = Some(Time(now));
+        metadata.annotations = None;
+        let fields = metadata.managed_fields.iter_mut().flatten();
+        fields.for_each(|entry| entry.time = Some(Time(now)));
     }
 
     /// Somebody deletes the PlanescapeJob, which stays until its Jobs are gone.
@@ -185,11 +251,12 @@ impl Server {
         chance: &mut Chance,
     ) -> Result<Arc<KnownJob>, Refusal> {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        if self.jobs.contains_key(&name) {
-            return Err(Refusal::AlreadyExists);
-        }
+        // Quotas and policies come before names.
         if self.now < self.refuses_until {
             return Err(Refusal::Refused);
+        }
+        if self.jobs.contains_key(&name) {
+            return Err(Refusal::AlreadyExists);
         }
         // Two schedules, before and after an edit, may have instants in the same minute.
         let run = run_uid(&object).to_owned();
@@ -204,10 +271,17 @@ impl Server {
             at: self.now + SignedDuration::from_secs(lasts),
             succeeds: !chance.once_in(4),
             goes_at_once: object["spec"]["ttlSecondsAfterFinished"] == 0,
+            stopping: SignedDuration::from_secs(chance.pick(&[0, 5, 40])),
         };
+        let is_owned = object["metadata"]["ownerReferences"][0]["uid"] == self.uid();
         let job: Job = serde_json::from_value(object).unwrap();
         let known = Arc::new(KnownJob::of(&job).unwrap());
+        if !is_owned {
+            // The garbage collector finds no such owner.
+            return Ok(known);
+        }
         self.fates.insert(name.clone(), fate);
+        self.pods.insert(known.run.uid.clone(), None);
         self.jobs.insert(name, known.clone());
         self.writes += 1;
         Ok(known)
@@ -220,12 +294,19 @@ impl Server {
         }
     }
 
-    pub(crate) fn delete(&mut self, name: &str) {
+    pub(crate) fn delete(&mut self, name: &str, cascade: Cascade) {
         if let Some(known) = self.jobs.get_mut(name)
             && !known.run.is_deleting()
         {
-            Arc::make_mut(known).run.deleting_since = Some(self.now);
+            let run = &mut Arc::make_mut(known).run;
+            run.deleting_since = Some(self.now);
             self.writes += 1;
+            if run.end.is_none() && cascade == Cascade::Foreground {
+                let stopped = self.now + self.fates[name].stopping;
+                self.pods.insert(run.uid.clone(), Some(stopped));
+            } else if run.end.is_none() {
+                self.pods.remove(&run.uid);
+            }
         }
         self.collect();
     }
@@ -256,14 +337,22 @@ impl Server {
                 message: None,
             });
             run.deleting_since = fate.goes_at_once.then_some(now);
+            self.pods.insert(run.uid.clone(), Some(fate.at));
             self.ended.insert(run.uid.clone(), fate.succeeds);
         }
         self.collect();
     }
 
-    /// What is deleted and has no finalizer goes.
+    /// What is deleted and has neither a finalizer nor pods that keep it goes.
     fn collect(&mut self) {
-        self.jobs
-            .retain(|_, job| job.run.is_tracked || !job.run.is_deleting());
+        let (now, pods) = (self.now, &self.pods);
+        let has_pods = |uid: &String| {
+            let until = pods.get(uid).copied().flatten();
+            until.is_some_and(|until| until > now)
+        };
+        self.jobs.retain(|_, job| {
+            let run = &job.run;
+            run.is_tracked || !run.is_deleting() || run.end.is_none() && has_pods(&run.uid)
+        });
     }
 }

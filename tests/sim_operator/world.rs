@@ -7,15 +7,16 @@ use planescape_operator_core::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::job::validate::validate;
 use planescape_tests::chance::Chance;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ledger::Ledger;
 use crate::operator::{Call, Operator};
-use crate::server::{Server, UID};
+use crate::server::{Cascade, Server};
+use crate::spec::{self, Edit};
 use crate::{Broken, Coverage};
 
 /// What can go wrong; histories are shrunk by leaving kinds out.
-pub(crate) const TROUBLE: [&str; 12] = [
+pub(crate) const TROUBLE: [&str; 14] = [
     "request lost",
     "answer lost",
     "stale cache",
@@ -28,6 +29,8 @@ pub(crate) const TROUBLE: [&str; 12] = [
     "outage",
     "job deleted",
     "run by hand",
+    "refused",
+    "recreated",
 ];
 
 pub(crate) struct World {
@@ -41,7 +44,6 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     /// How long after its instant a run starts.
     delay: SignedDuration,
-    pub(crate) has_jumped: bool,
     /// Whether time goes on to what ran while clocks were ahead.
     skips_ahead: bool,
     last_trouble: Timestamp,
@@ -60,35 +62,7 @@ impl World {
     pub(crate) fn new(seed: u64, trouble: u32, is_telling: bool) -> Self {
         let mut chance = Chance::new(seed);
         let start: Timestamp = "2026-11-24T10:00:30Z".parse().unwrap();
-        let schedules = ["* * * * *", "*/2 * * * *", "0,1,30 * * * *", "@every 90s"];
-        let schedule = if chance.once_in(16) {
-            "@once"
-        } else {
-            chance.pick(&schedules)
-        };
-        let policy = chance.pick(&["Allow", "Forbid", "Forbid", "Replace"]);
-        let mut spec = json!({
-            "schedule": schedule, "concurrencyPolicy": policy,
-            "jobTemplate": { "spec": { "template": { "spec": {
-                "containers": [{ "name": "main", "image": "busybox:1.35" }],
-            } } } },
-        });
-        if policy == "Forbid" && chance.once_in(3) {
-            spec["forbidBehavior"] = json!("Queue");
-        }
-        if chance.once_in(3) {
-            spec["successfulJobsHistoryLimit"] = json!(0);
-            spec["failedJobsHistoryLimit"] = json!(0);
-        }
-        if chance.once_in(3) {
-            spec["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = json!(0);
-        }
-        if chance.once_in(4) {
-            spec["startingDeadlineSeconds"] = json!(chance.pick(&[5, 45]));
-        }
-        if chance.once_in(4) && schedule != "@once" {
-            spec["jitterSeconds"] = json!(20);
-        }
+        let spec = spec::draw(&mut chance, start);
         let trouble = Self::with_or_without_jumps(trouble, &mut chance);
         let mut world = Self::of(&spec, start, trouble, chance);
         world.is_telling = is_telling;
@@ -107,7 +81,7 @@ impl World {
     /// Of one PlanescapeJob that is created at `start`.
     pub(crate) fn of(spec: &Value, start: Timestamp, trouble: u32, chance: Chance) -> Self {
         let server = Server::new(start, spec);
-        let (validated, _) = validate(&server.job, &Defaults::default(), start).unwrap();
+        let delay = delay(&server);
         let mut operators = [Operator::default(), Operator::default()];
         for operator in &mut operators {
             operator.restart(&server);
@@ -120,8 +94,7 @@ impl World {
             leader: 0,
             rival_since: None,
             ledger: Ledger::new(spec["schedule"].as_str().unwrap(), start),
-            delay: validated.delay,
-            has_jumped: false,
+            delay,
             skips_ahead: false,
             last_trouble: start,
             seen: None,
@@ -138,9 +111,13 @@ impl World {
         self.server.now
     }
 
+    pub(crate) fn has_jumped(&self) -> bool {
+        self.server.has_jumped
+    }
+
     /// When the Job of an instant was made.
     pub(crate) fn made_at(&self, tick: Timestamp) -> Option<Timestamp> {
-        let run = format!("{UID}-{}", tick.as_second());
+        let run = format!("{}-{}", self.server.uid(), tick.as_second());
         self.server.made_at.get(&run).copied()
     }
 
@@ -271,7 +248,7 @@ impl World {
             self.rival_since = None;
         }
         if self.comes("clock jump", 80, coverage) {
-            self.has_jumped = true;
+            self.server.has_jumped = true;
             self.set_clocks();
         }
         if self.comes("outage", 120, coverage) {
@@ -288,7 +265,8 @@ impl World {
                 let name = &names[self.chance.below(names.len())];
                 // Nobody can tell any more how it ended, unless somebody has looked before.
                 self.server.lose(name);
-                self.server.delete(name);
+                let cascades = [Cascade::Foreground, Cascade::Background];
+                self.server.delete(name, self.chance.pick(&cascades));
             }
         }
         if self.comes("run by hand", 60, coverage) {
@@ -296,6 +274,26 @@ impl World {
             let token = format!("token-{}", self.tokens);
             self.server.annotate("planescape.io/rerun", &token);
         }
+        if self.comes("refused", 80, coverage) {
+            let seconds = self.chance.pick(&[1, 7, 30, 90]);
+            self.server.refuses_until = self.server.now + SignedDuration::from_secs(seconds);
+        }
+        if self.comes("recreated", 80, coverage) {
+            self.recreate();
+        }
+    }
+
+    /// Of what became of the instants of the former PlanescapeJob nobody can tell any more.
+    fn recreate(&mut self) {
+        self.server.recreate();
+        let (now, spec) = (self.server.now, &self.server.job.spec);
+        self.ledger = Ledger::new(&spec.schedule, now);
+        if spec.suspend {
+            self.ledger.suspend(true, now);
+        }
+        self.delay = delay(&self.server);
+        self.seen = None;
+        self.last_schedule = None;
     }
 
     /// Sets the operators' clocks. Once they are right again, and that is noticed, time may go on to an instant that ran
@@ -321,20 +319,16 @@ impl World {
     }
 
     fn edit(&mut self) {
-        let is_suspended = self.server.job.spec.suspend;
-        let is_once = self.server.job.spec.schedule == "@once";
-        if self.chance.once_in(2) || is_once {
-            self.server.edit(|job| job.spec.suspend = !is_suspended);
-            self.ledger.suspend(!is_suspended, self.server.now);
-        } else {
-            let schedule = self.chance.pick(&["* * * * *", "*/3 * * * *", "@every 2m"]);
-            if self.server.job.spec.schedule == schedule {
-                return;
-            }
-            self.server
-                .edit(|job| job.spec.schedule = schedule.to_owned());
-            self.ledger.change(schedule, self.server.now);
+        let edit = spec::edit(&mut self.server, &mut self.chance);
+        let (now, spec) = (self.server.now, &self.server.job.spec);
+        match edit {
+            Edit::None => return,
+            Edit::Suspend => self.ledger.suspend(spec.suspend, now),
+            Edit::Schedule => self.ledger.change(&spec.schedule, now),
+            Edit::Windows => self.ledger.overtake(now),
+            Edit::Other => {}
         }
+        self.delay = delay(&self.server);
         if self.chance.once_in(2) {
             // Nobody is there to see it.
             self.pass(130);
@@ -384,15 +378,15 @@ impl World {
             }
         }
         let last = status.last_schedule_time.as_ref().map(|last| last.0);
-        if !self.has_jumped {
+        if !self.server.has_jumped {
             if last < self.last_schedule {
                 self.breaks("lastScheduleTime never back", format!("{last:?}"));
             }
-            let made = &self.server.made;
+            let (made, uid) = (&self.server.made, self.server.uid());
             let is_once = job.spec.schedule == "@once";
             let is_made = |tick: Timestamp| {
-                let run = format!("{UID}-{}", tick.as_second());
-                made.contains_key(&run) || is_once && made.contains_key(&format!("{UID}-once"))
+                let run = format!("{uid}-{}", tick.as_second());
+                made.contains_key(&run) || is_once && made.contains_key(&format!("{uid}-once"))
             };
             if let Err(broken) = self.ledger.hear(status, self.server.now, is_made) {
                 self.broken.get_or_insert(broken);
@@ -403,7 +397,7 @@ impl World {
 
     /// An operator that nothing has troubled does not rest while an instant is due.
     fn check_punctuality(&mut self) {
-        if self.has_jumped || self.broken().is_some() {
+        if self.server.has_jumped || self.broken().is_some() {
             return;
         }
         let now = self.server.now;
@@ -411,7 +405,8 @@ impl World {
         let Some(tick) = self.ledger.open(now, self.delay) else {
             return;
         };
-        if self.last_trouble < tick + self.delay && !leader.is_behind(&self.server) {
+        let trouble = self.last_trouble.max(self.server.refuses_until);
+        if trouble < tick + self.delay && !leader.is_behind(&self.server) {
             let wake = leader.wake;
             self.breaks("no run late", format!("{tick} at {now}, wakes at {wake:?}"));
         }
@@ -420,13 +415,14 @@ impl World {
     /// Nothing goes wrong any more, and what is due is done.
     pub(crate) fn calm_down(&mut self) {
         self.tell("calm");
+        self.server.refuses_until = Timestamp::MIN;
         for operator in &mut self.operators {
             operator.ahead = 0;
             operator.restart(&self.server);
         }
         self.settle();
         if let Some(open) = self.ledger.open(self.server.now, self.delay)
-            && !self.has_jumped
+            && !self.server.has_jumped
             && self.broken().is_none()
         {
             self.breaks("no instant without a word", format!("{open} in the end"));
@@ -463,7 +459,7 @@ impl World {
         let is_told = |uid: &String| server.lost.contains(uid) || self.told_ends.contains(uid);
         let untold = ended.find(|uid| !is_told(uid));
         if let Some(uid) = untold.cloned()
-            && !self.has_jumped
+            && !self.server.has_jumped
         {
             self.breaks("no end without a word", format!("Job {uid}"));
         }
@@ -526,4 +522,11 @@ impl World {
             }
         }
     }
+}
+
+/// How long after its instant a run starts.
+fn delay(server: &Server) -> SignedDuration {
+    let validated = validate(&server.job, &Defaults::default(), server.now);
+    let (validated, _) = validated.unwrap();
+    validated.delay
 }
