@@ -12,4 +12,5 @@ mod jobs;
 mod kills;
 mod main_job;
 mod node;
+mod policies;
 mod secrets;
