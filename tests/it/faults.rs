@@ -96,6 +96,17 @@ async fn a_delay_only_delays() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_stays_open_and_new_ones_are_fine() {
+    let bed = Bed::start().await;
+    bed.ask().await.unwrap();
+    // Until the client keeps the connection for the next request.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bed.proxy.set(Fault::Silent);
+    assert!(bed.ask().await.unwrap_err().is_timeout());
+    assert_eq!(bed.ask().await.unwrap().0, 200);
+}
+
+#[tokio::test]
 async fn connections_that_are_open_feel_a_new_fault() {
     let bed = Bed::start().await;
     bed.ask().await.unwrap();

@@ -9,6 +9,7 @@ mod field;
 mod guard;
 mod kstatus;
 mod leading;
+mod network;
 mod refused;
 pub(crate) mod running;
 mod runs;

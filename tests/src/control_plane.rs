@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -37,9 +38,11 @@ pub struct ControlPlane {
     address: SocketAddr,
     folder: PathBuf,
     binaries: PathBuf,
-    // Ended before what they talk to.
+    // Each is ended before what it talks to.
     controllers: Vec<Server>,
-    _servers: Vec<Server>,
+    api_server: Mutex<Option<Server>>,
+    etcd_address: SocketAddr,
+    _etcd: Server,
 }
 
 impl ControlPlane {
@@ -50,10 +53,7 @@ impl ControlPlane {
         write_credentials(&folder).await?;
         let (etcd, etcd_address) = start_etcd(&binaries, &folder).await?;
         let address = address::free(ip)?;
-        let mut command = api_server(&binaries, &folder, address, etcd_address);
-        command.args(audit::arguments(&folder)?);
-        let mut api_server = Server::start("kube-apiserver", &command, &folder)?;
-        until_ready(&mut api_server, address).await?;
+        let api_server = start_api_server((&binaries, &folder), address, etcd_address).await?;
         for user in [User::Admin, User::Node] {
             kubeconfig::write(&folder, address, user)?;
         }
@@ -66,7 +66,9 @@ impl ControlPlane {
                 Server::start("kube-controller-manager", &controllers, &folder)?,
                 Server::start("kube-scheduler", &scheduler, &folder)?,
             ],
-            _servers: vec![api_server, etcd],
+            api_server: Mutex::new(Some(api_server)),
+            etcd_address,
+            _etcd: etcd,
             folder,
         })
     }
@@ -74,6 +76,24 @@ impl ControlPlane {
     /// Ends the controllers and the scheduler: what is there stays as it is.
     pub fn stand_still(&mut self) {
         self.controllers.clear();
+    }
+
+    /// Ends the API server at once, as `kill -9` does.
+    pub fn kill_api_server(&self) {
+        self.keep_api_server(None);
+    }
+
+    /// Starts it again where it was; returns when it is ready.
+    pub async fn start_api_server(&self) -> Result<()> {
+        let place = (self.binaries.as_path(), self.folder.as_path());
+        let server = start_api_server(place, self.address, self.etcd_address).await?;
+        self.keep_api_server(Some(server));
+        Ok(())
+    }
+
+    fn keep_api_server(&self, server: Option<Server>) {
+        let kept = self.api_server.lock();
+        *kept.unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// `https://…` of the API server.
@@ -239,6 +259,18 @@ async fn start_etcd(binaries: &Path, folder: &Path) -> Result<(Server, SocketAdd
     let mut server = Server::start("etcd", &command, folder)?;
     address::until_accepting(&mut server, address).await?;
     Ok((server, address))
+}
+
+async fn start_api_server(
+    (binaries, folder): (&Path, &Path),
+    address: SocketAddr,
+    etcd: SocketAddr,
+) -> Result<Server> {
+    let mut command = api_server(binaries, folder, address, etcd);
+    command.args(audit::arguments(folder)?);
+    let mut server = Server::start("kube-apiserver", &command, folder)?;
+    until_ready(&mut server, address).await?;
+    Ok(server)
 }
 
 fn api_server(binaries: &Path, folder: &Path, address: SocketAddr, etcd: SocketAddr) -> Command {

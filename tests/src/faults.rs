@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -25,6 +26,8 @@ pub enum Fault {
     Status(u16),
     /// The connection is accepted, and nothing is ever answered.
     BlackHole,
+    /// Connections that are open stay so and carry nothing any more; new ones are fine.
+    Silent,
 }
 
 /// A running proxy; ends when dropped.
@@ -55,7 +58,7 @@ impl Proxy {
     }
 
     /// Changes what goes wrong. Connections that are open are cut, so that clients which keep
-    /// theirs notice.
+    /// theirs notice, unless they fall silent.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
@@ -77,10 +80,19 @@ async fn accept(listener: TcpListener, server: SocketAddr, fault: watch::Receive
                 fault.mark_unchanged();
                 connections.spawn(async move {
                     let now = *fault.borrow();
-                    tokio::select! {
-                        // Either side going away is part of the game.
-                        _ = misbehave(client, server, now) => {}
-                        _ = fault.changed() => {}
+                    let mut connection = pin!(misbehave(client, server, now));
+                    let mut is_silent = false;
+                    loop {
+                        tokio::select! {
+                            // Either side going away is part of the game.
+                            _ = &mut connection, if !is_silent => return,
+                            changed = fault.changed() => {
+                                is_silent = *fault.borrow() == Fault::Silent;
+                                if changed.is_err() || !is_silent {
+                                    return;
+                                }
+                            }
+                        }
                     }
                 });
             }
@@ -91,7 +103,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, fault: watch::Receive
 
 async fn misbehave(client: TcpStream, server: SocketAddr, fault: Fault) -> std::io::Result<()> {
     match fault {
-        Fault::None => pass(client, server).await,
+        Fault::None | Fault::Silent => pass(client, server).await,
         Fault::Delay(time) => {
             tokio::time::sleep(time).await;
             pass(client, server).await

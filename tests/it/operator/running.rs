@@ -1,5 +1,6 @@
 //! An operator that is told to look at one namespace only, so that tests can share a cluster.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -97,13 +98,24 @@ impl<'a> Bed<'a> {
 
     /// One more operator of the namespace.
     pub(crate) fn start_another(&self, name: &str, arguments: &[&str]) -> Result<Server> {
+        let kubeconfig = self.control_plane().kubeconfig(User::Admin);
+        self.start_another_with(name, &kubeconfig, arguments)
+    }
+
+    /// One more, with a kubeconfig of one's own.
+    pub(crate) fn start_another_with(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> Result<Server> {
         let mut command = Command::new(Program::Operator.build()?);
         command
             .arg("operator")
             .args(["--namespace", &self.namespace])
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
-            .env("KUBECONFIG", self.control_plane().kubeconfig(User::Admin));
+            .env("KUBECONFIG", kubeconfig);
         Server::start(name, &command, self.cluster.run.path())
     }
 
