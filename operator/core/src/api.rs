@@ -37,3 +37,5 @@ pub fn as_stored(manifest: &Value) -> serde_json::Result<PlanescapeJob> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;
