@@ -146,6 +146,12 @@ impl Ledger {
         !is_anchored && self.text.starts_with("@every")
     }
 
+    /// Whether a status has told since when the schedule is as it is.
+    pub(crate) fn is_known(&self) -> bool {
+        let told = self.told.schedule_reference.as_ref();
+        told.is_some_and(|told| told.since.0 >= self.since)
+    }
+
     /// The schedule, or the windows in which nothing starts, are others from now on.
     pub(crate) fn overtake(&mut self, now: Timestamp) {
         self.since = now;
@@ -191,6 +197,7 @@ impl Ledger {
         let last = status.last_schedule_time.as_ref().map(|it| it.0);
         let skips = skips(&self.told.skipped, &status.skipped);
         let mut missed = status.skipped.missed - self.told.skipped.missed;
+        let mut excluded = status.skipped.excluded - self.told.skipped.excluded;
         self.told = status.clone();
         let breaks = |how: String| {
             let promise = "no instant without a word";
@@ -198,9 +205,9 @@ impl Ledger {
         };
         let Some(last) = last.filter(|last| Some(*last) > before) else {
             return match skips.as_slice() {
-                [] if missed == 0 => Ok(()),
+                [] if missed == 0 && excluded == 0 => Ok(()),
                 _ => breaks(format!(
-                    "{missed} missed and {skips:?}, and nothing settled"
+                    "{missed} missed, {excluded} excluded and {skips:?}, and nothing settled"
                 )),
             };
         };
@@ -214,12 +221,16 @@ impl Ledger {
         };
         *word = match skips.as_slice() {
             [] if made(last) => Word::Started,
+            [why] => Word::Skipped(why),
             // The same counter has this instant and those before it.
+            [] if excluded > 0 => {
+                excluded -= 1;
+                Word::Skipped("excluded")
+            }
             [] if missed > 0 => {
                 missed -= 1;
                 Word::Late
             }
-            [why] => Word::Skipped(why),
             _ => return breaks(format!("{last} has no run, and {skips:?} say why")),
         };
         let mut open = 0;
@@ -236,9 +247,9 @@ impl Ledger {
                 Word::Started | Word::Skipped(_) | Word::Missed | Word::Late => {}
             }
         }
-        if missed < open || missed > open + overtaken {
+        if missed + excluded < open || missed + excluded > open + overtaken {
             return breaks(format!(
-                "{open} passed before {last}, and {missed} are counted as missed"
+                "{open} passed before {last}, and {missed} are counted as missed, {excluded} as excluded"
             ));
         }
         Ok(())
@@ -281,13 +292,12 @@ fn parse(schedule: &str) -> Schedule {
     Schedule::parse(schedule, TimeZone::UTC, DstPolicy::default()).unwrap()
 }
 
-/// What was counted, besides what was missed.
+/// What was counted of the instant that is settled; others may be missed or excluded before it.
 fn skips(before: &Skipped, after: &Skipped) -> Vec<&'static str> {
     let counts = [
         ("forbid", after.forbid - before.forbid),
         ("tooLate", after.too_late - before.too_late),
         ("tooMany", after.too_many - before.too_many),
-        ("excluded", after.excluded - before.excluded),
         ("conflict", after.conflict - before.conflict),
     ];
     let counts = counts.into_iter();

@@ -18,6 +18,7 @@ use planescape_operator_core::job::reading::Reading;
 use planescape_operator_core::job::status::{
     Applied, Checked, Facts, Failure, Started, Taken, status,
 };
+use planescape_operator_core::job::validate::policy;
 use planescape_operator_core::run::{self, Occasion, rerun_id};
 use planescape_tests::chance::Chance;
 
@@ -186,10 +187,9 @@ impl Operator {
                 return;
             }
             let fresh = Whole::of(PlanescapeJob::clone(&server.job), &Defaults::default(), now);
-            let validated = work.whole.validated.as_ref();
-            let reads_active = validated.is_ok_and(|it| it.policy != ConcurrencyPolicy::Allow);
+            let reads_active = policy(&fresh.job.spec) != ConcurrencyPolicy::Allow;
             let mut jobs = cache.jobs.clone();
-            if let Some(name) = self.unanswered.take_if(|_| reads_active)
+            if let Some(name) = self.unanswered.take()
                 && let Some(known) = server.jobs.get(&name)
             {
                 jobs.insert(name, known.clone());
@@ -406,16 +406,20 @@ impl Operator {
         occasion: &Occasion<'_>,
         server: &Server,
     ) {
-        if server.made[run] > 1 {
-            self.breaks("no instant runs twice", format!("Job {run}"));
-        }
         if !run.starts_with(server.uid()) {
             // Nobody can keep a run from beginning whose PlanescapeJob goes at that moment; nothing is left of it.
             return;
         }
+        if server.made[run] > 1 {
+            self.breaks("no instant runs twice", format!("Job {run}"));
+        }
         let policy = before.policy;
         // What was decided a moment before the policy came is lawful too.
-        let is_alone = policy != ConcurrencyPolicy::Allow && server.policy_since < server.now;
+        // And of two leaders of which one has another clock each may start an instant of its own, for as long as a request
+        // is on its way.
+        let is_alone = policy != ConcurrencyPolicy::Allow
+            && server.policy_since < server.now
+            && !server.has_odd_rival;
         if is_alone && before.with_pods > 0 {
             let how = format!("Job {name}, {policy:?}");
             self.breaks("no pods of two runs at once", how);

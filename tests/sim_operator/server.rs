@@ -86,6 +86,8 @@ pub(crate) struct Server {
     pub(crate) policy_since: Timestamp,
     /// Whether the clock of an operator was ever another one than this.
     pub(crate) has_jumped: bool,
+    /// Whether two lead, and their clocks differ.
+    pub(crate) has_odd_rival: bool,
     /// How often the PlanescapeJob was created.
     creations: u32,
     version: u64,
@@ -120,6 +122,7 @@ impl Server {
             refuses_until: Timestamp::MIN,
             policy_since: now,
             has_jumped: false,
+            has_odd_rival: false,
             creations: 1,
             version: 1,
         }

@@ -208,6 +208,8 @@ impl World {
     }
 
     fn work(&mut self, operator: usize, call: Call) -> bool {
+        let [one, other] = &self.operators;
+        self.server.has_odd_rival = self.rival_since.is_some() && one.ahead != other.ahead;
         let next = self.operators[operator].next(&self.server);
         let done = self.operators[operator].step(&mut self.server, &mut self.chance, call);
         if done && self.is_telling {
@@ -326,6 +328,8 @@ impl World {
             Edit::Suspend => self.ledger.suspend(spec.suspend, now),
             Edit::Schedule => self.ledger.change(&spec.schedule, now),
             Edit::Windows => self.ledger.overtake(now),
+            // Of several edits that nobody has looked at in between nobody knows which has changed what.
+            Edit::Other if !self.ledger.is_known() => self.ledger.change(&spec.schedule, now),
             Edit::Other => {}
         }
         self.delay = delay(&self.server);

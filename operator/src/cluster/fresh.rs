@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
+use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::Whole;
 use planescape_operator_core::job::observed::{KnownJob, KnownPod, Observed};
 use planescape_operator_core::job::reading::Reading;
+use planescape_operator_core::job::validate::policy;
 
 use super::gate::Class;
 use super::index::Key;
@@ -29,20 +31,21 @@ pub(crate) async fn from_memory(
     Ok(Observed::of(identity, &jobs, &pods(&jobs, context)))
 }
 
-/// From the API server: the PlanescapeJob as it is now, unless it is gone, and where `reads_active`
-/// says so those of its Jobs that seem to run.
+/// From the API server: the PlanescapeJob as it is now, unless it is gone, and those of its Jobs that seem to run, where
+/// its policy asks for them.
 pub(crate) async fn from_server(
     identity: &Identity,
-    reads_active: bool,
     context: &Context,
 ) -> Result<Option<(Whole, Observed)>, Error> {
     let count = context.kinds.planescape_jobs.count(&identity.namespace);
     let Some(job) = context.reader.read(identity, count).await? else {
         return Ok(None);
     };
+    let reads_active = policy(&job.spec) != ConcurrencyPolicy::Allow;
     let mut jobs = observed(&job, identity, reads_active, context).await?;
-    if reads_active && let Some(made) = unanswered(identity, context).await? {
-        // A run that starts beside one that no watch shows yet would be one too many.
+    if let Some(made) = unanswered(identity, context).await? {
+        // A run that starts beside one that no watch shows yet would be one too many, and an instant that has one is not
+        // passed over.
         let is_known = jobs.iter().any(|job| job.run.uid == made.run.uid);
         jobs.extend((!is_known).then_some(made));
     }

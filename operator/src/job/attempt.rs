@@ -62,9 +62,7 @@ impl Attempt {
 
     /// The same from the API server, unless the object is gone.
     pub(super) async fn fresh(&self, context: &Context) -> Result<Option<Self>, Error> {
-        let policy = self.validated.as_ref().map(|validated| validated.policy);
-        let reads_active = policy.is_ok_and(|policy| policy != ConcurrencyPolicy::Allow);
-        let fresh = fresh::from_server(&self.identity, reads_active, context).await?;
+        let fresh = fresh::from_server(&self.identity, context).await?;
         Ok(fresh.map(|(job, observed)| Self::new(job, self.identity.clone(), observed, context)))
     }
 

@@ -268,6 +268,9 @@ const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
 /// at most.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long a change of the schedule may go unread.
+const UNTOLD_EDIT: SignedDuration = SignedDuration::from_secs(5);
+
 /// Plans for a job that can run, or for one that has problems and starts nothing.
 pub fn plan(
     job: &PlanescapeJob,
@@ -315,9 +318,7 @@ impl Plan {
             validated,
             observed,
             since: reference.since.0,
-            anchor: reference
-                .anchor
-                .map_or(reference.since.0, |anchor| anchor.0),
+            anchor: reference.anchor.as_ref().unwrap_or(&reference.since).0,
             settled,
             now,
         };
@@ -339,6 +340,11 @@ impl Plan {
             plan.next = situation.next(settles);
             plan.due = situation.wake(settles);
             plan.wake_by(plan.due);
+            if is_edited(job, &reference) {
+                // When it was edited is known once it is read, and a run may be due before that.
+                let soon = now.checked_add(UNTOLD_EDIT).ok();
+                plan.due = plan.due.into_iter().chain(soon).min();
+            }
         }
         rerun::plan(&mut plan, job, validated, observed, now);
         if !plan.creates() {
@@ -421,6 +427,13 @@ impl Plan {
     fn wake_by(&mut self, instant: Option<Timestamp>) {
         self.wake = self.wake.into_iter().chain(instant).min();
     }
+}
+
+/// Whether the schedule has changed since a status told of it.
+fn is_edited(job: &PlanescapeJob, now: &ScheduleReference) -> bool {
+    let status = job.status.as_ref();
+    let before = status.and_then(|status| status.schedule_reference.as_ref());
+    before.is_some_and(|before| before.schedule != now.schedule)
 }
 
 /// When to look again after a failure: as backing off says, and never later than what is due anyway.

@@ -170,7 +170,8 @@ fn agent(injection: &Injection, template: &Value) -> Agent {
     }
 }
 
-fn policy(spec: &PlanescapeJobSpec) -> ConcurrencyPolicy {
+/// What is done when the previous run is active.
+pub fn policy(spec: &PlanescapeJobSpec) -> ConcurrencyPolicy {
     let usual = if spec.schedule == ONCE {
         ConcurrencyPolicy::Allow
     } else {
