@@ -146,15 +146,15 @@ impl Task {
 
     async fn take(&mut self, step: Step) {
         let is_told = !matches!(step, Step::Tell(_));
-        let (name, subject) = (step.name(), step.subject());
-        let done = self.act(step).await;
+        let name = step.name();
+        let done = self.act(step.clone()).await;
         let outcome = done
             .as_ref()
             .map_or_else(|it| it.report.reason.as_str(), |()| "Done");
         self.program.metrics.stepped(name, outcome);
         match done {
             // What is told of a trouble does not end it.
-            Ok(()) if is_told => self.memory.succeed(subject),
+            Ok(()) if is_told => self.memory.succeed(step.subject()),
             Ok(()) => {}
             Err(failure) => {
                 if !is_told {
@@ -165,8 +165,7 @@ impl Task {
                 let message = failure.report.message.as_deref();
                 warn!(job, namespace, reason = %failure.report.reason, message);
                 let now = Timestamp::now();
-                self.memory
-                    .fail(&self.run, (subject, failure), chance(), now);
+                self.memory.fail(&self.run, (&step, failure), chance(), now);
             }
         }
     }
@@ -181,6 +180,7 @@ impl Task {
             Step::Write(index) => return self.write(index).await,
             Step::RenewToken => return self.renew_token().await,
             Step::RenewLease(index) => return self.renew_lease(index).await,
+            Step::LookUpToken => return self.look_up_token().await,
             Step::RevokeLease(index) => return self.revoke_lease(index).await,
             Step::RevokeToken => return self.revoke_token().await,
             Step::LookUpLease(index) => return self.look_up_lease(index).await,
@@ -228,19 +228,11 @@ impl Task {
         }
     }
 
-    fn has_lost_token(&self, error: &Error) -> bool {
-        match &self.memory.custody {
-            Custody::Held(holding) => holding.has_lost_token(error, Timestamp::now()),
-            Custody::Unknown | Custody::Absent => false,
-        }
-    }
-
-    /// Vault does not know the token any more.
-    fn token_has_ended(&mut self) {
+    /// Takes in what an answer says of the token; whether that it has ended.
+    fn hear(&mut self, error: &Error) -> bool {
         let now = Timestamp::now();
-        if let Some(holding) = self.holding() {
-            holding.token = holding.token.ended(now);
-        }
+        self.holding()
+            .is_some_and(|holding| holding.hear(error, now))
     }
 
     fn secret_token(&self) -> &SecretText {

@@ -83,6 +83,8 @@ pub struct Holding {
     pub unheard: usize,
     /// Whether Vault has said that the token is revoked. It comes to the leases when it can.
     pub is_token_revoked: bool,
+    /// Whether an answer may mean that the token has ended, so that Vault is to be asked for it.
+    pub is_doubted: bool,
 }
 
 /// What is known of a lease.
@@ -154,6 +156,8 @@ pub enum Step {
     RenewToken,
     /// Renew this lease.
     RenewLease(usize),
+    /// See whether the token lives.
+    LookUpToken,
     /// Make Vault revoke this lease, and say so.
     RevokeLease(usize),
     /// Make Vault revoke the token and with it every lease.
@@ -177,7 +181,7 @@ impl Step {
     #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
-            Self::RenewToken | Self::RevokeToken => Subject::Token,
+            Self::RenewToken | Self::LookUpToken | Self::RevokeToken => Subject::Token,
             Self::RenewLease(index) | Self::RevokeLease(index) | Self::LookUpLease(index) => {
                 Subject::Lease(*index)
             }
@@ -209,6 +213,7 @@ impl Step {
             Self::LetGo(_) => "LetGo",
             Self::RenewToken => "RenewToken",
             Self::RenewLease(_) => "RenewLease",
+            Self::LookUpToken => "LookUpToken",
             Self::RevokeLease(_) => "RevokeLease",
             Self::RevokeToken => "RevokeToken",
             Self::LookUpLease(_) => "LookUpLease",
@@ -221,19 +226,22 @@ impl Step {
     }
 }
 
-#[cfg(test)]
 impl Step {
-    fn asks_vault(&self) -> bool {
+    fn asks_with_token(&self) -> bool {
         matches!(
             self,
-            Self::LogIn
-                | Self::Read(_)
+            Self::Read(_)
                 | Self::RenewToken
                 | Self::RenewLease(_)
+                | Self::LookUpToken
                 | Self::RevokeLease(_)
                 | Self::RevokeToken
-                | Self::LookUpLease(_)
         )
+    }
+
+    #[cfg(test)]
+    fn asks_vault(&self) -> bool {
+        self.asks_with_token() || matches!(self, Self::LogIn | Self::LookUpLease(_))
     }
 }
 
@@ -247,16 +255,23 @@ pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) 
 }
 
 impl Memory {
-    /// Something failed. It is tried again after as long as it has lasted, within limits, and not before Vault
-    /// wants that; up to a quarter later by `chance`, which is between 0 and 1.
+    /// A step failed. It is tried again after as long as it has lasted, within limits, and not before Vault
+    /// wants that; up to a quarter later by `chance`, which is between 0 and 1. What may be because the token has ended is
+    /// no failure before Vault was asked for that.
     pub fn fail(
         &mut self,
         run: &Run,
-        (subject, failure): (Subject, Failure),
+        (step, failure): (&Step, Failure),
         chance: f64,
         now: Timestamp,
     ) {
         let is_of_end = run.is_over(now);
+        let is_doubted = matches!(&self.custody, Custody::Held(holding) if holding.is_doubted);
+        let may_be_of_end = step.asks_with_token() && *step != Step::LookUpToken;
+        if is_doubted && may_be_of_end && !self.waits(Subject::Token, is_of_end, now) {
+            return;
+        }
+        let subject = step.subject();
         let known = self.trouble(subject, is_of_end);
         let since = known.map_or(now, |known| known.since);
         let lasted = now
@@ -345,15 +360,51 @@ impl Memory {
 }
 
 impl Holding {
-    /// Whether an answer means that the token has ended. OpenBao says no more of such a one than that it is denied.
-    #[must_use]
-    pub fn has_lost_token(&self, error: &Error, now: Timestamp) -> bool {
+    /// Takes in what an answer to a request with the token says of it; whether that it has ended. OpenBao says no more of
+    /// such a one than that it is denied, as it does where a policy forbids something: where its end is a guess Vault is to be
+    /// asked for it.
+    pub fn hear(&mut self, error: &Error, now: Timestamp) -> bool {
         let Error::Refused(refusal) = error else {
             return false;
         };
+        let is_denied = refusal.kind() == Kind::Denied;
         let is_past = self.token.end().is_some_and(|end| end <= now);
-        let kind = refusal.kind();
-        kind == Kind::InvalidToken || (kind == Kind::Denied && is_past)
+        let has_ended = refusal.kind() == Kind::InvalidToken || (is_denied && is_past);
+        if has_ended {
+            self.end_token(self.token.ended(now));
+        } else if is_denied && self.token.is_recalled() {
+            self.is_doubted = true;
+        }
+        has_ended
+    }
+
+    /// Takes in how long the token lives.
+    pub fn confirm(&mut self, now: Timestamp, seconds: i64, is_renewable: bool) {
+        self.token = self.token.confirmed(now, seconds, is_renewable);
+        self.is_doubted = false;
+    }
+
+    /// Takes in why Vault does not say how long the token lives; whether that answers the question.
+    pub fn miss(&mut self, error: &Error, now: Timestamp) -> bool {
+        if self.hear(error, now) {
+            return true;
+        }
+        let is_denied = matches!(error, Error::Refused(it) if it.kind() == Kind::Denied);
+        if is_denied {
+            let life = self.token.denied(now);
+            if life.end().is_some_and(|end| end <= now) {
+                self.end_token(life);
+            }
+            self.token = life;
+            self.is_doubted = false;
+        }
+        is_denied
+    }
+
+    fn end_token(&mut self, life: Life) {
+        self.token = life;
+        self.is_token_revoked = true;
+        self.is_doubted = false;
     }
 
     /// How many leases may live, as far as it is known.

@@ -26,6 +26,9 @@ pub struct Life {
     /// Whether others may have renewed it meanwhile.
     #[serde(skip)]
     is_recalled: bool,
+    /// When it ends by what Vault has granted last, where its end is a guess.
+    #[serde(skip)]
+    granted: Option<Timestamp>,
 }
 
 impl Life {
@@ -40,6 +43,7 @@ impl Life {
             is_capped: false,
             is_first: true,
             is_recalled: false,
+            granted: None,
         }
     }
 
@@ -55,6 +59,7 @@ impl Life {
             seconds: self.seconds.max(wanted(outage).as_secs()),
             is_first: true,
             is_recalled: true,
+            granted: self.granted_end(),
             ..self
         }
     }
@@ -70,6 +75,7 @@ impl Life {
             is_capped: self.is_capped,
             is_first: false,
             is_recalled: false,
+            granted: None,
         };
         let moved = match (self.end(), renewed.end()) {
             (Some(before), Some(after)) => after.duration_since(before),
@@ -87,7 +93,34 @@ impl Life {
         Self {
             is_renewable: false,
             is_recalled: false,
+            granted: None,
             ..self
+        }
+    }
+
+    /// The same, where Vault says how long it lives.
+    #[must_use]
+    pub fn confirmed(self, now: Timestamp, seconds: i64, is_renewable: bool) -> Self {
+        Self {
+            since: now,
+            seconds: seconds.max(0),
+            is_renewable,
+            is_first: true,
+            is_recalled: false,
+            granted: None,
+            ..self
+        }
+    }
+
+    /// The same, where Vault says nothing of it, be it that it has ended or that a policy keeps Vault from saying so: what
+    /// was granted last counts.
+    #[must_use]
+    pub fn denied(self, now: Timestamp) -> Self {
+        match self.granted_end() {
+            Some(end) if end > now => {
+                self.confirmed(now, end.duration_since(now).as_secs(), self.is_renewable)
+            }
+            Some(_) | None => self.ended(now),
         }
     }
 
@@ -136,6 +169,12 @@ impl Life {
         let has_end = self.seconds > 0 || self.is_renewable;
         let length = SignedDuration::from_secs(self.seconds);
         has_end.then(|| self.since.saturating_add(length).ok())?
+    }
+
+    /// When it ends by what Vault has granted last, whatever others may have done since; none where it never does.
+    #[must_use]
+    pub fn granted_end(self) -> Option<Timestamp> {
+        self.granted.or_else(|| self.end())
     }
 
     /// When to renew it; none where that does nothing. Whatever happens after a renewal, it lives for
@@ -211,6 +250,20 @@ mod tests {
         let short = Life::new(at(0), 600, false);
         assert_eq!(short.ended(at(900)).end(), Some(at(600)));
         assert_eq!(short.recalled(at(900), HOUR).end(), Some(at(600)));
+    }
+
+    #[test]
+    fn what_vault_says_nothing_of_ends_as_it_was_granted_however_often_its_end_was_guessed() {
+        let life = Life::new(at(0), 600, true);
+        let guessed = life.recalled(at(100), HOUR).recalled(at(200), HOUR);
+        assert_eq!(guessed.granted_end(), Some(at(600)));
+
+        let early = guessed.denied(at(300));
+        assert_eq!((early.end(), early.is_recalled()), (Some(at(600)), false));
+        let late = guessed.denied(at(700));
+        assert_eq!((late.end(), late.renewal(HOUR)), (Some(at(700)), None));
+        let confirmed = guessed.confirmed(at(700), 60, true);
+        assert_eq!(confirmed.granted_end(), Some(at(760)));
     }
 
     #[test]

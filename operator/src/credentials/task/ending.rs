@@ -11,8 +11,7 @@ use crate::credentials::bearer;
 
 impl Task {
     pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vault_of(run).await?;
+        let vault = self.program.vault_of(&self.run).await?;
         self.vault = Some(vault.clone());
         let (_turn, client) = vault.engine_client().await;
         let id = self.lease_id(index);
@@ -20,37 +19,40 @@ impl Task {
         let revoked = vault.learn_of_engine(revoked);
         match revoked {
             Ok(()) => self.lease_is_gone(index),
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {
-                self.token_is_revoked();
-            }
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied => {
+            Err(error) if self.hear(&error) => {}
+            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied && !self.doubts() => {
                 self.memory.may_not_revoke_leases = true;
             }
             Err(error) => {
                 let digest = &digest(&id);
                 let question = Question::LeaseRevocation { digest };
-                return Err(Failure::of_vault(run, question, &error));
+                return Err(Failure::of_vault(&self.run, question, &error));
             }
         }
         Ok(())
     }
 
     pub(super) async fn revoke_token(&mut self) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vault_of(run).await?;
+        let vault = self.program.vault_of(&self.run).await?;
         let (_turn, client) = vault.client().await;
-        match client.revoke_self(bearer(self.secret_token())).await {
+        let revoked = client.revoke_self(bearer(self.secret_token())).await;
+        match revoked {
             Ok(()) => {}
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => {}
-            Err(error) => return Err(Failure::of_vault(run, Question::Revocation, &error)),
+            Err(error) if self.hear(&error) => {}
+            Err(error) => return Err(Failure::of_vault(&self.run, Question::Revocation, &error)),
         }
         info!(
-            job = run.job,
-            namespace = run.owner.namespace,
+            job = self.run.job,
+            namespace = self.run.owner.namespace,
             "revoked the token of a run"
         );
         self.token_is_revoked();
         Ok(())
+    }
+
+    /// Whether the last answer may mean that the token has ended.
+    fn doubts(&self) -> bool {
+        matches!(&self.memory.custody, Custody::Held(holding) if holding.is_doubted)
     }
 
     fn token_is_revoked(&mut self) {

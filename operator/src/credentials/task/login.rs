@@ -1,9 +1,11 @@
 //! A run's token, and the record of it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use planescape_agent_contract::digest;
 use planescape_operator_core::credentials::decide::{Account, Custody, Holding};
-use planescape_operator_core::credentials::failure::Failure;
+use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::Life;
 use planescape_vault::{Error, Kind, Login, SecretText};
 use tracing::warn;
@@ -27,6 +29,7 @@ impl Task {
                     .collect(),
                 unheard: record.state.unheard,
                 is_token_revoked: false,
+                is_doubted: false,
             }),
         }
         self.memory.account = self.account(record.as_ref());
@@ -52,9 +55,10 @@ impl Task {
     }
 
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
-        let run = &self.run;
-        let vault = self.program.vault_of(run).await?;
+        let vault = self.program.vault_of(&self.run).await?;
         self.vault = Some(vault.clone());
+        self.give_back_old(&vault).await?;
+        let run = &self.run;
         let (login, asked) = self.program.log_in(run, &vault).await?;
         if login.accessor.is_empty() {
             return Err(Failure::of_batch_token(run));
@@ -70,11 +74,7 @@ impl Task {
         let record = record_of(&login, asked, before);
         let records = &self.program.records;
         let written = match &self.record {
-            Some(old) => {
-                // It has ended as far as we know; that is not much where a clock says so.
-                self.give_back(&vault, &old.token).await;
-                records.replace(run, &record).await
-            }
+            Some(_) => records.replace(run, &record).await,
             None => records.create(run, &record).await,
         };
         if let Err(error) = written {
@@ -94,6 +94,7 @@ impl Task {
             leases: Vec::new(),
             unheard: before,
             is_token_revoked: false,
+            is_doubted: false,
         });
         self.memory.account = Account {
             accessor: Some(digest(&login.accessor)),
@@ -102,6 +103,22 @@ impl Task {
         };
         self.record = Some(record);
         Ok(())
+    }
+
+    /// Revokes the token that another one is to follow. It has ended as far as we know, which is not much where a clock says
+    /// so, and nothing but the record that is about to be written anew knows it.
+    async fn give_back_old(&mut self, vault: &Arc<Vault>) -> Result<(), Failure> {
+        let Some(old) = &self.record else {
+            return Ok(());
+        };
+        let (_turn, client) = vault.client().await;
+        let revoked = vault.learn(client.revoke_self(bearer(&old.token)).await);
+        match revoked {
+            Err(error) if !self.hear(&error) => {
+                Err(Failure::of_vault(&self.run, Question::Login, &error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Revokes a token that nothing is done with; whether Vault says so.

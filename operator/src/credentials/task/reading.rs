@@ -94,9 +94,7 @@ impl Task {
     }
 
     fn unread(&mut self, question: Question<'_>, error: &Error) -> Failure {
-        if self.has_lost_token(error) {
-            self.token_has_ended();
-        }
+        self.hear(error);
         Failure::of_vault(&self.run, question, error)
     }
 

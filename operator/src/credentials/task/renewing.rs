@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use planescape_operator_core::credentials::decide::Subject;
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
-use planescape_vault::{Error, Grant};
+use planescape_vault::{Error, Grant, Login};
 
 use super::{Task, seconds};
 use crate::credentials::bearer;
@@ -55,6 +55,31 @@ impl Task {
         Ok(())
     }
 
+    /// Where an answer leaves open whether it has ended.
+    pub(super) async fn look_up_token(&mut self) -> Result<(), Failure> {
+        let vault = self.program.vault_of(&self.run).await?;
+        let (_turn, client) = vault.client().await;
+        let asked = Timestamp::now();
+        let found = vault.learn(client.look_up_self(bearer(self.secret_token())).await);
+        let Some(holding) = self.holding() else {
+            return Ok(());
+        };
+        match found {
+            Ok(Login { grant, .. }) => {
+                holding.confirm(asked, seconds(grant), grant.is_renewable());
+                Ok(())
+            }
+            Err(error) if holding.miss(&error, Timestamp::now()) => Ok(()),
+            Err(error) => {
+                let question = match self.run.is_over(asked) {
+                    true => Question::Revocation,
+                    false => Question::TokenRenewal,
+                };
+                Err(Failure::of_vault(&self.run, question, &error))
+            }
+        }
+    }
+
     fn increment(&self) -> Option<Duration> {
         Duration::try_from(wanted(self.program.outage)).ok()
     }
@@ -72,10 +97,7 @@ impl Task {
                 Ok(Some(Change::Gone(Timestamp::now())))
             }
             Err(Error::Refused(refusal)) if refusal.ends_renewals() => Ok(Some(Change::Last)),
-            Err(error) if self.has_lost_token(&error) => {
-                self.token_has_ended();
-                Ok(None)
-            }
+            Err(error) if self.hear(&error) => Ok(None),
             Err(error) => {
                 if !matches!(error, Error::Refused(_)) {
                     let (now, outage) = (Timestamp::now(), self.program.outage);

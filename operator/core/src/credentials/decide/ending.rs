@@ -34,6 +34,9 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
 /// others alive.
 fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     let mut open = open(holding);
+    if holding.is_doubted {
+        return Step::LookUpToken;
+    }
     if !holding.is_token_revoked {
         let is_tried = |index: &usize| vault_has_tried(memory, *index).is_some();
         let untried = open.find(|index| !is_tried(index));

@@ -17,12 +17,24 @@ pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Ti
     let work = work.filter(|step| !memory.waits(step.subject(), false, now));
     let renewal = renewal(memory, outage, now);
     // Who waits for its pods has waited long enough. Who has some must not lose what they work with.
-    let step = match run.stage {
-        Stage::Waiting => work.or(renewal),
-        Stage::Running | Stage::Stopping(_) | Stage::Over { .. } => renewal.or(work),
+    let step = match (doubt(memory), run.stage) {
+        (Some(doubt), _) => {
+            let doubt = Some(doubt).filter(|step| !memory.waits(step.subject(), false, now));
+            doubt.or(renewal)
+        }
+        (None, Stage::Waiting) => work.or(renewal),
+        (None, Stage::Running | Stage::Stopping(_) | Stage::Over { .. }) => renewal.or(work),
     };
     step.or_else(|| say(run, memory, now))
         .unwrap_or_else(|| Step::Wait(until(run, memory, outage, now)))
+}
+
+/// Where an answer may mean that the token has ended.
+fn doubt(memory: &Memory) -> Option<Step> {
+    match &memory.custody {
+        Custody::Held(holding) => holding.is_doubted.then_some(Step::LookUpToken),
+        Custody::Unknown | Custody::Absent => None,
+    }
 }
 
 /// The next step to the Secrets.
@@ -69,7 +81,7 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         return None;
     }
     let mut lives = lives(holding);
-    let unsure = lives.find(|(subject, life)| is_unsure(memory, *subject, *life));
+    let unsure = lives.find(|(subject, life)| is_unsure(memory, *subject, *life, now));
     Some(match unsure {
         Some((subject, _)) => renew(subject),
         None => Step::LetGo(held(run, memory, holding)),
@@ -82,12 +94,15 @@ fn has_lost_lease(holding: &Holding, now: Timestamp) -> bool {
     leases.any(|lease| is_lost || has_ended(lease.life, now))
 }
 
-/// Whether a life may have ended while nobody renewed it. Where a policy keeps Vault from renewing it nobody will know.
-fn is_unsure(memory: &Memory, subject: Subject, life: Life) -> bool {
+/// Whether a life may have ended while nobody renewed it. A lease that a policy keeps from being renewed lives for as long
+/// as it was granted; of the token Vault says by itself whether it lives.
+fn is_unsure(memory: &Memory, subject: Subject, life: Life, now: Timestamp) -> bool {
     let trouble = memory.trouble(subject, false);
-    let is_unknown = trouble.is_none_or(|it| it.report.status != Some(DENIED));
+    let is_denied = trouble.is_some_and(|it| it.report.status == Some(DENIED));
+    let is_granted = life.granted_end().is_none_or(|end| end > now);
+    let is_excused = matches!(subject, Subject::Lease(_)) && is_denied && is_granted;
     let is_renewable = life.renewal(SignedDuration::ZERO).is_some();
-    life.is_recalled() && is_renewable && is_unknown
+    life.is_recalled() && is_renewable && !is_excused
 }
 
 /// The renewal that is due first, of those that do not wait after a failure.

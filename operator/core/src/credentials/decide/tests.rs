@@ -266,10 +266,89 @@ fn a_token_that_is_denied_has_ended_when_its_time_is_over_and_not_before() {
     let refused = |message: &str| Error::Refused(Refusal::new(403, message.to_owned(), None));
     let (denied, invalid) = (refused("permission denied"), refused("invalid token"));
 
-    assert!(!world.holding().has_lost_token(&denied, now));
-    assert!(world.holding().has_lost_token(&invalid, now));
+    assert!(!world.holding().hear(&denied, now));
+    assert!(world.clone().holding().hear(&invalid, now));
     let later = now + SignedDuration::from_hours(2);
-    assert!(world.holding().has_lost_token(&denied, later));
+    assert!(world.holding().hear(&denied, later));
+}
+
+/// What was recalled seems to live, since others may have renewed it.
+#[test]
+fn a_recalled_token_that_is_denied_is_looked_up_before_a_pod_starts() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["LetGo"];
+    world.go_on();
+    world.refused = Vec::new();
+    world.recall_after(SignedDuration::from_hours(3));
+    world.is_denied = true;
+
+    let steps = world.wait_for(SignedDuration::from_mins(30));
+
+    assert_eq!(steps[..3], ["Look(0)", "RenewToken", "LookUpToken"]);
+    assert!(!steps.contains(&"LetGo".to_owned()), "{steps:?}");
+    assert_eq!(world.told(), "CredentialsEnded");
+}
+
+#[test]
+fn a_recalled_token_that_is_denied_is_followed_by_another_where_nothing_was_written() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["Read(0)"];
+    world.go_on();
+    world.refused = Vec::new();
+    world.recall_after(SignedDuration::from_hours(3));
+    world.is_denied = true;
+
+    let steps = world.wait_for(SignedDuration::from_secs(5));
+
+    let begin = [
+        "Read(0)",
+        "LookUpToken",
+        "LogIn",
+        "Read(0)",
+        "Write(0)",
+        "LetGo",
+    ];
+    assert_eq!(steps[..6], begin);
+    assert_eq!(world.tokens, 2);
+}
+
+#[test]
+fn a_token_that_lives_is_asked_for_once_where_a_policy_forbids_what_is_done_with_it() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    let denied = Error::Refused(Refusal::new(403, "permission denied".to_owned(), None));
+    world.recall_after(SignedDuration::from_mins(5));
+    let now = world.now;
+
+    assert!(!world.holding().hear(&denied, now));
+    assert_eq!(world.next(), Step::LookUpToken);
+    world.holding().confirm(now, 600, true);
+    assert!(!world.holding().hear(&denied, now));
+    assert_ne!(world.next(), Step::LookUpToken);
+}
+
+#[test]
+fn a_token_that_has_ended_before_its_run_is_no_failed_revocation_where_vault_says_that_it_is_denied()
+ {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.is_denied = true;
+    let mut recalled = world.clone();
+    world.now += SignedDuration::from_hours(3);
+
+    let steps = world.go_on();
+    assert_eq!(
+        steps[..3],
+        ["RevokeLease(0)", "LookUpLease(0)", "Tell(Revoked)"]
+    );
+    recalled.recall_after(SignedDuration::from_hours(3));
+    let steps = recalled.go_on();
+    assert_eq!(
+        steps[..3],
+        ["RevokeLease(0)", "LookUpToken", "LookUpLease(0)"]
+    );
+    assert_eq!(recalled.told(), "Revoked");
 }
 
 #[test]

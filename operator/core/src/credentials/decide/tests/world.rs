@@ -1,6 +1,7 @@
 //! A run, and what it deals with.
 
 use planescape_agent_contract::{Phase, Reason};
+use planescape_vault::Refusal;
 
 use super::super::*;
 use super::OUTAGE;
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) is_token_alive: bool,
     pub(super) is_renewable: bool,
     pub(super) is_vault_down: bool,
+    /// Whether the token has ended, of which Vault says no more than that it is denied.
+    pub(super) is_denied: bool,
     /// Steps that Vault refuses, by name.
     pub(super) refused: Vec<&'static str>,
     pub(super) tokens: usize,
@@ -64,6 +67,7 @@ impl World {
             is_token_alive: false,
             is_renewable: true,
             is_vault_down: false,
+            is_denied: false,
             refused: Vec::new(),
             tokens: 0,
             kill_after: None,
@@ -122,14 +126,17 @@ impl World {
 
     fn take(&mut self, step: Step) {
         let subject = step.subject();
+        if self.is_denied && step.asks_with_token() {
+            self.be_denied(&step);
+            return;
+        }
         let is_away = step.asks_vault() && self.is_vault_down;
         if is_away || self.refused.contains(&&name(&step)[..]) {
             let failure = match is_away {
                 true => failure(Reason::Unreachable, None),
                 false => refused(&step),
             };
-            self.memory
-                .fail(&self.run, (subject, failure), 0.5, self.now);
+            self.memory.fail(&self.run, (&step, failure), 0.5, self.now);
             return;
         }
         let life = Life::new(self.now, 600, self.is_renewable);
@@ -144,6 +151,7 @@ impl World {
             Step::LogIn => {
                 self.tokens += 1;
                 self.is_token_alive = true;
+                self.is_denied = false;
                 self.has_record = true;
                 self.memory.hold(holding(life, Vec::new()));
             }
@@ -175,6 +183,7 @@ impl World {
             }
             Step::RenewToken
             | Step::RenewLease(_)
+            | Step::LookUpToken
             | Step::RevokeLease(_)
             | Step::RevokeToken
             | Step::LookUpLease(_) => {
@@ -194,6 +203,41 @@ impl World {
         self.memory.succeed(subject);
     }
 
+    /// The program comes back after so long.
+    pub(super) fn recall_after(&mut self, time: SignedDuration) {
+        self.now = self.now.saturating_add(time).unwrap();
+        let now = self.now;
+        let holding = self.holding();
+        holding.token = holding.token.recalled(now, OUTAGE);
+        for lease in &mut holding.leases {
+            lease.life = lease.life.recalled(now, OUTAGE);
+        }
+    }
+
+    fn be_denied(&mut self, step: &Step) {
+        let now = self.now;
+        let error = Error::Refused(Refusal::new(403, "permission denied".to_owned(), None));
+        let holding = self.holding();
+        let is_done = if *step == Step::LookUpToken {
+            holding.miss(&error, now)
+        } else {
+            holding.hear(&error, now) && !matches!(step, Step::Read(_))
+        };
+        if is_done {
+            self.memory.succeed(step.subject());
+            return;
+        }
+        let failure = Failure {
+            report: Report {
+                status: Some(403),
+                ..Report::new(Phase::Read, Reason::PermissionDenied)
+            },
+            retry_after: None,
+            is_outage: false,
+        };
+        self.memory.fail(&self.run, (step, failure), 0.5, now);
+    }
+
     fn renew_or_revoke(&mut self, step: &Step) {
         let now = self.now;
         match step {
@@ -205,6 +249,7 @@ impl World {
                 let lease = &mut self.holding().leases[*index];
                 lease.life = lease.life.renewed(now, 5_400, true);
             }
+            Step::LookUpToken => self.holding().confirm(now, 5_400, true),
             Step::RevokeLease(index) => self.holding().leases[*index].is_revoked = true,
             Step::RevokeToken => {
                 self.is_token_alive = false;
@@ -249,6 +294,7 @@ fn holding(token: Life, leases: Vec<Lease>) -> Holding {
         leases,
         unheard: 0,
         is_token_revoked: false,
+        is_doubted: false,
     }
 }
 
@@ -286,6 +332,7 @@ fn name(step: &Step) -> String {
         | Step::LogIn
         | Step::LetGo(_)
         | Step::RenewToken
+        | Step::LookUpToken
         | Step::RevokeToken
         | Step::Forget
         | Step::Release
