@@ -12,9 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use planescape_operator_core::credentials::content::Contents;
-use planescape_operator_core::credentials::decide::{Custody, Holding, Lease, Memory, Step, next};
+use planescape_operator_core::credentials::decide::{Custody, Holding, Memory, Step, next};
 use planescape_operator_core::credentials::failure::Failure;
-use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::{Run, Stage};
 use planescape_vault::{Error, Grant, SecretText};
 use tokio::sync::watch;
@@ -253,11 +252,4 @@ impl Task {
 
 fn seconds(grant: Grant) -> i64 {
     i64::try_from(grant.ttl().as_secs()).unwrap_or(i64::MAX)
-}
-
-fn held(life: Life) -> Lease {
-    Lease {
-        life,
-        is_revoked: false,
-    }
 }

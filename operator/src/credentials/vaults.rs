@@ -182,6 +182,17 @@ impl Vault {
         self.server.outage.borrow().clone().map_or(Ok(()), Err)
     }
 
+    /// That nobody has answered in time.
+    pub(super) fn silence(&self) -> Error {
+        let address = &self.server.address;
+        let host = address
+            .split_once("://")
+            .map_or(&**address, |(_, host)| host);
+        Error::Silent {
+            address: host.to_owned(),
+        }
+    }
+
     /// Returns when it is back, where it is away; never, where it is not.
     pub(super) async fn is_back(&self) {
         let mut outage = self.server.outage.subscribe();

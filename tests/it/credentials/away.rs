@@ -111,3 +111,37 @@ async fn a_lease_that_outlives_its_token_is_told_until_it_is_gone() {
     place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
 }
+
+/// Three Secrets of one database, which takes a minute to drop each of their users.
+#[tokio::test]
+async fn a_database_that_hangs_at_the_end_keeps_the_token_for_seconds_however_many_leases_it_made()
+{
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "hangs").await.unwrap();
+    let mut job = guides("my-job");
+    let secrets = &mut job["spec"]["vault"]["secrets"];
+    for name in ["second", "third"] {
+        let path = "database/creds/readonly";
+        let secret = json!({ "name": name, "path": path, "secretName": name });
+        secrets.as_array_mut().unwrap().push(secret);
+    }
+    place.bed.apply(&job).await.unwrap();
+    place.until_let_go("my-job").await.unwrap();
+    let slow = json!({ "revocation_statements": ["select pg_sleep(60)"] });
+    let role = "database/roles/readonly";
+    cluster.vault.write(role, &slow).await.unwrap();
+
+    place.end("my-job").await.unwrap();
+
+    let ended = Instant::now();
+    let is_revoked = || {
+        let requests = cluster.vault.requests().unwrap();
+        let mut requests = requests.iter();
+        requests.any(|it| it.is("update", "auth/token/revoke-self"))
+    };
+    while !is_revoked() {
+        let log = place.log();
+        assert!(ended.elapsed() < Duration::from_secs(15), "{log}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

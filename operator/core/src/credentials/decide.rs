@@ -88,12 +88,32 @@ pub struct Holding {
 }
 
 /// What is known of a lease.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
     /// How long it lives.
     pub life: Life,
     /// Whether Vault has said that it is gone.
     pub is_revoked: bool,
+    /// Who made it.
+    pub engine: String,
+}
+
+impl Lease {
+    /// Of this id.
+    #[must_use]
+    pub fn new(id: &str, life: Life) -> Self {
+        Self {
+            life,
+            is_revoked: false,
+            engine: engine_of(id).to_owned(),
+        }
+    }
+}
+
+/// Who made a lease, as its id says: without the role and the number at its end.
+#[must_use]
+pub fn engine_of(lease: &str) -> &str {
+    lease.rsplitn(3, '/').nth(2).unwrap_or_default()
 }
 
 /// What is known of a Secret.
@@ -119,6 +139,8 @@ pub struct Trouble {
     pub retry: Timestamp,
     /// Whether Vault serves nobody.
     is_outage: bool,
+    /// Whether somebody behind Vault does not answer.
+    is_silent: bool,
     since: Timestamp,
     is_of_end: bool,
 }
@@ -283,6 +305,7 @@ impl Memory {
             report: failure.report,
             retry: now.saturating_add(wait).unwrap_or(now),
             is_outage: failure.is_outage,
+            is_silent: failure.is_silent,
             since,
             is_of_end,
         };

@@ -18,6 +18,8 @@ pub struct Failure {
     pub retry_after: Option<SignedDuration>,
     /// Whether Vault serves nobody.
     pub is_outage: bool,
+    /// Whether somebody behind Vault does not answer, such as a database.
+    pub is_silent: bool,
 }
 
 /// What Vault was asked for.
@@ -110,6 +112,7 @@ impl Failure {
             report,
             retry_after: retry_after.and_then(|wait| SignedDuration::try_from(wait).ok()),
             is_outage: question.blames_vault(error),
+            is_silent: matches!(error, Error::Silent { .. }) && !question.blames_vault(error),
         }
     }
 
@@ -203,6 +206,7 @@ impl Failure {
             },
             retry_after: None,
             is_outage: false,
+            is_silent: false,
         }
     }
 }

@@ -1,13 +1,19 @@
 //! The end of a run's leases and of its token.
 
+use std::time::Duration;
+
 use planescape_agent_contract::digest;
 use planescape_operator_core::credentials::decide::Custody;
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_vault::{Error, Kind};
+use tokio::time::timeout;
 use tracing::info;
 
 use super::Task;
 use crate::credentials::bearer;
+
+/// So long a database may take with the end of a lease while the token waits for its own.
+const LONGEST_REVOCATION: Duration = Duration::from_secs(3);
 
 impl Task {
     pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
@@ -15,7 +21,9 @@ impl Task {
         self.vault = Some(vault.clone());
         let (_turn, client) = vault.engine_client().await;
         let id = self.lease_id(index);
-        let revoked = client.revoke_lease(&id, bearer(self.secret_token())).await;
+        let revoked = client.revoke_lease(&id, bearer(self.secret_token()));
+        let revoked = timeout(LONGEST_REVOCATION, revoked).await;
+        let revoked = revoked.unwrap_or_else(|_| Err(vault.silence()));
         let revoked = vault.learn_of_engine(revoked);
         match revoked {
             Ok(()) => self.lease_is_gone(index),

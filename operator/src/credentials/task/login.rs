@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::{Account, Custody, Holding};
+use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::Life;
 use planescape_vault::{Error, Kind, Login, SecretText};
 use tracing::warn;
 
-use super::{Task, held, seconds};
+use super::{Task, seconds};
 use crate::credentials::bearer;
 use crate::credentials::record::{Record, State};
 use crate::credentials::vaults::Vault;
@@ -25,7 +25,7 @@ impl Task {
             Some(record) => self.memory.hold(Holding {
                 token: record.state.life.recalled(now, outage),
                 leases: (record.state.leases.iter())
-                    .map(|lease| held(lease.life.recalled(now, outage)))
+                    .map(|lease| Lease::new(&lease.id, lease.life.recalled(now, outage)))
                     .collect(),
                 unheard: record.state.unheard,
                 is_token_revoked: false,

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use planescape_agent_contract::Access;
 use planescape_operator_core::credentials::OrderedSecret;
 use planescape_operator_core::credentials::content::{self, Contents, Misfit};
-use planescape_operator_core::credentials::decide::{Custody, Sighting};
+use planescape_operator_core::credentials::decide::{Custody, Lease, Sighting};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::Life;
 use planescape_vault::mount::{self, Mount};
 use planescape_vault::{Call, Error, Kind, Secret, SecretText};
 use planescape_vault_client::{Answer, Client};
 
-use super::{Task, held};
+use super::Task;
 use crate::credentials::record::LeaseRecord;
 use crate::credentials::secrets::{self, Found};
 
@@ -159,7 +159,7 @@ impl Task {
             access: Some(access.clone()),
         });
         record.state.unheard = unheard;
-        holding.leases.push(held(life));
+        holding.leases.push(Lease::new(answer.lease_id(), life));
         let state = record.state.clone();
         let written = self.program.records.update(&self.run, &state).await;
         written.map_err(|error| self.refused("record a lease", &error))

@@ -31,7 +31,7 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
 }
 
 /// Each lease is tried once: what one of them stands for may be away for days, and must keep neither the token nor the
-/// others alive.
+/// others alive. Of those that come from one that does not answer, one is tried.
 fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     let mut open = open(holding);
     if holding.is_doubted {
@@ -39,7 +39,8 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     }
     if !holding.is_token_revoked {
         let is_tried = |index: &usize| vault_has_tried(memory, *index).is_some();
-        let untried = open.find(|index| !is_tried(index));
+        let is_in_vain = |index: &usize| is_silent(memory, holding, *index);
+        let untried = open.find(|index| !is_tried(index) && !is_in_vain(index));
         return match untried.filter(|_| !memory.may_not_revoke_leases) {
             Some(index) => Step::RevokeLease(index),
             None => Step::RevokeToken,
@@ -76,6 +77,16 @@ fn open(holding: &Holding) -> impl Iterator<Item = usize> {
 fn vault_has_tried(memory: &Memory, index: usize) -> Option<&Trouble> {
     let trouble = memory.trouble(Subject::Lease(index), true);
     trouble.filter(|it| !it.is_outage && it.report.status != Some(RATE_LIMITED))
+}
+
+/// Whether whoever made this lease did not answer for another one.
+fn is_silent(memory: &Memory, holding: &Holding, index: usize) -> bool {
+    let engine = &holding.leases[index].engine;
+    let mut leases = holding.leases.iter().enumerate();
+    leases.any(|(other, lease)| {
+        let trouble = memory.trouble(Subject::Lease(other), true);
+        lease.engine == *engine && trouble.is_some_and(|it| it.is_silent)
+    })
 }
 
 fn wait(run: &Run, memory: &Memory, trouble: &Trouble) -> Step {

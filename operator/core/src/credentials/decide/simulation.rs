@@ -19,6 +19,8 @@ const HISTORIES: u64 = 100_000;
 /// How long a renewed token lives, at most.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_mins(90);
 
+const DATABASE_IS_DOWN: u16 = 400;
+
 /// So many steps, waits among them, may pass before a renewal that is due is tried.
 const LONGEST_NEGLECT: u32 = 20;
 
@@ -79,6 +81,8 @@ struct World {
     may_look_up_leases: bool,
     /// Whether Vault says no more of a token that has ended than that it is denied, as OpenBao does.
     is_silent: bool,
+    /// Whether a database that is down does not answer, where others refuse.
+    hangs: bool,
 }
 
 impl World {
@@ -128,6 +132,7 @@ impl World {
             may_revoke_leases: !seed.is_multiple_of(3),
             may_look_up_leases: !seed.is_multiple_of(9),
             is_silent: seed.is_multiple_of(5),
+            hangs: seed.is_multiple_of(7),
         }
     }
 
@@ -237,10 +242,12 @@ impl World {
     }
 
     fn fail(&mut self, step: &Step, status: Option<u16>) {
-        if matches!(step, Step::Read(_)) && status.is_none() {
+        let is_silent = self.hangs && status == Some(DATABASE_IS_DOWN);
+        let is_lost = status.is_none() || is_silent;
+        if matches!(step, Step::Read(_)) && is_lost {
             self.holding().unheard += 1;
         }
-        if matches!(step, Step::RenewToken | Step::RenewLease(_)) && status.is_none() {
+        if matches!(step, Step::RenewToken | Step::RenewLease(_)) && is_lost {
             let now = self.now;
             self.memory.lose_renewal(step.subject(), OUTAGE, now);
         }
@@ -253,11 +260,12 @@ impl World {
         };
         let failure = Failure {
             report: Report {
-                status,
+                status: status.filter(|_| !is_silent),
                 ..Report::new(phase, reason)
             },
             retry_after: None,
             is_outage: step.asks_vault() && status.is_none(),
+            is_silent,
         };
         self.memory.fail(&self.run, (step, failure), 0.5, self.now);
     }
@@ -375,7 +383,7 @@ impl World {
             | Step::Wait(_)
             | Step::Finish => false,
         };
-        is_refused.then_some(400)
+        is_refused.then_some(DATABASE_IS_DOWN)
     }
 
     /// What a step does outside; whether its answer arrived. Without one the program knows nothing of it.
@@ -451,7 +459,10 @@ impl World {
                 None => self.memory.custody = Custody::Absent,
                 Some(record) => {
                     let leases = record.leases.iter();
-                    let leases = leases.map(|(_, life)| lease(life.recalled(now, OUTAGE)));
+                    let leases = leases.map(|(known, life)| {
+                        let id = self.vault.leases[*known].id();
+                        Lease::new(id, life.recalled(now, OUTAGE))
+                    });
                     self.memory.hold(Holding {
                         token: record.token.recalled(now, OUTAGE),
                         leases: leases.collect(),
@@ -509,9 +520,10 @@ impl World {
         let ready = self.memory.secrets.iter().filter(|it| is_ready(it));
         let others = usize::from(ready.count() < self.has_secret.len());
         let holding = self.holding();
-        holding.leases.push(lease(life));
         let unheard = holding.unheard + others;
         let made = self.vault.leases.len() - 1;
+        let lease = Lease::new(self.vault.leases[made].id(), life);
+        self.holding().leases.push(lease);
         let record = self.record.as_mut().unwrap();
         record.leases.push((made, life));
         record.unheard = unheard;
@@ -566,12 +578,5 @@ impl World {
             }
         }
         self.now.duration_since(calm)
-    }
-}
-
-fn lease(life: Life) -> Lease {
-    Lease {
-        life,
-        is_revoked: false,
     }
 }

@@ -419,6 +419,28 @@ fn a_database_that_is_down_keeps_neither_the_token_alive_nor_other_leases() {
 }
 
 #[test]
+fn a_database_that_does_not_answer_is_waited_for_once_however_many_leases_it_made() {
+    let mut world = World::new(Stage::Waiting);
+    for path in ["database/creds/writer", "queue/creds/reader"] {
+        world.run.order.secrets.push(OrderedSecret {
+            path: path.into(),
+            secret_name: path.replace('/', "-"),
+            ..world.run.order.secrets[0].clone()
+        });
+    }
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.unanswered = vec!["RevokeLease(0)", "RevokeLease(1)"];
+
+    let steps = world.go_on();
+
+    assert_eq!(
+        steps[..3],
+        ["RevokeLease(0)", "RevokeLease(2)", "RevokeToken"]
+    );
+}
+
+#[test]
 fn what_somebody_writes_on_the_job_makes_no_token_forgotten() {
     let mut world = World::new(Stage::Waiting);
     world.go_on();

@@ -22,6 +22,15 @@ pub(super) struct VaultLease {
     pub(super) lives: bool,
 }
 
+impl VaultLease {
+    pub(super) fn id(&self) -> &'static str {
+        match self.is_of_database {
+            true => "database/creds/readonly/1",
+            false => "queue/creds/readonly/1",
+        }
+    }
+}
+
 impl Vault {
     /// Leases end with their token; it goes on trying to revoke those that have ended.
     pub(super) fn catch_up(&mut self, now: Timestamp) {

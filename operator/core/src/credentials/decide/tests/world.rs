@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) is_denied: bool,
     /// Steps that Vault refuses, by name.
     pub(super) refused: Vec<&'static str>,
+    /// Steps that nobody behind Vault answers.
+    pub(super) unanswered: Vec<&'static str>,
     pub(super) tokens: usize,
     /// How many steps the program lives.
     pub(super) kill_after: Option<usize>,
@@ -69,6 +71,7 @@ impl World {
             is_vault_down: false,
             is_denied: false,
             refused: Vec::new(),
+            unanswered: Vec::new(),
             tokens: 0,
             kill_after: None,
         }
@@ -131,10 +134,11 @@ impl World {
             return;
         }
         let is_away = step.asks_vault() && self.is_vault_down;
-        if is_away || self.refused.contains(&&name(&step)[..]) {
+        let is_silent = self.unanswered.contains(&&name(&step)[..]);
+        if is_away || is_silent || self.refused.contains(&&name(&step)[..]) {
             let failure = match is_away {
                 true => failure(Reason::Unreachable, None),
-                false => refused(&step),
+                false => refused(&step, is_silent),
             };
             self.memory.fail(&self.run, (&step, failure), 0.5, self.now);
             return;
@@ -164,11 +168,9 @@ impl World {
                 self.memory.sight(index, sighting);
             }
             Step::Read(index) => {
-                let lease = Lease {
-                    life,
-                    is_revoked: false,
-                };
-                self.holding().leases.push(lease);
+                let path = &self.run.order.secrets[index].path;
+                let lease = Lease::new(&format!("{path}/1"), life);
+                self.holding().leases.push(lease.clone());
                 self.recorded.push(lease);
                 self.memory.sight(index, Sighting::Ready);
             }
@@ -234,6 +236,7 @@ impl World {
             },
             retry_after: None,
             is_outage: false,
+            is_silent: false,
         };
         self.memory.fail(&self.run, (step, failure), 0.5, now);
     }
@@ -283,6 +286,7 @@ impl World {
 pub(super) fn failure(reason: Reason, retry_after: Option<SignedDuration>) -> Failure {
     Failure {
         is_outage: reason == Reason::Unreachable,
+        is_silent: false,
         report: Report::new(Phase::Login, reason),
         retry_after,
     }
@@ -298,8 +302,8 @@ fn holding(token: Life, leases: Vec<Lease>) -> Holding {
     }
 }
 
-/// By Vault, with an answer.
-fn refused(step: &Step) -> Failure {
+/// By Vault, with an answer, or by somebody behind it without one.
+fn refused(step: &Step, is_silent: bool) -> Failure {
     let is_of_end = matches!(step, Step::RevokeLease(_) | Step::LookUpLease(_));
     let (phase, reason) = match is_of_end {
         true => (Phase::Done, Reason::RevokeFailed),
@@ -307,12 +311,13 @@ fn refused(step: &Step) -> Failure {
     };
     Failure {
         report: Report {
-            status: Some(400),
+            status: Some(400).filter(|_| !is_silent),
             message: Some("the database is down".to_owned()),
             ..Report::new(phase, reason)
         },
         retry_after: None,
         is_outage: false,
+        is_silent,
     }
 }
 
