@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodStatus, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
@@ -48,7 +48,21 @@ struct PodSpecParts {
 #[derive(Deserialize)]
 struct PodParts {
     metadata: MetadataParts,
+    spec: Option<AgentParts>,
     status: Option<PodStatus>,
+}
+
+/// How the agent is configured, which is among these: where its tokens are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentParts {
+    init_containers: Option<Vec<ContainerParts>>,
+}
+
+#[derive(Deserialize)]
+struct ContainerParts {
+    name: String,
+    env: Option<Vec<EnvVar>>,
 }
 
 /// All but who wrote which field.
@@ -83,7 +97,7 @@ impl<'de> Deserialize<'de> for Slim<Pod> {
         let pod = PodParts::deserialize(deserializer)?;
         Ok(Self(Pod {
             metadata: pod.metadata.into(),
-            spec: None,
+            spec: pod.spec.map(PodSpec::from),
             status: pod.status,
         }))
     }
@@ -105,6 +119,27 @@ impl From<JobSpecParts> for JobSpec {
                 metadata: None,
                 spec: Some(pod),
             },
+            ..Self::default()
+        }
+    }
+}
+
+impl From<AgentParts> for PodSpec {
+    fn from(parts: AgentParts) -> Self {
+        let containers = parts.init_containers;
+        let containers = containers.map(|all| all.into_iter().map(Container::from).collect());
+        Self {
+            init_containers: containers,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<ContainerParts> for Container {
+    fn from(parts: ContainerParts) -> Self {
+        Self {
+            name: parts.name,
+            env: parts.env,
             ..Self::default()
         }
     }
@@ -198,11 +233,21 @@ mod tests {
                 "lastTransitionTime": "2026-11-24T10:00:09Z" }] },
         });
         let status = json!({ "name": "vault-agent", "image": "", "imageID": "", "ready": false, "restartCount": 1,
-            "state": { "waiting": { "reason": "ErrImagePull", "message": "m" } } });
+            "state": { "waiting": { "reason": "ErrImagePull", "message": "m" } },
+            "lastState": { "terminated": { "exitCode": 137,
+                "message": r#"{"phase":"running","reason":"LoggedIn","unrevoked":["a1"]}"# } } });
         let mut pod = job.clone();
         pod["metadata"]["ownerReferences"][0]["apiVersion"] = json!("batch/v1");
         pod["metadata"]["ownerReferences"][0]["kind"] = json!("Job");
-        pod["spec"] = json!({ "containers": [container], "nodeName": "n" });
+        let configuration = concat!(
+            "eyJ2YXVsdCI6eyJhZGRyZXNzIjoiaHR0cHM6Ly92YXVsdDo4MjAwIn0sImF1dG9fYXV0aCI6eyJtZXRo",
+            "b2QiOnsidHlwZSI6Imt1YmVybmV0ZXMifX0sInBsYW5lc2NhcGUiOnsicmV2b2tlX29uX2V4aXQiOnRydWV9fQ==",
+        );
+        let variable = json!({ "name": "VAULT_CONFIG", "value": configuration });
+        let agent = json!({ "name": "vault-agent", "image": "i", "env": [variable] });
+        let containers = [container];
+        pod["spec"] =
+            json!({ "containers": containers, "initContainers": [agent], "nodeName": "n" });
         pod["status"] = json!({ "phase": "Pending", "initContainerStatuses": [status] });
 
         // Each hides whether the next is read.
@@ -214,7 +259,10 @@ mod tests {
         }
         let slim: Slim<Pod> = serde_json::from_value(pod.clone()).unwrap();
         let whole: Pod = serde_json::from_value(pod).unwrap();
-        assert_eq!(KnownPod::of(&slim.0), KnownPod::of(&whole));
+        let known = KnownPod::of(&slim.0);
+        assert_eq!(known, KnownPod::of(&whole));
+        let place = known.and_then(|known| known.pod.agent?.place);
+        assert_eq!(place.unwrap().address, "https://vault:8200");
         assert_eq!(slim.meta().managed_fields, None);
     }
 }

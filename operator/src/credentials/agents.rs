@@ -18,8 +18,9 @@ use kube::{Api, ResourceExt as _};
 use planescape_agent_contract::digest;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::names::JOB_LABEL;
+use planescape_operator_core::api::v1alpha1::HolderVault;
 use planescape_operator_core::credentials::failure::living_lease;
-use planescape_operator_core::credentials::left::{Left, Revocation, place};
+use planescape_operator_core::credentials::left::{Left, Place, Revocation, place};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -185,7 +186,7 @@ async fn sweep(
     }
 }
 
-/// The tokens of a pod that the status names, and where they are according to its Job.
+/// The tokens of a pod that the status names, and where they are, as it says or else the Job.
 async fn remembered(
     program: &Program,
     namespace: &str,
@@ -208,11 +209,17 @@ async fn remembered(
     let Some(((job, job_uid), holder)) = found else {
         return Ok(None);
     };
-    let jobs: Api<Job> = Api::namespaced(client, namespace);
-    let live = within(jobs.get_opt(&job)).await?;
-    let live = live.filter(|live| live.uid().as_ref() == Some(&job_uid));
-    let pod = live.and_then(|live| live.spec?.template.spec);
-    Ok(pod.as_ref().and_then(place).map(|place| Left {
+    let place = match holder.vault {
+        Some(HolderVault { address, namespace }) => Some(Place { address, namespace }),
+        None => {
+            let jobs: Api<Job> = Api::namespaced(client, namespace);
+            let live = within(jobs.get_opt(&job)).await?;
+            let live = live.filter(|live| live.uid().as_ref() == Some(&job_uid));
+            let pod = live.and_then(|live| live.spec?.template.spec);
+            pod.as_ref().and_then(place)
+        }
+    };
+    Ok(place.map(|place| Left {
         namespace: namespace.to_owned(),
         pod: holder.uid,
         job,

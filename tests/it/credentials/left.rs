@@ -38,20 +38,26 @@ async fn the_token_that_a_killed_agent_has_left_is_revoked_for_it_and_told() {
 
 #[tokio::test]
 async fn what_was_left_while_nobody_looked_is_found_again() {
+    const ALL: [&str; 3] = ["pod-stays", "pod-goes", "job-goes"];
     let cluster = Cluster::start().await.unwrap();
     let mut place = Place::new(&cluster, "sweep").await.unwrap();
     let mut pods = Vec::new();
-    for job in ["pod-stays", "pod-goes"] {
+    for job in ALL {
         place.bed.apply(&once_with_secret(job)).await.unwrap();
         pods.push(place.bed.pod(job).await.unwrap());
     }
     place.kill();
-    for job in ["pod-stays", "pod-goes"] {
+    for job in ALL {
         let accessor = token_with_a_lease(&cluster).await.unwrap();
         kill_agent(&place, job, &accessor).await.unwrap();
         place.until_lease(job, "Unknown").await.unwrap();
     }
-    let delete = ["delete", "pod", &pods[1], "--force", "--grace-period=0"];
+    let run = place.job("job-goes").await.unwrap();
+    for pod in &pods[1..] {
+        let delete = ["delete", "pod", pod, "--force", "--grace-period=0"];
+        place.bed.kubectl(&delete).await.unwrap();
+    }
+    let delete = ["delete", "job", &run];
     place.bed.kubectl(&delete).await.unwrap();
 
     place.start().await.unwrap();

@@ -460,6 +460,20 @@ pub struct Holder {
     /// The accessors of tokens that nobody holds and that may live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accessors: Vec<String>,
+    /// The Vault that knows these tokens, so that they are found when pod and Job are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<HolderVault>,
+}
+
+/// A Vault, and one of its namespaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HolderVault {
+    /// Its address.
+    pub address: String,
+    /// The Vault namespace of the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// Who logged in to Vault for a run, and what was read. Never a value.

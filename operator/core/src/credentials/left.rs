@@ -37,7 +37,7 @@ pub struct Left {
 }
 
 /// A Vault, and one of its namespaces.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The address.
     pub address: String,

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use planescape_agent_contract::{Phase, Reason, Report};
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::left::{Place, place};
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 
 /// Our agent in a pod.
@@ -22,6 +23,9 @@ pub struct ObservedAgent {
     pub report: Option<Report>,
     /// When that was, by the clock of its node.
     pub ended: Option<Timestamp>,
+    /// Where the tokens are that it may have left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 impl ObservedAgent {
@@ -41,16 +45,20 @@ impl ObservedAgent {
             .state
             .as_ref()
             .is_some_and(|state| state.running.is_some());
+        // A life that was killed before it could say anything leaves what the one before it had.
+        let report = ended
+            .and_then(report)
+            .or_else(|| ended_before.and_then(report));
+        let has_left = report.as_ref().is_some_and(may_live);
+        let spec = pod.spec.as_ref().filter(|_| has_left);
         Some(Self {
             is_init: status.name == INIT_CONTAINER,
             // Started says so where the job waits for the files, ready where a probe does.
             is_ready: is_running && status.started == Some(true) && status.ready,
             is_done: ended.is_some_and(has_rendered),
             is_restarted: ended.is_none(),
-            // A life that was killed before it could say anything leaves what the one before it had.
-            report: ended
-                .and_then(report)
-                .or_else(|| ended_before.and_then(report)),
+            report,
+            place: spec.and_then(place),
             ended: ended
                 .or(ended_before)
                 .and_then(|ended| Some(ended.finished_at.as_ref()?.0)),

@@ -4,7 +4,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::vault::{Fate, fate_of_pod, has_no_lease, is_revoked, left_by};
-use crate::api::v1alpha1::{Holder, Lease, Run};
+use crate::api::v1alpha1::{Holder, HolderVault, Lease, Run};
+use crate::credentials::left::Place;
 use crate::job::observed::{ObservedJob, ObservedPod, may_live};
 
 /// So many pods of a run are remembered.
@@ -72,18 +73,22 @@ fn cut(all: &mut Vec<Holder>, most: usize) {
         lease: Lease::Unknown,
         until: None,
         accessors: Vec::new(),
+        vault: None,
     });
 }
 
 fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Option<Holder> {
     if let Some(fate) = fate_of_pod(job, pod) {
         let accessors = left_by(job, pod);
+        let agent = pod.agent.as_ref().filter(|_| !accessors.is_empty());
+        let place = agent.and_then(|agent| agent.place.clone());
         return Some(Holder {
             pod: pod.name.clone(),
             uid: pod.uid.clone(),
             lease: fate.lease?,
             until: fate.until.map(Time),
             accessors,
+            vault: place.map(HolderVault::from),
         });
     }
     let agent = pod.agent.as_ref();
@@ -100,6 +105,7 @@ fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Optio
         lease: Lease::Held,
         until: None,
         accessors: Vec::new(),
+        vault: None,
     });
     let holder = known.cloned().or(killed)?;
     Some(if pod.is_over {
@@ -123,6 +129,12 @@ fn lost(job: &ObservedJob, known: &Holder) -> Holder {
         holder.lease = Lease::Unknown;
     }
     holder
+}
+
+impl From<Place> for HolderVault {
+    fn from(Place { address, namespace }: Place) -> Self {
+        Self { address, namespace }
+    }
 }
 
 impl Holder {

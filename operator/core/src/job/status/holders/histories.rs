@@ -139,6 +139,7 @@ impl World {
                 is_restarted: true,
                 report: None,
                 ended: None,
+                place: None,
             }),
             waiting: None,
             failure: None,
@@ -186,6 +187,7 @@ impl World {
                 ..ended
             }),
             ended: Some(self.now),
+            place: None,
         });
     }
 
@@ -206,6 +208,7 @@ impl World {
                 ..Report::new(Phase::Running, Reason::LoggedIn)
             }),
             ended: Some(self.now),
+            place: None,
         });
     }
 

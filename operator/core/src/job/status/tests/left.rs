@@ -1,7 +1,10 @@
 //! What is told of tokens that a killed agent has left.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use super::*;
 use crate::api::names::REVOKED_ANNOTATION_PREFIX;
+use crate::api::v1alpha1::HolderVault;
 
 #[test]
 fn never_says_revoked_of_an_agent_that_was_killed() {
@@ -54,6 +57,33 @@ fn says_until_when_what_a_killed_agent_has_left_may_live() {
     let run = &killed(&refused).status().runs[0];
     assert_eq!(run.lease, Some(Lease::RevokeFailed));
     assert_eq!(run.lease_until, Some(Time(at("2026-11-24T10:00:18Z"))));
+}
+
+#[test]
+fn remembers_at_which_vault_the_tokens_of_a_pod_are_that_is_gone() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"] });
+    let mut scene = Scene::injected()
+        .with_run(ended("Failed"))
+        .with_agent(json!({ "state": terminated(137, &report) }));
+    let document = json!({
+        "vault": { "address": "https://vault:8200" },
+        "auto_auth": { "method": { "type": "kubernetes", "namespace": "team/" } },
+        "planescape": { "revoke_on_exit": true },
+    });
+    let document = BASE64_STANDARD.encode(document.to_string());
+    scene.pods[0]["spec"] = json!({ "containers": [], "initContainers": [{
+        "name": "vault-agent", "env": [{ "name": "VAULT_CONFIG", "value": document }],
+    }] });
+    let vault = Some(HolderVault {
+        address: "https://vault:8200".to_owned(),
+        namespace: Some("team/".to_owned()),
+    });
+
+    let after = scene.status();
+    assert_eq!(after.runs[0].holders[0].vault, vault);
+    let mut without_pod = scene.seen(&after);
+    without_pod.pods.clear();
+    assert_eq!(without_pod.status().runs[0].holders[0].vault, vault);
 }
 
 #[test]
