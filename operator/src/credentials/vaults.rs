@@ -1,5 +1,7 @@
 //! The Vaults that runs get their Secrets from.
 
+mod lanes;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,15 +15,21 @@ use tokio::net::lookup_host;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::{info, warn};
 
+pub(super) use lanes::{Lane, Purpose};
+
 use super::chance;
 use crate::metrics::Metrics;
+use lanes::Lanes;
 
 const USER_AGENT: &str = concat!("planescape-credentials/", env!("CARGO_PKG_VERSION"));
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many requests to one Vault are on their way at once.
+/// How many requests to one Vault, or to one engine behind it, are on their way at once.
 const REQUESTS: usize = 16;
+
+/// So long somebody waits for a turn at an engine that does not answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a Vault that serves nobody is looked at.
 const SHORTEST_LOOK: Duration = Duration::from_millis(500);
@@ -44,8 +52,7 @@ struct Server {
     metrics: Arc<Metrics>,
     started: Instant,
     turns: Semaphore,
-    /// Of requests that Vault passes on to somebody who may not answer, such as a database.
-    engine_turns: Semaphore,
+    lanes: Lanes,
     logins: Mutex<Pace>,
     login_turns: Semaphore,
     preflight_turns: Semaphore,
@@ -56,6 +63,8 @@ struct Server {
 /// One Vault, in one of its namespaces.
 pub(super) struct Vault {
     client: Client,
+    /// Ends with a slash, if it is any.
+    namespace: Option<String>,
     server: Arc<Server>,
 }
 
@@ -88,7 +97,8 @@ impl Vaults {
         let namespace = place.namespace.as_ref();
         let namespace = namespace.map(|it| format!("{}/", it.trim_matches('/')));
         Ok(Arc::new(Vault {
-            client: server.client.in_namespace(namespace),
+            client: server.client.in_namespace(namespace.clone()),
+            namespace,
             server,
         }))
     }
@@ -110,7 +120,7 @@ impl Vaults {
             metrics: self.metrics.clone(),
             started: Instant::now(),
             turns: Semaphore::new(REQUESTS),
-            engine_turns: Semaphore::new(REQUESTS),
+            lanes: Lanes::default(),
             logins: Mutex::new(Pace::per_second(self.logins_per_second)),
             login_turns: Semaphore::new(REQUESTS),
             preflight_turns: Semaphore::new(1),
@@ -152,9 +162,21 @@ impl Vault {
         self.turn(&self.server.turns).await
     }
 
-    /// The same for a request that somebody behind Vault has to answer.
-    pub(super) async fn engine_client(&self) -> (SemaphorePermit<'_>, &Client) {
-        self.turn(&self.server.engine_turns).await
+    /// Where requests wait for their turn that an engine has to answer.
+    pub(super) fn lane(&self, purpose: Purpose, engine: &str) -> Arc<Lane> {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let engine = format!("{namespace}{engine}");
+        self.server.lanes.of(purpose, engine)
+    }
+
+    /// The client, when it is the turn of a request to an engine; an error, where the engine does not answer those before it.
+    pub(super) async fn client_in<'a>(
+        &'a self,
+        lane: &'a Lane,
+    ) -> Result<(SemaphorePermit<'a>, &'a Client), Error> {
+        let turn = lane.turn(PATIENCE).await;
+        let turn = turn.ok_or_else(|| self.silence())?;
+        Ok((turn, &self.client))
     }
 
     /// The client, when it is this login's turn, which goes on with [`Self::pace`].
@@ -226,12 +248,15 @@ impl Vault {
     /// The same of what somebody behind Vault has to answer: that it is silent says nothing of Vault.
     pub(super) fn learn_of_engine<T>(
         self: &Arc<Self>,
+        lane: &Lane,
         answer: Result<T, Error>,
     ) -> Result<T, Error> {
-        match answer {
-            Err(Error::Silent { .. }) => answer,
-            answer => self.learn(answer),
+        let is_silent = matches!(answer, Err(Error::Silent { .. }));
+        lane.answered(is_silent);
+        if is_silent {
+            return answer;
         }
+        self.learn(answer)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::Custody;
+use planescape_operator_core::credentials::decide::{Custody, engine_of};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_vault::{Error, Kind};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::Task;
 use crate::credentials::bearer;
+use crate::credentials::vaults::Purpose;
 
 /// So long a database may take with the end of a lease while the token waits for its own.
 const LONGEST_REVOCATION: Duration = Duration::from_secs(3);
@@ -19,12 +20,17 @@ impl Task {
     pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
         let vault = self.program.vault_of(&self.run).await?;
         self.vault = Some(vault.clone());
-        let (_turn, client) = vault.engine_client().await;
         let id = self.lease_id(index);
-        let revoked = client.revoke_lease(&id, bearer(self.secret_token()));
-        let revoked = timeout(LONGEST_REVOCATION, revoked).await;
-        let revoked = revoked.unwrap_or_else(|_| Err(vault.silence()));
-        let revoked = vault.learn_of_engine(revoked);
+        let lane = vault.lane(Purpose::Revoke, engine_of(&id));
+        let revoked = match vault.client_in(&lane).await {
+            Ok((_turn, client)) => {
+                let revoked = client.revoke_lease(&id, bearer(self.secret_token()));
+                let revoked = timeout(LONGEST_REVOCATION, revoked).await;
+                let revoked = revoked.unwrap_or_else(|_| Err(vault.silence()));
+                vault.learn_of_engine(&lane, revoked)
+            }
+            Err(error) => Err(error),
+        };
         match revoked {
             Ok(()) => self.lease_is_gone(index),
             Err(error) if self.hear(&error) => {}

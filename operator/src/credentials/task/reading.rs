@@ -1,5 +1,6 @@
 //! A run's Secrets: what Vault gives for them, and the objects.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use planescape_vault_client::{Answer, Client};
 use super::Task;
 use crate::credentials::record::LeaseRecord;
 use crate::credentials::secrets::{self, Found};
+use crate::credentials::vaults::{Purpose, Vault};
 
 /// An answer that does not fit is not asked for again soon: each one may be a user of a database.
 const MISFIT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
@@ -69,10 +71,7 @@ impl Task {
         let is_write = !ordered.params.is_empty();
         let question = Question::Read { path, is_write };
         let vault = self.program.vault_of(&self.run).await?;
-        let (_turn, client) = vault.engine_client().await;
-        let entered = vault.enter();
-        entered.map_err(|error| Failure::of_vault(&self.run, question, &error))?;
-        let mount = vault.learn(mount_of(client, path, self.secret_token()).await);
+        let mount = self.mount_of(&vault, path).await;
         let mount = mount.map_err(|error| self.unread(question, &error))?;
         let is_kv = mount
             .as_ref()
@@ -80,9 +79,15 @@ impl Task {
         if !is_kv {
             self.expect_lease().await?;
         }
+        // What is written to Kubernetes takes no turn from others.
+        let engine = mount.as_ref().map_or("", Mount::path);
+        let lane = vault.lane(Purpose::Read, engine);
+        let unasked = |error: Error| Failure::of_vault(&self.run, question, &error);
+        let (_turn, client) = vault.client_in(&lane).await.map_err(unasked)?;
+        vault.enter().map_err(unasked)?;
         let asked = Timestamp::now();
         let answer = call(client, ordered, mount.as_ref(), self.secret_token()).await;
-        match vault.learn_of_engine(answer) {
+        match vault.learn_of_engine(&lane, answer) {
             Ok(answer) => Ok((asked, answer, mount)),
             Err(error) => {
                 if !is_kv && may_have_leased(&error) {
@@ -91,6 +96,12 @@ impl Task {
                 Err(self.unread(question, &error))
             }
         }
+    }
+
+    async fn mount_of(&self, vault: &Arc<Vault>, path: &str) -> Result<Option<Mount>, Error> {
+        let (_turn, client) = vault.client().await;
+        vault.enter()?;
+        vault.learn(mount_of(client, path, self.secret_token()).await)
     }
 
     fn unread(&mut self, question: Question<'_>, error: &Error) -> Failure {

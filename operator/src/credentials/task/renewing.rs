@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use planescape_operator_core::credentials::decide::Subject;
+use planescape_operator_core::credentials::decide::{Subject, engine_of};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
 use planescape_vault::{Error, Grant, Login};
 
 use super::{Task, seconds};
 use crate::credentials::bearer;
+use crate::credentials::vaults::Purpose;
 
 impl Task {
     pub(super) async fn renew_token(&mut self) -> Result<(), Failure> {
@@ -32,13 +33,15 @@ impl Task {
     pub(super) async fn renew_lease(&mut self, index: usize) -> Result<(), Failure> {
         let vault = self.program.vault_of(&self.run).await?;
         let question = Question::LeaseRenewal;
-        let (_turn, client) = vault.engine_client().await;
-        let entered = vault.enter();
-        entered.map_err(|error| Failure::of_vault(&self.run, question, &error))?;
+        let unasked = |error: Error| Failure::of_vault(&self.run, question, &error);
+        let id = self.lease_id(index);
+        let lane = vault.lane(Purpose::Renew, engine_of(&id));
+        let (_turn, client) = vault.client_in(&lane).await.map_err(unasked)?;
+        vault.enter().map_err(unasked)?;
         let asked = Timestamp::now();
-        let (id, bearer) = (self.lease_id(index), bearer(self.secret_token()));
+        let bearer = bearer(self.secret_token());
         let renewed = client.renew_lease(&id, bearer, self.increment()).await;
-        let renewed = vault.learn_of_engine(renewed);
+        let renewed = vault.learn_of_engine(&lane, renewed);
         let change = self.change(Subject::Lease(index), asked, renewed);
         let change = change.map_err(|error| Failure::of_vault(&self.run, question, &error))?;
         let wanted = wanted(self.program.outage);
