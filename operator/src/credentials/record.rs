@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,6 +16,7 @@ use planescape_operator_core::credentials::run::Run;
 use planescape_vault::SecretText;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::LONGEST_CALL;
 use crate::cluster::client::Clients;
@@ -60,6 +62,26 @@ pub(super) struct LeaseRecord {
     pub(super) access: Option<Access>,
 }
 
+impl Record {
+    /// What stands in a record. Of one whose state somebody has broken the token alone is known, and that it may have leases.
+    fn of(secret: Secret, now: Timestamp) -> Option<Self> {
+        let mut data = secret.data?;
+        let token = String::from_utf8(data.remove(TOKEN)?.0).ok()?;
+        let token = Some(token).filter(|token| !token.is_empty())?;
+        let state = data.get(STATE);
+        let state = state.and_then(|state| serde_json::from_slice(&state.0).ok());
+        Some(Self {
+            token: SecretText::new(token),
+            state: state.unwrap_or_else(|| State {
+                accessor: String::new(),
+                life: Life::new(now, 0, true),
+                leases: Vec::new(),
+                unheard: 1,
+            }),
+        })
+    }
+}
+
 impl Records {
     pub(super) fn new(clients: &Clients, namespace: &str) -> Self {
         let api = |class| Api::namespaced(clients.of(class), namespace);
@@ -69,17 +91,21 @@ impl Records {
         }
     }
 
-    /// The record of a run; none where there is none that can be read.
+    /// The record of a run. One without a token is of use to nobody, and would keep another one from being written.
     pub(super) async fn read(&self, run: &Run) -> kube::Result<Option<Record>> {
-        let secret = within(self.runs.get_opt(&name(run))).await?;
-        Ok(secret.and_then(|secret| {
-            let data = secret.data?;
-            let token = String::from_utf8(data.get(TOKEN)?.0.clone()).ok()?;
-            Some(Record {
-                token: SecretText::new(token),
-                state: serde_json::from_slice(&data.get(STATE)?.0).ok()?,
-            })
-        }))
+        let Some(secret) = within(self.runs.get_opt(&name(run))).await? else {
+            return Ok(None);
+        };
+        let record = Record::of(secret, Timestamp::now());
+        if record.is_none() {
+            warn!(
+                job = run.job,
+                namespace = run.owner.namespace,
+                "deletes a record that holds no token"
+            );
+            self.delete(run).await?;
+        }
+        Ok(record)
     }
 
     pub(super) async fn create(&self, run: &Run, record: &Record) -> kube::Result<()> {
@@ -158,5 +184,32 @@ pub(super) async fn within<T>(work: impl Future<Output = kube::Result<T>>) -> ku
     match tokio::time::timeout(LONGEST_CALL, work).await {
         Ok(result) => result,
         Err(late) => Err(kube::Error::Service(Box::new(late))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_somebody_has_broken_gives_its_token_and_doubts_its_leases() {
+        let now = Timestamp::UNIX_EPOCH;
+        let record = |data: &[(&str, &str)]| {
+            let data = data.iter();
+            let data = data.map(|(key, text)| {
+                let bytes = text.as_bytes().to_vec();
+                ((*key).to_owned(), ByteString(bytes))
+            });
+            let secret = Secret {
+                data: Some(data.collect()),
+                ..Secret::default()
+            };
+            Record::of(secret, now)
+        };
+
+        let broken = record(&[(TOKEN, "t"), (STATE, "{")]).unwrap();
+        assert_eq!((broken.token.expose(), broken.state.unheard), ("t", 1));
+        assert!(record(&[(TOKEN, ""), (STATE, "{}")]).is_none());
+        assert!(record(&[(STATE, "{}")]).is_none());
     }
 }

@@ -153,7 +153,7 @@ impl Task {
         self.program.metrics.stepped(name, outcome);
         match done {
             // What is told of a trouble does not end it.
-            Ok(()) if is_told => self.memory.succeed(step.subject()),
+            Ok(()) if is_told => self.memory.succeed(&step),
             Ok(()) => {}
             Err(failure) => {
                 if !is_told {

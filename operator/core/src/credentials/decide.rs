@@ -143,6 +143,7 @@ pub struct Trouble {
     is_silent: bool,
     since: Timestamp,
     is_of_end: bool,
+    step: (&'static str, Option<usize>),
 }
 
 /// What waits after a failure, while all else goes on.
@@ -249,6 +250,31 @@ impl Step {
 }
 
 impl Step {
+    /// What it is, whatever it tells.
+    fn key(&self) -> (&'static str, Option<usize>) {
+        let index = match self {
+            Self::Look(index)
+            | Self::Read(index)
+            | Self::Write(index)
+            | Self::RenewLease(index)
+            | Self::RevokeLease(index)
+            | Self::LookUpLease(index) => Some(*index),
+            Self::Recall
+            | Self::Claim
+            | Self::LogIn
+            | Self::LetGo(_)
+            | Self::RenewToken
+            | Self::LookUpToken
+            | Self::RevokeToken
+            | Self::Tell(_)
+            | Self::Forget
+            | Self::Release
+            | Self::Wait(_)
+            | Self::Finish => None,
+        };
+        (self.name(), index)
+    }
+
     fn asks_with_token(&self) -> bool {
         matches!(
             self,
@@ -308,6 +334,7 @@ impl Memory {
             is_silent: failure.is_silent,
             since,
             is_of_end,
+            step: step.key(),
         };
         self.troubles.insert(subject, trouble);
     }
@@ -319,9 +346,15 @@ impl Memory {
         }
     }
 
-    /// Something was done.
-    pub fn succeed(&mut self, subject: Subject) {
-        self.troubles.remove(&subject);
+    /// A step was done. One of many on the way to the Secrets does not end the trouble of another one, which comes again; the
+    /// last one ends them all.
+    pub fn succeed(&mut self, step: &Step) {
+        let subject = step.subject();
+        let is_one_of_many = subject == Subject::Work && !matches!(step, Step::LetGo(_));
+        let is_over = |it: &Trouble| !is_one_of_many || it.step == step.key();
+        if self.troubles.get(&subject).is_some_and(is_over) {
+            self.troubles.remove(&subject);
+        }
     }
 
     /// Sets what is known of a Secret.

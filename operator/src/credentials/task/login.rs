@@ -48,7 +48,9 @@ impl Task {
         };
         let reads = state.leases.iter().filter_map(|lease| lease.access.clone());
         Account {
-            accessor: Some(digest(&state.accessor)),
+            accessor: Some(&state.accessor)
+                .filter(|accessor| !accessor.is_empty())
+                .map(|accessor| digest(accessor)),
             login_request: None,
             reads: reads.collect(),
         }

@@ -232,7 +232,7 @@ impl World {
             (_, 2 | 3) => self.kill(),
             (Ok(()), _) => {
                 if !matches!(step, Step::Tell(_)) {
-                    self.memory.succeed(step.subject());
+                    self.memory.succeed(&step);
                 }
             }
             (Err(_), _) if matches!(step, Step::Tell(_)) => {}

@@ -192,7 +192,7 @@ fn waits_as_long_as_it_has_lasted_and_as_it_was_asked_to() {
     let mut memory = Memory::default();
     let mut wait = |now: Timestamp, retry_after| {
         let failure = failure(Reason::RateLimited, retry_after);
-        memory.fail(&world.run, (Subject::Work, failure), 0.0, now);
+        memory.fail(&world.run, (&Step::LogIn, failure), 0.0, now);
         let retry = memory.troubles[&Subject::Work].retry;
         retry.duration_since(now).as_secs()
     };
@@ -207,6 +207,34 @@ fn waits_as_long_as_it_has_lasted_and_as_it_was_asked_to() {
     assert_eq!(wait(later(20), None), 20);
     assert_eq!(wait(later(900), None), 60);
     assert_eq!(wait(later(900), Some(SignedDuration::from_secs(300))), 300);
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_tried_ever_more_rarely_although_it_can_be_read() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["LogIn"];
+
+    let steps = world.wait_for(SignedDuration::from_mins(10));
+
+    let logins = steps.iter().filter(|step| *step == "LogIn").count();
+    assert!((5..30).contains(&logins), "{logins}");
+}
+
+#[test]
+fn a_secret_that_can_be_read_makes_no_other_one_be_read_more_often() {
+    let mut world = World::new(Stage::Waiting);
+    world.run.order.secrets.push(OrderedSecret {
+        secret_name: "other".into(),
+        ..world.run.order.secrets[0].clone()
+    });
+    world.go_on();
+    world.memory.sight(0, Sighting::Missing);
+    world.refused = vec!["Read(0)"];
+
+    let steps = world.wait_for(SignedDuration::from_hours(2));
+
+    let reads = steps.iter().filter(|step| *step == "Read(0)").count();
+    assert!((50..130).contains(&reads), "{reads}");
 }
 
 #[test]

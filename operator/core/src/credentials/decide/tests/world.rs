@@ -128,7 +128,6 @@ impl World {
     }
 
     fn take(&mut self, step: Step) {
-        let subject = step.subject();
         if self.is_denied && step.asks_with_token() {
             self.be_denied(&step);
             return;
@@ -140,11 +139,15 @@ impl World {
                 true => failure(Reason::Unreachable, None),
                 false => refused(&step, is_silent),
             };
+            if step == Step::LogIn && !is_away {
+                // Whether its record was written is not known.
+                self.memory.custody = Custody::Unknown;
+            }
             self.memory.fail(&self.run, (&step, failure), 0.5, self.now);
             return;
         }
         let life = Life::new(self.now, 600, self.is_renewable);
-        match step {
+        match step.clone() {
             Step::Recall => {
                 self.memory.custody = match self.has_record {
                     true => Custody::Held(holding(life, self.recorded.clone())),
@@ -202,7 +205,7 @@ impl World {
             Step::Release => self.run.is_claimed = false,
             Step::Wait(_) | Step::Finish => unreachable!("is not done"),
         }
-        self.memory.succeed(subject);
+        self.memory.succeed(&step);
     }
 
     /// The program comes back after so long.
@@ -226,7 +229,7 @@ impl World {
             holding.hear(&error, now) && !matches!(step, Step::Read(_))
         };
         if is_done {
-            self.memory.succeed(step.subject());
+            self.memory.succeed(step);
             return;
         }
         let failure = Failure {
