@@ -17,7 +17,6 @@ mod watch;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::SignedDuration;
 use planescape_operator_core::credentials::failure::Failure;
@@ -38,9 +37,6 @@ use vaults::Vaults;
 
 /// How many calls to the API server are on their way at once.
 const CONCURRENCY: usize = 64;
-
-/// How long a call of the API server may take.
-const LONGEST_CALL: Duration = Duration::from_secs(20);
 
 /// What every run's task works with.
 struct Program {

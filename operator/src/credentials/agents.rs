@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Program;
-use super::record::within;
 use super::revoker::Revoker;
 use super::{chance, job};
 use crate::cluster::client::scoped;
@@ -195,7 +194,7 @@ async fn remembered(
 ) -> kube::Result<Option<Left>> {
     let client = program.clients.of(Class::Record);
     let owners: Api<PlanescapeJob> = Api::namespaced(client.clone(), namespace);
-    let Some(owner) = within(owners.get_opt(name)).await? else {
+    let Some(owner) = owners.get_opt(name).await? else {
         return Ok(None);
     };
     let runs = owner.status.into_iter().flat_map(|status| status.runs);
@@ -213,7 +212,7 @@ async fn remembered(
         Some(HolderVault { address, namespace }) => Some(Place { address, namespace }),
         None => {
             let jobs: Api<Job> = Api::namespaced(client, namespace);
-            let live = within(jobs.get_opt(&job)).await?;
+            let live = jobs.get_opt(&job).await?;
             let live = live.filter(|live| live.uid().as_ref() == Some(&job_uid));
             let pod = live.and_then(|live| live.spec?.template.spec);
             pod.as_ref().and_then(place)

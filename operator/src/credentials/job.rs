@@ -11,7 +11,6 @@ use planescape_operator_core::credentials::left::{Left, Revocation};
 use planescape_operator_core::credentials::run::Run;
 use serde_json::{Value, json};
 
-use super::record::within;
 use crate::cluster::client::Clients;
 use crate::cluster::gate::Class;
 
@@ -106,11 +105,11 @@ async fn change_job(
     let api: Api<Job> = Api::namespaced(clients.of(class), target.namespace);
     let parameters = PatchParams::default();
     let change = Patch::Strategic(change);
-    match within(api.patch(target.name, &parameters, &change)).await {
+    match api.patch(target.name, &parameters, &change).await {
         Ok(job) => Ok(Some(job)),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(kube::Error::Api(status)) if status.is_conflict() => {
-            let live = within(api.get_metadata_opt(target.name)).await?;
+            let live = api.get_metadata_opt(target.name).await?;
             match live.and_then(|live| live.metadata.uid) {
                 Some(uid) if uid == target.uid => Err(kube::Error::Api(status)),
                 Some(_) | None => Ok(None),

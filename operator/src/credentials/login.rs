@@ -12,7 +12,6 @@ use planescape_operator_core::credentials::run::Run;
 use planescape_vault::wire::fields;
 use planescape_vault::{Error, Login, SecretText};
 
-use super::record::within;
 use super::vaults::Vault;
 use super::{Program, refused};
 use crate::cluster::gate::Class;
@@ -65,7 +64,7 @@ impl Program {
         let account = &run.service_account;
         let parameters = post_params();
         let made = api.create_token_request(account, &parameters, &request);
-        let status = within(made).await?.status;
+        let status = made.await?.status;
         let token = status.map(|status| status.token);
         Ok(SecretText::new(token.unwrap_or_default()))
     }

@@ -22,7 +22,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::record::within;
 use super::task::mount_of;
 use super::{Program, bearer};
 use crate::cluster::client::scoped;
@@ -286,7 +285,7 @@ async fn tell(program: &Program, check: &Check, report: Report, at: Timestamp) -
     let client = program.clients.of(Class::Record);
     let api: Api<PlanescapeJob> = Api::namespaced(client, &owner.namespace);
     let (parameters, change) = (PatchParams::default(), Patch::Merge(change));
-    match within(api.patch(&owner.name, &parameters, &change)).await {
+    match api.patch(&owner.name, &parameters, &change).await {
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         told => told.map(drop),
     }

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::LONGEST_CALL;
 use crate::cluster::client::Clients;
 use crate::cluster::gate::Class;
 use crate::job::post_params;
@@ -93,7 +92,7 @@ impl Records {
 
     /// The record of a run. One without a token is of use to nobody, and would keep another one from being written.
     pub(super) async fn read(&self, run: &Run) -> kube::Result<Option<Record>> {
-        let Some(secret) = within(self.runs.get_opt(&name(run))).await? else {
+        let Some(secret) = self.runs.get_opt(&name(run)).await? else {
             return Ok(None);
         };
         let record = Record::of(secret, Timestamp::now());
@@ -131,9 +130,7 @@ impl Records {
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         };
-        within(self.runs.create(&post_params(), &secret))
-            .await
-            .map(drop)
+        self.runs.create(&post_params(), &secret).await.map(drop)
     }
 
     /// Writes the leases; the token stays as it is.
@@ -149,7 +146,7 @@ impl Records {
         let patch = Patch::Merge(patch);
         let (name, parameters) = (name(run), PatchParams::default());
         let written = self.runs.patch(&name, &parameters, &patch);
-        within(written).await.map(drop)
+        written.await.map(drop)
     }
 
     /// Writes another token in place of one that has ended.
@@ -163,7 +160,7 @@ impl Records {
     pub(super) async fn delete(&self, run: &Run) -> kube::Result<()> {
         let name = name(run);
         let parameters = DeleteParams::default();
-        match within(self.ends.delete(&name, &parameters)).await {
+        match self.ends.delete(&name, &parameters).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             deleted => deleted.map(drop),
         }
@@ -179,17 +176,62 @@ fn name(run: &Run) -> String {
     format!("planescape-run-{}", run.uid)
 }
 
-/// An API server that does not answer is one that cannot be reached.
-pub(super) async fn within<T>(work: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    match tokio::time::timeout(LONGEST_CALL, work).await {
-        Ok(result) => result,
-        Err(late) => Err(kube::Error::Service(Box::new(late))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use futures::future::join_all;
+    use http::{Request, Response};
+    use kube::client::{Body, Client};
+    use planescape_operator_core::credentials::Order;
+    use planescape_operator_core::credentials::run::Stage;
+    use planescape_operator_core::job::identity::Identity;
+    use tower::service_fn;
+
     use super::*;
+    use crate::leader::Leadership;
+
+    /// What many runs of one instant do to an API server with a slow webhook.
+    #[tokio::test(start_paused = true)]
+    async fn a_record_may_wait_for_its_turn_for_longer_than_a_call_may_take() {
+        let server = service_fn(|_: Request<Body>| async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let done = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}"#;
+            Ok::<_, Infallible>(Response::new(Body::from(done.as_bytes().to_vec())))
+        });
+        let client = Client::new(server, "own");
+        let clients = Clients::new(&client, &Leadership::without_election(), 2);
+        let records = Records::new(&clients, "own");
+        let run = run();
+
+        let deletions = join_all((0..6).map(|_| records.delete(&run))).await;
+
+        assert!(deletions.iter().all(Result::is_ok), "{deletions:?}");
+    }
+
+    fn run() -> Run {
+        Run {
+            owner: Identity {
+                namespace: "team".to_owned(),
+                name: "my-job".to_owned(),
+                uid: "u".to_owned(),
+            },
+            job: "my-job-1".to_owned(),
+            uid: "j".to_owned(),
+            service_account: "default".to_owned(),
+            order: Order {
+                address: "http://vault:8200".to_owned(),
+                namespace: None,
+                auth_path: "auth/kubernetes".to_owned(),
+                role: "runs".to_owned(),
+                secrets: Vec::new(),
+            },
+            stage: Stage::Waiting,
+            is_claimed: false,
+            told: None,
+        }
+    }
 
     #[test]
     fn a_record_that_somebody_has_broken_gives_its_token_and_doubts_its_leases() {

@@ -13,7 +13,6 @@ use planescape_operator_core::credentials::OrderedSecret;
 use planescape_operator_core::credentials::content::Contents;
 use planescape_operator_core::credentials::run::Run;
 
-use super::record::within;
 use crate::cluster::client::Clients;
 use crate::cluster::gate::Class;
 use crate::job::post_params;
@@ -34,7 +33,7 @@ pub(super) async fn look(
 ) -> kube::Result<Found> {
     let api = api(clients, run);
     let name = ordered.name_for(&run.job);
-    let Some(found) = within(api.get_metadata_opt(&name)).await? else {
+    let Some(found) = api.get_metadata_opt(&name).await? else {
         return Ok(Found::Nothing);
     };
     let is_going = found.metadata.deletion_timestamp.is_some();
@@ -86,7 +85,7 @@ pub(super) async fn create(
         ..Secret::default()
     };
     let api = api(clients, run);
-    match within(api.create(&post_params(), &secret)).await {
+    match api.create(&post_params(), &secret).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(false),
         Err(error) => Err(error),
