@@ -48,6 +48,11 @@ pub(super) async fn tell(
     patch(clients, run, Class::Record, told(report)).await
 }
 
+/// Whether the API server refuses what is written itself, such as annotations that others have filled up.
+pub(super) fn is_never_taken(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 413 | 422))
+}
+
 /// Tells what became of the tokens that the agent of a pod has left, if the Job is still there.
 pub(super) async fn tell_revocation(
     clients: &Clients,

@@ -32,9 +32,6 @@ pub(super) enum Seen {
     Gone,
 }
 
-/// How long to wait before the status is told again.
-const TELLING_PAUSE: Duration = Duration::from_secs(1);
-
 /// One run, as its task knows it.
 struct Task {
     program: Arc<Program>,
@@ -144,7 +141,6 @@ impl Task {
     }
 
     async fn take(&mut self, step: Step) {
-        let is_told = !matches!(step, Step::Tell(_));
         let name = step.name();
         let done = self.act(step.clone()).await;
         let outcome = done
@@ -152,14 +148,8 @@ impl Task {
             .map_or_else(|it| it.report.reason.as_str(), |()| "Done");
         self.program.metrics.stepped(name, outcome);
         match done {
-            // What is told of a trouble does not end it.
-            Ok(()) if is_told => self.memory.succeed(&step),
-            Ok(()) => {}
+            Ok(()) => self.memory.succeed(&step),
             Err(failure) => {
-                if !is_told {
-                    tokio::time::sleep(TELLING_PAUSE).await;
-                    return;
-                }
                 let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
                 let message = failure.report.message.as_deref();
                 warn!(job, namespace, reason = %failure.report.reason, message);
@@ -187,11 +177,10 @@ impl Task {
             Step::Claim => (job::claim(clients, &self.run).await, "hold a Job"),
             Step::LetGo(report) => {
                 let let_go = job::let_go(clients, &self.run, &report).await;
-                info!(
-                    job = self.run.job,
-                    namespace = self.run.owner.namespace,
-                    "supplied a run"
-                );
+                if let_go.is_ok() {
+                    let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
+                    info!(job, namespace, "supplied a run");
+                }
                 (let_go, "let a Job go")
             }
             Step::Tell(report) => {
@@ -199,10 +188,14 @@ impl Task {
                     self.run.told = Some(report);
                     return Ok(());
                 }
-                (
-                    job::tell(clients, &self.run, &report).await,
-                    "tell a Job's status",
-                )
+                let told = job::tell(clients, &self.run, &report).await;
+                if told.as_ref().is_err_and(job::is_never_taken) {
+                    let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
+                    warn!(job, namespace, "the Job has no room for what is told of it");
+                    self.run.told = Some(report);
+                    return Ok(());
+                }
+                (told, "tell a Job's status")
             }
             Step::Release => (job::release(clients, &self.run).await, "release a Job"),
             Step::Wait(_) | Step::Finish => return Ok(()),

@@ -20,6 +20,9 @@ use super::run::Run;
 const SHORTEST_RETRY: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
 
+/// The annotations of a Job hold 256 KiB, and each read takes 250 bytes.
+const MOST_READS: usize = 40;
+
 /// What is known of a run beside its Job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
@@ -46,6 +49,8 @@ pub struct Account {
     pub login_request: Option<String>,
     /// What was read, in order.
     pub reads: Vec<Access>,
+    /// How much more was read.
+    pub more_reads: usize,
 }
 
 impl Account {
@@ -56,6 +61,16 @@ impl Account {
             accessor: told.accessor.clone(),
             login_request: told.login_request.clone(),
             reads: told.reads.clone(),
+            more_reads: told.more_reads,
+        }
+    }
+
+    /// Something was read.
+    pub fn add(&mut self, read: Access) {
+        if self.reads.len() < MOST_READS {
+            self.reads.push(read);
+        } else {
+            self.more_reads += 1;
         }
     }
 }
@@ -155,6 +170,8 @@ pub enum Subject {
     Token,
     /// This lease.
     Lease(usize),
+    /// What the status is told.
+    Status,
 }
 
 /// One thing to do.
@@ -208,6 +225,7 @@ impl Step {
             Self::RenewLease(index) | Self::RevokeLease(index) | Self::LookUpLease(index) => {
                 Subject::Lease(*index)
             }
+            Self::Tell(_) => Subject::Status,
             Self::Recall
             | Self::Claim
             | Self::LogIn
@@ -215,7 +233,6 @@ impl Step {
             | Self::Read(_)
             | Self::Write(_)
             | Self::LetGo(_)
-            | Self::Tell(_)
             | Self::Forget
             | Self::Release
             | Self::Wait(_)
@@ -368,7 +385,8 @@ impl Memory {
     /// There is a token, which is another than before: what was read with that is of no use.
     pub fn hold(&mut self, holding: Holding) {
         self.custody = Custody::Held(holding);
-        self.troubles.retain(|subject, _| *subject == Subject::Work);
+        self.troubles
+            .retain(|subject, _| matches!(subject, Subject::Work | Subject::Status));
         for sighting in &mut self.secrets {
             if *sighting == Sighting::Ready {
                 *sighting = Sighting::Missing;
@@ -383,7 +401,7 @@ impl Memory {
         };
         let life = match subject {
             Subject::Lease(index) => &mut holding.leases[index].life,
-            Subject::Token | Subject::Work => &mut holding.token,
+            Subject::Token | Subject::Work | Subject::Status => &mut holding.token,
         };
         *life = life.recalled(now, outage);
     }
@@ -396,15 +414,17 @@ impl Memory {
     }
 
     /// The same, all of a run that has not ended.
-    fn troubles_of_supply(&self) -> impl Iterator<Item = &Trouble> {
-        let troubles = self.troubles.values();
-        troubles.filter(|it| !it.is_of_end)
+    fn troubles_of_supply(&self) -> impl Iterator<Item = (Subject, &Trouble)> {
+        let troubles = self.troubles.iter().map(|(subject, it)| (*subject, it));
+        troubles.filter(|(_, it)| !it.is_of_end)
     }
 
     /// What Vault did not do at the end of a run.
     fn troubles_of_revocation(&self) -> impl Iterator<Item = &Trouble> {
         let troubles = self.troubles.iter();
-        let troubles = troubles.filter(|(subject, it)| it.is_of_end && **subject != Subject::Work);
+        let troubles = troubles.filter(|(subject, it)| {
+            it.is_of_end && matches!(subject, Subject::Token | Subject::Lease(_))
+        });
         troubles.map(|(_, trouble)| trouble)
     }
 

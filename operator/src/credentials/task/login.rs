@@ -46,14 +46,16 @@ impl Task {
         let Some(Record { state, .. }) = record else {
             return Account::default();
         };
-        let reads = state.leases.iter().filter_map(|lease| lease.access.clone());
-        Account {
+        let mut account = Account {
             accessor: Some(&state.accessor)
                 .filter(|accessor| !accessor.is_empty())
                 .map(|accessor| digest(accessor)),
-            login_request: None,
-            reads: reads.collect(),
+            ..Account::default()
+        };
+        for read in state.leases.iter().filter_map(|lease| lease.access.clone()) {
+            account.add(read);
         }
+        account
     }
 
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
@@ -101,7 +103,7 @@ impl Task {
         self.memory.account = Account {
             accessor: Some(digest(&login.accessor)),
             login_request: Some(login.request).filter(|id| !id.is_empty()),
-            reads: Vec::new(),
+            ..Account::default()
         };
         self.record = Some(record);
         Ok(())

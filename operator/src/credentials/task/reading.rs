@@ -55,7 +55,7 @@ impl Task {
         self.add_lease(index, asked, &answer, &access).await?;
         let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
         let made = contents(ordered.clone(), answer, has_versions).await;
-        self.memory.account.reads.push(access);
+        self.memory.account.add(access);
         let made = made.map_err(|it| misfit(&self.run, it))?;
         self.contents.insert(index, made);
         self.memory.sight(index, Sighting::Ready);

@@ -25,8 +25,9 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     };
     let waiting = memory.trouble(step.subject(), true);
     match waiting.filter(|it| it.retry > now) {
-        Some(trouble) if !matches!(step, Step::Tell(_)) => wait(run, memory, trouble),
-        Some(_) | None => step,
+        Some(trouble) if matches!(step, Step::Tell(_)) => Step::Wait(Some(trouble.retry)),
+        Some(trouble) => wait(run, memory, trouble, now),
+        None => step,
     }
 }
 
@@ -89,7 +90,7 @@ fn is_silent(memory: &Memory, holding: &Holding, index: usize) -> bool {
     })
 }
 
-fn wait(run: &Run, memory: &Memory, trouble: &Trouble) -> Step {
+fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
     let wait = Step::Wait(Some(trouble.retry));
     let is_told = run.told.as_ref().is_some_and(|it| it.phase == Phase::Done);
     if is_told && trouble.report.phase != Phase::Done {
@@ -97,7 +98,8 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble) -> Step {
         return wait;
     }
     let report = told_with(run, memory, trouble.report.clone());
-    tell(run, &report).unwrap_or(wait)
+    let tell = tell(run, &report).filter(|_| !memory.waits(Subject::Status, true, now));
+    tell.unwrap_or(wait)
 }
 
 /// Whether the token has ended by itself, or a Job waits too long for its deletion.

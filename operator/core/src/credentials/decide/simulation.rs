@@ -230,12 +230,7 @@ impl World {
         };
         match (answer, fault) {
             (_, 2 | 3) => self.kill(),
-            (Ok(()), _) => {
-                if !matches!(step, Step::Tell(_)) {
-                    self.memory.succeed(&step);
-                }
-            }
-            (Err(_), _) if matches!(step, Step::Tell(_)) => {}
+            (Ok(()), _) => self.memory.succeed(&step),
             (Err(status), _) => self.fail(&step, status),
         }
         false
@@ -533,12 +528,12 @@ impl World {
         let (now, renewed) = (self.now, self.longest_life);
         let is_alive = match subject {
             Subject::Lease(index) => self.lease(index).end > now,
-            Subject::Token | Subject::Work => true,
+            Subject::Token | Subject::Work | Subject::Status => true,
         };
         let holding = self.holding();
         let life = match subject {
             Subject::Lease(index) => &mut holding.leases[index].life,
-            Subject::Token | Subject::Work => &mut holding.token,
+            Subject::Token | Subject::Work | Subject::Status => &mut holding.token,
         };
         *life = match is_alive {
             true => life.renewed(now, renewed, true),

@@ -10,6 +10,9 @@ use crate::credentials::run::{Run, Stage};
 /// How often a Secret is looked for while its run goes on.
 pub(super) const SECRET_CHECK: SignedDuration = SignedDuration::from_secs(60);
 
+/// So often that doubles.
+const MOST_DOUBLINGS: usize = 6;
+
 const DENIED: u16 = 403;
 
 pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Step {
@@ -25,7 +28,8 @@ pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Ti
         (None, Stage::Waiting) => work.or(renewal),
         (None, Stage::Running | Stage::Stopping(_) | Stage::Over { .. }) => renewal.or(work),
     };
-    step.or_else(|| say(run, memory, now))
+    let say = || say(run, memory, now).filter(|_| !memory.waits(Subject::Status, false, now));
+    step.or_else(say)
         .unwrap_or_else(|| Step::Wait(until(run, memory, outage, now)))
 }
 
@@ -52,7 +56,8 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         return Some(Step::LogIn);
     };
     let sightings = sightings(run, memory);
-    let is_due = |seen: Timestamp| seen.saturating_add(SECRET_CHECK).is_ok_and(|it| it <= now);
+    let pause = pause(run, memory);
+    let is_due = |seen: Timestamp| seen.saturating_add(pause).is_ok_and(|it| it <= now);
     let unseen = sightings.clone().position(|it| match it {
         Sighting::Unknown => true,
         Sighting::Present(seen) => is_due(seen),
@@ -86,6 +91,18 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         Some((subject, _)) => renew(subject),
         None => Step::LetGo(held(run, memory, holding)),
     })
+}
+
+/// How long after one look at a Secret comes the next. Where somebody deletes it again and again, each new one has a lease of its
+/// own, which lives to the end of the run since pods may work with it.
+fn pause(run: &Run, memory: &Memory) -> SignedDuration {
+    let leases = match &memory.custody {
+        Custody::Held(holding) => holding.leases.len(),
+        Custody::Unknown | Custody::Absent => 0,
+    };
+    let secrets = run.order.secrets.len().max(1);
+    let again = leases.saturating_sub(secrets) / secrets;
+    SECRET_CHECK * (1_i32 << again.min(MOST_DOUBLINGS))
 }
 
 fn has_lost_lease(holding: &Holding, now: Timestamp) -> bool {
@@ -129,7 +146,7 @@ fn renewals(
 fn renew(subject: Subject) -> Step {
     match subject {
         Subject::Lease(index) => Step::RenewLease(index),
-        Subject::Token | Subject::Work => Step::RenewToken,
+        Subject::Token | Subject::Work | Subject::Status => Step::RenewToken,
     }
 }
 
@@ -141,7 +158,9 @@ fn lives(holding: &Holding) -> impl Iterator<Item = (Subject, Life)> {
 
 /// What the status is to be told.
 fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
-    let trouble = memory.troubles_of_supply().find(|it| it.retry > now);
+    let mut troubles = memory.troubles_of_supply();
+    let trouble = troubles.find(|(subject, it)| *subject != Subject::Status && it.retry > now);
+    let trouble = trouble.map(|(_, trouble)| trouble);
     let report = match (trouble, ended(run, memory, now), &memory.custody) {
         (_, Some(report), _) => report,
         (Some(trouble), None, _) => told_with(run, memory, trouble.report.clone()),
@@ -154,10 +173,11 @@ fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
 }
 
 fn until(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) -> Option<Timestamp> {
-    let retries = memory.troubles_of_supply().map(|it| it.retry);
+    let retries = memory.troubles_of_supply().map(|(_, it)| it.retry);
+    let pause = pause(run, memory);
     let is_stopping = matches!(run.stage, Stage::Stopping(_));
     let looks = sightings(run, memory).filter_map(|it| match it {
-        Sighting::Present(seen) if !is_stopping => seen.saturating_add(SECRET_CHECK).ok(),
+        Sighting::Present(seen) if !is_stopping => seen.saturating_add(pause).ok(),
         Sighting::Present(_) | Sighting::Unknown | Sighting::Missing | Sighting::Ready => None,
     });
     let stop = match run.stage {

@@ -469,6 +469,54 @@ fn a_database_that_does_not_answer_is_waited_for_once_however_many_leases_it_mad
 }
 
 #[test]
+fn a_secret_that_is_deleted_again_and_again_is_made_anew_ever_more_rarely() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+
+    for _ in 0..1_000 {
+        world.has_secret = false;
+        world.wait_for(SECRET_CHECK);
+    }
+
+    let leases = world.holding().leases.len();
+    assert!((10..30).contains(&leases), "{leases}");
+}
+
+#[test]
+fn what_is_told_of_many_reads_fits_into_an_annotation() {
+    let mut world = World::new(Stage::Waiting);
+    for _ in 0..1_000 {
+        world.memory.account.add(Access {
+            path: "database/creds/readonly".to_owned(),
+            lease: Some("0123456789abcdef".to_owned()),
+            ttl_seconds: Some(3_600),
+            user: Some("v-kubernetes-readonly-0123456789abcdefghij-1234567890".to_owned()),
+            request: Some("01234567-89ab-cdef-0123-456789abcdef".to_owned()),
+            version: None,
+        });
+    }
+    world.go_on();
+
+    let told = world.run.told.unwrap();
+    assert_eq!(told.reads.len() + told.more_reads, 1_000);
+    let text = serde_json::to_string(&told).unwrap();
+    assert!(text.len() < 16 * 1024, "{}", text.len());
+}
+
+#[test]
+fn a_word_that_the_api_server_refuses_is_told_ever_more_rarely() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.refused = vec!["Tell(Revoked)"];
+
+    let steps = world.wait_for(SignedDuration::from_mins(10));
+
+    let tells = steps.iter().filter(|step| *step == "Tell(Revoked)").count();
+    assert!((5..30).contains(&tells), "{tells}");
+}
+
+#[test]
 fn what_somebody_writes_on_the_job_makes_no_token_forgotten() {
     let mut world = World::new(Stage::Waiting);
     world.go_on();

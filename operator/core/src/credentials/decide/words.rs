@@ -19,7 +19,6 @@ pub(super) fn tell(run: &Run, report: &Report) -> Option<Step> {
         ..report.clone()
     };
     let is_told = run.told.as_ref().map(timeless) == Some(timeless(report));
-    // A Job that nobody holds may be gone.
     (!is_told).then(|| Step::Tell(report.clone()))
 }
 
@@ -30,6 +29,7 @@ pub(super) fn told_with(run: &Run, memory: &Memory, report: Report) -> Report {
         accessor: account.accessor,
         login_request: account.login_request,
         reads: account.reads,
+        more_reads: account.more_reads,
         ..report
     }
 }

@@ -194,10 +194,7 @@ impl World {
             | Step::LookUpLease(_) => {
                 self.renew_or_revoke(&step);
             }
-            Step::Tell(report) => {
-                self.run.told = Some(report);
-                return;
-            }
+            Step::Tell(report) => self.run.told = Some(report),
             Step::Forget => {
                 self.has_record = false;
                 self.memory.custody = Custody::Absent;
