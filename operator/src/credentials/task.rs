@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::record::Record;
-use super::vaults::Vault;
+use super::vaults::{Outages, Vault};
 use super::{Program, chance, job};
 pub(super) use reading::mount_of;
 
@@ -40,8 +40,8 @@ struct Task {
     record: Option<Record>,
     /// What was read and is not written yet.
     contents: BTreeMap<usize, Contents>,
-    /// Its Vault, once it was asked.
-    vault: Option<Arc<Vault>>,
+    /// Those of its Vault, once that was asked.
+    outages: Option<Outages>,
     is_gone: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn tend(
         memory: Memory::default(),
         record: None,
         contents: BTreeMap::new(),
-        vault: None,
+        outages: None,
         is_gone: false,
     };
     while !shutdown.is_cancelled() {
@@ -92,7 +92,7 @@ pub(super) async fn tend(
         };
         tokio::select! {
             () = sleep_until(until) => {}
-            () = vault_is_back(task.vault.as_deref()) => task.memory.hurry(Timestamp::now()),
+            () = vault_is_back(task.outages.as_mut()) => task.memory.hurry(Timestamp::now()),
             () = shutdown.cancelled() => return,
             changed = seen.changed() => match changed {
                 Ok(()) => task.see(seen.borrow_and_update().clone()),
@@ -104,9 +104,9 @@ pub(super) async fn tend(
 }
 
 /// Where it was away.
-async fn vault_is_back(vault: Option<&Vault>) {
-    match vault {
-        Some(vault) => vault.is_back().await,
+async fn vault_is_back(outages: Option<&mut Outages>) {
+    match outages {
+        Some(outages) => outages.end().await,
         None => std::future::pending().await,
     }
 }
@@ -211,6 +211,13 @@ impl Task {
             Some(None) => {}
             None => self.see(Seen::Gone),
         }
+    }
+
+    /// The Vault of the run.
+    async fn vault(&mut self) -> Result<Arc<Vault>, Failure> {
+        let vault = self.program.vault_of(&self.run).await?;
+        self.outages.get_or_insert_with(|| vault.outages());
+        Ok(vault)
     }
 
     fn holding(&mut self) -> Option<&mut Holding> {

@@ -68,6 +68,12 @@ pub(super) struct Vault {
     server: Arc<Server>,
 }
 
+/// When a Vault was away, and came back.
+pub(super) struct Outages {
+    seen: watch::Receiver<Option<Error>>,
+    server: Arc<Server>,
+}
+
 impl Vaults {
     pub(super) fn new(
         listed: Addresses,
@@ -215,14 +221,12 @@ impl Vault {
         }
     }
 
-    /// Returns when it is back, where it is away; never, where it is not.
-    pub(super) async fn is_back(&self) {
-        let mut outage = self.server.outage.subscribe();
-        if outage.borrow().is_none() {
-            return std::future::pending().await;
+    /// What tells from now on when it is back.
+    pub(super) fn outages(&self) -> Outages {
+        Outages {
+            seen: self.server.outage.subscribe(),
+            server: self.server.clone(),
         }
-        let _waits = self.server.metrics.waits_for_vault(&self.server.address);
-        let _ = outage.wait_for(Option::is_none).await;
     }
 
     /// Takes in what Vault has answered. Where it serves nobody, one of us looks for it from then on.
@@ -260,6 +264,25 @@ impl Vault {
     }
 }
 
+impl Outages {
+    /// Returns when Vault is back, also where it came back while nobody waited for that.
+    pub(super) async fn end(&mut self) {
+        loop {
+            let Server {
+                metrics, address, ..
+            } = &*self.server;
+            let is_away = self.seen.borrow().is_some();
+            let waits = is_away.then(|| metrics.waits_for_vault(address));
+            let changed = self.seen.changed().await;
+            drop(waits);
+            changed.expect("the server is kept");
+            if self.seen.borrow_and_update().is_none() {
+                return;
+            }
+        }
+    }
+}
+
 /// Until it serves requests again.
 async fn look_for(vault: Arc<Vault>) {
     let mut wait = SHORTEST_LOOK;
@@ -278,7 +301,29 @@ async fn look_for(vault: Arc<Vault>) {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_was_busy_when_vault_came_back_hears_of_it_once() {
+        let listed = Addresses::parse("http://127.0.0.1:1").unwrap();
+        let vaults = Vaults::new(listed, None, 20, Arc::default());
+        let place = Place {
+            address: "http://127.0.0.1:1".to_owned(),
+            namespace: None,
+        };
+        let vault = vaults.of(&place).await.unwrap();
+        let mut outages = vault.outages();
+        assert!(outages.end().now_or_never().is_none(), "it is not away");
+
+        let silent: Result<(), Error> = vault.learn(Err(vault.silence()));
+        assert!(silent.is_err() && vault.enter().is_err());
+        vault.server.outage.send_replace(None);
+
+        assert!(outages.end().now_or_never().is_some());
+        assert!(outages.end().now_or_never().is_none());
+    }
 
     #[tokio::test]
     async fn namespaces_that_tenants_make_up_share_one_client_and_what_vault_can_bear() {

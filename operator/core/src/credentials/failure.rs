@@ -116,6 +116,16 @@ impl Failure {
         }
     }
 
+    /// Vault was not asked, because it was seen to serve nobody.
+    #[must_use]
+    pub fn of_outage(run: &Run, question: Question<'_>, error: &Error) -> Self {
+        Self {
+            is_outage: true,
+            is_silent: false,
+            ..Self::of_vault(run, question, error)
+        }
+    }
+
     /// Nobody may talk to this Vault.
     #[must_use]
     pub fn of_address(run: &Run, refused: &Refused) -> Self {
@@ -265,6 +275,9 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Order;
+    use crate::credentials::run::Stage;
+    use crate::job::identity::Identity;
 
     #[test]
     fn a_database_that_does_not_answer_is_no_outage_of_vault() {
@@ -290,6 +303,32 @@ mod tests {
             Question::Revocation,
         ] {
             assert!(question.blames_vault(&silent), "{question:?}");
+        }
+        assert!(Failure::of_outage(&run(), read, &silent).is_outage);
+        let unanswered = Failure::of_vault(&run(), read, &silent);
+        assert!(unanswered.is_silent && !unanswered.is_outage);
+    }
+
+    fn run() -> Run {
+        Run {
+            owner: Identity {
+                namespace: "team".to_owned(),
+                name: "my-job".to_owned(),
+                uid: "u".to_owned(),
+            },
+            job: "my-job-1".to_owned(),
+            uid: "j".to_owned(),
+            service_account: "default".to_owned(),
+            order: Order {
+                address: "http://vault:8200".to_owned(),
+                namespace: None,
+                auth_path: "auth/kubernetes".to_owned(),
+                role: "runs".to_owned(),
+                secrets: Vec::new(),
+            },
+            stage: Stage::Waiting,
+            is_claimed: false,
+            told: None,
         }
     }
 }

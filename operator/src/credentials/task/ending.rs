@@ -18,11 +18,15 @@ const LONGEST_REVOCATION: Duration = Duration::from_secs(3);
 
 impl Task {
     pub(super) async fn revoke_lease(&mut self, index: usize) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
-        self.vault = Some(vault.clone());
+        let vault = self.vault().await?;
         let id = self.lease_id(index);
+        let named = digest(&id);
+        let question = Question::LeaseRevocation { digest: &named };
         let lane = vault.lane(Purpose::Revoke, engine_of(&id));
-        let revoked = match vault.client_in(&lane).await {
+        let turn = vault.client_in(&lane).await;
+        let away = |error: Error| Failure::of_outage(&self.run, question, &error);
+        vault.enter().map_err(away)?;
+        let revoked = match turn {
             Ok((_turn, client)) => {
                 let revoked = client.revoke_lease(&id, bearer(self.secret_token()));
                 let revoked = timeout(LONGEST_REVOCATION, revoked).await;
@@ -37,19 +41,18 @@ impl Task {
             Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied && !self.doubts() => {
                 self.memory.may_not_revoke_leases = true;
             }
-            Err(error) => {
-                let digest = &digest(&id);
-                let question = Question::LeaseRevocation { digest };
-                return Err(Failure::of_vault(&self.run, question, &error));
-            }
+            Err(error) => return Err(Failure::of_vault(&self.run, question, &error)),
         }
         Ok(())
     }
 
     pub(super) async fn revoke_token(&mut self) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
+        let vault = self.vault().await?;
         let (_turn, client) = vault.client().await;
-        let revoked = client.revoke_self(bearer(self.secret_token())).await;
+        let revoked = match vault.enter() {
+            Ok(()) => vault.learn(client.revoke_self(bearer(self.secret_token())).await),
+            Err(error) => Err(error),
+        };
         match revoked {
             Ok(()) => {}
             Err(error) if self.hear(&error) => {}
@@ -83,15 +86,15 @@ impl Task {
 
     /// Vault answers the revocation of a token before it comes to the leases.
     pub(super) async fn look_up_lease(&mut self, index: usize) -> Result<(), Failure> {
+        let vault = self.vault().await?;
         let run = &self.run;
         let place = run.order.place();
-        let vault = self.program.vault_of(run).await?;
         let id = self.lease_id(index);
         let found = match &self.program.revoker {
             Some(revoker) => revoker.has_lease(&vault, &place, &id).await,
             None => Ok(None),
         };
-        match found {
+        match vault.learn(found) {
             Ok(Some(false)) => {
                 self.lease_is_gone(index);
                 Ok(())

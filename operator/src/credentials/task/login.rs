@@ -59,8 +59,7 @@ impl Task {
     }
 
     pub(super) async fn log_in(&mut self) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
-        self.vault = Some(vault.clone());
+        let vault = self.vault().await?;
         self.give_back_old(&vault).await?;
         let run = &self.run;
         let (login, asked) = self.program.log_in(run, &vault).await?;

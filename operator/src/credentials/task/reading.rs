@@ -70,7 +70,9 @@ impl Task {
         let path = &ordered.path;
         let is_write = !ordered.params.is_empty();
         let question = Question::Read { path, is_write };
-        let vault = self.program.vault_of(&self.run).await?;
+        let vault = self.vault().await?;
+        let away = |error: Error| Failure::of_outage(&self.run, question, &error);
+        vault.enter().map_err(away)?;
         let mount = self.mount_of(&vault, path).await;
         let mount = mount.map_err(|error| self.unread(question, &error))?;
         let is_kv = mount
@@ -84,7 +86,8 @@ impl Task {
         let lane = vault.lane(Purpose::Read, engine);
         let unasked = |error: Error| Failure::of_vault(&self.run, question, &error);
         let (_turn, client) = vault.client_in(&lane).await.map_err(unasked)?;
-        vault.enter().map_err(unasked)?;
+        let away = |error: Error| Failure::of_outage(&self.run, question, &error);
+        vault.enter().map_err(away)?;
         let asked = Timestamp::now();
         let answer = call(client, ordered, mount.as_ref(), self.secret_token()).await;
         match vault.learn_of_engine(&lane, answer) {
@@ -100,7 +103,6 @@ impl Task {
 
     async fn mount_of(&self, vault: &Arc<Vault>, path: &str) -> Result<Option<Mount>, Error> {
         let (_turn, client) = vault.client().await;
-        vault.enter()?;
         vault.learn(mount_of(client, path, self.secret_token()).await)
     }
 

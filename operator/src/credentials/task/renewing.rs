@@ -14,7 +14,7 @@ use crate::credentials::vaults::Purpose;
 
 impl Task {
     pub(super) async fn renew_token(&mut self) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
+        let vault = self.vault().await?;
         let question = Question::TokenRenewal;
         let (_turn, client) = vault.client().await;
         let entered = vault.enter();
@@ -31,13 +31,14 @@ impl Task {
     }
 
     pub(super) async fn renew_lease(&mut self, index: usize) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
+        let vault = self.vault().await?;
         let question = Question::LeaseRenewal;
         let unasked = |error: Error| Failure::of_vault(&self.run, question, &error);
+        let away = |error: Error| Failure::of_outage(&self.run, question, &error);
         let id = self.lease_id(index);
         let lane = vault.lane(Purpose::Renew, engine_of(&id));
         let (_turn, client) = vault.client_in(&lane).await.map_err(unasked)?;
-        vault.enter().map_err(unasked)?;
+        vault.enter().map_err(away)?;
         let asked = Timestamp::now();
         let bearer = bearer(self.secret_token());
         let renewed = client.renew_lease(&id, bearer, self.increment()).await;
@@ -60,7 +61,7 @@ impl Task {
 
     /// Where an answer leaves open whether it has ended.
     pub(super) async fn look_up_token(&mut self) -> Result<(), Failure> {
-        let vault = self.program.vault_of(&self.run).await?;
+        let vault = self.vault().await?;
         let (_turn, client) = vault.client().await;
         let asked = Timestamp::now();
         let found = vault.learn(client.look_up_self(bearer(self.secret_token())).await);
