@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use planescape_operator_core::credentials::addresses;
 use planescape_operator_core::credentials::left::{self, Place};
-use planescape_operator_core::credentials::pace::is_outage;
 use planescape_vault::wire::fields;
 use planescape_vault::{Error, SecretText};
 use planescape_vault_client::Client;
@@ -47,6 +46,17 @@ impl Question<'_> {
 enum Trouble {
     File(String),
     Login(Error),
+}
+
+/// Why it is not known whether Vault has a lease.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// It was not asked.
+    #[error("{0}")]
+    Unasked(String),
+    /// It did not say.
+    #[error("{0}")]
+    Vault(Error),
 }
 
 /// A token of ours; who finds none logs in, and the others wait for that.
@@ -89,12 +99,19 @@ impl Revoker {
         vault: &Vault,
         place: &Place,
         id: &str,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<bool>, Unanswered> {
         match self.ask(place, vault, Question::Look(id)).await {
             Ok(Ok(())) => Ok(Some(true)),
             Ok(Err(error)) if left::is_unknown_lease(&error) => Ok(Some(false)),
-            Ok(Err(error)) | Err(Trouble::Login(error)) if is_outage(&error) => Err(error),
-            Ok(Err(_)) | Err(Trouble::Login(_) | Trouble::File(_)) => Ok(None),
+            Ok(Err(error)) if left::is_denied(&error) => Ok(None),
+            // Whoever has not set it up.
+            Err(Trouble::Login(Error::Refused(refusal)))
+                if matches!(refusal.status(), 400..=404) =>
+            {
+                Ok(None)
+            }
+            Ok(Err(error)) | Err(Trouble::Login(error)) => Err(Unanswered::Vault(error)),
+            Err(Trouble::File(why)) => Err(Unanswered::Unasked(why)),
         }
     }
 
@@ -152,16 +169,21 @@ impl Revoker {
         }
         let (_turn, client) = vault.login_turn().await;
         vault.pace().await;
-        let file = self.token_file.display();
-        let jwt = std::fs::read_to_string(&self.token_file);
-        let jwt = jwt.map(SecretText::new);
-        let jwt = jwt
-            .map_err(|error| Trouble::File(format!("cannot read the token in {file}: {error}")))?;
+        let jwt = self.jwt().await?;
         let body = fields([("jwt", jwt.expose().trim()), ("role", &self.role)]);
         let login = client.log_in(&self.login, None, &body).await;
         let login = login.map_err(Trouble::Login)?;
         *held = Some(login.token.clone());
         Ok((login.token, true))
+    }
+
+    async fn jwt(&self) -> Result<SecretText, Trouble> {
+        let file = self.token_file.clone();
+        let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
+        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let file = self.token_file.display();
+        read.map(SecretText::new)
+            .map_err(|error| Trouble::File(format!("cannot read the token in {file}: {error}")))
     }
 }
 

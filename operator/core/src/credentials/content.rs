@@ -54,6 +54,9 @@ pub enum Misfit {
         /// Why.
         message: String,
     },
+    /// Nobody knows what it makes.
+    #[error("the Secret was not made to its end")]
+    Unfinished,
     /// More than a Secret can hold.
     #[error(
         "takes {bytes} bytes or more, and a Secret holds {LARGEST_SECRET} at most; order fewer keys"

@@ -147,6 +147,15 @@ impl Failure {
         Self::new(run, Phase::Done, Reason::RevokeFailed, living_lease(digest))
     }
 
+    /// Vault has revoked the token, and was not asked whether a lease of it is gone, named by a digest of its id.
+    #[must_use]
+    pub fn of_unasked_lease(run: &Run, digest: &str, why: &str) -> Self {
+        let message = format!(
+            "Vault has revoked the token, and was not asked whether lease {digest} is gone: {why}"
+        );
+        Self::new(run, Phase::Done, Reason::RevokeFailed, message)
+    }
+
     /// The role gives tokens that nobody can revoke.
     #[must_use]
     pub fn of_batch_token(run: &Run) -> Self {

@@ -197,12 +197,17 @@ pub fn is_unknown(error: &Error) -> bool {
         if matches!(refusal.status(), 400 | 403 | 404 | 500) && error.to_string().contains("invalid accessor"))
 }
 
+/// Whether role or policy keep Vault from doing what it was asked for.
+#[must_use]
+pub fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal)
+        if matches!(refusal.kind(), Kind::Denied | Kind::InvalidToken | Kind::WrongAudience | Kind::UnknownRole))
+}
+
 /// Why tokens are not revoked, and what mends it.
 #[must_use]
 pub fn sentence(role: &str, is_login: bool, error: &Error) -> String {
-    let is_denied = matches!(error, Error::Refused(refusal)
-        if matches!(refusal.kind(), Kind::Denied | Kind::InvalidToken | Kind::WrongAudience | Kind::UnknownRole));
-    match (is_login, is_denied) {
+    match (is_login, is_denied(error)) {
         (true, true) => format!(
             "`planescape credentials` cannot log in as role `{role}` to revoke it: {error}; the role must name its ServiceAccount and audience"
         ),
@@ -317,6 +322,14 @@ mod tests {
         )));
         assert!(!is_unknown(&error(403, "permission denied")));
         assert!(!is_unknown(&error(503, "Vault is sealed")));
+        assert!(is_denied(&error(403, "permission denied")));
+        for (status, text) in [
+            (429, "rate limit"),
+            (500, "internal error"),
+            (503, "sealed"),
+        ] {
+            assert!(!is_denied(&error(status, text)), "{status} may pass");
+        }
         let denied = sentence("r", false, &error(403, "permission denied"));
         assert!(denied.contains(POLICY), "{denied}");
     }

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::Task;
 use crate::credentials::bearer;
+use crate::credentials::revoker::Unanswered;
 use crate::credentials::vaults::Purpose;
 
 /// So long a database may take with the end of a lease while the token waits for its own.
@@ -94,21 +95,23 @@ impl Task {
             Some(revoker) => revoker.has_lease(&vault, &place, &id).await,
             None => Ok(None),
         };
-        match vault.learn(found) {
+        let named = digest(&id);
+        match found {
             Ok(Some(false)) => {
                 self.lease_is_gone(index);
                 Ok(())
             }
-            Ok(Some(true)) => Err(Failure::of_living_lease(run, &digest(&id))),
+            Ok(Some(true)) => Err(Failure::of_living_lease(run, &named)),
             Ok(None) => {
                 self.memory.may_not_look_up_leases = true;
                 Ok(())
             }
-            Err(error) => {
-                let question = Question::LeaseLookUp {
-                    digest: &digest(&id),
-                };
-                Err(Failure::of_vault(run, question, &error))
+            Err(Unanswered::Unasked(why)) => Err(Failure::of_unasked_lease(run, &named, &why)),
+            Err(Unanswered::Vault(error)) => {
+                let question = Question::LeaseLookUp { digest: &named };
+                let failure = Failure::of_vault(run, question, &error);
+                let _: Result<(), Error> = vault.learn(Err(error));
+                Err(failure)
             }
         }
     }

@@ -13,8 +13,10 @@ const LONGEST_DELETION: SignedDuration = SignedDuration::from_mins(10);
 const RATE_LIMITED: u16 = 429;
 
 pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
+    if !run.is_claimed {
+        return Step::Finish;
+    }
     let step = match &memory.custody {
-        _ if !run.is_claimed => return Step::Finish,
         Custody::Unknown => Step::Recall,
         Custody::Absent => Step::Release,
         Custody::Held(holding) if is_past(holding, memory, run, now) => {
