@@ -149,7 +149,8 @@ impl Ledger {
     /// Whether a status has told since when the schedule is as it is.
     pub(crate) fn is_known(&self) -> bool {
         let told = self.told.schedule_reference.as_ref();
-        told.is_some_and(|told| told.since.0 >= self.since)
+        let of_text = format!("{} ", self.text);
+        told.is_some_and(|told| told.since.0 >= self.since && told.schedule.starts_with(&of_text))
     }
 
     /// The schedule, or the windows in which nothing starts, are others from now on.

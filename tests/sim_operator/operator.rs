@@ -48,6 +48,9 @@ pub(crate) struct Operator {
     pub(crate) broken: Option<Broken>,
 }
 
+/// How long what a leader has sent may be on its way.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(2);
+
 /// What the watches have brought.
 struct Cache {
     job: Arc<PlanescapeJob>,
@@ -419,7 +422,7 @@ impl Operator {
         // is on its way.
         let is_alone = policy != ConcurrencyPolicy::Allow
             && server.policy_since < server.now
-            && !server.has_odd_rival;
+            && server.odd_rivals_at < server.now - LONGEST_REQUEST;
         if is_alone && before.with_pods > 0 {
             let how = format!("Job {name}, {policy:?}");
             self.breaks("no pods of two runs at once", how);

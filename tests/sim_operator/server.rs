@@ -86,8 +86,8 @@ pub(crate) struct Server {
     pub(crate) policy_since: Timestamp,
     /// Whether the clock of an operator was ever another one than this.
     pub(crate) has_jumped: bool,
-    /// Whether two lead, and their clocks differ.
-    pub(crate) has_odd_rival: bool,
+    /// When two led last whose clocks differ.
+    pub(crate) odd_rivals_at: Timestamp,
     /// How often the PlanescapeJob was created.
     creations: u32,
     version: u64,
@@ -122,7 +122,7 @@ impl Server {
             refuses_until: Timestamp::MIN,
             policy_since: now,
             has_jumped: false,
-            has_odd_rival: false,
+            odd_rivals_at: Timestamp::MIN,
             creations: 1,
             version: 1,
         }
@@ -208,9 +208,9 @@ impl Server {
     pub(crate) fn recreate(&mut self) {
         self.lost.extend(self.ended.keys().cloned());
         for known in std::mem::take(&mut self.jobs).into_values() {
-            self.pods.remove(&known.run.uid);
             self.lost.insert(known.run.uid.clone());
         }
+        self.pods.clear();
         self.creations += 1;
         let (now, uid) = (self.now, uid(self.creations));
         let job = self.touch();

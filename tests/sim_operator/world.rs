@@ -209,7 +209,9 @@ impl World {
 
     fn work(&mut self, operator: usize, call: Call) -> bool {
         let [one, other] = &self.operators;
-        self.server.has_odd_rival = self.rival_since.is_some() && one.ahead != other.ahead;
+        if self.rival_since.is_some() && one.ahead != other.ahead {
+            self.server.odd_rivals_at = self.server.now;
+        }
         let next = self.operators[operator].next(&self.server);
         let done = self.operators[operator].step(&mut self.server, &mut self.chance, call);
         if done && self.is_telling {

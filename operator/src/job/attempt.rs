@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_operator_core::api::v1alpha1::ConcurrencyPolicy;
 use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::known::Whole;
 use planescape_operator_core::job::observed::Observed;
