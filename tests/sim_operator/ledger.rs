@@ -38,6 +38,10 @@ pub(crate) struct Ledger {
     /// Whether there were intervals of which no status has told what they count from.
     has_untold_intervals: bool,
     is_suspended: bool,
+    /// Whether no status has told of the schedule as it is.
+    is_untold: bool,
+    /// Whether two have led at once: one may have made a Job that the other did not see when it passed over the instant.
+    pub(crate) had_rivals: bool,
     instants: BTreeMap<Timestamp, Word>,
     told: PlanescapeJobStatus,
 }
@@ -57,6 +61,8 @@ impl Ledger {
             anchored: None,
             has_untold_intervals: false,
             is_suspended: false,
+            is_untold: true,
+            had_rivals: false,
             instants,
             told: PlanescapeJobStatus::default(),
         }
@@ -148,14 +154,13 @@ impl Ledger {
 
     /// Whether a status has told since when the schedule is as it is.
     pub(crate) fn is_known(&self) -> bool {
-        let told = self.told.schedule_reference.as_ref();
-        let of_text = format!("{} ", self.text);
-        told.is_some_and(|told| told.since.0 >= self.since && told.schedule.starts_with(&of_text))
+        !self.is_untold
     }
 
     /// The schedule, or the windows in which nothing starts, are others from now on.
     pub(crate) fn overtake(&mut self, now: Timestamp) {
         self.since = now;
+        self.is_untold = true;
         let open = self.instants.values_mut().filter(|it| **it == Word::Open);
         open.for_each(|word| *word = Word::Overtaken);
     }
@@ -199,6 +204,7 @@ impl Ledger {
         let skips = skips(&self.told.skipped, &status.skipped);
         let mut missed = status.skipped.missed - self.told.skipped.missed;
         let mut excluded = status.skipped.excluded - self.told.skipped.excluded;
+        self.is_untold &= status.schedule_reference == self.told.schedule_reference;
         self.told = status.clone();
         let breaks = |how: String| {
             let promise = "no instant without a word";
@@ -220,8 +226,14 @@ impl Ledger {
         let Some(word) = self.instants.get_mut(&last) else {
             return breaks(format!("{last} is settled, which is not due"));
         };
+        let mut earlier = 0;
         *word = match skips.as_slice() {
             [] if made(last) => Word::Started,
+            // It had begun when a change of the delay brought an earlier one back.
+            [_] if made(last) => {
+                earlier = 1;
+                Word::Started
+            }
             [why] => Word::Skipped(why),
             // The same counter has this instant and those before it.
             [] if excluded > 0 => {
@@ -248,7 +260,9 @@ impl Ledger {
                 Word::Started | Word::Skipped(_) | Word::Missed | Word::Late => {}
             }
         }
-        if missed + excluded < open || missed + excluded > open + overtaken {
+        let told = missed + excluded;
+        let twice = i64::from(self.had_rivals && made(last));
+        if told + earlier < open || told > open + overtaken + twice {
             return breaks(format!(
                 "{open} passed before {last}, and {missed} are counted as missed, {excluded} as excluded"
             ));

@@ -86,7 +86,7 @@ pub(crate) struct Server {
     pub(crate) policy_since: Timestamp,
     /// Whether the clock of an operator was ever another one than this.
     pub(crate) has_jumped: bool,
-    /// When two led last whose clocks differ.
+    /// When two led last of which one has another clock than this.
     pub(crate) odd_rivals_at: Timestamp,
     /// How often the PlanescapeJob was created.
     creations: u32,

@@ -209,7 +209,8 @@ impl World {
 
     fn work(&mut self, operator: usize, call: Call) -> bool {
         let [one, other] = &self.operators;
-        if self.rival_since.is_some() && one.ahead != other.ahead {
+        let is_odd = one.ahead != 0 || other.ahead != 0;
+        if self.rival_since.is_some() && is_odd {
             self.server.odd_rivals_at = self.server.now;
         }
         let next = self.operators[operator].next(&self.server);
@@ -242,6 +243,7 @@ impl World {
             self.leader = 1 - leader;
             self.operators[self.leader].restart(&self.server);
             self.rival_since = Some(self.server.now);
+            self.ledger.had_rivals = true;
         }
         if self.comes("frozen leader", 60, coverage) {
             // It stood still between reading and writing, and finds its lease gone before it writes.
