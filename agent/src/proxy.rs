@@ -12,6 +12,7 @@ mod metrics;
 mod requests;
 mod revocations;
 mod sanitize;
+mod short;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

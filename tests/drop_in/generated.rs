@@ -111,6 +111,7 @@ fn steps(draw: &mut Draw) -> Vec<Step> {
                 path: path.to_owned(),
                 headers: BTreeMap::new(),
                 body: String::new(),
+                chunked: false,
                 socket: None,
             }));
         }

@@ -1,5 +1,6 @@
 //! One scenario on one side, with a Vault of its own.
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use planescape_tests::address;
@@ -113,6 +118,7 @@ impl Run<'_> {
         text.replace("${DIR}", &folder)
             .replace("${ADDR}", &self.vault.url())
             .replace("${LISTEN}", &self.listen.to_string())
+            .replace("${LONG}", &"long".repeat(750))
     }
 
     /// The other way round.
@@ -168,7 +174,7 @@ impl Run<'_> {
                     request = request.header("X-Vault-Wrap-TTL", ttl);
                 }
                 if !answer.body.is_null() {
-                    request = request.json(&answer.body);
+                    request = request.json(&self.json(&answer.body)?);
                 }
                 let found: Value = request.send().await?.json().await?;
                 let text = found.pointer(&answer.pointer).and_then(Value::as_str);
@@ -305,7 +311,14 @@ impl Run<'_> {
             for (name, value) in &ask.headers {
                 request = request.header(name, self.text(value));
             }
-            match request.body(self.text(&ask.body)).send().await {
+            let body = self.text(&ask.body);
+            let body = match ask.chunked {
+                true => reqwest::Body::wrap(StreamBody::new(stream::iter([Ok::<_, Infallible>(
+                    Frame::data(Bytes::from(body)),
+                )]))),
+                false => body.into(),
+            };
+            match request.body(body).send().await {
                 Ok(answer) => return outcome::answer(ask, answer).await,
                 Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

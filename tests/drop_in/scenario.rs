@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// One configuration, what it meets, and what happens to it.
 ///
-/// In all texts `${DIR}` is the folder of the run, `${ADDR}` the address of its Vault, and `${LISTEN}`
-/// one that is free for the agent.
+/// In all texts `${DIR}` is the folder of the run, `${ADDR}` the address of its Vault, `${LISTEN}` one that is free for the
+/// agent, and `${LONG}` a word of 3,000 letters: an answer with it says nothing of its length.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
@@ -129,6 +129,9 @@ pub(crate) struct Ask {
     pub(crate) headers: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) body: String,
+    /// Whether the body says nothing of its length.
+    #[serde(default)]
+    pub(crate) chunked: bool,
     /// The socket, below the folder of the run.
     #[serde(default)]
     pub(crate) socket: Option<String>,

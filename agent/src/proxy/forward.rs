@@ -8,7 +8,8 @@ use http::header::{
     TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as _, Incoming};
 use planescape_agent_core::{Asked, Input, Key, Token};
 use planescape_vault::SecretText;
@@ -17,6 +18,7 @@ use planescape_vault_client::{Forwarded, StreamedBody};
 use super::answer::{self, Answer, Whole};
 use super::cache::{self, Kept};
 use super::revocations::{self, Done};
+use super::short::{self, Content};
 use super::{Metrics, Proxy, sanitize};
 use crate::clock;
 
@@ -35,28 +37,20 @@ const HOP_BY_HOP: [&str; 6] = [
 ];
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// What is longer streams, and is neither kept nor sent twice.
-const LONGEST_WHOLE: usize = 1 << 20;
-/// How long all attempts of one request may take.
+/// How long all attempts of one request may take, with an answer that is read whole.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a body that streams may take.
 const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// A request, its body whole or on its way.
+/// A request without its body.
 struct Incomer {
     method: Method,
     path: String,
     query: Option<String>,
     headers: HeaderMap,
-    body: Content,
     token: Option<SecretText>,
     /// The agent's token, where that is what goes to Vault.
     own: Option<Token>,
-}
-
-enum Content {
-    Whole(Bytes),
-    Stream(Incoming),
 }
 
 impl Proxy {
@@ -67,18 +61,14 @@ impl Proxy {
             path = request.uri().path(),
             "received request"
         );
-        let incomer = match self.take(request).await {
-            Ok(incomer) => incomer,
+        let (incomer, content) = match self.take(request).await {
+            Ok(taken) => taken,
             Err(answer) => return answer,
         };
-        let Content::Whole(body) = &incomer.body else {
-            return self.stream(incomer).await;
+        let (Some(caching), Content::Whole(body)) = (&self.cache, &content) else {
+            return self.ask(&incomer, content, None).await;
         };
-        let body = body.clone();
-        let Some(caching) = &self.cache else {
-            return self.ask(&incomer, &body, None).await;
-        };
-        let key = incomer.key(&body);
+        let key = incomer.key(body);
         if let Some(kept) = caching.get(&key) {
             return self.hit(kept);
         }
@@ -87,11 +77,14 @@ impl Proxy {
         if let Some(kept) = caching.get(&key) {
             return self.hit(kept);
         }
-        self.ask(&incomer, &body, Some(key)).await
+        self.ask(&incomer, content, Some(key)).await
     }
 
     /// Reads the request as far as it is short, and puts the right token into it.
-    async fn take(&self, request: Request<Incoming>) -> Result<Incomer, Answer> {
+    async fn take(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<(Incomer, Content<Incoming>), Answer> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
         // What cannot be a token is none of Vault's, and no reason to lend the agent's.
@@ -131,30 +124,19 @@ impl Proxy {
             headers.entry(WRAP_TTL).or_insert(five_minutes);
         }
         headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
-        let is_short = body
-            .size_hint()
-            .upper()
-            .is_some_and(|it| it <= LONGEST_WHOLE as u64);
-        let body = if is_short {
-            match Limited::new(body, LONGEST_WHOLE).collect().await {
-                Ok(body) => Content::Whole(body.to_bytes()),
-                Err(_) => {
-                    let message = "failed to read request body";
-                    return Err(answer::error(StatusCode::BAD_REQUEST, message));
-                }
-            }
-        } else {
-            Content::Stream(body)
-        };
-        Ok(Incomer {
+        let content = short::read(body).await.map_err(|_| {
+            let message = "failed to read request body";
+            answer::error(StatusCode::BAD_REQUEST, message)
+        })?;
+        let incomer = Incomer {
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers,
-            body,
             token,
             own,
-        })
+        };
+        Ok((incomer, content))
     }
 
     fn hit(&self, kept: Kept) -> Answer {
@@ -170,50 +152,50 @@ impl Proxy {
         answer
     }
 
-    async fn stream(&self, incomer: Incomer) -> Answer {
-        incomer.log("forwarding request to Vault");
-        let Content::Stream(body) = incomer.body else {
-            return answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
-        };
-        let forwarded = Forwarded {
-            method: incomer.method,
-            path: incomer.path,
-            query: incomer.query,
-            headers: incomer.headers,
-            body: StreamedBody::wrap(body),
-            timeout: STREAM_PATIENCE,
-        };
-        match self.client.forward(forwarded).await {
-            Ok(response) => self.pass_on(response),
-            Err(error) => self.unanswered(&error),
-        }
-    }
-
     /// Asks Vault, more than once where it does not know better, and keeps what is to be kept.
-    async fn ask(&self, incomer: &Incomer, body: &Bytes, key: Option<Key>) -> Answer {
+    async fn ask(&self, incomer: &Incomer, content: Content<Incoming>, key: Option<Key>) -> Answer {
         let asked = key.map(|key| incomer.asked(key));
         if key.is_some() {
             Metrics::add(&self.metrics.cache_miss);
         }
         incomer.log("forwarding request to Vault");
-        let response = match self.attempts(incomer, body).await {
+        let deadline = Instant::now() + PATIENCE;
+        let (body, response) = match content {
+            Content::Whole(body) => {
+                let response = self.attempts(incomer, &body, deadline).await;
+                (Some(body), response)
+            }
+            Content::Long(body) => {
+                let body = StreamedBody::wrap(body);
+                let forwarded = incomer.forwarded(body, STREAM_PATIENCE);
+                (None, self.client.forward(forwarded).await)
+            }
+        };
+        let response = match response {
             Ok(response) => response,
             Err(error) => return self.unanswered(&error),
         };
-        let whole = match whole(response).await {
+        let whole = match whole(response, deadline).await {
             Ok(whole) => whole,
-            Err(response) => return self.pass_on(*response),
+            Err(answer) => {
+                self.count(answer.status());
+                return missed(*answer);
+            }
         };
-        self.learn(incomer, body, asked, &whole);
+        self.learn(incomer, body.as_deref(), asked, &whole);
         let whole = match &incomer.own {
-            Some(own) => sanitize::sanitize(&incomer.path, body, own.secret.expose(), whole),
+            Some(own) => {
+                let body = body.as_deref().unwrap_or_default();
+                sanitize::sanitize(&incomer.path, body, own.secret.expose(), whole)
+            }
             None => whole,
         };
         self.count(whole.status);
         missed(whole.into_answer())
     }
 
-    fn learn(&self, incomer: &Incomer, body: &Bytes, asked: Option<Asked>, whole: &Whole) {
+    /// `body` is the request's, where it was read.
+    fn learn(&self, incomer: &Incomer, body: Option<&[u8]>, asked: Option<Asked>, whole: &Whole) {
         if let Some(own) = &incomer.own
             && whole.status == StatusCode::FORBIDDEN
             && String::from_utf8_lossy(&whole.body).contains("invalid token")
@@ -221,20 +203,20 @@ impl Proxy {
             // An agent that has ended needs no telling.
             let _ = self.events.send(Input::TokenRefused { token: own.id });
         }
-        let (Some(caching), Some(asked)) = (&self.cache, asked) else {
+        let Some(caching) = &self.cache else {
             return;
         };
         if whole.status == StatusCode::NO_CONTENT {
             let done = Done {
                 path: &incomer.path,
-                namespace: &asked.namespace,
+                namespace: &incomer.namespace(),
                 token: incomer.token.as_ref(),
                 body,
             };
             if let Some(revocation) = revocations::of(&done) {
                 caching.revoke(&revocation);
             }
-        } else if whole.status.is_success() && is_json(&whole.headers) {
+        } else if let Some(asked) = asked.filter(|_| whole.status.is_success()) {
             caching.put(asked, whole);
         }
     }
@@ -243,38 +225,20 @@ impl Proxy {
         &self,
         incomer: &Incomer,
         body: &Bytes,
+        deadline: Instant,
     ) -> Result<Response<StreamedBody>, planescape_vault::Error> {
-        let begun = Instant::now();
         for attempt in 0.. {
-            let forwarded = Forwarded {
-                method: incomer.method.clone(),
-                path: incomer.path.clone(),
-                query: incomer.query.clone(),
-                headers: incomer.headers.clone(),
-                body: StreamedBody::from(body.to_vec()),
-                timeout: PATIENCE.saturating_sub(begun.elapsed()),
-            };
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let forwarded = incomer.forwarded(StreamedBody::from(body.to_vec()), patience);
             let result = self.client.forward(forwarded).await;
             let wait = asked_for(&result).unwrap_or_else(|| pause(attempt));
-            let is_last = attempt >= self.retries || begun.elapsed() + wait >= PATIENCE;
+            let is_last = attempt >= self.retries || Instant::now() + wait >= deadline;
             if is_last || !is_worth_another(&result) {
                 return result;
             }
             tokio::time::sleep(wait).await;
         }
         unreachable!("the last attempt returns")
-    }
-
-    /// Hands an answer on as it comes.
-    fn pass_on(&self, response: Response<StreamedBody>) -> Answer {
-        self.count(response.status());
-        let (mut parts, body) = response.into_parts();
-        parts.headers.remove(TRANSFER_ENCODING);
-        parts.headers.remove(CONNECTION);
-        missed(Response::from_parts(
-            parts,
-            body.map_err(Into::into).boxed_unsync(),
-        ))
     }
 
     fn count(&self, status: StatusCode) {
@@ -312,48 +276,67 @@ impl Incomer {
         )
     }
 
-    fn asked(&self, key: Key) -> Asked {
+    fn forwarded(&self, body: StreamedBody, patience: Duration) -> Forwarded {
+        Forwarded {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            body,
+            patience,
+            timeout: STREAM_PATIENCE,
+        }
+    }
+
+    fn namespace(&self) -> String {
         let namespace = self.headers.get(NAMESPACE);
         let namespace = namespace.and_then(|it| it.to_str().ok());
+        cache::namespace(namespace.unwrap_or_default())
+    }
+
+    fn asked(&self, key: Key) -> Asked {
         Asked {
             key,
             path: self.path.clone(),
-            namespace: cache::namespace(namespace.unwrap_or_default()),
+            namespace: self.namespace(),
             token: self.token.clone(),
             sent: clock::now().moment,
         }
     }
 }
 
-/// The whole answer, where it is short; else as it came.
-async fn whole(response: Response<StreamedBody>) -> Result<Whole, Box<Response<StreamedBody>>> {
-    let is_short = response
-        .body()
-        .size_hint()
-        .upper()
-        .is_some_and(|it| it <= LONGEST_WHOLE as u64);
-    if !is_short {
-        return Err(Box::new(response));
+/// The whole answer, where it is short JSON: all that carries tokens and leases is. Anything else goes on as it comes, since
+/// it may take its time (`sys/monitor` never ends).
+async fn whole(response: Response<StreamedBody>, deadline: Instant) -> Result<Whole, Box<Answer>> {
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove(TRANSFER_ENCODING);
+    parts.headers.remove(CONNECTION);
+    let passed_on = |parts, body: UnsyncBoxBody<_, _>| Box::new(Response::from_parts(parts, body));
+    if !is_json(&parts.headers) && !body.is_end_stream() {
+        return Err(passed_on(parts, body.map_err(Into::into).boxed_unsync()));
     }
-    let (parts, body) = response.into_parts();
-    let mut headers = parts.headers;
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(CONNECTION);
-    match body.collect().await {
-        Ok(body) => Ok(Whole {
-            status: parts.status,
-            headers,
-            body: body.to_bytes(),
-        }),
-        Err(error) => Ok(Whole {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            headers: HeaderMap::new(),
-            body: Bytes::from(
-                serde_json::json!({"errors": [format!("failed to get the response: {error}")]})
-                    .to_string(),
-            ),
-        }),
-    }
+    let why = match tokio::time::timeout_at(deadline.into(), short::read(body)).await {
+        Ok(Ok(Content::Whole(body))) => {
+            return Ok(Whole {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            });
+        }
+        Ok(Ok(Content::Long(begun))) => {
+            return Err(passed_on(parts, begun.map_err(Into::into).boxed_unsync()));
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not end in time".to_owned(),
+    };
+    Ok(Whole {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        headers: HeaderMap::new(),
+        body: Bytes::from(
+            serde_json::json!({"errors": [format!("failed to get the response: {why}")]})
+                .to_string(),
+        ),
+    })
 }
 
 /// Errors are passed on as they are.

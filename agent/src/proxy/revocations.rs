@@ -11,7 +11,8 @@ pub(super) struct Done<'a> {
     /// From its headers, with a slash at its end.
     pub(super) namespace: &'a str,
     pub(super) token: Option<&'a SecretText>,
-    pub(super) body: &'a [u8],
+    /// Nothing where it was too long to be read.
+    pub(super) body: Option<&'a [u8]>,
 }
 
 #[derive(Default, Deserialize)]
@@ -24,25 +25,32 @@ struct Body {
     lease_id: String,
 }
 
-/// What it has revoked. A namespace may stand in the path.
+/// What it has revoked. A namespace may stand in the path. Whoever names it in a body that was not read may have meant anything.
 pub(super) fn of(done: &Done<'_>) -> Option<Revocation> {
     let path = done.path.strip_prefix("/v1/")?;
-    let body = || serde_json::from_slice::<Body>(done.body).unwrap_or_default();
+    let named = |read: fn(Body) -> Option<Revocation>| match done.body {
+        Some(body) => read(serde_json::from_slice(body).unwrap_or_default()),
+        None => Some(Revocation::All),
+    };
     let ends = |known: &str| path == known || path.ends_with(&format!("/{known}"));
     if ends("auth/token/revoke-self") {
         return done.token.cloned().map(Revocation::Token);
     }
     if ends("auth/token/revoke") {
-        return said(body().token).map(|token| Revocation::Token(SecretText::new(token)));
+        return named(|body| said(body.token).map(SecretText::new).map(Revocation::Token));
     }
     if ends("auth/token/revoke-orphan") {
-        return said(body().token).map(|token| Revocation::TokenAlone(SecretText::new(token)));
+        return named(|body| {
+            said(body.token)
+                .map(SecretText::new)
+                .map(Revocation::TokenAlone)
+        });
     }
     if ends("auth/token/revoke-accessor") {
-        return said(body().accessor).map(Revocation::Accessor);
+        return named(|body| said(body.accessor).map(Revocation::Accessor));
     }
     if ends("sys/leases/revoke") {
-        return said(body().lease_id).map(Revocation::Lease);
+        return named(|body| said(body.lease_id).map(Revocation::Lease));
     }
     for known in ["sys/leases/revoke-force/", "sys/leases/revoke-prefix/"] {
         let Some((before, prefix)) = path.split_once(known) else {
@@ -115,10 +123,25 @@ mod tests {
                 path,
                 namespace: "outer/",
                 token: Some(&token()),
-                body: body.as_bytes(),
+                body: Some(body.as_bytes()),
             };
 
             assert_eq!(of(&done), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_body_that_was_not_read_may_have_named_anything() {
+        let of = |path| {
+            of(&Done {
+                path,
+                namespace: "root/",
+                token: None,
+                body: None,
+            })
+        };
+
+        assert_eq!(of("/v1/sys/leases/revoke"), Some(Revocation::All));
+        assert_eq!(of("/v1/kv/data/app"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use planescape_tests::servers;
 use planescape_tests::testbed::Cluster;
-use planescape_tests::vault::read_without_token;
+use planescape_tests::vault::{ROOT_TOKEN, read_without_token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -82,6 +82,36 @@ async fn odd_requests_are_answered_with_the_rights_that_they_bring() {
             "{headers:?}: {answer}"
         );
     }
+    agent.terminate().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_comes_as_vault_gives_it() {
+    let cluster = Cluster::shared().await.unwrap();
+    let (place, agent) = listening(cluster).await;
+    let listener = place.read("address");
+    let address = listener.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /v1/sys/monitor?log_level=trace HTTP/1.1\r\nHost: v\r\nX-Vault-Token: {ROOT_TOKEN}\r\n\r\n"
+    );
+
+    stream.write_all(request.as_bytes()).await.unwrap();
+
+    let mut answer = String::new();
+    // Vault has something to say where somebody mounts something.
+    let has_come = async || {
+        let mut part = [0; 4096];
+        if let Ok(read) = stream.try_read(&mut part) {
+            answer.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        let mount = json!({ "type": "kv" });
+        let path = format!("sys/mounts/monitored-{}", answer.len());
+        let _ = cluster.vault.write(&path, &mount).await;
+        answer.contains("monitored-")
+    };
+    until("the monitor's lines come while it goes on", has_come).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     agent.terminate().await;
 }
 

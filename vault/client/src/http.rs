@@ -72,6 +72,8 @@ pub struct Forwarded {
     pub headers: HeaderMap,
     /// Its body.
     pub body: reqwest::Body,
+    /// How long the answer may take to begin.
+    pub patience: Duration,
     /// How long all of it may take.
     pub timeout: Duration,
 }
@@ -166,7 +168,12 @@ impl Http {
             if let Some(host) = &route.host {
                 builder = builder.header(HOST, host.clone());
             }
-            builder.send().await.map_err(|error| failure(&error, url))
+            match tokio::time::timeout(forwarded.patience, builder.send()).await {
+                Ok(sent) => sent.map_err(|error| failure(&error, url)),
+                Err(_) => Err(Error::Silent {
+                    address: authority(url),
+                }),
+            }
         };
         let again = forwarded.body.as_bytes().map(<[u8]>::to_vec);
         let mut response = send(&url, forwarded.body).await?;
