@@ -10,15 +10,12 @@ mod forward;
 mod handover;
 mod metrics;
 mod requests;
-mod revocations;
-mod sanitize;
 mod short;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use planescape_agent_contract::{Listener, ProxyToken};
 use planescape_agent_core::{Input, Token};
-use planescape_vault::SecretText;
 use planescape_vault_client::Client;
 use tokio::sync::mpsc;
 
@@ -121,21 +118,5 @@ impl Proxy {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// The token that goes to Vault, and whether it is the agent's.
-    fn token_for(&self, given: Option<SecretText>) -> (Option<SecretText>, Option<Token>) {
-        let own = match self.whose_token {
-            ProxyToken::Request => return (given, None),
-            ProxyToken::AgentUnlessGiven if given.is_some() => None,
-            ProxyToken::AgentUnlessGiven | ProxyToken::Agent => self.own(),
-        };
-        match own {
-            Some(own) => (Some(own.secret.clone()), Some(own)),
-            None => (
-                given.filter(|_| self.whose_token != ProxyToken::Agent),
-                None,
-            ),
-        }
     }
 }

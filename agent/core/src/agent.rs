@@ -9,7 +9,7 @@ mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use planescape_agent_contract::{Config, Problem, ProxyToken, Template};
+use planescape_agent_contract::{Config, Problem, Template};
 use planescape_templates::Request;
 
 use crate::backoff::Backoff;
@@ -45,7 +45,7 @@ pub struct Agent {
     dice: Dice,
     exit_after_auth: bool,
     revoke_on_exit: bool,
-    /// Whether proxied requests use the agent's token, and which they use now.
+    /// Whether there are listeners, which have to know the agent's token, and which they know.
     offers_token: bool,
     offered: Option<TokenId>,
     commands: VecDeque<Command>,
@@ -120,7 +120,7 @@ impl Agent {
             verdict,
             dice: Dice::new(start.seed),
             exit_after_auth: config.exit_after_auth && config.auth.method.is_some(),
-            offers_token: config.proxy.token != ProxyToken::Request,
+            offers_token: !config.proxy.listeners.is_empty(),
             offered: None,
             revoke_on_exit: revokes,
             commands: VecDeque::new(),

@@ -13,7 +13,7 @@
 //! Inside, each machine has the same verbs and one job: `session` keeps a token, `secrets` keeps
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
 //! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
-//! `cache` says what the proxy keeps of Vault's answers,
+//! `proxied` says what becomes of a request to a listener and `cache` what is kept of Vault's answers,
 //! `supervisor` keeps a program running with rendered variables, `verdict` says what a failure means for
 //! the agent, `shutdown` leaves nothing behind.
 
@@ -30,6 +30,7 @@ mod lease;
 mod life;
 mod living;
 mod parting;
+mod proxied;
 mod render;
 mod secrets;
 mod session;
@@ -49,6 +50,7 @@ pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input};
 pub use living::LeftToken;
+pub use proxied::{Asking, Passage, Refused, decide, namespace};
 pub use render::Rendering;
 pub use status::{Phase, Status, TextStatus, TokenStatus};
 pub use token::{Ticket, Token, TokenId};

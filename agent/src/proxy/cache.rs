@@ -265,14 +265,6 @@ pub(super) fn key(
     key
 }
 
-/// Without a slash in front and with one at the end; `root/` for none.
-pub(super) fn namespace(name: &str) -> String {
-    match name.trim_matches('/') {
-        "" => "root/".to_owned(),
-        name => format!("{name}/"),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

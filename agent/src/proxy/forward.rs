@@ -11,15 +11,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as _, Incoming};
-use planescape_agent_core::{Asked, Input, Key, Token};
+use planescape_agent_core::{Asked, Asking, Input, Key, Passage, Refused, Token, decide};
 use planescape_vault::SecretText;
 use planescape_vault_client::{Forwarded, StreamedBody};
 
 use super::answer::{self, Answer, Whole};
 use super::cache::{self, Kept};
-use super::revocations::{self, Done};
 use super::short::{self, Content};
-use super::{Metrics, Proxy, sanitize};
+use super::{Metrics, Proxy};
 use crate::clock;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
@@ -45,10 +44,9 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
 /// A request without its body.
 struct Incomer {
     method: Method,
-    path: String,
+    passage: Passage,
     query: Option<String>,
     headers: HeaderMap,
-    token: Option<SecretText>,
     /// The agent's token, where that is what goes to Vault.
     own: Option<Token>,
 }
@@ -96,45 +94,44 @@ impl Proxy {
             }
             None => None,
         };
-        let (token, own) = self.token_for(given);
-        if let Some(token) = &token {
+        let content = short::read(body).await.map_err(|_| {
+            let message = "failed to read request body";
+            answer::error(StatusCode::BAD_REQUEST, message)
+        })?;
+        let namespace = headers.get(NAMESPACE).and_then(|it| it.to_str().ok());
+        let asking = Asking {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            namespace: namespace.unwrap_or_default(),
+            token: given.as_ref(),
+            is_wrapped: headers.contains_key(WRAP_TTL),
+            body: match &content {
+                Content::Whole(body) => Some(body),
+                Content::Long(_) => None,
+            },
+        };
+        let own = self.own();
+        let secret = own.as_ref().map(|own| &own.secret);
+        let passage = decide(&asking, self.whose_token, secret).map_err(|refused| {
+            let status = match refused {
+                Refused::Path => StatusCode::BAD_REQUEST,
+                Refused::Wrapped => StatusCode::FORBIDDEN,
+            };
+            answer::error(status, refused.words())
+        })?;
+        if let Some(token) = &passage.token {
             let value = HeaderValue::from_str(token.expose());
             let mut value = value.map_err(|_| is_no_token())?;
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }
-        for name in HOP_BY_HOP {
-            headers.remove(name);
-        }
-        for name in [
-            HOST,
-            CONNECTION,
-            TRANSFER_ENCODING,
-            CONTENT_LENGTH,
-            ACCEPT_ENCODING,
-        ] {
-            headers.remove(name);
-        }
-        headers
-            .entry(REQUEST)
-            .or_insert(HeaderValue::from_static("true"));
-        if parts.uri.path() == "/v1/sys/wrapping/wrap" {
-            // Vault wraps nothing without a time; `vault agent` always says this one.
-            let five_minutes = HeaderValue::from_static("5m");
-            headers.entry(WRAP_TTL).or_insert(five_minutes);
-        }
-        headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
-        let content = short::read(body).await.map_err(|_| {
-            let message = "failed to read request body";
-            answer::error(StatusCode::BAD_REQUEST, message)
-        })?;
+        clear(&mut headers, &passage.meant);
         let incomer = Incomer {
             method: parts.method,
-            path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(str::to_owned),
             headers,
-            token,
-            own,
+            own: own.filter(|_| passage.carries_own),
+            passage,
         };
         Ok((incomer, content))
     }
@@ -177,19 +174,23 @@ impl Proxy {
         };
         let whole = match whole(response, deadline).await {
             Ok(whole) => whole,
+            Err(answer) if incomer.passage.is_about_own && answer.status().is_success() => {
+                let message = "the answer is about the agent's token, and too long to be looked at";
+                return self.failed(message);
+            }
             Err(answer) => {
                 self.count(answer.status());
                 return missed(*answer);
             }
         };
         self.learn(incomer, body.as_deref(), asked, &whole);
-        let whole = match &incomer.own {
-            Some(own) => {
-                let body = body.as_deref().unwrap_or_default();
-                sanitize::sanitize(&incomer.path, body, own.secret.expose(), whole)
-            }
-            None => whole,
-        };
+        let mut whole = whole;
+        if whole.status == StatusCode::OK
+            && let Some(told) = incomer.passage.told(&whole.body)
+        {
+            whole.body = told.into();
+            whole.headers.remove(CONTENT_LENGTH);
+        }
         self.count(whole.status);
         missed(whole.into_answer())
     }
@@ -207,13 +208,7 @@ impl Proxy {
             return;
         };
         if whole.status == StatusCode::NO_CONTENT {
-            let done = Done {
-                path: &incomer.path,
-                namespace: &incomer.namespace(),
-                token: incomer.token.as_ref(),
-                body,
-            };
-            if let Some(revocation) = revocations::of(&done) {
+            if let Some(revocation) = incomer.passage.revoked(body) {
                 caching.revoke(&revocation);
             }
         } else if let Some(asked) = asked.filter(|_| whole.status.is_success()) {
@@ -251,27 +246,30 @@ impl Proxy {
     }
 
     fn unanswered(&self, error: &planescape_vault::Error) -> Answer {
+        self.failed(&format!("failed to get the response: {error}"))
+    }
+
+    fn failed(&self, message: &str) -> Answer {
         Metrics::add(&self.metrics.proxy_error);
-        tracing::error!(target: "agent.apiproxy", %error, "failed to get the response");
-        let message = format!("failed to get the response: {error}");
-        answer::error(StatusCode::INTERNAL_SERVER_ERROR, &message)
+        tracing::error!(target: "agent.apiproxy", "{message}");
+        answer::error(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 }
 
 impl Incomer {
     fn log(&self, what: &str) {
-        let (method, path) = (&self.method, &self.path);
+        let (method, path) = (&self.method, &self.passage.path);
         tracing::info!(target: "agent.apiproxy", %method, path, "{what}");
     }
 
     fn key(&self, body: &[u8]) -> Key {
         let query = self.query.as_deref().unwrap_or_default();
-        let path_and_query = format!("{}?{query}", self.path);
+        let path_and_query = format!("{}?{query}", self.passage.path);
         cache::key(
             &self.method,
             &path_and_query,
             &self.headers,
-            self.token.as_ref(),
+            self.passage.token.as_ref(),
             body,
         )
     }
@@ -279,7 +277,7 @@ impl Incomer {
     fn forwarded(&self, body: StreamedBody, patience: Duration) -> Forwarded {
         Forwarded {
             method: self.method.clone(),
-            path: self.path.clone(),
+            path: self.passage.path.clone(),
             query: self.query.clone(),
             headers: self.headers.clone(),
             body,
@@ -288,21 +286,40 @@ impl Incomer {
         }
     }
 
-    fn namespace(&self) -> String {
-        let namespace = self.headers.get(NAMESPACE);
-        let namespace = namespace.and_then(|it| it.to_str().ok());
-        cache::namespace(namespace.unwrap_or_default())
-    }
-
     fn asked(&self, key: Key) -> Asked {
         Asked {
             key,
-            path: self.path.clone(),
-            namespace: self.namespace(),
-            token: self.token.clone(),
+            path: self.passage.meant.clone(),
+            namespace: self.passage.namespace.clone(),
+            token: self.passage.token.clone(),
             sent: clock::now().moment,
         }
     }
+}
+
+/// Leaves out what is meant for the agent alone, and says what `vault agent` says.
+fn clear(headers: &mut HeaderMap, meant: &str) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    for name in [
+        HOST,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        CONTENT_LENGTH,
+        ACCEPT_ENCODING,
+    ] {
+        headers.remove(name);
+    }
+    headers
+        .entry(REQUEST)
+        .or_insert(HeaderValue::from_static("true"));
+    if meant == "/v1/sys/wrapping/wrap" {
+        // Vault wraps nothing without a time; `vault agent` always says this one.
+        let five_minutes = HeaderValue::from_static("5m");
+        headers.entry(WRAP_TTL).or_insert(five_minutes);
+    }
+    headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
 }
 
 /// The whole answer, where it is short JSON: all that carries tokens and leases is. Anything else goes on as it comes, since

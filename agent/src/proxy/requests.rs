@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use planescape_agent_core::{Input, Revocation};
+use planescape_agent_core::{Input, Revocation, namespace};
 use planescape_vault::SecretText;
 use serde::Deserialize;
 
@@ -108,7 +108,7 @@ fn wish(body: &Bytes) -> Result<Revocation, (StatusCode, &'static str)> {
     Ok(match wish.kind.as_str() {
         "request_path" => Revocation::Path {
             prefix: wish.value,
-            namespace: super::cache::namespace(&wish.namespace),
+            namespace: namespace(&wish.namespace),
         },
         "token" => Revocation::Token(SecretText::new(wish.value)),
         "token_accessor" => Revocation::Accessor(wish.value),

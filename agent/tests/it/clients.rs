@@ -76,10 +76,35 @@ async fn odd_requests_are_answered_with_the_rights_that_they_bring() {
         ("X-Vault-Token: r\u{f6}t\r\n", "403"),
     ] {
         // Nothing is written after the request.
-        let answer = half_closed(&place.read("address"), headers).await;
+        let path = "/v1/auth/token/lookup-self";
+        let answer = half_closed(&place.read("address"), path, headers).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{headers:?}: {answer}"
+        );
+    }
+    agent.terminate().await;
+}
+
+/// As a client that mends no paths spells them.
+#[tokio::test]
+async fn no_spelling_of_a_path_tells_the_agents_token() {
+    let cluster = Cluster::shared().await.unwrap();
+    let (place, agent) = listening(cluster).await;
+    let token = place.read("token");
+
+    for (path, status) in [
+        ("/v1/auth/token/lookup-self", "200"),
+        ("//v1/auth//token/./lookup-self", "200"),
+        ("/v1/x/../auth/token/lookup-self", "200"),
+        ("/v1/x/%2e%2E/auth/token/lookup-self", "200"),
+        ("/v1/x%2F..%2Fauth/token/lookup%2dself/", "200"),
+        ("/v1/auth\\token\\lookup-self", "403"),
+    ] {
+        let answer = half_closed(&place.read("address"), path, "").await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) && !answer.contains(&token),
+            "{path}: {answer}"
         );
     }
     agent.terminate().await;
@@ -115,12 +140,10 @@ async fn an_answer_that_never_ends_comes_as_vault_gives_it() {
     agent.terminate().await;
 }
 
-async fn half_closed(address: &str, headers: &str) -> String {
+async fn half_closed(address: &str, path: &str, headers: &str) -> String {
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET /v1/auth/token/lookup-self HTTP/1.1\r\nHost: v\r\nConnection: close\r\n{headers}\r\n"
-    );
+    let request = format!("GET {path} HTTP/1.1\r\nHost: v\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();

@@ -17,7 +17,7 @@ pub enum Revocation {
     Lease(String),
     /// All leases whose ids start so, in this namespace.
     Leases {
-        /// The start.
+        /// The start, of whole segments as Vault takes it.
         prefix: String,
         /// The namespace.
         namespace: String,
@@ -61,9 +61,7 @@ impl<T> Cache<T> {
             }),
             Revocation::Leases { prefix, namespace } => {
                 self.evict_where(|_, in_namespace, holds| match holds {
-                    Holds::Lease { id, .. } => {
-                        id.starts_with(prefix.as_str()) && in_namespace == namespace
-                    }
+                    Holds::Lease { id, .. } => is_below(id, prefix) && in_namespace == namespace,
                     Holds::Token { .. } => false,
                 });
             }
@@ -95,4 +93,10 @@ impl<T> Cache<T> {
             self.evict(&key);
         }
     }
+}
+
+fn is_below(id: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    let rest = id.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.is_empty() || prefix.is_empty() || rest.starts_with('/'))
 }

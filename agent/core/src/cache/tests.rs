@@ -91,6 +91,13 @@ fn revocations_take_along_what_hangs_on_them() {
         ),
         (
             Revocation::Leases {
+                prefix: "d".to_owned(),
+                namespace: "root/".to_owned(),
+            },
+            &[1, 2, 3, 4, 5, 6],
+        ),
+        (
+            Revocation::Leases {
                 prefix: "db/".to_owned(),
                 namespace: "team/".to_owned(),
             },

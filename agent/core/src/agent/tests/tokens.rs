@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::{Phase, ProxyToken, Reason};
+use planescape_agent_contract::{ListenAddress, Listener, Phase, Reason};
 
 use super::world::*;
 use crate::command::Notice;
@@ -281,7 +281,14 @@ fn a_token_is_offered_once_to_requests_that_are_passed_on() {
         offered.retain(|it| it.starts_with("offer"));
         offered
     };
-    let mut world = World::with(|start| start.config.proxy.token = ProxyToken::Agent);
+    let listener = Listener {
+        address: ListenAddress::Tcp("127.0.0.1:8100".to_owned()),
+        is_for_metrics_only: false,
+        requires_header: false,
+        can_quit: false,
+        tls: None,
+    };
+    let mut world = World::with(|start| start.config.proxy.listeners.push(listener));
     world.step();
 
     world.log_in("t1", 3600);

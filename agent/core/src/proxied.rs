@@ -1,0 +1,143 @@
+//! Requests of others on their way to Vault: what each of them means, whose token it carries, what is not told of its answer,
+//! and what it has revoked.
+//!
+//! Whoever asks may spell a path in many ways. Here it gets one spelling, and that goes to Vault, so that what is
+//! judged is what is asked.
+
+mod path;
+mod revoked;
+mod withheld;
+
+use planescape_agent_contract::ProxyToken;
+use planescape_vault::SecretText;
+
+use crate::cache::Revocation;
+
+/// A request, as far as it decides anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// `GET`, `PUT`, …
+    pub method: &'a str,
+    /// Its path as it came, with its percent escapes.
+    pub path: &'a str,
+    /// `X-Vault-Namespace`.
+    pub namespace: &'a str,
+    /// `X-Vault-Token`, where that is not empty.
+    pub token: Option<&'a SecretText>,
+    /// Whether the answer is to be wrapped for somebody else.
+    pub is_wrapped: bool,
+    /// Its body, where that was short enough to be read.
+    pub body: Option<&'a [u8]>,
+}
+
+/// A request that goes to Vault.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// The path that goes to Vault.
+    pub path: String,
+    /// The same without percent escapes.
+    pub meant: String,
+    /// Its namespace with a slash at its end; `root/` where there is none.
+    pub namespace: String,
+    /// The token that goes to Vault.
+    pub token: Option<SecretText>,
+    /// Whether that is the agent's, whoever brought it.
+    pub carries_own: bool,
+    /// Whether its answer is about the agent's token: it is read whole, however long it is.
+    pub is_about_own: bool,
+}
+
+/// Why a request does not go to Vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Its path has escapes that are none.
+    Path,
+    /// Who unwraps the answer would be told the agent's token.
+    Wrapped,
+}
+
+impl Refused {
+    /// What is said to whoever asked.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Path => "the path has a % that is followed by no two hexadecimal digits",
+            Self::Wrapped => {
+                "the agent's token is told to nobody: ask without X-Vault-Wrap-TTL, or with a token of your own"
+            }
+        }
+    }
+}
+
+/// What becomes of a request; `own` is the agent's token.
+///
+/// # Errors
+/// It does not go to Vault.
+pub fn decide(
+    asking: &Asking<'_>,
+    whose: ProxyToken,
+    own: Option<&SecretText>,
+) -> Result<Passage, Refused> {
+    let path = path::Spelt::read(asking.path).ok_or(Refused::Path)?;
+    let token = match whose {
+        ProxyToken::Request => asking.token,
+        ProxyToken::AgentUnlessGiven => asking.token.or(own),
+        ProxyToken::Agent => own,
+    };
+    let carries_own = token.is_some() && token == own;
+    // Of other methods Vault reads no body.
+    let body = asking
+        .body
+        .filter(|_| matches!(asking.method, "POST" | "PUT"));
+    let is_about_own = carries_own && withheld::is_about(&path.meant, body, own);
+    if is_about_own && asking.is_wrapped {
+        return Err(Refused::Wrapped);
+    }
+    Ok(Passage {
+        path: path.sent,
+        meant: path.meant,
+        namespace: namespace(asking.namespace),
+        token: token.cloned(),
+        carries_own,
+        is_about_own,
+    })
+}
+
+impl Passage {
+    /// What is told of an answer of Vault; nothing where all of it is.
+    #[must_use]
+    pub fn told(&self, answer: &[u8]) -> Option<Vec<u8>> {
+        let own = self.token.as_ref().filter(|_| self.carries_own)?;
+        withheld::told(answer, own.expose(), self.is_about_own)
+    }
+
+    /// What is gone once Vault has done what it was asked for; `body` is the request's, where it was read.
+    #[must_use]
+    pub fn revoked(&self, body: Option<&[u8]>) -> Option<Revocation> {
+        revoked::by(self, body)
+    }
+
+    /// Whether the path, or what follows a namespace in it, is this one.
+    fn ends(&self, known: &str) -> bool {
+        ends(&self.meant, known)
+    }
+}
+
+fn ends(meant: &str, known: &str) -> bool {
+    let before = meant
+        .strip_prefix("/v1/")
+        .and_then(|it| it.strip_suffix(known));
+    before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// Without a slash in front and with one at the end; `root/` for none.
+#[must_use]
+pub fn namespace(name: &str) -> String {
+    match name.trim_matches('/') {
+        "" => "root/".to_owned(),
+        name => format!("{name}/"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

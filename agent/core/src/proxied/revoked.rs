@@ -1,0 +1,63 @@
+//! Which requests revoke what.
+
+use planescape_vault::SecretText;
+use serde::Deserialize;
+
+use super::Passage;
+use crate::cache::Revocation;
+
+#[derive(Default, Deserialize)]
+struct Body {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    accessor: String,
+    #[serde(default)]
+    lease_id: String,
+}
+
+/// What a request has revoked that Vault has answered with 204. Whoever names it in a body that was not read may have meant
+/// anything.
+pub(super) fn by(passage: &Passage, body: Option<&[u8]>) -> Option<Revocation> {
+    let ends = |known| passage.ends(known);
+    if ends("auth/token/revoke-self") {
+        return passage.token.clone().map(Revocation::Token);
+    }
+    let by_body: fn(Body) -> Revocation = if ends("auth/token/revoke") {
+        |body| Revocation::Token(SecretText::new(body.token))
+    } else if ends("auth/token/revoke-orphan") {
+        |body| Revocation::TokenAlone(SecretText::new(body.token))
+    } else if ends("auth/token/revoke-accessor") {
+        |body| Revocation::Accessor(body.accessor)
+    } else if ends("sys/leases/revoke") || ends("sys/revoke") {
+        |body| Revocation::Lease(body.lease_id)
+    } else {
+        return by_path(passage);
+    };
+    Some(match body {
+        Some(body) => by_body(serde_json::from_slice(body).ok()?),
+        None => Revocation::All,
+    })
+}
+
+fn by_path(passage: &Passage) -> Option<Revocation> {
+    let path = passage.meant.strip_prefix("/v1/")?;
+    // `leases/` may be left out.
+    let after = |known: &str| {
+        let kinds = [format!("sys/leases/{known}/"), format!("sys/{known}/")];
+        let mut found = kinds.iter().filter_map(|kind| {
+            let (before, after) = path.split_once(kind.as_str())?;
+            (before.is_empty() || before.ends_with('/')).then_some((before, after))
+        });
+        found.next()
+    };
+    if let Some((_, id)) = after("revoke") {
+        return Some(Revocation::Lease(id.to_owned()));
+    }
+    let (before, prefix) = after("revoke-force").or_else(|| after("revoke-prefix"))?;
+    let outer = passage.namespace.trim_start_matches("root/");
+    Some(Revocation::Leases {
+        prefix: prefix.to_owned(),
+        namespace: super::namespace(&format!("{outer}{before}")),
+    })
+}
