@@ -5,7 +5,7 @@ use std::fmt;
 
 use planescape_agent_core::Input;
 
-const INPUTS: [&str; 18] = [
+const INPUTS: [&str; 19] = [
     "Timeout",
     "LoggedIn",
     "LoginFailed",
@@ -24,6 +24,7 @@ const INPUTS: [&str; 18] = [
     "ChildEnded",
     "NewCredentials",
     "Terminate",
+    "Quit",
 ];
 
 const PHASES: [&str; 3] = ["starting", "ready", "stopping"];
@@ -53,6 +54,7 @@ pub(crate) fn name(input: &Input) -> &'static str {
         Input::Revoked { .. } => "Revoked",
         Input::LeaseRevoked { .. } => "LeaseRevoked",
         Input::Terminate => "Terminate",
+        Input::Quit => "Quit",
     }
 }
 

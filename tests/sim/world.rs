@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::{Reason, Report};
 use planescape_agent_core::{
-    Agent, ChildEnd, Command, Destination, Failure, Input, LeftToken, Moment, Notice, Now, Token,
-    TokenId,
+    Agent, ChildEnd, Command, Destination, ExitCode, Failure, Input, LeftToken, Moment, Notice,
+    Now, Token, TokenId,
 };
 use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
@@ -46,6 +46,8 @@ pub(crate) struct World {
     /// with any other.
     held: Vec<String>,
     is_stopping: Option<Moment>,
+    /// How many asked this life to end.
+    signals: usize,
     has_ended: bool,
     program: Option<Program>,
     lives: usize,
@@ -74,6 +76,7 @@ impl World {
             guarded_since: None,
             held: Vec::new(),
             is_stopping: None,
+            signals: 0,
             has_ended: false,
             program: None,
             lives: 1,
@@ -100,6 +103,7 @@ impl World {
             self.vault.lose_one(&mut self.chance);
         }
         let input = match self.chance.below(100) {
+            0 if self.chance.once_in(2) => Input::Quit,
             0 => Input::Terminate,
             _ if self.program_ends() => {
                 let code = self.chance.pick(&[0, 3]);
@@ -155,9 +159,10 @@ impl World {
         };
         let name = name(&input);
         coverage.count(name, phase);
-        if name == "Terminate" {
+        if ["Terminate", "Quit"].contains(&name) {
             self.is_stopping.get_or_insert(self.now.moment);
         }
+        self.signals += usize::from(name == "Terminate");
         if name != "Timeout" {
             self.story.push(format!("{:?} {input:?}", self.now.moment));
         }
@@ -191,9 +196,15 @@ impl World {
 
     fn start(&mut self, command: Command) {
         match command {
-            Command::Exit { report, .. } => {
+            Command::Exit { code, report } => {
                 if report.reason == Reason::Revoked {
                     self.check_revoked(&report);
+                }
+                let leaves_its_program = code == ExitCode::Interrupted && self.program.is_some();
+                if self.signals < 2 && (report.reason == Reason::Interrupted || leaves_its_program)
+                {
+                    self.promises
+                        .breaks("an end at once without a second signal");
                 }
                 self.has_ended = true;
             }
@@ -270,6 +281,7 @@ impl World {
         self.held = left.map(|left| left.secret.expose().to_owned()).collect();
         self.agent = agent(&mut self.chance, &self.ledger, self.guards, self.now);
         self.is_stopping = None;
+        self.signals = 0;
         self.has_ended = false;
         self.program = None;
     }

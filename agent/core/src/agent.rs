@@ -202,6 +202,7 @@ impl Agent {
             Input::Revoked { token, result } => self.revoked(token, result, moment),
             Input::LeaseRevoked { lease_id, result } => self.lease_revoked(&lease_id, result),
             Input::Terminate => self.terminate(moment),
+            Input::Quit => self.quit(moment),
         }
         self.advance(now);
     }

@@ -147,6 +147,8 @@ pub enum Input {
         /// Why Vault does not say so.
         result: Result<(), Failure>,
     },
-    /// Somebody wants the agent to end; a second time: at once.
+    /// A signal wants the agent to end; a second one: at once.
     Terminate,
+    /// A request wants the agent to end, as often as it comes.
+    Quit,
 }

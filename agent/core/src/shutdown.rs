@@ -113,14 +113,6 @@ impl Shutdown {
         }
     }
 
-    /// A signal asked for this end.
-    pub(crate) fn signalled(self) -> Self {
-        Self {
-            is_signalled: true,
-            ..self
-        }
-    }
-
     /// Another token goes too: a login ended after all.
     pub(crate) fn add(&mut self, living: Living, now: Moment) {
         let state = Revocation::Due { at: now };

@@ -46,7 +46,7 @@ impl Proxy {
         }
         tracing::info!("received quit request");
         // An agent that has ended needs no telling.
-        let _ = self.events.send(Input::Terminate);
+        let _ = self.events.send(Input::Quit);
         answer::empty(StatusCode::OK)
     }
 

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use tokio::process::Command;
 
 use crate::agent::{Place, until};
 use crate::names::{Failure, NameServer};
@@ -133,7 +134,38 @@ async fn an_agent_whose_log_nobody_reads_any_more_goes_on() {
 }
 
 /// A Vault that gives a token, and an agent with a text that asks for nothing.
+#[tokio::test]
+async fn whoever_asks_to_quit_twice_and_a_signal_after_it_leave_no_token() {
+    let (vault, place) = revoking_after(Duration::from_secs(1)).await;
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = place
+        .setting("planescape { revoke_on_exit = true termination_log = \"FOLDER/report\" ready_socket = \"FOLDER/ready.sock\" }")
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true agent_api {{ enable_quit = true }} }}"
+        ));
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    for _ in 0..2 {
+        let url = format!("http://{port}/agent/v1/quit");
+        let mut asked = Command::new("curl");
+        asked.args(["-sSf", "-X", "POST", &url]);
+        assert!(asked.status().await.unwrap().success());
+    }
+    until("it revokes", async || {
+        vault.count("PUT", "/v1/auth/token/revoke-self") > 0
+    })
+    .await;
+    agent.terminate().await;
+
+    assert_eq!(place.report()["reason"], "Revoked");
+}
+
 async fn quick() -> (ScriptedVault, Place) {
+    revoking_after(Duration::ZERO).await
+}
+
+async fn revoking_after(delay: Duration) -> (ScriptedVault, Place) {
     let vault = ScriptedVault::start().await.unwrap();
     vault
         .on(
@@ -141,7 +173,11 @@ async fn quick() -> (ScriptedVault, Place) {
             "/v1/auth/kubernetes/login",
             Answer::login("t1", "a1", 3600),
         )
-        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+        .on(
+            "PUT",
+            "/v1/auth/token/revoke-self",
+            Answer::empty().after(delay),
+        );
     let place = Place::offline(&vault.url()).template("static", "text");
     std::fs::write(place.path("jwt"), "x").unwrap();
     (vault, place)

@@ -13,22 +13,22 @@ use crate::verdict::{End, ExitCode};
 
 impl Agent {
     pub(super) fn terminate(&mut self, now: Moment) {
-        if let Some(shutdown) = self.life.shutdown() {
-            if let Some(exit) = shutdown.signal(now) {
-                self.commands.push_back(exit);
-                self.life = Life::Ended;
-            }
-            return;
+        self.quit(now);
+        let shutdown = self.life.shutdown();
+        if let Some(exit) = shutdown.and_then(|it| it.signal(now)) {
+            self.commands.push_back(exit);
+            self.life = Life::Ended;
         }
+    }
+
+    /// Whoever asks twice asks for the same.
+    pub(super) fn quit(&mut self, now: Moment) {
         let end = if self.is_ready() {
             self.rendered_end(now)
         } else {
             self.verdict.interrupted(self.accessor())
         };
         self.stop(end, now);
-        if let Life::Stopping(shutdown) = std::mem::replace(&mut self.life, Life::Ended) {
-            self.life = Life::Stopping(Box::new(shutdown.signalled()));
-        }
     }
 
     pub(super) fn stop_with(&mut self, end: Option<End>, now: Moment) {

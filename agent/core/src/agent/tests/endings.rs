@@ -243,6 +243,35 @@ fn a_second_signal_ends_at_once() {
     world.revoked(Ok(()));
     assert_eq!(world.step(), NOTHING);
 }
+
+#[test]
+fn asking_to_quit_twice_and_a_signal_after_it_revoke() {
+    let mut world = World::ready(&["static"]);
+
+    world.feed(Input::Quit);
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.feed(Input::Quit);
+    world.feed(Input::Terminate);
+    world.feed(Input::Quit);
+    assert_eq!(world.step(), NOTHING);
+    world.revoked(Ok(()));
+
+    assert_eq!(world.step(), ["exit Done Revoked"]);
+}
+
+#[test]
+fn a_second_signal_ends_at_once_what_a_request_has_begun() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Quit);
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["exit Interrupted Interrupted"]);
+}
+
 #[test]
 fn ends_after_everything_is_rendered_if_told_so_and_keeps_the_token() {
     let mut world = World::with(|start| start.config.exit_after_auth = true);

@@ -73,6 +73,22 @@ fn the_agent_waits_for_its_program_before_it_revokes() {
 }
 
 #[test]
+fn a_program_has_its_grace_however_often_somebody_asks_to_quit() {
+    let mut world = running();
+
+    world.feed(Input::Quit);
+    assert_eq!(world.step(), ["signal 15"]);
+    world.feed(Input::Quit);
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(29));
+    assert_eq!(world.step(), NOTHING);
+    world.feed(Input::ChildEnded(ChildEnd::Signal(15)));
+
+    assert_eq!(world.step(), ["revoke t1"]);
+}
+
+#[test]
 fn a_program_that_does_not_end_is_killed_and_then_waited_for_no_more() {
     let mut world = running();
     world.feed(Input::Terminate);
