@@ -83,7 +83,7 @@ impl Effects {
     ) -> anyhow::Result<Self> {
         let file_slots = Arc::new(Semaphore::new(FILES_AT_ONCE));
         let connection = &config.vault.connection;
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(config.telemetry.clone()));
         let (auth, to_vault) = (config.auth.clone(), connection.clone());
         let build = move || {
             let client = Client::new(&to_vault, USER_AGENT)?;

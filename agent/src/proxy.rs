@@ -13,6 +13,7 @@ mod requests;
 mod short;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use planescape_agent_contract::{Listener, ProxyToken};
 use planescape_agent_core::{Input, Token};
@@ -32,6 +33,8 @@ pub(crate) struct Proxy {
     own: RwLock<Option<Token>>,
     cache: Option<Caching>,
     retries: u32,
+    /// How long all attempts of one request may take, with an answer that is read whole.
+    patience: Duration,
     events: mpsc::UnboundedSender<Input>,
     pub(crate) metrics: Arc<Metrics>,
     asker: Asker,
@@ -61,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) whose_token: ProxyToken,
     pub(crate) caches: bool,
     pub(crate) retries: u32,
+    pub(crate) patience: Duration,
     /// What the last life has kept.
     pub(crate) left: Vec<KeptAnswer>,
     pub(crate) seed: u64,
@@ -78,6 +82,7 @@ impl Proxy {
             own: RwLock::new(None),
             cache: parts.caches.then(|| Caching::new(parts.seed, parts.left)),
             retries: parts.retries,
+            patience: parts.patience,
             events,
             metrics: parts.metrics,
             asker: parts.asker,

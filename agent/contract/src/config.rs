@@ -7,7 +7,7 @@ use planescape_vault::Connection;
 
 use crate::{
     Exec, FileMode, Log, LogOverrides, Method, MountPath, Owner, Problem, Problems, Proxy, Share,
-    Template,
+    Telemetry, Template,
 };
 
 /// Everything the agent was told.
@@ -32,6 +32,8 @@ pub struct Config {
     pub pid_file: Option<String>,
     /// What is logged, and where.
     pub log: Log,
+    /// What is told of its metrics.
+    pub telemetry: Telemetry,
     /// The settings that only our agent knows.
     pub planescape: Planescape,
     /// Whether there is a `planescape` block: without one the process ends with the exit codes of

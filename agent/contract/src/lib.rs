@@ -40,7 +40,7 @@ pub use mount_path::MountPath;
 pub use owner::{Id, Owner};
 pub use problem::{Problem, Problems};
 pub use program::{Exec, Hook, Program, Signal};
-pub use proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
+pub use proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken, Telemetry};
 pub use reader::parse_bool;
 pub use report::{Access, Phase, REVOKE_POLICY, Reason, Report, digest};
 pub use share::Share;

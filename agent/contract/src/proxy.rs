@@ -86,3 +86,21 @@ pub struct ListenerTls {
     /// Whether version 1.3 is not spoken.
     pub only_1_2: bool,
 }
+
+/// `telemetry`: what `/agent/v1/metrics` of a listener says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// What the names of `vault agent` start with.
+    pub prefix: String,
+    /// Whether there is the text form.
+    pub has_prometheus: bool,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            prefix: "vault".to_owned(),
+            has_prometheus: true,
+        }
+    }
+}

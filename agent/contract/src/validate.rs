@@ -7,6 +7,7 @@ mod auth;
 mod exec;
 mod log;
 mod proxy;
+mod telemetry;
 mod template;
 mod vault;
 
@@ -34,7 +35,7 @@ const SINGLE_BLOCKS: [&str; 8] = [
     "planescape",
 ];
 /// Keys that change nothing here, or are read elsewhere.
-const WITHOUT_EFFECT: [&str; 3] = ["cluster_name", "disable_mlock", "telemetry"];
+const WITHOUT_EFFECT: [&str; 2] = ["cluster_name", "disable_mlock"];
 /// Parts of the agent whose connections can be told apart there.
 const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
@@ -145,6 +146,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
         exit_after_auth: root.boolean("exit_after_auth").unwrap_or(false),
         pid_file: root.string("pid_file"),
         log: log::read(root, &overrides.log),
+        telemetry: telemetry::read(&root.block("telemetry")),
         has_own_exit_codes: root.is_set("planescape"),
         planescape: planescape(&root.block("planescape")),
         warnings: Vec::new(),
@@ -173,30 +175,8 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
         }
     }
     root.ignore(&WITHOUT_EFFECT);
-    warn_of_pushing(root);
     root.warn_unknown();
     config
-}
-
-/// Metrics are there for whoever asks.
-fn warn_of_pushing(root: &Reader<'_>) {
-    const PUSHED_TO: [&str; 5] = [
-        "circonus_api_token",
-        "dogstatsd_addr",
-        "stackdriver_project_id",
-        "statsd_address",
-        "statsite_address",
-    ];
-    if !root.is_set("telemetry") {
-        return;
-    }
-    let telemetry = root.block("telemetry");
-    for key in PUSHED_TO.iter().filter(|key| telemetry.is_set(key)) {
-        telemetry.warn(
-            key,
-            "metrics are pushed nowhere: scrape /agent/v1/metrics of a listener",
-        );
-    }
 }
 
 /// Whether there can be a token to use again.

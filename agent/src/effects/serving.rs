@@ -60,6 +60,7 @@ impl Serving {
             whose_token: config.proxy.token,
             caches: config.proxy.caches,
             retries: config.vault.proxy_retries,
+            patience: config.vault.connection.timeout,
             left: persistent.answers(),
             seed: clock::seed(),
             metrics,

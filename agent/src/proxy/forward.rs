@@ -36,8 +36,6 @@ const HOP_BY_HOP: [&str; 6] = [
 ];
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// How long all attempts of one request may take, with an answer that is read whole.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a body that streams may take.
 const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -156,7 +154,7 @@ impl Proxy {
             Metrics::add(&self.metrics.cache_miss);
         }
         incomer.log("forwarding request to Vault");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let (body, response) = match content {
             Content::Whole(body) => {
                 let response = self.attempts(incomer, &body, deadline).await;

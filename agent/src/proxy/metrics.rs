@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::ACCEPT;
 use http::{Method, Request, StatusCode};
 
+use planescape_agent_contract::Telemetry;
 use planescape_agent_core::{Input, Status};
 
 use super::answer::{self, Answer};
@@ -16,6 +17,7 @@ macro_rules! counters {
         /// Counts since the start.
         #[derive(Debug, Default)]
         pub(crate) struct Metrics {
+            telemetry: Telemetry,
             $($(#[$doc])* pub(crate) $name: AtomicU64,)*
             /// 1 while there is a token.
             pub(crate) authenticated: AtomicU64,
@@ -47,14 +49,21 @@ counters! {
 }
 
 impl Metrics {
+    pub(crate) fn new(telemetry: Telemetry) -> Self {
+        Self {
+            telemetry,
+            ..Self::default()
+        }
+    }
+
     /// Counts what became of logins and renewals.
     pub(crate) fn see(&self, input: &Input) {
-        let succeeded = if let Input::LoggedIn { result, .. } = input {
-            result.is_ok()
+        let (succeeded, is_login) = if let Input::LoggedIn { result, .. } = input {
+            (result.is_ok(), true)
         } else if let Input::TokenRenewed { result, .. } = input {
-            result.is_ok()
+            (result.is_ok(), false)
         } else if let Input::LoggedInWrapped { result, .. } = input {
-            result.is_ok()
+            (result.is_ok(), true)
         } else {
             return;
         };
@@ -63,8 +72,11 @@ impl Metrics {
         } else {
             &self.auth_failure
         });
-        let is_there = u64::from(succeeded);
-        self.authenticated.store(is_there, Ordering::Relaxed);
+        // A token that could not be renewed once lives on.
+        if succeeded || is_login {
+            let is_there = u64::from(succeeded);
+            self.authenticated.store(is_there, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn add(counter: &AtomicU64) {
@@ -73,8 +85,15 @@ impl Metrics {
 
     pub(super) fn answer<B>(&self, request: &Request<B>, status: Option<&Status>) -> Answer {
         let text = || {
+            if !self.telemetry.has_prometheus {
+                let mut answer =
+                    answer::typed("text/plain", "prometheus is not enabled".to_owned());
+                *answer.status_mut() = StatusCode::BAD_REQUEST;
+                return answer;
+            }
             let freshness = status.map(status::metrics);
-            self.text() + &freshness.unwrap_or_default()
+            let text = self.text() + &freshness.unwrap_or_default();
+            answer::typed("text/plain; version=0.0.4", text)
         };
         if request.method() != Method::GET {
             return answer::errors(StatusCode::METHOD_NOT_ALLOWED, &[]);
@@ -86,8 +105,8 @@ impl Metrics {
         let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
         let wants_text = accept.contains("openmetrics") || accept.starts_with("text/plain");
         match format.map(|(_, value)| value) {
-            Some("prometheus") => answer::typed("text/plain; version=0.0.4", text()),
-            None if wants_text => answer::typed("text/plain; version=0.0.4", text()),
+            Some("prometheus") => text(),
+            None if wants_text => text(),
             None | Some("") => answer::typed("application/json", self.json()),
             Some(_) => answer::error(
                 StatusCode::BAD_REQUEST,
@@ -99,14 +118,14 @@ impl Metrics {
     fn text(&self) -> String {
         let mut text = String::new();
         for (name, count) in self.counts() {
-            let name = format!("vault_{}", name.replace('.', "_"));
+            let name = self.word(name);
             // Writing into memory cannot fail.
             let _ = write!(
                 text,
                 "# HELP {name} {name}\n# TYPE {name} counter\n{name} {count}\n"
             );
         }
-        let name = "vault_agent_authenticated";
+        let name = self.word("agent.authenticated");
         let value = self.authenticated.load(Ordering::Relaxed);
         let _ = write!(
             text,
@@ -115,24 +134,66 @@ impl Metrics {
         text
     }
 
+    /// A name as Prometheus takes it.
+    fn word(&self, name: &str) -> String {
+        let name = format!("{}_{name}", self.telemetry.prefix);
+        name.replace(['.', '-', ' ', '=', '/'], "_")
+    }
+
     fn json(&self) -> String {
+        let prefix = &self.telemetry.prefix;
         let counters: Vec<_> = self
             .counts()
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| {
-                serde_json::json!({"Name": format!("vault.{name}"), "Count": count, "Rate": 0.0,
+                serde_json::json!({"Name": format!("{prefix}.{name}"), "Count": count, "Rate": 0.0,
                     "Sum": count, "Min": 1, "Max": 1, "Mean": 1, "Stddev": 0, "Labels": {}})
             })
             .collect();
         let gauge = self.authenticated.load(Ordering::Relaxed);
         serde_json::json!({
             "Timestamp": log::timestamp(),
-            "Gauges": [{"Name": "vault.agent.authenticated", "Value": gauge, "Labels": {}}],
+            "Gauges": [{"Name": format!("{prefix}.agent.authenticated"), "Value": gauge, "Labels": {}}],
             "Points": [],
             "Counters": counters,
             "Samples": [],
         })
         .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(metrics: &Metrics, path: &str) -> StatusCode {
+        let request = Request::builder().uri(path).body(()).unwrap();
+        metrics.answer(&request, None).status()
+    }
+
+    #[test]
+    fn metrics_are_called_as_configured() {
+        let metrics = Metrics::new(Telemetry {
+            prefix: "my-team".to_owned(),
+            has_prometheus: true,
+        });
+        Metrics::add(&metrics.cache_hit);
+
+        assert!(metrics.text().contains("\nmy_team_agent_cache_hit 1\n"));
+        assert!(metrics.json().contains("\"my-team.agent.cache.hit\""));
+        assert!(!format!("{}{}", metrics.text(), metrics.json()).contains("vault"));
+    }
+
+    #[test]
+    fn prometheus_gets_nothing_where_it_may_keep_nothing() {
+        let metrics = Metrics::new(Telemetry {
+            has_prometheus: false,
+            ..Telemetry::default()
+        });
+
+        assert_eq!(asked(&metrics, "/m?format=prometheus"), 400);
+        assert_eq!(asked(&metrics, "/m"), 200);
+        assert_eq!(asked(&Metrics::default(), "/m?format=prometheus"), 200);
     }
 }

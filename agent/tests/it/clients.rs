@@ -1,7 +1,9 @@
 //! Programs that others have made, in front of the agent's listeners.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::servers;
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::{ROOT_TOKEN, read_without_token};
@@ -137,6 +139,50 @@ async fn an_answer_that_never_ends_comes_as_vault_gives_it() {
     };
     until("the monitor's lines come while it goes on", has_come).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    agent.terminate().await;
+}
+
+#[tokio::test]
+async fn a_listener_says_how_the_agent_fares_and_waits_no_longer_than_configured() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let slow = Answer::ok(&json!({})).after(Duration::from_secs(5));
+    let token = Answer::login("hvs.t", "accessor", 6);
+    vault
+        .on("PUT", "/v1/auth/kubernetes/login", token)
+        .on(
+            "PUT",
+            "/v1/auth/token/renew-self",
+            Answer::error(503, "sealed"),
+        )
+        .on("GET", "/v1/slow", slow);
+    let place = Place::offline(&vault.url())
+        .variable("VAULT_CLIENT_TIMEOUT", "1s")
+        .setting("telemetry { metrics_prefix = \"team\" }")
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    until("it has a token", async || place.path("token").exists()).await;
+
+    let begun = Instant::now();
+    let answer = half_closed(&port.to_string(), "/v1/slow", "").await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    let metrics = "/agent/v1/metrics?format=prometheus";
+    let told = async || half_closed(&port.to_string(), metrics, "").await;
+    until("a renewal fails", async || {
+        told().await.contains("\nteam_agent_auth_failure 1\n")
+    })
+    .await;
+    // The token lives for two seconds more.
+    let told = told().await;
+    assert!(told.contains("\nteam_agent_authenticated 1\n"), "{told}");
     agent.terminate().await;
 }
 

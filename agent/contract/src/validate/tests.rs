@@ -297,14 +297,34 @@ fn an_unknown_key_outside_templates_is_a_warning() {
 }
 
 #[test]
-fn a_place_to_push_metrics_to_is_warned_of_and_other_telemetry_is_not() {
-    let text =
-        format!("{SMALL}\ntelemetry {{ statsd_address = \"s:8125\" disable_hostname = true }}");
+fn telemetry_without_effect_is_warned_of_unless_it_has_none_in_vault_agent() {
+    let text = format!(
+        "{SMALL}\ntelemetry {{ statsd_address = \"s:8125\" disable_hostname = true prefix_filter = [\"-a\"] pigeon = 1 }}"
+    );
 
     let config = accept(&text);
 
     let fields: Vec<_> = config.warnings.iter().map(|it| it.field.as_str()).collect();
-    assert_eq!(fields, ["telemetry.statsd_address"]);
+    assert_eq!(
+        fields,
+        [
+            "telemetry.statsd_address",
+            "telemetry.prefix_filter",
+            "telemetry.pigeon"
+        ]
+    );
+}
+
+#[test]
+fn telemetry_says_how_metrics_are_called_and_whether_prometheus_gets_them() {
+    let read = |text: &str| accept(&format!("{SMALL}\ntelemetry {{ {text} }}")).telemetry;
+
+    assert_eq!(accept(SMALL).telemetry, read(""));
+    assert_eq!(read("metrics_prefix = \"team\"").prefix, "team");
+    for (time, has_prometheus) in [("\"0\"", false), ("0", false), ("\"24h\"", true)] {
+        let telemetry = read(&format!("prometheus_retention_time = {time}"));
+        assert_eq!(telemetry.has_prometheus, has_prometheus, "{time}");
+    }
 }
 
 #[test]

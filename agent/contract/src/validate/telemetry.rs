@@ -1,0 +1,66 @@
+//! The block `telemetry`.
+
+use crate::proxy::Telemetry;
+use crate::reader::Reader;
+
+/// Where metrics could be pushed to.
+const PLACES: [&str; 6] = [
+    "circonus_api_token",
+    "circonus_submission_url",
+    "dogstatsd_addr",
+    "stackdriver_project_id",
+    "statsd_address",
+    "statsite_address",
+];
+
+/// How they would be pushed there, and settings of a server's metrics, which an agent has none of.
+const WITHOUT_EFFECT: [&str; 22] = [
+    "add_lease_metrics_namespace_labels",
+    "add_mount_point_rollback_metrics",
+    "circonus_api_app",
+    "circonus_api_url",
+    "circonus_broker_id",
+    "circonus_broker_select_tag",
+    "circonus_check_display_name",
+    "circonus_check_force_metric_activation",
+    "circonus_check_id",
+    "circonus_check_instance_id",
+    "circonus_check_search_tag",
+    "circonus_check_tags",
+    "circonus_submission_interval",
+    "disable_hostname",
+    "dogstatsd_tags",
+    "lease_metrics_epsilon",
+    "maximum_gauge_cardinality",
+    "num_lease_metrics_buckets",
+    "stackdriver_debug_logs",
+    "stackdriver_location",
+    "stackdriver_namespace",
+    "usage_gauge_period",
+];
+
+pub(super) fn read(block: &Reader<'_>) -> Telemetry {
+    let absent = Telemetry::default();
+    let warn = |keys: &[&'static str], reason: &str| {
+        block.ignore(keys);
+        for key in keys.iter().filter(|key| block.is_set(key)) {
+            block.warn(key, reason);
+        }
+    };
+    warn(
+        &PLACES,
+        "metrics are pushed nowhere: scrape /agent/v1/metrics of a listener",
+    );
+    warn(
+        &["enable_hostname_label", "filter_default", "prefix_filter"],
+        "has no effect: let the scraper add labels and drop metrics",
+    );
+    block.ignore(&WITHOUT_EFFECT);
+    let retention = block.duration("prometheus_retention_time");
+    let telemetry = Telemetry {
+        prefix: block.string("metrics_prefix").unwrap_or(absent.prefix),
+        has_prometheus: retention.is_none_or(|time| !time.is_zero()),
+    };
+    block.warn_unknown();
+    telemetry
+}
