@@ -2,8 +2,6 @@
 //!
 //! An init container and the sidecar after it need one login and one database user then, not two.
 
-mod sealed;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
 use planescape_agent_contract::{FileMode, Owner, Persist};
+use planescape_agent_handover::{Contents, Kept, KeptAnswer, Plain, Random};
 use planescape_vault::{Call, Grant, Secret, SecretText};
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::files::{self, Target};
@@ -47,65 +46,6 @@ struct State {
 
 /// Tells calls apart, and gives none of their parameters away.
 pub(crate) type Key = String;
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Contents {
-    token: Option<Plain>,
-    leased: BTreeMap<Key, Kept>,
-    /// What listeners were given.
-    #[serde(default)]
-    answers: Vec<KeptAnswer>,
-}
-
-/// What a listener was given, and what it takes to keep it on.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct KeptAnswer {
-    /// Tells its request from others.
-    pub(crate) key: [u8; 32],
-    /// Of the request, with `/v1/`.
-    pub(crate) path: String,
-    pub(crate) namespace: String,
-    /// The token whose end would end it.
-    pub(crate) token: Option<Plain>,
-    /// When its lease or its token ends, in milliseconds since 1970.
-    pub(crate) ends_at: u64,
-    /// When it came, in milliseconds since 1970.
-    pub(crate) came_at: u64,
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, Plain)>,
-    pub(crate) body: Plain,
-}
-
-/// An answer with a lease.
-#[derive(Clone, Serialize, Deserialize)]
-struct Kept {
-    lease_id: String,
-    /// As it came.
-    body: Plain,
-    /// When the lease was granted or renewed last, in milliseconds since 1970.
-    granted_at: u64,
-    /// How long it lasts from then on, in milliseconds.
-    ttl: u64,
-}
-
-/// A text that is wiped.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Plain(Zeroizing<String>);
-
-impl Plain {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn to_secret(&self) -> SecretText {
-        SecretText::new(self.as_str().to_owned())
-    }
-}
 
 /// A secret that the last life has leased.
 pub(crate) struct Leased {
@@ -151,10 +91,8 @@ impl Persistent {
 
     /// What the last life has leased with this call, once, while it is good.
     pub(crate) fn take(&self, key: &Key, now: SystemTime) -> Option<Leased> {
-        lock(&self.file.as_ref()?.state)
-            .leased
-            .remove(key)?
-            .leased(now)
+        let kept = lock(&self.file.as_ref()?.state).leased.remove(key)?;
+        leased(&kept, now)
     }
 
     /// Whether answers have to be kept.
@@ -184,7 +122,7 @@ impl Persistent {
     ) {
         let kept = Kept {
             lease_id: secret.lease_id().to_owned(),
-            body: Plain(body),
+            body: body.into(),
             granted_at: milliseconds(asked_at),
             ttl: whole(secret.lease_duration()),
         };
@@ -313,20 +251,15 @@ impl File {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).context(self.path.display().to_string()),
         };
-        let plain = sealed::open(&bytes, &self.service_account()?)
-            .with_context(|| self.path.display().to_string())?;
-        let contents = serde_json::from_slice(&plain);
-        // What serde says could quote what it has read.
-        let contents = contents.ok().context("holds what no agent has written");
-        contents
+        Contents::open(&bytes, &self.service_account()?)
             .with_context(|| self.path.display().to_string())
             .map(Some)
     }
 
     fn write(&self, contents: &Contents) -> anyhow::Result<()> {
-        let mut plain = Zeroizing::new(Vec::new());
-        serde_json::to_writer(&mut *plain, contents)?;
-        let bytes = sealed::seal(&plain, &self.service_account()?)?;
+        let mut random: Random = [0; _];
+        rand::fill(&mut random)?;
+        let bytes = contents.seal(&self.service_account()?, &random)?;
         files::write(&self.target(), &[], &bytes)?;
         Ok(())
     }
@@ -345,14 +278,12 @@ impl File {
     }
 }
 
-impl Kept {
-    fn leased(&self, now: SystemTime) -> Option<Leased> {
-        let since = milliseconds(now).saturating_sub(self.granted_at);
-        let remaining = Duration::from_millis(self.ttl.checked_sub(since)?);
-        let secret = Secret::from_json(self.body.0.as_bytes()).ok()?;
-        let age = secret.lease_duration().saturating_sub(remaining);
-        (!remaining.is_zero()).then_some(Leased { secret, age })
-    }
+fn leased(kept: &Kept, now: SystemTime) -> Option<Leased> {
+    let since = milliseconds(now).saturating_sub(kept.granted_at);
+    let remaining = Duration::from_millis(kept.ttl.checked_sub(since)?);
+    let secret = Secret::from_json(kept.body.as_str().as_bytes()).ok()?;
+    let age = secret.lease_duration().saturating_sub(remaining);
+    (!remaining.is_zero()).then_some(Leased { secret, age })
 }
 
 /// The token in a sink, if it holds one that HTTP can carry.

@@ -20,8 +20,8 @@ use planescape_agent_core::{Input, Token};
 use planescape_vault_client::Client;
 use tokio::sync::mpsc;
 
-use crate::persist::KeptAnswer;
 use crate::status::Asker;
+use planescape_agent_handover::KeptAnswer;
 
 use cache::Caching;
 pub(crate) use metrics::Metrics;

@@ -13,9 +13,10 @@ use super::saves::Saves;
 use super::{USER_AGENT, on_the_blocking_pool};
 use crate::clock;
 use crate::listener::{Bound, Certificates};
-use crate::persist::{KeptAnswer, Persistent};
+use crate::persist::Persistent;
 use crate::proxy::{Metrics, Parts, Proxy};
 use crate::status::Asker;
+use planescape_agent_handover::KeptAnswer;
 
 /// The proxy and its listeners; they end when this is dropped.
 pub(super) struct Serving {

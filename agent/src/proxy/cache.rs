@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::answer::Whole;
 use super::handover;
 use crate::clock;
-use crate::persist::KeptAnswer;
+use planescape_agent_handover::KeptAnswer;
 
 /// However long nothing is due, we look again after this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

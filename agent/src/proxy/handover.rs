@@ -10,7 +10,8 @@ use planescape_vault::wire::{Granted, granted};
 use super::answer::Whole;
 use super::cache::Kept;
 use crate::clock;
-use crate::persist::{KeptAnswer, Plain, milliseconds, time};
+use crate::persist::{milliseconds, time};
+use planescape_agent_handover::{KeptAnswer, Plain};
 
 /// What the next life needs of an answer; nothing where it is no text.
 pub(super) fn pack(held: &Held<'_, Kept>, moment: Moment, wall: SystemTime) -> Option<KeptAnswer> {

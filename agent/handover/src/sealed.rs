@@ -3,23 +3,27 @@
 use anyhow::{anyhow, bail};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 /// What the file starts with.
 const FORM: &[u8] = b"planescape-agent-cache 1\n";
 const SALT: usize = 32;
 
+/// A salt and a nonce, which nobody may have used or foreseen.
+pub type Random = [u8; SALT + NONCE_LEN];
+
 /// The form, a salt, a nonce, and the sealed bytes with their tag.
-pub(super) fn seal(plain: &[u8], service_account: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut random = [0; SALT + NONCE_LEN];
-    SystemRandom::new().fill(&mut random)?;
+pub(super) fn seal(
+    plain: &[u8],
+    service_account: &[u8],
+    random: &Random,
+) -> anyhow::Result<Vec<u8>> {
     let (salt, nonce) = random.split_at(SALT);
     let key = key(service_account, salt)?;
     let mut sealed = plain.to_vec();
     let nonce = Nonce::try_assume_unique_for_key(nonce)?;
     key.seal_in_place_append_tag(nonce, Aad::from(FORM), &mut sealed)?;
-    Ok([FORM, &random, &sealed].concat())
+    Ok([FORM, random, &sealed].concat())
 }
 
 pub(super) fn open(bytes: &[u8], service_account: &[u8]) -> anyhow::Result<Zeroizing<Vec<u8>>> {
@@ -53,7 +57,7 @@ mod tests {
 
     #[test]
     fn only_the_same_token_opens_it() {
-        let sealed = seal(b"t", b"jwt").unwrap();
+        let sealed = seal(b"t", b"jwt", &[7; 44]).unwrap();
 
         assert_eq!(open(&sealed, b"jwt").unwrap().as_slice(), b"t");
         assert!(open(&sealed, b"another").is_err());
@@ -61,7 +65,7 @@ mod tests {
 
     #[test]
     fn damage_is_an_error_and_no_panic() {
-        let sealed = seal(b"secret", b"jwt").unwrap();
+        let sealed = seal(b"secret", b"jwt", &[7; 44]).unwrap();
 
         for length in 0..sealed.len() {
             assert!(open(&sealed[..length], b"jwt").is_err(), "{length}");

@@ -1,0 +1,114 @@
+//! What one life of the agent hands to the next, and how it is sealed: no file, and no chance of its own.
+
+mod sealed;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use planescape_vault::SecretText;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub use sealed::Random;
+
+/// All of it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Contents {
+    /// The agent's token.
+    pub token: Option<Plain>,
+    /// What was leased with it, by the calls.
+    pub leased: BTreeMap<String, Kept>,
+    /// What listeners were given.
+    #[serde(default)]
+    pub answers: Vec<KeptAnswer>,
+}
+
+/// An answer with a lease.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// The lease.
+    pub lease_id: String,
+    /// As it came.
+    pub body: Plain,
+    /// When the lease was granted or renewed last, in milliseconds since 1970.
+    pub granted_at: u64,
+    /// How long it lasts from then on, in milliseconds.
+    pub ttl: u64,
+}
+
+/// What a listener was given, and what it takes to keep it on.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeptAnswer {
+    /// Tells its request from others.
+    pub key: [u8; 32],
+    /// Of the request, with `/v1/`.
+    pub path: String,
+    /// Of the request.
+    pub namespace: String,
+    /// The token whose end would end it.
+    pub token: Option<Plain>,
+    /// When its lease or its token ends, in milliseconds since 1970.
+    pub ends_at: u64,
+    /// When it came, in milliseconds since 1970.
+    pub came_at: u64,
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, Plain)>,
+    /// As it came.
+    pub body: Plain,
+}
+
+/// A text that is wiped.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Plain(Zeroizing<String>);
+
+impl Contents {
+    /// What the file holds, sealed with a key that is derived from the token of the ServiceAccount.
+    ///
+    /// # Errors
+    /// The cryptography fails.
+    pub fn seal(&self, service_account: &[u8], random: &Random) -> anyhow::Result<Vec<u8>> {
+        let mut plain = Zeroizing::new(Vec::new());
+        serde_json::to_writer(&mut *plain, self)?;
+        sealed::seal(&plain, service_account, random)
+    }
+
+    /// The other way round.
+    ///
+    /// # Errors
+    /// Says what the file is instead.
+    pub fn open(bytes: &[u8], service_account: &[u8]) -> anyhow::Result<Self> {
+        let plain = sealed::open(bytes, service_account)?;
+        let contents = serde_json::from_slice(&plain);
+        // What serde says could quote what it has read.
+        contents.ok().context("holds what no agent has written")
+    }
+}
+
+impl Plain {
+    /// Copies the text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same as a secret.
+    #[must_use]
+    pub fn to_secret(&self) -> SecretText {
+        SecretText::new(self.as_str().to_owned())
+    }
+}
+
+impl From<Zeroizing<String>> for Plain {
+    fn from(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+}
