@@ -1,5 +1,7 @@
 //! The agent as a server: listeners, the proxy to Vault behind them, and its cache.
 
+use std::time::Duration;
+
 use crate::FileMode;
 
 /// `api_proxy`, `cache` and all `listener` blocks.
@@ -85,6 +87,8 @@ pub struct ListenerTls {
     pub only_1_3: bool,
     /// Whether version 1.3 is not spoken.
     pub only_1_2: bool,
+    /// How often the files are looked at; without it on SIGHUP alone.
+    pub reload_interval: Option<Duration>,
 }
 
 /// `telemetry`: what `/agent/v1/metrics` of a listener says.

@@ -70,7 +70,10 @@ impl Serving {
         let (proxy, told) = Proxy::new(parts);
         for (listener, certificates) in listeners {
             let bound = Bound::bind(&listener, certificates).await?;
-            serving.certificates.extend(bound.certificates());
+            if let Some(certificates) = bound.certificates() {
+                serving.tasks.spawn(Arc::clone(&certificates).follow());
+                serving.certificates.push(certificates);
+            }
             serving.tasks.spawn(bound.serve(Arc::clone(&proxy)));
         }
         serving.tasks.spawn(Arc::clone(&proxy).renew());

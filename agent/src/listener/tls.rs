@@ -1,11 +1,12 @@
-//! The certificate of a listener, read again on SIGHUP.
+//! The certificate of a listener, read again on SIGHUP, or whenever it has changed.
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
+use aws_lc_rs::digest::{Context, SHA256};
 use planescape_agent_contract::ListenerTls;
 use planescape_vault_client::identity;
 use rustls::pki_types::pem::PemObject;
@@ -21,19 +22,64 @@ use crate::files;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+type Digest = [u8; 32];
+
 /// How the listener proves who it is, and whom it lets in.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     settings: ListenerTls,
     config: RwLock<Arc<ServerConfig>>,
+    /// What the files held when they were looked at last; nothing where one could not be read.
+    seen: Mutex<Option<Digest>>,
 }
 
 impl Certificates {
     pub(crate) fn read(settings: &ListenerTls) -> anyhow::Result<Self> {
         Ok(Self {
+            // Before they are read: what changes in between is read once more.
+            seen: Mutex::new(digest(settings).ok()),
             config: RwLock::new(Arc::new(config(settings)?)),
             settings: settings.clone(),
         })
+    }
+
+    /// Looks at the files for as long as the agent lives, where that is configured.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let Some(interval) = self.settings.reload_interval else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(interval).await;
+            let certificates = Arc::clone(&self);
+            let looking = tokio::task::spawn_blocking(move || certificates.reload_if_changed());
+            match looking.await {
+                Ok(Ok(false)) => {}
+                Ok(Ok(true)) => tracing::info!(target: "agent.listener", "certificate reloaded"),
+                Ok(Err(error)) => {
+                    tracing::error!(target: "agent.listener", error = %format!("{error:#}"), "the certificate is kept as it was");
+                }
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    /// Whether they have changed. One that cannot be used is told once, and tried again when it has changed.
+    fn reload_if_changed(&self) -> anyhow::Result<bool> {
+        let (now, unread) = match digest(&self.settings) {
+            Ok(digest) => (Some(digest), None),
+            Err(error) => (None, Some(error)),
+        };
+        let before = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *seen, now)
+        };
+        if before == now {
+            return Ok(false);
+        }
+        match unread {
+            Some(error) => Err(error),
+            None => self.reload().map(|()| true),
+        }
     }
 
     /// Reads the files again. Where one cannot be used, what was read before stays.
@@ -87,6 +133,20 @@ fn config(settings: &ListenerTls) -> anyhow::Result<ServerConfig> {
     let mut config = builder.with_cert_resolver(identity);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Tells the content of the files from any other.
+fn digest(settings: &ListenerTls) -> anyhow::Result<Digest> {
+    let mut digest = Context::new(&SHA256);
+    let files = [&settings.certificate, &settings.key];
+    for path in files.into_iter().chain(&settings.client_authorities) {
+        let content = read(path)?;
+        digest.update(&(content.len() as u64).to_le_bytes());
+        digest.update(&content);
+    }
+    let mut bytes = Digest::default();
+    bytes.copy_from_slice(digest.finish().as_ref());
+    Ok(bytes)
 }
 
 fn certificates(path: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {

@@ -4,6 +4,7 @@
 
 mod agent;
 mod budget;
+mod certificates;
 mod clients;
 mod clouds;
 mod configuration;

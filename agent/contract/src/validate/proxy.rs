@@ -1,12 +1,14 @@
 //! The blocks `api_proxy`, `cache` and `listener`.
 
+use std::time::Duration;
+
 use crate::config::Auth;
 use crate::proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
 use crate::reader::Reader;
 use crate::{Id, Owner};
 
 /// Settings of a listener that `vault agent` reads and that change nothing there either.
-const WITHOUT_EFFECT: [&str; 31] = [
+const WITHOUT_EFFECT: [&str; 29] = [
     "cluster_address",
     "cors_allowed_headers",
     "cors_allowed_origins",
@@ -25,8 +27,6 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "proxy_protocol_behavior",
     "purpose",
     "telemetry",
-    "tls_auto_reload",
-    "tls_auto_reload_interval",
     "tls_disable_client_certs",
     "tls_prefer_server_cipher_suites",
     "x_forwarded_for_authorized_addrs",
@@ -39,6 +39,11 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "redact_cluster_name",
     "redact_version",
 ];
+
+/// How often certificates are looked at, unless said otherwise.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
+/// How often at most, as in OpenBao.
+const SHORTEST_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy {
     let has_api_proxy = root.is_set("api_proxy");
@@ -242,6 +247,7 @@ fn tls(block: &Reader<'_>) -> Option<ListenerTls> {
     let requires_client = block
         .boolean("tls_require_and_verify_client_cert")
         .unwrap_or(false);
+    let reload_interval = reload_interval(block);
     let oldest = version(block, "tls_min_version").unwrap_or(12);
     let newest = version(block, "tls_max_version").unwrap_or(13);
     if is_off {
@@ -270,7 +276,17 @@ fn tls(block: &Reader<'_>) -> Option<ListenerTls> {
         requires_client,
         only_1_3: oldest == 13,
         only_1_2: newest < 13,
+        reload_interval,
     })
+}
+
+fn reload_interval(block: &Reader<'_>) -> Option<Duration> {
+    let interval = block.duration("tls_auto_reload_interval");
+    if interval.is_some_and(|interval| interval < SHORTEST_RELOAD_INTERVAL) {
+        block.problem("tls_auto_reload_interval", "must be at least 5s");
+    }
+    let reloads = block.boolean("tls_auto_reload").unwrap_or(false);
+    reloads.then(|| interval.unwrap_or(RELOAD_INTERVAL))
 }
 
 /// Versions before 1.2 are not spoken: one that is allowed only allows more.

@@ -328,6 +328,37 @@ fn telemetry_says_how_metrics_are_called_and_whether_prometheus_gets_them() {
 }
 
 #[test]
+fn certificates_are_looked_at_as_often_as_said_and_not_more_than_each_five_seconds() {
+    let text = |more: &str| {
+        format!(
+            "{SMALL}\nlistener \"tcp\" {{ tls_cert_file = \"/c\" tls_key_file = \"/k\" {more} }}"
+        )
+    };
+    for (more, seconds) in [
+        ("", None),
+        ("tls_auto_reload_interval = \"9s\"", None),
+        ("tls_auto_reload = true", Some(60)),
+        (
+            "tls_auto_reload = true tls_auto_reload_interval = \"9s\"",
+            Some(9),
+        ),
+    ] {
+        let config = accept(&text(more));
+
+        let tls = config.proxy.listeners[0].tls.as_ref().unwrap();
+        assert_eq!(
+            tls.reload_interval,
+            seconds.map(Duration::from_secs),
+            "{more}"
+        );
+    }
+    assert_eq!(
+        refuse(&text("tls_auto_reload_interval = \"4s\"")),
+        ["listener[0].tls_auto_reload_interval: must be at least 5s"]
+    );
+}
+
+#[test]
 fn a_later_file_replaces_blocks_and_adds_templates() {
     let later = r#"
         vault { address = "https://other:8200" }
