@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
@@ -16,16 +17,8 @@ const SHORT: &str = r#"exit_after_auth = true
 
 #[tokio::test]
 async fn the_servers_name_is_asked_for_in_the_handshake() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let hello = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut bytes = vec![0; 4096];
-        let length = stream.read(&mut bytes).unwrap();
-        bytes.truncate(length);
-        bytes
-    });
-    let place = place(&format!("https://{address}"))
+    let (address, hello) = one_hello();
+    let place = place(&address)
         .variable("HTTPS_PROXY", "http://127.0.0.1:1")
         .variable("VAULT_TLS_SERVER_NAME", "vault.internal.example")
         .variable("VAULT_SKIP_VERIFY", "true");
@@ -35,6 +28,20 @@ async fn the_servers_name_is_asked_for_in_the_handshake() {
     let hello = hello.join().unwrap();
     let name = b"vault.internal.example";
     assert!(hello.windows(name.len()).any(|part| part == name));
+}
+
+/// A key share that waits for nothing: of a group that is named without one, a server has to ask.
+#[tokio::test]
+async fn the_first_key_share_is_one_that_no_quantum_computer_breaks() {
+    const X25519_MLKEM768: u16 = 0x11ec;
+    let (address, hello) = one_hello();
+
+    place(&address)
+        .variable("VAULT_SKIP_VERIFY", "true")
+        .run()
+        .await;
+
+    assert_eq!(first_key_share(&hello.join().unwrap()), X25519_MLKEM768);
 }
 
 #[tokio::test]
@@ -246,6 +253,42 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
     ];
     let expected = expected.map(|(path, namespace)| (path.to_owned(), Some(namespace.to_owned())));
     assert_eq!(asked, expected);
+}
+
+/// The address of a server that reads the beginning of one handshake and answers nothing, and what it read.
+fn one_hello() -> (String, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let hello = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+        stream.read_exact(&mut hello).unwrap();
+        hello
+    });
+    (address, hello)
+}
+
+/// The group of the first key share in a ClientHello (RFC 8446, 4.1.2 and 4.2.8).
+fn first_key_share(hello: &[u8]) -> u16 {
+    const KEY_SHARE: u16 = 51;
+    let short = |at: usize| u16::from_be_bytes([hello[at], hello[at + 1]]);
+    // Type, length, version and random; then the session, the suites and the compressions, each with its length.
+    let mut at = 4 + 2 + 32;
+    at += 1 + usize::from(hello[at]);
+    at += 2 + usize::from(short(at));
+    at += 1 + usize::from(hello[at]);
+    let end = at + 2 + usize::from(short(at));
+    at += 2;
+    while at < end {
+        if short(at) == KEY_SHARE {
+            // The extension's own length stands before that of the list.
+            return short(at + 6);
+        }
+        at += 4 + usize::from(short(at + 2));
+    }
+    panic!("the handshake has no key share")
 }
 
 async fn redirecting(target: &str) -> ScriptedVault {
