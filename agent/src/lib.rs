@@ -14,6 +14,7 @@ mod clock;
 mod driver;
 mod effects;
 mod files;
+mod limits;
 mod listener;
 mod log;
 mod persist;
@@ -57,6 +58,7 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     planescape_vault_client::stay_out_of_core_files();
+    limits::raise();
     if planescape_vault_client::install_crypto_provider().is_err() {
         tracing::debug!("a crypto provider is installed already");
     }

@@ -11,7 +11,7 @@ use planescape_agent_core::ChildEnd;
 use planescape_vault::{Connection, Text};
 use tokio::process;
 
-use crate::{children, files, shell};
+use crate::{children, files, limits, shell};
 
 /// Variables that hold what a program must not know: the configuration and tokens of ours.
 const OURS: [&str; 5] = [
@@ -223,8 +223,7 @@ fn spawn(command: &mut process::Command) -> io::Result<process::Child> {
         .get_program()
         .to_string_lossy()
         .into_owned();
-    let child = command
-        .spawn()
+    let child = limits::as_given(|| command.spawn())
         .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
     children::started(child.id());
     Ok(child)

@@ -5,10 +5,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
-use crate::agent::{DATABASE, Place, count, requests_of};
+use crate::agent::{DATABASE, Place, count, requests_of, until};
 
 /// What is wrong, in words of the shell and from the agent's folder, and how the agent then ends: its exit code,
 /// its report's reason and words, and the files of the folder `out`.
@@ -89,6 +93,55 @@ async fn a_place_that_is_full_or_taken_is_named_and_nothing_is_left() {
         }
     }
     assert!(differences.is_empty(), "{differences}");
+}
+
+/// Services and log-in shells have a soft limit that is far below the hard one.
+#[tokio::test]
+async fn more_clients_than_the_soft_limit_has_files_are_served_and_programs_keep_that_limit() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault.on(
+        "PUT",
+        "/v1/auth/kubernetes/login",
+        Answer::login("t1", "a1", 3600),
+    );
+    let place = Place::offline(&vault.url())
+        .setting(r#"planescape { ready_socket = "FOLDER/ready.sock" }"#)
+        .setting(r#"listener "unix" { address = "FOLDER/agent.sock" tls_disable = true }"#)
+        .setting(
+            r#"template {
+              contents = "text"
+              destination = "FOLDER/out"
+              command = "ulimit -n > FOLDER/limit"
+            }"#,
+        )
+        .variable("PATH", "/usr/bin:/bin");
+    let limited = "ulimit -Sn 64 && exec \"$0\" \"$@\"";
+    let words = ["-c", limited, env!("CARGO_BIN_EXE_planescape-agent")];
+    let agent = place.start_as(Path::new("/bin/sh"), &words);
+    let socket = place.path("agent.sock");
+    until("it listens", async || socket.exists()).await;
+
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let mut client = UnixStream::connect(&socket).await.unwrap();
+        client
+            .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 8];
+        let answered = client.read_exact(&mut answer);
+        let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+        assert!(answered.is_ok_and(|read| read.is_ok()), "{}", clients.len());
+        clients.push(client);
+    }
+    fs::write(place.path("jwt"), "x").unwrap();
+    until("the command has run", async || {
+        !place.read("limit").is_empty()
+    })
+    .await;
+    agent.terminate().await;
+
+    assert_eq!(place.read("limit"), "64\n");
 }
 
 async fn place(cluster: &Cluster) -> Place {
