@@ -20,6 +20,7 @@ mod log;
 mod persist;
 mod proxy;
 mod ready;
+mod reload;
 mod seal;
 mod settings;
 mod signals;
@@ -43,6 +44,7 @@ use tokio::task::JoinHandle;
 use args::Arguments;
 use files::Ledger;
 use persist::Persistent;
+use reload::Reloading;
 use settings::{Settings, Unusable};
 use signals::Signals;
 use termination::Termination;
@@ -377,7 +379,7 @@ async fn work(
     };
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
-    signals.reload_with(arguments.clone(), effects.certificates());
+    signals.reload_with(Reloading::new(arguments.clone(), effects.certificates()));
     systemd::notify(systemd::State::Ready);
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);

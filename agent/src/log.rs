@@ -48,12 +48,16 @@ pub(crate) fn start(log: &Log, to_stdout: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes over what can change while the agent runs: the level. The file is opened anew.
-pub(crate) fn reload(log: &Log) {
-    let reloaded = RELOAD.get().map(|handle| handle.reload(filter(log.level)));
+/// Changes the level while the agent runs.
+pub(crate) fn set_level(level: LogLevel) {
+    let reloaded = RELOAD.get().map(|handle| handle.reload(filter(level)));
     if let Some(Err(error)) = reloaded {
         error!(%error, "cannot change the log level");
     }
+}
+
+/// Opens the file anew: somebody may have moved it away.
+pub(crate) fn reopen() {
     if let Err(error) = lines::reopen_file() {
         error!(%error, "cannot open the log file anew");
     }

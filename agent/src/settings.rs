@@ -47,23 +47,28 @@ impl Unusable {
 
 impl Settings {
     pub(crate) fn load(arguments: &Arguments) -> Result<Self, Unusable> {
-        let trees = trees(arguments).map_err(|lines| Unusable {
-            lines,
-            // What the operator writes has no mistake in its grammar.
-            has_own_exit_codes: false,
-        })?;
-        let has_own_exit_codes = trees.iter().any(|tree| tree.has("planescape"));
-        let config = Config::new(&trees, &arguments.overrides())
-            .map_err(|problems| Unusable::problems(problems.as_slice(), has_own_exit_codes))?;
+        let config = load_config(arguments)?;
         let (texts, lines) = split(config.templates.iter().map(|template| text(&template.text)));
         if lines.is_empty() {
             return Ok(Self { config, texts });
         }
         Err(Unusable {
             lines,
-            has_own_exit_codes,
+            has_own_exit_codes: config.has_own_exit_codes,
         })
     }
+}
+
+/// The configuration without the template files that it names.
+pub(crate) fn load_config(arguments: &Arguments) -> Result<Config, Unusable> {
+    let trees = trees(arguments).map_err(|lines| Unusable {
+        lines,
+        // What the operator writes has no mistake in its grammar.
+        has_own_exit_codes: false,
+    })?;
+    let has_own_exit_codes = trees.iter().any(|tree| tree.has("planescape"));
+    Config::new(&trees, &arguments.overrides())
+        .map_err(|problems| Unusable::problems(problems.as_slice(), has_own_exit_codes))
 }
 
 fn text(text: &TemplateText) -> Result<Vec<u8>, String> {

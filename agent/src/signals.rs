@@ -1,14 +1,11 @@
 //! The meaning of signals.
 
 use std::io;
-use std::sync::Arc;
 
-use crate::args::Arguments;
-use crate::listener::Certificates;
-use crate::settings::Settings;
-use crate::systemd::{self, State};
-use crate::{children, log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::children;
+use crate::reload::Reloading;
 
 /// Timers, limits and the words of other managers: none is for us, as in `vault agent`. A log at its limit of size is
 /// an error of its own.
@@ -32,10 +29,8 @@ pub(crate) struct Signals {
     user_1: Signal,
     user_2: Signal,
     child: Signal,
-    /// How the configuration is found again.
-    arguments: Option<Arguments>,
-    /// The certificates of listeners.
-    certificates: Vec<Arc<Certificates>>,
+    /// Once there is something to reload.
+    reloading: Option<Reloading>,
 }
 
 impl Signals {
@@ -53,19 +48,13 @@ impl Signals {
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
             child: signal(SignalKind::child())?,
-            arguments: None,
-            certificates: Vec::new(),
+            reloading: None,
         })
     }
 
     /// From here on SIGHUP reads the configuration again.
-    pub(crate) fn reload_with(
-        &mut self,
-        arguments: Arguments,
-        certificates: Vec<Arc<Certificates>>,
-    ) {
-        self.arguments = Some(arguments);
-        self.certificates = certificates;
+    pub(crate) fn reload_with(&mut self, reloading: Reloading) {
+        self.reloading = Some(reloading);
     }
 
     /// Waits for a signal that ends the agent; says of the others that they change nothing.
@@ -76,15 +65,12 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.quit.recv() => return,
                 _ = self.hang_up.recv() => {
-                    if let Some(arguments) = self.arguments.clone() {
-                        // Reading may be held up by a disk; nothing here waits for it.
-                        let certificates = self.certificates.clone();
-                        drop(tokio::task::spawn_blocking(move || {
-                            reload(&arguments, &certificates);
-                        }));
+                    if let Some(reloading) = &mut self.reloading {
+                        reloading.ask();
                     }
                     continue;
                 }
+                () = reloaded(&mut self.reloading) => continue,
                 _ = self.user_1.recv() => "SIGUSR1",
                 _ = self.user_2.recv() => "SIGUSR2",
                 _ = self.child.recv() => {
@@ -99,26 +85,9 @@ impl Signals {
     }
 }
 
-/// Takes over what can change while the agent runs; a configuration that is not valid changes
-/// nothing.
-fn reload(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
-    tracing::info!("agent config reload triggered");
-    systemd::notify(State::Reloading);
-    take_over(arguments, certificates);
-    systemd::notify(State::Ready);
-}
-
-fn take_over(arguments: &Arguments, certificates: &[Arc<Certificates>]) {
-    match Settings::load(arguments) {
-        Ok(settings) => log::reload(&settings.config.log),
-        Err(unusable) => {
-            tracing::error!(error = %unusable, "the configuration is kept as it was");
-            return;
-        }
-    }
-    for certificates in certificates {
-        if let Err(error) = certificates.reload() {
-            tracing::error!(error = %format!("{error:#}"), "the certificate is kept as it was");
-        }
+async fn reloaded(reloading: &mut Option<Reloading>) {
+    match reloading {
+        Some(reloading) => reloading.ended().await,
+        None => std::future::pending().await,
     }
 }

@@ -145,3 +145,9 @@ fn named(name: &str) -> DistinguishedName {
     names.push(rcgen::DnType::CommonName, name);
     names
 }
+
+/// A certificate for loopback that is its own authority, and its key, as PEM.
+pub fn own_certificate() -> Result<(String, String)> {
+    let made = rcgen::generate_simple_self_signed(vec![Ipv4Addr::LOCALHOST.to_string()])?;
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+}

@@ -16,5 +16,6 @@ mod life;
 mod local;
 mod matrix;
 mod names;
+mod reload;
 mod signals;
 mod transport;

@@ -1,0 +1,124 @@
+//! What SIGHUP takes over.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use planescape_tests::address;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use planescape_tests::tls::own_certificate;
+use tokio::process::Command;
+
+use crate::agent::{Place, until};
+
+const TRIGGERED: &str = "agent config reload triggered";
+
+#[tokio::test]
+async fn a_template_source_that_is_gone_keeps_nothing_else_from_being_taken() {
+    let vault = vault().await;
+    let listener = address::free([127, 0, 0, 1].into()).unwrap();
+    let place = place(&vault)
+        .setting(r#"template { source = "FOLDER/source" destination = "FOLDER/out" }"#)
+        .setting(&format!(
+            r#"listener "tcp" {{
+              address = "{listener}"
+              tls_cert_file = "FOLDER/cert.pem"
+              tls_key_file = "FOLDER/key.pem"
+            }}"#
+        ));
+    fs::write(place.path("source"), "text").unwrap();
+    certify(&place);
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    fs::remove_file(place.path("source")).unwrap();
+    fs::rename(place.path("agent.log"), place.path("moved.log")).unwrap();
+    certify(&place);
+    agent.signal(Signal::SIGHUP);
+
+    until("the new certificate is shown", async || {
+        let url = format!("https://{listener}/agent/v1/metrics");
+        let asked = Command::new("curl")
+            .args(["-sS", "--max-time", "5", "--noproxy", "*", "--cacert"])
+            .arg(place.path("cert.pem"))
+            .arg(url)
+            .output();
+        asked.await.unwrap().status.success()
+    })
+    .await;
+    until("there is a new log", async || {
+        place.path("agent.log").exists()
+    })
+    .await;
+    agent.terminate().await;
+}
+
+#[tokio::test]
+async fn a_hang_up_during_a_reload_is_one_more_reload_after_it() {
+    let vault = vault().await;
+    let place = place(&vault);
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    let config = place.path("agent.hcl");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::remove_file(&config).unwrap();
+    mkfifo(&config, Mode::S_IRWXU).unwrap();
+
+    // The first one waits for what the pipe will hold.
+    for _ in 0..3 {
+        agent.signal(Signal::SIGHUP);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(triggered(&place), 1);
+    let pipe = OpenOptions::new().write(true).open(&config);
+    let mut pipe = pipe.unwrap();
+    let last = place.path("last.hcl");
+    fs::write(&last, text.replace("\"info\"", "\"debug\"")).unwrap();
+    fs::rename(last, &config).unwrap();
+    pipe.write_all(text.as_bytes()).unwrap();
+    drop(pipe);
+
+    until("it reads the file that came last", async || {
+        triggered(&place) == 2
+    })
+    .await;
+    agent.signal(Signal::SIGHUP);
+    until("there is no third one that waits", async || {
+        triggered(&place) == 3
+    })
+    .await;
+    agent.terminate().await;
+}
+
+/// A new certificate in the listener's place.
+fn certify(place: &Place) {
+    let (certificate, key) = own_certificate().unwrap();
+    fs::write(place.path("cert.pem"), certificate).unwrap();
+    fs::write(place.path("key.pem"), key).unwrap();
+}
+
+fn triggered(place: &Place) -> usize {
+    place.read("agent.log").matches(TRIGGERED).count()
+}
+
+async fn vault() -> ScriptedVault {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault.on(
+        "PUT",
+        "/v1/auth/kubernetes/login",
+        Answer::login("t1", "a1", 3600),
+    );
+    vault
+}
+
+fn place(vault: &ScriptedVault) -> Place {
+    let place = Place::offline(&vault.url())
+        .setting(r#"log_level = "info""#)
+        .setting(r#"log_file = "FOLDER/agent.log""#)
+        .setting(r#"planescape { ready_socket = "FOLDER/ready.sock" }"#);
+    fs::write(place.path("jwt"), "x").unwrap();
+    place
+}
