@@ -1,5 +1,6 @@
 //! Does one command and reports one input. Never decides.
 
+mod certified;
 mod login;
 mod passes;
 mod programs;
@@ -23,13 +24,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::files::{self, Ledger, Stamps, Target};
-use crate::listener::Certificates;
 use crate::log;
 use crate::persist::Persistent;
 use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
 use crate::status::Asker;
 use crate::termination::Termination;
+pub(crate) use certified::Certified;
 use login::Login;
 use passes::Passes;
 use programs::Child;
@@ -129,9 +130,17 @@ impl Effects {
         })
     }
 
-    /// The certificates of listeners.
-    pub(crate) fn certificates(&self) -> Vec<Arc<Certificates>> {
-        self.serving.certificates()
+    /// All that has certificates.
+    pub(crate) fn certified(&self) -> Certified {
+        let proxys = self.serving.client();
+        Certified {
+            listeners: self.serving.certificates(),
+            clients: proxys
+                .into_iter()
+                .chain([(*self.vault.client).clone()])
+                .collect(),
+            login: Arc::clone(&self.vault.login),
+        }
     }
 
     /// The next result.

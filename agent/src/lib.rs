@@ -379,7 +379,7 @@ async fn work(
     };
     let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
-    signals.reload_with(Reloading::new(arguments.clone(), effects.certificates()));
+    signals.reload_with(Reloading::new(arguments.clone(), effects.certified()));
     systemd::notify(systemd::State::Ready);
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);

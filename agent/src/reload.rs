@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::args::Arguments;
-use crate::listener::Certificates;
+use crate::effects::Certified;
 use crate::log;
 use crate::settings;
 use crate::systemd::{self, State};
@@ -20,15 +20,15 @@ pub(crate) struct Reloading {
 /// What a reload reads, and whom it tells.
 struct Reload {
     arguments: Arguments,
-    certificates: Vec<Arc<Certificates>>,
+    certified: Certified,
 }
 
 impl Reloading {
-    pub(crate) fn new(arguments: Arguments, certificates: Vec<Arc<Certificates>>) -> Self {
+    pub(crate) fn new(arguments: Arguments, certified: Certified) -> Self {
         Self {
             reload: Arc::new(Reload {
                 arguments,
-                certificates,
+                certified,
             }),
             running: None,
             is_asked_again: false,
@@ -74,15 +74,12 @@ impl Reload {
     /// A configuration that is not valid changes nothing.
     fn take_over(&self) {
         match settings::load_config(&self.arguments) {
-            Ok(config) => log::set_level(config.log.level),
+            Ok(config) => {
+                log::set_level(config.log.level);
+                self.certified.renew(&config);
+            }
             Err(unusable) => {
                 tracing::error!(error = %unusable, "the configuration is kept as it was");
-                return;
-            }
-        }
-        for certificates in &self.certificates {
-            if let Err(error) = certificates.reload() {
-                tracing::error!(error = %format!("{error:#}"), "the certificate is kept as it was");
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use planescape_agent_contract::{Auth, Cert, Material, Method, MountPath, Proof};
+use planescape_agent_contract::{Auth, Cert, CertTls, Config, Material, Method, MountPath, Proof};
 use planescape_agent_core::{Failure, Input, Ticket};
 use planescape_vault::wire::Body;
 use planescape_vault::{Connection, Error, SecretText, Text, Tls};
@@ -73,6 +73,17 @@ impl Login {
             login.own_client = Some(Arc::new(Client::new(&connection, USER_AGENT)?));
         }
         Ok(login)
+    }
+
+    /// Reads the certificates of the method again, where it has its own: those that the configuration names now.
+    pub(super) fn renew_trust(&self, config: &Config) -> anyhow::Result<()> {
+        match (
+            &self.own_client,
+            own_certificates(config.auth.method.as_ref()),
+        ) {
+            (Some(client), Some(own)) => client.trust(&with_own(own, &config.vault.connection.tls)),
+            (None, _) | (_, None) => Ok(()),
+        }
     }
 
     /// One login, and what it gave.
@@ -247,20 +258,28 @@ impl Login {
 
     /// The connection with the method's own certificates, and whether they are read again.
     fn own_connection(&self) -> Option<(Connection, bool)> {
-        let Some(Method::Cert(Cert { tls: Some(own), .. })) = &self.method else {
-            return None;
-        };
-        let common = &self.connection.tls;
-        let tls = Tls {
-            ca_cert: own.ca_cert.clone().or_else(|| common.ca_cert.clone()),
-            client: own.client.clone().or_else(|| common.client.clone()),
-            ..common.clone()
-        };
+        let own = own_certificates(self.method.as_ref())?;
         let connection = Connection {
-            tls,
+            tls: with_own(own, &self.connection.tls),
             ..self.connection.clone()
         };
         Some((connection, own.reload))
+    }
+}
+
+fn own_certificates(method: Option<&Method>) -> Option<&CertTls> {
+    let Some(Method::Cert(Cert { tls, .. })) = method else {
+        return None;
+    };
+    tls.as_ref()
+}
+
+/// The certificates of the method, and of the `vault` block what it leaves open.
+fn with_own(own: &CertTls, common: &Tls) -> Tls {
+    Tls {
+        ca_cert: own.ca_cert.clone().or_else(|| common.ca_cert.clone()),
+        client: own.client.clone().or_else(|| common.client.clone()),
+        ..common.clone()
     }
 }
 

@@ -21,6 +21,7 @@ use planescape_agent_handover::KeptAnswer;
 /// The proxy and its listeners; they end when this is dropped.
 pub(super) struct Serving {
     proxy: Option<Arc<Proxy>>,
+    client: Option<Client>,
     told: Option<mpsc::UnboundedReceiver<Input>>,
     certificates: Vec<Arc<Certificates>>,
     tasks: JoinSet<()>,
@@ -37,6 +38,7 @@ impl Serving {
     ) -> anyhow::Result<Self> {
         let mut serving = Self {
             proxy: None,
+            client: None,
             told: None,
             certificates: Vec::new(),
             tasks: JoinSet::new(),
@@ -56,6 +58,7 @@ impl Serving {
             anyhow::Ok((client, listeners.collect::<anyhow::Result<Vec<_>>>()?))
         };
         let (client, listeners) = on_the_blocking_pool(slots, read).await?;
+        serving.client = Some(client.clone());
         let parts = Parts {
             client,
             whose_token: config.proxy.token,
@@ -96,6 +99,11 @@ impl Serving {
     /// What listeners were given, for the next life.
     pub(super) fn kept(&self) -> Option<Vec<KeptAnswer>> {
         self.proxy.as_ref().map(|proxy| proxy.kept())
+    }
+
+    /// The client of what listeners are asked.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.client.clone()
     }
 
     pub(super) fn certificates(&self) -> Vec<Arc<Certificates>> {

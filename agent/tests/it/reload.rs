@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -9,7 +10,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use planescape_tests::address;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
-use planescape_tests::tls::own_certificate;
+use planescape_tests::servers;
+use planescape_tests::tls::{Certificate, TlsFront, own_certificate};
 use tokio::process::Command;
 
 use crate::agent::{Place, until};
@@ -91,6 +93,72 @@ async fn a_hang_up_during_a_reload_is_one_more_reload_after_it() {
     })
     .await;
     agent.terminate().await;
+}
+
+/// Whoever signs Vault's certificates has changed.
+#[tokio::test]
+async fn the_authorities_to_trust_are_read_again_as_bao_agent_reads_them() {
+    let programs = [
+        (env!("CARGO_BIN_EXE_planescape-agent").into(), "kubernetes"),
+        (env!("CARGO_BIN_EXE_planescape-agent").into(), "cert"),
+        (servers::OPENBAO.build().unwrap().join("bao"), "kubernetes"),
+    ];
+    for (program, method) in programs {
+        let vault = vault().await;
+        vault.on(
+            "PUT",
+            "/v1/auth/cert/login",
+            Answer::login("t1", "a1", 3600),
+        );
+        let good = TlsFront::start(vault.address(), Certificate::Good)
+            .await
+            .unwrap();
+        let other = TlsFront::start(vault.address(), Certificate::Good)
+            .await
+            .unwrap();
+        let place = Place::offline(&good.url()).variable("HOME", "/");
+        fs::write(place.path("jwt"), "x").unwrap();
+        fs::write(place.path("ca.pem"), other.authority()).unwrap();
+        let (common, own) = match method {
+            "cert" => ("", "ca_cert = \"FOLDER/ca.pem\""),
+            _ => (
+                "ca_cert = \"FOLDER/ca.pem\"",
+                "role = \"r\" token_path = \"FOLDER/jwt\"",
+            ),
+        };
+        let text = format!(
+            r#"vault {{ address = "{}" {common} }}
+            auto_auth {{
+              method "{method}" {{ min_backoff = "1s" max_backoff = "2s" config {{ {own} }} }}
+              sink "file" {{ config {{ path = "FOLDER/sink" }} }}
+            }}"#,
+            good.url()
+        );
+        let text = text.replace("FOLDER", place.path("").to_str().unwrap());
+        let config = place.path("own.hcl");
+        fs::write(&config, text).unwrap();
+        let config = format!("-config={}", config.display());
+        // The place's own configuration, which comes last, stays unread.
+        let words = [
+            "-c",
+            "exec \"$0\" agent \"$1\"",
+            program.to_str().unwrap(),
+            &config,
+        ];
+        let agent = place.start_as(Path::new("/bin/sh"), &words);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(vault.requests(), []);
+
+        fs::write(place.path("ca.pem"), good.authority()).unwrap();
+        agent.signal(Signal::SIGHUP);
+
+        until(
+            &format!("{} logs in by {method}", program.display()),
+            async || place.path("sink").exists(),
+        )
+        .await;
+        agent.terminate().await;
+    }
 }
 
 /// A new certificate in the listener's place.

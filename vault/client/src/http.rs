@@ -4,12 +4,12 @@ mod redirect;
 mod route;
 mod untrusted;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use planescape_vault::wire::{self, Body};
-use planescape_vault::{Connection, Error, SecretText};
+use planescape_vault::{Connection, Error, SecretText, Tls};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
 
@@ -80,7 +80,8 @@ pub struct Forwarded {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    routes: Arc<Routes>,
+    /// Replaced when certificates are read again.
+    routes: Arc<RwLock<Arc<Routes>>>,
     bodies: Arc<Bodies>,
     base: Url,
     namespace: Option<String>,
@@ -99,7 +100,7 @@ impl Http {
         let routes = Routes::new(connection, user_agent, admission)?;
         Ok(Self {
             base: routes.base().clone(),
-            routes: Arc::new(routes),
+            routes: Arc::new(RwLock::new(Arc::new(routes))),
             bodies: Arc::new(Bodies::new()),
             namespace: connection.namespace.clone(),
             timeout: connection.timeout,
@@ -107,6 +108,17 @@ impl Http {
             follows_redirects: connection.follows_redirects,
             paced: Arc::new(Paced::new(connection.pace)),
         })
+    }
+
+    /// From here on connections are made with these certificates, read now; requests on their way keep theirs.
+    pub(crate) fn trust(&self, tls: &Tls) -> anyhow::Result<()> {
+        let renewed = Arc::new(self.routes().with(tls)?);
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
+
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same connections, for requests to another namespace.
@@ -158,7 +170,7 @@ impl Http {
         url.set_query(forwarded.query.as_deref());
         let send = async |url: &Url, body: reqwest::Body| {
             self.paced.turn().await;
-            let route = self.routes.to(url)?;
+            let route = self.routes().to(url)?;
             let mut builder = route
                 .client
                 .request(forwarded.method.clone(), route.url.clone())
@@ -190,7 +202,7 @@ impl Http {
 
     async fn attempt(&self, url: &Url, request: &Request<'_>) -> Result<Response, Error> {
         self.paced.turn().await;
-        let route = self.routes.to(url)?;
+        let route = self.routes().to(url)?;
         let builder = match request.method {
             Method::Get => route.client.get(route.url.clone()),
             Method::Put => route.client.put(route.url.clone()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use planescape_vault::mount::Mount;
 use planescape_vault::wire::{self, Body, Wrapped};
-use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText};
+use planescape_vault::{Call, Connection, Error, Grant, Login, Secret, SecretText, Tls};
 
 use http::{Http, Method, Request};
 
@@ -28,8 +28,8 @@ pub use tls::{identity, install_crypto_provider};
 /// So short that one attempt without an answer leaves time for others before the pod is gone.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of one Vault.
-#[derive(Debug)]
+/// A client of one Vault. Clones share their connections.
+#[derive(Clone, Debug)]
 pub struct Client {
     http: Http,
 }
@@ -79,6 +79,14 @@ impl Client {
         Ok(Self {
             http: Http::new(connection, user_agent, Some(admission))?,
         })
+    }
+
+    /// Reads the certificates that these settings name; connections are made with them from here on. Clones follow.
+    ///
+    /// # Errors
+    /// One of them cannot be used: all stay as they were.
+    pub fn trust(&self, tls: &Tls) -> anyhow::Result<()> {
+        self.http.trust(tls)
     }
 
     /// The same client, and its connections, for requests to another namespace; its name ends with a slash.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_vault::{Connection, Error};
+use planescape_vault::{Connection, Error, Tls};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
@@ -37,7 +37,7 @@ pub(super) struct Routes {
     redirected: Mutex<Option<(Url, Client)>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Settings {
     server_name: Option<String>,
     timeout: Duration,
@@ -82,6 +82,23 @@ impl Routes {
             proxies,
             settings,
             main,
+            redirected: Mutex::new(None),
+        })
+    }
+
+    /// The same ways, with whom these settings trust and who they say we are.
+    pub(super) fn with(&self, tls: &Tls) -> anyhow::Result<Self> {
+        let trust = Trust::new(tls, self.base.scheme() == "https")?;
+        let settings = Settings {
+            server_name: tls.server_name.clone(),
+            ..self.settings.clone()
+        };
+        Ok(Self {
+            base: self.base.clone(),
+            main: client(&self.base, &trust, &self.proxies, &settings)?,
+            trust,
+            proxies: self.proxies.clone(),
+            settings,
             redirected: Mutex::new(None),
         })
     }
