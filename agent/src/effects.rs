@@ -1,6 +1,7 @@
 //! Does one command and reports one input. Never decides.
 
 mod certified;
+mod last_words;
 mod login;
 mod passes;
 mod programs;
@@ -31,6 +32,7 @@ use crate::ready::ReadySocket;
 use crate::status::Asker;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
+use last_words::LastWords;
 use login::Login;
 use passes::Passes;
 use programs::Child;
@@ -63,7 +65,9 @@ pub(crate) struct Effects {
     ledger: Ledger,
     file_slots: Arc<Semaphore>,
     ready: ReadySocket,
-    termination: Termination,
+    last_words: LastWords,
+    /// The removal of the ledger.
+    forgetting: JoinSet<()>,
     child: Child,
     serving: Serving,
     metrics: Arc<Metrics>,
@@ -95,6 +99,9 @@ impl Effects {
         let (saves, saving) = Saves::new(Arc::clone(&persistent));
         let mut running = JoinSet::new();
         running.spawn(saving);
+        let termination = Termination::new(config.planescape.termination_log.clone());
+        let (last_words, writing) = LastWords::new(termination);
+        running.spawn(writing);
         let serving = Serving::start(
             config,
             &file_slots,
@@ -120,7 +127,8 @@ impl Effects {
             ledger,
             file_slots,
             ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker)?,
-            termination: Termination::new(config.planescape.termination_log.clone()),
+            last_words,
+            forgetting: JoinSet::new(),
             child: Child::new(config.exec.clone()),
             serving,
             metrics,
@@ -221,18 +229,19 @@ impl Effects {
                 tracing::info!("every template is rendered");
                 self.ready.announce();
             }
-            Command::Report(report) => self.termination.write(&report),
+            Command::Report(report) => self.last_words.say(report),
             Command::Offer { token } => self.serving.offer(token),
             Command::ForgetAll { keeps_cache } => {
-                self.ledger.forget_all();
+                let ledger = self.ledger.clone();
+                self.forgetting.spawn_blocking(move || ledger.forget_all());
                 if !keeps_cache {
                     self.vault.saves.forget_all();
                 }
             }
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
-                self.termination.write(&report);
                 self.tell_end(code, &report);
+                self.last_words.say(report);
                 return ControlFlow::Break(code);
             }
         }
@@ -251,7 +260,7 @@ impl Effects {
 
     /// Lets file work that is on its way end, so that nothing half done stays behind. A file system
     /// that hangs is not waited for.
-    pub(crate) async fn finish_files(&self) {
+    pub(crate) async fn finish_files(&mut self) {
         let last = async {
             let persistent = &self.vault.persistent;
             if persistent.is_written()
@@ -260,6 +269,8 @@ impl Effects {
                 let keep = move |cache: &Persistent| cache.keep_answers(answers);
                 self.vault.saves.save(keep);
             }
+            self.last_words.finished().await;
+            while self.forgetting.join_next().await.is_some() {}
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;
             drop(slots.acquire_many(LOGIN_FILES_AT_ONCE as u32).await);

@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let code = runtime.block_on(live(arguments.clone()));
     // A file system or a name look-up that hangs is not waited for.
     runtime.shutdown_background();
+    log::finish();
     code
 }
 
@@ -443,7 +444,9 @@ impl Refusal {
         };
         // Without a file nothing can fail.
         let _ = log::start(&log, arguments.combines_logs());
-        self.last_word.refuse(&self.message)
+        let code = self.last_word.refuse(&self.message);
+        log::finish();
+        code
     }
 }
 

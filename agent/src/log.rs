@@ -4,6 +4,7 @@ mod file;
 mod hclog;
 mod lines;
 mod notices;
+mod outlet;
 
 use std::sync::OnceLock;
 
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use file::Rotating;
+use outlet::Place;
 
 pub(crate) use hclog::timestamp;
 pub(crate) use notices::tell;
@@ -31,21 +33,28 @@ pub(crate) fn start(log: &Log, to_stdout: bool) -> anyhow::Result<()> {
     let (level, handle) = reload::Layer::new(filter(log.level));
     let _ = RELOAD.set(handle);
     let lines = fmt::layer()
-        .with_writer(move || lines::Lines { to_stdout })
+        .with_writer(|| lines::Lines)
         .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(level);
     match log.format {
         LogFormat::Standard => registry.with(lines.event_format(hclog::Standard)).init(),
         LogFormat::Json => registry.with(lines.event_format(hclog::Json)).init(),
     }
+    lines::go_to(match to_stdout {
+        true => Place::StandardOutput,
+        false => Place::StandardError,
+    })?;
     let Some(file) = &log.file else {
         return Ok(());
     };
-    let opened = Rotating::open(file);
-    lines::set_file(Some(
-        opened.with_context(|| format!("log_file: {}", file.path))?,
-    ));
+    let opened = Rotating::open(file).with_context(|| format!("log_file: {}", file.path))?;
+    lines::go_to(Place::File(opened))?;
     Ok(())
+}
+
+/// Lets the last lines arrive, if they can.
+pub(crate) fn finish() {
+    lines::finish();
 }
 
 /// Changes the level while the agent runs.
@@ -56,11 +65,9 @@ pub(crate) fn set_level(level: LogLevel) {
     }
 }
 
-/// Opens the file anew: somebody may have moved it away.
+/// Opens the file anew: somebody may have moved it away. Waits for nothing.
 pub(crate) fn reopen() {
-    if let Err(error) = lines::reopen_file() {
-        error!(%error, "cannot open the log file anew");
-    }
+    lines::reopen_file();
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

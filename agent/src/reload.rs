@@ -37,6 +37,8 @@ impl Reloading {
 
     /// Begins, or begins once more when the one that runs is over: it may have read what was changed since.
     pub(crate) fn ask(&mut self) {
+        // Whoever has moved the log away needs no good configuration for a new one.
+        log::reopen();
         if self.running.is_some() {
             self.is_asked_again = true;
             return;
@@ -65,8 +67,6 @@ impl Reload {
     fn run(&self) {
         tracing::info!("agent config reload triggered");
         systemd::notify(State::Reloading);
-        // Whoever has moved the log away needs no good configuration for a new one.
-        log::reopen();
         self.take_over();
         systemd::notify(State::Ready);
     }

@@ -45,23 +45,29 @@ impl Rotating {
         Ok(())
     }
 
+    /// The line is written whether or not the file could be put aside.
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let is_long = self.rotate_bytes > 0 && self.written >= self.rotate_bytes;
-        if is_long || self.opened.elapsed() >= self.rotate_duration {
-            self.rotate()?;
-        }
+        let is_due = is_long || self.opened.elapsed() >= self.rotate_duration;
+        let rotated = if is_due { self.rotate() } else { Ok(()) };
         self.file.write_all(line)?;
         self.written += line.len() as u64;
-        Ok(())
+        rotated
     }
 
+    /// Where it fails, it is tried again when the file is due once more.
     fn rotate(&mut self) -> io::Result<()> {
+        self.written = 0;
+        self.opened = Instant::now();
         let (base, end) = self.name();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_nanos();
         let aside = self.path.with_file_name(format!("{base}-{now}{end}"));
-        fs::rename(&self.path, aside)?;
-        self.reopen()?;
+        match fs::rename(&self.path, aside) {
+            // Somebody else has put it aside.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => self.reopen()?,
+        }
         self.prune();
         Ok(())
     }
@@ -146,6 +152,33 @@ mod tests {
         log.write(b"new\n").unwrap();
 
         assert_eq!(fs::read_to_string(&log.path).unwrap(), "new\n");
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_put_aside_is_due_in_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = open_in(folder.path(), 3, Keep::All);
+        log.write(b"old\n").unwrap();
+        fs::rename(&log.path, folder.path().join("moved")).unwrap();
+
+        log.write(b"new\n").unwrap();
+
+        assert_eq!(fs::read_to_string(&log.path).unwrap(), "new\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_put_aside_is_written_on_and_told_once_each_time_it_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = open_in(folder.path(), 5, Keep::All);
+        // Nothing can be put into the place of a name that is too long.
+        let long = folder.path().join(format!("{}.log", "x".repeat(250)));
+        fs::rename(&log.path, &long).unwrap();
+        log.path = long;
+
+        let told: Vec<bool> = (0..5).map(|_| log.write(b"abc\n").is_err()).collect();
+
+        assert_eq!(told, [false, false, true, false, true]);
+        assert_eq!(fs::read_to_string(&log.path).unwrap().len(), 20);
     }
 
     fn open_in(folder: &Path, rotate_bytes: u64, keep: Keep) -> Rotating {

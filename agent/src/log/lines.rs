@@ -1,45 +1,48 @@
-//! Where lines go: standard error or standard output, and a file if one is named.
+//! What becomes of a line on its way.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::file::Rotating;
+use super::outlet::{Outlet, Place};
 
-static FILE: Mutex<Option<Rotating>> = Mutex::new(None);
+/// Held for a moment: no outlet waits.
+static OUTLETS: Mutex<Vec<Outlet>> = Mutex::new(Vec::new());
 
-/// Names the file, or none.
-pub(super) fn set_file(file: Option<Rotating>) {
-    *lock() = file;
+/// How long the last lines may take.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// From here on lines go there, too.
+pub(super) fn go_to(place: Place) -> io::Result<()> {
+    lock().push(Outlet::start(place)?);
+    Ok(())
 }
 
 /// Opens the file anew.
-pub(super) fn reopen_file() -> io::Result<()> {
-    match &mut *lock() {
-        Some(file) => file.reopen(),
-        None => Ok(()),
+pub(super) fn reopen_file() {
+    lock().iter().for_each(Outlet::reopen);
+}
+
+/// Waits until what was said is written; not for a place that takes nothing.
+pub(super) fn finish() {
+    let begin = Instant::now();
+    while begin.elapsed() < LAST_LINES && !lock().iter().all(Outlet::is_idle) {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Option<Rotating>> {
-    FILE.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> std::sync::MutexGuard<'static, Vec<Outlet>> {
+    OUTLETS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes events; what would break a line or talk to a terminal is written in letters. A reader
-/// that went away, or a full disk, is nothing that may end the agent.
-pub(super) struct Lines {
-    pub(super) to_stdout: bool,
-}
+/// Takes events; what would break a line or talk to a terminal is written in letters.
+pub(super) struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = harmless(event);
-        let _ = if self.to_stdout {
-            io::stdout().write_all(&line)
-        } else {
-            io::stderr().write_all(&line)
-        };
-        if let Some(file) = &mut *lock() {
-            let _ = file.write(&line);
+        let line: Arc<[u8]> = harmless(event).into();
+        for outlet in &*lock() {
+            outlet.say(&line);
         }
         Ok(event.len())
     }

@@ -106,6 +106,11 @@ impl Place {
         Agent(self.command(&[]).spawn().unwrap())
     }
 
+    /// The same with its log at another place than a pipe that is read.
+    pub(crate) fn start_with_log(&self, log: impl Into<Stdio>) -> Agent {
+        Agent(self.command(&[]).stderr(log).spawn().unwrap())
+    }
+
     /// The same by way of a program that becomes the agent.
     pub(crate) fn start_as(&self, program: &Path, arguments: &[&str]) -> Agent {
         Agent(self.command_of(program, arguments).spawn().unwrap())

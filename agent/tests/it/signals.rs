@@ -1,7 +1,12 @@
 //! Signals, and what must not hold them up.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -131,6 +136,53 @@ async fn an_agent_whose_log_nobody_reads_any_more_goes_on() {
 
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(place.report()["reason"], "Revoked");
+}
+
+/// A log driver that stalls, and a disk that hangs, take nothing and do not go away.
+#[tokio::test]
+async fn a_log_that_takes_nothing_holds_up_neither_work_nor_end() {
+    for hanging in ["standard error", "log_file"] {
+        let (vault, place) = quick().await;
+        let place = place.setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        );
+        let fifo = place.path("log");
+        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let pipe = full(&fifo);
+        let place = match hanging {
+            "log_file" => place.setting(r#"log_file = "FOLDER/log""#),
+            _ => place,
+        };
+        let agent = match hanging {
+            "log_file" => place.start(),
+            _ => place.start_with_log(pipe),
+        };
+        assert!(place.wait().await.success(), "{hanging}");
+
+        agent.signal(Signal::SIGTERM);
+        let ended = agent.ends_within(Duration::from_secs(3)).await;
+
+        assert!(ended.is_ok(), "{hanging}");
+        assert_eq!(place.report()["reason"], "Revoked", "{hanging}");
+        assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
+    }
+}
+
+/// The end of a pipe that can be written, which is held open and takes nothing more.
+fn full(fifo: &Path) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let pipe = options.open(fifo).unwrap();
+    let mut filling = options
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(fifo)
+        .unwrap();
+    while filling.write(b"x").is_ok() {}
+    pipe
 }
 
 /// A Vault that gives a token, and an agent with a text that asks for nothing.

@@ -1,0 +1,80 @@
+//! Writes what the agent says of itself into the termination log. Only the newest report counts, and a file system that
+//! hangs holds up nobody.
+
+use planescape_agent_contract::Report;
+use planescape_agent_core::Input;
+use tokio::sync::{Semaphore, watch};
+
+use super::on_the_blocking_pool;
+use crate::termination::Termination;
+
+/// Where the newest report waits for its turn.
+pub(super) struct LastWords {
+    said: watch::Sender<(u64, Option<Report>)>,
+    written: watch::Receiver<u64>,
+}
+
+impl LastWords {
+    /// The place, and the work that empties it and never ends by itself.
+    pub(super) fn new(termination: Termination) -> (Self, impl Future<Output = Input> + Send) {
+        let (said, mut news) = watch::channel((0, None));
+        let (done, written) = watch::channel(0);
+        let work = async move {
+            let one = Semaphore::new(1);
+            while news.changed().await.is_ok() {
+                let (number, report) = news.borrow_and_update().clone();
+                let termination = termination.clone();
+                let write = move || report.iter().for_each(|it| termination.write(it));
+                on_the_blocking_pool(&one, write).await;
+                done.send_replace(number);
+            }
+            std::future::pending().await
+        };
+        (Self { said, written }, work)
+    }
+
+    pub(super) fn say(&self, report: Report) {
+        self.said.send_modify(|(number, newest)| {
+            *number += 1;
+            *newest = Some(report);
+        });
+    }
+
+    /// Returns when the newest report is written.
+    pub(super) async fn finished(&self) {
+        let newest = self.said.borrow().0;
+        // Without the work, the agent has ended.
+        let _ = self.written.clone().wait_for(|it| *it >= newest).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planescape_agent_contract::{Phase, Reason};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_newest_report_is_written_last_and_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let termination = Termination::new(path.to_str().map(str::to_owned));
+        let (last_words, work) = LastWords::new(termination);
+        let work = tokio::spawn(work);
+        for round in 0..20 {
+            for reason in [Reason::LoggedIn, Reason::Rendered, Reason::Revoked] {
+                last_words.say(Report::new(Phase::Running, reason));
+                if round % 2 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+
+            last_words.finished().await;
+
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text, r#"{"phase":"running","reason":"Revoked"}"#);
+            std::fs::write(&path, "").unwrap();
+        }
+        work.abort();
+    }
+}

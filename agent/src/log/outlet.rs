@@ -1,0 +1,150 @@
+//! Where lines go, each place with a thread of its own: a reader that stalls, or a disk that hangs, holds up nobody who
+//! has something to say.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use tracing::{error, warn};
+
+use super::file::Rotating;
+
+/// How many lines wait for a place; what comes then is lost, and counted.
+const MOST_WAITING: usize = 1024;
+const STACK: usize = 256 << 10;
+
+/// A place for lines.
+#[derive(Debug)]
+pub(super) enum Place {
+    StandardOutput,
+    StandardError,
+    File(Rotating),
+}
+
+/// The way to a place.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    lines: SyncSender<Arc<[u8]>>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: AtomicUsize,
+    lost: AtomicUsize,
+    is_moved: AtomicBool,
+}
+
+impl Outlet {
+    pub(super) fn start(place: Place) -> io::Result<Self> {
+        let (lines, queue) = sync_channel(MOST_WAITING);
+        let state = Arc::new(State::default());
+        let known = Arc::clone(&state);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK)
+            .spawn(move || write_all(place, &queue, &known))?;
+        Ok(Self { lines, state })
+    }
+
+    /// Never waits.
+    pub(super) fn say(&self, line: &Arc<[u8]>) {
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.lines.try_send(Arc::clone(line)).is_err() {
+            self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A file is opened anew before the next line.
+    pub(super) fn reopen(&self) {
+        self.state.is_moved.store(true, Ordering::Relaxed);
+        // It need not wait for something to be said.
+        self.say(&Arc::from([]));
+    }
+
+    /// Whether every line is written that was said.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.waiting.load(Ordering::Relaxed) == 0
+    }
+}
+
+fn write_all(mut place: Place, lines: &Receiver<Arc<[u8]>>, state: &State) {
+    let mut fails = false;
+    for line in lines {
+        if state.is_moved.swap(false, Ordering::Relaxed)
+            && let Place::File(file) = &mut place
+            && let Err(error) = file.reopen()
+        {
+            error!(%error, "cannot open the log file anew");
+        }
+        let written = place.write(&line);
+        if let Err(error) = &written
+            && !fails
+        {
+            // Said once, to the other place too; not for each line.
+            error!(%error, "cannot write the log, or put its file aside");
+        }
+        fails = written.is_err();
+        let lost = state.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            warn!(
+                lost,
+                "lines of the log are lost: what takes them was too slow"
+            );
+        }
+        state.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Place {
+    /// A reader that went away, or a full disk, is nothing that may end the agent.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::StandardOutput => io::stdout().write_all(line),
+            Self::StandardError => io::stderr().write_all(line),
+            Self::File(file) => file.write(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use planescape_agent_contract::{Keep, LogFile};
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_while_a_place_does_not_take_it_is_lost_and_delays_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        // Somebody who reads nothing.
+        let _reader = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&pipe)
+            .unwrap();
+        let settings = LogFile {
+            path: pipe.display().to_string(),
+            rotate_bytes: 0,
+            rotate_duration: Duration::from_secs(3600),
+            keep: Keep::All,
+        };
+        let outlet = Outlet::start(Place::File(Rotating::open(&settings).unwrap())).unwrap();
+        let line: Arc<[u8]> = Arc::from([b'x'; 4096]);
+        let begin = Instant::now();
+
+        for _ in 0..2 * MOST_WAITING {
+            outlet.say(&line);
+        }
+
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        assert!(!outlet.is_idle());
+        assert!(outlet.state.lost.load(Ordering::Relaxed) > 0);
+    }
+}
