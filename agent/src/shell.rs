@@ -5,13 +5,14 @@
 mod builtin;
 mod parse;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt as _};
+use std::process::{Command, ExitCode, Stdio};
 
 use builtin::Builtin;
 use parse::{Joint, Line, Part, Pipeline, Redirection, Simple};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 /// Names under which the program is a shell.
 const SHELLS: [&str; 3] = ["sh", "ash", "bash"];
@@ -42,17 +43,21 @@ pub fn by_name(words: &[String]) -> Option<ExitCode> {
 
 /// `sh -ec LINE`.
 fn shell(words: &[String]) -> ExitCode {
-    let (flags, rest): (Vec<&String>, Vec<&String>) =
-        words.iter().partition(|word| word.starts_with('-'));
-    let takes_line = flags.iter().any(|flag| flag.contains('c'));
-    let [line, ..] = rest.as_slice() else {
+    let flags = words.iter().take_while(|word| word.starts_with('-'));
+    let (mut takes_line, mut stops_at_failure, mut count) = (false, false, 0);
+    for flag in flags {
+        takes_line |= flag.contains('c');
+        stops_at_failure |= flag.contains('e');
+        count += 1;
+    }
+    let Some(line) = words.get(count) else {
         return refuse("there is nobody to talk to: this image has no shell");
     };
     if !takes_line {
         return refuse("scripts are not run: this image has no shell");
     }
     match Line::parse(line) {
-        Ok(line) => ExitCode::from(run(&line)),
+        Ok(line) => ExitCode::from(run(&line, stops_at_failure)),
         Err(refused) => refuse(&refused),
     }
 }
@@ -60,36 +65,61 @@ fn shell(words: &[String]) -> ExitCode {
 fn refuse(message: &str) -> ExitCode {
     // Nobody is left to tell when even this fails.
     let _ = writeln!(
-        std::io::stderr(),
+        io::stderr(),
         "sh: {message}; use an image with a shell for this"
     );
     ExitCode::from(2)
 }
 
-fn run(line: &Line) -> u8 {
+fn run(line: &Line, stops_at_failure: bool) -> u8 {
     let mut code = 0;
-    for (joint, pipeline) in &line.pipelines {
+    let mut rest = line.pipelines.iter().peekable();
+    while let Some((joint, pipeline)) = rest.next() {
         let is_due = match joint {
             Joint::Always => true,
             Joint::AfterSuccess => code == 0,
             Joint::AfterFailure => code != 0,
         };
-        if is_due {
-            code = run_pipeline(pipeline);
+        if !is_due {
+            continue;
+        }
+        let next = rest.peek().map(|(joint, _)| *joint);
+        code = run_pipeline(pipeline, next.is_none());
+        // What `&&` or `||` asks about is no failure of the line.
+        if stops_at_failure && code != 0 && next == Some(Joint::Always) {
+            return code;
         }
     }
     code
 }
 
-fn run_pipeline(pipeline: &Pipeline) -> u8 {
-    let mut input = Vec::new();
+fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {
+    let mut input = None;
     let mut code = 0;
-    for simple in &pipeline.commands {
-        let done = run_simple(simple, &input);
-        (input, code) = (done.output, done.code);
+    let mut commands = pipeline.commands.iter().peekable();
+    while let Some(simple) = commands.next() {
+        let is_read = commands.peek().is_some() || simple.output.is_some();
+        let agent = match (is_read, is_last) {
+            (true, _) => Agent::IsRead,
+            (false, false) => Agent::Runs,
+            (false, true) => Agent::Becomes,
+        };
+        let done = run_simple(simple, input.take(), agent);
+        (input, code) = (Some(done.output), done.code);
     }
-    say(&input);
+    say(&input.unwrap_or_default());
     code
+}
+
+/// What the agent is to a line that calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agent {
+    /// Its output goes elsewhere, and something comes after it.
+    IsRead,
+    /// Something comes after it.
+    Runs,
+    /// It takes the place of the shell, so that signals reach it.
+    Becomes,
 }
 
 /// The outcome of a command.
@@ -107,7 +137,7 @@ impl Done {
     }
 
     fn failed(name: &str, message: &str) -> Self {
-        let _ = writeln!(std::io::stderr(), "{name}: {message}");
+        let _ = writeln!(io::stderr(), "{name}: {message}");
         Self {
             code: 1,
             output: Vec::new(),
@@ -115,7 +145,7 @@ impl Done {
     }
 }
 
-fn run_simple(simple: &Simple, input: &[u8]) -> Done {
+fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
     let words = match expand(&simple.words) {
         Ok(words) => words,
         Err(message) => return Done::failed("sh", &message),
@@ -125,17 +155,20 @@ fn run_simple(simple: &Simple, input: &[u8]) -> Done {
     };
     let name = name.rsplit('/').next().unwrap_or_default();
     let input = match &simple.input {
-        None => input.to_vec(),
+        None => input,
         Some(path) => match expand(std::slice::from_ref(path)).map(|it| std::fs::read(it.concat()))
         {
-            Ok(Ok(bytes)) => bytes,
+            Ok(Ok(bytes)) => Some(bytes),
             Ok(Err(error)) => return Done::failed("sh", &error.to_string()),
             Err(message) => return Done::failed("sh", &message),
         },
     };
     let mut done = match Builtin::named(name) {
-        Some(builtin) => builtin.run(&words[1..], &input),
-        None if AGENTS.contains(&name) || name == "planescape-agent" => become_agent(&words),
+        Some(builtin) => builtin.run(&words[1..], &input.unwrap_or_default()),
+        None if AGENTS.contains(&name) || name == "planescape-agent" => {
+            call_agent(&words, input, agent)
+                .unwrap_or_else(|error| Done::failed("sh", &format!("{}: {error}", words[0])))
+        }
         // The parser lets no other name pass.
         None => Done::failed("sh", &format!("{name}: not found")),
     };
@@ -148,10 +181,35 @@ fn run_simple(simple: &Simple, input: &[u8]) -> Done {
     done
 }
 
-/// The agent takes the place of the shell, so that signals reach it.
-fn become_agent(words: &[String]) -> Done {
-    let error = Command::new(OWN).arg0(&words[0]).args(&words[1..]).exec();
-    Done::failed("sh", &format!("{}: {error}", words[0]))
+fn call_agent(words: &[String], input: Option<Vec<u8>>, agent: Agent) -> io::Result<Done> {
+    let mut command = Command::new(OWN);
+    command.arg0(&words[0]).args(&words[1..]);
+    if let Some(input) = input {
+        command.stdin(holding(&input)?);
+    }
+    let (status, output) = match agent {
+        Agent::Becomes => return Err(command.exec()),
+        Agent::Runs => (command.status()?, Vec::new()),
+        Agent::IsRead => {
+            let done = command.stderr(Stdio::inherit()).output()?;
+            (done.status, done.stdout)
+        }
+    };
+    let signalled = || status.signal().map(|signal| 128 + signal);
+    let code = status.code().or_else(signalled);
+    let code = code.and_then(|code| u8::try_from(code).ok());
+    Ok(Done {
+        code: code.unwrap_or(u8::MAX),
+        output,
+    })
+}
+
+/// A file without a name: whoever reads it need not do so while it is written.
+fn holding(input: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(input)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 fn write(redirection: &Redirection, output: &[u8]) -> Result<(), String> {
@@ -215,11 +273,11 @@ fn value(part: &Part) -> Result<String, String> {
             Err(_) => Ok(String::new()),
         },
         Part::Output(pipeline) => {
-            let mut input = Vec::new();
+            let mut input = None;
             for simple in &pipeline.commands {
-                input = run_simple(simple, &input).output;
+                input = Some(run_simple(simple, input, Agent::IsRead).output);
             }
-            let text = String::from_utf8_lossy(&input).into_owned();
+            let text = String::from_utf8_lossy(&input.unwrap_or_default()).into_owned();
             Ok(text.trim_end_matches('\n').to_owned())
         }
     }
@@ -227,7 +285,9 @@ fn value(part: &Part) -> Result<String, String> {
 
 /// A reader that went away is nothing to complain about.
 fn say(output: &[u8]) {
-    let _ = std::io::stdout().write_all(output);
+    let mut ours = io::stdout();
+    // Whatever comes next may write to it, too.
+    let _ = ours.write_all(output).and_then(|()| ours.flush());
 }
 
 #[cfg(test)]
@@ -242,7 +302,7 @@ mod tests {
 
         let parsed = Line::parse(&line.replace("{0}", &path.display().to_string())).unwrap();
 
-        assert_eq!(run(&parsed), 0);
+        assert_eq!(run(&parsed, false), 0);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "{}\n");
     }
 
@@ -256,7 +316,7 @@ mod tests {
             two.display()
         );
 
-        assert_eq!(run(&Line::parse(&line).unwrap()), 1);
+        assert_eq!(run(&Line::parse(&line).unwrap(), false), 1);
 
         assert!(!one.exists());
         assert!(two.exists());
@@ -282,8 +342,8 @@ mod tests {
             assert_eq!(output.concat(), expected.trim_end_matches('\n'), "{line}");
         }
         let kill = Line::parse(&format!("kill -0 {own}")).unwrap();
-        assert_eq!(run(&kill), 0);
+        assert_eq!(run(&kill, false), 0);
         let missing = Line::parse("echo ${NO_SUCH_VARIABLE?}").unwrap();
-        assert_eq!(run(&missing), 1);
+        assert_eq!(run(&missing, false), 1);
     }
 }

@@ -17,5 +17,6 @@ mod local;
 mod matrix;
 mod names;
 mod reload;
+mod shell;
 mod signals;
 mod transport;
