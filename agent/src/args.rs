@@ -307,7 +307,11 @@ fn with_two_dashes(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
         Some(text) if text.starts_with("-ns=") => format!("--namespace={}", &text[4..]).into(),
         Some("-help") => "--help".into(),
         Some(text)
-            if !is_others && text.len() > 2 && text.starts_with('-') && !text.starts_with("--") =>
+            if !is_others
+                && text.len() > 2
+                && text.starts_with('-')
+                && !text.starts_with("--")
+                && text.parse::<i64>().is_err() =>
         {
             format!("-{text}").into()
         }
@@ -348,6 +352,13 @@ mod tests {
         assert_eq!(arguments.overrides().exit_after_auth, Some(true));
         assert_eq!(arguments.log().rotate_max_files, Some(-1));
         assert_eq!(arguments.task(), Task::Run);
+    }
+
+    #[test]
+    fn a_number_below_nothing_is_no_option() {
+        let arguments = parse(&["-log-rotate-max-files", "-10"]);
+
+        assert_eq!(arguments.log().rotate_max_files, Some(-10));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal as Number, kill, killpg};
 use nix::unistd::Pid;
@@ -12,6 +13,9 @@ use planescape_vault::{Connection, Text};
 use tokio::process;
 
 use crate::{children, files, limits, shell};
+
+/// How long a program that was killed may take to be gone.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Variables that hold what a program must not know: the configuration and tokens of ours.
 const OURS: [&str; 5] = [
@@ -72,7 +76,8 @@ pub(super) async fn run(hook: &Hook, environment: &[(String, String)]) -> Result
         }
         () = tokio::time::sleep(hook.timeout) => {
             group.send(Number::SIGKILL);
-            let _ = child.wait().await;
+            // What hangs in the kernel ends when that lets go of it; other programs do not wait so long.
+            let _ = tokio::time::timeout(LAST_PATIENCE, child.wait()).await;
             children::ended(group.id);
             Err(format!("command did not exit within time limit {:?}", hook.timeout))
         }
