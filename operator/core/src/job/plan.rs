@@ -429,11 +429,14 @@ impl Plan {
     }
 }
 
-/// Whether the schedule has changed since a status told of it.
+/// Whether the schedule has changed since a status told of it, or may have before any did.
 fn is_edited(job: &PlanescapeJob, now: &ScheduleReference) -> bool {
     let status = job.status.as_ref();
     let before = status.and_then(|status| status.schedule_reference.as_ref());
-    before.is_some_and(|before| before.schedule != now.schedule)
+    match before {
+        Some(before) => before.schedule != now.schedule,
+        None => job.metadata.generation > Some(1),
+    }
 }
 
 /// When to look again after a failure: as backing off says, and never later than what is due anyway.
