@@ -99,9 +99,10 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
 /// Of the author's rules the first that fits holds, so that ours comes first.
 fn ignore_disruptions(policy: &mut Value) {
     let rule = json!({ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] });
-    match &mut policy["rules"] {
-        Value::Array(rules) => rules.insert(0, rule),
-        rules => *rules = json!([rule]),
+    if let Some(rules) = policy["rules"].as_array_mut() {
+        rules.insert(0, rule);
+    } else {
+        policy["rules"] = json!([rule]);
     }
 }
 

@@ -386,9 +386,11 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
         let ended: Vec<String> = plan
             .actions
             .iter()
-            .filter_map(|action| match action {
-                Action::End { job, .. } => Some(job.clone()),
-                _ => None,
+            .filter_map(|action| {
+                let Action::End { job, .. } = action else {
+                    return None;
+                };
+                Some(job.clone())
             })
             .collect();
         (ended, plan.wake)
