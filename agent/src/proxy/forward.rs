@@ -170,7 +170,7 @@ impl Proxy {
             Ok(response) => response,
             Err(error) => return self.unanswered(&error),
         };
-        let whole = match whole(response, deadline).await {
+        let mut whole = match whole(response, deadline).await {
             Ok(whole) => whole,
             Err(answer) if incomer.passage.is_about_own && answer.status().is_success() => {
                 let message = "the answer is about the agent's token, and too long to be looked at";
@@ -181,14 +181,14 @@ impl Proxy {
                 return missed(*answer);
             }
         };
-        self.learn(incomer, body.as_deref(), asked, &whole);
-        let mut whole = whole;
+        // Before it is kept: whoever gets it from there is told no more.
         if whole.status == StatusCode::OK
             && let Some(told) = incomer.passage.told(&whole.body)
         {
             whole.body = told.into();
             whole.headers.remove(CONTENT_LENGTH);
         }
+        self.learn(incomer, body.as_deref(), asked, &whole);
         self.count(whole.status);
         missed(whole.into_answer())
     }
