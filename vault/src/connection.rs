@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::SecretText;
+
 /// One Vault, and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -39,8 +41,10 @@ pub struct Tls {
     pub ca_cert_bytes: Option<String>,
     /// A folder of PEM files.
     pub ca_path: Option<String>,
-    /// Certificate and key files of the client, both or neither.
+    /// Certificate and key files of the client, both or neither; win over the texts.
     pub client: Option<(String, String)>,
+    /// The same as PEM texts.
+    pub client_bytes: Option<(String, SecretText)>,
     /// The name that is asked for and that the certificate must carry, instead of the address's host.
     pub server_name: Option<String>,
     /// Whether any server certificate is accepted.

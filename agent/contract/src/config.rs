@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use planescape_vault::Connection;
+use planescape_vault::{Connection, SecretText};
 
 use crate::{
     Exec, FileMode, Log, LogOverrides, Method, MountPath, Owner, Problem, Problems, Proxy, Share,
@@ -193,6 +193,12 @@ pub struct Overrides {
     pub client_cert: Option<String>,
     /// `VAULT_CLIENT_KEY`.
     pub client_key: Option<String>,
+    /// `VAULT_CLIENT_CERT_BYTES`, as PEM.
+    pub client_cert_bytes: Option<String>,
+    /// `VAULT_CLIENT_KEY_BYTES`, as PEM.
+    pub client_key_bytes: Option<SecretText>,
+    /// `VAULT_SRV_LOOKUP`, as text.
+    pub srv_lookup: Option<String>,
     /// `VAULT_TLS_SERVER_NAME`.
     pub tls_server_name: Option<String>,
     /// `VAULT_SKIP_VERIFY`, as text.

@@ -1,6 +1,7 @@
 //! How Vault is reached: the options that every command of `vault` has.
 
 use planescape_agent_contract::Overrides;
+use planescape_vault::SecretText;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Vault")]
@@ -112,6 +113,9 @@ impl VaultArguments {
             ca_path: said(&self.ca_path),
             client_cert: said(&self.client_cert),
             client_key: said(&self.client_key),
+            client_cert_bytes: variable("CLIENT_CERT_BYTES"),
+            client_key_bytes: variable("CLIENT_KEY_BYTES").map(SecretText::new),
+            srv_lookup: variable("SRV_LOOKUP"),
             tls_server_name: said(&self.tls_server_name),
             tls_skip_verify: said(&self.tls_skip_verify),
             namespace: said(&self.namespace),
@@ -123,4 +127,12 @@ impl VaultArguments {
             ..Overrides::default()
         }
     }
+}
+
+/// What no option says: `BAO_…`, or `VAULT_…`. An empty text says nothing.
+fn variable(name: &str) -> Option<String> {
+    let read = |prefix: &str| std::env::var(format!("{prefix}_{name}"));
+    let said = |text: &String| !text.is_empty();
+    let of_bao = read("BAO").ok().filter(said);
+    of_bao.or_else(|| read("VAULT").ok().filter(said))
 }

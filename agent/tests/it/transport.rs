@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use planescape_tests::address;
 use planescape_tests::run_folder::RunFolder;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+use planescape_tests::tls::own_certificate;
 use planescape_tests::vault::{Tls, Vault};
 use serde_json::{Value, json};
 
@@ -178,6 +180,52 @@ async fn a_vault_behind_a_unix_socket_is_reached() {
     assert_eq!(vault.count("PUT", "/v1/auth/kubernetes/login"), 2);
     assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 2);
     assert!(!between.path("agent.sock").exists());
+}
+
+/// As `bao agent` reads it. Its Vault is the listener of another agent, which lets nobody else in.
+#[tokio::test]
+async fn a_client_certificate_may_stand_in_the_environment() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault.on(
+        "PUT",
+        "/v1/auth/kubernetes/login",
+        Answer::login("t1", "a1", 3600),
+    );
+    let address = address::free([127, 0, 0, 1].into()).unwrap();
+    let guarded = format!(
+        r#"listener "tcp" {{
+          address = "{address}"
+          tls_cert_file = "FOLDER/cert.pem"
+          tls_key_file = "FOLDER/key.pem"
+          tls_client_ca_file = "FOLDER/cert.pem"
+          tls_require_and_verify_client_cert = true
+        }}"#
+    );
+    let between = Place::offline(&vault.url())
+        .template("static", "text")
+        .setting("planescape { ready_socket = \"FOLDER/ready.sock\" }")
+        .setting(&guarded);
+    let (certificate, key) = own_certificate().unwrap();
+    std::fs::write(between.path("jwt"), "x").unwrap();
+    std::fs::write(between.path("cert.pem"), &certificate).unwrap();
+    std::fs::write(between.path("key.pem"), &key).unwrap();
+    let proxy = between.start();
+    assert!(between.wait().await.success());
+    for prefix in ["VAULT", "BAO"] {
+        let before = vault.count("PUT", "/v1/auth/kubernetes/login");
+        let place = place(&format!("https://{address}"))
+            .variable("VAULT_CACERT_BYTES", &certificate)
+            .variable(&format!("{prefix}_CLIENT_CERT_BYTES"), &certificate)
+            .variable(&format!("{prefix}_CLIENT_KEY_BYTES"), &key);
+
+        let output = place.run().await;
+
+        let log = String::from_utf8_lossy(&output.stderr);
+        let after = vault.count("PUT", "/v1/auth/kubernetes/login");
+        assert_eq!(after, before + 1, "{prefix}: {log}");
+        assert!(!log.contains("PRIVATE KEY"), "{log}");
+    }
+    proxy.terminate().await;
 }
 
 /// The community's Vault has no namespaces.

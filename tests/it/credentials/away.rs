@@ -125,6 +125,9 @@ async fn a_database_that_hangs_at_the_end_keeps_the_token_for_seconds_however_ma
         let secret = json!({ "name": name, "path": path, "secretName": name });
         secrets.as_array_mut().unwrap().push(secret);
     }
+    let pod = &mut job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let refer = |name: &str| json!({ "secretRef": { "name": name } });
+    pod["containers"][0]["envFrom"] = json!([refer("second"), refer("third")]);
     place.bed.apply(&job).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
     let slow = json!({ "revocation_statements": ["select pg_sleep(60)"] });

@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: what the environment says, and never one for loopback.
+//! Which proxy a request goes through: what the environment says. None leads to loopback, unless it was named for Vault.
 
 use anyhow::Context;
 use http::Uri;
@@ -8,6 +8,8 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 /// The proxies that the environment names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
+    /// The way to Vault, wherever that is.
+    vaults: Option<String>,
     http: Option<String>,
     https: Option<String>,
     except: String,
@@ -20,7 +22,10 @@ impl Proxies {
             let value = std::env::var(name).or_else(|_| std::env::var(lower));
             value.ok().filter(|value| !value.is_empty())
         };
+        let of_vault =
+            |name: &str| read(&format!("BAO_{name}")).or_else(|| read(&format!("VAULT_{name}")));
         Self {
+            vaults: of_vault("PROXY_ADDR").or_else(|| of_vault("HTTP_PROXY")),
             http: read("HTTP_PROXY"),
             https: read("HTTPS_PROXY"),
             except: read("NO_PROXY").unwrap_or_default(),
@@ -29,6 +34,9 @@ impl Proxies {
 
     /// Whether a request to this URL goes through a proxy.
     pub(crate) fn concern(&self, url: &Url) -> bool {
+        if self.vaults.is_some() {
+            return true;
+        }
         let proxies = Matcher::builder()
             .http(self.http.clone().unwrap_or_default())
             .https(self.https.clone().unwrap_or_default())
@@ -41,6 +49,10 @@ impl Proxies {
     pub(crate) fn apply_to(&self, builder: ClientBuilder) -> anyhow::Result<ClientBuilder> {
         // The client's own look at the environment would send loopback through a proxy.
         let mut builder = builder.no_proxy();
+        if let Some(proxy) = &self.vaults {
+            let proxy = Proxy::all(proxy).context("VAULT_PROXY_ADDR is not the URL of a proxy")?;
+            return Ok(builder.proxy(proxy));
+        }
         let except = self.exceptions();
         if let Some(proxy) = &self.http {
             let proxy = Proxy::http(proxy).context("HTTP_PROXY is not the URL of a proxy")?;
@@ -64,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_host_that_is_excepted_goes_through_no_proxy() {
-        let proxies = Proxies {
+        let mut proxies = Proxies {
+            vaults: None,
             http: None,
             https: Some("http://proxy.example:3128".to_owned()),
             except: ".svc,10.0.0.0/8".to_owned(),
@@ -81,6 +94,11 @@ mod tests {
         ];
         for (url, expected) in cases {
             assert_eq!(proxies.concern(&url.parse().unwrap()), expected, "{url}");
+        }
+
+        proxies.vaults = Some("http://proxy.example:3128".to_owned());
+        for (url, _) in cases {
+            assert!(proxies.concern(&url.parse().unwrap()), "{url}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod authorities;
 mod identity;
+mod system;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use planescape_vault::Tls;
+use planescape_vault::{SecretText, Tls};
 use rustix::fs::OFlags;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,17 +23,10 @@ use zeroize::Zeroizing;
 
 use authorities::Authorities;
 pub use identity::identity;
+use system::System;
 
 /// More than any bundle of authorities.
 const LONGEST: u64 = 16 * 1024 * 1024;
-
-/// Distributions keep the certificates of public authorities here.
-const SYSTEM_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Makes our choice of cryptography the process's.
 ///
@@ -78,7 +72,11 @@ impl Trust {
             let is_needed = is_https || names_authorities(tls);
             Verifier::of(verifier(tls, &provider), is_needed)?
         };
-        let client = tls.client.as_ref().map(client_certificate).transpose()?;
+        let client = match (&tls.client, &tls.client_bytes) {
+            (Some(files), _) => Some(client_certificate(files)?),
+            (None, Some(texts)) => Some(client_certificate_of(texts)?),
+            (None, None) => None,
+        };
         Ok(Self {
             provider,
             verifier,
@@ -146,6 +144,15 @@ fn client_certificate(
     Ok((chain, key))
 }
 
+fn client_certificate_of(
+    (certificate, key): &(String, SecretText),
+) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = certificates(certificate.as_bytes()).context("VAULT_CLIENT_CERT_BYTES")?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+        .map_err(|_| anyhow!("VAULT_CLIENT_KEY_BYTES: holds no private key in PEM"))?;
+    Ok((chain, key))
+}
+
 /// All that are trusted, and those of them that were named.
 fn roots(tls: &Tls) -> anyhow::Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
     let mut roots = RootCertStore::empty();
@@ -180,23 +187,7 @@ fn roots(tls: &Tls) -> anyhow::Result<(RootCertStore, Vec<CertificateDer<'static
             }
         }
     } else {
-        let bundle = std::env::var_os("SSL_CERT_FILE")
-            .map(Into::into)
-            .or_else(|| {
-                let known = SYSTEM_BUNDLES.iter().map(Path::new);
-                known
-                    .into_iter()
-                    .find(|path| path.is_file())
-                    .map(Path::to_owned)
-            });
-        let Some(bundle) = bundle else {
-            bail!(
-                "vault.ca_cert: this system has no certificate authorities of its own: name the file that holds Vault's (in a pod, the annotations tls-secret and ca-cert)"
-            );
-        };
-        let pem = content(bundle.as_ref()).with_context(|| bundle.display().to_string())?;
-        // A public bundle may hold what we cannot read; one odd certificate spoils nothing.
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+        return Ok((System::from_environment().authorities()?, named));
     }
     if roots.is_empty() {
         bail!("vault.ca_cert: no certificate authority found");

@@ -359,6 +359,39 @@ fn certificates_are_looked_at_as_often_as_said_and_not_more_than_each_five_secon
 }
 
 #[test]
+fn a_look_up_of_service_records_is_warned_of_where_the_address_has_no_port() {
+    let with = |text: &str, address: &str| {
+        let overrides = Overrides {
+            address: Some(address.to_owned()),
+            srv_lookup: Some(text.to_owned()),
+            ..Overrides::default()
+        };
+        Config::new(&[Tree::parse(SMALL).unwrap()], &overrides)
+    };
+    let warned = |text, address| !with(text, address).unwrap().warnings.is_empty();
+
+    assert!(warned("true", "https://vault.example"));
+    assert!(!warned("true", "https://vault.example:8200"));
+    assert!(!warned("false", "https://vault.example"));
+    assert!(with("perhaps", "https://vault.example").is_err());
+}
+
+#[test]
+fn half_a_client_certificate_of_the_environment_is_refused() {
+    let overrides = Overrides {
+        client_cert_bytes: Some("pem".to_owned()),
+        ..Overrides::default()
+    };
+
+    let problems = Config::new(&[Tree::parse(SMALL).unwrap()], &overrides).unwrap_err();
+
+    assert_eq!(
+        problems.as_slice()[0].to_string(),
+        "vault.VAULT_CLIENT_KEY_BYTES: is missing: VAULT_CLIENT_CERT_BYTES needs it"
+    );
+}
+
+#[test]
 fn a_later_file_replaces_blocks_and_adds_templates() {
     let later = r#"
         vault { address = "https://other:8200" }

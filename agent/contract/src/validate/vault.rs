@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_vault::{Connection, Pace, Tls};
+use planescape_vault::{Connection, Pace, SecretText, Tls};
 
 use super::namespace;
 use crate::config::{Overrides, Vault};
@@ -42,8 +42,31 @@ pub(super) fn read(
         retries,
         proxy_retries: proxy_retries(block, overrides).unwrap_or(retries),
     };
+    warn_of_srv_lookup(block, overrides, &vault.connection.address);
     block.warn_unknown();
     vault
+}
+
+/// An address with a port is looked up by nobody.
+fn warn_of_srv_lookup(block: &Reader<'_>, overrides: &Overrides, address: &str) {
+    const NAME: &str = "VAULT_SRV_LOOKUP";
+    let Some(text) = overrides.srv_lookup.as_deref() else {
+        return;
+    };
+    let has_port = address
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match parse_bool(text) {
+        Some(true) if !has_port => block.warn(
+            NAME,
+            "has no effect: no SRV record is looked up; write the port into the address",
+        ),
+        Some(_) => {}
+        None => block.problem(
+            NAME,
+            format!("`{text}` is not a boolean: write true or false"),
+        ),
+    }
 }
 
 fn address(block: &Reader<'_>, overrides: &Overrides) -> String {
@@ -156,7 +179,15 @@ fn tls(block: &Reader<'_>, overrides: &Overrides) -> Tls {
     let certificate = pick(&overrides.client_cert, "client_cert");
     let key = pick(&overrides.client_key, "client_key");
     let client = block.both(("client_cert", certificate), ("client_key", key));
+    let certificate = overrides.client_cert_bytes.clone();
+    let key = overrides.client_key_bytes.as_ref();
+    let key = key.map(|key| key.expose().to_owned());
+    let client_bytes = block.both(
+        ("VAULT_CLIENT_CERT_BYTES", certificate),
+        ("VAULT_CLIENT_KEY_BYTES", key),
+    );
     Tls {
+        client_bytes: client_bytes.map(|(certificate, key)| (certificate, SecretText::new(key))),
         ca_cert_bytes: overrides.ca_cert_bytes.clone(),
         ca_cert: pick(&overrides.ca_cert, "ca_cert"),
         ca_path: pick(&overrides.ca_path, "ca_path"),

@@ -189,10 +189,9 @@ fn client(
         .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
         .timeout(settings.timeout)
         .user_agent(&settings.user_agent);
-    if let Some(socket) = &settings.socket {
-        builder = builder.unix_socket(socket.as_path());
-    }
-    builder = if is_asked {
+    builder = if let Some(socket) = &settings.socket {
+        builder.no_proxy().unix_socket(socket.as_path())
+    } else if is_asked {
         // No proxy concerns the host, and the name that stands in its place may be another matter.
         let host = url.host_str().unwrap_or_default().to_owned();
         builder.no_proxy().dns_resolver(Arc::new(Pinned { host }))
