@@ -30,7 +30,8 @@ async fn the_status_keeps_how_a_container_failed_when_its_pod_is_deleted() {
 #[tokio::test]
 async fn an_eviction_ends_no_run_that_leaves_disruptions_out_of_account() {
     let place = Place::new("evicted").await;
-    let job = database_job("evicted", "readonly", "sleep 6");
+    let script = "trap 'exit 1' TERM\n sleep 6 & wait";
+    let job = database_job("evicted", "readonly", script);
     let job = job.replace(
         "  jobTemplate:",
         "  disruptionPolicy: Ignore\n  jobTemplate:",

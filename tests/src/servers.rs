@@ -151,7 +151,8 @@ impl Module {
                 })?;
             }
         }
-        Ok(folder)
+        // Vault takes no folder of plugins that is reached by a link.
+        Ok(folder.canonicalize()?)
     }
 
     /// Those of its programs that are not there yet.
