@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 /// What the agent was given, where it took more.
 static GIVEN: OnceLock<Rlimit> = OnceLock::new();
@@ -21,15 +21,14 @@ pub(crate) fn raise() {
     }
 }
 
-/// Starts a program, which takes over the limit that is in force meanwhile. What is open stays open.
-pub(crate) fn as_given<T>(start: impl FnOnce() -> T) -> T {
-    let Some(given) = GIVEN.get() else {
-        return start();
-    };
-    let _ = setrlimit(Resource::Nofile, *given);
-    let started = start();
-    let _ = setrlimit(Resource::Nofile, all_of(given));
-    started
+/// Gives a program that was started what the agent was given. To start it under that limit could fail: what starts it
+/// opens a pipe, and the agent may have more files open than that.
+pub(crate) fn give(program: u32) {
+    let pid = i32::try_from(program).ok().and_then(Pid::from_raw);
+    if let (Some(given), Some(pid)) = (GIVEN.get(), pid) {
+        // One that has ended already needs none.
+        let _ = prlimit(Some(pid), Resource::Nofile, *given);
+    }
 }
 
 fn all_of(given: &Rlimit) -> Rlimit {

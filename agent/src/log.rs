@@ -6,6 +6,7 @@ mod lines;
 mod notices;
 mod outlet;
 
+use std::panic;
 use std::sync::OnceLock;
 
 use anyhow::Context;
@@ -44,12 +45,21 @@ pub(crate) fn start(log: &Log, to_stdout: bool) -> anyhow::Result<()> {
         true => Place::StandardOutput,
         false => Place::StandardError,
     })?;
+    finish_before_a_panic_ends_all();
     let Some(file) = &log.file else {
         return Ok(());
     };
     let opened = Rotating::open(file).with_context(|| format!("log_file: {}", file.path))?;
     lines::go_to(Place::File(opened))?;
     Ok(())
+}
+
+fn finish_before_a_panic_ends_all() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        finish();
+        tell(panic);
+    }));
 }
 
 /// Lets the last lines arrive, if they can.

@@ -98,8 +98,7 @@ fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {
     let mut code = 0;
     let mut commands = pipeline.commands.iter().peekable();
     while let Some(simple) = commands.next() {
-        let is_read = commands.peek().is_some() || simple.output.is_some();
-        let agent = match (is_read, is_last) {
+        let agent = match (commands.peek().is_some(), is_last) {
             (true, _) => Agent::IsRead,
             (false, false) => Agent::Runs,
             (false, true) => Agent::Becomes,
@@ -114,7 +113,7 @@ fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {
 /// What the agent is to a line that calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Agent {
-    /// Its output goes elsewhere, and something comes after it.
+    /// What comes after it reads its output.
     IsRead,
     /// Something comes after it.
     Runs,
@@ -166,8 +165,12 @@ fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
     let mut done = match Builtin::named(name) {
         Some(builtin) => builtin.run(&words[1..], &input.unwrap_or_default()),
         None if AGENTS.contains(&name) || name == "planescape-agent" => {
-            call_agent(&words, input, agent)
-                .unwrap_or_else(|error| Done::failed("sh", &format!("{}: {error}", words[0])))
+            let output = simple.output.as_ref().map(open).transpose();
+            return match output.map(|output| call_agent(&words, input, output, agent)) {
+                Ok(Ok(done)) => done,
+                Ok(Err(error)) => Done::failed("sh", &format!("{}: {error}", words[0])),
+                Err(message) => Done::failed("sh", &message),
+            };
         }
         // The parser lets no other name pass.
         None => Done::failed("sh", &format!("{name}: not found")),
@@ -181,11 +184,20 @@ fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
     done
 }
 
-fn call_agent(words: &[String], input: Option<Vec<u8>>, agent: Agent) -> io::Result<Done> {
+/// It writes into the file of a redirection itself, as long as it runs.
+fn call_agent(
+    words: &[String],
+    input: Option<Vec<u8>>,
+    output: Option<File>,
+    agent: Agent,
+) -> io::Result<Done> {
     let mut command = Command::new(OWN);
     command.arg0(&words[0]).args(&words[1..]);
     if let Some(input) = input {
         command.stdin(holding(&input)?);
+    }
+    if let Some(output) = output {
+        command.stdout(output);
     }
     let (status, output) = match agent {
         Agent::Becomes => return Err(command.exec()),
@@ -213,6 +225,11 @@ fn holding(input: &[u8]) -> io::Result<File> {
 }
 
 fn write(redirection: &Redirection, output: &[u8]) -> Result<(), String> {
+    let mut file = open(redirection)?;
+    file.write_all(output).map_err(|error| error.to_string())
+}
+
+fn open(redirection: &Redirection) -> Result<File, String> {
     let path = expand(std::slice::from_ref(&redirection.path))?.concat();
     let mut options = OpenOptions::new();
     options.create(true).write(true);
@@ -221,10 +238,8 @@ fn write(redirection: &Redirection, output: &[u8]) -> Result<(), String> {
     } else {
         options.truncate(true);
     }
-    let written = options
-        .open(&path)
-        .and_then(|mut file| file.write_all(output));
-    written.map_err(|error| format!("{path}: {error}"))
+    let opened = options.open(&path);
+    opened.map_err(|error| format!("{path}: {error}"))
 }
 
 /// Words with their variables; what stands outside of quotes may become several words, or none.

@@ -28,6 +28,8 @@ pub(super) struct Login {
     connection: Connection,
     /// The client of a method with certificates of its own.
     own_client: Option<Arc<Client>>,
+    /// By what a reload said.
+    taken_over: Mutex<Option<Tls>>,
     memory: Memory,
 }
 
@@ -67,6 +69,7 @@ impl Login {
             wrap_ttl: auth.wrap_ttl,
             connection: connection.clone(),
             own_client: None,
+            taken_over: Mutex::new(None),
             memory: Memory::default(),
         };
         if let Some((connection, _)) = login.own_connection() {
@@ -81,7 +84,15 @@ impl Login {
             &self.own_client,
             own_certificates(config.auth.method.as_ref()),
         ) {
-            (Some(client), Some(own)) => client.trust(&with_own(own, &config.vault.connection.tls)),
+            (Some(client), Some(own)) => {
+                let tls = with_own(own, &config.vault.connection.tls);
+                client.trust(&tls)?;
+                *self
+                    .taken_over
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(tls);
+                Ok(())
+            }
             (None, _) | (_, None) => Ok(()),
         }
     }
@@ -259,8 +270,13 @@ impl Login {
     /// The connection with the method's own certificates, and whether they are read again.
     fn own_connection(&self) -> Option<(Connection, bool)> {
         let own = own_certificates(self.method.as_ref())?;
+        let taken_over = self
+            .taken_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let tls = taken_over.clone();
         let connection = Connection {
-            tls: with_own(own, &self.connection.tls),
+            tls: tls.unwrap_or_else(|| with_own(own, &self.connection.tls)),
             ..self.connection.clone()
         };
         Some((connection, own.reload))

@@ -228,8 +228,9 @@ fn spawn(command: &mut process::Command) -> io::Result<process::Child> {
         .get_program()
         .to_string_lossy()
         .into_owned();
-    let child = limits::as_given(|| command.spawn())
-        .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    let child = command.spawn();
+    let child = child.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    child.id().into_iter().for_each(limits::give);
     children::started(child.id());
     Ok(child)
 }

@@ -240,7 +240,8 @@ pub(super) fn key(
     let mut names: Vec<&str> = headers
         .keys()
         .map(http::HeaderName::as_str)
-        .filter(|name| name.starts_with("x-vault-"))
+        // Vault takes a token from there, too.
+        .filter(|name| name.starts_with("x-vault-") || *name == "authorization")
         .filter(|name| !matches!(*name, "x-vault-token" | "x-vault-request"))
         .collect();
     names.sort_unstable();
@@ -358,6 +359,7 @@ mod tests {
         assert_eq!(with("user-agent", "curl"), plain);
         assert_eq!(with("x-request-id", "17"), plain);
         assert_ne!(with("x-vault-namespace", "team"), plain);
+        assert_ne!(with("authorization", "Bearer another"), plain);
         assert_ne!(with("x-vault-wrap-ttl", "5m"), plain);
         for (method, path, token, body) in [
             (Method::PUT, "/v1/a", Some(&token), &b""[..]),

@@ -15,6 +15,8 @@ use planescape_agent_core::{Asked, Asking, Input, Key, Passage, Refused, Token, 
 use planescape_vault::SecretText;
 use planescape_vault_client::{Forwarded, StreamedBody};
 
+use tokio::time::timeout;
+
 use super::answer::{self, Answer, Whole};
 use super::cache::{self, Kept};
 use super::short::{self, Content};
@@ -92,7 +94,8 @@ impl Proxy {
             }
             None => None,
         };
-        let content = short::read(body).await.map_err(|_| {
+        let read = timeout(self.patience, short::read(body)).await;
+        let content = read.ok().and_then(Result::ok).ok_or_else(|| {
             let message = "failed to read request body";
             answer::error(StatusCode::BAD_REQUEST, message)
         })?;
@@ -102,7 +105,7 @@ impl Proxy {
             path: parts.uri.path(),
             namespace: namespace.unwrap_or_default(),
             token: given.as_ref(),
-            is_wrapped: headers.contains_key(WRAP_TTL),
+            is_wrapped: headers.get_all(WRAP_TTL).iter().any(|it| !it.is_empty()),
             body: match &content {
                 Content::Whole(body) => Some(body),
                 Content::Long(_) => None,
@@ -154,16 +157,18 @@ impl Proxy {
             Metrics::add(&self.metrics.cache_miss);
         }
         incomer.log("forwarding request to Vault");
-        let deadline = Instant::now() + self.patience;
-        let (body, response) = match content {
+        let (body, response, deadline) = match content {
             Content::Whole(body) => {
+                let deadline = Instant::now() + self.patience;
                 let response = self.attempts(incomer, &body, deadline).await;
-                (Some(body), response)
+                (Some(body), response, deadline)
             }
             Content::Long(body) => {
                 let body = StreamedBody::wrap(body);
                 let forwarded = incomer.forwarded(body, STREAM_PATIENCE);
-                (None, self.client.forward(forwarded).await)
+                let response = self.client.forward(forwarded).await;
+                // However long the question took to send, the answer has its own time.
+                (None, response, Instant::now() + self.patience)
             }
         };
         let response = match response {

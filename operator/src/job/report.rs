@@ -1,8 +1,7 @@
 //! Writes the status, if it changed, and tells of the change in events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use planescape_operator_core::job::identity::Identity;
 use planescape_operator_core::job::status::{Applied, Event, events, status};
 use planescape_operator_core::receipt::{Receipt, settled_between};
 use serde_json::json;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::error::Error;
 use super::{Attempt, Context, Name, post_params};
@@ -35,8 +34,8 @@ const OUTDATED: &str = "The definition of PlanescapeJobs in the cluster is older
 #[derive(Debug, Default)]
 pub(super) struct Rivals {
     writes: Mutex<HashMap<Name, Written>>,
-    /// Whether the log says that the API server forgets a part of what is written.
-    tells_outdated: AtomicBool,
+    /// Of which somebody was told that the API server forgets a part of what is written.
+    outdated: Mutex<HashSet<Name>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,12 +122,13 @@ async fn write(
         .replace_status(&identity.name, &post_params(), &object)
         .await
         .map_err(Error::writing("write the status"))?;
-    if written.data["status"] != object.data["status"] {
+    let name = (identity.namespace.clone(), identity.name.clone());
+    if written.data["status"] == object.data["status"] {
+        context.rivals.is_outdated(&name, false);
+    } else if context.rivals.is_outdated(&name, true) {
+        warn!(namespace = name.0, job = name.1, "{OUTDATED}");
         let event = Event::warning("OutdatedDefinition", OUTDATED);
         context.events.publish(&attempt.job, event).await;
-        if !context.rivals.tells_outdated.swap(true, Ordering::Relaxed) {
-            error!("{OUTDATED}");
-        }
     }
     Ok(())
 }
@@ -158,8 +158,18 @@ impl Rivals {
         None
     }
 
+    /// Whether it is news that the API server forgets a part of what is written, or does not.
+    fn is_outdated(&self, name: &Name, is_so: bool) -> bool {
+        let mut outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_so {
+            true => outdated.insert(name.clone()),
+            false => outdated.remove(name),
+        }
+    }
+
     /// The object is gone.
     pub(super) fn forget(&self, name: &Name) {
+        self.is_outdated(name, false);
         let mut written = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         written.remove(name);
     }
@@ -176,8 +186,13 @@ fn pause(times: u32) -> Duration {
 /// Of what it says, and not of since when: where two write over each other, that is as new each time.
 fn digest(status: &PlanescapeJobStatus) -> u64 {
     let mut status = status.clone();
+    let never = || Time(Timestamp::UNIX_EPOCH);
     for condition in &mut status.conditions {
-        condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
+        condition.last_transition_time = never();
+    }
+    for run in &mut status.runs {
+        run.refused_since = run.refused_since.take().map(|_| never());
+        run.denied_since = run.denied_since.take().map(|_| never());
     }
     let mut hasher = DefaultHasher::new();
     let text = serde_json::to_vec(&status).expect("a status is plain data");
@@ -197,6 +212,10 @@ mod tests {
             let status = serde_json::json!({ "conditions": [{
                 "type": "Ready", "status": "True", "reason": "Scheduled", "message": "",
                 "lastTransitionTime": format!("2026-11-24T10:00:{second:02}Z"),
+            }], "runs": [{
+                "job": "my-job-1", "uid": "u", "outcome": "Running",
+                "scheduledTime": "2026-11-24T10:00:00Z",
+                "refusedSince": format!("2026-11-24T10:00:{second:02}Z"),
             }] });
             digest(&serde_json::from_value(status).unwrap())
         };

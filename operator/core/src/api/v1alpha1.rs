@@ -401,6 +401,9 @@ pub struct Run {
     /// Since when what its pods or its Secrets wait for is refused, where trying again will not help by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Time>,
+    /// Since when it is Vault's answer to what the run asks for, as long as it is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_since: Option<Time>,
     /// What the kubelet said of the pod of it that failed last, as long as the run has not succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<PodFailure>,

@@ -50,7 +50,10 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
         };
     }
     if memory.may_not_look_up_leases {
-        let report = match open.find_map(|index| vault_has_tried(memory, index)) {
+        let report = match open
+            .filter_map(|index| vault_has_tried(memory, index))
+            .find(|it| !it.is_silent)
+        {
             Some(_) => left_to_its_ttl(run, memory, holding, now),
             None => revoked(run, memory, holding, now),
         };

@@ -356,15 +356,17 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
     job["spec"]["concurrencyPolicy"] = json!("Allow");
     job["status"] = json!({ "runs": [{
         "job": runs[1]["metadata"]["name"], "uid": runs[1]["metadata"]["uid"], "outcome": "Running",
-        "scheduledTime": ticks[1], "refusedSince": "2026-11-24T10:20:05Z",
+        "scheduledTime": ticks[1], "refusedSince": "2026-11-24T10:10:05Z",
+        "deniedSince": "2026-11-24T10:20:05Z",
     }] });
-    let ended = |reason: &str, now: &str| {
+    let ended_after = |heard: &str, reason: &str, now: &str| {
         let report = json!({ "phase": "read", "reason": reason, "path": "kv/data/x" });
         let agent = |state: Value, is_ready: bool| {
             json!({ "name": "vault-agent", "image": "", "imageID": "", "ready": is_ready,
                 "started": is_ready, "restartCount": 9, "state": state })
         };
-        let refused = json!({ "terminated": { "exitCode": 77, "message": report.to_string() } });
+        let refused = json!({ "terminated": {
+            "exitCode": 77, "message": report.to_string(), "finishedAt": heard } });
         let works = json!({ "running": {} });
         let states = [
             agent(works, true),
@@ -395,6 +397,7 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
             .collect();
         (ended, plan.wake)
     };
+    let ended = |reason: &str, now: &str| ended_after("2026-11-24T10:20:36Z", reason, now);
     let second = runs[1]["metadata"]["name"].as_str().unwrap().to_owned();
 
     // Of the third nobody has told since when.
@@ -406,9 +409,13 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
         ended("PermissionDenied", "2026-11-24T10:21:05Z").0,
         only_second
     );
-    assert!(ended("NotGranted", "2026-11-24T10:50:04Z").0.is_empty());
-    assert_eq!(ended("NotGranted", "2026-11-24T10:50:05Z").0, only_second);
+    assert!(ended("NotGranted", "2026-11-24T10:40:04Z").0.is_empty());
+    assert_eq!(ended("NotGranted", "2026-11-24T10:40:05Z").0, only_second);
     assert!(ended("Sealed", "2026-11-24T12:50:00Z").0.is_empty());
+    // The agent waits for its next attempt, and has not been denied anything since.
+    let stale = |now: &str| ended_after("2026-11-24T10:20:05Z", "PermissionDenied", now).0;
+    assert!(stale("2026-11-24T10:40:04Z").is_empty());
+    assert_eq!(stale("2026-11-24T10:40:05Z"), only_second);
 }
 
 #[test]

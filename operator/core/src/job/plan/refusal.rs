@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Action, Ending, Plan};
 use crate::api::PlanescapeJob;
+use crate::api::v1alpha1::Run;
 use crate::defaults::Defaults;
 use crate::job::observed::{Observed, ObservedJob};
 use crate::job::status::{lasting_refusal, said};
@@ -19,9 +21,7 @@ pub(super) fn end(
     now: Timestamp,
 ) {
     let recorded = job.status.iter().flat_map(|status| &status.runs);
-    let since: HashMap<&str, Timestamp> = recorded
-        .filter_map(|run| Some((run.uid.as_str(), run.refused_since.as_ref()?.0)))
-        .collect();
+    let recorded: HashMap<&str, &Run> = recorded.map(|run| (run.uid.as_str(), run)).collect();
     let open = observed
         .active()
         .filter(|run| !run.is_deleting() && !run.is_ended);
@@ -30,14 +30,30 @@ pub(super) fn end(
         let Some(refusal) = lasting_refusal(run) else {
             continue;
         };
-        let limit = match refusal.is_denied {
-            true => defaults.denied_run_limit,
-            false => defaults.refused_run_limit,
+        let told = recorded.get(run.uid.as_str());
+        let since = |field: fn(&Run) -> Option<&Time>| {
+            let since = told.and_then(|run| field(run));
+            since.map_or(now, |since| since.0)
         };
-        let since = since.get(run.uid.as_str()).copied().unwrap_or(now);
-        let Some(due) = limit.and_then(|limit| since.checked_add(limit).ok()) else {
+        let refused_since = since(|run| run.refused_since.as_ref());
+        let (limit, since) = match refusal.is_denied {
+            true => (
+                defaults.denied_run_limit,
+                since(|run| run.denied_since.as_ref()),
+            ),
+            false => (defaults.refused_run_limit, refused_since),
+        };
+        let Some(mut due) = limit.and_then(|limit| since.checked_add(limit).ok()) else {
             continue;
         };
+        // What an agent said before anybody counted may be past: it waits for its next attempt.
+        if refusal.heard.is_some_and(|heard| heard <= since)
+            && let Some(limit) = defaults.refused_run_limit
+        {
+            due = refused_since
+                .checked_add(limit)
+                .map_or(due, |late| due.max(late));
+        }
         if due > now {
             plan.wake_by(Some(due));
             continue;

@@ -41,6 +41,7 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             reason: None,
             message: None,
             refused_since: None,
+            denied_since: None,
             failure: None,
             lease: None,
             lease_until: None,
@@ -78,6 +79,15 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
     let known = recorded.map(|run| run.holders.as_slice());
     let holders = holders::of(job, known.unwrap_or_default());
     let Fate { lease, until } = vault::fate(job, &holders, recorded);
+    let refusal = vault::lasting_refusal(job).filter(|_| outcome == Outcome::Running);
+    let was_refused = recorded.is_some_and(|run| run.refused_since.is_some());
+    let was_denied = recorded.is_some_and(|run| run.denied_since.is_some());
+    // A new pod is another attempt, and has not said anything yet.
+    let is_tried_again = refusal.is_none() && outcome == Outcome::Running && vault::is_tried(job);
+    let is_refused = refusal.is_some() || (is_tried_again && was_refused);
+    let is_denied = refusal.is_some_and(|it| it.is_denied) || (is_tried_again && was_denied);
+    let since =
+        |known: Option<&Time>, holds: bool| holds.then(|| known.cloned().unwrap_or(Time(now)));
     Run {
         job: job.name.clone(),
         uid: job.uid.clone(),
@@ -88,7 +98,14 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
         outcome,
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
-        refused_since: refused_since(job, recorded, now).filter(|_| outcome == Outcome::Running),
+        refused_since: since(
+            recorded.and_then(|run| run.refused_since.as_ref()),
+            is_refused,
+        ),
+        denied_since: since(
+            recorded.and_then(|run| run.denied_since.as_ref()),
+            is_denied,
+        ),
         failure: pod_failure(job, recorded).filter(|_| outcome != Outcome::Succeeded),
         lease,
         lease_until: until.map(Time),
@@ -96,12 +113,6 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
         holders: holders::unsettled(holders),
         template: job.template.clone(),
     }
-}
-
-fn refused_since(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Option<Time> {
-    vault::lasting_refusal(job)?;
-    let known = recorded.and_then(|run| run.refused_since.clone());
-    Some(known.unwrap_or(Time(now)))
 }
 
 /// The last one. Pods go before their Jobs, and then it is remembered.

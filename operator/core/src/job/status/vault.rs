@@ -31,6 +31,8 @@ pub(crate) struct Refusal {
     /// Whether it is Vault's answer to what the job asks for; otherwise somebody is still to give its namespace or its
     /// node what it lacks.
     pub(crate) is_denied: bool,
+    /// When an agent said so; it may be tried again only minutes later.
+    pub(crate) heard: Option<Timestamp>,
 }
 
 /// What is refused to the agents of a run, if trying again will not help by itself.
@@ -40,9 +42,13 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
     if run.pods.iter().any(|pod| pod.has_begun && !pod.is_over) {
         return None;
     }
-    let failures = run.pods.iter().filter_map(|pod| failure(run, pod));
+    let failures = run.pods.iter().filter_map(|pod| {
+        let ended = pod.agent.as_ref().and_then(|agent| agent.ended);
+        Some((failure(run, pod)?, ended))
+    });
     let unsupplied = unsupplied(run).filter(|_| run.waits_for_secrets);
-    let report = failures.chain(unsupplied).next_back()?;
+    let unsupplied = unsupplied.map(|report| (report, None));
+    let (report, heard) = failures.chain(unsupplied).next_back()?;
     let is_denied = match report.reason {
         Reason::Sealed
         | Reason::Standby
@@ -88,6 +94,17 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
     Some(Refusal {
         said: sentence(report),
         is_denied,
+        heard,
+    })
+}
+
+/// Whether the newest pod of a run has neither failed nor got on.
+pub(super) fn is_tried(run: &ObservedJob) -> bool {
+    run.pods.last().is_some_and(|pod| {
+        let agent = pod.agent.as_ref();
+        let is_silent =
+            agent.is_none_or(|agent| agent.report.is_none() && !agent.is_ready && !agent.is_done);
+        is_silent && !pod.is_over && !pod.has_begun
     })
 }
 

@@ -20,6 +20,44 @@ fn a_run_that_an_earlier_attempt_has_made_is_not_the_one_that_is_due() {
 }
 
 #[test]
+fn a_new_pod_of_a_refused_run_is_another_attempt_and_no_end_of_the_refusal() {
+    let refused = |reason: &str| {
+        let report = json!({ "phase": "login", "reason": reason });
+        terminated(77, &report)
+    };
+    let scene = |pods: &[Value]| {
+        let mut scene = Scene::once().with_run(json!({}));
+        for (number, state) in pods.iter().enumerate() {
+            scene = scene.with_agent(json!({ "state": state }));
+            let pod = scene.pods.last_mut().unwrap();
+            pod["metadata"]["uid"] = json!(number.to_string());
+            pod["metadata"]["creationTimestamp"] = json!(format!("2026-11-24T10:00:0{number}Z"));
+            let is_over = number + 1 < pods.len();
+            pod["status"]["phase"] = json!(if is_over { "Failed" } else { "Pending" });
+        }
+        scene
+    };
+    let told = |scene: &Scene| {
+        let run = scene.status().runs.remove(0);
+        (run.refused_since.is_some(), run.denied_since.is_some())
+    };
+    let waits = json!({ "waiting": { "reason": "PodInitializing" } });
+    let works = json!({ "running": {} });
+
+    let first = scene(&[refused("NotGranted")]);
+    assert_eq!(told(&first), (true, false));
+    let first = scene(&[refused("LoginDenied")]);
+    assert_eq!(told(&first), (true, true));
+    let before = first.status();
+    let tried = scene(&[refused("LoginDenied"), waits]).seen(&before);
+    assert_eq!(told(&tried), (true, true));
+    let mut well = scene(&[refused("LoginDenied"), works]).seen(&before);
+    well.pods[1]["status"]["initContainerStatuses"][0]["started"] = json!(true);
+    well.pods[1]["status"]["initContainerStatuses"][0]["ready"] = json!(true);
+    assert_eq!(told(&well), (false, false));
+}
+
+#[test]
 fn how_a_pod_failed_is_remembered_when_it_is_gone() {
     let mut scene = Scene::once().with_run(json!({})).with_agent(json!({}));
     let fails = |scene: &mut Scene, code: i32, at: &str| {
