@@ -2,9 +2,14 @@
 //! a proxy needs two for each client. As programs in Go do, the agent takes all that it may have, and its children get
 //! what it was given.
 
+use std::os::fd::AsRawFd as _;
 use std::sync::OnceLock;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+
+/// So many files may be opened while a program is started.
+const SPARE: u64 = 32;
 
 /// What the agent was given, where it took more.
 static GIVEN: OnceLock<Rlimit> = OnceLock::new();
@@ -21,14 +26,34 @@ pub(crate) fn raise() {
     }
 }
 
-/// Gives a program that was started what the agent was given. To start it under that limit could fail: what starts it
-/// opens a pipe, and the agent may have more files open than that.
-pub(crate) fn give(program: u32) {
-    let pid = i32::try_from(program).ok().and_then(Pid::from_raw);
-    if let (Some(given), Some(pid)) = (GIVEN.get(), pid) {
+/// Starts a program, which gets what the agent was given: it takes over the limit that is in force then. What starts it
+/// opens files of its own, so that with many open ones it gets its limit a moment later. `id` says its process.
+pub(crate) fn as_given<T>(start: impl FnOnce() -> T, id: impl FnOnce(&T) -> Option<u32>) -> T {
+    let Some(given) = GIVEN.get() else {
+        return start();
+    };
+    if has_room(given) {
+        let _ = setrlimit(Resource::Nofile, *given);
+        let started = start();
+        let _ = setrlimit(Resource::Nofile, all_of(given));
+        return started;
+    }
+    let started = start();
+    let pid = id(&started).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
         // One that has ended already needs none.
         let _ = prlimit(Some(pid), Resource::Nofile, *given);
     }
+    started
+}
+
+/// Whether the next files to be opened, here and by others meanwhile, are within a limit: they get the lowest numbers.
+fn has_room(limit: &Rlimit) -> bool {
+    let next = memfd_create("next", MemfdFlags::CLOEXEC);
+    let next = next
+        .ok()
+        .and_then(|file| u64::try_from(file.as_raw_fd()).ok());
+    next.is_some_and(|next| limit.current.is_none_or(|most| next + SPARE < most))
 }
 
 fn all_of(given: &Rlimit) -> Rlimit {

@@ -228,9 +228,11 @@ fn spawn(command: &mut process::Command) -> io::Result<process::Child> {
         .get_program()
         .to_string_lossy()
         .into_owned();
-    let child = command.spawn();
+    let child = limits::as_given(
+        || command.spawn(),
+        |child| child.as_ref().ok().and_then(process::Child::id),
+    );
     let child = child.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-    child.id().into_iter().for_each(limits::give);
     children::started(child.id());
     Ok(child)
 }

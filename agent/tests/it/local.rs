@@ -98,6 +98,20 @@ async fn a_place_that_is_full_or_taken_is_named_and_nothing_is_left() {
 /// Services and log-in shells have a soft limit that is far below the hard one.
 #[tokio::test]
 async fn more_clients_than_the_soft_limit_has_files_are_served_and_programs_keep_that_limit() {
+    let place = limit_of_a_program(64, 100).await;
+
+    // It is given to what runs already.
+    assert_eq!(place.read("limit"), "64\n");
+}
+
+#[tokio::test]
+async fn where_few_files_are_open_programs_begin_with_the_limit_that_the_agent_was_given() {
+    let place = limit_of_a_program(200, 0).await;
+
+    assert_eq!(place.read("first"), "200\n");
+}
+
+async fn limit_of_a_program(soft_limit: u32, count: usize) -> Place {
     let vault = ScriptedVault::start().await.unwrap();
     vault.on(
         "PUT",
@@ -111,18 +125,18 @@ async fn more_clients_than_the_soft_limit_has_files_are_served_and_programs_keep
             r#"template {
               contents = "text"
               destination = "FOLDER/out"
-              command = "ulimit -n > FOLDER/limit"
+              command = "ulimit -n > FOLDER/first; sleep 0.3; ulimit -n > FOLDER/limit"
             }"#,
         )
         .variable("PATH", "/usr/bin:/bin");
-    let limited = "ulimit -Sn 64 && exec \"$0\" \"$@\"";
-    let words = ["-c", limited, env!("CARGO_BIN_EXE_planescape-agent")];
+    let limited = format!("ulimit -Sn {soft_limit} && exec \"$0\" \"$@\"");
+    let words = ["-c", &limited, env!("CARGO_BIN_EXE_planescape-agent")];
     let agent = place.start_as(Path::new("/bin/sh"), &words);
     let socket = place.path("agent.sock");
     until("it listens", async || socket.exists()).await;
 
     let mut clients = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..count {
         let mut client = UnixStream::connect(&socket).await.unwrap();
         client
             .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -140,8 +154,7 @@ async fn more_clients_than_the_soft_limit_has_files_are_served_and_programs_keep
     })
     .await;
     agent.terminate().await;
-
-    assert_eq!(place.read("limit"), "64\n");
+    place
 }
 
 async fn place(cluster: &Cluster) -> Place {
