@@ -69,7 +69,10 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
         scenario,
         folder: folder.clone(),
         vault,
-        http: reqwest::Client::builder().no_proxy().build()?,
+        http: reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()?,
         listen: address::free(IpAddr::V4(Ipv4Addr::LOCALHOST))?,
         log: run_folder.subfolder("log")?.join("agent.log"),
         answers: Mutex::default(),
