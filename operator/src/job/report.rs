@@ -56,8 +56,7 @@ pub(super) async fn report(
     let facts = attempt.facts(applied);
     let after = status(&facts);
     if attempt.job.status.as_ref() != Some(&after) {
-        let identity = &attempt.identity;
-        let name = (identity.namespace.clone(), identity.name.clone());
+        let name = attempt.name();
         if let Some(wait) = context.rivals.wait(&name, digest(&after), Instant::now()) {
             warn!(
                 namespace = name.0,
@@ -122,7 +121,7 @@ async fn write(
         .replace_status(&identity.name, &post_params(), &object)
         .await
         .map_err(Error::writing("write the status"))?;
-    let name = (identity.namespace.clone(), identity.name.clone());
+    let name = attempt.name();
     if written.data["status"] == object.data["status"] {
         context.rivals.is_outdated(&name, false);
     } else if context.rivals.is_outdated(&name, true) {

@@ -424,6 +424,23 @@ impl Plan {
         }
     }
 
+    /// Whether a time has come; if not, it is looked at again by then.
+    fn has_come(&mut self, due: Timestamp, now: Timestamp) -> bool {
+        if due > now {
+            self.wake_by(Some(due));
+        }
+        due <= now
+    }
+
+    fn end(&mut self, run: &ObservedJob, ending: Ending, why: String) {
+        self.actions.push(Action::End {
+            job: run.name.clone(),
+            uid: run.uid.clone(),
+            ending,
+            why,
+        });
+    }
+
     fn wake_by(&mut self, instant: Option<Timestamp>) {
         self.wake = self.wake.into_iter().chain(instant).min();
     }

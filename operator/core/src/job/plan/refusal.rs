@@ -1,7 +1,5 @@
 //! Ends a run that Vault refuses for good: its pod would be tried again for ever.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -20,8 +18,6 @@ pub(super) fn end(
     defaults: &Defaults,
     now: Timestamp,
 ) {
-    let recorded = job.status.iter().flat_map(|status| &status.runs);
-    let recorded: HashMap<&str, &Run> = recorded.map(|run| (run.uid.as_str(), run)).collect();
     let open = observed
         .active()
         .filter(|run| !run.is_deleting() && !run.is_ended);
@@ -30,9 +26,10 @@ pub(super) fn end(
         let Some(refusal) = lasting_refusal(run) else {
             continue;
         };
-        let told = recorded.get(run.uid.as_str());
+        let mut recorded = job.status.iter().flat_map(|status| &status.runs);
+        let told = recorded.find(|told| told.uid == run.uid);
         let since = |field: fn(&Run) -> Option<&Time>| {
-            let since = told.and_then(|run| field(run));
+            let since = told.and_then(field);
             since.map_or(now, |since| since.0)
         };
         let refused_since = since(|run| run.refused_since.as_ref());
@@ -54,16 +51,10 @@ pub(super) fn end(
                 .checked_add(limit)
                 .map_or(due, |late| due.max(late));
         }
-        if due > now {
-            plan.wake_by(Some(due));
-            continue;
+        if plan.has_come(due, now) {
+            let why = format!("Vault has refused it since {since}: {}", refusal.said);
+            plan.end(run, Ending::VaultRefused, why);
         }
-        plan.actions.push(Action::End {
-            job: run.name.clone(),
-            uid: run.uid.clone(),
-            ending: Ending::VaultRefused,
-            why: format!("Vault has refused it since {since}: {}", refusal.said),
-        });
     }
 }
 
@@ -85,20 +76,14 @@ pub(super) fn end_late(
         let Ok(due) = late.and_then(|start| start.checked_add(deadline)) else {
             continue;
         };
-        if due > now {
-            plan.wake_by(Some(due));
-            continue;
+        if plan.has_come(due, now) {
+            let why = match &run.credentials {
+                Some(report) => said(report),
+                None => "`planescape credentials` has said nothing of it".to_owned(),
+            };
+            let why = format!("its Secrets were not there within startingDeadlineSeconds: {why}");
+            plan.end(run, Ending::VaultUnavailable, why);
         }
-        let why = match &run.credentials {
-            Some(report) => said(report),
-            None => "`planescape credentials` has said nothing of it".to_owned(),
-        };
-        plan.actions.push(Action::End {
-            job: run.name.clone(),
-            uid: run.uid.clone(),
-            ending: Ending::VaultUnavailable,
-            why: format!("its Secrets were not there within startingDeadlineSeconds: {why}"),
-        });
     }
 }
 

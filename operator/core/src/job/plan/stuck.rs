@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Ending, Plan};
+use super::{Ending, Plan};
 use crate::api::PlanescapeJob;
 use crate::job::observed::{Observed, ObservedJob};
 
@@ -20,16 +20,10 @@ pub(super) fn end(plan: &mut Plan, job: &PlanescapeJob, observed: &Observed, now
         let Ok(due) = since.checked_add(limit) else {
             continue;
         };
-        if due > now {
-            plan.wake_by(Some(due));
-            continue;
+        if plan.has_come(due, now) {
+            let why = format!("none of its pods has started since {since}: {why}");
+            plan.end(run, Ending::Stuck, why);
         }
-        plan.actions.push(Action::End {
-            job: run.name.clone(),
-            uid: run.uid.clone(),
-            ending: Ending::Stuck,
-            why: format!("none of its pods has started since {since}: {why}"),
-        });
     }
 }
 

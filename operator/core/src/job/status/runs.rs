@@ -80,14 +80,13 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
     let holders = holders::of(job, known.unwrap_or_default());
     let Fate { lease, until } = vault::fate(job, &holders, recorded);
     let refusal = vault::lasting_refusal(job).filter(|_| outcome == Outcome::Running);
-    let was_refused = recorded.is_some_and(|run| run.refused_since.is_some());
-    let was_denied = recorded.is_some_and(|run| run.denied_since.is_some());
     // A new pod is another attempt, and has not said anything yet.
     let is_tried_again = refusal.is_none() && outcome == Outcome::Running && vault::is_tried(job);
-    let is_refused = refusal.is_some() || (is_tried_again && was_refused);
-    let is_denied = refusal.is_some_and(|it| it.is_denied) || (is_tried_again && was_denied);
-    let since =
-        |known: Option<&Time>, holds: bool| holds.then(|| known.cloned().unwrap_or(Time(now)));
+    let since = |known: fn(&Run) -> Option<&Time>, holds: bool| {
+        let known = recorded.and_then(known);
+        let holds = holds || (is_tried_again && known.is_some());
+        holds.then(|| known.cloned().unwrap_or(Time(now)))
+    };
     Run {
         job: job.name.clone(),
         uid: job.uid.clone(),
@@ -98,13 +97,10 @@ fn of_job(job: &ObservedJob, recorded: Option<&Run>, now: Timestamp) -> Run {
         outcome,
         reason: failure.and_then(|end| end.reason.clone()),
         message: failure.and_then(|end| Some(shortened(end.message.as_deref()?))),
-        refused_since: since(
-            recorded.and_then(|run| run.refused_since.as_ref()),
-            is_refused,
-        ),
+        refused_since: since(|run| run.refused_since.as_ref(), refusal.is_some()),
         denied_since: since(
-            recorded.and_then(|run| run.denied_since.as_ref()),
-            is_denied,
+            |run| run.denied_since.as_ref(),
+            refusal.is_some_and(|it| it.is_denied),
         ),
         failure: pod_failure(job, recorded).filter(|_| outcome != Outcome::Succeeded),
         lease,
