@@ -11,5 +11,6 @@ mod left;
 mod life;
 mod place;
 mod preflight;
+mod queue;
 mod receipts;
 mod storm;

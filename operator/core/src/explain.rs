@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::annotations::{self, Injection, Mode};
+use crate::api::names::KUEUE_LABEL;
 use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
 use crate::inject;
@@ -221,6 +222,12 @@ fn warn(
     }
     if matches!(validated.schedule, Schedule::Every(_)) {
         warn("spec.schedule: @every counts from the creation of the PlanescapeJob; the runs above take it for created now".to_owned());
+    }
+    let queue = &spec.job_template["metadata"]["labels"][KUEUE_LABEL];
+    if let (Some(_), Some(queue)) = (&material.order, queue.as_str()) {
+        warn(format!(
+            "spec.jobTemplate.metadata.labels[{KUEUE_LABEL}]: a run gets its Secrets before it stands in the queue {queue}, and their leases live while it waits there; Vault's roles have to let them live that long"
+        ));
     }
     if let Some(injection) = &material.injection {
         if injection.server.tls_skip_verify {

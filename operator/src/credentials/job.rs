@@ -5,7 +5,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use planescape_agent_contract::Report;
 use planescape_operator_core::api::names::{
-    CREDENTIALS_ANNOTATION, LEASE_FINALIZER, REVOKED_ANNOTATION_PREFIX, SUPPLIED_ANNOTATION,
+    CREDENTIALS_ANNOTATION, KUEUE_LABEL, LEASE_FINALIZER, REVOKED_ANNOTATION_PREFIX,
+    SUPPLIED_ANNOTATION,
 };
 use planescape_operator_core::credentials::left::{Left, Revocation};
 use planescape_operator_core::credentials::run::Run;
@@ -27,7 +28,7 @@ pub(super) async fn release(clients: &Clients, run: &Run) -> kube::Result<Option
     patch(clients, run, Class::Record, change).await
 }
 
-/// Lets the Job have pods.
+/// Lets the Job have pods; where a queue decides when, hands it over to that.
 pub(super) async fn let_go(
     clients: &Clients,
     run: &Run,
@@ -35,7 +36,10 @@ pub(super) async fn let_go(
 ) -> kube::Result<Option<Job>> {
     let mut change = told(report);
     change["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
-    change["spec"] = json!({ "suspend": false });
+    match &run.queue {
+        Some(queue) => change["metadata"]["labels"] = json!({ KUEUE_LABEL: queue }),
+        None => change["spec"] = json!({ "suspend": false }),
+    }
     patch(clients, run, Class::Run, change).await
 }
 

@@ -227,6 +227,7 @@ mod tests {
                 role: "runs".to_owned(),
                 secrets: Vec::new(),
             },
+            queue: None,
             stage: Stage::Waiting,
             is_claimed: false,
             told: None,

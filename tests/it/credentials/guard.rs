@@ -76,7 +76,14 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
         ),
         (
             patch(job, json!({ "metadata": { "labels": { "a": "b" } } })),
-            "no more of a Job's metadata",
+            "no more of a Job's labels",
+        ),
+        (
+            patch(
+                job,
+                json!({ "metadata": { "labels": { "kueue.x-k8s.io/queue-name": "other" } } }),
+            ),
+            "no more of a Job's labels",
         ),
         (
             patch(job, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
@@ -202,7 +209,7 @@ fn secret(job: &str, change: &Value) -> Value {
     secret
 }
 
-async fn as_program(
+pub(super) async fn as_program(
     place: &Place<'_>,
     arguments: &[String],
     input: &str,

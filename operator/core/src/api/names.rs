@@ -60,6 +60,12 @@ pub const CREDENTIALS_ANNOTATION: &str = "planescape.io/vault-report";
 /// Annotation on such Jobs: they had their Secrets and were let go. Who suspends them later means it.
 pub const SUPPLIED_ANNOTATION: &str = "planescape.io/supplied";
 
+/// Annotation on such Jobs: the queue that they are to stand in once their Secrets are there.
+pub const QUEUE_ANNOTATION: &str = "planescape.io/queue-name";
+
+/// Kueue's label on Jobs: their queue. It suspends those that bear it, and lifts that once there is room.
+pub const KUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
+
 /// Finalizer on such Jobs: keeps a Job until its lease is revoked.
 pub const LEASE_FINALIZER: &str = "planescape.io/vault-lease";
 

@@ -99,6 +99,7 @@ impl Check {
                 uid: String::new(),
                 service_account: account.to_owned(),
                 order,
+                queue: None,
                 stage: Stage::Waiting,
                 is_claimed: false,
                 told: None,

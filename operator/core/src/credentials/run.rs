@@ -6,8 +6,8 @@ use planescape_agent_contract::Report;
 
 use super::order::Order;
 use crate::api::names::{
-    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, LEASE_FINALIZER, ORDER_ANNOTATION,
-    SUPPLIED_ANNOTATION,
+    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, KUEUE_LABEL, LEASE_FINALIZER, ORDER_ANNOTATION,
+    QUEUE_ANNOTATION, SUPPLIED_ANNOTATION,
 };
 use crate::job::identity::Identity;
 
@@ -33,6 +33,8 @@ pub struct Run {
     pub service_account: String,
     /// What it is to get.
     pub order: Order,
+    /// The queue that lets it have pods.
+    pub queue: Option<String>,
     /// Where it stands.
     pub stage: Stage,
     /// Whether the Job stays until its lease is revoked.
@@ -46,7 +48,7 @@ pub struct Run {
 pub enum Stage {
     /// Its Job is suspended until its Secrets are there.
     Waiting,
-    /// Its Job may have pods, or somebody else suspended it.
+    /// Its Job may have pods, or somebody else has suspended it: a person, or its queue.
     Running,
     /// Its Job is being deleted after its pods; until when those are waited for.
     Stopping(Timestamp),
@@ -63,6 +65,7 @@ impl Run {
     pub fn of(job: &Job) -> Option<Self> {
         let metadata = &job.metadata;
         let annotation = |key: &str| metadata.annotations.as_ref()?.get(key);
+        let label = |key: &str| metadata.labels.as_ref()?.get(key);
         let pod = job.spec.as_ref()?.template.spec.as_ref()?;
         let account = pod.service_account_name.clone();
         let account = account.filter(|name| !name.is_empty());
@@ -73,6 +76,10 @@ impl Run {
             uid: metadata.uid.clone()?,
             service_account: account.unwrap_or_else(|| "default".to_owned()),
             order: serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?,
+            queue: annotation(QUEUE_ANNOTATION)
+                .or_else(|| label(KUEUE_LABEL))
+                .filter(|queue| !queue.is_empty())
+                .cloned(),
             stage: stage(job),
             is_claimed: finalizers.any(|it| it == LEASE_FINALIZER),
             told: annotation(CREDENTIALS_ANNOTATION)
@@ -196,6 +203,19 @@ mod tests {
             Stage::Stopping("2026-11-24T10:01:00Z".parse().unwrap())
         );
         assert_eq!(stage(json!({ "metadata": foreground })), gone);
+    }
+
+    #[test]
+    fn its_queue_is_the_one_that_it_waits_for_or_else_the_one_that_it_is_in() {
+        let annotations =
+            json!({ ORDER_ANNOTATION: order().to_string(), QUEUE_ANNOTATION: "reports" });
+        let queue = |metadata: Value| run(json!({ "metadata": metadata })).unwrap().queue;
+        let labels = json!({ KUEUE_LABEL: "default" });
+
+        assert_eq!(queue(json!({})), None);
+        assert_eq!(queue(json!({ "labels": labels })).unwrap(), "default");
+        let both = json!({ "labels": labels, "annotations": annotations });
+        assert_eq!(queue(both).unwrap(), "reports");
     }
 
     fn order() -> Value {

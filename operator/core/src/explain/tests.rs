@@ -34,6 +34,30 @@ fn says_what_a_job_with_secrets_comes_to() {
 }
 
 #[test]
+fn says_that_leases_live_while_their_run_waits_in_a_queue() {
+    let mut manifest = nightly();
+    let template = &mut manifest["spec"]["jobTemplate"];
+    template["metadata"] = json!({ "labels": { "kueue.x-k8s.io/queue-name": "reports" } });
+    template["spec"]["template"]["metadata"] = json!({});
+    let said = |manifest: &Value| {
+        let explained = explain(manifest, &defaults(), now()).unwrap();
+        let warnings = explained.warnings.iter();
+        warnings
+            .filter(|it| it.contains("in the queue reports"))
+            .count()
+    };
+    assert_eq!(said(&manifest), 0);
+
+    manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{ "secretRef": { "name": "db" } }]);
+    manifest["spec"]["vault"] = json!({
+        "role": "reports",
+        "secrets": [{ "name": "db", "secretName": "db", "path": "database/creds/readonly" }],
+    });
+    assert_eq!(said(&manifest), 1);
+}
+
+#[test]
 fn says_everything_that_is_wrong_with_its_field() {
     let mut manifest = nightly();
     manifest["spec"]["shedule"] = json!("x");

@@ -6,8 +6,9 @@ use super::name;
 use super::rerun::{Occasion, rerun_id};
 use crate::api::names::{
     CREDENTIALS_LABEL, CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL,
-    LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION, RUN_TRACKING_FINALIZER,
-    RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION, TEMPLATE_ANNOTATION,
+    KUEUE_LABEL, LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION,
+    QUEUE_ANNOTATION, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
+    TEMPLATE_ANNOTATION,
 };
 use crate::api::v1alpha1::DisruptionPolicy;
 use crate::credentials::references;
@@ -85,7 +86,13 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
         references::rewrite(&mut spec["template"], order, &name);
         let order = serde_json::to_string(order).expect("an order is plain data");
         set(annotations, &[(ORDER_ANNOTATION, &order)]);
-        set(map(&mut metadata, "labels"), &[(CREDENTIALS_LABEL, "true")]);
+        let labels = map(&mut metadata, "labels");
+        set(labels, &[(CREDENTIALS_LABEL, "true")]);
+        // A queue that knows it may let it have pods before its Secrets are there.
+        let queue = labels.as_object_mut().and_then(|it| it.remove(KUEUE_LABEL));
+        if let Some(queue) = queue {
+            map(&mut metadata, "annotations")[QUEUE_ANNOTATION] = queue;
+        }
     }
     let annotations = map(&mut metadata, "annotations");
     if let (Schedule::Calendar(calendar), Occasion::Tick(_)) = (&validated.schedule, occasion) {
@@ -130,5 +137,57 @@ fn map<'value>(parent: &'value mut Value, field: &str) -> &'value mut Value {
 fn set(object: &mut Value, pairs: &[(&str, &str)]) {
     for (key, value) in pairs {
         object[*key] = json!(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::defaults::Defaults;
+    use crate::job::validate::validate;
+
+    #[test]
+    fn a_run_with_secrets_is_in_its_queue_only_once_it_has_them() {
+        let db = json!({ "name": "db", "path": "database/creds/readonly", "secretName": "db" });
+        let asks = built(&json!({ "role": "runs", "secrets": [db] }));
+        let asks_nothing = built(&Value::Null);
+
+        let (labels, annotations) = (
+            &asks["metadata"]["labels"],
+            &asks["metadata"]["annotations"],
+        );
+        assert_eq!(labels[KUEUE_LABEL], Value::Null);
+        assert_eq!(annotations[QUEUE_ANNOTATION], "reports");
+        assert_eq!(labels["kueue.x-k8s.io/priority-class"], "high");
+        assert_eq!(asks["spec"]["suspend"], true);
+        let metadata = &asks_nothing["metadata"];
+        assert_eq!(metadata["labels"][KUEUE_LABEL], "reports");
+        assert_eq!(metadata["annotations"][QUEUE_ANNOTATION], Value::Null);
+        assert_eq!(asks_nothing["spec"]["suspend"], Value::Null);
+    }
+
+    fn built(vault: &Value) -> Value {
+        let tick = "2026-11-24T10:00:00Z".parse().unwrap();
+        let job = json!({
+            "apiVersion": "planescape.io/v1alpha1",
+            "kind": "PlanescapeJob",
+            "metadata": { "name": "my-job", "namespace": "team", "uid": "u" },
+            "spec": { "vault": vault, "jobTemplate": {
+                "metadata": { "labels": {
+                    KUEUE_LABEL: "reports", "kueue.x-k8s.io/priority-class": "high",
+                } },
+                "spec": { "template": { "spec": { "containers": [{
+                    "name": "main", "image": "busybox:1.35",
+                    "envFrom": [{ "secretRef": { "name": "db" } }],
+                }] } } },
+            } },
+        });
+        let job = serde_json::from_value(job).unwrap();
+        let defaults = Defaults {
+            vault_address: Some("http://vault:8200".to_owned()),
+            ..Defaults::default()
+        };
+        let (validated, material) = validate(&job, &defaults, tick).unwrap();
+        build(&validated, &material, &Occasion::Tick(tick))
     }
 }

@@ -117,6 +117,7 @@ impl World {
                     role: "runs".to_owned(),
                     secrets,
                 },
+                queue: None,
                 stage: Stage::Waiting,
                 is_claimed: false,
                 told: None,

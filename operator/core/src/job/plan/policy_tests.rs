@@ -319,6 +319,24 @@ fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
 }
 
 #[test]
+fn a_run_that_its_queue_holds_back_is_active_and_neither_stuck_nor_without_pods() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["stuckAfterSeconds"] = json!(300);
+    job["spec"]["concurrencyPolicy"] = json!("Forbid");
+    let mut held_back = run("2026-11-24T11:00:00Z");
+    // The Job controller takes the time of its start away a moment after the suspension.
+    held_back["spec"]["suspend"] = json!(true);
+
+    let plan = plan_of(&job, &[held_back.clone()], "2026-11-24T11:30:00Z");
+    let next = plan_of(&job, &[held_back], "2026-11-24T12:00:00Z");
+
+    let is_end = |action: &Action| matches!(action, Action::End { .. });
+    assert!(!plan.actions.iter().any(is_end), "{:?}", plan.actions);
+    assert_eq!(plan.podless, None);
+    assert_eq!(next.skip.map(|skip| skip.why), Some(Skipped::Forbid));
+}
+
+#[test]
 fn an_edit_names_the_run_that_it_takes_away() {
     let mut job = cron("0 * * * *");
     job["spec"]["forbidBehavior"] = json!("Queue");

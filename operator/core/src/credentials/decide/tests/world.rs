@@ -57,6 +57,7 @@ impl World {
                     role: "reader".into(),
                     secrets: vec![secret],
                 },
+                queue: None,
                 stage,
                 is_claimed: false,
                 told: None,
