@@ -6,6 +6,7 @@ mod bad_input;
 mod examples;
 mod failures;
 mod first_contact;
+mod indexed;
 mod injected;
 mod injector;
 mod jobs;
