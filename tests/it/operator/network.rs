@@ -325,15 +325,16 @@ impl<'a> Pair<'a> {
 
 /// An operator whose way to the API server leads through a proxy.
 fn operator(bed: &Bed<'_>, name: &str, network: &Proxy) -> Result<Server> {
-    let kubeconfig = kubeconfig(bed, name, network)?;
+    let server = format!("https://{}", network.address());
+    let kubeconfig = kubeconfig(bed, name, &server)?;
     let elects = ["--leader-elect-namespace", &bed.namespace];
     bed.start_another_with(name, &kubeconfig, &elects)
 }
 
-fn kubeconfig(bed: &Bed<'_>, name: &str, network: &Proxy) -> Result<PathBuf> {
+/// An administrator's, for a server of this address.
+pub(super) fn kubeconfig(bed: &Bed<'_>, name: &str, server: &str) -> Result<PathBuf> {
     let admin = fs::read(bed.control_plane().kubeconfig(User::Admin))?;
     let mut config: Value = serde_json::from_slice(&admin)?;
-    let server = format!("https://{}", network.address());
     config["clusters"][0]["cluster"]["server"] = json!(server);
     let file = format!("{name}.kubeconfig");
     let path = bed.cluster.run.path().join(file);
