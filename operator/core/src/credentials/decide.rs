@@ -96,10 +96,24 @@ pub struct Holding {
     pub leases: Vec<Lease>,
     /// How many more there may be, because answers were lost.
     pub unheard: usize,
-    /// Whether Vault has said that the token is revoked. It comes to the leases when it can.
-    pub is_token_revoked: bool,
+    /// What is known of the token's end. Vault comes to the leases when it can.
+    pub token_end: TokenEnd,
     /// Whether an answer may mean that the token has ended, so that Vault is to be asked for it.
     pub is_doubted: bool,
+}
+
+/// What is known of a token's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenEnd {
+    /// It may live.
+    Open,
+    /// Its time is over by our clock, and Vault does not say how long it lives, be it that it has ended or that a policy
+    /// forbids the question.
+    Presumed,
+    /// The same, and Vault has denied its revocation.
+    Denied,
+    /// Vault has said that it is revoked, or that it knows none such.
+    Said,
 }
 
 /// What is known of a lease.
@@ -437,25 +451,37 @@ impl Memory {
 
 impl Holding {
     /// Takes in what an answer to a request with the token says of it; whether that it has ended. OpenBao says no more of
-    /// such a one than that it is denied, as it does where a policy forbids something: where its end is a guess Vault is to be
-    /// asked for it.
+    /// such a one than that it is denied, as it does where a policy forbids something: where its end is a guess, or our
+    /// clock's word, Vault is to be asked for it.
     pub fn hear(&mut self, error: &Error, now: Timestamp) -> bool {
         let Error::Refused(refusal) = error else {
             return false;
         };
+        if refusal.kind() == Kind::InvalidToken {
+            self.end_token(self.token.ended(now), TokenEnd::Said);
+            return true;
+        }
         let is_denied = refusal.kind() == Kind::Denied;
+        let is_known = self.token_end != TokenEnd::Open;
         let is_past = self.token.end().is_some_and(|end| end <= now);
-        let has_ended = refusal.kind() == Kind::InvalidToken || (is_denied && is_past);
-        if has_ended {
-            self.end_token(self.token.ended(now));
-        } else if is_denied && self.token.is_recalled() {
+        if is_denied && !is_known && (is_past || self.token.is_recalled()) {
             self.is_doubted = true;
+        }
+        is_denied && is_known
+    }
+
+    /// The same of an answer to its revocation, which is tried once more where it seems to have ended.
+    pub fn hear_of_revocation(&mut self, error: &Error, now: Timestamp) -> bool {
+        let has_ended = self.hear(error, now);
+        if has_ended && self.token_end == TokenEnd::Presumed {
+            self.token_end = TokenEnd::Denied;
         }
         has_ended
     }
 
-    /// Takes in how long the token lives.
+    /// Takes in how long the token lives. Of what can be renewed Vault tells whole seconds, none in its last one.
     pub fn confirm(&mut self, now: Timestamp, seconds: i64, is_renewable: bool) {
+        let seconds = seconds.max(i64::from(is_renewable));
         self.token = self.token.confirmed(now, seconds, is_renewable);
         self.is_doubted = false;
     }
@@ -468,26 +494,33 @@ impl Holding {
         let is_denied = matches!(error, Error::Refused(it) if it.kind() == Kind::Denied);
         if is_denied {
             let life = self.token.denied(now);
-            if life.end().is_some_and(|end| end <= now) {
-                self.end_token(life);
-            }
-            self.token = life;
-            self.is_doubted = false;
+            let is_past = life.end().is_some_and(|end| end <= now);
+            let end = match is_past {
+                true => TokenEnd::Presumed,
+                false => self.token_end,
+            };
+            self.end_token(life, end);
         }
         is_denied
     }
 
-    fn end_token(&mut self, life: Life) {
+    fn end_token(&mut self, life: Life, end: TokenEnd) {
         self.token = life;
-        self.is_token_revoked = true;
+        self.token_end = end;
         self.is_doubted = false;
     }
 
-    /// How many leases may live, as far as it is known.
+    /// How many leases may live, as far as it is known, and a token of which Vault has not said that it does not.
     #[must_use]
     pub fn open(&self) -> usize {
         let open = self.leases.iter().filter(|lease| !lease.is_revoked);
-        open.count() + self.unheard
+        open.count() + self.unheard + usize::from(self.is_end_presumed())
+    }
+
+    /// Whether nothing but our clock says that the token has ended.
+    #[must_use]
+    pub fn is_end_presumed(&self) -> bool {
+        matches!(self.token_end, TokenEnd::Presumed | TokenEnd::Denied)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::{Custody, engine_of};
+use planescape_operator_core::credentials::decide::{Custody, TokenEnd, engine_of};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_vault::{Error, Kind};
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Task;
 use crate::credentials::bearer;
@@ -49,14 +50,19 @@ impl Task {
 
     pub(super) async fn revoke_token(&mut self) -> Result<(), Failure> {
         let vault = self.vault().await?;
-        let (_turn, client) = vault.client().await;
+        let (turn, client) = vault.client().await;
         let revoked = match vault.enter() {
             Ok(()) => vault.learn(client.revoke_self(bearer(self.secret_token())).await),
             Err(error) => Err(error),
         };
+        drop(turn);
         match revoked {
             Ok(()) => {}
-            Err(error) if self.hear(&error) => {}
+            Err(error) if self.hear_of_revocation(&error) => {
+                if self.is_end_presumed() && !self.revoke_by_accessor().await {
+                    return Ok(());
+                }
+            }
             Err(error) => return Err(Failure::of_vault(&self.run, Question::Revocation, &error)),
         }
         info!(
@@ -68,14 +74,45 @@ impl Task {
         Ok(())
     }
 
+    /// Whether Vault has said so of a token whose revocation it denies to itself: that may be because it has ended.
+    async fn revoke_by_accessor(&self) -> bool {
+        let record = self.record.as_ref();
+        let accessor = record.map_or("", |record| record.state.accessor.as_str());
+        let Some(revoker) = &self.program.revoker else {
+            return false;
+        };
+        if accessor.is_empty() {
+            return false;
+        }
+        let place = self.run.order.place();
+        let revoked = revoker.revoke(&self.program.vaults, &place, accessor).await;
+        if let Err(trouble) = &revoked {
+            let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
+            warn!(job, namespace, "a token may live on: {trouble}");
+        }
+        revoked.is_ok()
+    }
+
+    /// Takes in what an answer to the revocation of the token says of it; whether that it has ended.
+    fn hear_of_revocation(&mut self, error: &Error) -> bool {
+        let now = Timestamp::now();
+        self.holding()
+            .is_some_and(|holding| holding.hear_of_revocation(error, now))
+    }
+
+    /// Whether nothing but our clock says that the token has ended.
+    fn is_end_presumed(&self) -> bool {
+        matches!(&self.memory.custody, Custody::Held(holding) if holding.is_end_presumed())
+    }
+
     /// Whether the last answer may mean that the token has ended.
     fn doubts(&self) -> bool {
         matches!(&self.memory.custody, Custody::Held(holding) if holding.is_doubted)
     }
 
-    fn token_is_revoked(&mut self) {
+    pub(super) fn token_is_revoked(&mut self) {
         if let Custody::Held(holding) = &mut self.memory.custody {
-            holding.is_token_revoked = true;
+            holding.token_end = TokenEnd::Said;
         }
     }
 

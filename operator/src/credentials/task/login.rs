@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease};
+use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease, TokenEnd};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::Life;
 use planescape_vault::{Error, Kind, Login, SecretText};
@@ -28,7 +28,7 @@ impl Task {
                     .map(|lease| Lease::new(&lease.id, lease.life.recalled(now, outage)))
                     .collect(),
                 unheard: record.state.unheard,
-                is_token_revoked: false,
+                token_end: TokenEnd::Open,
                 is_doubted: false,
             }),
         }
@@ -96,7 +96,7 @@ impl Task {
             token: record.state.life,
             leases: Vec::new(),
             unheard: before,
-            is_token_revoked: false,
+            token_end: TokenEnd::Open,
             is_doubted: false,
         });
         self.memory.account = Account {
@@ -120,7 +120,11 @@ impl Task {
             Err(error) if !self.hear(&error) => {
                 Err(Failure::of_vault(&self.run, Question::Login, &error))
             }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => {
+                self.token_is_revoked();
+                Ok(())
+            }
+            Err(_) => Ok(()),
         }
     }
 

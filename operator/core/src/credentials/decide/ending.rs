@@ -1,10 +1,10 @@
 //! Of a run that has ended: its leases, its token, its record and its Job.
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_agent_contract::Phase;
+use planescape_agent_contract::{Phase, Report};
 
-use super::words::{left_to_its_ttl, revoked, tell, told_with};
-use super::{Custody, Holding, Memory, Step, Subject, Trouble};
+use super::words::{ended_by_ttl, left_to_its_ttl, revoked, tell, told_with};
+use super::{Custody, Holding, Memory, Step, Subject, TokenEnd, Trouble};
 use crate::credentials::run::Run;
 
 /// How long the deletion of a Job waits for a Vault that does not answer.
@@ -40,7 +40,10 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     if holding.is_doubted {
         return Step::LookUpToken;
     }
-    if !holding.is_token_revoked {
+    if holding.token_end == TokenEnd::Presumed {
+        return Step::RevokeToken;
+    }
+    if holding.token_end == TokenEnd::Open {
         let is_tried = |index: &usize| vault_has_tried(memory, *index).is_some();
         let is_in_vain = |index: &usize| is_silent(memory, holding, *index);
         let untried = open.find(|index| !is_tried(index) && !is_in_vain(index));
@@ -55,7 +58,7 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
             .find(|it| !it.is_silent)
         {
             Some(_) => left_to_its_ttl(run, memory, holding, now),
-            None => revoked(run, memory, holding, now),
+            None => last_word(run, memory, holding, now),
         };
         return tell(run, &report).unwrap_or(Step::Forget);
     }
@@ -66,9 +69,17 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     match open.min_by_key(by_retry) {
         Some(index) => Step::LookUpLease(index),
         None => {
-            let report = revoked(run, memory, holding, now);
+            let report = last_word(run, memory, holding, now);
             tell(run, &report).unwrap_or(Step::Forget)
         }
+    }
+}
+
+/// Nothing is revoked by the word of our clock.
+fn last_word(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
+    match holding.is_end_presumed() {
+        true => ended_by_ttl(run, memory, holding, now),
+        false => revoked(run, memory, holding, now),
     }
 }
 
@@ -121,7 +132,7 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
 
 /// When Vault ends by itself what is left.
 pub(super) fn end_of(holding: &Holding) -> Option<Timestamp> {
-    if !holding.is_token_revoked {
+    if matches!(holding.token_end, TokenEnd::Open | TokenEnd::Presumed) {
         return holding.token.end();
     }
     let open = holding.leases.iter().filter(|lease| !lease.is_revoked);

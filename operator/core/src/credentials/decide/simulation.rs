@@ -331,6 +331,8 @@ impl World {
         let holding = self.holding();
         let is_known = if *step == Step::LookUpToken {
             holding.miss(&error, now)
+        } else if *step == Step::RevokeToken {
+            holding.hear_of_revocation(&error, now)
         } else {
             holding.hear(&error, now)
         };
@@ -463,7 +465,7 @@ impl World {
                         token: record.token.recalled(now, OUTAGE),
                         leases: leases.collect(),
                         unheard: record.unheard,
-                        is_token_revoked: false,
+                        token_end: TokenEnd::Open,
                         is_doubted: false,
                     });
                 }
@@ -474,7 +476,7 @@ impl World {
                     token: record.token,
                     leases: Vec::new(),
                     unheard: record.unheard - 1,
-                    is_token_revoked: false,
+                    token_end: TokenEnd::Open,
                     is_doubted: false,
                 });
             }
@@ -502,7 +504,7 @@ impl World {
             Step::RevokeLease(index) | Step::LookUpLease(index) => {
                 self.holding().leases[*index].is_revoked = true;
             }
-            Step::RevokeToken => self.holding().is_token_revoked = true,
+            Step::RevokeToken => self.holding().token_end = TokenEnd::Said,
             Step::Forget => self.memory.custody = Custody::Absent,
             Step::Claim | Step::LetGo(_) | Step::Tell(_) | Step::Release => {}
             Step::Wait(_) | Step::Finish => {}

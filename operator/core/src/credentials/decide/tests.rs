@@ -287,7 +287,7 @@ fn a_token_that_has_ended_before_anything_was_written_is_followed_by_another() {
 }
 
 #[test]
-fn a_token_that_is_denied_has_ended_when_its_time_is_over_and_not_before() {
+fn a_token_that_is_denied_is_asked_for_when_its_time_is_over_and_not_before() {
     let mut world = World::new(Stage::Waiting);
     world.go_on();
     let now = world.now;
@@ -296,8 +296,15 @@ fn a_token_that_is_denied_has_ended_when_its_time_is_over_and_not_before() {
 
     assert!(!world.holding().hear(&denied, now));
     assert!(world.clone().holding().hear(&invalid, now));
+    assert_ne!(world.next(), Step::LookUpToken);
     let later = now + SignedDuration::from_hours(2);
-    assert!(world.holding().hear(&denied, later));
+    assert!(!world.holding().hear(&denied, later));
+    assert_eq!(world.next(), Step::LookUpToken);
+    let mut alive = world.clone();
+    alive.holding().confirm(later, 600, true);
+    assert_eq!(alive.holding().token_end, TokenEnd::Open);
+    assert!(world.holding().miss(&denied, later));
+    assert_eq!(world.holding().token_end, TokenEnd::Presumed);
 }
 
 /// What was recalled seems to live, since others may have renewed it.
@@ -365,18 +372,58 @@ fn a_token_that_has_ended_before_its_run_is_no_failed_revocation_where_vault_say
     let mut recalled = world.clone();
     world.now += SignedDuration::from_hours(3);
 
-    let steps = world.go_on();
-    assert_eq!(
-        steps[..3],
-        ["RevokeLease(0)", "LookUpLease(0)", "Tell(Revoked)"]
-    );
+    let expected = [
+        "RevokeLease(0)",
+        "LookUpToken",
+        "RevokeToken",
+        "LookUpLease(0)",
+        "Tell(CredentialsEnded)",
+    ];
+    assert_eq!(world.go_on()[..5], expected);
     recalled.recall_after(SignedDuration::from_hours(3));
-    let steps = recalled.go_on();
-    assert_eq!(
-        steps[..3],
-        ["RevokeLease(0)", "LookUpToken", "LookUpLease(0)"]
-    );
-    assert_eq!(recalled.told(), "Revoked");
+    assert_eq!(recalled.go_on()[..5], expected);
+}
+
+/// It may be a policy that denies everything, and a clock that is ahead.
+#[test]
+fn what_our_own_clock_alone_calls_over_is_not_called_revoked() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.is_denied = true;
+    world.now += SignedDuration::from_hours(3);
+    let mut blind = world.clone();
+    blind.memory.may_not_look_up_leases = true;
+
+    world.go_on();
+    blind.go_on();
+
+    for world in [world, blind] {
+        let told = world.run.told.unwrap();
+        assert_eq!(
+            (told.phase, told.reason),
+            (Phase::Done, Reason::CredentialsEnded)
+        );
+        assert!(told.message.unwrap().contains("clock"));
+        assert!(told.more_leases > 0 && told.at.is_some());
+    }
+}
+
+#[test]
+fn a_token_that_may_live_is_not_forgotten_when_another_one_follows() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["Read(0)"];
+    world.go_on();
+    assert_eq!(world.holding().open(), 0);
+
+    for (end, open) in [
+        (TokenEnd::Presumed, 1),
+        (TokenEnd::Denied, 1),
+        (TokenEnd::Said, 0),
+    ] {
+        world.holding().token_end = end;
+        assert_eq!(world.holding().open(), open, "{end:?}");
+    }
 }
 
 #[test]

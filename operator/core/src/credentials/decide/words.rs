@@ -13,6 +13,8 @@ const UNVERIFIED: &str = "Vault has revoked the token; whether it could revoke e
 
 const UNHEARD: &str = "Vault has revoked the token; an answer of it was lost that may have held a lease, which nobody can name, and which Vault revokes with the token";
 
+const ENDED_BY_TTL: &str = "the token has ended by its TTL, as the clock of `planescape credentials` says; Vault denies it everything, as it may deny one that lives, and has not said that it is revoked; to know it, set PLANESCAPE_REVOCATION_ROLE";
+
 pub(super) fn tell(run: &Run, report: &Report) -> Option<Step> {
     let timeless = |report: &Report| Report {
         at: None,
@@ -91,6 +93,23 @@ pub(super) fn revoked(run: &Run, memory: &Memory, holding: &Holding, now: Timest
         at: Some(now.as_second()),
         max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::Revoked)
+    };
+    told_with(run, memory, report)
+}
+
+/// Of a token that Vault denies everything: what it says of one that has ended may be no more than that.
+pub(super) fn ended_by_ttl(
+    run: &Run,
+    memory: &Memory,
+    holding: &Holding,
+    now: Timestamp,
+) -> Report {
+    let report = Report {
+        message: Some(ENDED_BY_TTL.to_owned()),
+        more_leases: holding.open(),
+        at: Some(now.as_second()),
+        max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Done, Reason::CredentialsEnded)
     };
     told_with(run, memory, report)
 }

@@ -374,10 +374,11 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
     let report = job.credentials.as_ref()?;
     let lease = match (report.phase, &report.reason) {
         (Phase::Running, _) => Lease::Held,
+        // Of one whose end nobody has confirmed, the time says the most.
+        (_, Reason::CredentialsEnded) => Lease::Expiring,
         (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
         (Phase::Done, _) => Lease::RevokeFailed,
-        (_, Reason::CredentialsEnded) => Lease::Expiring,
         // What keeps it from being tended says nothing of it.
         (Phase::Config | Phase::Login | Phase::Read, _)
         | (Phase::Render | Phase::Write | Phase::Other, _)

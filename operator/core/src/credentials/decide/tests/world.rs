@@ -223,6 +223,8 @@ impl World {
         let holding = self.holding();
         let is_done = if *step == Step::LookUpToken {
             holding.miss(&error, now)
+        } else if *step == Step::RevokeToken {
+            holding.hear_of_revocation(&error, now)
         } else {
             holding.hear(&error, now) && !matches!(step, Step::Read(_))
         };
@@ -257,7 +259,7 @@ impl World {
             Step::RevokeLease(index) => self.holding().leases[*index].is_revoked = true,
             Step::RevokeToken => {
                 self.is_token_alive = false;
-                self.holding().is_token_revoked = true;
+                self.holding().token_end = TokenEnd::Said;
             }
             // Its database is back by then.
             Step::LookUpLease(index) => self.holding().leases[*index].is_revoked = true,
@@ -298,7 +300,7 @@ fn holding(token: Life, leases: Vec<Lease>) -> Holding {
         token,
         leases,
         unheard: 0,
-        is_token_revoked: false,
+        token_end: TokenEnd::Open,
         is_doubted: false,
     }
 }

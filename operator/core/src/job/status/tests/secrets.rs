@@ -107,6 +107,19 @@ fn credentials_that_have_ended_are_held_by_nobody() {
 }
 
 #[test]
+fn credentials_whose_end_vault_has_not_confirmed_are_not_called_revoked() {
+    let report = json!({ "phase": "done", "reason": "CredentialsEnded", "at": 1_795_514_405,
+        "more_leases": 1, "message": "ended by its TTL" });
+    let scene = supplied(&report, ended("Complete"));
+    let after = scene.status();
+    let run = &after.runs[0];
+
+    assert_eq!(run.lease, Some(Lease::Expiring));
+    assert_eq!(run.lease_until, Some(Time(at("2026-11-24T10:00:05Z"))));
+    assert!(!reasons(&scene, &after).contains(&"LeaseRevoked".to_owned()));
+}
+
+#[test]
 fn a_lease_is_held_failed_and_revoked_after_all() {
     let report = |phase: &str, reason: &str| json!({ "phase": phase, "reason": reason });
     let held = supplied(&report("running", "LoggedIn"), json!({}));
