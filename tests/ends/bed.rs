@@ -17,7 +17,7 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) async fn start() -> Result<Self> {
-        let testbed = Testbed::start().await?;
+        let testbed = Testbed::start_with_vault_on_disk().await?;
         deployment::deploy(&testbed).await?;
         testbed.vault.let_runs_in("runs", &json!({})).await?;
         until_collected(&testbed).await?;
@@ -33,6 +33,7 @@ impl Bed {
             Trouble::Operators => self.kill("planescape-operator").await?,
             Trouble::Credentials => self.kill("planescape-credentials").await?,
             Trouble::Vault => self.testbed.vault.seal().await?,
+            Trouble::VaultKilled => self.testbed.vault.kill().await?,
             Trouble::Network => self.testbed.node.cut_cable()?,
         }
         Ok(())
@@ -51,6 +52,7 @@ impl Bed {
             Trouble::Nobody | Trouble::Agent | Trouble::Operators | Trouble::Credentials => {}
             Trouble::Kubelet => node.start_kubelet(run, control_plane)?,
             Trouble::Vault => vault.unseal().await?,
+            Trouble::VaultKilled => vault.start_again().await?,
             Trouble::Network => node.mend_cable()?,
         }
         Ok(())

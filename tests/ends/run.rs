@@ -11,11 +11,11 @@ use nix::unistd::Pid;
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::api::v1alpha1::Lease;
 use planescape_tests::deployment;
-use planescape_tests::vault::Role;
+use planescape_tests::vault::{Entry, Role};
 use serde_json::Value;
 
 use crate::bed::{Bed, processes};
-use crate::table::{End, GUARD, Trouble, WAYS, Way};
+use crate::table::{End, GUARD, Trouble, Way};
 
 /// The name that the kernel shows of the agent.
 const AGENT: &str = "planescape-agen";
@@ -28,35 +28,49 @@ struct Run {
     way: Way,
     pod: String,
     uid: String,
-    accessor: String,
+    /// Of its pod.
+    address: String,
     triggered: Instant,
     gone: [Option<Instant>; 2],
     untrue: Option<String>,
 }
 
-pub(crate) async fn all_ways(bed: &mut Bed, trouble: Trouble) -> Result<Vec<End>> {
-    let namespace = format!("ends-{}", trouble.name());
+/// One run for each way, of which all end at once. Namespaces have a name for each round.
+pub(crate) async fn all_ways(
+    bed: &mut Bed,
+    (trouble, ways): (Trouble, &[Way]),
+    round: &str,
+) -> Result<Vec<End>> {
     let place = Place {
-        namespace,
+        namespace: format!("ends-{}{round}", trouble.name()),
         trouble: trouble.name(),
     };
-    bed.testbed.prepare(&place.namespace).await?;
-    deployment::let_credentials_in(&bed.testbed.control_plane, &place.namespace).await?;
-    for way in WAYS {
-        place.apply(bed, way).await?;
+    for namespace in place.namespaces() {
+        bed.testbed.prepare(&namespace).await?;
+        deployment::let_credentials_in(&bed.testbed.control_plane, &namespace).await?;
+    }
+    for way in ways {
+        place.apply(bed, *way).await?;
     }
     let mut runs = Vec::new();
-    for way in WAYS {
-        runs.push(place.until_held(bed, way).await?);
+    for way in ways {
+        runs.push(place.until_held(bed, *way).await?);
     }
+    let logins = bed.testbed.vault.requests()?;
+    let accessors: Vec<String> = runs
+        .iter()
+        .map(|run| accessor(&logins, run))
+        .collect::<Result<_>>()?;
     bed.begin(trouble).await?;
     let began = Instant::now();
     let triggers = runs.iter_mut().map(|run| place.trigger(bed, trouble, run));
     try_join_all(triggers).await?;
     let mut over = None;
-    let jobs: Api<PlanescapeJob> =
-        Api::namespaced(bed.testbed.control_plane.client().await?, &place.namespace);
-    while runs.iter().any(|run| run.gone.contains(&None)) {
+    let client = bed.testbed.control_plane.client().await?;
+    let jobs: [Api<PlanescapeJob>; 2] = place
+        .namespaces()
+        .map(|namespace| Api::namespaced(client.clone(), &namespace));
+    while runs.iter().any(Run::is_awaited) {
         if over.is_none() && began.elapsed() >= trouble.length() {
             bed.end(trouble).await?;
             over = Some(Instant::now());
@@ -73,7 +87,7 @@ pub(crate) async fn all_ways(bed: &mut Bed, trouble: Trouble) -> Result<Vec<End>
     }
     let over = over.unwrap_or(began);
     let requests = bed.testbed.vault.requests()?;
-    let ends = runs.into_iter().map(|run| {
+    let ends = runs.into_iter().zip(accessors).map(|(run, accessor)| {
         let has_end = !trouble.length().is_zero();
         let since = run.triggered.max(if has_end { over } else { began });
         let lived = |gone: Option<Instant>| gone.map(|gone| gone.saturating_duration_since(since));
@@ -83,7 +97,7 @@ pub(crate) async fn all_ways(bed: &mut Bed, trouble: Trouble) -> Result<Vec<End>
             by_agent: requests.iter().any(|entry| {
                 entry.is("update", "auth/token/revoke-self")
                     && entry.error.is_none()
-                    && entry.accessor.as_ref() == Some(&run.accessor)
+                    && entry.accessor.as_ref() == Some(&accessor)
             }),
             file: lived(run.gone[0]),
             secret: lived(run.gone[1]),
@@ -93,7 +107,39 @@ pub(crate) async fn all_ways(bed: &mut Bed, trouble: Trouble) -> Result<Vec<End>
     Ok(ends.collect())
 }
 
-/// The namespace of one trouble.
+/// Deletes what rounds have left.
+pub(crate) async fn tidy(bed: &Bed, trouble: Trouble, round: &str) -> Result<()> {
+    let place = Place {
+        namespace: format!("ends-{}{round}", trouble.name()),
+        trouble: trouble.name(),
+    };
+    let [shared, own] = place.namespaces();
+    let delete = ["delete", "namespace", &shared, &own, "--ignore-not-found"];
+    bed.testbed.control_plane.kubectl(&delete).await.map(drop)
+}
+
+/// Of the token that its agent has logged in for.
+fn accessor(requests: &[Entry], run: &Run) -> Result<String> {
+    let login = requests.iter().rev().find(|entry| {
+        entry.is("update", "auth/kubernetes/login") && entry.remote_address == run.address
+    });
+    let accessor = login.and_then(|login| login.accessor.clone());
+    accessor.context("its agent has logged in")
+}
+
+impl Run {
+    /// Whether a lease of it is still to end.
+    fn is_awaited(&self) -> bool {
+        let [file, secret] = self.gone;
+        file.is_none() || (secret.is_none() && self.way.ends_secret())
+    }
+
+    fn job(&self) -> &str {
+        self.pod.rsplit_once('-').map_or("", |(job, _)| job)
+    }
+}
+
+/// The namespaces of one trouble.
 struct Place {
     namespace: String,
     trouble: &'static str,
@@ -105,13 +151,28 @@ impl Place {
         format!("{of}-{}-{}", self.trouble, way.name())
     }
 
-    async fn kubectl(&self, bed: &Bed, arguments: &[&str]) -> Result<String> {
-        let cluster = &bed.testbed.control_plane;
-        cluster.kubectl_in(&self.namespace, arguments).await
+    /// That of most runs, and one that is deleted.
+    fn namespaces(&self) -> [String; 2] {
+        [self.namespace.clone(), format!("{}-gone", self.namespace)]
     }
 
-    async fn get(&self, bed: &Bed, what: &str) -> Result<Value> {
-        let text = self.kubectl(bed, &["get", what, "-o", "json"]).await?;
+    fn namespace(&self, way: Way) -> String {
+        let [shared, own] = self.namespaces();
+        match way == Way::NamespaceDeleted {
+            true => own,
+            false => shared,
+        }
+    }
+
+    /// In the namespace of a run that ends this way.
+    async fn kubectl(&self, bed: &Bed, way: Way, arguments: &[&str]) -> Result<String> {
+        let cluster = &bed.testbed.control_plane;
+        cluster.kubectl_in(&self.namespace(way), arguments).await
+    }
+
+    async fn get(&self, bed: &Bed, way: Way, what: &str) -> Result<Value> {
+        let get = ["get", what, "-o", "json"];
+        let text = self.kubectl(bed, way, &get).await?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -126,7 +187,8 @@ impl Place {
         }
         let cluster = &bed.testbed.control_plane;
         let manifest = self.manifest(way);
-        cluster.apply_in(&self.namespace, &manifest).await.map(drop)
+        let namespace = self.namespace(way);
+        cluster.apply_in(&namespace, &manifest).await.map(drop)
     }
 
     fn manifest(&self, way: Way) -> String {
@@ -143,7 +205,7 @@ spec:
     - {{name: db, path: database/creds/{secret}, secretName: creds}}
   jobTemplate:
     spec:
-      backoffLimit: 0
+      backoffLimit: 0{ttl}
       template:
         metadata:
           annotations:
@@ -163,6 +225,10 @@ spec:
 "#,
             name = way.name(),
             guard = GUARD.as_secs(),
+            ttl = match way == Way::DeletedAtOnce {
+                true => "\n      ttlSecondsAfterFinished: 0",
+                false => "",
+            },
             file = self.role(way, "file"),
             secret = self.role(way, "secret"),
         )
@@ -181,8 +247,8 @@ spec:
             }
             if started.elapsed() > Duration::from_secs(120) {
                 let object = format!("pjob/{}", way.name());
-                let described = self.kubectl(bed, &["describe", &object]).await?;
-                let pods = self.kubectl(bed, &["describe", "pods"]).await?;
+                let described = self.kubectl(bed, way, &["describe", &object]).await?;
+                let pods = self.kubectl(bed, way, &["describe", "pods"]).await?;
                 ensure!(false, "{} does not start: {described}\n{pods}", way.name());
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -191,7 +257,7 @@ spec:
 
     /// Once both leases are there, and the status knows it.
     async fn held(&self, bed: &Bed, way: Way) -> Result<Option<Run>> {
-        let job = self.get(bed, &format!("pjob/{}", way.name())).await?;
+        let job = self.get(bed, way, &format!("pjob/{}", way.name())).await?;
         let run = &job["status"]["runs"][0];
         let holder = &run["holders"][0];
         if run["lease"] != "Held" || holder["pod"].is_null() {
@@ -207,18 +273,13 @@ spec:
             let leases = self.leases(bed, way, of).await?;
             ensure!(leases == 1, "{}: {leases} leases of its {of}", way.name());
         }
-        let address = self.get(bed, &format!("pod/{pod}")).await?["status"]["podIP"].clone();
-        let requests = bed.testbed.vault.requests()?;
-        let login = requests.iter().rev().find(|entry| {
-            entry.is("update", "auth/kubernetes/login")
-                && Some(entry.remote_address.as_str()) == address.as_str()
-        });
-        let accessor = login.and_then(|login| login.accessor.clone());
+        let shown = self.get(bed, way, &format!("pod/{pod}")).await?;
+        let address = text(&shown["status"]["podIP"]);
         Ok(Some(Run {
             way,
             pod,
             uid,
-            accessor: accessor.context("its agent has logged in")?,
+            address: address.context("a pod has an address")?,
             triggered: Instant::now(),
             gone: [None; 2],
             untrue: None,
@@ -246,31 +307,51 @@ spec:
     /// Makes a run end.
     async fn end(&self, bed: &Bed, run: &Run) -> Result<()> {
         let forced = ["delete", "pod", &run.pod, "--force", "--grace-period=0"];
+        let kubectl = async |arguments: &[&str]| self.kubectl(bed, run.way, arguments).await;
         match run.way {
-            Way::Succeeds => signal(&run.uid, "sh", Signal::SIGUSR1)?,
+            Way::Succeeds | Way::DeletedAtOnce => signal(&run.uid, "sh", Signal::SIGUSR1)?,
             Way::Fails => signal(&run.uid, "sh", Signal::SIGUSR2)?,
             Way::Killed => signal(&run.uid, "sh", Signal::SIGKILL)?,
             Way::OverDeadline => {
-                let job = run.pod.rsplit_once('-').map_or("", |(job, _)| job);
                 let deadline = r#"{"spec":{"activeDeadlineSeconds":1}}"#;
-                let patch = ["patch", "job", job, "--type=merge", "-p", deadline];
-                self.kubectl(bed, &patch).await?;
+                kubectl(&["patch", "job", run.job(), "--type=merge", "-p", deadline]).await?;
+            }
+            Way::Suspended => {
+                let suspend = r#"{"spec":{"suspend":true}}"#;
+                kubectl(&["patch", "job", run.job(), "--type=merge", "-p", suspend]).await?;
             }
             Way::PodDeleted => {
-                let delete = ["delete", "pod", &run.pod, "--wait=false"];
-                self.kubectl(bed, &delete).await?;
+                kubectl(&["delete", "pod", &run.pod, "--wait=false"]).await?;
+            }
+            Way::Evicted => {
+                let eviction = format!(
+                    r#"{{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": "{}"}}}}"#,
+                    run.pod
+                );
+                let namespace = self.namespace(run.way);
+                let path = format!("/api/v1/namespaces/{namespace}/pods/{}/eviction", run.pod);
+                let post = ["create", "--raw", &path, "-f", "-"];
+                let cluster = &bed.testbed.control_plane;
+                cluster.kubectl_with_input(&post, &eviction).await?;
+            }
+            Way::JobDeleted => {
+                let after_pods = "--cascade=foreground";
+                kubectl(&["delete", "job", run.job(), after_pods, "--wait=false"]).await?;
+            }
+            Way::NamespaceDeleted => {
+                let namespace = self.namespace(run.way);
+                kubectl(&["delete", "namespace", &namespace, "--wait=false"]).await?;
             }
             Way::PlanescapeJobDeleted => {
-                let delete = ["delete", "pjob", run.way.name(), "--wait=false"];
-                self.kubectl(bed, &delete).await?;
+                kubectl(&["delete", "pjob", run.way.name(), "--wait=false"]).await?;
             }
             Way::ForceDeleted => {
-                self.kubectl(bed, &forced).await?;
+                kubectl(&forced).await?;
             }
             Way::NodeLost => {
                 // Where it was killed before, it hears nothing either.
                 let _ = signal(&run.uid, AGENT, Signal::SIGSTOP);
-                self.kubectl(bed, &forced).await?;
+                kubectl(&forced).await?;
             }
         }
         Ok(())
@@ -294,14 +375,18 @@ spec:
 }
 
 /// The PlanescapeJobs whose status says that the leases of their run are revoked.
-async fn claimed(jobs: &Api<PlanescapeJob>) -> Result<Vec<String>> {
-    let all = jobs.list(&ListParams::default()).await?;
-    let claimed = all.items.into_iter().filter(|job| {
-        let runs = job.status.iter().flat_map(|status| &status.runs);
-        let lease = runs.filter_map(|run| run.lease).next();
-        matches!(lease, Some(Lease::Revoked | Lease::RevokedByOperator))
-    });
-    Ok(claimed.map(|job| job.name_any()).collect())
+async fn claimed(namespaces: &[Api<PlanescapeJob>]) -> Result<Vec<String>> {
+    let mut claimed = Vec::new();
+    for jobs in namespaces {
+        let all = jobs.list(&ListParams::default()).await?;
+        let revoked = all.items.into_iter().filter(|job| {
+            let runs = job.status.iter().flat_map(|status| &status.runs);
+            let lease = runs.filter_map(|run| run.lease).next();
+            matches!(lease, Some(Lease::Revoked | Lease::RevokedByOperator))
+        });
+        claimed.extend(revoked.map(|job| job.name_any()));
+    }
+    Ok(claimed)
 }
 
 /// To the one process of a pod that has this name.

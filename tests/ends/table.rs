@@ -9,22 +9,37 @@ pub(crate) enum Way {
     Fails,
     /// The job's container is killed, as for lack of memory.
     Killed,
+    /// As the operator ends a run, too, that is stuck or that Vault refuses.
     OverDeadline,
     PodDeleted,
+    /// Through the API, as `kubectl drain` does.
+    Evicted,
     PlanescapeJobDeleted,
+    /// After its pods, as `concurrencyPolicy: Replace` does.
+    JobDeleted,
+    /// `ttlSecondsAfterFinished: 0`.
+    DeletedAtOnce,
+    NamespaceDeleted,
+    /// By somebody, for good: the run has not ended, and keeps its Secret.
+    Suspended,
     /// With `--force`: the API server forgets the pod at once.
     ForceDeleted,
     /// The agent is not heard of again, and the pod is deleted with `--force`.
     NodeLost,
 }
 
-pub(crate) const WAYS: [Way; 8] = [
+pub(crate) const WAYS: [Way; 13] = [
     Way::Succeeds,
     Way::Fails,
     Way::Killed,
     Way::OverDeadline,
     Way::PodDeleted,
+    Way::Evicted,
     Way::PlanescapeJobDeleted,
+    Way::JobDeleted,
+    Way::DeletedAtOnce,
+    Way::NamespaceDeleted,
+    Way::Suspended,
     Way::ForceDeleted,
     Way::NodeLost,
 ];
@@ -42,17 +57,20 @@ pub(crate) enum Trouble {
     Credentials,
     /// Sealed for five seconds, and what it remembers is read anew.
     Vault,
+    /// Killed, and started again after five seconds.
+    VaultKilled,
     /// Between the node and all servers, for ten seconds.
     Network,
 }
 
-pub(crate) const TROUBLES: [Trouble; 7] = [
+pub(crate) const TROUBLES: [Trouble; 8] = [
     Trouble::Nobody,
     Trouble::Agent,
     Trouble::Kubelet,
     Trouble::Operators,
     Trouble::Credentials,
     Trouble::Vault,
+    Trouble::VaultKilled,
     Trouble::Network,
 ];
 
@@ -100,7 +118,12 @@ impl Way {
             Self::Killed => "killed",
             Self::OverDeadline => "deadline",
             Self::PodDeleted => "pod-deleted",
-            Self::PlanescapeJobDeleted => "job-deleted",
+            Self::Evicted => "evicted",
+            Self::PlanescapeJobDeleted => "pjob-deleted",
+            Self::JobDeleted => "job-deleted",
+            Self::DeletedAtOnce => "ttl-zero",
+            Self::NamespaceDeleted => "namespace-deleted",
+            Self::Suspended => "suspended",
             Self::ForceDeleted => "forced",
             Self::NodeLost => "node-lost",
         }
@@ -108,7 +131,15 @@ impl Way {
 
     /// Whether it begins with the end of the job's container.
     pub(crate) fn is_of_container(self) -> bool {
-        matches!(self, Self::Succeeds | Self::Fails | Self::Killed)
+        matches!(
+            self,
+            Self::Succeeds | Self::Fails | Self::Killed | Self::DeletedAtOnce
+        )
+    }
+
+    /// Whether the lease of its Secret ends with it.
+    pub(crate) fn ends_secret(self) -> bool {
+        self != Self::Suspended
     }
 
     fn words(self) -> &'static str {
@@ -118,6 +149,11 @@ impl Way {
             Self::Killed => "its container is killed, as for lack of memory",
             Self::OverDeadline => "it is over `activeDeadlineSeconds`",
             Self::PodDeleted => "its pod is deleted",
+            Self::Evicted => "its pod is evicted",
+            Self::JobDeleted => "its Job is deleted after its pods, as `Replace` does",
+            Self::DeletedAtOnce => "its container succeeds, and its Job is deleted at once",
+            Self::NamespaceDeleted => "its namespace is deleted",
+            Self::Suspended => "its Job is suspended by somebody",
             Self::PlanescapeJobDeleted => "its PlanescapeJob is deleted",
             Self::ForceDeleted => "its pod is deleted with `--force`",
             Self::NodeLost => "its node is lost, and its pod deleted with `--force`",
@@ -134,6 +170,7 @@ impl Trouble {
             Self::Operators => "operators",
             Self::Credentials => "credentials",
             Self::Vault => "vault",
+            Self::VaultKilled => "vault-killed",
             Self::Network => "network",
         }
     }
@@ -142,7 +179,7 @@ impl Trouble {
     pub(crate) fn length(self) -> Duration {
         Duration::from_secs(match self {
             Self::Nobody | Self::Agent | Self::Operators | Self::Credentials => 0,
-            Self::Vault => 5,
+            Self::Vault | Self::VaultKilled => 5,
             Self::Kubelet | Self::Network => 10,
         })
     }
@@ -155,6 +192,8 @@ impl Trouble {
             (Self::Nobody | Self::Agent | Self::Operators, _) => 0,
             // Those who wait try again after as long as they have waited.
             (Self::Vault, _) => 6,
+            // The same, and it takes a while to start.
+            (Self::VaultKilled, _) => 10,
             (Self::Kubelet, _) => 5,
             // A Lease is out of date after 15 seconds, and the kubelet starts again what has ended.
             (Self::Credentials, By::Credentials) => 20,
@@ -190,13 +229,17 @@ impl By {
 }
 
 /// Who ends the agent's lease.
-fn by(way: Way, trouble: Trouble) -> By {
+pub(crate) fn by(way: Way, trouble: Trouble) -> By {
     match (way, trouble) {
         (Way::NodeLost, _) => By::Guard,
         // Nobody can ask the agent to end, or it cannot reach Vault before it is killed, and no pod shows its accessor.
         (
             Way::ForceDeleted,
-            Trouble::Agent | Trouble::Kubelet | Trouble::Vault | Trouble::Network,
+            Trouble::Agent
+            | Trouble::Kubelet
+            | Trouble::Vault
+            | Trouble::VaultKilled
+            | Trouble::Network,
         ) => By::Guard,
         (_, Trouble::Agent) => By::Credentials,
         // The kubelet ends these by itself, and the agent cannot reach Vault for as long as it may take.
@@ -210,7 +253,7 @@ impl End {
         by(self.way, self.trouble)
     }
 
-    fn bounds(&self) -> (Duration, Duration) {
+    pub(crate) fn bounds(&self) -> (Duration, Duration) {
         let file = self.by().bound() + self.trouble.recovery(self.way, self.by());
         let file = file
             + if self.by() == By::Guard {
@@ -231,7 +274,7 @@ impl End {
     pub(crate) fn complaint(&self) -> Option<String> {
         let complaint = match (self.file, self.secret, &self.untrue) {
             (None, _, _) => "the agent's lease lives on".to_owned(),
-            (_, None, _) => "the Secret's lease lives on".to_owned(),
+            (_, None, _) if self.way.ends_secret() => "the Secret's lease lives on".to_owned(),
             (_, _, Some(claim)) => format!("the status said {claim} of a lease that lived"),
             _ => return None,
         };
@@ -274,7 +317,10 @@ pub(crate) fn print_rows(ends: &[End]) {
             by.words(),
             seconds(end.file),
             file.as_secs(),
-            seconds(end.secret),
+            match end.secret {
+                None if !end.way.ends_secret() => "kept".to_owned(),
+                time => seconds(time),
+            },
             secret.as_secs(),
         );
     }

@@ -13,6 +13,14 @@ use crate::run_folder::RunFolder;
 use crate::setup::{self, Purpose};
 use crate::vault::{Tls, Vault};
 
+/// Where Vault keeps what it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Storage {
+    Memory,
+    /// So that it can be killed and come back.
+    Disk,
+}
+
 /// Where the operator runs.
 pub const NAMESPACE: &str = "planescape-system";
 
@@ -40,7 +48,7 @@ impl Secrets {
     pub async fn start() -> Result<Self> {
         setup::require(Purpose::Servers)?;
         let run = RunFolder::create()?;
-        let (vault, postgres) = start_secrets(&run, LOOPBACK).await?;
+        let (vault, postgres) = start_secrets(&run, LOOPBACK, Storage::Memory).await?;
         Ok(Self {
             vault,
             postgres,
@@ -74,7 +82,8 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         setup::require(Purpose::Servers)?;
         let run = RunFolder::create()?;
-        let (vault, postgres, control_plane) = start_cluster(&run, LOOPBACK).await?;
+        let (vault, postgres, control_plane) =
+            start_cluster(&run, LOOPBACK, Storage::Memory).await?;
         Ok(Self {
             vault,
             postgres,
@@ -109,11 +118,20 @@ impl Testbed {
 
     /// Starts all of it.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Storage::Memory).await
+    }
+
+    /// The same with a Vault that can be killed and started again.
+    pub async fn start_with_vault_on_disk() -> Result<Self> {
+        Self::start_with(Storage::Disk).await
+    }
+
+    async fn start_with(storage: Storage) -> Result<Self> {
         setup::require(Purpose::Pods)?;
         let run = RunFolder::create()?;
         let machine = Machine::start(&run)?;
         let ip = IpAddr::V4(machine.host_address());
-        let (vault, postgres, control_plane) = start_cluster(&run, ip).await?;
+        let (vault, postgres, control_plane) = start_cluster(&run, ip, storage).await?;
         let node = Node::start(&run, machine, &control_plane).await?;
         let bed = Self {
             node,
@@ -153,10 +171,16 @@ impl Testbed {
     }
 }
 
-async fn start_cluster(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres, ControlPlane)> {
+async fn start_cluster(
+    run: &RunFolder,
+    ip: IpAddr,
+    storage: Storage,
+) -> Result<(Vault, Postgres, ControlPlane)> {
     choose_crypto();
-    let ((vault, postgres), control_plane) =
-        tokio::try_join!(start_secrets(run, ip), ControlPlane::start(run, ip))?;
+    let ((vault, postgres), control_plane) = tokio::try_join!(
+        start_secrets(run, ip, storage),
+        ControlPlane::start(run, ip)
+    )?;
     let manifest = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}");
     let (reviewer, _) = tokio::try_join!(
         control_plane.token_reviewer(),
@@ -168,10 +192,15 @@ async fn start_cluster(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres, 
     Ok((vault, postgres, control_plane))
 }
 
-async fn start_secrets(run: &RunFolder, ip: IpAddr) -> Result<(Vault, Postgres)> {
+async fn start_secrets(run: &RunFolder, ip: IpAddr, storage: Storage) -> Result<(Vault, Postgres)> {
     choose_crypto();
-    let (vault, postgres) =
-        tokio::try_join!(Vault::start(run, ip, Tls::Off), Postgres::start(run, ip))?;
+    let vault = async {
+        match storage {
+            Storage::Memory => Vault::start(run, ip, Tls::Off).await,
+            Storage::Disk => Vault::start_on_disk(run, ip).await,
+        }
+    };
+    let (vault, postgres) = tokio::try_join!(vault, Postgres::start(run, ip))?;
     vault.serve_credentials_of(&postgres).await?;
     Ok((vault, postgres))
 }

@@ -1,4 +1,4 @@
-//! A Vault server of our own: in memory, unsealed, audited, with the secrets engines that the
+//! A Vault server of our own: in memory or on disk, unsealed, audited, with the secrets engines that the
 //! tests use.
 
 use std::fs;
@@ -20,9 +20,11 @@ use crate::run_folder::RunFolder;
 use crate::servers;
 
 mod audit;
+mod disk;
 mod engines;
 
 pub use audit::{Entry, Moment};
+use disk::Disk;
 pub use engines::Role;
 
 /// The root token of every Vault we start.
@@ -36,6 +38,8 @@ pub struct Vault {
     tls: Tls,
     http: reqwest::Client,
     server: Server,
+    /// None of a server for development, which holds everything in memory.
+    disk: Option<Disk>,
 }
 
 /// Whether Vault is reached over TLS.
@@ -69,6 +73,7 @@ impl Vault {
             tls,
             http: http_client(None)?,
             server,
+            disk: None,
         };
         vault.until_ready().await?;
         vault.enable_audit_log().await?;
@@ -89,6 +94,7 @@ impl Vault {
             tls: Tls::Off,
             http: http_client(None)?,
             server,
+            disk: None,
         };
         bao.until_ready().await?;
         bao.enable_key_value().await?;
@@ -130,11 +136,15 @@ impl Vault {
 
     /// `vault write PATH …` as root; the answer's JSON, or null.
     pub async fn write(&self, path: &str, body: &Value) -> Result<Value> {
+        self.write_as(ROOT_TOKEN, path, body).await
+    }
+
+    async fn write_as(&self, token: &str, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/v1/{path}", self.url());
         let answer = self
             .http
             .post(url)
-            .header("X-Vault-Token", ROOT_TOKEN)
+            .header("X-Vault-Token", token)
             .json(body)
             .send()
             .await?;
@@ -185,9 +195,14 @@ impl Vault {
     /// Unseals it again.
     pub async fn unseal(&self) -> Result<()> {
         let output = self.server.output();
-        let key = output
-            .lines()
-            .find_map(|line| line.strip_prefix("Unseal Key: "))
+        let key = match &self.disk {
+            Some(disk) => Some(disk.key.as_str()),
+            None => {
+                let mut lines = output.lines();
+                lines.find_map(|line| line.strip_prefix("Unseal Key: "))
+            }
+        };
+        let key = key
             .context("Vault has not printed its unseal key")?
             .to_owned();
         vaultrs::sys::unseal(&self.client()?, Some(key), None, None).await?;

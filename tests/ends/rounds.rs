@@ -1,0 +1,107 @@
+//! Many rounds of the ways in which somebody revokes, while nobody is out of order and while agents are killed: within what
+//! time 99 of 100 leases are gone.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::bed::Bed;
+use crate::run;
+use crate::table::{By, End, Trouble, WAYS, Way, by};
+
+const TROUBLES: [Trouble; 2] = [Trouble::Nobody, Trouble::Agent];
+
+/// How long leases of one kind lived, the shortest first.
+struct Series {
+    trouble: Trouble,
+    whose: &'static str,
+    bound: Duration,
+    times: Vec<Duration>,
+}
+
+pub(crate) async fn all(bed: &mut Bed, rounds: u32) -> Result<Vec<End>> {
+    let mut ends = Vec::new();
+    for trouble in TROUBLES {
+        // A guard takes its minute, and a suspended run keeps its Secret.
+        let is_measured = |way: &Way| by(*way, trouble) != By::Guard && way.ends_secret();
+        let ways: Vec<Way> = WAYS.into_iter().filter(is_measured).collect();
+        for round in 1..=rounds {
+            let name = format!("-{round}");
+            ends.extend(run::all_ways(bed, (trouble, &ways[..]), &name).await?);
+            run::tidy(bed, trouble, &name).await?;
+        }
+    }
+    Ok(ends)
+}
+
+/// Prints the table, and names what is over its bound.
+pub(crate) fn report(ends: &[End]) -> Vec<String> {
+    println!("| Whose lease | Out of order | Runs | p50 | p99 | Longest | Bound |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
+    let mut late = Vec::new();
+    for series in series(ends) {
+        let seconds = |time: Duration| format!("{:.2}", time.as_secs_f64());
+        let [median, most, longest] = [50, 99, 100].map(|part| series.percentile(part));
+        let (whose, trouble) = (series.whose, series.trouble.name());
+        let (count, bound) = (series.times.len(), series.bound.as_secs());
+        let (p50, p99, max) = (seconds(median), seconds(most), seconds(longest));
+        println!("| {whose} | {trouble} | {count} | {p50} | {p99} | {max} | {bound} |");
+        if most > series.bound {
+            late.push(format!(
+                "{whose}, {trouble}: 99 of 100 within {p99} s, bound {bound} s"
+            ));
+        }
+    }
+    late
+}
+
+fn series(ends: &[End]) -> Vec<Series> {
+    let mut all = Vec::new();
+    for trouble in TROUBLES {
+        let of = || ends.iter().filter(move |end| end.trouble == trouble);
+        let of_files = of().map(|end| (end.file, end.bounds().0)).collect();
+        let of_secrets = of().map(|end| (end.secret, end.bounds().1)).collect();
+        all.push(Series::new(trouble, "the agent's", of_files));
+        all.push(Series::new(trouble, "the Secret's", of_secrets));
+    }
+    all
+}
+
+impl Series {
+    fn new(
+        trouble: Trouble,
+        whose: &'static str,
+        measured: Vec<(Option<Duration>, Duration)>,
+    ) -> Self {
+        let bound = measured.iter().map(|(_, bound)| *bound).max();
+        let mut times: Vec<Duration> = measured.into_iter().filter_map(|(time, _)| time).collect();
+        times.sort();
+        Self {
+            trouble,
+            whose,
+            bound: bound.unwrap_or_default(),
+            times,
+        }
+    }
+
+    /// What so many hundredths of all do not exceed.
+    fn percentile(&self, hundredths: usize) -> Duration {
+        let place = (self.times.len() * hundredths).div_ceil(100);
+        let time = self.times.get(place.saturating_sub(1));
+        time.copied().unwrap_or_default()
+    }
+}
+
+#[test]
+fn one_of_a_hundred_may_be_late_and_two_may_not() {
+    let measured = |late: usize| {
+        let times = (0..100).map(|index| if index < late { 9 } else { 1 });
+        let times = times.map(|seconds| Some(Duration::from_secs(seconds)));
+        let measured = times.map(|time| (time, Duration::from_secs(3))).collect();
+        Series::new(Trouble::Nobody, "the agent's", measured)
+    };
+
+    assert!(measured(1).percentile(99) <= Duration::from_secs(3));
+    assert!(measured(2).percentile(99) > Duration::from_secs(3));
+    assert_eq!(measured(1).percentile(100), Duration::from_secs(9));
+}
