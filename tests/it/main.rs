@@ -5,6 +5,7 @@ mod control_plane;
 mod credentials;
 mod faults;
 mod operator;
+mod rules;
 mod scripted_vault;
 mod secrets;
 mod tidy;

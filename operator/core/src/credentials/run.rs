@@ -160,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_is_copied_is_one_of_the_namespace_that_it_was_copied_to() {
+        let copy = json!({ "metadata": { "namespace": "other", "uid": "k" } });
+
+        let copy = run(copy).unwrap();
+
+        assert_eq!(copy.owner.namespace, "other");
+        assert_eq!(copy.service_account, "default");
+    }
+
+    #[test]
     fn tells_where_a_run_stands() {
         let stage = |change: Value| run(change).unwrap().stage;
         let ended = json!([{ "type": "Complete", "status": "True" }]);
