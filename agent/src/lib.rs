@@ -28,7 +28,7 @@ mod status;
 mod systemd;
 mod termination;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,7 +45,7 @@ use args::Arguments;
 use files::Ledger;
 use persist::Persistent;
 use reload::Reloading;
-use settings::{Settings, Unusable};
+use settings::{Places, Settings, Unusable};
 use signals::Signals;
 use termination::Termination;
 
@@ -85,7 +85,7 @@ pub fn check(arguments: &Arguments) -> ExitCode {
     let checked = Settings::load(arguments).and_then(|settings| {
         let own_codes = settings.config.has_own_exit_codes;
         let warnings = settings.config.warnings.clone();
-        let agent = Agent::new(start(settings, Vec::new()), clock::now());
+        let agent = Agent::new(start(settings, Some(Vec::new())), clock::now());
         agent
             .map(|_| warnings)
             .map_err(|problems| Unusable::problems(&problems, own_codes))
@@ -266,35 +266,28 @@ fn tell(path: &str, message: &str) -> ExitCode {
 
 /// Does something with the ready socket of the configuration.
 fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> ExitCode {
-    let settings = match Settings::load(arguments) {
-        Ok(settings) => settings,
-        Err(unusable) => return Refusal::of(unusable).tell(arguments),
+    // The termination message is the agent's, which may be at work beside.
+    let refuse = |message: &dyn std::fmt::Display, has_own_exit_codes| {
+        let _ = writeln!(std::io::stderr(), "{message}");
+        ExitCode::from(core::ExitCode::Config.of_process(has_own_exit_codes))
     };
-    match settings.config.planescape.ready_socket {
-        Some(path) => act(&path),
-        None => {
-            let message = "planescape.ready_socket: is missing: name a path, and give the same configuration here";
-            Refusal::early(message).tell(arguments)
-        }
+    match settings::load_config(arguments) {
+        Ok(config) => match config.planescape.ready_socket {
+            Some(path) => act(&path),
+            None => {
+                let message = "planescape.ready_socket: is missing: name a path, and give the same configuration here";
+                refuse(&message, false)
+            }
+        },
+        Err(unusable) => refuse(&unusable, unusable.has_own_exit_codes),
     }
 }
 
 /// The content of the disk before anything else happens.
 struct Found {
     settings: Settings,
-    left_tokens: Vec<LeftToken>,
-}
-
-impl Found {
-    fn last_word(&self) -> LastWord {
-        let config = &self.settings.config;
-        let accessors = self.left_tokens.iter().map(|left| left.accessor.clone());
-        LastWord {
-            termination: Termination::new(config.planescape.termination_log.clone()),
-            has_own_exit_codes: config.has_own_exit_codes,
-            left: accessors.filter(|accessor| !accessor.is_empty()).collect(),
-        }
-    }
+    left: io::Result<Vec<LeftToken>>,
+    last_word: LastWord,
 }
 
 async fn live(arguments: Arguments) -> ExitCode {
@@ -316,13 +309,17 @@ async fn live(arguments: Arguments) -> ExitCode {
         Ok(found) => found,
         Err(refusal) => return refusal.tell(&arguments),
     };
-    let last_word = found.last_word();
+    let Found {
+        settings,
+        left,
+        last_word,
+    } = found;
     let own_codes = last_word.has_own_exit_codes;
-    if !last_word.left.is_empty() {
+    if last_word.left.as_ref().is_some_and(|left| !left.is_empty()) {
         // Whoever kills this life before it has logged in must not hide what the earlier ones have left.
-        last_word.say(Phase::Running, Reason::LoggedIn, None);
+        last_word.say(Phase::Running, Reason::Starting, None);
     }
-    match work(found, &arguments, signals).await {
+    match work(settings, left, &arguments, signals).await {
         Ok(Some(code)) => ExitCode::from(code.of_process(own_codes)),
         Ok(None) => last_word.interrupted(),
         Err(error) => last_word.refuse(&format!("{error:#}")),
@@ -332,37 +329,64 @@ async fn live(arguments: Arguments) -> ExitCode {
 /// Told to end before it has begun, the agent names what its earlier lives have left, if the disk says so in time.
 async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
     match tokio::time::timeout(LAST_LOOK, looking).await {
-        Ok(Ok(Ok(found))) => found.last_word().interrupted(),
-        _ => LastWord::early().interrupted(),
+        Ok(Ok(Ok(Found { last_word, .. }) | Err(Refusal { last_word, .. }))) => {
+            last_word.interrupted()
+        }
+        Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => LastWord::early().interrupted(),
     }
 }
 
+/// The ledger comes first: whatever else is wrong, what earlier lives have left is known then.
 fn look(arguments: &Arguments) -> Result<Found, Refusal> {
-    let settings = Settings::load(arguments).map_err(Refusal::of)?;
-    let config = &settings.config;
-    effects::remove_unfinished(config);
-    let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    let found = Found {
-        left_tokens: ledger.left_tokens(),
-        settings,
+    let config = settings::load_config(arguments).map_err(Refusal::of)?;
+    let left = Ledger::new(config.planescape.ledger.as_deref()).left_tokens();
+    let last_word = LastWord {
+        termination: Termination::new(config.planescape.termination_log.clone()),
+        has_own_exit_codes: config.has_own_exit_codes,
+        left: accessors(&left),
     };
-    match effects::check_sinks(&found.settings.config) {
-        Ok(()) => Ok(found),
+    let settings = match Settings::with_texts(config) {
+        Ok(settings) => settings,
+        Err(unusable) => {
+            let message = unusable.to_string();
+            return Err(Refusal { message, last_word });
+        }
+    };
+    effects::remove_unfinished(&settings.config);
+    match effects::check_sinks(&settings.config) {
+        Ok(()) => Ok(Found {
+            settings,
+            left,
+            last_word,
+        }),
         Err(error) => Err(Refusal {
             message: format!("{error:#}"),
-            last_word: found.last_word(),
+            last_word,
         }),
     }
 }
 
+/// The accessors of what earlier lives have left; nothing where that is not known.
+fn accessors(left: &io::Result<Vec<LeftToken>>) -> Option<Vec<String>> {
+    let left = left.as_ref().ok()?;
+    let accessors = left.iter().map(|left| left.accessor.clone());
+    Some(accessors.filter(|accessor| !accessor.is_empty()).collect())
+}
+
 /// Nothing where it was told to end before it has begun.
 async fn work(
-    found: Found,
+    settings: Settings,
+    left: io::Result<Vec<LeftToken>>,
     arguments: &Arguments,
     mut signals: Signals,
 ) -> anyhow::Result<Option<core::ExitCode>> {
-    let config = &found.settings.config;
+    let config = &settings.config;
     log::start(&config.log, arguments.combines_logs())?;
+    if let Err(error) = &left {
+        let path = config.planescape.ledger.as_deref().unwrap_or_default();
+        tracing::warn!(path, %error, "cannot read the ledger: tokens of earlier lives end with their TTL");
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -378,7 +402,7 @@ async fn work(
         effects = beginning => effects?,
         () = signals.terminated() => return Ok(None),
     };
-    let agent = Agent::new(start(found.settings, found.left_tokens), clock::now())
+    let agent = Agent::new(start(settings, left.ok()), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(arguments.clone(), effects.certified()));
     systemd::notify(systemd::State::Ready);
@@ -397,14 +421,15 @@ fn reused_sink(config: &Config) -> Option<PathBuf> {
     Some(sink.path.clone().into())
 }
 
-fn start(settings: Settings, left_tokens: Vec<LeftToken>) -> Start {
+fn start(settings: Settings, left: Option<Vec<LeftToken>>) -> Start {
     Start {
         config: settings.config,
         texts: settings.texts,
         variables: std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        left_tokens,
+        has_unread_ledger: left.is_none(),
+        left_tokens: left.unwrap_or_default(),
         seed: clock::seed(),
     }
 }
@@ -425,12 +450,25 @@ impl Refusal {
     }
 
     fn of(unusable: Unusable) -> Self {
+        let message = unusable.to_string();
+        let early = LastWord::early();
+        let (termination, left) = match unusable.places {
+            Some(Places {
+                ledger,
+                termination_log,
+            }) => (
+                termination_log.map_or(early.termination, |path| Termination::new(Some(path))),
+                accessors(&Ledger::new(ledger.as_deref()).left_tokens()),
+            ),
+            None => (early.termination, early.left),
+        };
         Self {
+            message,
             last_word: LastWord {
+                termination,
                 has_own_exit_codes: unusable.has_own_exit_codes,
-                ..LastWord::early()
+                left,
             },
-            message: unusable.to_string(),
         }
     }
 
@@ -454,8 +492,8 @@ impl Refusal {
 struct LastWord {
     termination: Termination,
     has_own_exit_codes: bool,
-    /// Accessors of the tokens that earlier lives have left.
-    left: Vec<String>,
+    /// Accessors of the tokens that earlier lives have left; nothing where that is not known.
+    left: Option<Vec<String>>,
 }
 
 impl LastWord {
@@ -464,7 +502,7 @@ impl LastWord {
         Self {
             termination: Termination::in_a_pod(),
             has_own_exit_codes: false,
-            left: Vec::new(),
+            left: None,
         }
     }
 
@@ -476,20 +514,53 @@ impl LastWord {
         self.code(core::ExitCode::Config)
     }
 
+    /// Who does not know what is left is silent: the pod then shows what the life before has said.
     fn interrupted(&self) -> ExitCode {
-        self.say(Phase::Done, Reason::Terminated, None);
+        if self.left.is_some() {
+            self.say(Phase::Done, Reason::Terminated, None);
+        }
         self.code(core::ExitCode::Interrupted)
     }
 
     fn say(&self, phase: Phase, reason: Reason, message: Option<&str>) {
         self.termination.write(&Report {
             message: message.map(str::to_owned),
-            unrevoked: self.left.clone(),
+            unrevoked: self.left.clone().unwrap_or_default(),
             ..Report::new(phase, reason)
         });
     }
 
     fn code(&self, code: core::ExitCode) -> ExitCode {
         ExitCode::from(code.of_process(self.has_own_exit_codes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_before_the_beginning_names_what_is_left_or_is_silent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        let told = async |left: Option<Vec<String>>| {
+            let refusal = Refusal {
+                message: "a sink cannot be written".to_owned(),
+                last_word: LastWord {
+                    termination: Termination::new(path.to_str().map(str::to_owned)),
+                    has_own_exit_codes: true,
+                    left,
+                },
+            };
+            end_at_once(tokio::task::spawn_blocking(move || Err(refusal))).await;
+            std::fs::read_to_string(&path).unwrap_or_default()
+        };
+
+        assert_eq!(told(None).await, "");
+        let named = told(Some(vec!["a1".to_owned()])).await;
+        assert_eq!(
+            named,
+            r#"{"phase":"done","reason":"Terminated","unrevoked":["a1"]}"#
+        );
     }
 }

@@ -23,6 +23,31 @@ pub(crate) struct Unusable {
     lines: Vec<String>,
     /// Whether the process is to end with exit codes of our own.
     pub(crate) has_own_exit_codes: bool,
+    /// Where nothing else tells them.
+    pub(crate) places: Option<Places>,
+}
+
+/// Where the agent finds what earlier lives have left, and says so, whatever else is wrong.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) ledger: Option<String>,
+    pub(crate) termination_log: Option<String>,
+}
+
+impl Places {
+    fn of(trees: &[Tree]) -> Self {
+        let text = |key| {
+            let mut texts = trees
+                .iter()
+                .rev()
+                .filter_map(|it| it.text("planescape", key));
+            texts.next().map(str::to_owned)
+        };
+        Self {
+            ledger: text("ledger"),
+            termination_log: text("termination_log"),
+        }
+    }
 }
 
 impl fmt::Display for Unusable {
@@ -41,13 +66,18 @@ impl Unusable {
         Self {
             lines: std::iter::once(head).chain(problems).collect(),
             has_own_exit_codes,
+            places: None,
         }
     }
 }
 
 impl Settings {
     pub(crate) fn load(arguments: &Arguments) -> Result<Self, Unusable> {
-        let config = load_config(arguments)?;
+        Self::with_texts(load_config(arguments)?)
+    }
+
+    /// Reads the template files that the configuration names.
+    pub(crate) fn with_texts(config: Config) -> Result<Self, Unusable> {
         let (texts, lines) = split(config.templates.iter().map(|template| text(&template.text)));
         if lines.is_empty() {
             return Ok(Self { config, texts });
@@ -55,6 +85,7 @@ impl Settings {
         Err(Unusable {
             lines,
             has_own_exit_codes: config.has_own_exit_codes,
+            places: None,
         })
     }
 }
@@ -65,10 +96,13 @@ pub(crate) fn load_config(arguments: &Arguments) -> Result<Config, Unusable> {
         lines,
         // What the operator writes has no mistake in its grammar.
         has_own_exit_codes: false,
+        places: None,
     })?;
     let has_own_exit_codes = trees.iter().any(|tree| tree.has("planescape"));
-    Config::new(&trees, &arguments.overrides())
-        .map_err(|problems| Unusable::problems(problems.as_slice(), has_own_exit_codes))
+    Config::new(&trees, &arguments.overrides()).map_err(|problems| Unusable {
+        places: has_own_exit_codes.then(|| Places::of(&trees)),
+        ..Unusable::problems(problems.as_slice(), has_own_exit_codes)
+    })
 }
 
 fn text(text: &TemplateText) -> Result<Vec<u8>, String> {

@@ -72,6 +72,7 @@ pub(crate) fn agent(chance: &mut Chance, left: &[LeftToken], guards: bool, now: 
         texts: TEMPLATES.map(|text| text.as_bytes().to_vec()).to_vec(),
         variables: BTreeMap::new(),
         left_tokens: left.to_vec(),
+        has_unread_ledger: false,
         seed: chance.below(1 << 20) as u64,
     };
     Agent::new(start, now).unwrap()

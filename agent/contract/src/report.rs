@@ -119,7 +119,7 @@ pub enum Phase {
     Render,
     /// Writing a file.
     Write,
-    /// Logged in and at work. An agent that ended with this was killed: nothing is known of its
+    /// At work, or about to log in. An agent that ended with this was killed: nothing is known of its
     /// tokens.
     Running,
     /// Ending, with nothing wrong before.
@@ -163,6 +163,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// It is about to log in, and names what earlier lives have left.
+    Starting = "Starting",
     /// It logged in and works.
     LoggedIn = "LoggedIn",
     /// Every file was rendered; the token lives on, as configured.

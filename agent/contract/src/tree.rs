@@ -37,6 +37,22 @@ impl Tree {
     pub fn has(&self, key: &str) -> bool {
         self.root.iter().any(|item| item.key == key)
     }
+
+    /// The text of a key in a block at the top, be the rest valid or not; of several the last.
+    #[must_use]
+    pub fn text(&self, block: &str, key: &str) -> Option<&str> {
+        let blocks = self.root.iter().filter(|item| item.key == block);
+        let mut items = blocks.rev().filter_map(|item| {
+            let Value::Body(body) = &item.value else {
+                return None;
+            };
+            body.iter().rfind(|item| item.key == key)
+        });
+        let Value::String(text) = &items.next()?.value else {
+            return None;
+        };
+        Some(text)
+    }
 }
 
 /// A place where a text breaks its grammar.

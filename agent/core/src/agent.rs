@@ -45,6 +45,8 @@ pub struct Agent {
     dice: Dice,
     exit_after_auth: bool,
     revoke_on_exit: bool,
+    /// Whether earlier lives may have left tokens that nobody knows.
+    has_unread_ledger: bool,
     /// Whether there are listeners, which have to know the agent's token, and which they know.
     offers_token: bool,
     offered: Option<TokenId>,
@@ -62,6 +64,8 @@ pub struct Start {
     pub variables: BTreeMap<String, String>,
     /// Tokens that earlier lives of this agent left; revoked at the end with ours.
     pub left_tokens: Vec<LeftToken>,
+    /// Whether there may be others, because the ledger could not be read.
+    pub has_unread_ledger: bool,
     /// Any number; different in each process.
     pub seed: u64,
 }
@@ -123,6 +127,7 @@ impl Agent {
             offers_token: !config.proxy.listeners.is_empty(),
             offered: None,
             revoke_on_exit: revokes,
+            has_unread_ledger: start.has_unread_ledger,
             commands: VecDeque::new(),
         })
     }

@@ -29,6 +29,7 @@ pub(crate) struct Shutdown {
     end: End,
     keeps_token: bool,
     spares_tokens: bool,
+    misses_tokens: bool,
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
@@ -73,6 +74,7 @@ impl Shutdown {
             end,
             keeps_token: false,
             spares_tokens: false,
+            misses_tokens: false,
             is_signalled: false,
             tokens: Vec::new(),
             has_revoked: false,
@@ -109,6 +111,14 @@ impl Shutdown {
     pub(crate) fn sparing_tokens(self) -> Self {
         Self {
             spares_tokens: true,
+            ..self
+        }
+    }
+
+    /// Earlier lives may have left tokens that nobody knows.
+    pub(crate) fn missing_tokens(self) -> Self {
+        Self {
+            misses_tokens: true,
             ..self
         }
     }
@@ -288,6 +298,14 @@ impl Shutdown {
         let why = match refusal {
             _ if is_undone => Some("a token could not be revoked in time".to_owned()),
             Some(refusal) => Some(format!("a token could not be revoked: {refusal}")),
+            None if self.misses_tokens && !self.spares_tokens => {
+                // Of those that are known none is left.
+                report.accessor = None;
+                Some(
+                    "a token of an earlier life may be left: the ledger could not be read"
+                        .to_owned(),
+                )
+            }
             None => None,
         };
         let is_clean = why.is_none();

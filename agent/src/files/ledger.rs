@@ -30,32 +30,19 @@ impl Ledger {
         Self(path.map(Into::into))
     }
 
-    /// The tokens of earlier lives. A line that cannot be read is left out and logged.
-    pub(crate) fn left_tokens(&self) -> Vec<LeftToken> {
+    /// The tokens of earlier lives. A line that cannot be read is left out: its life was killed before it used the
+    /// token.
+    pub(crate) fn left_tokens(&self) -> io::Result<Vec<LeftToken>> {
         let Some(path) = &self.0 else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let bytes = match read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                let path = path.display();
-                tracing::warn!(%path, %error, "cannot read the ledger: tokens of earlier lives end with their TTL");
-                return Vec::new();
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
         let lines = bytes.split(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| !line.is_empty()).enumerate();
-        lines
-            .filter_map(|(number, line)| {
-                let token = token(line);
-                if token.is_none() {
-                    let (path, line) = (path.display(), number + 1);
-                    tracing::warn!(%path, line, "cannot read a line of the ledger");
-                }
-                token
-            })
-            .collect()
+        Ok(lines.filter_map(token).collect())
     }
 
     /// Writes a token down; it stands on the disk when this returns.
@@ -128,6 +115,7 @@ mod tests {
 
         let left: Vec<(String, String)> = ledger
             .left_tokens()
+            .unwrap()
             .into_iter()
             .map(|left| (left.secret.expose().to_owned(), left.accessor))
             .collect();
@@ -137,7 +125,7 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         ledger.forget_all();
-        assert!(ledger.left_tokens().is_empty());
+        assert!(ledger.left_tokens().unwrap().is_empty());
     }
 
     #[test]
@@ -149,7 +137,7 @@ mod tests {
         )
         .unwrap();
 
-        let left = ledger.left_tokens();
+        let left = ledger.left_tokens().unwrap();
 
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].secret.expose(), "good");

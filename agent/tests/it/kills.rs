@@ -3,6 +3,7 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
 
 use crate::agent::{DATABASE, Place, requests_of, until};
@@ -103,4 +104,64 @@ async fn a_life_that_ends_before_its_login_names_what_earlier_ones_have_left() {
     let report = place.report();
     assert_eq!(report["reason"], "InvalidConfig", "{report}");
     assert_eq!(report["unrevoked"][0], "accessor-1");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_the_configuration_what_earlier_lives_have_left_is_named() {
+    let no_source = r#"template { source = "FOLDER/missing" destination = "FOLDER/out" }"#;
+    let no_destination = r#"template { contents = "x" }"#;
+    for wrong in [no_source, no_destination] {
+        let place = Place::offline("http://127.0.0.1:9")
+            .setting(r#"planescape { ledger = "FOLDER/ledger" termination_log = "FOLDER/report" }"#)
+            .setting(wrong);
+        let line = r#"{"token":"t-1","accessor":"accessor-1"}"#;
+        fs::write(place.path("ledger"), line).unwrap();
+
+        place.run().await;
+
+        let report = place.report();
+        assert_eq!(report["reason"], "InvalidConfig", "{wrong}: {report}");
+        assert_eq!(report["unrevoked"][0], "accessor-1", "{wrong}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_about_an_agent_says_nothing_in_its_place() {
+    let place = Place::offline("http://127.0.0.1:9")
+        .setting(r#"planescape { termination_log = "FOLDER/report" }"#);
+    let told = r#"{"phase":"running","reason":"LoggedIn","unrevoked":["accessor-1"]}"#;
+    fs::write(place.path("report"), told).unwrap();
+
+    for question in ["wait", "ready", "status"] {
+        let output = place.ask(question).await;
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{question}: {said}");
+        assert!(said.contains("planescape.ready_socket"), "{said}");
+        assert_eq!(place.read("report"), told, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_read_the_ledger_does_not_claim_that_all_is_revoked() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let place = Place::offline(&vault.url()).template("static", "text");
+    fs::write(place.path("jwt"), "x").unwrap();
+    fs::create_dir(place.path("ledger")).unwrap();
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    agent.terminate().await;
+
+    let report = place.report();
+    assert_eq!(report["reason"], "RevokeFailed", "{report}");
+    assert!(place.path("ledger").exists());
+    assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
 }

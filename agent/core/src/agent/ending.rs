@@ -52,7 +52,10 @@ impl Agent {
         if let Some(supervisor) = &mut self.supervisor {
             self.commands.extend(supervisor.end(now));
         }
-        let shutdown = Shutdown::new(end, tokens, now);
+        let mut shutdown = Shutdown::new(end, tokens, now);
+        if self.has_unread_ledger {
+            shutdown = shutdown.missing_tokens();
+        }
         self.life = Life::Stopping(Box::new(if self.revoke_on_exit {
             shutdown
         } else {

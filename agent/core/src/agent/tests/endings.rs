@@ -84,6 +84,26 @@ fn nothing_is_said_to_be_revoked_while_an_earlier_token_may_live() {
 }
 
 #[test]
+fn nothing_is_said_to_be_revoked_while_nobody_knows_what_earlier_lives_have_left() {
+    let mut world = World::ready_with(&["static"], |start| start.has_unread_ledger = true);
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+    world.revoked(Ok(()));
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable);
+    assert_eq!(report.reason, Reason::RevokeFailed);
+    let message = report.message.unwrap();
+    assert!(
+        message.contains("the ledger could not be read"),
+        "{message}"
+    );
+    assert_eq!(report.accessor, None, "it is revoked");
+    assert!(!world.has_forgotten);
+}
+
+#[test]
 fn a_refused_revocation_is_reported() {
     let mut world = World::ready(&["static"]);
     world.feed(Input::Terminate);

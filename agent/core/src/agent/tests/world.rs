@@ -83,6 +83,7 @@ impl World {
             texts: templates.iter().map(|t| t.as_bytes().to_vec()).collect(),
             variables: BTreeMap::new(),
             left_tokens: Vec::new(),
+            has_unread_ledger: false,
             seed: 1,
         };
         change(&mut start);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use planescape_agent_contract::{Phase, Reason, Report};
 use serde::{Deserialize, Serialize};
 
-use crate::credentials::left::{Place, place};
+use crate::credentials::left::{Place, accessors, place};
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 
 /// Our agent in a pod.
@@ -46,9 +46,10 @@ impl ObservedAgent {
             .as_ref()
             .is_some_and(|state| state.running.is_some());
         // A life that was killed before it could say anything leaves what the one before it had.
-        let report = ended
-            .and_then(report)
-            .or_else(|| ended_before.and_then(report));
+        let report = match (ended.and_then(report), ended_before.and_then(report)) {
+            (Some(last), Some(before)) => Some(carrying(last, &before)),
+            (last, before) => last.or(before),
+        };
         let has_left = report.as_ref().is_some_and(may_live);
         let spec = pod.spec.as_ref().filter(|_| has_left);
         Some(Self {
@@ -84,6 +85,19 @@ pub fn may_live(report: &Report) -> bool {
     let names_some = !is_content && !report.unrevoked.is_empty();
     let was_killed = report.phase == Phase::Running;
     was_killed || report.reason == Reason::RevokeFailed || names_some
+}
+
+/// A life that could not read its configuration knows nothing of what the one before it has left.
+fn carrying(last: Report, before: &Report) -> Report {
+    let is_ignorant = last.phase == Phase::Config && last.unrevoked.is_empty();
+    if !is_ignorant || !may_live(before) {
+        return last;
+    }
+    Report {
+        unrevoked: accessors(before),
+        ttl_seconds: before.ttl_seconds,
+        ..last
+    }
 }
 
 fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
@@ -143,6 +157,9 @@ mod tests {
             assert!(may_live(&report), "{silent:?}");
             assert_eq!(report.unrevoked, ["a1"]);
         }
+        let ignorant = agent(Some(r#"{"phase":"config","reason":"InvalidConfig"}"#)).unwrap();
+        assert_eq!(ignorant.reason, Reason::InvalidConfig);
+        assert_eq!(ignorant.unrevoked, ["a1"]);
         let revoked = agent(Some(r#"{"phase":"done","reason":"Revoked"}"#)).unwrap();
         assert!(!may_live(&revoked));
     }

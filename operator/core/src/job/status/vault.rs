@@ -57,7 +57,8 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
         | Reason::NoAnswer
         | Reason::KubernetesRefused
         | Reason::RateLimited => return None,
-        Reason::LoggedIn
+        Reason::Starting
+        | Reason::LoggedIn
         | Reason::Rendered
         | Reason::Revoked
         | Reason::RevokeFailed
