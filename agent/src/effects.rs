@@ -266,8 +266,7 @@ impl Effects {
             if persistent.is_written()
                 && let Some(answers) = self.serving.kept()
             {
-                let keep = move |cache: &Persistent| cache.keep_answers(answers);
-                self.vault.saves.save(keep);
+                self.vault.saves.save(|cache| cache.keep_answers(answers));
             }
             self.last_words.finished().await;
             while self.forgetting.join_next().await.is_some() {}

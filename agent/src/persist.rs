@@ -42,6 +42,8 @@ struct State {
     leased: BTreeMap<Key, Kept>,
     /// What is to stand in the file.
     kept: Contents,
+    /// Whether all of it is revoked: the file goes, and nothing is kept any more.
+    is_forgotten: bool,
 }
 
 /// Tells calls apart, and gives none of their parameters away.
@@ -84,6 +86,10 @@ impl Persistent {
     /// Vault does not know it any more, and nothing that was leased with it.
     pub(crate) fn drop_preloaded(&self) {
         *lock(&self.preloaded) = None;
+        self.drop_leased();
+    }
+
+    fn drop_leased(&self) {
         if let Some(file) = &self.file {
             lock(&file.state).leased.clear();
         }
@@ -100,16 +106,17 @@ impl Persistent {
         self.file.as_ref().is_some_and(|file| file.is_written)
     }
 
-    /// A new token: what was leased with another one is of no use to the next life.
-    pub(crate) fn keep_token(&self, token: &SecretText) {
+    /// A new token: what was leased with another one ends with that, and is of no use to this life or the next one.
+    /// This and what follows change memory alone, and say whether the file is to follow.
+    pub(crate) fn keep_token(&self, token: &SecretText) -> bool {
+        self.drop_leased();
         self.change(|state| {
-            state.leased.clear();
             state.kept = Contents {
                 token: Some(Plain::new(token.expose())),
                 ..Contents::default()
             };
             true
-        });
+        })
     }
 
     /// An answer with a lease, and when it was asked for: Vault may have counted from then on.
@@ -119,7 +126,7 @@ impl Persistent {
         secret: &Secret,
         body: Zeroizing<String>,
         asked_at: SystemTime,
-    ) {
+    ) -> bool {
         let kept = Kept {
             lease_id: secret.lease_id().to_owned(),
             body: body.into(),
@@ -129,11 +136,11 @@ impl Persistent {
         self.change(|state| {
             state.kept.leased.insert(key, kept);
             true
-        });
+        })
     }
 
     /// A lease goes on from when that was asked for.
-    pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) {
+    pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) -> bool {
         self.change(|state| {
             let mut leased = state.kept.leased.values_mut();
             let kept = leased.find(|kept| kept.lease_id == lease_id);
@@ -142,7 +149,7 @@ impl Persistent {
                 kept.ttl = whole(grant.ttl());
                 true
             })
-        });
+        })
     }
 
     /// What the last life's listeners were given.
@@ -152,7 +159,7 @@ impl Persistent {
     }
 
     /// What listeners were given, in place of what was kept of it. Without a token there is nobody to renew it.
-    pub(crate) fn keep_answers(&self, answers: Vec<KeptAnswer>) {
+    pub(crate) fn keep_answers(&self, answers: Vec<KeptAnswer>) -> bool {
         self.change(|state| {
             let is_change = !(answers.is_empty() && state.kept.answers.is_empty());
             let is_due = is_change && state.kept.token.is_some();
@@ -160,29 +167,40 @@ impl Persistent {
                 state.kept.answers = answers;
             }
             is_due
-        });
+        })
     }
 
     /// All of it is revoked.
-    pub(crate) fn forget_all(&self) {
-        if let Some(file) = &self.file {
-            *lock(&file.state) = State::default();
-            file.remove();
-        }
+    pub(crate) fn forget_all(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| {
+            *lock(&file.state) = State {
+                is_forgotten: true,
+                ..State::default()
+            };
+            true
+        })
     }
 
-    /// Changes come one after another, so that no older state is written over a newer one.
-    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
-        let Some(file) = self.file.as_ref().filter(|file| file.is_written) else {
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) -> bool {
+        let file = self.file.as_ref().filter(|file| file.is_written);
+        file.is_some_and(|file| {
+            let mut state = lock(&file.state);
+            !state.is_forgotten && change(&mut state)
+        })
+    }
+
+    /// Makes the file what is kept by now. One at a time, so that no older state is written over a newer one.
+    pub(crate) fn write_down(&self) {
+        let Some(file) = &self.file else {
             return;
         };
         // A disk that hangs holds up no look at the state.
         let contents = {
-            let mut state = lock(&file.state);
-            if !change(&mut state) {
-                return;
-            }
-            state.kept.clone()
+            let state = lock(&file.state);
+            (!state.is_forgotten).then(|| state.kept.clone())
+        };
+        let Some(contents) = contents else {
+            return file.remove();
         };
         if let Err(error) = file.write(&contents) {
             let error = format!("{error:#}");
@@ -241,6 +259,7 @@ impl File {
         *lock(&self.state) = State {
             leased: contents.leased.clone(),
             kept: contents,
+            is_forgotten: false,
         };
         token
     }

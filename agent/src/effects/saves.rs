@@ -1,66 +1,142 @@
-//! Writes the persistent cache, one change after another. Nobody waits for it: a disk that hangs must not hold up what
-//! Vault has said.
+//! Writes the persistent cache. What is kept changes in memory at once; the file follows, and a disk that hangs holds up
+//! neither what Vault has said nor what is asked meanwhile.
 
 use std::sync::Arc;
 
 use planescape_agent_core::Input;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, watch};
 
 use super::on_the_blocking_pool;
 use crate::persist::Persistent;
 
-type Change = Box<dyn FnOnce(&Persistent) + Send>;
-
-/// Where changes wait for their turn.
+/// What is kept, and how often it has changed.
 #[derive(Clone)]
 pub(super) struct Saves {
     persistent: Arc<Persistent>,
-    changes: mpsc::UnboundedSender<Change>,
+    changed: watch::Sender<u64>,
+    written: watch::Receiver<u64>,
 }
 
 impl Saves {
-    /// The queue, and the work that empties it and never ends by itself.
+    /// The cache, and the work that writes it down and never ends by itself.
     pub(super) fn new(persistent: Arc<Persistent>) -> (Self, impl Future<Output = Input> + Send) {
-        let (changes, mut queue) = mpsc::unbounded_channel::<Change>();
+        let (changed, mut news) = watch::channel(0);
+        let (done, written) = watch::channel(0);
         let cache = Arc::clone(&persistent);
         let work = async move {
             let one = Semaphore::new(1);
-            while let Some(change) = queue.recv().await {
+            while news.changed().await.is_ok() {
+                let number = *news.borrow_and_update();
                 let cache = Arc::clone(&cache);
-                on_the_blocking_pool(&one, move || change(&cache)).await;
+                on_the_blocking_pool(&one, move || cache.write_down()).await;
+                done.send_replace(number);
             }
             std::future::pending().await
         };
         let saves = Self {
             persistent,
-            changes,
+            changed,
+            written,
         };
         (saves, work)
     }
 
-    /// Writes a change down, if there is a cache to write.
-    pub(super) fn save(&self, change: impl FnOnce(&Persistent) + Send + 'static) {
-        if self.persistent.is_written() {
-            self.queue(change);
+    /// Changes what is kept, and has it written down where the file is to follow.
+    pub(super) fn save(&self, change: impl FnOnce(&Persistent) -> bool) {
+        if change(&self.persistent) {
+            self.changed.send_modify(|number| *number += 1);
         }
     }
 
-    /// Removes the cache, after what waits to be written into it.
+    /// Removes the cache; nothing is kept any more.
     pub(super) fn forget_all(&self) {
-        self.queue(Persistent::forget_all);
-    }
-
-    fn queue(&self, change: impl FnOnce(&Persistent) + Send + 'static) {
-        // Without the work, the agent has ended.
-        let _ = self.changes.send(Box::new(change));
+        self.save(Persistent::forget_all);
     }
 
     /// Returns when all that was to be saved is.
     pub(super) async fn finished(&self) {
-        let (done, is_done) = oneshot::channel();
-        self.queue(move |_| {
-            let _ = done.send(());
-        });
-        let _ = is_done.await;
+        let newest = *self.changed.borrow();
+        // Without the work, the agent has ended.
+        let _ = self.written.clone().wait_for(|it| *it >= newest).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use planescape_agent_contract::Persist;
+    use planescape_vault::{Call, Secret, SecretText};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::persist;
+
+    const BODY: &str = r#"{"lease_id": "database/creds/app/1", "lease_duration": 60, "renewable": true,
+        "data": {"username": "u"}}"#;
+
+    #[test]
+    fn a_new_token_gets_no_lease_of_the_former_one_however_slow_the_disk_is() {
+        for keeps_after_import in [true, false] {
+            let folder = folder();
+            let key = persist::key(&Call::Get {
+                path: "database/creds/app".to_owned(),
+                query: None,
+            });
+            let first = open(&folder, true);
+            first.keep_token(&token(1));
+            let secret = Secret::from_json(BODY.as_bytes()).unwrap();
+            let body = Zeroizing::new(BODY.to_owned());
+            first.keep(key.clone(), &secret, body, SystemTime::now());
+            first.write_down();
+            let second = Arc::new(open(&folder, keeps_after_import));
+            let (saves, _never_gets_on) = Saves::new(Arc::clone(&second));
+
+            saves.save(|cache| cache.keep_token(&token(2)));
+
+            assert!(second.take(&key, SystemTime::now()).is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_last_stands_in_the_file_and_nothing_after_all_is_forgotten() {
+        let folder = folder();
+        let (saves, work) = Saves::new(Arc::new(open(&folder, true)));
+        let work = tokio::spawn(work);
+        for round in 0..20 {
+            saves.save(|cache| cache.keep_token(&token(round)));
+            if round % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        saves.finished().await;
+
+        assert_eq!(open(&folder, true).preloaded(), Some(token(19)));
+        saves.forget_all();
+        saves.save(|cache| cache.keep_token(&token(20)));
+        saves.finished().await;
+        assert_eq!(open(&folder, true).preloaded(), None);
+        work.abort();
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("jwt"), "e.y.J").unwrap();
+        folder
+    }
+
+    fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
+        let settings = Persist {
+            folder: folder.path().display().to_string(),
+            keeps_after_import,
+            exits_on_error: true,
+            token_file: folder.path().join("jwt").display().to_string(),
+        };
+        Persistent::open(Some(&settings), None).unwrap()
+    }
+
+    fn token(number: usize) -> SecretText {
+        SecretText::new(format!("t-{number}"))
     }
 }

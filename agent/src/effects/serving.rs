@@ -128,7 +128,7 @@ async fn hand_on(proxy: Arc<Proxy>, saves: Saves) {
     const PAUSE: Duration = Duration::from_millis(100);
     loop {
         let answers = proxy.to_hand_on().await;
-        saves.save(move |cache| cache.keep_answers(answers));
+        saves.save(|cache| cache.keep_answers(answers));
         saves.finished().await;
         tokio::time::sleep(PAUSE).await;
     }

@@ -58,8 +58,7 @@ impl Vault {
             result: Ok(login), ..
         } = &input
         {
-            let token = login.token.clone();
-            self.saves.save(move |cache| cache.keep_token(&token));
+            self.saves.save(|cache| cache.keep_token(&login.token));
         }
         input
     }
@@ -145,9 +144,8 @@ impl Vault {
         if let (Ok(client::Answer::Secret(Some(secret))), Some(body)) = (&result, body)
             && secret.has_renewable_lease()
         {
-            let secret = secret.clone();
             self.saves
-                .save(move |cache| cache.keep(key, &secret, body, asked_at));
+                .save(|cache| cache.keep(key, secret, body, asked_at));
         }
         Input::Answered {
             ticket,
@@ -172,7 +170,7 @@ impl Vault {
         let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer, None).await;
         if let Ok(grant) = result {
             self.saves
-                .save(move |cache| cache.renewed(&lease_id, grant, asked_at));
+                .save(|cache| cache.renewed(&lease_id, grant, asked_at));
         }
         Input::LeaseRenewed {
             ticket,

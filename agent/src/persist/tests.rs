@@ -10,18 +10,15 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
     let folder = folder();
     let first = open(&folder, false);
     assert!(first.preloaded().is_none());
-    first.keep_token(&token("t-1"));
-    first.keep(
-        key(&call("database/creds/app")),
-        &secret(),
-        body(),
-        SystemTime::now(),
-    );
+    save(&first, |it| it.keep_token(&token("t-1")));
+    let path = key(&call("database/creds/app"));
+    let now = SystemTime::now();
+    save(&first, |it| it.keep(path, &secret(), body(), now));
 
     let second = open(&folder, false);
 
     assert_eq!(second.preloaded(), Some(token("t-1")));
-    let now = SystemTime::now() + Duration::from_secs(20);
+    let now = now + Duration::from_secs(20);
     let leased = second.take(&key(&call("database/creds/app")), now).unwrap();
     assert_eq!(leased.secret.lease_id(), "database/creds/app/1");
     let age = leased.age.as_secs();
@@ -32,7 +29,7 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
             .take(&key(&call("database/creds/app")), now)
             .is_none()
     );
-    second.keep_token(&token("t-2"));
+    save(&second, |it| it.keep_token(&token("t-2")));
     assert!(open(&folder, false).preloaded().is_none());
 }
 
@@ -40,13 +37,13 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
 fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
     let folder = folder();
     let first = open(&folder, true);
-    first.keep_token(&token("t-1"));
-    first.keep(key(&call("a")), &secret(), body(), SystemTime::now());
-    first.renewed(
-        "database/creds/app/1",
-        Grant::new(Duration::from_secs(3600), true),
-        SystemTime::now(),
-    );
+    save(&first, |it| it.keep_token(&token("t-1")));
+    let now = SystemTime::now();
+    save(&first, |it| {
+        it.keep(key(&call("a")), &secret(), body(), now)
+    });
+    let grant = Grant::new(Duration::from_secs(3600), true);
+    save(&first, |it| it.renewed("database/creds/app/1", grant, now));
 
     let in_time = SystemTime::now() + Duration::from_secs(3000);
     let leased = open(&folder, true).take(&key(&call("a")), in_time);
@@ -63,30 +60,44 @@ fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
 fn a_lease_counts_from_its_question_however_late_the_answer_was() {
     let folder = folder();
     let first = open(&folder, true);
-    first.keep_token(&token("t-1"));
+    save(&first, |it| it.keep_token(&token("t-1")));
     let now = SystemTime::now();
     let asked_at = now - Duration::from_secs(30);
-    first.keep(key(&call("a")), &secret(), body(), asked_at);
-    first.keep(key(&call("b")), &secret(), body(), now);
-    first.renewed(
-        "database/creds/app/1",
-        Grant::new(Duration::from_secs(60), true),
-        asked_at,
-    );
+    let text = BODY.replace("app/1", "app/2");
+    let other = Secret::from_json(text.as_bytes()).unwrap();
+    save(&first, |it| {
+        it.keep(key(&call("a")), &secret(), body(), asked_at)
+    });
+    save(&first, |it| {
+        it.keep(key(&call("b")), &other, Zeroizing::new(text), now)
+    });
+    let grant = Grant::new(Duration::from_secs(60), true);
+    save(&first, |it| {
+        it.renewed("database/creds/app/2", grant, asked_at)
+    });
 
     let second = open(&folder, true);
 
-    let leased = second.take(&key(&call("a")), now).unwrap();
-    assert!(leased.age >= Duration::from_secs(29), "{:?}", leased.age);
+    for path in ["a", "b"] {
+        let leased = second.take(&key(&call(path)), now).unwrap();
+        assert!(
+            leased.age >= Duration::from_secs(29),
+            "{path}: {:?}",
+            leased.age
+        );
+    }
 }
 
 #[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
     let first = open(&folder, true);
-    first.keep_token(&token("t-1"));
-    first.keep(key(&call("a")), &secret(), body(), SystemTime::now());
-    first.keep_token(&token("t-2"));
+    save(&first, |it| it.keep_token(&token("t-1")));
+    let now = SystemTime::now();
+    save(&first, |it| {
+        it.keep(key(&call("a")), &secret(), body(), now)
+    });
+    save(&first, |it| it.keep_token(&token("t-2")));
 
     let second = open(&folder, true);
 
@@ -97,7 +108,7 @@ fn a_new_token_leaves_nothing_of_the_old_one() {
 #[test]
 fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
     let folder = folder();
-    open(&folder, true).keep_token(&token("t-1"));
+    save(&open(&folder, true), |it| it.keep_token(&token("t-1")));
     fs::write(folder.path().join("jwt"), "another").unwrap();
     let persist = |exits_on_error| Persist {
         exits_on_error,
@@ -117,10 +128,10 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
 fn answers_are_handed_on_with_the_token_that_they_hang_on_and_never_without_it() {
     let folder = folder();
     let first = open(&folder, true);
-    first.keep_answers(vec![answer()]);
+    save(&first, |it| it.keep_answers(vec![answer()]));
     assert!(open(&folder, true).answers().is_empty());
-    first.keep_token(&token("t-1"));
-    first.keep_answers(vec![answer()]);
+    save(&first, |it| it.keep_token(&token("t-1")));
+    save(&first, |it| it.keep_answers(vec![answer()]));
 
     let second = open(&folder, true);
 
@@ -130,8 +141,8 @@ fn answers_are_handed_on_with_the_token_that_they_hang_on_and_never_without_it()
         (kept[0].path.as_str(), kept[0].body.as_str()),
         ("/v1/a", BODY)
     );
-    second.forget_all();
-    second.keep_answers(vec![answer()]);
+    save(&second, Persistent::forget_all);
+    save(&second, |it| it.keep_answers(vec![answer()]));
     assert!(open(&folder, true).answers().is_empty());
 }
 
@@ -178,6 +189,12 @@ fn calls_differ_by_all_that_vault_sees() {
 
     let different: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(different.len(), keys.len());
+}
+
+fn save(cache: &Persistent, change: impl FnOnce(&Persistent) -> bool) {
+    if change(cache) {
+        cache.write_down();
+    }
 }
 
 fn folder() -> tempfile::TempDir {
