@@ -83,10 +83,10 @@ pub enum Kind {
     Redirect,
 }
 
-/// No wait that a server asks for is believed beyond this.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
 impl Refusal {
+    /// No wait that a server asks for is believed beyond this.
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
     /// Reads what an answer means from its status and its first error text.
     #[must_use]
     pub fn new(status: u16, message: String, retry_after: Option<Duration>) -> Self {
@@ -94,7 +94,7 @@ impl Refusal {
             kind: kind(status, &message),
             status,
             message,
-            retry_after: retry_after.map(|wait| wait.min(LONGEST_WAIT)),
+            retry_after: retry_after.map(|wait| wait.min(Self::LONGEST_WAIT)),
         }
     }
 
@@ -240,6 +240,6 @@ mod tests {
 
         let refusal = Refusal::new(429, String::new(), Some(year));
 
-        assert_eq!(refusal.retry_after(), Some(LONGEST_WAIT));
+        assert_eq!(refusal.retry_after(), Some(Refusal::LONGEST_WAIT));
     }
 }

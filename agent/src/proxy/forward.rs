@@ -426,5 +426,7 @@ mod tests {
         assert_eq!(asked_for(&answer(503, "3")), Some(Duration::from_secs(3)));
         assert_eq!(asked_for(&answer(412, "3")), None);
         assert_eq!(asked_for(&answer(429, "soon")), None);
+        let for_ever = asked_for(&answer(429, &u64::MAX.to_string()));
+        assert_eq!(for_ever, Some(Duration::from_secs(600)));
     }
 }

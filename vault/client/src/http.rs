@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use planescape_vault::wire::{self, Body};
-use planescape_vault::{Connection, Error, SecretText, Tls};
+use planescape_vault::{Connection, Error, Refusal, SecretText, Tls};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, Url};
 
@@ -267,11 +267,12 @@ fn headers(pairs: &[(String, String)]) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
-/// How long a server asks us to wait. Seconds alone: Vault sends no dates.
+/// How long a server asks us to wait, as far as it is believed. Seconds alone: Vault sends no dates.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+    let wait = value.trim().parse().ok().map(Duration::from_secs)?;
+    Some(wait.min(Refusal::LONGEST_WAIT))
 }
 
 /// The innermost cause says most, and names no URL.
