@@ -193,61 +193,62 @@ fn client(
         builder.no_proxy().unix_socket(socket.as_path())
     } else if is_asked {
         // No proxy concerns the host, and the name that stands in its place may be another matter.
-        let host = url.host_str().unwrap_or_default().to_owned();
-        builder.no_proxy().dns_resolver(Arc::new(Pinned { host }))
+        builder.no_proxy()
     } else {
         proxies.apply_to(builder)?
     };
-    if let Some(admission) = settings.admission {
-        builder = builder.dns_resolver(Arc::new(Guarded {
+    let guard = settings.admission.map(|admission| Guard {
+        address: url.as_str().to_owned(),
+        admission,
+    });
+    if is_asked || guard.is_some() {
+        builder = builder.dns_resolver(Arc::new(Resolver {
             host: url.host_str().unwrap_or_default().to_owned(),
-            address: url.as_str().to_owned(),
-            admission,
+            is_pinned: is_asked,
+            guard,
         }));
     }
     builder.build().context("cannot build the HTTP client")
 }
 
-/// Whatever name is asked for, the connection goes to this host.
+/// Where names lead.
 #[derive(Debug)]
-struct Pinned {
+struct Resolver {
     host: String,
-}
-
-impl Resolve for Pinned {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let host = self.host.clone();
-        Box::pin(async move {
-            let address = host.trim_start_matches('[').trim_end_matches(']');
-            let found: Vec<SocketAddr> = match address.parse::<IpAddr>() {
-                Ok(address) => vec![SocketAddr::new(address, 0)],
-                Err(_) => tokio::net::lookup_host((host.as_str(), 0)).await?.collect(),
-            };
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
+    /// Whatever name is asked for, the connection goes to the host.
+    is_pinned: bool,
+    guard: Option<Guard>,
 }
 
 /// The name of the host leads where it may alone: the connection is made to what was looked at, whatever the name leads to
 /// a moment later.
-#[derive(Debug)]
-struct Guarded {
-    host: String,
+#[derive(Clone, Debug)]
+struct Guard {
     address: String,
     admission: Admission,
 }
 
-impl Resolve for Guarded {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let name = if self.is_pinned {
+            self.host.clone()
+        } else {
+            name.as_str().to_owned()
+        };
         // A proxy has another name.
-        let is_asked = name.as_str().eq_ignore_ascii_case(&self.host);
-        let (address, admission) = (self.address.clone(), self.admission);
+        let guard = self.guard.clone();
+        let guard = guard.filter(|_| name.eq_ignore_ascii_case(&self.host));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
-            let mut refused = found.iter().map(SocketAddr::ip).filter(|_| is_asked);
-            if let Some(ip) = refused.find(|ip| !admission(&address, *ip)) {
-                return Err(format!("the name leads to {ip}, which is not allowed").into());
+            let address = name.trim_start_matches('[').trim_end_matches(']');
+            let found: Vec<SocketAddr> = match address.parse::<IpAddr>() {
+                Ok(address) => vec![SocketAddr::new(address, 0)],
+                Err(_) => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            };
+            if let Some(Guard { address, admission }) = guard {
+                let mut ips = found.iter().map(SocketAddr::ip);
+                if let Some(ip) = ips.find(|ip| !admission(&address, *ip)) {
+                    return Err(format!("the name leads to {ip}, which is not allowed").into());
+                }
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
@@ -260,17 +261,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_leads_nowhere_but_where_it_may() {
-        let guarded = |admission: Admission| Guarded {
-            host: "localhost".to_owned(),
-            address: "http://localhost:8200".to_owned(),
-            admission,
-        };
-        let name = || "localhost".parse::<Name>().unwrap();
+        for (is_pinned, name) in [(false, "localhost"), (true, "vault.example.com")] {
+            let resolve = |admission: Admission| {
+                let resolver = Resolver {
+                    host: "localhost".to_owned(),
+                    is_pinned,
+                    guard: Some(Guard {
+                        address: "http://localhost:8200".to_owned(),
+                        admission,
+                    }),
+                };
+                resolver.resolve(name.parse().unwrap())
+            };
 
-        let refused = guarded(|_, ip| !ip.is_loopback()).resolve(name()).await;
-        let message = refused.map(drop).unwrap_err().to_string();
-        assert!(message.contains("not allowed"), "{message}");
-        let found = guarded(|_, ip| ip.is_loopback()).resolve(name()).await;
-        assert!(found.unwrap().all(|it| it.ip().is_loopback()));
+            let refused = resolve(|_, ip| !ip.is_loopback()).await;
+            let message = refused.map(drop).unwrap_err().to_string();
+            assert!(message.contains("not allowed"), "{message}");
+            let found = resolve(|_, ip| ip.is_loopback()).await;
+            assert!(found.unwrap().all(|it| it.ip().is_loopback()));
+        }
     }
 }
