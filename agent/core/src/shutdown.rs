@@ -168,6 +168,12 @@ impl Shutdown {
         }
         if let Some(first) = self.tokens.first() {
             let parting = &mut self.parting;
+            // What is held lives on with its token, where that does.
+            let keeps_token = self.keeps_token;
+            let leases = || match keeps_token {
+                true => Leased::default(),
+                false => leases(),
+            };
             let parting = parting.get_or_insert_with(|| Parting::new(leases(), now));
             let commands = parting.advance(&first.living.token, now);
             if !parting.is_over(now) {

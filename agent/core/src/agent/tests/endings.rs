@@ -408,6 +408,27 @@ fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
 }
 
 #[test]
+fn an_agent_that_keeps_its_token_keeps_its_leases_too() {
+    let mut world = World::build(&[DATABASE], |start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.push(left("t0"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.answer("database/creds/ro", CREDENTIALS);
+    world.step();
+    world.written();
+
+    assert_eq!(world.step(), ["announce ready", "revoke t0"]);
+    world.revoked(Ok(()));
+    let (_, report) = world.exit();
+    assert_eq!(report.leases, [""; 0], "they are held");
+}
+
+#[test]
 fn a_token_that_http_cannot_carry_does_not_hold_up_the_end() {
     let mut world = World::ready_with(&["static"], |start| {
         start.left_tokens.push(left("t\0"));
