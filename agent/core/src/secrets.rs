@@ -31,7 +31,7 @@ use answer::{found, undeleted};
 use call::call;
 use entry::{Activity, Entry, Hold, lane_of, lease_id};
 pub(crate) use leases::Leased;
-use leases::Leases;
+use leases::{Leases, lease_of};
 use mounts::{Found, Mounts};
 use queue::Queue;
 use refresh::Refresh;
@@ -377,17 +377,26 @@ impl Secrets {
             result,
         } = reply;
         self.busy.reads = self.busy.reads.saturating_sub(1);
+        let lease = result.as_ref().ok();
+        let lease = lease.and_then(|answer| lease_of(answer, now.moment));
         let Some((&id, entry)) = self
             .ids
             .get(request)
             .and_then(|id| Some((id, self.entries.get_mut(id)?)))
         else {
+            if let Err(failure) = &result {
+                let mount = self.mounts.of(request.path());
+                self.leases.unheard(request, failure, mount);
+            }
+            self.leases.stray(lease);
             return Taken::Unchanged;
         };
         let is_outdated = current.is_some_and(|current| current != ticket.token);
         let result = result.and_then(|answer| found(request, answer));
         let result = result.and_then(|answer| undeleted(answer, now));
         let result = result.and_then(|answer| pki::issued(request, answer));
+        let keeps_lease = result.as_ref().is_ok_and(|it| lease_id(it).is_some());
+        self.leases.stray(lease.filter(|_| !keeps_lease));
         let answer = match result {
             Ok(answer) => answer,
             // It says nothing about the token that we have now.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use planescape_templates::{Answer, Request};
+use planescape_vault::Error;
 use planescape_vault::mount::Mount;
 
-use super::{Entry, Secrets};
+use super::{Entry, Secrets, lease_id};
 use crate::clock::Moment;
 use crate::failure::Failure;
 
@@ -34,12 +35,38 @@ impl Leases {
         self.left.push((id, end + life + MARGIN));
     }
 
+    /// The lease of an answer that no entry keeps.
+    pub(super) fn stray(&mut self, lease: Option<(String, Moment)>) {
+        self.left.extend(lease);
+    }
+
     /// Vault may have made a lease, and nobody has heard its answer.
     pub(super) fn unheard(&mut self, request: &Request, failure: &Failure, mount: Option<&Mount>) {
         let is_leased = !matches!(request, Request::List { .. } | Request::File { .. });
-        if is_leased && failure.status().is_none() && !mount.is_some_and(is_kv) {
+        if is_leased && may_have_made(failure) && !mount.is_some_and(is_kv) {
             self.unheard += 1;
         }
+    }
+}
+
+/// The lease of an answer, and by when it is gone if nobody renews it.
+pub(super) fn lease_of(answer: &Answer, now: Moment) -> Option<(String, Moment)> {
+    let Answer::Secret(Some(secret)) = answer else {
+        return None;
+    };
+    Some((lease_id(answer)?, now + secret.lease_duration() + MARGIN))
+}
+
+/// Whether Vault may have made what it was asked for. A gateway may have waited for its answer in vain.
+fn may_have_made(failure: &Failure) -> bool {
+    match failure {
+        Failure::Vault(
+            Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. },
+        ) => true,
+        Failure::Vault(Error::Refused(refusal)) => matches!(refusal.status(), 502 | 504),
+        // It was never asked.
+        Failure::Vault(Error::Untrusted { .. } | Error::Unsendable { .. })
+        | Failure::File { .. } => false,
     }
 }
 

@@ -336,6 +336,74 @@ fn what_no_template_asks_for_any_more_is_not_renewed_and_revoked_at_the_end() {
 }
 
 #[test]
+fn what_comes_when_no_template_asks_for_it_any_more_is_revoked_at_the_end() {
+    let text = r#"{{ if eq (file "/x") "a" }}{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}{{ end }}"#;
+    for is_heard in [true, false] {
+        let mut world = World::new(&[text]);
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+        file(&mut world, "a");
+        world.step();
+        world.find_mount("database/creds/ro", "database");
+        assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+        world.pass(Duration::from_secs(2));
+        world.step();
+        file(&mut world, "b");
+        world.step();
+        world.written();
+        world.step();
+
+        if is_heard {
+            world.answer("database/creds/ro", CREDENTIALS);
+            world.feed(Input::Terminate);
+            assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+        } else {
+            world.fail("database/creds/ro", &denied("Gateway Timeout", 504));
+            world.feed(Input::Terminate);
+            assert_eq!(world.step(), ["revoke t1"]);
+            world.revoked(Ok(()));
+            assert_eq!(world.exit().1.more_leases, 1);
+        }
+    }
+}
+
+#[test]
+fn the_lease_of_a_certificate_is_revoked_at_the_end() {
+    let mut world = World::new(&[r#"{{ with pkiCert "pki/issue/web" }}{{ .Data.Cert }}{{ end }}"#]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    let Some(Command::ReadFile { request, .. }) = world.pending.first() else {
+        panic!("{:?}", world.pending);
+    };
+    let request = request.clone();
+    world.feed(Input::FileRead {
+        request,
+        result: Err(down()),
+    });
+    world.step();
+    let Some(Command::Read {
+        ticket, request, ..
+    }) = world.pending.first()
+    else {
+        panic!("{:?}", world.pending);
+    };
+
+    let (ticket, request) = (*ticket, request.clone());
+    let body = r#"{"lease_id":"pki/issue/web/1","lease_duration":90,"data":{}}"#;
+    world.feed(Input::Answered {
+        ticket,
+        request,
+        result: Ok(secret(body)),
+    });
+    world.step();
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke pki/issue/web/1"]);
+}
+
+#[test]
 fn a_sandbox_is_handed_on_to_whoever_reads_the_file() {
     let mut world = World::build(&[r#"{{ file "/safe/x" }}"#], |start| {
         start.config.templates[0].sandbox_path = Some("/safe".to_owned());
