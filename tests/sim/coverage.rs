@@ -47,6 +47,7 @@ pub(crate) fn name(input: &Input) -> &'static str {
         Input::LoggedInWrapped { .. } => "LoggedInWrapped",
         Input::NewCredentials => "NewCredentials",
         Input::TokenRefused { .. } => "TokenRefused",
+        Input::Granted => "Granted",
         Input::HookEnded { .. } => "HookEnded",
         Input::ChildEnded(_) => "ChildEnded",
         Input::Rendered { .. } => "Rendered",

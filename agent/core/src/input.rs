@@ -48,6 +48,8 @@ pub enum Input {
         /// Which.
         token: TokenId,
     },
+    /// Vault has answered a proxied request with the agent's token by a lease or a token.
+    Granted,
     /// A token was written into the ledger.
     Remembered {
         /// Which.

@@ -10,6 +10,7 @@ mod withheld;
 
 use planescape_agent_contract::ProxyToken;
 use planescape_vault::SecretText;
+use planescape_vault::wire::granted;
 
 use crate::cache::Revocation;
 
@@ -115,6 +116,13 @@ impl Passage {
     #[must_use]
     pub fn revoked(&self, body: Option<&[u8]>) -> Option<Revocation> {
         revoked::by(self, body)
+    }
+
+    /// Whether an answer hands out what ends with the agent's token, or is made by it.
+    #[must_use]
+    pub fn is_granted(&self, answer: &[u8]) -> bool {
+        let renews = self.ends("sys/leases/renew") || self.ends("auth/token/renew-self");
+        self.carries_own && !renews && granted(answer).is_some()
     }
 
     /// Whether the path, or what follows a namespace in it, is this one.

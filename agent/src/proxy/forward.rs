@@ -207,6 +207,9 @@ impl Proxy {
             // An agent that has ended needs no telling.
             let _ = self.events.send(Input::TokenRefused { token: own.id });
         }
+        if whole.status.is_success() && incomer.passage.is_granted(&whole.body) {
+            let _ = self.events.send(Input::Granted);
+        }
         let Some(caching) = &self.cache else {
             return;
         };

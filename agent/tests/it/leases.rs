@@ -2,6 +2,7 @@
 
 use planescape_tests::testbed::Cluster;
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::agent::{Agent, DATABASE, Place, count, requests_of};
 
@@ -86,6 +87,39 @@ async fn a_lease_that_its_policy_does_not_let_it_revoke_is_named() {
         (&json!("Revoked"), &json!(leases))
     );
     assert_eq!(report["message"], json!(null));
+}
+
+#[tokio::test]
+async fn what_a_listener_has_handed_out_is_counted() {
+    let cluster = Cluster::shared().await.unwrap();
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = Place::new(cluster)
+        .await
+        .template("static", "text")
+        .setting("api_proxy { use_auto_auth_token = true }")
+        .setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        )
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    let mut asked = Command::new("curl");
+    asked.args(["-sSf", &format!("http://{port}/v1/database/creds/readonly")]);
+    assert!(asked.output().await.unwrap().status.success());
+
+    agent.terminate().await;
+
+    let report = place.report();
+    assert_eq!(
+        (&report["reason"], &report["more_leases"]),
+        (&json!("Revoked"), &json!(1))
+    );
 }
 
 /// An agent with a lease.

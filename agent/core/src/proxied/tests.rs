@@ -270,3 +270,22 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
         assert_eq!(revoked(path, None), expected, "{path}");
     }
 }
+
+#[test]
+fn what_vault_hands_out_to_others_for_the_agents_token_is_told() {
+    let lease = br#"{"lease_id":"database/creds/ro/1","lease_duration":60,"data":{}}"#;
+    let token = br#"{"auth":{"client_token":"t","lease_duration":60}}"#;
+    let own = decided(&asking("/v1/database/creds/ro")).unwrap();
+    let given = SecretText::new("hvs.another".to_owned());
+    let others = decided(&Asking {
+        token: Some(&given),
+        ..asking("/v1/database/creds/ro")
+    });
+
+    assert!(own.is_granted(lease) && own.is_granted(token));
+    assert!(!own.is_granted(br#"{"lease_id":"","data":{"a":"b"}}"#));
+    assert!(!others.unwrap().is_granted(lease));
+    for path in ["/v1/sys/leases/renew", "/v1/a/auth/token/renew-self"] {
+        assert!(!decided(&asking(path)).unwrap().is_granted(lease), "{path}");
+    }
+}

@@ -83,6 +83,11 @@ pub(crate) struct Leased {
 }
 
 impl Secrets {
+    /// Somebody else was given a lease of our token, and does with it what they like.
+    pub(crate) fn granted_to_others(&mut self) {
+        self.leases.unheard += 1;
+    }
+
     pub(crate) fn leases(&self, now: Moment) -> Leased {
         let held = self.entries.values().filter_map(Entry::lease_id);
         let left = self.leases.left.iter().filter(|(_, gone)| *gone > now);
