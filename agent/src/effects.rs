@@ -217,8 +217,8 @@ impl Effects {
             Command::RunHook {
                 hook,
                 file,
-                program,
-            } => self.run_hook(hook, file, program),
+                follow_up,
+            } => self.run_hook(hook, file, follow_up),
             Command::StartChild { variables } => self.child.start(variables),
             Command::SignalChild { signal } => self.child.signal(signal),
             Command::Render {
@@ -340,13 +340,11 @@ impl Effects {
         });
     }
 
-    fn run_hook(&mut self, hook: usize, file: usize, program: Hook) {
+    fn run_hook(&mut self, hook: usize, file: usize, follow_up: Hook) {
         let path = self.templates[file].path.display().to_string();
-        let words = program.program.words();
-        tracing::info!("(runner) executing command {words:?} from {path:?}");
         let environment = Arc::clone(&self.environment);
         self.running.spawn(async move {
-            let result = programs::run(&program, &environment).await;
+            let result = programs::follow(follow_up, &path, &environment).await;
             Input::HookEnded { hook, result }
         });
     }

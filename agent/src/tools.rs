@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal as Number, kill as send};
 use nix::unistd::Pid;
 use planescape_agent_contract::{Signal, parse_duration};
@@ -109,6 +110,42 @@ pub(crate) fn processes(names: &[String]) -> Vec<i32> {
     ids
 }
 
+/// Tells whoever runs a program. Nobody is told where nobody does: it will find the file as it is when it starts.
+pub(crate) fn tell(program: &str, signal: Signal) -> Result<(), String> {
+    let number = Number::try_from(signal.number()).map_err(|error| error.to_string())?;
+    let ids = processes(&[program.to_owned()]);
+    let mut failed = Vec::new();
+    for id in first_of_families(&ids, parent) {
+        match send(Pid::from_raw(id), number) {
+            // It has ended meanwhile.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => failed.push(format!("{id}: {error}")),
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let failed = failed.join(", ");
+    Err(format!(
+        "{program} gets no {} ({failed}): let the agent run as the user that it runs as",
+        signal.name()
+    ))
+}
+
+/// Of a server and its workers the server: it tells them itself, and to some workers a signal is the end.
+fn first_of_families(ids: &[i32], parent: impl Fn(i32) -> Option<i32>) -> Vec<i32> {
+    let is_child = |id: i32| parent(id).is_some_and(|parent| ids.contains(&parent));
+    ids.iter().copied().filter(|id| !is_child(*id)).collect()
+}
+
+/// The fourth word of the process's line; the second is the program's name, with whatever is in it.
+fn parent(id: i32) -> Option<i32> {
+    let line = fs::read(format!("/proc/{id}/stat")).ok()?;
+    let line = String::from_utf8_lossy(&line);
+    let (_, after) = line.rsplit_once(')')?;
+    after.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// By the name of the program, or by the first word that it was started with.
 fn runs(id: u32, names: &[String]) -> bool {
     let comm = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
@@ -185,5 +222,17 @@ mod tests {
 
             assert_eq!(parse(&words).unwrap_err(), message);
         }
+    }
+    #[test]
+    fn of_a_server_and_its_workers_the_server_is_told() {
+        // Two servers, of which the first has workers, and one of these a child.
+        let parents = [(7, 1), (9, 7), (10, 7), (12, 9), (20, 1)];
+        let parent = |id: i32| {
+            let mut known = parents.iter();
+            known.find(|(child, _)| *child == id).map(|(_, it)| *it)
+        };
+
+        assert_eq!(first_of_families(&[7, 9, 10, 12, 20], parent), [7, 20]);
+        assert_eq!(super::parent(1), Some(0));
     }
 }

@@ -32,18 +32,49 @@ impl Program {
     }
 }
 
-/// A program to run after a file has changed.
+/// What follows after a file has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hook {
-    /// What is started.
-    pub program: Program,
-    /// How long it may take.
-    pub timeout: Duration,
+pub enum Hook {
+    /// A program is run.
+    Run {
+        /// What is started.
+        program: Program,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// A program that runs already is told.
+    Signal {
+        /// What it gets.
+        signal: Signal,
+        /// Its name, as `pidof` knows it.
+        process: String,
+    },
 }
 
 impl Hook {
     /// As in `vault agent`.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Whether one of the two is enough for the files of both.
+    #[must_use]
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Run { program, .. }, Self::Run { program: other, .. }) => program == other,
+            (Self::Signal { .. }, Self::Signal { .. }) => self == other,
+            (Self::Run { .. }, Self::Signal { .. }) | (Self::Signal { .. }, Self::Run { .. }) => {
+                false
+            }
+        }
+    }
+
+    /// The key of the template that asks for it.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Run { .. } => "command",
+            Self::Signal { .. } => "signal",
+        }
+    }
 }
 
 /// `exec`: the program that gets the rendered texts as environment variables.
@@ -108,6 +139,15 @@ impl Signal {
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name)?;
         Some(Self(found.1))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut names = Self::NAMES.iter();
+        names
+            .find(|(_, number)| *number == self.0)
+            .map_or("", |(name, _)| name)
     }
 
     /// Its number.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::duration::parse_duration;
 use crate::tree::{Body, Item, Value};
-use crate::{FileMode, Problem};
+use crate::{FileMode, Problem, Signal};
 
 /// The problems and warnings noted while reading.
 #[derive(Default)]
@@ -210,6 +210,19 @@ impl<'a> Reader<'a> {
             self.problem(key, "is not a file mode: write for example \"0400\"");
         }
         mode
+    }
+
+    /// A signal by its name.
+    pub(crate) fn signal(&self, key: &'static str) -> Option<Signal> {
+        let name = self.string(key)?;
+        let signal = Signal::named(&name);
+        if signal.is_none() {
+            self.problem(
+                key,
+                format!("invalid signal \"{name}\": write for example SIGTERM"),
+            );
+        }
+        signal
     }
 
     /// A text, or a number as text.

@@ -19,7 +19,7 @@ pub struct Template {
     pub owner: Owner,
     /// Whether the file that was there before is kept beside it.
     pub backup: bool,
-    /// What is run after the file has changed.
+    /// What follows after the file has changed.
     pub hook: Option<Hook>,
     /// How long changes are waited for before they are rendered.
     pub wait: Option<Wait>,

@@ -109,14 +109,14 @@ pub enum Command {
         /// What the text does beside, in order, before that.
         effects: Vec<Effect>,
     },
-    /// Run a program, because a file has changed.
+    /// Run a program, or tell one that runs, because a file has changed.
     RunHook {
         /// To be handed back.
         hook: usize,
         /// `template[n]`, the first of those that it follows.
         file: usize,
-        /// The program.
-        program: Hook,
+        /// What to do.
+        follow_up: Hook,
     },
     /// Start the program in `exec`. Its end is one [`Input`](crate::Input), also where it could
     /// not be started.

@@ -1,5 +1,5 @@
-//! Runs programs after files have changed, once no file is being made: what changed together is there together. Files
-//! that share a program share its run.
+//! Runs programs and sends signals after files have changed, once no file is being made: what changed together is there
+//! together. Files that share a program, or a signal, share its run.
 
 use planescape_agent_contract::Hook;
 
@@ -43,6 +43,8 @@ enum State {
 pub(crate) struct FailedRun {
     /// The first of the files that it follows.
     pub(crate) file: usize,
+    /// The key that asks for it.
+    pub(crate) key: &'static str,
     /// When it is run again, if it is.
     pub(crate) again: Option<std::time::Duration>,
 }
@@ -59,7 +61,7 @@ impl Hooks {
             let Some(hook) = hook else { continue };
             match hooks
                 .iter_mut()
-                .find(|entry| entry.hook.program == hook.program)
+                .find(|entry| entry.hook.does_the_same(&hook))
             {
                 Some(entry) => entry.files.push(file),
                 None => hooks.push(Entry {
@@ -105,7 +107,7 @@ impl Hooks {
         Some(Command::RunHook {
             hook: index,
             file: entry.files[0],
-            program: entry.hook.clone(),
+            follow_up: entry.hook.clone(),
         })
     }
 
@@ -132,6 +134,7 @@ impl Hooks {
         }
         Some(FailedRun {
             file: entry.files[0],
+            key: entry.hook.key(),
             again: is_repeated.then_some(wait),
         })
     }
@@ -159,7 +162,7 @@ impl Hooks {
 mod tests {
     use std::time::Duration;
 
-    use planescape_agent_contract::Program;
+    use planescape_agent_contract::{Program, Signal};
 
     use super::*;
 
@@ -177,6 +180,26 @@ mod tests {
         assert_eq!(run(&mut hooks), None);
         hooks.ended(0, true, &mut Dice::new(1), at(0));
         assert!(!hooks.is_busy());
+    }
+
+    #[test]
+    fn files_that_share_a_signal_share_its_sending() {
+        let told = |process: &str| {
+            Some(Hook::Signal {
+                signal: Signal::TERMINATE,
+                process: process.to_owned(),
+            })
+        };
+        let of_templates = vec![told("nginx"), told("other"), told("nginx")];
+        let mut hooks = Hooks::new(of_templates, 2, Backoff::request);
+        hooks.file_changed(2);
+        hooks.file_changed(0);
+
+        assert_eq!(run(&mut hooks), Some(0));
+        let failed = hooks.ended(0, false, &mut Dice::new(1), at(0));
+
+        assert_eq!(failed.unwrap().key, "signal");
+        assert_eq!(run(&mut hooks), None);
     }
 
     #[test]
@@ -228,7 +251,7 @@ mod tests {
 
     fn hooks(programs: &[&str]) -> Hooks {
         let hooks = programs.iter().map(|program| {
-            Some(Hook {
+            Some(Hook::Run {
                 program: Program::Direct(vec![(*program).to_owned()]),
                 timeout: Duration::from_secs(30),
             })

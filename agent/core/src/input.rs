@@ -126,7 +126,7 @@ pub enum Input {
         /// Whether it changed; or why it does not hold them.
         result: Result<bool, Failure>,
     },
-    /// A program that follows a file ended.
+    /// A program that follows a file ended, or a signal was sent.
     HookEnded {
         /// Of the command.
         hook: usize,

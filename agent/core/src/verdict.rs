@@ -7,6 +7,7 @@ use planescape_vault::Error;
 use crate::clock::Moment;
 use crate::command::Destination;
 use crate::failure::{Failure, Remedy};
+use crate::hooks::FailedRun;
 use crate::secrets::Trouble;
 use crate::troubles::{Concern, Troubles};
 
@@ -227,10 +228,11 @@ impl Verdict {
         (is_template && self.ends_on_failure()).then_some(end)
     }
 
-    pub(crate) fn hook_failed(&self, file: usize, message: &str) -> Option<End> {
+    pub(crate) fn hook_failed(&self, failed: &FailedRun, message: &str) -> Option<End> {
+        let FailedRun { file, key, .. } = failed;
         let report = Report {
             message: Some(message.to_owned()),
-            path: Some(format!("template[{file}].command")),
+            path: Some(format!("template[{file}].{key}")),
             ..Report::new(Phase::Write, Reason::CommandFailed)
         };
         let code = ExitCode::Hook;
@@ -400,7 +402,7 @@ mod tests {
             rendered.report.path.as_deref(),
         );
         assert_eq!(told, (Some("no such key"), Some("template[2]")));
-        let followed = verdict.hook_failed(1, "exit code 7").unwrap();
+        let followed = verdict.hook_failed(&failed_run(1), "exit code 7").unwrap();
         let told = (
             followed.report.message.as_deref(),
             followed.report.path.as_deref(),
@@ -499,12 +501,20 @@ mod tests {
             let now = Moment::since_boot(Duration::ZERO);
             let mut verdict = Verdict::new(&config.unwrap(), now);
 
-            let first = verdict.hook_failed(0, "exit code 1");
+            let first = verdict.hook_failed(&failed_run(0), "exit code 1");
             verdict.ready();
-            let later = verdict.hook_failed(0, "exit code 1");
+            let later = verdict.hook_failed(&failed_run(0), "exit code 1");
 
             assert_eq!(first.is_some(), ends_at_first, "{block}");
             assert!(later.is_some(), "{block}");
+        }
+    }
+
+    fn failed_run(file: usize) -> FailedRun {
+        FailedRun {
+            file,
+            key: "command",
+            again: None,
         }
     }
 }

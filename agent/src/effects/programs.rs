@@ -12,7 +12,7 @@ use planescape_agent_core::ChildEnd;
 use planescape_vault::{Connection, Text};
 use tokio::process;
 
-use crate::{children, files, limits, shell};
+use crate::{children, files, limits, shell, tools};
 
 /// How long a program that was killed may take to be gone.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -56,15 +56,43 @@ pub(super) fn environment(connection: &Connection) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Runs a program to its end, or kills it when it takes too long.
+/// Does what follows the file at a path.
 ///
 /// # Errors
-/// Why it failed; what it printed went to our own outputs.
-pub(super) async fn run(hook: &Hook, environment: &[(String, String)]) -> Result<(), String> {
-    let mut command = command(&hook.program);
+/// Why it failed; what a program printed went to our own outputs.
+pub(super) async fn follow(
+    hook: Hook,
+    path: &str,
+    environment: &[(String, String)],
+) -> Result<(), String> {
+    match hook {
+        Hook::Run { program, timeout } => {
+            let words = program.words();
+            tracing::info!("(runner) executing command {words:?} from {path:?}");
+            run(&program, timeout, environment).await
+        }
+        Hook::Signal { signal, process } => {
+            let name = signal.name();
+            tracing::info!("(runner) sending {name} to {process:?} from {path:?}");
+            let telling = tokio::task::spawn_blocking(move || tools::tell(&process, signal));
+            match telling.await {
+                Ok(told) => told,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+}
+
+/// Runs a program to its end, or kills it when it takes too long.
+async fn run(
+    program: &Program,
+    timeout: Duration,
+    environment: &[(String, String)],
+) -> Result<(), String> {
+    let mut command = command(program);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = spawn(&mut command).map_err(|error| error.to_string())?;
-    let group = Group::of(&child, &hook.program);
+    let group = Group::of(&child, program);
     tokio::select! {
         status = child.wait() => {
             children::ended(group.id);
@@ -74,12 +102,12 @@ pub(super) async fn run(hook: &Hook, environment: &[(String, String)]) -> Result
                 Err(error) => Err(error.to_string()),
             }
         }
-        () = tokio::time::sleep(hook.timeout) => {
+        () = tokio::time::sleep(timeout) => {
             group.send(Number::SIGKILL);
             // What hangs in the kernel ends when that lets go of it; other programs do not wait so long.
             let _ = tokio::time::timeout(LAST_PATIENCE, child.wait()).await;
             children::ended(group.id);
-            Err(format!("command did not exit within time limit {:?}", hook.timeout))
+            Err(format!("command did not exit within time limit {timeout:?}"))
         }
     }
 }

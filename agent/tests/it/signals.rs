@@ -213,6 +213,46 @@ async fn whoever_asks_to_quit_twice_and_a_signal_after_it_leave_no_token() {
     assert_eq!(place.report()["reason"], "Revoked");
 }
 
+/// Both the server and its worker have the name; the signal would end the worker.
+#[tokio::test]
+async fn a_program_is_told_that_its_file_has_changed_and_its_workers_are_not() {
+    let (_vault, place) = quick().await;
+    let name = format!("told{}", std::process::id());
+    let place = place
+        .setting(r#"planescape { ready_socket = "FOLDER/ready.sock" }"#)
+        .setting(&format!(
+            r#"template {{ contents = "a" destination = "FOLDER/a" signal = "SIGHUP" process = "{name}" }}
+               template {{ contents = "b" destination = "FOLDER/b" signal = "SIGHUP" process = "no{name}" }}"#
+        ));
+    let script = r#"trap 'echo told >> told' HUP
+        echo > up
+        (while [ -e up ]; do sleep 0.1; done) & echo $! > worker
+        while [ -e up ]; do sleep 0.1; done"#;
+    let mut server = Command::new("/bin/sh");
+    server.arg0(&name).args(["-c", script]);
+    let server = server.current_dir(place.path("")).kill_on_drop(true);
+    let server = server.spawn().unwrap();
+    until("the server has its worker", async || {
+        place.read("worker").ends_with('\n')
+    })
+    .await;
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    until("the server is told", async || {
+        !place.read("told").is_empty()
+    })
+    .await;
+    let output = agent.terminate().await;
+
+    assert_eq!(place.read("told"), "told\n");
+    let worker = Path::new("/proc").join(place.read("worker").trim());
+    assert!(worker.exists(), "the worker lives");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("command failed"), "{log}");
+    drop(server);
+}
+
 async fn quick() -> (ScriptedVault, Place) {
     revoking_after(Duration::ZERO).await
 }

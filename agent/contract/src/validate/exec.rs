@@ -54,22 +54,11 @@ fn block(block: &Reader<'_>) -> Option<Exec> {
             true
         }
     };
-    let signal = block.string("restart_stop_signal");
-    let stop_signal = match signal.as_deref().map(|name| (name, Signal::named(name))) {
-        None => Signal::TERMINATE,
-        Some((_, Some(signal))) => signal,
-        Some((name, None)) => {
-            block.problem(
-                "restart_stop_signal",
-                format!("invalid signal \"{name}\": write for example SIGTERM"),
-            );
-            Signal::TERMINATE
-        }
-    };
+    let stop_signal = block.signal("restart_stop_signal");
     let exec = Exec {
         program: program?,
         restarts,
-        stop_signal,
+        stop_signal: stop_signal.unwrap_or(Signal::TERMINATE),
         stdout: block.string("child_process_stdout"),
         stderr: block.string("child_process_stderr"),
     };

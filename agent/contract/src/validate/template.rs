@@ -10,7 +10,7 @@ use crate::template::{Engine, Output, Target, Template, TemplateText, Wait};
 use crate::{Id, Owner};
 
 /// Keys that make sense for a file alone.
-const OF_FILES: [&str; 13] = [
+const OF_FILES: [&str; 15] = [
     "backup",
     "command",
     "command_timeout",
@@ -20,7 +20,9 @@ const OF_FILES: [&str; 13] = [
     "gid",
     "group",
     "perms",
+    "process",
     "sandbox_path",
+    "signal",
     "uid",
     "user",
     "wait",

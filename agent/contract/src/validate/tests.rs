@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::document::{self, Document};
-use crate::{Config, Engine, FileMode, Method, Output, Overrides, TemplateText, Tree};
+use crate::{Config, Engine, FileMode, Hook, Method, Output, Overrides, TemplateText, Tree};
 
 const SMALL: &str = r#"
 auto_auth {
@@ -251,6 +251,10 @@ fn all_problems_are_reported_at_once_with_their_fields() {
         template { contents = "x" destination = "/z" command = "reload" }
         template { contents = "x" destination = "/a" engine = "handlebars" left_delimiter = "<<" }
         template { contents = "x" destination = "/b" engine = "jinja" output = "hex" }
+        template { contents = "x" destination = "/c" signal = "HUP" process = "nginx" }
+        template { contents = "x" destination = "/d" signal = "SIGHUP" }
+        template { contents = "x" destination = "/e" process = "nginx" }
+        template { contents = "x" destination = "/f" command = "reload" signal = "SIGHUP" process = "nginx" }
         template_config { lease_renewal_threshold = 1.5 }
         listener "tcp" { address = "127.0.0.1:8100" }
         exit_after_auth = "maybe"
@@ -274,11 +278,29 @@ fn all_problems_are_reported_at_once_with_their_fields() {
             "template[2].left_delimiter: must be {{ in handlebars: remove it",
             "template[3].engine: unknown engine \"jinja\": choose one of go, handlebars",
             "template[3].output: unknown output \"hex\": choose one of text, base64-decoded",
+            "template[4].signal: invalid signal \"HUP\": write for example SIGTERM",
+            "template[5].process: is missing: name the program that gets the signal, for example process = \"nginx\"",
+            "template[6].signal: is missing: say what the process gets, for example signal = \"SIGHUP\"",
+            "template[7].signal: cannot stand beside a command: remove one of them",
             "template_config.lease_renewal_threshold: is not between 0 and 1",
             "vault.address: `vault:8200` is not an address: write for example https://vault.example:8200",
             "vault.client_key: is missing: client_cert needs it",
         ]
     );
+}
+
+#[test]
+fn a_file_may_be_followed_by_a_signal() {
+    let followed =
+        r#"template { contents = "x" destination = "/x" signal = "SIGHUP" process = "nginx" }"#;
+    let hook = accept(&format!("{SMALL}\n{followed}")).templates[1]
+        .hook
+        .clone();
+
+    let Some(Hook::Signal { signal, process }) = &hook else {
+        panic!("{hook:?}");
+    };
+    assert_eq!((signal.name(), process.as_str()), ("SIGHUP", "nginx"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl Agent {
         let (Some(failed), Err(message)) = (failed, result) else {
             return;
         };
-        let end = self.verdict.hook_failed(failed.file, &message);
+        let end = self.verdict.hook_failed(&failed, &message);
         let end = end.filter(|_| self.life.is_working());
         self.log(Some(Notice::HookFailed {
             file: failed.file,
