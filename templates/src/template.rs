@@ -132,7 +132,9 @@ impl Template {
         self.pass(answers, environment, dot)
     }
 
-    pub(crate) fn source(&self) -> &[u8] {
+    /// The text that was parsed.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
         &self.source
     }
 

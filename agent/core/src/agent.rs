@@ -9,7 +9,7 @@ mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use planescape_agent_contract::{Config, Problem, Template};
+use planescape_agent_contract::{Config, Problem};
 use planescape_templates::Request;
 
 use crate::backoff::Backoff;
@@ -21,7 +21,7 @@ use crate::hooks::Hooks;
 use crate::input::Input;
 use crate::life::Life;
 use crate::living::LeftToken;
-use crate::render::Renderer;
+use crate::render::{Renderer, Texts};
 use crate::secrets::{Reply, Secrets};
 use crate::session::Session;
 use crate::shutdown::Awaited;
@@ -111,13 +111,12 @@ impl Agent {
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
         let session = Session::new(&config, left);
-        let texts: Vec<(Template, Vec<u8>)> =
-            config.templates.into_iter().zip(start.texts).collect();
+        let texts = Texts::parse(config.templates, start.texts)?;
         Ok(Self {
             life: Life::Starting,
             session,
             secrets,
-            renderer: Renderer::new(&texts, start.variables, start.seed)?,
+            renderer: Renderer::new(texts, start.variables, start.seed),
             sinks: Sinks::new(config.auth.sinks.len()),
             hooks,
             supervisor,
@@ -315,7 +314,8 @@ impl Agent {
             self.secrets.token_ended(token, now.moment);
         }
         for request in self.secrets.expired(now.moment) {
-            let templates = self.renderer.users(&request);
+            let users = self.renderer.users(&request).into_iter();
+            let templates = users.map(|index| self.renderer.place(index)).collect();
             self.log(Some(Notice::Expired { request, templates }));
         }
         let token = self.session.usable().cloned();

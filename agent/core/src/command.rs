@@ -95,7 +95,7 @@ pub enum Command {
     },
     /// Run one pass over a template, where it does not hold up anything else.
     Render {
-        /// `template[n]`.
+        /// The number of the text: at first `template[n]`, and no other text ever has it.
         template: usize,
         /// The pass.
         rendering: Rendering,
@@ -113,7 +113,7 @@ pub enum Command {
     RunHook {
         /// To be handed back.
         hook: usize,
-        /// `template[n]`, the first of those that it follows.
+        /// The number of the first of the texts that it follows.
         file: usize,
         /// What to do.
         follow_up: Hook,
@@ -161,10 +161,10 @@ pub enum Command {
     },
 }
 
-/// A file of the configuration, by its place there.
+/// A file of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Destination {
-    /// The destination of `template[n]`.
+    /// The destination of the text with this number.
     Template(usize),
     /// The path of `auto_auth.sink[n]`.
     Sink(usize),

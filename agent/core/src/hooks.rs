@@ -20,7 +20,7 @@ pub(crate) struct Hooks {
 #[derive(Debug)]
 struct Entry {
     hook: Hook,
-    /// `template[n]` of each file that it follows.
+    /// The number of each file that it follows.
     files: Vec<usize>,
     state: State,
     backoff: Backoff,

@@ -114,7 +114,7 @@ pub enum Input {
     },
     /// A pass over a template ended.
     Rendered {
-        /// `template[n]`.
+        /// The number of the text.
         template: usize,
         /// The result; an error is the engine's words, without values.
         result: Result<Pass, String>,

@@ -51,7 +51,7 @@ pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input};
 pub use living::LeftToken;
 pub use proxied::{Asking, Passage, Refused, decide, namespace};
-pub use render::Rendering;
+pub use render::{Rendering, Texts};
 pub use status::{Phase, Status, TextStatus, TokenStatus};
 pub use token::{Ticket, Token, TokenId};
 pub use verdict::ExitCode;

@@ -1,30 +1,32 @@
 //! Turns texts into files: each text is rendered once all it asks for is answered, and again
 //! whenever an answer that it used changes.
 
+mod file;
+mod texts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
-use crate::command::{Command, Destination, Notice};
+use crate::command::{Command, Destination};
 use crate::dice::Dice;
 use crate::status::TextStatus;
 use crate::write::Write;
-use planescape_agent_contract as config;
-use planescape_agent_contract::{Problem, Target, Template as Settings, Wait};
-use planescape_templates::{
-    Answer, Answers, Engine, Environment, Options, Output, Pass, Request, Template, Warning,
-};
+use file::{File, Misfit};
+use planescape_agent_contract::Target;
+use planescape_templates::{Answer, Answers, Environment, Pass, Request, Template};
 use planescape_vault::Text;
+pub use texts::Texts;
 
 /// How long a text that does not fit waits at first and at most, as in `vault agent`.
 const MISFIT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// All texts of the configuration.
+/// All texts of the configuration, by numbers that no other text ever has.
 #[derive(Debug)]
 pub(crate) struct Renderer {
-    files: Vec<File>,
+    files: BTreeMap<usize, File>,
     /// Which texts use a request.
     users: BTreeMap<Request, BTreeSet<usize>>,
     /// Texts that may have something to do.
@@ -33,44 +35,6 @@ pub(crate) struct Renderer {
     unwritten: usize,
     variables: BTreeMap<String, String>,
     seed: u64,
-}
-
-#[derive(Debug)]
-struct File {
-    template: Arc<Template>,
-    target: Target,
-    sandbox: Option<String>,
-    error_is_fatal: bool,
-    wait: Option<Wait>,
-    /// Changes that are waited for.
-    settling: Option<Settling>,
-    /// The requests of the last pass.
-    used: BTreeSet<Request>,
-    /// Its requests without an answer.
-    missing: BTreeSet<Request>,
-    /// Rendering and writing are one making of the file.
-    state: Write,
-    /// When it was written last.
-    written_at: Option<Moment>,
-    /// The warnings of the last complete pass.
-    warnings: Vec<Warning>,
-    /// While it does not fit its answers.
-    misfit: Option<Misfit>,
-}
-
-/// A text that does not fit its answers: they are asked for again until somebody has mended them.
-#[derive(Debug)]
-struct Misfit {
-    again: Moment,
-    backoff: Backoff,
-}
-
-/// Changes that are waited for before they are rendered.
-#[derive(Clone, Copy, Debug)]
-struct Settling {
-    /// Whatever else changes.
-    latest: Moment,
-    until: Moment,
 }
 
 /// One pass over a template, to be run where it holds up nothing else.
@@ -113,37 +77,19 @@ pub(crate) struct Outcome {
 }
 
 impl Renderer {
-    /// Parses every text.
-    ///
-    /// # Errors
-    /// Every text that does not parse, with its place.
-    pub(crate) fn new(
-        texts: &[(Settings, Vec<u8>)],
-        variables: BTreeMap<String, String>,
-        seed: u64,
-    ) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut files = Vec::new();
-        for (index, (settings, text)) in texts.iter().enumerate() {
-            match Template::parse(text, &options(settings)) {
-                Ok(template) => files.push(File::new(template, settings)),
-                Err(error) => problems.push(Problem {
-                    field: format!("template[{index}]"),
-                    reason: error.to_string(),
-                }),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
-            active: (0..files.len()).collect(),
+    pub(crate) fn new(texts: Texts, variables: BTreeMap<String, String>, seed: u64) -> Self {
+        let files = texts.0.into_iter().enumerate();
+        let files: BTreeMap<usize, File> = files
+            .map(|(place, parsed)| (place, File::new(parsed, place)))
+            .collect();
+        Self {
+            active: files.keys().copied().collect(),
             unwritten: files.len(),
             files,
             users: BTreeMap::new(),
             variables,
             seed,
-        })
+        }
     }
 
     /// Whether every file was written at least once.
@@ -160,13 +106,25 @@ impl Renderer {
         let status = |file: &File| {
             let ends_at = file.used.iter().filter_map(&ends_at).min();
             TextStatus {
-                target: file.target.clone(),
+                target: file.target().clone(),
                 age: file.written_at.map(|at| now.since(at)),
                 expires_in: ends_at.map(|at| at.since(now)),
                 has_expired: ends_at.is_some_and(|at| at <= now),
             }
         };
-        self.files.iter().map(status).collect()
+        self.in_order().into_iter().map(status).collect()
+    }
+
+    /// As the configuration has them.
+    fn in_order(&self) -> Vec<&File> {
+        let mut files: Vec<&File> = self.files.values().collect();
+        files.sort_by_key(|file| file.place);
+        files
+    }
+
+    /// `template[n]` of a text.
+    pub(crate) fn place(&self, index: usize) -> usize {
+        self.files.get(&index).map_or(index, |file| file.place)
     }
 
     /// The texts that use a request.
@@ -179,17 +137,17 @@ impl Renderer {
     pub(crate) fn sandboxes(&self, request: &Request) -> Vec<String> {
         let users = self.users(request).into_iter();
         users
-            .filter_map(|index| self.files[index].sandbox.clone())
+            .filter_map(|index| self.files[&index].settings.sandbox_path.clone())
             .collect()
     }
 
     /// The places that are probably not what was meant, of all texts.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let files = self.files.iter().enumerate();
+        let files = self.in_order().into_iter();
         files
-            .flat_map(|(index, file)| {
+            .flat_map(|file| {
                 let warnings = file.warnings.iter();
-                warnings.map(move |warning| format!("template[{index}] {warning}"))
+                warnings.map(move |warning| format!("template[{}] {warning}", file.place))
             })
             .collect()
     }
@@ -198,7 +156,9 @@ impl Renderer {
     pub(crate) fn answer_changed(&mut self, request: &Request, now: Moment) {
         let is_complete = self.is_complete();
         for index in self.users.get(request).into_iter().flatten() {
-            let file = &mut self.files[*index];
+            let Some(file) = self.files.get_mut(index) else {
+                continue;
+            };
             file.missing.remove(request);
             if file.missing.is_empty() {
                 if is_complete {
@@ -214,8 +174,8 @@ impl Renderer {
     pub(crate) fn checks(&self, request: &Request) -> Vec<Command> {
         let users = self.users(request).into_iter();
         let made = users.filter(|index| {
-            let file = &self.files[*index];
-            file.state == Write::Done && file.target.file().is_some()
+            let file = &self.files[index];
+            file.state == Write::Done && file.target().file().is_some()
         });
         made.map(|template| Command::CheckFile { template })
             .collect()
@@ -223,7 +183,7 @@ impl Renderer {
 
     /// A file that somebody else has changed or removed is made anew.
     pub(crate) fn file_checked(&mut self, index: usize, is_intact: bool) {
-        if let Some(file) = self.files.get_mut(index).filter(|_| !is_intact) {
+        if let Some(file) = self.files.get_mut(&index).filter(|_| !is_intact) {
             file.state.outdate();
             self.active.insert(index);
         }
@@ -236,7 +196,7 @@ impl Renderer {
         dice: &mut Dice,
         now: Moment,
     ) -> Option<(Moment, Vec<Request>)> {
-        let file = self.files.get_mut(index)?;
+        let file = self.files.get_mut(&index)?;
         let misfit = file.misfit.as_mut()?;
         // Its answers come one by one: they are one attempt.
         if misfit.again <= now {
@@ -253,7 +213,9 @@ impl Renderer {
     ) -> Vec<Command> {
         let mut commands = Vec::new();
         for index in std::mem::take(&mut self.active) {
-            let file = &mut self.files[index];
+            let Some(file) = self.files.get_mut(&index) else {
+                continue;
+            };
             if file.is_settling(now.moment) {
                 self.active.insert(index);
                 continue;
@@ -279,7 +241,7 @@ impl Renderer {
                     environment: Environment {
                         now: now.wall,
                         variables: self.variables.clone(),
-                        destination: file.target.file().map(str::to_owned),
+                        destination: file.target().file().map(str::to_owned),
                         seed: self.seed,
                     },
                 },
@@ -297,14 +259,13 @@ impl Renderer {
         now: Moment,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        if index >= self.files.len() {
-            return outcome;
-        }
         match result {
             Ok(Pass::Waiting { mut missing, used }) => {
                 self.use_only(index, used, &mut outcome);
                 missing.retain(|request| !is_answered(request));
-                let file = &mut self.files[index];
+                let Some(file) = self.files.get_mut(&index) else {
+                    return outcome;
+                };
                 file.state.finish();
                 if missing.is_empty() {
                     file.state.outdate();
@@ -313,10 +274,12 @@ impl Renderer {
             }
             Ok(Pass::Complete(rendered)) => {
                 self.use_only(index, rendered.used, &mut outcome);
-                let file = &mut self.files[index];
+                let Some(file) = self.files.get_mut(&index) else {
+                    return outcome;
+                };
                 file.misfit = None;
-                outcome.commands.extend(file.warn(index, rendered.warnings));
-                match &file.target {
+                outcome.commands.extend(file.warn(rendered.warnings));
+                match file.target() {
                     Target::File(_) => outcome.commands.push(Command::Write {
                         destination: Destination::Template(index),
                         contents: rendered.text,
@@ -329,7 +292,9 @@ impl Renderer {
                 }
             }
             Err(message) => {
-                let file = &mut self.files[index];
+                let Some(file) = self.files.get_mut(&index) else {
+                    return outcome;
+                };
                 file.state.finish();
                 file.misfit.get_or_insert(Misfit {
                     again: now,
@@ -344,15 +309,18 @@ impl Renderer {
 
     /// Makes exactly these the requests of a text.
     fn use_only(&mut self, index: usize, used: BTreeSet<Request>, outcome: &mut Outcome) {
-        let before = std::mem::replace(&mut self.files[index].used, used);
-        for request in self.files[index].used.difference(&before) {
+        let Some(file) = self.files.get_mut(&index) else {
+            return;
+        };
+        let before = std::mem::replace(&mut file.used, used);
+        for request in file.used.difference(&before) {
             let users = self.users.entry(request.clone()).or_default();
             if users.is_empty() {
                 outcome.wanted.push(request.clone());
             }
             users.insert(index);
         }
-        for request in before.difference(&self.files[index].used) {
+        for request in before.difference(&file.used) {
             let Some(users) = self.users.get_mut(request) else {
                 continue;
             };
@@ -368,18 +336,19 @@ impl Renderer {
     pub(crate) fn timeout(&self) -> Option<Moment> {
         let active = self.active.iter();
         active
-            .filter_map(|index| self.files[*index].timeout())
+            .filter_map(|index| self.files.get(index)?.timeout())
             .min()
     }
 
     /// Whether a text that does not fit its answers can end the agent.
     pub(crate) fn error_is_fatal(&self, index: usize) -> bool {
-        self.files.get(index).is_none_or(|file| file.error_is_fatal)
+        let file = self.files.get(&index);
+        file.is_none_or(|file| file.settings.error_fatal)
     }
 
     /// Whether a file is being rendered or written, or is about to be.
     pub(crate) fn is_making(&self) -> bool {
-        self.files.iter().any(|file| match file.state {
+        self.files.values().any(|file| match file.state {
             Write::Busy | Write::BusyStale => true,
             Write::Stale => file.settling.is_none(),
             Write::Waiting { .. } | Write::Done => false,
@@ -387,7 +356,7 @@ impl Renderer {
     }
 
     pub(crate) fn written(&mut self, index: usize, now: Moment) {
-        let Some(file) = self.files.get_mut(index) else {
+        let Some(file) = self.files.get_mut(&index) else {
             return;
         };
         if file.written_at.replace(now).is_none() {
@@ -398,85 +367,10 @@ impl Renderer {
     }
 
     pub(crate) fn not_written(&mut self, index: usize, until: Moment) {
-        if let Some(file) = self.files.get_mut(index) {
+        if let Some(file) = self.files.get_mut(&index) {
             file.state.fail(until);
             self.active.insert(index);
         }
-    }
-}
-
-impl File {
-    fn new(template: Template, settings: &Settings) -> Self {
-        Self {
-            template: Arc::new(template),
-            target: settings.target.clone(),
-            sandbox: settings.sandbox_path.clone(),
-            error_is_fatal: settings.error_fatal,
-            wait: settings.wait,
-            settling: None,
-            used: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            state: Write::Stale,
-            written_at: None,
-            warnings: Vec::new(),
-            misfit: None,
-        }
-    }
-
-    /// Something changed: a quiet time starts anew, up to the longest.
-    fn settle(&mut self, now: Moment) {
-        let Some(wait) = self.wait else { return };
-        let latest = self.settling.map_or(now + wait.max, |it| it.latest);
-        let until = (now + wait.min).min(latest);
-        self.settling = Some(Settling { latest, until });
-    }
-
-    fn is_settling(&self, now: Moment) -> bool {
-        let is_waited_for = self.settling.is_some_and(|it| it.until > now);
-        is_waited_for && self.state == Write::Stale
-    }
-
-    fn timeout(&self) -> Option<Moment> {
-        match self.state {
-            Write::Stale => self.settling.map(|it| it.until),
-            Write::Busy | Write::BusyStale | Write::Waiting { .. } | Write::Done => {
-                self.state.timeout()
-            }
-        }
-    }
-
-    /// A loop meets one place many times.
-    fn warn(&mut self, index: usize, mut warnings: Vec<Warning>) -> Option<Command> {
-        warnings.sort_by_key(|warning| (warning.line, warning.column));
-        warnings.dedup();
-        if warnings == self.warnings {
-            return None;
-        }
-        self.warnings.clone_from(&warnings);
-        let notice = Notice::RenderWarned {
-            template: index,
-            warnings,
-        };
-        (!self.warnings.is_empty()).then_some(Command::Log(notice))
-    }
-}
-
-fn options(settings: &Settings) -> Options {
-    Options {
-        engine: match settings.engine {
-            config::Engine::Go => Engine::Go,
-            config::Engine::Handlebars => Engine::Handlebars,
-        },
-        output: match settings.output {
-            config::Output::Text => Output::Text,
-            config::Output::Base64Decoded => Output::Base64Decoded,
-        },
-        left_delimiter: settings.left_delimiter.clone(),
-        right_delimiter: settings.right_delimiter.clone(),
-        error_on_missing_key: settings.error_on_missing_key,
-        denied_functions: settings.denied_functions.clone(),
-        sandbox_path: settings.sandbox_path.clone(),
-        ..Options::default()
     }
 }
 
@@ -500,13 +394,13 @@ mod tests {
         );
         let texts = ["{{ print 1 }}", "{{base64_encode (concat 2)}}\n"];
         let texts = texts.map(|text| text.as_bytes().to_vec());
-        let texts: Vec<_> = config.unwrap().templates.into_iter().zip(texts).collect();
+        let texts = Texts::parse(config.unwrap().templates, texts.to_vec()).unwrap();
         let now = Now {
             moment: Moment::since_boot(Duration::ZERO),
             wall: SystemTime::UNIX_EPOCH,
         };
 
-        let mut renderer = Renderer::new(&texts, BTreeMap::new(), 1).unwrap();
+        let mut renderer = Renderer::new(texts, BTreeMap::new(), 1);
         let commands = renderer.advance(|_| None, now);
 
         let written: Vec<Text> = commands

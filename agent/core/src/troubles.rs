@@ -14,7 +14,7 @@ use crate::verdict::End;
 pub(crate) enum Concern {
     Login,
     Request(Request),
-    /// The text of `template[n]`.
+    /// The text with this number.
     Template(usize),
     Write(Destination),
 }

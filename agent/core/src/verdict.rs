@@ -200,10 +200,15 @@ impl Verdict {
         is_enough.then_some(end)
     }
 
-    pub(crate) fn render_failed(&mut self, template: usize, message: &str) -> Option<End> {
+    /// Of a text the number and its place in the configuration.
+    pub(crate) fn render_failed(
+        &mut self,
+        (template, place): (usize, usize),
+        message: &str,
+    ) -> Option<End> {
         let report = Report {
             message: Some(message.to_owned()),
-            path: Some(format!("template[{template}]")),
+            path: Some(format!("template[{place}]")),
             ..Report::new(Phase::Render, Reason::TemplateFailed)
         };
         let code = ExitCode::Template;
@@ -396,7 +401,7 @@ mod tests {
                 .is_none(),
             "a sink is tried again"
         );
-        let rendered = verdict.render_failed(2, "no such key").unwrap();
+        let rendered = verdict.render_failed((4, 2), "no such key").unwrap();
         let told = (
             rendered.report.message.as_deref(),
             rendered.report.path.as_deref(),
@@ -466,7 +471,7 @@ mod tests {
         assert_eq!(verdict.trouble(), None);
 
         verdict.write_failed(Destination::Template(0), &failure);
-        verdict.render_failed(1, "no such key");
+        verdict.render_failed((1, 1), "no such key");
         assert_eq!(verdict.trouble().unwrap(), "TemplateFailed: no such key");
         verdict.mend(&Concern::Template(1));
         assert!(verdict.trouble().unwrap().contains("no room"));

@@ -38,9 +38,13 @@ impl Agent {
             }
         }
         if let Some(message) = outcome.failure {
-            let end = self.verdict.render_failed(template, &message);
+            let place = self.renderer.place(template);
+            let end = self.verdict.render_failed((template, place), &message);
             let end = end.filter(|_| self.renderer.error_is_fatal(template));
-            self.log(Some(Notice::RenderFailed { template, message }));
+            self.log(Some(Notice::RenderFailed {
+                template: place,
+                message,
+            }));
             self.ask_again(template, now);
             self.stop_with(end, now);
         }

@@ -5,6 +5,7 @@ use planescape_agent_contract::{Phase, Reason, Report};
 use super::Agent;
 use crate::clock::Moment;
 use crate::command::Notice;
+use crate::hooks::FailedRun;
 use crate::input::ChildEnd;
 use crate::supervisor::Ended;
 use crate::verdict::{End, ExitCode};
@@ -15,6 +16,10 @@ impl Agent {
         let failed = self.hooks.ended(hook, result.is_ok(), dice, now);
         let (Some(failed), Err(message)) = (failed, result) else {
             return;
+        };
+        let failed = FailedRun {
+            file: self.renderer.place(failed.file),
+            ..failed
         };
         let end = self.verdict.hook_failed(&failed, &message);
         let end = end.filter(|_| self.life.is_working());

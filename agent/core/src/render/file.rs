@@ -1,0 +1,111 @@
+//! One text and the file or variable that it becomes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use planescape_agent_contract::{Target, Template as Settings};
+use planescape_templates::{Request, Template, Warning};
+
+use super::texts::Parsed;
+use crate::backoff::Backoff;
+use crate::clock::Moment;
+use crate::command::{Command, Notice};
+use crate::write::Write;
+
+#[derive(Debug)]
+pub(super) struct File {
+    /// `template[n]` of the configuration.
+    pub(super) place: usize,
+    /// Without the text, which the template has.
+    pub(super) settings: Settings,
+    pub(super) template: Arc<Template>,
+    /// Changes that are waited for.
+    pub(super) settling: Option<Settling>,
+    /// The requests of the last pass.
+    pub(super) used: BTreeSet<Request>,
+    /// Its requests without an answer.
+    pub(super) missing: BTreeSet<Request>,
+    /// Rendering and writing are one making of the file.
+    pub(super) state: Write,
+    /// When it was written last.
+    pub(super) written_at: Option<Moment>,
+    /// The warnings of the last complete pass.
+    pub(super) warnings: Vec<Warning>,
+    /// While it does not fit its answers.
+    pub(super) misfit: Option<Misfit>,
+}
+
+/// A text that does not fit its answers: they are asked for again until somebody has mended them.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    pub(super) again: Moment,
+    pub(super) backoff: Backoff,
+}
+
+/// Changes that are waited for before they are rendered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    /// Whatever else changes.
+    latest: Moment,
+    until: Moment,
+}
+
+impl File {
+    pub(super) fn new(parsed: Parsed, place: usize) -> Self {
+        Self {
+            place,
+            settings: parsed.settings,
+            template: parsed.template,
+            settling: None,
+            used: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            state: Write::Stale,
+            written_at: None,
+            warnings: Vec::new(),
+            misfit: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.settings.target
+    }
+
+    /// Something changed: a quiet time starts anew, up to the longest.
+    pub(super) fn settle(&mut self, now: Moment) {
+        let Some(wait) = self.settings.wait else {
+            return;
+        };
+        let latest = self.settling.map_or(now + wait.max, |it| it.latest);
+        let until = (now + wait.min).min(latest);
+        self.settling = Some(Settling { latest, until });
+    }
+
+    pub(super) fn is_settling(&self, now: Moment) -> bool {
+        let is_waited_for = self.settling.is_some_and(|it| it.until > now);
+        is_waited_for && self.state == Write::Stale
+    }
+
+    pub(super) fn timeout(&self) -> Option<Moment> {
+        match self.state {
+            Write::Stale => self.settling.map(|it| it.until),
+            Write::Busy | Write::BusyStale | Write::Waiting { .. } | Write::Done => {
+                self.state.timeout()
+            }
+        }
+    }
+
+    /// A loop meets one place many times.
+    pub(super) fn warn(&mut self, mut warnings: Vec<Warning>) -> Option<Command> {
+        warnings.sort_by_key(|warning| (warning.line, warning.column));
+        warnings.dedup();
+        if warnings == self.warnings {
+            return None;
+        }
+        self.warnings.clone_from(&warnings);
+        let notice = Notice::RenderWarned {
+            template: self.place,
+            warnings,
+        };
+        (!self.warnings.is_empty()).then_some(Command::Log(notice))
+    }
+}

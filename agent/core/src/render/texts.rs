@@ -1,0 +1,77 @@
+//! The texts of a configuration, parsed.
+
+use std::sync::Arc;
+
+use planescape_agent_contract as config;
+use planescape_agent_contract::{Problem, Template as Settings, TemplateText};
+use planescape_templates::{Engine, Options, Output, Template};
+
+/// The texts of a configuration, all of which parse, in its order.
+#[derive(Debug)]
+pub struct Texts(pub(super) Vec<Parsed>);
+
+/// One of them.
+pub(super) struct Parsed {
+    /// Without the text, which the template has.
+    pub(super) settings: Settings,
+    pub(super) template: Arc<Template>,
+}
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let target = &self.settings.target;
+        f.debug_struct("Parsed")
+            .field("target", target)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Texts {
+    /// Parses every text; `sources` are the texts of these templates, in order.
+    ///
+    /// # Errors
+    /// Every text that does not parse, with its place.
+    pub fn parse(templates: Vec<Settings>, sources: Vec<Vec<u8>>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut texts = Vec::new();
+        for (place, (mut settings, source)) in templates.into_iter().zip(sources).enumerate() {
+            match Template::parse(&source, &options(&settings)) {
+                Ok(template) => {
+                    settings.text = TemplateText::Inline(String::new());
+                    texts.push(Parsed {
+                        settings,
+                        template: Arc::new(template),
+                    });
+                }
+                Err(error) => problems.push(Problem {
+                    field: format!("template[{place}]"),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self(texts))
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn options(settings: &Settings) -> Options {
+    Options {
+        engine: match settings.engine {
+            config::Engine::Go => Engine::Go,
+            config::Engine::Handlebars => Engine::Handlebars,
+        },
+        output: match settings.output {
+            config::Output::Text => Output::Text,
+            config::Output::Base64Decoded => Output::Base64Decoded,
+        },
+        left_delimiter: settings.left_delimiter.clone(),
+        right_delimiter: settings.right_delimiter.clone(),
+        error_on_missing_key: settings.error_on_missing_key,
+        denied_functions: settings.denied_functions.clone(),
+        sandbox_path: settings.sandbox_path.clone(),
+        ..Options::default()
+    }
+}
