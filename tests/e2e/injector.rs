@@ -1,7 +1,7 @@
 //! The Vault Agent Injector itself, with our image in the place of Vault's: pods that it writes.
 
 use planescape_tests::image::{Image, Layer};
-use planescape_tests::programs::Program;
+use planescape_tests::programs::{self, Program};
 use planescape_tests::servers;
 use planescape_tests::testbed::Testbed;
 use serde_json::{Value, json};
@@ -13,8 +13,13 @@ const PORT: u16 = 8443;
 async fn pods_that_the_injector_writes_run_with_our_image() {
     let bed = Testbed::shared().await.unwrap();
     bed.prepare(NAMESPACE).await.unwrap();
-    let image = tokio::task::spawn_blocking(|| Program::Agent.image().unwrap());
-    bed.node.load(&image.await.unwrap()).await.unwrap();
+    let images = tokio::task::spawn_blocking(|| {
+        let with_shell = programs::agent_image_with_shell().unwrap();
+        [Program::Agent.image().unwrap(), with_shell]
+    });
+    for image in images.await.unwrap() {
+        bed.node.load(&image).await.unwrap();
+    }
     bed.vault
         .put("injector", &json!({"user": "ann", "password": "p-1"}))
         .await
@@ -49,7 +54,8 @@ metadata: map["
         "jsonpath={.items[*].spec.initContainers[*].image}",
     ];
     let images = cluster.kubectl_in(NAMESPACE, &images).await.unwrap();
-    assert_eq!(images.matches("planescape-agent").count(), 4, "{images}");
+    assert_eq!(images.matches("planescape-agent").count(), 6, "{images}");
+    text_of_a_shell_needs_the_second_image(bed).await;
     one_user_for_the_cached_pod(bed).await;
     let stop = ["delete", "pods", "--all", "--timeout=90s"];
     cluster.kubectl_in(NAMESPACE, &stop).await.unwrap();
@@ -77,6 +83,18 @@ fn pods() -> Vec<(&'static str, Value)> {
         Value::Object(annotations)
     };
     let user = r#"{{ with secret "kv/data/injector" }}{{ .Data.data.user }}{{ end }}"#;
+    let copies =
+        "if [ -f /vault/secrets/user ]; then cp /vault/secrets/user /vault/secrets/copy; fi";
+    let with_shell_text = |more: &[(&str, &str)]| {
+        let about = [
+            ("agent-pre-populate-only", "true"),
+            ("agent-requests-cpu", "50m"),
+            ("agent-inject-secret-user", "kv/data/injector"),
+            ("agent-inject-template-user", user),
+            ("agent-inject-command-user", copies),
+        ];
+        with(&[&about[..], more].concat())
+    };
     let database = r#"{{ with secret "database/creds/readonly" }}{{ .Data.username }}{{ end }}"#;
     vec![
         (
@@ -122,6 +140,11 @@ fn pods() -> Vec<(&'static str, Value)> {
                 ("agent-inject-template-user", database),
             ]),
         ),
+        ("shell-refused", with_shell_text(&[])),
+        (
+            "shell-served",
+            with_shell_text(&[("agent-image", "planescape/planescape-agent-busybox:0.1.0")]),
+        ),
     ]
 }
 
@@ -162,6 +185,29 @@ async fn file(bed: &Testbed, pod: &str, name: &str) -> String {
         .kubectl_in(NAMESPACE, &read)
         .await
         .unwrap()
+}
+
+/// The agent alone refuses such text with a sentence, and goes on; beside a busybox it runs.
+async fn text_of_a_shell_needs_the_second_image(bed: &Testbed) {
+    assert_eq!(file(bed, "shell-served", "copy").await, "ann");
+
+    assert_eq!(file(bed, "shell-refused", "user").await, "ann");
+    let cluster = &bed.control_plane;
+    let list = [
+        "exec",
+        "shell-refused",
+        "-c",
+        "app",
+        "--",
+        "ls",
+        "/vault/secrets",
+    ];
+    let files = cluster.kubectl_in(NAMESPACE, &list).await.unwrap();
+    assert_eq!(files.trim_end(), "user");
+    let log = ["logs", "shell-refused", "-c", "vault-agent-init"];
+    let log = cluster.kubectl_in(NAMESPACE, &log).await.unwrap();
+    let sentence = "sh: `[` means nothing here; use an image with a shell for this";
+    assert!(log.contains(sentence), "{log}");
 }
 
 /// The init container hands its credentials to the sidecar.

@@ -14,8 +14,8 @@ mod layer;
 mod public;
 
 pub use layer::Layer;
-pub(crate) use public::PAUSE;
 pub use public::all as all_public;
+pub(crate) use public::{PAUSE, shell};
 
 /// An image: a name, files, and what runs by default.
 #[derive(Debug)]

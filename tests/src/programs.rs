@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::image::{Image, Layer};
+use crate::image::{self, Image, Layer};
 use crate::progress::{self, Log};
 
 /// A program of ours.
@@ -27,17 +27,27 @@ const OTHER_NAMES: [&str; 12] = [
     "base64", "bao", "cat", "echo", "false", "kill", "pidof", "sh", "sleep", "touch", "true",
     "vault",
 ];
+/// The names that the agent keeps beside a busybox, which serves the others.
+const AGENTS: [&str; 2] = ["bao", "vault"];
 /// The certificate authorities that everybody trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The user that the injector lets the agent be.
 const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nvault:x:100:1000:vault:/home/vault:/bin/sh\n";
 const GROUPS: &str = "root:x:0:\nvault:x:1000:\n";
 
-/// One program under many names, certificate authorities, and a home for the agent.
-fn agent_image(name: &str, program: &Path) -> Result<Image> {
-    let mut layer = Layer::new();
+/// The agent's image for pods whose `command` wants more of a shell than the agent is: the agent under the names
+/// of `vault`, and a busybox.
+pub fn agent_image_with_shell() -> Result<Image> {
+    let name = "planescape/planescape-agent-busybox:0.1.0";
+    let mut layer = image::shell()?;
+    layer.folder("/tmp", 0o1777)?;
+    agent_image(name, &Program::Agent.build()?, layer, &AGENTS)
+}
+
+/// The program under these names too, certificate authorities, and a home for the agent.
+fn agent_image(name: &str, program: &Path, mut layer: Layer, names: &[&str]) -> Result<Image> {
     layer.add_program("/planescape-agent", program)?;
-    for other in OTHER_NAMES {
+    for other in names {
         layer.link(&format!("/bin/{other}"), "/planescape-agent")?;
     }
     if let Ok(authorities) = std::fs::read(AUTHORITIES) {
@@ -93,7 +103,10 @@ impl Program {
     /// The image that manifests name.
     pub fn image(self) -> Result<Image> {
         match self {
-            Self::Agent => agent_image(self.image_name(), &self.build()?),
+            Self::Agent => {
+                let program = self.build()?;
+                agent_image(self.image_name(), &program, Layer::new(), &OTHER_NAMES)
+            }
             Self::Operator => Image::of_program(self.image_name(), &self.build()?),
         }
     }

@@ -53,6 +53,17 @@ fn busybox(name: &str) -> Result<Image> {
 }
 
 fn busybox_layer() -> Result<Layer> {
+    let mut layer = shell()?;
+    layer.add("/etc/passwd", 0o644, USERS.as_bytes())?;
+    layer.add("/etc/group", 0o644, GROUPS.as_bytes())?;
+    layer.folder("/root", 0o700)?;
+    layer.folder("/tmp", 0o1777)?;
+    layer.folder("/var/lib/postgresql", 0o755)?;
+    Ok(layer)
+}
+
+/// Debian's static busybox under the names of all that it does.
+pub(crate) fn shell() -> Result<Layer> {
     let program = Path::new("/bin/busybox");
     let mut layer = Layer::new();
     layer.add_program("/bin/busybox", program)?;
@@ -65,11 +76,6 @@ fn busybox_layer() -> Result<Layer> {
             layer.link(&format!("/{applet}"), "/bin/busybox")?;
         }
     }
-    layer.add("/etc/passwd", 0o644, USERS.as_bytes())?;
-    layer.add("/etc/group", 0o644, GROUPS.as_bytes())?;
-    layer.folder("/root", 0o700)?;
-    layer.folder("/tmp", 0o1777)?;
-    layer.folder("/var/lib/postgresql", 0o755)?;
     Ok(layer)
 }
 
