@@ -60,6 +60,32 @@ async fn a_status_is_answered_without_the_server_and_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn a_closed_port_refuses_connections_until_it_is_open_again() {
+    let bed = Bed::start().await;
+    for _ in 0..3 {
+        bed.proxy.set(Fault::Refused);
+        let refused = becomes(&bed, |asked| {
+            asked.as_ref().is_err_and(reqwest::Error::is_connect)
+        });
+        assert!(refused.await);
+        bed.proxy.set(Fault::None);
+        let served = becomes(&bed, |asked| asked.as_ref().is_ok_and(|it| it.0 == 200));
+        assert!(served.await);
+    }
+}
+
+/// The port closes and opens a moment later.
+async fn becomes(bed: &Bed, is_so: impl Fn(&reqwest::Result<(u16, String)>) -> bool) -> bool {
+    for _ in 0..50 {
+        if is_so(&bed.ask().await) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+#[tokio::test]
 async fn half_a_body_is_an_error_in_the_middle_of_an_answer() {
     let bed = Bed::start().await;
     bed.proxy.set(Fault::HalfBody);

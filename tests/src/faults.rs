@@ -1,13 +1,13 @@
 //! A proxy that makes the network misbehave, in front of any server that speaks HTTP or TCP.
 
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -16,6 +16,8 @@ use tokio::task::{JoinHandle, JoinSet};
 pub enum Fault {
     /// Nothing.
     None,
+    /// Nobody listens.
+    Refused,
     /// Bytes reach the server only after this time.
     Delay(Duration),
     /// The connection is reset as soon as something was asked.
@@ -70,10 +72,23 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, fault: watch::Receiver<Fault>) {
+async fn accept(mut listener: TcpListener, server: SocketAddr, mut fault: watch::Receiver<Fault>) {
     let mut connections = JoinSet::new();
     loop {
+        let is_refused = *fault.borrow_and_update() == Fault::Refused;
+        if is_refused {
+            let Ok(again) = refuse(listener, &mut fault).await else {
+                return;
+            };
+            listener = again;
+            continue;
+        }
         tokio::select! {
+            changed = fault.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
                 let mut fault = fault.clone();
@@ -101,6 +116,25 @@ async fn accept(listener: TcpListener, server: SocketAddr, fault: watch::Receive
     }
 }
 
+/// Listens no more until something else is to go wrong. The port stays taken meanwhile, so that nobody else gets it.
+async fn refuse(
+    listener: TcpListener,
+    fault: &mut watch::Receiver<Fault>,
+) -> std::io::Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    let address = listener.local_addr()?;
+    drop(listener);
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let changed = fault.wait_for(|fault| *fault != Fault::Refused).await;
+    changed.map(drop).map_err(Error::other)?;
+    socket.listen(BACKLOG)
+}
+
 async fn misbehave(client: TcpStream, server: SocketAddr, fault: Fault) -> std::io::Result<()> {
     match fault {
         Fault::None | Fault::Silent => pass(client, server).await,
@@ -108,7 +142,8 @@ async fn misbehave(client: TcpStream, server: SocketAddr, fault: Fault) -> std::
             tokio::time::sleep(time).await;
             pass(client, server).await
         }
-        Fault::Reset => reset(client).await,
+        // Whoever comes before the port is closed.
+        Fault::Reset | Fault::Refused => reset(client).await,
         Fault::HalfBody => halve(client, server).await,
         Fault::Status(status) => answer(client, status).await,
         Fault::BlackHole => std::future::pending().await,
