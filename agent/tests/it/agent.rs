@@ -23,6 +23,7 @@ pub(crate) struct Place {
     role: String,
     templates: Vec<(String, String)>,
     settings: String,
+    retries: Option<u32>,
     environment: Vec<(String, String)>,
 }
 
@@ -47,6 +48,7 @@ impl Place {
             role: "database-reader".to_owned(),
             templates: Vec::new(),
             settings: String::new(),
+            retries: None,
             environment: Vec::new(),
         }
     }
@@ -71,6 +73,12 @@ impl Place {
     pub(crate) fn setting(mut self, line: &str) -> Self {
         self.settings.push_str(line);
         self.settings.push('\n');
+        self
+    }
+
+    /// How often a failed request is tried again before the agent ends.
+    pub(crate) fn retries(mut self, count: u32) -> Self {
+        self.retries = Some(count);
         self
     }
 
@@ -172,9 +180,12 @@ impl Place {
                 format!("template {{\n contents = <<EOT\n{text}\nEOT\n destination = \"{folder}/{file}\"\n}}\n")
             })
             .collect();
+        let retries = self.retries.map_or_else(String::new, |count| {
+            format!("retry {{ num_retries = {count} }}")
+        });
         format!(
             r#"
-            vault {{ address = "{}" }}
+            vault {{ address = "{}" {retries} }}
             auto_auth {{
               method "kubernetes" {{
                 config {{ role = "{}" token_path = "{folder}/jwt" }}
