@@ -10,6 +10,7 @@
     reason = "a command that the model cannot answer is a failure"
 )]
 
+mod away;
 mod coverage;
 mod promises;
 mod start;
