@@ -142,6 +142,7 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use planescape_agent_contract::Id;
 
@@ -392,6 +393,45 @@ mod tests {
                 .unwrap()
                 .is_symlink()
         );
+    }
+
+    #[test]
+    fn a_link_that_is_swapped_meanwhile_leads_to_whole_files() {
+        const LENGTH: usize = 64 << 10;
+        let folder = tempfile::tempdir().unwrap();
+        let (link, other_link) = (folder.path().join("link"), folder.path().join("other"));
+        let folders = ["a", "b"].map(|name| folder.path().join(name));
+        for folder in &folders {
+            fs::create_dir(folder).unwrap();
+        }
+        symlink(&folders[0], &link).unwrap();
+        let is_over = AtomicBool::new(false);
+
+        let written: Vec<io::Result<bool>> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    for folder in &folders {
+                        symlink(folder, &other_link).unwrap();
+                        fs::rename(&other_link, &link).unwrap();
+                    }
+                }
+            });
+            let target = target(link.join("secret"), None);
+            let write = |letter| write(&target, &[], &[letter; LENGTH]);
+            let written = (b'a'..=b'z').chain(b'A'..=b'Z').map(write).collect();
+            is_over.store(true, Ordering::Relaxed);
+            written
+        });
+
+        assert!(written.into_iter().all(|it| it.is_ok_and(|it| it)));
+        for folder in &folders {
+            for file in fs::read_dir(folder).unwrap() {
+                let file = file.unwrap();
+                assert_eq!(file.file_name(), "secret");
+                let contents = fs::read(file.path()).unwrap();
+                assert_eq!(contents, vec![contents[0]; LENGTH]);
+            }
+        }
     }
 
     #[test]

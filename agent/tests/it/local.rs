@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,9 +15,9 @@ use tokio::net::UnixStream;
 
 use crate::agent::{DATABASE, Place, count, requests_of, until};
 
-/// What is wrong, in words of the shell and from the agent's folder, and how the agent then ends: its exit code,
-/// its report's reason and words, and the files of the folder `out`.
-const TABLE: [(&str, &str); 14] = [
+/// What is wrong, in words of the shell and from the agent's folder, and how an init run then ends: its exit code,
+/// its report's reason and words, and the files of the folder `out`. The others end the same, but for what they revoke.
+const TABLE: [(&str, &str); 16] = [
     (
         "mount --bind out out; mount -o remount,bind,ro out",
         "74 FileNotWritten out/db: Read-only file system (os error 30) []",
@@ -36,6 +37,13 @@ const TABLE: [(&str, &str); 14] = [
     (
         "mkdir out/db",
         "74 FileNotWritten out/db: is a directory [db]",
+    ),
+    ("mkfifo out/db", "0 Rendered [db]"),
+    (
+        // Another user may not get to the program, where that lies.
+        "chown -R 65534 . && : > agent && mount --bind \"$0\" agent && chmod 500 out && AGENT=./agent \
+         AS='setpriv --reuid=65534 --regid=65534 --clear-groups'",
+        "74 FileNotWritten out/db: Permission denied (os error 13) []",
     ),
     (
         "rmdir out; : > out",
@@ -72,27 +80,51 @@ const TABLE: [(&str, &str); 14] = [
     ),
 ];
 
+const AT_ONCE: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Init,
+    Sidecar,
+    /// With a program that gets the secret in its environment, and writes it into the same file.
+    Supervisor,
+}
+
 #[tokio::test]
 async fn a_place_that_is_full_or_taken_is_named_and_nothing_is_left() {
     let cluster = Cluster::shared().await.unwrap();
-    let mut differences = String::new();
-    for (fault, expected) in TABLE {
-        let place = place(cluster).await;
-        let output = run(&place, fault).await;
-        let log = String::from_utf8_lossy(&output.stderr);
-        let outcome = outcome(&place, &output);
-        if outcome != expected {
-            differences +=
-                &format!("{fault}\n  expected {expected}\n  got      {outcome}\n{log}\n");
-        }
-        if let Some(accessor) = accessor(&log) {
-            let requests = requests_of(cluster, accessor);
-            let revoked = count(&requests, "update", "auth/token/revoke-self");
-            let kept = usize::from(output.status.success());
-            assert_eq!(revoked + kept, 1, "{fault}: {log}");
-        }
-    }
+    let modes = [Mode::Init, Mode::Sidecar, Mode::Supervisor];
+    let cases = TABLE
+        .into_iter()
+        .flat_map(|row| modes.map(|mode| (row, mode)))
+        // Where it writes no file, the folder is the program's.
+        .filter(|((fault, _), mode)| *mode != Mode::Supervisor || !fault.contains("out"));
+    let differences: Vec<Option<String>> = stream::iter(cases)
+        .map(|((fault, expected), mode)| difference(cluster, fault, expected, mode))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let differences: String = differences.into_iter().flatten().collect();
     assert!(differences.is_empty(), "{differences}");
+}
+
+async fn difference(cluster: &Cluster, fault: &str, expected: &str, mode: Mode) -> Option<String> {
+    let expected = match mode {
+        Mode::Init => expected.to_owned(),
+        Mode::Sidecar | Mode::Supervisor => expected.replace("Rendered", "Revoked"),
+    };
+    let place = place(cluster, mode).await;
+    let output = run(&place, fault, mode).await;
+    let log = String::from_utf8_lossy(&output.stderr);
+    if let Some(accessor) = accessor(&log) {
+        let requests = requests_of(cluster, accessor);
+        let revoked = count(&requests, "update", "auth/token/revoke-self");
+        let kept = usize::from(output.status.success() && mode == Mode::Init);
+        assert_eq!(revoked + kept, 1, "{fault}, {mode:?}: {log}");
+    }
+    let outcome = outcome(&place, &output);
+    (outcome != expected)
+        .then(|| format!("{fault}, {mode:?}\n  expected {expected}\n  got      {outcome}\n{log}\n"))
 }
 
 /// Services and log-in shells have a soft limit that is far below the hard one.
@@ -157,13 +189,21 @@ async fn limit_of_a_program(soft_limit: u32, count: usize) -> Place {
     place
 }
 
-async fn place(cluster: &Cluster) -> Place {
-    let place = Place::new(cluster)
-        .await
-        .template("out/db", DATABASE)
-        .setting("exit_after_auth = true")
-        .setting(
-            r#"planescape {
+async fn place(cluster: &Cluster, mode: Mode) -> Place {
+    let place = Place::new(cluster).await;
+    let place = match mode {
+        Mode::Init => place
+            .template("out/db", DATABASE)
+            .setting("exit_after_auth = true"),
+        Mode::Sidecar => place.template("out/db", DATABASE),
+        Mode::Supervisor => place
+            .setting(r#"exec { command = ["sh", "-c", "echo \"$DB\" > out/db; exec sleep 60"] }"#)
+            .setting(&format!(
+                "env_template \"DB\" {{ contents = <<EOT\n{DATABASE}\nEOT\n}}"
+            )),
+    };
+    let place = place.setting(
+        r#"planescape {
               revoke_on_exit = true
               ledger = "FOLDER/ledgers/ledger"
               give_up_after = "5s"
@@ -171,16 +211,25 @@ async fn place(cluster: &Cluster) -> Place {
               termination_log = "FOLDER/reports/report"
               ready_socket = "FOLDER/ready.sock"
             }"#,
-        );
+    );
     fs::create_dir(place.path("out")).unwrap();
     place.variable("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
 }
 
-/// Prints the report and the files as the agent's own mounts have them.
-async fn run(place: &Place, fault: &str) -> Output {
+/// Prints the report and the files as the agent's own mounts have them. What goes on by itself is told to end once it is
+/// ready; whether it has ended is asked of its program, which a process that nobody has waited for has no more.
+async fn run(place: &Place, fault: &str, mode: Mode) -> Output {
     let folder = place.path("");
+    let to_its_end = match mode {
+        Mode::Init => "$AS \"${AGENT:-$0}\" \"$@\"",
+        Mode::Sidecar | Mode::Supervisor => {
+            "$AS \"${AGENT:-$0}\" \"$@\" & agent=$!
+            until { [ -S ready.sock ] && [ -s out/db ]; } || ! [ -e /proc/$agent/exe ]; do sleep 0.05; done
+            kill $agent 2>/dev/null; wait $agent"
+        }
+    };
     let script = format!(
-        "cd {} && mkdir -p reports ledgers && {{ {fault}; }} && \"$0\" \"$@\"
+        "cd {} && mkdir -p reports ledgers && {{ {fault}; }} && {{ {to_its_end}; }}
         code=$?; cat reports/report 2>/dev/null; echo; ls -A out; exit $code",
         folder.display()
     );
