@@ -7,7 +7,7 @@
 
 mod revocation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use planescape_vault::{Grant, SecretText};
 
@@ -23,12 +23,19 @@ pub use revocation::Revocation;
 /// What makes two requests the same.
 pub type Key = [u8; 32];
 
+/// So many revocations are remembered for answers that are still on their way.
+const REMEMBERED: usize = 128;
+
 /// Answers by their requests.
 #[derive(Debug)]
 pub struct Cache<T> {
     entries: BTreeMap<Key, Entry<T>>,
     /// The agent's own token.
     own: Option<SecretText>,
+    /// What was revoked last, and when: an answer may come after that although it was given before.
+    revoked: VecDeque<(Moment, Revocation)>,
+    /// How many answers were kept so far.
+    put: u64,
     dice: Dice,
 }
 
@@ -41,6 +48,8 @@ struct Entry<T> {
     lease: Option<Lease>,
     backoff: Backoff,
     is_renewing: bool,
+    /// Which of all that were kept.
+    number: u64,
 }
 
 /// What an answer holds.
@@ -113,11 +122,18 @@ pub struct Held<'a, T> {
     pub answer: &'a T,
 }
 
-/// Something to be renewed; the result comes back with the key.
+/// Which of the kept answers is renewed: another one may have come in its place before the renewal is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalOf {
+    key: Key,
+    number: u64,
+}
+
+/// Something to be renewed.
 #[derive(Debug)]
 pub struct Renewal {
     /// To be handed back.
-    pub key: Key,
+    pub of: RenewalOf,
     /// The namespace.
     pub namespace: String,
     /// The token that is renewed, or whose lease is.
@@ -133,6 +149,8 @@ impl<T> Cache<T> {
         Self {
             entries: BTreeMap::new(),
             own: None,
+            revoked: VecDeque::new(),
+            put: 0,
             dice: Dice::new(seed),
         }
     }
@@ -147,10 +165,13 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The answer to a request, if it is kept.
+    /// The answer to a request, if it is kept and what it carries lives.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<&T> {
-        self.entries.get(key).map(|entry| &entry.answer)
+    pub fn get(&self, key: &Key, now: Moment) -> Option<&T> {
+        let entry = self.entries.get(key)?;
+        let lease = entry.lease.as_ref();
+        let lives = lease.is_none_or(|lease| lease.ends_at() > now);
+        lives.then_some(&entry.answer)
     }
 
     /// Whether an answer would be kept.
@@ -165,7 +186,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Keeps an answer, if it is one to keep; says whether it is.
+    /// Keeps an answer, if it is one to keep, and nobody has revoked meanwhile what it carries; says whether it is kept.
     pub fn put(&mut self, asked: Asked, carried: Carried, answer: T, now: Moment) -> bool {
         if !self.keeps(&asked, &carried) {
             return false;
@@ -196,8 +217,15 @@ impl<T> Cache<T> {
                 (holds, grant)
             }
         };
+        if self.is_revoked(&asked.path, &asked.namespace, &holds, asked.sent) {
+            return false;
+        }
+        // Nobody would notice the end of a token that stood there.
+        self.evict(&asked.key);
+        self.put += 1;
         let entry = Entry {
             answer,
+            number: self.put,
             path: asked.path,
             namespace: asked.namespace,
             holds,
@@ -242,12 +270,13 @@ impl<T> Cache<T> {
     /// Takes a renewal in.
     pub fn renewed(
         &mut self,
-        key: &Key,
+        of: RenewalOf,
         result: Result<Grant, Failure>,
         sent: Moment,
         now: Moment,
     ) {
-        let Some(entry) = self.entries.get_mut(key) else {
+        let entry = self.entries.get_mut(&of.key);
+        let Some(entry) = entry.filter(|entry| entry.number == of.number) else {
             return;
         };
         entry.is_renewing = false;
@@ -355,7 +384,10 @@ impl<T> Entry<T> {
             Holds::Token { token, .. } => (token, None),
         };
         Renewal {
-            key,
+            of: RenewalOf {
+                key,
+                number: self.number,
+            },
             namespace: self.namespace.clone(),
             token: token.clone(),
             lease,

@@ -44,7 +44,7 @@ mod verdict;
 mod write;
 
 pub use agent::{Agent, Start, Wake};
-pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, Revocation};
+pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, RenewalOf, Revocation};
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};

@@ -1,12 +1,14 @@
 //! The cache with its answers, and who renews what they carry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderMap, Method};
-use planescape_agent_core::{Asked, Cache, Carried, Failure, Key, Renewal, Revocation};
+use planescape_agent_core::{
+    Asked, Cache, Carried, Failure, Key, Moment, Renewal, RenewalOf, Revocation,
+};
 use planescape_vault::SecretText;
 use planescape_vault::wire::{self, Granted};
 use planescape_vault_client::{Bearer, Client};
@@ -117,11 +119,13 @@ impl Caching {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Kept> {
-        lock(&self.kept).get(key).cloned()
+        let now = clock::now().moment;
+        lock(&self.kept).get(key, now).cloned()
     }
 
-    pub(super) fn revoke(&self, revocation: &Revocation) {
-        lock(&self.kept).revoke(revocation);
+    pub(super) fn revoke(&self, revocation: Revocation) {
+        let now = clock::now().moment;
+        lock(&self.kept).revoke(revocation, now);
         self.has_changed();
     }
 
@@ -175,36 +179,29 @@ impl Caching {
         None
     }
 
-    /// Renews leases and tokens when they are due.
+    /// Renews leases and tokens when they are due, whatever others wait for.
     pub(super) async fn renew(&self, client: &Arc<Client>) {
+        let mut due = VecDeque::new();
+        let mut renewing = JoinSet::new();
         loop {
-            let now = clock::now().moment;
-            let mut due = lock(&self.kept).take_due(now).into_iter();
-            let mut renewing = JoinSet::new();
-            loop {
-                while renewing.len() < RENEWALS
-                    && let Some(renewal) = due.next()
-                {
-                    let client = Arc::clone(client);
-                    renewing.spawn(async move {
-                        let sent = clock::now().moment;
-                        let (key, result) = renew(&client, renewal).await;
-                        (key, result, sent)
-                    });
-                }
-                match renewing.join_next().await {
-                    Some(Ok((key, result, sent))) => {
-                        let answered = clock::now().moment;
-                        lock(&self.kept).renewed(&key, result, sent, answered);
-                        self.not_handed_on.notify_one();
-                    }
-                    Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-                    None => break,
-                }
+            due.extend(lock(&self.kept).take_due(clock::now().moment));
+            while renewing.len() < RENEWALS
+                && let Some(renewal) = due.pop_front()
+            {
+                renewing.spawn(renew(Arc::clone(client), renewal));
             }
             let next = lock(&self.kept).timeout();
             let sleep = next.map_or(LONGEST_SLEEP, |next| next.since(clock::now().moment));
             tokio::select! {
+                Some(done) = renewing.join_next() => {
+                    let (of, result, sent) = match done {
+                        Ok(done) => done,
+                        Err(error) => std::panic::resume_unwind(error.into_panic()),
+                    };
+                    let answered = clock::now().moment;
+                    lock(&self.kept).renewed(of, result, sent, answered);
+                    self.not_handed_on.notify_one();
+                }
                 () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
                 () = self.changed.notified() => {}
             }
@@ -213,9 +210,10 @@ impl Caching {
 }
 
 async fn renew(
-    client: &Client,
+    client: Arc<Client>,
     renewal: Renewal,
-) -> (Key, Result<planescape_vault::Grant, Failure>) {
+) -> (RenewalOf, Result<planescape_vault::Grant, Failure>, Moment) {
+    let sent = clock::now().moment;
     let namespace = Some(renewal.namespace.as_str());
     let bearer = Bearer {
         token: &renewal.token,
@@ -225,7 +223,7 @@ async fn renew(
         Some(id) => client.renew_lease(id, bearer, None).await,
         None => client.renew_self(bearer, None).await,
     };
-    (renewal.key, result.map_err(Failure::Vault))
+    (renewal.of, result.map_err(Failure::Vault), sent)
 }
 
 /// What makes two requests the same: everything that Vault looks at. Names of programs and ids of

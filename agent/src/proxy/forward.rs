@@ -173,7 +173,11 @@ impl Proxy {
         };
         let response = match response {
             Ok(response) => response,
-            Err(error) => return self.unanswered(&error),
+            Err(error) => {
+                // Vault may have done it all the same.
+                self.forget(incomer, body.as_deref());
+                return self.unanswered(&error);
+            }
         };
         let mut whole = match whole(response, deadline).await {
             Ok(whole) => whole,
@@ -210,15 +214,21 @@ impl Proxy {
         if whole.status.is_success() && incomer.passage.is_granted(&whole.body) {
             let _ = self.events.send(Input::Granted);
         }
-        let Some(caching) = &self.cache else {
-            return;
-        };
         if whole.status == StatusCode::NO_CONTENT {
-            if let Some(revocation) = incomer.passage.revoked(body) {
-                caching.revoke(&revocation);
-            }
-        } else if let Some(asked) = asked.filter(|_| whole.status.is_success()) {
+            self.forget(incomer, body);
+        } else if let Some(asked) = asked.filter(|_| whole.status.is_success())
+            && let Some(caching) = &self.cache
+        {
             caching.put(asked, whole);
+        }
+    }
+
+    /// What the request revokes is kept no longer.
+    fn forget(&self, incomer: &Incomer, body: Option<&[u8]>) {
+        if let Some(caching) = &self.cache
+            && let Some(revocation) = incomer.passage.revoked(body)
+        {
+            caching.revoke(revocation);
         }
     }
 

@@ -63,7 +63,7 @@ impl Proxy {
         };
         match wish(&body.to_bytes()) {
             Ok(revocation) => {
-                cache.revoke(&revocation);
+                cache.revoke(revocation);
                 answer::empty(StatusCode::OK)
             }
             Err((status, message)) => answer::error(status, message),

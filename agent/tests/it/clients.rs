@@ -186,6 +186,46 @@ async fn a_listener_says_how_the_agent_fares_and_waits_no_longer_than_configured
     agent.terminate().await;
 }
 
+/// A database that hangs does not answer for half a minute; leases of others may end before.
+#[tokio::test]
+async fn a_renewal_that_is_not_answered_holds_up_no_other() {
+    const RENEWAL: (&str, &str) = ("PUT", "/v1/sys/leases/renew");
+    let vault = ScriptedVault::start().await.unwrap();
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let leased = |name: &str| Answer::leased(name, 3, &json!({ "username": name }));
+    let token = Answer::login("hvs.t", "accessor", 3600);
+    vault
+        .on("PUT", "/v1/auth/kubernetes/login", token)
+        .on("GET", "/v1/db/creds/a", leased("db/creds/a"))
+        .on("GET", "/v1/db/creds/b", leased("db/creds/b"))
+        .on(
+            RENEWAL.0,
+            RENEWAL.1,
+            leased("db/creds/a").after(Duration::from_secs(30)),
+        )
+        .on(RENEWAL.0, RENEWAL.1, leased("db/creds/b"));
+    let place = Place::offline(&vault.url())
+        .setting("cache {}")
+        .setting("api_proxy { use_auto_auth_token = true }")
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    until("it has a token", async || place.path("token").exists()).await;
+
+    for path in ["/v1/db/creds/a", "/v1/db/creds/b"] {
+        let answer = half_closed(&port.to_string(), path, "").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    until("the other lease is renewed again and again", async || {
+        vault.count(RENEWAL.0, RENEWAL.1) >= 4
+    })
+    .await;
+    agent.terminate().await;
+}
+
 async fn half_closed(address: &str, path: &str, headers: &str) -> String {
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();

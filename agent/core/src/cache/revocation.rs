@@ -2,7 +2,8 @@
 
 use planescape_vault::SecretText;
 
-use super::{Cache, Holds, Key};
+use super::{Cache, Holds, Key, REMEMBERED};
+use crate::clock::Moment;
 
 /// Something that is gone in Vault, or is to be forgotten here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,45 +34,61 @@ pub enum Revocation {
     All,
 }
 
-impl<T> Cache<T> {
-    /// Forgets what is gone.
-    pub fn revoke(&mut self, revocation: &Revocation) {
-        match revocation {
-            Revocation::Token(token) => self.evict_token(token),
-            Revocation::Accessor(accessor) => {
-                let token = self.entries.values().find_map(|entry| match &entry.holds {
-                    Holds::Token {
-                        token,
-                        accessor: held,
-                        ..
-                    } if held == accessor => Some(token.clone()),
-                    Holds::Token { .. } | Holds::Lease { .. } => None,
-                });
-                if let Some(token) = token {
-                    self.evict_token(&token);
-                }
+impl Revocation {
+    /// Whether it ends what an answer holds; what hangs on that is none of its business.
+    fn ends(&self, path: &str, in_namespace: &str, holds: &Holds) -> bool {
+        match (self, holds) {
+            (Self::Token(token) | Self::TokenAlone(token), Holds::Lease { token: by, .. }) => {
+                by == token
             }
-            Revocation::TokenAlone(token) => {
-                self.let_children_go(token);
-                self.evict_token(token);
+            (
+                Self::Token(token),
+                Holds::Token {
+                    token: held,
+                    parent,
+                    ..
+                },
+            ) => held == token || parent.as_ref() == Some(token),
+            (Self::TokenAlone(token), Holds::Token { token: held, .. }) => held == token,
+            (Self::Accessor(accessor), Holds::Token { accessor: held, .. }) => held == accessor,
+            (Self::Lease(id), Holds::Lease { id: held, .. }) => held == id,
+            (Self::Leases { prefix, namespace }, Holds::Lease { id, .. }) => {
+                is_below(id, prefix) && in_namespace == namespace
             }
-            Revocation::Lease(id) => self.evict_where(|_, _, holds| match holds {
-                Holds::Lease { id: held, .. } => held == id,
-                Holds::Token { .. } => false,
-            }),
-            Revocation::Leases { prefix, namespace } => {
-                self.evict_where(|_, in_namespace, holds| match holds {
-                    Holds::Lease { id, .. } => is_below(id, prefix) && in_namespace == namespace,
-                    Holds::Token { .. } => false,
-                });
+            (Self::Path { prefix, namespace }, _) => {
+                path.starts_with(prefix.as_str()) && in_namespace == namespace
             }
-            Revocation::Path { prefix, namespace } => {
-                self.evict_where(|path, in_namespace, _| {
-                    path.starts_with(prefix.as_str()) && in_namespace == namespace
-                });
-            }
-            Revocation::All => self.entries.clear(),
+            (Self::All, _) => true,
+            (Self::Accessor(_), Holds::Lease { .. })
+            | (Self::Lease(_) | Self::Leases { .. }, Holds::Token { .. }) => false,
         }
+    }
+}
+
+impl<T> Cache<T> {
+    /// Forgets what is gone, and remembers that for the answers that are on their way.
+    pub fn revoke(&mut self, revocation: Revocation, now: Moment) {
+        if let Revocation::TokenAlone(token) = &revocation {
+            self.let_children_go(token);
+        }
+        self.evict_where(|path, namespace, holds| revocation.ends(path, namespace, holds));
+        self.revoked.push_back((now, revocation));
+        if self.revoked.len() > REMEMBERED {
+            self.revoked.pop_front();
+        }
+    }
+
+    /// Whether this was revoked after the request was sent whose answer holds it.
+    pub(super) fn is_revoked(
+        &self,
+        path: &str,
+        namespace: &str,
+        holds: &Holds,
+        sent: Moment,
+    ) -> bool {
+        let since = self.revoked.iter().filter(|(at, _)| *at >= sent);
+        let mut since = since.map(|(_, revocation)| revocation);
+        since.any(|revocation| revocation.ends(path, namespace, holds))
     }
 
     fn let_children_go(&mut self, token: &SecretText) {

@@ -21,7 +21,8 @@ fn what_is_kept_is_counted_and_answers() {
     put_lease(&mut cache, 2, "own", "db/2");
 
     assert_eq!((cache.len(), cache.is_empty()), (2, false));
-    assert_eq!(cache.get(&asked(2, Some("own")).key), Some(&2));
+    assert_eq!(cache.get(&key(2), at(60)), None, "its lease has ended");
+    assert_eq!(cache.get(&key(2), at(59)), Some(&2));
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn revocations_take_along_what_hangs_on_them() {
         put_lease(&mut cache, 5, "grandchild", "db/5");
         put_lease(&mut cache, 6, "own", "db/6");
 
-        cache.revoke(&revocation);
+        cache.revoke(revocation.clone(), at(0));
 
         assert_eq!(kept(&cache), expected, "{revocation:?}");
     }
@@ -151,28 +152,89 @@ fn a_lease_is_renewed_until_it_cannot_be() {
     assert!(matches!(&renewals[..], [Renewal { lease: Some(id), .. }] if id == "db/1"));
     assert!(cache.take_due(due).is_empty());
     let grant = Grant::new(Duration::from_secs(60), true);
-    cache.renewed(&key(1), Ok(grant), due, due);
+    cache.renewed(renewals[0].of, Ok(grant), due, due);
 
     let next = cache.timeout().unwrap();
     assert!(next > due);
-    assert_eq!(cache.take_due(next).len(), 1);
+    let renewals = cache.take_due(next);
+    assert_eq!(renewals.len(), 1);
     let gone = planescape_vault::Error::Refused(planescape_vault::Refusal::new(
         400,
         "lease not found".to_owned(),
         None,
     ));
-    cache.renewed(&key(1), Err(gone.into()), next, next);
+    cache.renewed(renewals[0].of, Err(gone.into()), next, next);
     let mut now = next;
     for _ in 0..20 {
         now = cache.timeout().unwrap_or(now);
-        for _ in cache.take_due(now) {
+        for renewal in cache.take_due(now) {
             let gone = planescape_vault::Refusal::new(400, "lease not found".to_owned(), None);
             let gone = planescape_vault::Error::Refused(gone);
-            cache.renewed(&key(1), Err(gone.into()), now, now);
+            cache.renewed(renewal.of, Err(gone.into()), now, now);
         }
     }
 
     assert!(cache.is_empty());
+}
+
+#[test]
+fn what_is_revoked_while_its_answer_is_on_its_way_is_not_kept() {
+    let put_late = |revocation: Revocation| {
+        let mut cache = cache();
+        cache.revoke(revocation, at(0));
+        put_lease(&mut cache, 1, "own", "db/1");
+        put_token(&mut cache, 2, Some("own"), "child");
+        kept(&cache)
+    };
+
+    assert_eq!(put_late(Revocation::Lease("db/1".to_owned())), [2]);
+    let accessor = "accessor of child".to_owned();
+    assert_eq!(put_late(Revocation::Accessor(accessor)), [1]);
+    assert_eq!(put_late(Revocation::Token(token("own"))), [0; 0]);
+    assert_eq!(put_late(Revocation::All), [0; 0]);
+    assert_eq!(put_late(Revocation::Lease("db/2".to_owned())), [1, 2]);
+}
+
+#[test]
+fn what_is_asked_for_after_a_revocation_is_kept() {
+    let mut cache = cache();
+    cache.revoke(Revocation::All, at(0));
+
+    let later = Asked {
+        sent: at(1),
+        ..asked(1, Some("own"))
+    };
+    let carried = Carried::Lease {
+        id: "db/1".to_owned(),
+        grant: Grant::new(Duration::from_secs(60), true),
+    };
+
+    assert!(cache.put(later, carried, 1, at(1)));
+}
+
+#[test]
+fn what_hangs_on_a_token_goes_when_another_one_comes_in_its_place() {
+    let mut cache = cache();
+    put_token(&mut cache, 1, None, "first");
+    put_lease(&mut cache, 2, "first", "db/1");
+
+    put_token(&mut cache, 1, None, "second");
+
+    assert_eq!(kept(&cache), [1]);
+}
+
+#[test]
+fn a_renewal_says_nothing_about_what_came_in_its_place() {
+    let mut cache = cache();
+    put_lease(&mut cache, 1, "own", "db/1");
+    let due = cache.timeout().unwrap();
+    let renewals = cache.take_due(due);
+    put_lease(&mut cache, 1, "own", "db/2");
+
+    let long = Grant::new(Duration::from_secs(3600), true);
+    cache.renewed(renewals[0].of, Ok(long), due, due);
+
+    assert_eq!(cache.get(&key(1), at(61)), None);
 }
 
 fn cache() -> Cache<u8> {
