@@ -313,12 +313,11 @@ impl Value {
     }
 
     pub(crate) fn strings(items: Vec<Text>) -> Self {
-        Self::Strings(Rc::new(Strings::Texts(items)))
+        Self::Strings(Rc::new(Strings::from(items)))
     }
 
     pub(crate) fn pieces(whole: &Text, places: Vec<Piece>) -> Self {
-        let whole = whole.clone();
-        Self::Strings(Rc::new(Strings::Pieces { whole, places }))
+        Self::Strings(Rc::new(Strings::pieces(whole, places)))
     }
 
     pub(crate) fn map(entries: BTreeMap<Text, Self>) -> Self {

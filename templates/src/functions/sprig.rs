@@ -82,7 +82,7 @@ fn shown(context: &Context<'_>, value: &Value) -> Result<Text, Failure> {
 
 /// The texts of all elements that are not nil; anything but a list counts as one element.
 fn texts(context: &Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
-    let texts = match value {
+    let texts: Vec<Text> = match value {
         Value::Strings(items) => return Ok(Rc::clone(items)),
         Value::Nil => Vec::new(),
         value => match value.items() {
@@ -94,5 +94,5 @@ fn texts(context: &Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
             None => vec![shown(context, value)?],
         },
     };
-    Ok(Rc::new(Strings::Texts(texts)))
+    Ok(Rc::new(Strings::from(texts)))
 }

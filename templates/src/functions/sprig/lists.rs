@@ -60,12 +60,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_chunk", CHUNK, chunk),
     Function::new("sprig_mustChunk", CHUNK, chunk),
     Function::new("sprig_sortAlpha", ANY, |context, args| {
-        let mut sorted = match &args[0].value {
+        let sorted = match &args[0].value {
             Value::Nil => return Ok(Value::strings(vec![Text::from("<nil>")])),
             nothing @ Value::TypedNil(Type::Strings) => return Ok(nothing.clone()),
             value => texts(context, value)?,
         };
-        Rc::make_mut(&mut sorted).sort();
+        sorted.sort();
         Ok(Value::Strings(sorted))
     })
     .weighing(16),
