@@ -19,7 +19,7 @@ use crate::options::{Environment, Options};
 use crate::parse::Bodies;
 use crate::pass::Warning;
 use crate::request::{Answer, Answers};
-use crate::value::{Place, Value};
+use crate::value::{Kind, Place, Value};
 
 use variables::Variables;
 
@@ -373,6 +373,14 @@ impl<'t> Run<'t> {
 
     /// Visits every element; false if there was none.
     fn iterate(&mut self, value: &Value, branch: &'t Branch) -> Result<bool, Stop> {
+        let does_nothing = branch.list.is_empty() && !branch.pipe.assigns;
+        if does_nothing
+            && matches!(value.kind(), Kind::List | Kind::Map)
+            && let Some(turns) = value.len()
+        {
+            self.turn(turns as u64)?;
+            return Ok(turns > 0);
+        }
         match value {
             Value::Int(_) | Value::Int64(_) | Value::Uint64(_) | Value::Uint8(_) => {
                 self.count(value, branch)
@@ -426,7 +434,7 @@ impl<'t> Run<'t> {
                 self.each(branch, indexed(received))
             }
             Value::Nil => Ok(false),
-            Value::TypedNil(of) if of.kind() != crate::value::Kind::Pointer => Ok(false),
+            Value::TypedNil(of) if of.kind() != Kind::Pointer => Ok(false),
             Value::Bool(_)
             | Value::Float(_)
             | Value::Complex(_)
@@ -471,11 +479,7 @@ impl<'t> Run<'t> {
         let mut ran = false;
         for (key, item) in entries {
             ran = true;
-            self.iterations += 1;
-            let limit = self.context.meter.limits.iterations;
-            if self.iterations > limit {
-                return Err(self.limit(format!("ranges take more than {limit} steps")));
-            }
+            self.turn(1)?;
             self.assign_range(branch, key, &item)?;
             let flow = self.walk(&item, &branch.list)?;
             self.variables.truncate(mark);
@@ -484,6 +488,16 @@ impl<'t> Run<'t> {
             }
         }
         Ok(ran)
+    }
+
+    /// Counts turns of a range.
+    fn turn(&mut self, turns: u64) -> Result<(), Stop> {
+        self.iterations += turns;
+        let limit = self.context.meter.limits.iterations;
+        if self.iterations > limit {
+            return Err(self.limit(format!("ranges take more than {limit} steps")));
+        }
+        Ok(())
     }
 
     fn assign_range(&mut self, branch: &Branch, key: Place, item: &Place) -> Result<(), Stop> {

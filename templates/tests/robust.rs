@@ -116,6 +116,7 @@ fn endless_work_is_cut_off() {
     let limits = [
         "{{range 1000000000}}{{end}}",
         "{{range loop 1000000000000}}{{end}}",
+        "{{$l := split `,` (sprig_repeat 3000 `a,`)}}{{range 4}}{{range $l}}{{end}}{{end}}",
         "{{$s := `x`}}{{range 64}}{{$s = print $s $s}}{{end}}",
         "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{$l}}",
         "{{$l := sprig_list 1}}{{range 64}}{{$l = sprig_list $l $l}}{{end}}{{toJSON $l}}",

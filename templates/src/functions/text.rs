@@ -236,10 +236,10 @@ pub(super) fn split(context: &mut Context<'_>, whole: &Text, separator: &Text) -
             start += unit.len();
         }
     } else {
-        for at in memmem::find_iter(whole, &**separator) {
+        bytes::each_place(whole, separator, |at| {
             places.push(Piece::new(start, at));
             start = at + separator.len();
-        }
+        });
         places.push(Piece::new(start, whole.len()));
     }
     Ok(Value::pieces(whole, places))
