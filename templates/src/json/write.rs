@@ -15,6 +15,19 @@ pub(crate) struct Style {
     pub(crate) html: bool,
 }
 
+const SHORT: usize = 32;
+
+/// The bytes that stand for themselves in every style.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    plain
+};
+
 /// How deep values may nest.
 const MAX_DEPTH: usize = 1_000;
 
@@ -168,6 +181,12 @@ impl Writer {
     fn string(&mut self, text: &[u8]) {
         self.out.reserve(text.len() + 2);
         self.out.push(b'"');
+        // Most texts are short and plain. Finding that out byte by byte takes less time than getting ready for more.
+        if text.len() <= SHORT && text.iter().all(|&byte| PLAIN[usize::from(byte)]) {
+            self.out.extend_from_slice(text);
+            self.out.push(b'"');
+            return;
+        }
         let html = self.style.html;
         // U+2028 and U+2029 are the only characters beyond ASCII that are special; they start with this byte.
         let is_special = |byte| {
