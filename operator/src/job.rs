@@ -88,7 +88,7 @@ pub(crate) struct Context {
     pub(crate) clients: Clients,
     pub(crate) defaults: Defaults,
     pub(crate) kinds: Kinds,
-    pub(crate) reader: Arc<Reader>,
+    pub(crate) reader: Reader,
     queue: Arc<Queue>,
     events: events::Recorder,
     backoff: Backoff,

@@ -51,6 +51,7 @@ impl LastWords {
 #[cfg(test)]
 mod tests {
     use planescape_agent_contract::{Phase, Reason};
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -60,7 +61,8 @@ mod tests {
         let path = folder.path().join("log");
         let termination = Termination::new(path.to_str().map(str::to_owned));
         let (last_words, work) = LastWords::new(termination);
-        let work = tokio::spawn(work);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
         for round in 0..20 {
             for reason in [Reason::LoggedIn, Reason::Rendered, Reason::Revoked] {
                 last_words.say(Report::new(Phase::Running, reason));
@@ -75,6 +77,5 @@ mod tests {
             assert_eq!(text, r#"{"phase":"running","reason":"Revoked"}"#);
             std::fs::write(&path, "").unwrap();
         }
-        work.abort();
     }
 }

@@ -3,7 +3,7 @@
 mod lanes;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use planescape_operator_core::credentials::addresses::{self, Addresses, Refused, authority};
@@ -13,6 +13,7 @@ use planescape_vault::{Connection, Error, Tls};
 use planescape_vault_client::Client;
 use tokio::net::lookup_host;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub(super) use lanes::{Lane, Purpose};
@@ -58,6 +59,8 @@ struct Server {
     preflight_turns: Semaphore,
     /// Why it serves nobody, while it does not.
     outage: watch::Sender<Option<Error>>,
+    /// Who looks for it during an outage.
+    looking: Mutex<JoinSet<()>>,
 }
 
 /// One Vault, in one of its namespaces.
@@ -131,6 +134,7 @@ impl Vaults {
             login_turns: Semaphore::new(REQUESTS),
             preflight_turns: Semaphore::new(1),
             outage: watch::Sender::new(None),
+            looking: Mutex::default(),
         });
         servers.insert(address, server.clone());
         Ok(server)
@@ -159,6 +163,45 @@ impl Server {
         let now = self.started.elapsed();
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         logins.take(now)
+    }
+
+    /// Looks for it until it serves requests again.
+    fn look(self: &Arc<Self>) {
+        let looks = Looks(Arc::downgrade(self));
+        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        // The outage before this one has ended, and who looked for that end is done.
+        while looking.try_join_next().is_some() {}
+        looking.spawn(looks.until_it_serves());
+    }
+}
+
+/// One who looks for a Vault. The Vault is not kept for that alone.
+struct Looks(Weak<Server>);
+
+impl Looks {
+    async fn until_it_serves(self) {
+        let mut wait = SHORTEST_LOOK;
+        loop {
+            tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)).await;
+            let Some(server) = self.0.upgrade() else {
+                return;
+            };
+            if server.client.is_serving().await {
+                info!("Vault is back");
+                return;
+            }
+            wait = (wait * 2).min(LONGEST_LOOK);
+        }
+    }
+}
+
+impl Drop for Looks {
+    /// However the looking ends, nobody waits for it any longer: who asks next finds out anew.
+    fn drop(&mut self) {
+        if let Some(server) = self.0.upgrade() {
+            server.metrics.vault_is_away(&server.address, false);
+            server.outage.send_replace(None);
+        }
     }
 }
 
@@ -230,7 +273,7 @@ impl Vault {
     }
 
     /// Takes in what Vault has answered. Where it serves nobody, one of us looks for it from then on.
-    pub(super) fn learn<T>(self: &Arc<Self>, answer: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn learn<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         let error = answer.as_ref().err().filter(|error| is_outage(error));
         if let Some(error) = error
             && self.server.outage.send_if_modified(|outage| {
@@ -244,14 +287,14 @@ impl Vault {
                 metrics, address, ..
             } = &*self.server;
             metrics.vault_is_away(address, true);
-            tokio::spawn(look_for(self.clone()));
+            self.server.look();
         }
         answer
     }
 
     /// The same of what somebody behind Vault has to answer: that it is silent says nothing of Vault.
     pub(super) fn learn_of_engine<T>(
-        self: &Arc<Self>,
+        &self,
         lane: &Lane,
         answer: Result<T, Error>,
     ) -> Result<T, Error> {
@@ -283,22 +326,6 @@ impl Outages {
     }
 }
 
-/// Until it serves requests again.
-async fn look_for(vault: Arc<Vault>) {
-    let mut wait = SHORTEST_LOOK;
-    loop {
-        tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)).await;
-        let server = &vault.server;
-        if server.client.is_serving().await {
-            info!("Vault is back");
-            server.metrics.vault_is_away(&server.address, false);
-            server.outage.send_replace(None);
-            return;
-        }
-        wait = (wait * 2).min(LONGEST_LOOK);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
@@ -323,6 +350,26 @@ mod tests {
 
         assert!(outages.end().now_or_never().is_some());
         assert!(outages.end().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_looks_for_a_vault_keeps_nobody_waiting_and_nothing_alive() {
+        let listed = Addresses::parse("http://127.0.0.1:1").unwrap();
+        let vaults = Vaults::new(listed, None, 20, Arc::default());
+        let place = Place {
+            address: "http://127.0.0.1:1".to_owned(),
+            namespace: None,
+        };
+        let vault = vaults.of(&place).await.unwrap();
+        let silent: Result<(), Error> = vault.learn(Err(vault.silence()));
+        assert!(silent.is_err() && vault.enter().is_err());
+
+        drop(Looks(Arc::downgrade(&vault.server)));
+        assert!(vault.enter().is_ok(), "the looking broke off");
+
+        let server = Arc::downgrade(&vault.server);
+        drop((vaults, vault));
+        assert!(server.upgrade().is_none());
     }
 
     #[tokio::test]

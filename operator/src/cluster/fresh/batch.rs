@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt as _};
 use planescape_operator_core::api::PlanescapeJob;
 use planescape_operator_core::job::identity::Identity;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -35,6 +36,12 @@ const LONGEST_WAIT: Duration = Duration::from_millis(60);
 
 /// Reads PlanescapeJobs afresh.
 pub(crate) struct Reader {
+    batches: Arc<Batches>,
+    /// One for each namespace that is asked about.
+    answering: Mutex<JoinSet<()>>,
+}
+
+struct Batches {
     clients: Clients,
     /// By namespace.
     asked: Mutex<HashMap<String, Vec<Question>>>,
@@ -47,16 +54,19 @@ struct Question {
 
 impl Reader {
     /// With clients of its own.
-    pub(crate) fn new(clients: Clients) -> Arc<Self> {
-        Arc::new(Self {
-            clients,
-            asked: Mutex::default(),
-        })
+    pub(crate) fn new(clients: Clients) -> Self {
+        Self {
+            batches: Arc::new(Batches {
+                clients,
+                asked: Mutex::default(),
+            }),
+            answering: Mutex::default(),
+        }
     }
 
     /// A PlanescapeJob as it is now; none when it is gone. `count` is how many there are in its namespace.
     pub(crate) async fn read(
-        self: &Arc<Self>,
+        &self,
         identity: &Identity,
         count: usize,
     ) -> Result<Option<PlanescapeJob>, Error> {
@@ -69,40 +79,76 @@ impl Reader {
     }
 
     async fn get(&self, identity: &Identity) -> Result<Option<PlanescapeJob>, Error> {
-        let client = self.clients.of(Class::Run);
+        let client = self.batches.clients.of(Class::Run);
         let api: Api<PlanescapeJob> = Api::namespaced(client, &identity.namespace);
         let read = api.get_opt(&identity.name).await;
         read.map_err(Error::reading("the PlanescapeJob"))
     }
 
-    fn ask(
-        self: &Arc<Self>,
-        identity: &Identity,
-        count: usize,
-    ) -> oneshot::Receiver<Option<PlanescapeJob>> {
+    fn ask(&self, identity: &Identity, count: usize) -> oneshot::Receiver<Option<PlanescapeJob>> {
         let (answer, receiver) = oneshot::channel();
         let question = Question {
             name: identity.name.clone(),
             answer,
         };
-        let mut asked = self.asked();
-        let questions = asked.entry(identity.namespace.clone()).or_default();
-        questions.push(question);
-        if questions.len() == 1 {
+        if self.batches.takes(&identity.namespace, question) {
             // In a task of its own: whoever asked first may be cut off, and others wait as well.
-            tokio::spawn(self.clone().answer(identity.namespace.clone(), count));
+            let batch = Batch {
+                batches: self.batches.clone(),
+                namespace: identity.namespace.clone(),
+                is_open: true,
+            };
+            let answering = self.answering.lock();
+            let mut answering = answering.unwrap_or_else(PoisonError::into_inner);
+            while answering.try_join_next().is_some() {}
+            answering.spawn(self.batches.clone().answer(batch, count));
         }
         receiver
     }
+}
 
-    async fn answer(self: Arc<Self>, namespace: String, count: usize) {
-        self.wait_for_more(&namespace).await;
-        let questions = self.asked().remove(&namespace).unwrap_or_default();
+/// The questions about one namespace, as long as more of them are waited for.
+struct Batch {
+    batches: Arc<Batches>,
+    namespace: String,
+    is_open: bool,
+}
+
+impl Batch {
+    fn close(&mut self) -> Vec<Question> {
+        self.is_open = false;
+        let questions = self.batches.asked().remove(&self.namespace);
+        questions.unwrap_or_default()
+    }
+}
+
+impl Drop for Batch {
+    /// Where the wait broke off, nobody waits for this batch, and the next question begins another one.
+    fn drop(&mut self) {
+        if self.is_open {
+            self.close();
+        }
+    }
+}
+
+impl Batches {
+    /// Says whether it is the first question of a batch.
+    fn takes(&self, namespace: &str, question: Question) -> bool {
+        let mut asked = self.asked();
+        let questions = asked.entry(namespace.to_owned()).or_default();
+        questions.push(question);
+        questions.len() == 1
+    }
+
+    async fn answer(self: Arc<Self>, mut batch: Batch, count: usize) {
+        self.wait_for_more(&batch.namespace).await;
+        let questions = batch.close();
+        let namespace = &batch.namespace;
         if questions.len() < FEWEST.max(count / LISTED_PER_READ) {
             return;
         }
         debug!(namespace, asked = questions.len(), "lists PlanescapeJobs");
-        if let Err(error) = self.list(&namespace, questions).await {
+        if let Err(error) = self.list(namespace, questions).await {
             debug!(namespace, "cannot list PlanescapeJobs: {error}");
         }
     }
@@ -153,5 +199,40 @@ impl Reader {
     /// Nothing panics while it holds the lock.
     fn asked(&self) -> MutexGuard<'_, HashMap<String, Vec<Question>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    use http::{Request, Response};
+    use kube::client::{Body, Client};
+    use tokio::time::timeout;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::leader::Leadership;
+
+    #[tokio::test]
+    async fn a_batch_that_breaks_off_keeps_nobody_waiting() {
+        let server = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+        let client = Client::new(server, "own");
+        let reader = Reader::new(Clients::new(&client, &Leadership::without_election(), 2));
+        let identity = Identity {
+            namespace: "team".to_owned(),
+            name: "my-job".to_owned(),
+            uid: "u".to_owned(),
+        };
+        let patience = Duration::from_secs(5);
+        for breaks_off in [true, false] {
+            let answer = reader.ask(&identity, 1);
+            if breaks_off {
+                reader.answering.lock().unwrap().abort_all();
+            }
+            let answer = timeout(patience, answer).await.expect("it is over");
+            assert!(answer.is_err(), "too few have asked");
+        }
     }
 }
