@@ -324,7 +324,7 @@ fn containers(reader: &mut Reader, template: &Value) -> Option<Vec<String>> {
     for name in &listed {
         if !present.contains(&name.as_str()) {
             let message = format!(
-                "there is no container `{name}`; there are: {}",
+                "`{name}` is not a container of this pod, which has: {}",
                 present.join(", ")
             );
             reader.refuse("agent-inject-containers", message);
@@ -441,7 +441,7 @@ fn token_volume(reader: &mut Reader, template: &Value) -> Option<TokenVolume> {
         .flatten()
         .find(|volume| volume["name"] == name.as_str())
     else {
-        reader.refuse(key, format!("there is no volume `{name}`"));
+        reader.refuse(key, format!("`{name}` is not a volume of this pod"));
         return None;
     };
     let path = volume

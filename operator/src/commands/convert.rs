@@ -46,7 +46,7 @@ impl Convert {
                 Err(problems) => bail!("CronJob {name}:\n{}", listed(&problems)),
             };
             check(&converted)
-                .with_context(|| format!("CronJob {name} is no PlanescapeJob as it stands"))?;
+                .with_context(|| format!("CronJob {name} is not a PlanescapeJob as it stands"))?;
             output += "---\n";
             output += &serde_saphyr::to_string(&converted.job)?;
             for note in &converted.notes {

@@ -151,7 +151,7 @@ impl Ticks {
 
 pub(super) fn zone(name: &str) -> anyhow::Result<TimeZone> {
     schedule::zone(name).ok_or_else(|| {
-        anyhow!("there is no time zone `{name}`; write an IANA name, such as Europe/Berlin or UTC")
+        anyhow!("`{name}` is not a time zone: write an IANA name, such as Europe/Berlin or UTC")
     })
 }
 

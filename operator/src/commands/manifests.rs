@@ -27,7 +27,7 @@ pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
         std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
     };
     let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is no YAML"))?;
+        serde_saphyr::from_multiple(&text).with_context(|| format!("{file} is not YAML"))?;
     let items = documents.into_iter().flat_map(|mut document| {
         if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
             return items;

@@ -51,7 +51,7 @@ fn what_cannot_be_a_planescapejob_is_told_with_its_field() {
         (
             "Europe/Berlin",
             "Mars/Base",
-            "spec.timeZone: there is no time zone `Mars/Base`",
+            "spec.timeZone: `Mars/Base` is not a time zone",
         ),
         (
             "OnFailure",

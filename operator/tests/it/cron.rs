@@ -92,7 +92,7 @@ fn what_is_no_schedule_is_told_with_what_would_be_one() {
         (
             &["next", "@daily", "--tz=Berlin"],
             1,
-            "there is no time zone `Berlin`; write an IANA name",
+            "`Berlin` is not a time zone: write an IANA name",
         ),
         (
             &["next", "@daily", "--from=2026-03-08"],

@@ -101,7 +101,7 @@ fn the_operators_settings_are_those_of_the_operator() {
 fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
     for (from, to, expected) in [
         ("0 2 * * *", "0 25 * * *", "nightly:\nspec.schedule: "),
-        ("Berlin", "Bonn", "spec.timeZone: there is no time zone"),
+        ("Berlin", "Bonn", "is not a time zone"),
         (
             "'@once'",
             "'@once'\n  suspended: true",
@@ -118,7 +118,7 @@ fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
             "kind: CronJob",
             "holds no PlanescapeJob",
         ),
-        ("spec:", "spec: [", "is no YAML"),
+        ("spec:", "spec: [", "is not YAML"),
     ] {
         let outcome = explain(&JOBS.replace(from, to), &[]);
 

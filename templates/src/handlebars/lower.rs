@@ -83,7 +83,7 @@ impl<'s> Lowering<'s> {
                 .ok_or_else(|| self.refuse("raw text stands in {{{{raw}}}}"));
         }
         if !BLOCKS.contains(&name.as_str()) {
-            let words = format!("there is no block `{name}`; there are if, unless, each and with");
+            let words = format!("`{name}` is not a block: write if, unless, each or with");
             return Err(self.refuse(&words));
         }
         let mut named = std::mem::take(&mut block.hash);
@@ -162,7 +162,7 @@ impl<'s> Lowering<'s> {
         if call.params.is_empty() && call.hash.is_empty() {
             return self.path(&name);
         }
-        Err(self.refuse(&format!("there is no helper `{name}`")))
+        Err(self.refuse(&format!("`{name}` is not a helper")))
     }
 
     fn call(
@@ -211,7 +211,7 @@ impl<'s> Lowering<'s> {
                 TemplateElement::Expression(call) => {
                     let name = self.raw(&call.name);
                     if helpers::find(&name).is_none() && !BLOCKS.contains(&name.as_str()) {
-                        return Err(self.refuse(&format!("there is no helper `{name}`")));
+                        return Err(self.refuse(&format!("`{name}` is not a helper")));
                     }
                     self.expression(*call)
                 }

@@ -128,7 +128,7 @@ fn pace(block: &Reader<'_>, overrides: &Overrides) -> Option<Pace> {
     let (Some(rate), Some(burst)) = (rate, burst) else {
         block.problem(
             "VAULT_RATE_LIMIT",
-            format!("`{text}` is no rate: write for example 50, or 50:100"),
+            format!("`{text}` is not a rate: write for example 50, or 50:100"),
         );
         return None;
     };

@@ -120,7 +120,7 @@ fn refuses_each_bad_value() {
         (
             "agent-inject-containers",
             "app",
-            "there is no container `app`; there are: main",
+            "`app` is not a container of this pod, which has: main",
         ),
         (
             "agent-inject-default-template",
@@ -143,7 +143,7 @@ fn refuses_each_bad_value() {
         (
             "agent-service-account-token-volume-name",
             "token",
-            "there is no volume `token`",
+            "`token` is not a volume of this pod",
         ),
         ("template-lease-renewal-threshold", "", "`` is not a number"),
         (

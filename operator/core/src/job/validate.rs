@@ -253,7 +253,9 @@ fn schedule(spec: &PlanescapeJobSpec, now: Timestamp) -> Result<Schedule, Proble
     let zone = match &spec.time_zone {
         None => TimeZone::UTC,
         Some(name) => schedule::zone(name).ok_or_else(|| {
-            let message = format!("there is no time zone `{name}`");
+            let message = format!(
+                "`{name}` is not a time zone: write an IANA name, such as Europe/Berlin or UTC"
+            );
             Problem::new(Kind::TimeZone, "spec.timeZone", message)
         })?,
     };

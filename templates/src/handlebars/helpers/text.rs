@@ -37,7 +37,7 @@ pub(super) const HELPERS: &[Helper] = &[
         }
         json::read(&text).map_err(|failure| match failure.is_limit {
             true => failure,
-            false => Failure::new("the text is no JSON"),
+            false => Failure::new("the text is not JSON"),
         })
     }),
     Helper::new("base64_encode", 1..=1, |context, args| {
@@ -127,7 +127,7 @@ fn base64_decode(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
         .map_err(|_| Failure::new("the text is not base64"))?;
     match decoded.as_text() {
         Some(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(
-            "the bytes are no UTF-8 text; write a binary file with output \"base64-decoded\"",
+            "the bytes are not UTF-8 text; write a binary file with output \"base64-decoded\"",
         )),
         _ => Ok(decoded),
     }

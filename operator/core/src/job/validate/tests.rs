@@ -111,7 +111,9 @@ fn names_a_zone_that_does_not_exist() {
 
     assert_eq!(
         problems,
-        ["spec.timeZone: there is no time zone `Europe/Atlantis`"]
+        [
+            "spec.timeZone: `Europe/Atlantis` is not a time zone: write an IANA name, such as Europe/Berlin or UTC"
+        ]
     );
 }
 
