@@ -22,6 +22,8 @@ pub(super) struct Key {
     /// Whether it says more about a secret that another key declares.
     is_companion: bool,
     pub(super) is_built: bool,
+    /// A value that changes the pod, for the reference page and the guards; empty for what is not built.
+    pub(super) example: &'static str,
     /// For the reference page; empty for what is not built.
     meaning: &'static str,
 }
@@ -32,29 +34,35 @@ const fn key(name: &'static str) -> Key {
         takes_suffix: false,
         is_companion: false,
         is_built: false,
+        example: "",
         meaning: "",
     }
 }
 
-const fn built(name: &'static str, meaning: &'static str) -> Key {
+const fn built(name: &'static str, example: &'static str, meaning: &'static str) -> Key {
     Key {
         is_built: true,
+        example,
         meaning,
         ..key(name)
     }
 }
 
-const fn built_with_suffix(name: &'static str, meaning: &'static str) -> Key {
+const fn built_with_suffix(
+    name: &'static str,
+    example: &'static str,
+    meaning: &'static str,
+) -> Key {
     Key {
         takes_suffix: true,
-        ..built(name, meaning)
+        ..built(name, example, meaning)
     }
 }
 
-const fn companion(name: &'static str, meaning: &'static str) -> Key {
+const fn companion(name: &'static str, example: &'static str, meaning: &'static str) -> Key {
     Key {
         is_companion: true,
-        ..built_with_suffix(name, meaning)
+        ..built_with_suffix(name, example, meaning)
     }
 }
 
@@ -72,6 +80,7 @@ const fn not_yet_with_suffix(name: &'static str) -> Key {
 const KEYS: &[Key] = &[
     built(
         "agent-auto-auth-exit-on-err",
+        "true",
         "`\"true\"`: the first login that fails ends the agent",
     ),
     not_yet("agent-cache-enable"),
@@ -86,41 +95,54 @@ const KEYS: &[Key] = &[
     not_yet("agent-extra-secret"),
     built(
         "agent-image",
+        "registry.example/planescape-agent:0.1.0",
         "the agent's image, instead of the operator's setting",
     ),
     built(
         "agent-init-first",
+        "false",
         "`\"false\"`: the agent is the last of the init containers, as behind the proxy of a mesh; the first otherwise",
     ),
     not_yet("agent-init-json-patch"),
-    built("agent-inject", "`\"true\"`: write the agent into the pod"),
+    built(
+        "agent-inject",
+        "true",
+        "`\"true\"`: write the agent into the pod",
+    ),
     companion(
         "agent-inject-command-",
+        "kill -HUP 1",
         "what the agent runs in its own container after the file has changed; where it fails it is tried again, and the job starts all the same",
     ),
     built(
         "agent-inject-containers",
+        "app",
         "the containers that get the files, with commas; all otherwise",
     ),
     built(
         "agent-inject-default-template",
+        "json",
         "`map` or `json`, for secrets without a template",
     ),
-    companion("agent-inject-file-", "another file name"),
+    companion("agent-inject-file-", "db.env", "another file name"),
     companion(
         "agent-inject-perms-",
+        "0400",
         "the file's mode, for example `\"0400\"`; 0644 otherwise",
     ),
     built_with_suffix(
         "agent-inject-secret-",
+        "kv/data/db",
         "a path in Vault, rendered to `/vault/secrets/NAME`",
     ),
     built(
         "agent-inject-status",
+        "injected",
         "`injected` is written by injectors: such a pod is left as it is",
     ),
     built_with_suffix(
         "agent-inject-template-",
+        "{{ timestamp }}",
         "the template; without it, a line `key: value` for each field",
     ),
     not_yet_with_suffix("agent-inject-template-file-"),
@@ -128,148 +150,217 @@ const KEYS: &[Key] = &[
     not_yet("agent-json-patch"),
     built(
         "agent-limits-cpu",
+        "2",
         "how much processor the agent may use; an empty text takes the operator's setting away",
     ),
-    built("agent-limits-ephemeral", "how much storage, likewise"),
-    built("agent-limits-mem", "how much memory, likewise"),
+    built(
+        "agent-limits-ephemeral",
+        "2Gi",
+        "how much storage, likewise",
+    ),
+    built("agent-limits-mem", "2Gi", "how much memory, likewise"),
     built(
         "agent-pre-populate",
+        "false",
         "`\"false\"` is what a native sidecar does anyway",
     ),
     built(
         "agent-pre-populate-only",
+        "true",
         "`\"true\"`: an init container renders and exits. Quicker by two seconds; nothing is renewed, and the credentials live to their TTL. An attempt that fails revokes its token; where `restartPolicy` is `Never`, a Vault that is down delays the pod and does not fail it",
     ),
     not_yet("agent-request-namespace"),
     built(
         "agent-requests-cpu",
+        "2",
         "how much processor is kept for the agent",
     ),
-    built("agent-requests-ephemeral", "how much storage, likewise"),
-    built("agent-requests-mem", "how much memory, likewise"),
+    built(
+        "agent-requests-ephemeral",
+        "1Gi",
+        "how much storage, likewise",
+    ),
+    built("agent-requests-mem", "1Gi", "how much memory, likewise"),
     not_yet("agent-revoke-grace"),
     built(
         "agent-revoke-on-shutdown",
+        "false",
         "`\"false\"`: the token lives on when the job ends",
     ),
-    built("agent-run-as-group", "the number of the agent's group"),
+    built(
+        "agent-run-as-group",
+        "2000",
+        "the number of the agent's group",
+    ),
     built(
         "agent-run-as-same-user",
+        "true",
         "`\"true\"`: the agent is the user of the first container",
     ),
-    built("agent-run-as-user", "the number of the agent's user"),
+    built(
+        "agent-run-as-user",
+        "2000",
+        "the number of the agent's user",
+    ),
     built(
         "agent-service-account-token-volume-name",
+        "token",
         "a projected volume of the pod whose token to use",
     ),
     built(
         "agent-set-security-context",
+        "false",
         "`\"false\"`: the agent gets no security context of its own",
     ),
     not_yet("agent-share-process-namespace"),
     not_yet_with_suffix("agent-telemetry-"),
     companion(
         "agent-template-left-delim-",
+        "<<",
         "what opens an action; `{{` otherwise",
     ),
     companion(
         "agent-template-right-delim-",
+        ">>",
         "what closes an action; `}}` otherwise",
     ),
     built_with_suffix(
         "auth-config-",
+        "/var/run/vault/token",
         "a setting of the auth method, as in the agent's configuration",
     ),
-    built("auth-max-backoff", "the longest wait after a failed login"),
-    built("auth-min-backoff", "the first wait after a failed login"),
+    built(
+        "auth-max-backoff",
+        "1h",
+        "the longest wait after a failed login",
+    ),
+    built(
+        "auth-min-backoff",
+        "7s",
+        "the first wait after a failed login",
+    ),
     built(
         "auth-path",
+        "auth/team",
         "where the auth method is mounted; `auth/kubernetes` otherwise; `auth/` may be left out",
     ),
-    built("auth-type", "`kubernetes`"),
+    built("auth-type", "kubernetes", "`kubernetes`"),
     built(
         "ca-cert",
+        "/vault/tls/ca.pem",
         "a file of certificate authorities in the agent's container",
     ),
-    built("ca-key", "a folder of such files"),
+    built("ca-key", "/vault/tls", "a folder of such files"),
     built(
         "client-cert",
+        "/vault/tls/client.pem",
         "a file with the agent's certificate in its container",
     ),
-    built("client-key", "the file with its key"),
+    built(
+        "client-key",
+        "/vault/tls/client.key",
+        "the file with its key",
+    ),
     not_yet("client-max-retries"),
     not_yet("client-timeout"),
     companion(
         "error-on-missing-key-",
+        "true",
         "`\"true\"`: a key that the secret lacks is an error",
     ),
     not_yet("go-max-procs"),
-    built("log-format", "`standard` or `json`"),
-    built("log-level", "`trace`, `debug`, `info`, `warn` or `error`"),
-    built("namespace", "the Vault namespace"),
+    built("log-format", "json", "`standard` or `json`"),
+    built(
+        "log-level",
+        "debug",
+        "`trace`, `debug`, `info`, `warn` or `error`",
+    ),
+    built("namespace", "team", "the Vault namespace"),
     built(
         "preserve-secret-case",
+        "true",
         "`\"true\"`: the names of files keep their capitals",
     ),
-    companion("preserve-secret-case-", "the same for one file"),
+    companion("preserve-secret-case-", "true", "the same for one file"),
     not_yet("proxy-address"),
     built(
         "role",
+        "billing",
         "the role of Vault's Kubernetes auth method; required",
     ),
-    built("secret-volume-path", "another folder than `/vault/secrets`"),
-    companion("secret-volume-path-", "the same for one file"),
+    built(
+        "secret-volume-path",
+        "/secrets",
+        "another folder than `/vault/secrets`",
+    ),
+    companion("secret-volume-path-", "/secrets", "the same for one file"),
     built(
         "service",
+        "https://vault.example:8200",
         "Vault's address, instead of the operator's setting",
     ),
     built(
         "template-config-exit-on-retry-failure",
+        "false",
         "`\"false\"`: the agent tries for ever",
     ),
     built(
         "template-lease-renewal-threshold",
+        "0.5",
         "the share of a lease that cannot be renewed after which it is read again; 0.9 otherwise",
     ),
     built(
         "template-max-connections-per-host",
+        "3",
         "how many requests are in flight at once; 10 otherwise",
     ),
     built(
         "template-static-secret-render-interval",
+        "1h",
         "how often secrets without a lease are read again; `5m` otherwise",
     ),
     built(
         "tls-secret",
+        "vault-tls",
         "a Secret that is mounted at `/vault/tls`, for the files above; while it is missing the pod does not start",
     ),
     built(
         "tls-server-name",
+        "vault.example",
         "the name that Vault's certificate must carry",
     ),
-    built("tls-skip-verify", "`\"true\"`: accept any certificate"),
+    built(
+        "tls-skip-verify",
+        "true",
+        "`\"true\"`: accept any certificate",
+    ),
 ];
 
 /// What the injector does not have: the second template language, and whom the token is for.
 const OURS: &[Key] = &[
     built(
         "agent-inject-default-template-engine",
+        "handlebars",
         "`go` or `handlebars` for all templates that do not say it themselves; `go` otherwise",
     ),
     built(
         "auth-audience",
+        "vault",
         "whom the token that the agent logs in with is for, as the role's `audience` says; the operator's setting `PLANESCAPE_VAULT_AUDIENCE` otherwise. Without either, Vault receives a token that the API server accepts, too. A role without an `audience` takes only such a token",
     ),
     built(
         "lease-guard",
+        "5m",
         "how long the token of an agent that is lost with its node may live on, with every lease: at least a minute, or `off`; the operator's setting `PLANESCAPE_LEASE_GUARD` otherwise, 30 minutes. Best written as `planescape.io/lease-guard`",
     ),
     companion(
         "agent-inject-template-engine-",
+        "handlebars",
         "`go` or `handlebars`: the language of the template",
     ),
     companion(
         "agent-inject-template-output-",
+        "base64-decoded",
         "`base64-decoded`: the rendered text is base64, and the file is what it stands for",
     ),
 ];
@@ -299,12 +390,17 @@ pub fn page() -> String {
 Each has the prefix `vault.hashicorp.com/` or `openbao.org/`; `NAME` is yours. Where `agent-inject` is `\"true\"`, a key
 that is not here is refused with the nearest one that is, and so is a value that the agent would refuse.
 
-| Annotation | Meaning |
-| --- | --- |
+| Annotation | For example | Meaning |
+| --- | --- | --- |
 "
     .to_owned();
     for key in built {
-        page.push_str(&format!("| {} | {} |\n", shown(key), key.meaning));
+        page.push_str(&format!(
+            "| {} | `{:?}` | {} |\n",
+            shown(key),
+            key.example,
+            key.meaning
+        ));
     }
     page.push_str("\nThe Vault Agent Injector has these, too, and they are refused for now:\n");
     let others: Vec<String> = others.into_iter().map(shown).collect();
@@ -312,10 +408,10 @@ that is not here is refused with the nearest one that is, and so is a value that
     page
 }
 
-/// The keys that are accepted, without suffix.
+/// The keys that are accepted.
 #[cfg(test)]
-pub(super) fn built_names() -> impl Iterator<Item = &'static str> {
-    all().filter(|key| key.is_built).map(|key| key.name)
+pub(super) fn built_keys() -> impl Iterator<Item = &'static Key> {
+    all().filter(|key| key.is_built)
 }
 
 /// The key that a name stands for; of two that fit, the longer.
