@@ -410,13 +410,10 @@ impl Effects {
 
 /// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
-    let shared = shared_folders(config);
-    for target in templates(config) {
-        files::remove_unfinished(&target.path, &shared);
-    }
-    for sink in sinks(config) {
-        files::remove_unfinished(&sink.target.path, &shared);
-    }
+    let (templates, sinks) = (templates(config), sinks(config));
+    let templates = templates.iter().map(|target| target.path.as_path());
+    let sinks = sinks.iter().map(|sink| sink.target.path.as_path());
+    files::remove_unfinished(templates.chain(sinks), &shared_folders(config));
 }
 
 /// Whether every sink can be written; a token without a place is a login in vain.

@@ -208,22 +208,25 @@ mod tests {
     #[test]
     fn what_a_killed_life_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        let left = folder
-            .path()
-            .join(format!("{}0", prefix("secret".as_ref())));
+        let paths = ["secret", "more"].map(|name| folder.path().join(name));
+        let left = ["secret", "more"].map(|name| {
+            let name = format!("{}0", prefix(name.as_ref()));
+            folder.path().join(name)
+        });
         let others = [
             format!("{}0", prefix("secret-2".as_ref())),
             ".planescape-other".to_owned(),
         ];
-        fs::write(&left, "half").unwrap();
+        for left in &left {
+            fs::write(left, "half").unwrap();
+        }
         for other in &others {
             fs::write(folder.path().join(other), "kept").unwrap();
         }
 
-        remove_unfinished(&path, &[]);
+        remove_unfinished(paths.iter().map(PathBuf::as_path), &[]);
 
-        assert!(!left.exists());
+        assert!(!left.iter().any(|left| left.exists()));
         for other in &others {
             assert!(folder.path().join(other).exists(), "{other}");
         }

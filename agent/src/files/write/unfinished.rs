@@ -1,11 +1,12 @@
 //! A file beside its target, until it is whole.
 
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -14,6 +15,9 @@ use super::super::folder::Place;
 
 /// Unfinished files have this in their name, so that a later life can tell them from a job's.
 const PREFIX: &str = ".planescape-unfinished-";
+
+/// How long that is with what follows for one file.
+const PREFIXED: usize = PREFIX.len() + 17;
 
 /// A file that is being written beside its target; removed unless it is finished.
 pub(super) struct Unfinished<'a> {
@@ -63,22 +67,31 @@ impl Drop for Unfinished<'_> {
 }
 
 /// The same for every life, and another for each file.
-pub(super) fn prefix(name: &std::ffi::OsStr) -> String {
+pub(super) fn prefix(name: &OsStr) -> String {
     let mut hash = DefaultHasher::new();
     name.as_bytes().hash(&mut hash);
     format!("{PREFIX}{:016x}-", hash.finish())
 }
 
-/// Removes what a life that was killed in the middle of a write left beside this file.
-pub(crate) fn remove_unfinished(path: &std::path::Path, shared: &[PathBuf]) {
-    let Ok(place) = Place::of(path, shared, false) else {
-        return;
-    };
-    let prefix = prefix(&place.name);
-    for name in names(&place) {
-        if name.to_string_lossy().starts_with(&prefix) {
-            // A file that cannot be removed does no harm.
-            let _ = unlinkat(&place.folder, &name, AtFlags::empty());
+/// Removes what a life that was killed in the middle of a write left beside these files. Each folder is read once, however
+/// many of them are in it.
+pub(crate) fn remove_unfinished<'a>(paths: impl Iterator<Item = &'a Path>, shared: &[PathBuf]) {
+    let mut folders: BTreeMap<Option<&Path>, Vec<&Path>> = BTreeMap::new();
+    for path in paths {
+        folders.entry(path.parent()).or_default().push(path);
+    }
+    for paths in folders.values() {
+        let Ok(place) = Place::of(paths[0], shared, false) else {
+            continue;
+        };
+        let files = paths.iter().filter_map(|path| path.file_name());
+        let prefixes: BTreeSet<String> = files.map(prefix).collect();
+        for name in names(&place) {
+            let of = name.to_str().and_then(|name| name.get(..PREFIXED));
+            if of.is_some_and(|of| prefixes.contains(of)) {
+                // A file that cannot be removed does no harm.
+                let _ = unlinkat(&place.folder, &name, AtFlags::empty());
+            }
         }
     }
 }
@@ -88,6 +101,6 @@ fn names(place: &Place) -> Vec<OsString> {
     let folder = place.readable().and_then(|it| Ok(Dir::new(it)?));
     let entries = folder.into_iter().flatten().flatten();
     entries
-        .map(|entry| std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
+        .map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
         .collect()
 }
