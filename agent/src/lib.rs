@@ -121,7 +121,7 @@ pub fn revoke_token(arguments: &Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "Error revoking token: {error:#}");
+            let _ = writeln!(io::stderr(), "Error revoking token: {error:#}");
             ExitCode::from(2)
         }
     }
@@ -140,7 +140,7 @@ fn revoke(arguments: &Arguments) -> anyhow::Result<()> {
 #[must_use]
 pub fn generate_config(arguments: &Arguments, wish: &generate::Wish) -> ExitCode {
     let fail = |code: u8, message: &str| {
-        let _ = writeln!(std::io::stderr(), "{message}");
+        let _ = writeln!(io::stderr(), "{message}");
         ExitCode::from(code)
     };
     if wish.kind != "env-template" {
@@ -210,7 +210,7 @@ fn token_file() -> String {
 }
 
 /// Does some work of a command. A name look-up that hangs holds up nothing when it is over.
-fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -221,7 +221,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
 
 /// Nobody is left to tell when the output is closed.
 fn println(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Waits until the agent that runs with the same configuration has rendered every file.
@@ -260,7 +260,7 @@ pub fn status(arguments: &Arguments) -> ExitCode {
 }
 
 fn tell(path: &str, message: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{path}: {message}");
+    let _ = writeln!(io::stderr(), "{path}: {message}");
     ExitCode::FAILURE
 }
 
@@ -268,7 +268,7 @@ fn tell(path: &str, message: &str) -> ExitCode {
 fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> ExitCode {
     // The termination message is the agent's, which may be at work beside.
     let refuse = |message: &dyn std::fmt::Display, has_own_exit_codes| {
-        let _ = writeln!(std::io::stderr(), "{message}");
+        let _ = writeln!(io::stderr(), "{message}");
         ExitCode::from(core::ExitCode::Config.of_process(has_own_exit_codes))
     };
     match settings::load_config(arguments) {

@@ -39,10 +39,10 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
         );
         let bind: Vec<&str> = bind.split(' ').collect();
         bed.control_plane().kubectl(&bind).await.unwrap();
-        let (policy, binding) = read(file);
-        write(&bed, &policy).await;
-        write(&bed, &binding).await;
-        let rules = rules(&policy);
+        let (policy, binding) = read(file).unwrap();
+        write(&bed, &policy).await.unwrap();
+        write(&bed, &binding).await.unwrap();
+        let rules = rules(&policy).unwrap();
         let tried: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.rule).collect();
         let named: BTreeSet<&str> = rules.iter().map(String::as_str).collect();
         assert_eq!(tried, named);
@@ -54,7 +54,7 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
             let mut without = policy.clone();
             let rules = without["spec"]["validations"].as_array_mut().unwrap();
             rules.retain(|rule| rule["message"] != attempt.rule);
-            write(&bed, &without).await;
+            write(&bed, &without).await.unwrap();
             until(&bed, account, attempt, Ok(())).await;
         }
         // Nobody else is held to it.
@@ -63,7 +63,7 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
         let expression = condition.as_str().unwrap();
         assert!(expression.contains(account), "{expression}");
         *condition = json!(expression.replace(account, "somebody"));
-        write(&bed, &of_another).await;
+        write(&bed, &of_another).await.unwrap();
         for attempt in &attempts {
             until(&bed, account, attempt, Ok(())).await;
         }
@@ -71,27 +71,30 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
 }
 
 /// A policy and its binding.
-fn read(file: &str) -> (Value, Value) {
+fn read(file: &str) -> Result<(Value, Value)> {
     let path = format!("{}/../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let (policy, binding) = text.split_once("\n---\n").unwrap();
-    let object = |text: &str| serde_saphyr::from_str(text).unwrap();
-    (object(policy), object(binding))
+    let text = std::fs::read_to_string(path)?;
+    let objects = text.split_once("\n---\n");
+    let (policy, binding) = objects.context("a policy and its binding")?;
+    Ok((
+        serde_saphyr::from_str(policy)?,
+        serde_saphyr::from_str(binding)?,
+    ))
 }
 
-fn rules(policy: &Value) -> Vec<String> {
-    let rules = policy["spec"]["validations"].as_array().unwrap();
-    let messages = rules.iter().map(|rule| rule["message"].as_str().unwrap());
-    messages.map(str::to_owned).collect()
+fn rules(policy: &Value) -> Option<Vec<String>> {
+    let rules = policy["spec"]["validations"].as_array()?;
+    let messages = rules.iter().map(|rule| rule["message"].as_str());
+    messages.map(|it| it.map(str::to_owned)).collect()
 }
 
-async fn write(bed: &Bed<'_>, object: &Value) {
+async fn write(bed: &Bed<'_>, object: &Value) -> Result<()> {
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     let control_plane = bed.control_plane();
-    let written = control_plane
+    control_plane
         .kubectl_with_input(&apply, &object.to_string())
-        .await;
-    written.unwrap();
+        .await?;
+    Ok(())
 }
 
 /// Tries until it is refused by that rule, or nothing refuses it.

@@ -263,14 +263,7 @@ impl Run {
             Command::Read {
                 ticket, request, ..
             } => {
-                let body = if request.path().starts_with("kv/") {
-                    r#"{"data":{"password":"x"}}"#.to_owned()
-                } else {
-                    format!(
-                        r#"{{"lease_id":"database/creds/{number}","lease_duration":{LEASE_LIFE},"renewable":true,"data":{{}}}}"#
-                    )
-                };
-                let secret = Secret::from_json(body.as_bytes()).unwrap();
+                let secret = secret(request.path(), number);
                 let answer = Answer::Secret(Some(secret));
                 let result = self.says(Asked::Read, request.path(), answer);
                 Input::Answered {
@@ -311,6 +304,18 @@ impl Run {
     }
 }
 
+/// What stands at a path: of static ones always the same, of others a new lease.
+fn secret(path: &str, number: usize) -> Secret {
+    let body = if path.starts_with("kv/") {
+        r#"{"data":{"password":"x"}}"#.to_owned()
+    } else {
+        format!(
+            r#"{{"lease_id":"database/creds/{number}","lease_duration":{LEASE_LIFE},"renewable":true,"data":{{}}}}"#
+        )
+    };
+    Secret::from_json(body.as_bytes()).unwrap()
+}
+
 /// One that never gives up.
 fn agent(seed: u64, now: Now) -> Agent {
     let templates: String = (0..TEXTS.len())
@@ -326,6 +331,7 @@ fn agent(seed: u64, now: Now) -> Agent {
         texts: TEXTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         variables: BTreeMap::new(),
         left_tokens: Vec::new(),
+        has_unread_ledger: false,
         seed,
     };
     Agent::new(start, now).unwrap()

@@ -102,7 +102,8 @@ mod tests {
     async fn what_is_kept_last_stands_in_the_file_and_nothing_after_all_is_forgotten() {
         let folder = folder();
         let (saves, work) = Saves::new(Arc::new(open(&folder, true)));
-        let work = tokio::spawn(work);
+        let mut works = tokio::task::JoinSet::new();
+        works.spawn(work);
         for round in 0..20 {
             saves.save(|cache| cache.keep_token(&token(round)));
             if round % 3 == 0 {
@@ -117,7 +118,6 @@ mod tests {
         saves.save(|cache| cache.keep_token(&token(20)));
         saves.finished().await;
         assert_eq!(open(&folder, true).preloaded(), None);
-        work.abort();
     }
 
     fn folder() -> tempfile::TempDir {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use planescape_tests::testbed::Cluster;
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ async fn a_run_with_secrets_waits_in_its_queue_and_keeps_them_when_it_has_to_wai
     // It would have let it go with the label.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(place.bed.get(&job).await.unwrap()["spec"]["suspend"], true);
-    assert!(pods(&place).await.is_empty());
+    assert!(pods(&place).await.unwrap().is_empty());
     let go_round: Vec<String> = ["patch", "job", name, "--type=merge", "-p"]
         .into_iter()
         .chain([r#"{"spec":{"suspend":false}}"#])
@@ -47,19 +48,19 @@ async fn a_run_with_secrets_waits_in_its_queue_and_keeps_them_when_it_has_to_wai
     let refused = as_program(&place, &go_round, "").await.unwrap_err();
     assert!(refused.contains("leaves that to its queue"), "{refused}");
 
-    admit(&place, &job, true).await;
+    admit(&place, &job, true).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
     // A run of more weight takes its place.
-    admit(&place, &job, false).await;
+    admit(&place, &job, false).await.unwrap();
     let started = Instant::now();
-    while !pods(&place).await.is_empty() {
+    while !pods(&place).await.unwrap().is_empty() {
         assert!(started.elapsed() < LIMIT, "the Job controller stops them");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let status = place.until_lease("my-job", "Held").await.unwrap();
     assert_eq!(status["status"]["activeCount"], 1, "{status}");
     assert_eq!(cluster.vault.leases(CREDENTIALS).await.unwrap().len(), 1);
-    admit(&place, &job, true).await;
+    admit(&place, &job, true).await.unwrap();
     place.end("my-job").await.unwrap();
     place.until_lease("my-job", "Revoked").await.unwrap();
 
@@ -70,13 +71,13 @@ async fn a_run_with_secrets_waits_in_its_queue_and_keeps_them_when_it_has_to_wai
 }
 
 /// What a queue does to a Job that it has room for, and to one that it has none for any more.
-async fn admit(place: &Place<'_>, job: &str, has_room: bool) {
+async fn admit(place: &Place<'_>, job: &str, has_room: bool) -> Result<()> {
     let change = json!({ "spec": { "suspend": !has_room } }).to_string();
     let patch = ["patch", job, "--type=merge", "-p", &change];
-    place.bed.kubectl(&patch).await.unwrap();
+    place.bed.kubectl(&patch).await?;
+    Ok(())
 }
 
-async fn pods(place: &Place<'_>) -> Vec<Value> {
-    let pods = place.bed.list("pods", "planescape.io/job=my-job").await;
-    pods.unwrap()
+async fn pods(place: &Place<'_>) -> Result<Vec<Value>> {
+    place.bed.list("pods", "planescape.io/job=my-job").await
 }

@@ -47,12 +47,12 @@ enum Fate {
 
 #[tokio::test]
 async fn an_operator_that_is_killed_at_any_of_its_writes_starts_each_run_once() {
-    at_each_write(Fate::Killed).await;
+    at_each_write(Fate::Killed).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_operator_that_is_cut_off_at_any_of_its_writes_starts_each_run_once() {
-    at_each_write(Fate::Cut).await;
+    at_each_write(Fate::Cut).await.unwrap();
 }
 
 #[tokio::test]
@@ -100,16 +100,17 @@ async fn what_came_before_a_watch_is_told_that_it_is_too_old_is_found_by_the_nex
     assert!(way.expired() >= 3, "{}", way.expired());
 }
 
-async fn at_each_write(fate: Fate) {
-    let cluster = Cluster::shared().await.unwrap();
+async fn at_each_write(fate: Fate) -> Result<()> {
+    let cluster = Cluster::shared().await?;
     let (requests, answers) = tokio::join!(
         lose_each(cluster, Loss::Request, fate),
         lose_each(cluster, Loss::Answer, fate)
     );
     for writes in [requests, answers] {
-        let writes = writes.unwrap();
-        assert!(writes >= FEWEST_WRITES, "{writes}");
+        let writes = writes?;
+        ensure!(writes >= FEWEST_WRITES, "{writes} writes alone");
     }
+    Ok(())
 }
 
 /// Loses the first write of an operator, the second of another one, and so on; how many there are.
