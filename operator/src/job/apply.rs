@@ -205,7 +205,7 @@ async fn end(
         .observed
         .jobs
         .iter()
-        .any(|run| run.uid == uid && run.waits_for_secrets);
+        .any(|run| run.uid == uid && run.waits_for_secrets.is_some());
     // The clock of a suspended Job stands still. One that is let go without its Secrets must make no pod.
     let spec = if is_waiting {
         json!({ "activeDeadlineSeconds": 1, "suspend": false, "parallelism": 0 })

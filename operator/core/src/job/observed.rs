@@ -85,8 +85,8 @@ pub struct ObservedJob {
     pub is_suspended: bool,
     /// The ServiceAccount of its pods.
     pub service_account: String,
-    /// Whether it is suspended until its Secrets are there.
-    pub waits_for_secrets: bool,
+    /// Since when it is suspended until its Secrets are there.
+    pub waits_for_secrets: Option<Timestamp>,
     /// Whether it had its Secrets and was let go.
     pub is_supplied: bool,
     /// What is said of its Secrets.
@@ -327,9 +327,7 @@ impl ObservedJob {
             has_ttl: spec.is_some_and(|spec| spec.ttl_seconds_after_finished.is_some()),
             is_suspended: spec.is_some_and(|spec| spec.suspend == Some(true)),
             service_account: service_account(spec),
-            waits_for_secrets: annotation(&job.metadata, ORDER_ANNOTATION).is_some()
-                && annotation(&job.metadata, SUPPLIED_ANNOTATION).is_none()
-                && spec.is_some_and(|spec| spec.suspend == Some(true)),
+            waits_for_secrets: waits_for_secrets(job),
             is_supplied: annotation(&job.metadata, SUPPLIED_ANNOTATION).is_some(),
             credentials: annotation(&job.metadata, CREDENTIALS_ANNOTATION)
                 .and_then(|report| serde_json::from_str(report).ok()),
@@ -427,6 +425,15 @@ fn grace(spec: Option<&JobSpec>) -> SignedDuration {
     let pod = spec.and_then(|spec| spec.template.spec.as_ref());
     let seconds = pod.and_then(|pod| pod.termination_grace_period_seconds);
     seconds.map_or(USUAL_GRACE, SignedDuration::from_secs)
+}
+
+fn waits_for_secrets(job: &Job) -> Option<Timestamp> {
+    let metadata = &job.metadata;
+    let is_suspended = job.spec.as_ref()?.suspend == Some(true);
+    let is_supplied = annotation(metadata, SUPPLIED_ANNOTATION).is_some();
+    annotation(metadata, ORDER_ANNOTATION).filter(|_| is_suspended && !is_supplied)?;
+    let created = metadata.creation_timestamp.as_ref().map(instant);
+    created.or_else(|| tick(metadata))
 }
 
 fn service_account(spec: Option<&JobSpec>) -> String {

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::tests::{UID, at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
+use super::tests::{UID, at, cron, end, once, plan_of, plan_with_pods, pod, run, ticks};
 use super::*;
+use crate::api::names::ORDER_ANNOTATION;
 use crate::defaults::Defaults;
 use crate::job::validate::validate;
 
@@ -316,6 +317,33 @@ fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
     assert!(why.contains("ImagePullBackOff: no such image"), "{why}");
     assert!(endings(&[started], "2026-11-24T11:30:00Z").0.is_empty());
     assert_eq!(endings(&[], "2026-11-24T11:30:00Z").0.len(), 1);
+}
+
+#[test]
+fn a_run_that_began_after_its_deadline_has_as_long_for_its_secrets() {
+    let mut job = once();
+    job["spec"]["startingDeadlineSeconds"] = json!(60);
+    let mut waiting = run("2026-11-24T10:00:00Z");
+    waiting["spec"]["suspend"] = json!(true);
+    waiting["status"] = json!({});
+    waiting["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
+    let ends = |created: &str, now: &str| {
+        let mut waiting = waiting.clone();
+        waiting["metadata"]["creationTimestamp"] = json!(created);
+        let plan = plan_of(&job, &[waiting], now);
+        let mut actions = plan.actions.into_iter();
+        actions.any(
+            |it| matches!(it, Action::End { ending, .. } if ending == Ending::VaultUnavailable),
+        )
+    };
+
+    let punctual = "2026-11-24T10:00:01Z";
+    assert!(!ends(punctual, "2026-11-24T10:00:59Z"));
+    assert!(ends(punctual, "2026-11-24T10:01:00Z"));
+    // The job was suspended until then.
+    let late = "2026-11-24T12:00:00Z";
+    assert!(!ends(late, "2026-11-24T12:00:59Z"));
+    assert!(ends(late, "2026-11-24T12:01:00Z"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) fn end(
         .active()
         .filter(|run| !run.is_deleting() && !run.is_ended);
     // Whoever suspends a run means it; one that waits for its Secrets is suspended by us.
-    for run in open.filter(|run| !run.is_suspended || run.waits_for_secrets) {
+    for run in open.filter(|run| !run.is_suspended || run.waits_for_secrets.is_some()) {
         let Some(refusal) = lasting_refusal(run) else {
             continue;
         };
@@ -58,7 +58,8 @@ pub(super) fn end(
     }
 }
 
-/// Ends runs whose Secrets are not there by the deadline for their start: nothing of them has started.
+/// Ends runs whose Secrets are not there by the deadline for their start: nothing of them has started. Some start after it: a
+/// one-time job that was suspended, and a run for which another had to make way. Those have as long from then on.
 pub(super) fn end_late(
     plan: &mut Plan,
     validated: &ValidatedJob,
@@ -68,13 +69,19 @@ pub(super) fn end_late(
     let Some(deadline) = validated.deadline else {
         return;
     };
-    let waiting = observed.active().filter(|run| run.waits_for_secrets);
     let is_open = |run: &&ObservedJob| !run.is_deleting() && !run.is_ended && !ends(plan, run);
-    let open: Vec<_> = waiting.filter(is_open).collect();
-    for run in open {
-        let late = run.tick.checked_add(validated.delay);
-        let Ok(due) = late.and_then(|start| start.checked_add(deadline)) else {
+    let open = observed.active().filter(is_open);
+    let waiting = open.filter_map(|run| Some((run, run.waits_for_secrets?)));
+    let waiting: Vec<_> = waiting.collect();
+    for (run, since) in waiting {
+        let limit = |start: Timestamp| start.checked_add(deadline).ok();
+        let late = run.tick.checked_add(validated.delay).ok();
+        let Some(due) = late.and_then(limit) else {
             continue;
+        };
+        let due = match since > due {
+            true => limit(since).unwrap_or(due),
+            false => due,
         };
         if plan.has_come(due, now) {
             let why = match &run.credentials {

@@ -46,7 +46,7 @@ pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
         let ended = pod.agent.as_ref().and_then(|agent| agent.ended);
         Some((failure(run, pod)?, ended))
     });
-    let unsupplied = unsupplied(run).filter(|_| run.waits_for_secrets);
+    let unsupplied = unsupplied(run).filter(|_| run.waits_for_secrets.is_some());
     let unsupplied = unsupplied.map(|report| (report, None));
     let (report, heard) = failures.chain(unsupplied).next_back()?;
     let is_denied = match report.reason {

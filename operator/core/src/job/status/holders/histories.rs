@@ -69,7 +69,7 @@ impl World {
                 has_ttl: false,
                 is_suspended: false,
                 service_account: "default".to_owned(),
-                waits_for_secrets: false,
+                waits_for_secrets: None,
                 is_supplied: false,
                 credentials: None,
                 revocations: Vec::new(),
