@@ -9,7 +9,7 @@ use planescape_operator_core::api::names::{
     SUPPLIED_ANNOTATION,
 };
 use planescape_operator_core::credentials::left::{Left, Revocation};
-use planescape_operator_core::credentials::run::Run;
+use planescape_operator_core::credentials::run::{Lock, Run};
 use serde_json::{Value, json};
 
 use crate::cluster::client::Clients;
@@ -36,9 +36,10 @@ pub(super) async fn let_go(
 ) -> kube::Result<Option<Job>> {
     let mut change = told(report);
     change["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
-    match &run.queue {
-        Some(queue) => change["metadata"]["labels"] = json!({ KUEUE_LABEL: queue }),
-        None => change["spec"] = json!({ "suspend": false }),
+    match &run.lock {
+        Lock::Suspended => change["spec"] = json!({ "suspend": false }),
+        Lock::Queue(queue) => change["metadata"]["labels"] = json!({ KUEUE_LABEL: queue }),
+        Lock::Open => {}
     }
     patch(clients, run, Class::Run, change).await
 }

@@ -185,7 +185,7 @@ mod tests {
     use http::{Request, Response};
     use kube::client::{Body, Client};
     use planescape_operator_core::credentials::Order;
-    use planescape_operator_core::credentials::run::Stage;
+    use planescape_operator_core::credentials::run::{Lock, Stage};
     use planescape_operator_core::job::identity::Identity;
     use tower::service_fn;
 
@@ -227,7 +227,7 @@ mod tests {
                 role: "runs".to_owned(),
                 secrets: Vec::new(),
             },
-            queue: None,
+            lock: Lock::Suspended,
             stage: Stage::Waiting,
             is_claimed: false,
             told: None,

@@ -70,6 +70,35 @@ async fn a_run_with_secrets_waits_in_its_queue_and_keeps_them_when_it_has_to_wai
     assert_eq!(reads.count(), 1, "a run that waits again keeps its user");
 }
 
+/// Where a namespace has a queue for all Jobs, Kueue puts them into it when they are created.
+#[tokio::test]
+async fn a_run_that_a_queue_lets_go_too_early_gets_its_secrets_and_stays_in_that_queue() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::without_program(cluster, "early").await.unwrap();
+    place.let_in().await.unwrap();
+    let mut planescape_job = guides("my-job");
+    planescape_job["spec"]["jobTemplate"]["metadata"] = json!({ "labels": { LABEL: "reports" } });
+    place.bed.apply(&planescape_job).await.unwrap();
+    let job = format!("job/{}", place.job("my-job").await.unwrap());
+    let label = format!("{LABEL}=default");
+    place.bed.kubectl(&["label", &job, &label]).await.unwrap();
+    admit(&place, &job, true).await;
+    place.until_let_go("my-job").await.unwrap();
+
+    place.start().await.unwrap();
+    let is_supplied =
+        |job: &Value| job["metadata"]["annotations"]["planescape.io/supplied"] == "true";
+    let supplied = place.bed.until(&job, LIMIT, is_supplied).await;
+    let supplied = supplied.unwrap_or_else(|error| panic!("{error:#}\n{}", place.log()));
+
+    assert_eq!(supplied["metadata"]["labels"][LABEL], "default");
+    let name = job.trim_start_matches("job/");
+    let secret = format!("secret/{name}-vault-db-creds");
+    place.bed.get(&secret).await.unwrap();
+    place.end("my-job").await.unwrap();
+    place.until_lease("my-job", "Revoked").await.unwrap();
+}
+
 /// What a queue does to a Job that it has room for, and to one that it has none for any more.
 async fn admit(place: &Place<'_>, job: &str, has_room: bool) -> Result<()> {
     let change = json!({ "spec": { "suspend": !has_room } }).to_string();

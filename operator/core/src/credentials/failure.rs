@@ -285,7 +285,7 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
 mod tests {
     use super::*;
     use crate::credentials::Order;
-    use crate::credentials::run::Stage;
+    use crate::credentials::run::{Lock, Stage};
     use crate::job::identity::Identity;
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
                 role: "runs".to_owned(),
                 secrets: Vec::new(),
             },
-            queue: None,
+            lock: Lock::Suspended,
             stage: Stage::Waiting,
             is_claimed: false,
             told: None,

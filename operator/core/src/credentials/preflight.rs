@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::block::is_path;
 use super::order::{Content, Order, OrderedSecret};
-use super::run::{Run, Stage};
+use super::run::{Lock, Run, Stage};
 use crate::api::PlanescapeJob;
 use crate::api::names::PREFLIGHT_ANNOTATION;
 use crate::api::v1alpha1::ONCE;
@@ -99,7 +99,7 @@ impl Check {
                 uid: String::new(),
                 service_account: account.to_owned(),
                 order,
-                queue: None,
+                lock: Lock::Suspended,
                 stage: Stage::Waiting,
                 is_claimed: false,
                 told: None,

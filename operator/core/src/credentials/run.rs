@@ -33,8 +33,8 @@ pub struct Run {
     pub service_account: String,
     /// What it is to get.
     pub order: Order,
-    /// The queue that lets it have pods.
-    pub queue: Option<String>,
+    /// What keeps it from having pods.
+    pub lock: Lock,
     /// Where it stands.
     pub stage: Stage,
     /// Whether the Job stays until its lease is revoked.
@@ -43,12 +43,23 @@ pub struct Run {
     pub told: Option<Report>,
 }
 
+/// What keeps a Job from having pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// It is suspended.
+    Suspended,
+    /// It is suspended, and this queue lifts that.
+    Queue(String),
+    /// Nothing.
+    Open,
+}
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its Job is suspended until its Secrets are there.
+    /// Its Secrets are not there. Its Job is suspended until then, unless somebody has lifted that: pods wait for them, too.
     Waiting,
-    /// Its Job may have pods, or somebody else has suspended it: a person, or its queue.
+    /// It had its Secrets. Its Job may have pods, or somebody has suspended it again: a person, or its queue.
     Running,
     /// Its Job is being deleted after its pods; until when those are waited for.
     Stopping(Timestamp),
@@ -65,7 +76,6 @@ impl Run {
     pub fn of(job: &Job) -> Option<Self> {
         let metadata = &job.metadata;
         let annotation = |key: &str| metadata.annotations.as_ref()?.get(key);
-        let label = |key: &str| metadata.labels.as_ref()?.get(key);
         let pod = job.spec.as_ref()?.template.spec.as_ref()?;
         let account = pod.service_account_name.clone();
         let account = account.filter(|name| !name.is_empty());
@@ -76,10 +86,7 @@ impl Run {
             uid: metadata.uid.clone()?,
             service_account: account.unwrap_or_else(|| "default".to_owned()),
             order: serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?,
-            queue: annotation(QUEUE_ANNOTATION)
-                .or_else(|| label(KUEUE_LABEL))
-                .filter(|queue| !queue.is_empty())
-                .cloned(),
+            lock: lock(job),
             stage: stage(job),
             is_claimed: finalizers.any(|it| it == LEASE_FINALIZER),
             told: annotation(CREDENTIALS_ANNOTATION)
@@ -104,6 +111,22 @@ impl Run {
             Stage::Over { deleted } => deleted,
             Stage::Waiting | Stage::Running | Stage::Stopping(_) => None,
         }
+    }
+}
+
+fn lock(job: &Job) -> Lock {
+    if job.spec.as_ref().and_then(|spec| spec.suspend) != Some(true) {
+        return Lock::Open;
+    }
+    let wanted = job
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|it| it.get(QUEUE_ANNOTATION));
+    let queue = wanted.or_else(|| job.metadata.labels.as_ref()?.get(KUEUE_LABEL));
+    match queue.filter(|queue| !queue.is_empty()) {
+        Some(queue) => Lock::Queue(queue.clone()),
+        None => Lock::Suspended,
     }
 }
 
@@ -140,10 +163,11 @@ fn stage(job: &Job) -> Stage {
     if is_given_up && !is_supplied {
         return Stage::Over { deleted: None };
     }
-    if spec.and_then(|spec| spec.suspend) == Some(true) && !is_supplied {
-        return Stage::Waiting;
+    if is_supplied {
+        Stage::Running
+    } else {
+        Stage::Waiting
     }
-    Stage::Running
 }
 
 #[cfg(test)]
@@ -191,7 +215,7 @@ mod tests {
             Stage::Running,
             "somebody suspended it after it was let go"
         );
-        assert_eq!(stage(json!({})), Stage::Running);
+        assert_eq!(stage(json!({})), Stage::Waiting, "somebody was quicker");
         assert_eq!(
             stage(json!({ "status": { "conditions": ended } })),
             Stage::Over { deleted: None }
@@ -217,15 +241,24 @@ mod tests {
 
     #[test]
     fn its_queue_is_the_one_that_it_waits_for_or_else_the_one_that_it_is_in() {
+        let lock = |metadata: Value, is_suspended: bool| {
+            let spec = json!({ "suspend": is_suspended });
+            run(json!({ "metadata": metadata, "spec": spec }))
+                .unwrap()
+                .lock
+        };
+        let labels = json!({ KUEUE_LABEL: "default" });
         let annotations =
             json!({ ORDER_ANNOTATION: order().to_string(), QUEUE_ANNOTATION: "reports" });
-        let queue = |metadata: Value| run(json!({ "metadata": metadata })).unwrap().queue;
-        let labels = json!({ KUEUE_LABEL: "default" });
-
-        assert_eq!(queue(json!({})), None);
-        assert_eq!(queue(json!({ "labels": labels })).unwrap(), "default");
+        let labelled = json!({ "labels": labels });
         let both = json!({ "labels": labels, "annotations": annotations });
-        assert_eq!(queue(both).unwrap(), "reports");
+
+        assert_eq!(lock(json!({}), true), Lock::Suspended);
+        assert_eq!(lock(labelled, true), Lock::Queue("default".to_owned()));
+        let reports = Lock::Queue("reports".to_owned());
+        assert_eq!(lock(both.clone(), true), reports);
+        // A queue takes no other name once it has let the Job go.
+        assert_eq!(lock(both, false), Lock::Open);
     }
 
     fn order() -> Value {

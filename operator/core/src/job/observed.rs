@@ -85,7 +85,7 @@ pub struct ObservedJob {
     pub is_suspended: bool,
     /// The ServiceAccount of its pods.
     pub service_account: String,
-    /// Since when it is suspended until its Secrets are there.
+    /// Since when it waits for its Secrets: suspended, unless somebody has lifted that.
     pub waits_for_secrets: Option<Timestamp>,
     /// Whether it had its Secrets and was let go.
     pub is_supplied: bool,
@@ -429,9 +429,8 @@ fn grace(spec: Option<&JobSpec>) -> SignedDuration {
 
 fn waits_for_secrets(job: &Job) -> Option<Timestamp> {
     let metadata = &job.metadata;
-    let is_suspended = job.spec.as_ref()?.suspend == Some(true);
     let is_supplied = annotation(metadata, SUPPLIED_ANNOTATION).is_some();
-    annotation(metadata, ORDER_ANNOTATION).filter(|_| is_suspended && !is_supplied)?;
+    annotation(metadata, ORDER_ANNOTATION).filter(|_| !is_supplied)?;
     let created = metadata.creation_timestamp.as_ref().map(instant);
     created.or_else(|| tick(metadata))
 }

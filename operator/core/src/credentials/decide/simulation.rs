@@ -5,7 +5,7 @@
 mod vault;
 
 use super::*;
-use crate::credentials::run::Stage;
+use crate::credentials::run::{Lock, Stage};
 use crate::credentials::{Content, Order, OrderedSecret};
 use crate::job::identity::Identity;
 use planescape_agent_contract::{Phase, Reason};
@@ -117,7 +117,7 @@ impl World {
                     role: "runs".to_owned(),
                     secrets,
                 },
-                queue: None,
+                lock: Lock::Suspended,
                 stage: Stage::Waiting,
                 is_claimed: false,
                 told: None,

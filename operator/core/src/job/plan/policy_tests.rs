@@ -327,7 +327,7 @@ fn a_run_that_began_after_its_deadline_has_as_long_for_its_secrets() {
     waiting["spec"]["suspend"] = json!(true);
     waiting["status"] = json!({});
     waiting["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
-    let ends = |created: &str, now: &str| {
+    let ends = |waiting: &serde_json::Value, created: &str, now: &str| {
         let mut waiting = waiting.clone();
         waiting["metadata"]["creationTimestamp"] = json!(created);
         let plan = plan_of(&job, &[waiting], now);
@@ -338,12 +338,15 @@ fn a_run_that_began_after_its_deadline_has_as_long_for_its_secrets() {
     };
 
     let punctual = "2026-11-24T10:00:01Z";
-    assert!(!ends(punctual, "2026-11-24T10:00:59Z"));
-    assert!(ends(punctual, "2026-11-24T10:01:00Z"));
+    assert!(!ends(&waiting, punctual, "2026-11-24T10:00:59Z"));
+    assert!(ends(&waiting, punctual, "2026-11-24T10:01:00Z"));
+    // A queue that has let it go makes no Secrets.
+    waiting["spec"]["suspend"] = json!(false);
+    assert!(ends(&waiting, punctual, "2026-11-24T10:01:00Z"));
     // The job was suspended until then.
     let late = "2026-11-24T12:00:00Z";
-    assert!(!ends(late, "2026-11-24T12:00:59Z"));
-    assert!(ends(late, "2026-11-24T12:01:00Z"));
+    assert!(!ends(&waiting, late, "2026-11-24T12:00:59Z"));
+    assert!(ends(&waiting, late, "2026-11-24T12:01:00Z"));
 }
 
 #[test]

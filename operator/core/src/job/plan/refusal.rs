@@ -21,7 +21,7 @@ pub(super) fn end(
     let open = observed
         .active()
         .filter(|run| !run.is_deleting() && !run.is_ended);
-    // Whoever suspends a run means it; one that waits for its Secrets is suspended by us.
+    // Whoever suspends a run means it; one that waits for its Secrets is suspended by us, or by its queue.
     for run in open.filter(|run| !run.is_suspended || run.waits_for_secrets.is_some()) {
         let Some(refusal) = lasting_refusal(run) else {
             continue;
@@ -69,7 +69,11 @@ pub(super) fn end_late(
     let Some(deadline) = validated.deadline else {
         return;
     };
-    let is_open = |run: &&ObservedJob| !run.is_deleting() && !run.is_ended && !ends(plan, run);
+    let is_open = |run: &&ObservedJob| {
+        // Its Secrets are there, and nobody has said so yet.
+        let works = run.pods.iter().any(|pod| pod.has_begun);
+        !run.is_deleting() && !run.is_ended && !works && !ends(plan, run)
+    };
     let open = observed.active().filter(is_open);
     let waiting = open.filter_map(|run| Some((run, run.waits_for_secrets?)));
     let waiting: Vec<_> = waiting.collect();

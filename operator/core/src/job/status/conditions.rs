@@ -482,7 +482,7 @@ fn nobody_has_logged_in(facts: &Facts<'_>) -> &'static str {
         .observed
         .jobs
         .first()
-        .is_some_and(|it| it.is_suspended);
+        .is_some_and(|it| it.waits_for_secrets.is_some());
     if has_secrets && is_waiting {
         return "the run waits for its Secrets, which `planescape credentials` makes; is it running?";
     }

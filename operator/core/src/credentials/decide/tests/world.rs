@@ -5,7 +5,7 @@ use planescape_vault::Refusal;
 
 use super::super::*;
 use super::OUTAGE;
-use crate::credentials::run::Stage;
+use crate::credentials::run::{Lock, Stage};
 use crate::credentials::{Content, Order, OrderedSecret};
 use crate::job::identity::Identity;
 
@@ -57,7 +57,7 @@ impl World {
                     role: "reader".into(),
                     secrets: vec![secret],
                 },
-                queue: None,
+                lock: Lock::Suspended,
                 stage,
                 is_claimed: false,
                 told: None,
