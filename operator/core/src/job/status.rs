@@ -5,6 +5,7 @@ mod ended;
 mod events;
 mod excluded;
 mod fit;
+mod held_back;
 mod holders;
 mod runs;
 mod vault;

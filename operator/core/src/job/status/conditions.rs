@@ -6,7 +6,7 @@ use planescape_agent_contract::{Reason, Report};
 
 use super::vault::{self, Standing};
 use super::{Checked, Facts, Taken, is_older, older_run, replace_older};
-use super::{excluded, fit};
+use super::{excluded, fit, held_back};
 use crate::api::names::{KUBERNETES_JOB_NAME_LABEL, ONCE_STARTED_ANNOTATION};
 use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 use crate::inject::SIDECAR;
@@ -157,7 +157,7 @@ fn ready(
     }
     match (&after.next_schedule_time, after.active.first()) {
         (Some(next), _) => Finding::new(KIND, true, "Scheduled", format!("next run at {}", next.0)),
-        (None, Some(run)) => Finding::new(KIND, true, "Started", format!("Job {} runs", run.name)),
+        (None, Some(run)) => Finding::new(KIND, true, "Started", held_back::standing(facts, run)),
         (None, None) => Finding::new(KIND, true, "Settled", "nothing is left to start"),
     }
 }
@@ -395,7 +395,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
         }
         let message = match known {
             Some(_) => "no run is left that could tell",
-            None => nobody_has_logged_in(facts),
+            None => held_back::nobody_has_logged_in(facts),
         };
         return Some(unknown(message.to_owned()));
     };
@@ -435,7 +435,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
                 reason: known.reason.clone(),
                 message: known.message.clone(),
             },
-            None => unknown(nobody_has_logged_in(facts).to_owned()),
+            None => unknown(held_back::nobody_has_logged_in(facts).to_owned()),
         },
     })
 }
@@ -474,19 +474,6 @@ fn fitted(facts: &Facts<'_>, after: &PlanescapeJobStatus, vault: Finding) -> Fin
         }
         None => vault,
     }
-}
-
-fn nobody_has_logged_in(facts: &Facts<'_>) -> &'static str {
-    let has_secrets = facts.validated.is_ok_and(|it| it.has_secrets);
-    let is_waiting = facts
-        .observed
-        .jobs
-        .first()
-        .is_some_and(|it| it.waits_for_secrets.is_some());
-    if has_secrets && is_waiting {
-        return "the run waits for its Secrets, which `planescape credentials` makes; is it running?";
-    }
-    "nobody has logged in yet"
 }
 
 /// Every Secret is there; their lease may not be revoked all the same.

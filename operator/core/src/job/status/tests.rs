@@ -280,6 +280,24 @@ fn expects_no_pods_of_a_job_that_is_held_back() {
     }
 }
 
+#[test]
+fn says_that_a_run_does_not_work_while_its_job_is_suspended() {
+    let mut scene = Scene::injected().with_run(json!({}));
+    scene.jobs[0]["spec"] = json!({ "template": {}, "suspend": true });
+    let told = |scene: &Scene, kind: &str| {
+        let status = scene.status();
+        condition(&status, kind).2.to_owned()
+    };
+    let why = "is suspended, by its queue or by somebody";
+    assert_eq!(told(&scene, "Ready"), format!("Job my-job-1 {why}"));
+    let unknown = told(&scene, "VaultReady");
+    assert!(unknown.ends_with(why), "{unknown}");
+
+    scene.jobs[0]["spec"]["suspend"] = json!(false);
+    assert_eq!(told(&scene, "Ready"), "Job my-job-1 runs");
+    assert_eq!(told(&scene, "VaultReady"), "nobody has logged in yet");
+}
+
 /// A PlanescapeJob and what belongs to it.
 #[derive(Clone)]
 pub(super) struct Scene {
