@@ -2,6 +2,7 @@
 //! in the cluster.
 
 mod calls;
+mod held;
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 pub(crate) use calls::{Calls, Question};
+pub(crate) use held::{Count, Held, HeldOfRun};
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -47,6 +49,7 @@ pub struct Metrics {
     vaults_away: Family<[(&'static str, String); 1], Gauge>,
     waiting_for_vault: Family<[(&'static str, String); 1], Gauge>,
     pub(crate) calls: Calls,
+    pub(crate) held: Held,
     live: OnceLock<Live>,
 }
 
@@ -92,6 +95,7 @@ impl Default for Metrics {
             vaults_away: Family::default(),
             waiting_for_vault: Family::default(),
             calls: Calls::register(&mut registry),
+            held: Held::register(&mut registry),
             registry: Registry::default(),
             live: OnceLock::new(),
         };

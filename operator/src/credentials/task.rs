@@ -12,7 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use planescape_operator_core::credentials::content::Contents;
-use planescape_operator_core::credentials::decide::{Custody, Holding, Memory, Step, next};
+use planescape_operator_core::credentials::decide::{
+    Custody, Holding, Memory, Step, TokenEnd, next,
+};
 use planescape_operator_core::credentials::failure::Failure;
 use planescape_operator_core::credentials::run::{Run, Stage};
 use planescape_vault::{Error, Grant, SecretText};
@@ -23,6 +25,7 @@ use tracing::{debug, info, warn};
 use super::record::Record;
 use super::vaults::{Outages, Vault};
 use super::{Program, chance, job};
+use crate::metrics::{Count, HeldOfRun};
 pub(super) use reading::mount_of;
 
 /// What the watch shows of a Job.
@@ -43,6 +46,8 @@ struct Task {
     /// Those of its Vault, once that was asked.
     outages: Option<Outages>,
     is_gone: bool,
+    /// What it counts for in the metrics.
+    held: HeldOfRun,
 }
 
 /// Tends a run until its Job is gone and its lease with it.
@@ -53,6 +58,7 @@ pub(super) async fn tend(
     shutdown: CancellationToken,
 ) {
     let leadership = program.leadership.clone();
+    let held = program.metrics.held.run();
     let mut task = Task {
         program,
         run,
@@ -61,12 +67,14 @@ pub(super) async fn tend(
         contents: BTreeMap::new(),
         outages: None,
         is_gone: false,
+        held,
     };
     while !shutdown.is_cancelled() {
         let news = seen.has_changed().unwrap_or(false);
         if news {
             task.see(seen.borrow_and_update().clone());
         }
+        task.count();
         let step = next(
             &task.run,
             &task.memory,
@@ -138,6 +146,21 @@ impl Task {
                     matches!(self.memory.custody, Custody::Unknown | Custody::Held(_));
             }
         }
+    }
+
+    fn count(&mut self) {
+        let (has_token, leases) = match &self.memory.custody {
+            Custody::Held(holding) => {
+                let open = holding.leases.iter().filter(|lease| !lease.is_revoked);
+                (holding.token_end != TokenEnd::Said, open.count())
+            }
+            Custody::Unknown | Custody::Absent => (false, 0),
+        };
+        self.held.set(Count {
+            standing: self.run.standing(),
+            has_token,
+            leases,
+        });
     }
 
     async fn take(&mut self, step: Step) {

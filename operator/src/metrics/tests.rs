@@ -85,6 +85,41 @@ fn tells_of_a_vault_that_is_away_and_of_who_waits_for_it() {
 }
 
 #[test]
+fn counts_what_runs_hold_until_nobody_tends_them() {
+    let metrics = Metrics::default();
+    let says = |lines: [&str; 4]| {
+        let text = metrics.render().unwrap();
+        for line in lines {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    };
+    let count = |standing, leases| Count {
+        standing: Some(standing),
+        has_token: true,
+        leases,
+    };
+    let (mut first, mut second) = (metrics.held.run(), metrics.held.run());
+    first.set(count("Waiting", 0));
+    first.set(count("Running", 2));
+    second.set(count("Running", 3));
+    says([
+        "planescape_credentials_runs{standing=\"Waiting\"} 0",
+        "planescape_credentials_runs{standing=\"Running\"} 2",
+        "planescape_credentials_tokens 2",
+        "planescape_credentials_leases 5",
+    ]);
+
+    second.set(Count::default());
+    drop(first);
+    says([
+        "planescape_credentials_runs{standing=\"Waiting\"} 0",
+        "planescape_credentials_runs{standing=\"Running\"} 0",
+        "planescape_credentials_tokens 0",
+        "planescape_credentials_leases 0",
+    ]);
+}
+
+#[test]
 fn the_reference_names_every_metric_and_no_other() {
     let metrics = Metrics::default();
     // What has no label yet does not show.

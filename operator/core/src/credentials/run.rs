@@ -104,6 +104,17 @@ impl Run {
         }
     }
 
+    /// Where it stands, in one word; none once nothing is left to do for it.
+    #[must_use]
+    pub fn standing(&self) -> Option<&'static str> {
+        match self.stage {
+            Stage::Waiting => Some("Waiting"),
+            Stage::Running => Some("Running"),
+            Stage::Stopping(_) => Some("Stopping"),
+            Stage::Over { .. } => self.is_claimed.then_some("Ending"),
+        }
+    }
+
     /// Since when the Job is being deleted.
     #[must_use]
     pub fn deleted(&self) -> Option<Timestamp> {
