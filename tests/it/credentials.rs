@@ -13,4 +13,5 @@ mod place;
 mod preflight;
 mod queue;
 mod receipts;
+mod records;
 mod storm;

@@ -133,13 +133,16 @@ impl Records {
         self.runs.create(&post_params(), &secret).await.map(drop)
     }
 
-    /// Writes the leases; the token stays as it is.
-    pub(super) async fn update(&self, run: &Run, state: &State) -> kube::Result<()> {
-        self.patch(
-            run,
-            json!({ "data": { STATE: ByteString(encoded(state)) } }),
-        )
-        .await
+    /// Writes the leases; the token stays as it is. A record that somebody has deleted is made anew.
+    pub(super) async fn update(&self, run: &Run, record: &Record) -> kube::Result<()> {
+        let state = ByteString(encoded(&record.state));
+        let written = self.patch(run, json!({ "data": { STATE: state } })).await;
+        match written {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                self.create(run, record).await
+            }
+            written => written,
+        }
     }
 
     async fn patch(&self, run: &Run, patch: Value) -> kube::Result<()> {
@@ -179,10 +182,11 @@ fn name(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use futures::future::join_all;
-    use http::{Request, Response};
+    use http::{Method, Request, Response};
     use kube::client::{Body, Client};
     use planescape_operator_core::credentials::Order;
     use planescape_operator_core::credentials::run::{Lock, Stage};
@@ -209,6 +213,44 @@ mod tests {
 
         assert!(deletions.iter().all(Result::is_ok), "{deletions:?}");
     }
+
+    #[tokio::test]
+    async fn a_record_that_somebody_has_deleted_is_made_anew_with_its_token() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let server = service_fn(move |request: Request<Body>| {
+            let method = request.method().clone();
+            seen.lock().unwrap().push(method.clone());
+            let (code, body) = match method {
+                Method::POST => (
+                    201_u16,
+                    r#"{"kind":"Secret","apiVersion":"v1","metadata":{}}"#,
+                ),
+                _ => (404, NOT_FOUND),
+            };
+            let answer = Response::builder().status(code);
+            let answer = answer.body(Body::from(body.as_bytes().to_vec())).unwrap();
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        let client = Client::new(server, "own");
+        let clients = Clients::new(&client, &Leadership::without_election(), 2);
+        let records = Records::new(&clients, "own");
+        let record = Record {
+            token: SecretText::new("t".to_owned()),
+            state: State {
+                accessor: "a".to_owned(),
+                life: Life::new(Timestamp::UNIX_EPOCH, 60, true),
+                leases: Vec::new(),
+                unheard: 0,
+            },
+        };
+
+        records.update(&run(), &record).await.unwrap();
+
+        assert_eq!(*asked.lock().unwrap(), [Method::PATCH, Method::POST]);
+    }
+
+    const NOT_FOUND: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"NotFound","code":404}"#;
 
     fn run() -> Run {
         Run {

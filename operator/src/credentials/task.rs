@@ -41,6 +41,8 @@ struct Task {
     run: Run,
     memory: Memory,
     record: Option<Record>,
+    /// Whether it does not hold all leases yet.
+    is_record_behind: bool,
     /// What was read and is not written yet.
     contents: BTreeMap<usize, Contents>,
     /// Those of its Vault, once that was asked.
@@ -64,6 +66,7 @@ pub(super) async fn tend(
         run,
         memory: Memory::default(),
         record: None,
+        is_record_behind: false,
         contents: BTreeMap::new(),
         outages: None,
         is_gone: false,

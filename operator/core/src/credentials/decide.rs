@@ -166,6 +166,7 @@ pub struct Trouble {
     pub report: Report,
     /// When to try again.
     pub retry: Timestamp,
+    wait: SignedDuration,
     /// Whether Vault serves nobody.
     is_outage: bool,
     /// Whether somebody behind Vault does not answer.
@@ -361,6 +362,7 @@ impl Memory {
         let trouble = Trouble {
             report: failure.report,
             retry: now.saturating_add(wait).unwrap_or(now),
+            wait,
             is_outage: failure.is_outage,
             is_silent: failure.is_silent,
             since,
@@ -445,7 +447,15 @@ impl Memory {
     /// Whether this is not to be tried yet.
     fn waits(&self, subject: Subject, is_of_end: bool, now: Timestamp) -> bool {
         let trouble = self.trouble(subject, is_of_end);
-        trouble.is_some_and(|it| it.retry > now)
+        trouble.is_some_and(|it| it.waits(now))
+    }
+}
+
+impl Trouble {
+    /// Whether it is not to be tried yet. Where the clock was set back nobody waits for as long as that.
+    fn waits(&self, now: Timestamp) -> bool {
+        let left = self.retry.duration_since(now);
+        left > SignedDuration::ZERO && left <= self.wait
     }
 }
 

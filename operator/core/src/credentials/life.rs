@@ -9,6 +9,9 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// A renewal that moves the end by less has come to the maximum.
 const NO_PROGRESS: SignedDuration = SignedDuration::from_secs(2);
 
+/// A century in seconds: whatever a record or Vault says, it can be reckoned with.
+const LONGEST: i64 = 100 * 365 * 24 * 3_600;
+
 /// How long a token or a lease lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
@@ -81,8 +84,9 @@ impl Life {
             (Some(before), Some(after)) => after.duration_since(before),
             (_, None) | (None, _) => SignedDuration::MAX,
         };
+        let is_comparable = !self.is_first && !self.is_of_another_time(now);
         Self {
-            is_renewable: is_renewable && (self.is_first || moved > NO_PROGRESS),
+            is_renewable: is_renewable && (!is_comparable || moved > NO_PROGRESS),
             ..renewed
         }
     }
@@ -128,7 +132,7 @@ impl Life {
     #[must_use]
     pub fn ended(self, now: Timestamp) -> Self {
         let end = self.end().map_or(now, |end| end.min(now));
-        let seconds = self.seconds.max(1);
+        let seconds = self.seconds.clamp(1, LONGEST);
         let length = SignedDuration::from_secs(seconds);
         Self {
             since: end.saturating_sub(length).unwrap_or(self.since),
@@ -147,7 +151,7 @@ impl Life {
     /// The same after a renewal that asked for `asked`. Vault takes no notice of that where a token has a period.
     #[must_use]
     pub fn asked_for(self, asked: SignedDuration) -> Self {
-        let granted = SignedDuration::from_secs(self.seconds);
+        let granted = self.length();
         Self {
             is_capped: granted + NO_PROGRESS < asked,
             ..self
@@ -167,7 +171,7 @@ impl Life {
     #[must_use]
     pub fn end(self) -> Option<Timestamp> {
         let has_end = self.seconds > 0 || self.is_renewable;
-        let length = SignedDuration::from_secs(self.seconds);
+        let length = self.length();
         has_end.then(|| self.since.saturating_add(length).ok())?
     }
 
@@ -177,6 +181,16 @@ impl Life {
         self.granted.or_else(|| self.end())
     }
 
+    fn length(self) -> SignedDuration {
+        SignedDuration::from_secs(self.seconds.clamp(0, LONGEST))
+    }
+
+    /// Whether it seems to begin later than now: the clock was set back since, and nobody knows by how much.
+    #[must_use]
+    pub fn is_of_another_time(self, now: Timestamp) -> bool {
+        self.since > now
+    }
+
     /// When to renew it; none where that does nothing. Whatever happens after a renewal, it lives for
     /// `outage` longer if Vault grants that.
     #[must_use]
@@ -184,7 +198,7 @@ impl Life {
         if !self.is_renewable {
             return None;
         }
-        let length = SignedDuration::from_secs(self.seconds);
+        let length = self.length();
         if self.is_recalled || (self.is_first && length < wanted(outage)) {
             return Some(self.since);
         }
@@ -264,6 +278,17 @@ mod tests {
         assert_eq!((late.end(), late.renewal(HOUR)), (Some(at(700)), None));
         let confirmed = guessed.confirmed(at(700), 60, true);
         assert_eq!(confirmed.granted_end(), Some(at(760)));
+    }
+
+    #[test]
+    fn ages_are_reckoned_with() {
+        for seconds in [i64::MAX, i64::MIN] {
+            let life = Life::new(at(0), seconds, true);
+            let life = life.renewed(at(1), seconds, true).asked_for(HOUR);
+            let life = life.recalled(at(2), HOUR);
+            assert!(life.end().is_some() && life.renewal(HOUR).is_some());
+            assert!(life.ended(at(3)).end() <= Some(at(3)));
+        }
     }
 
     #[test]

@@ -20,6 +20,10 @@ const USUAL_GRACE: i64 = 30;
 /// How much longer than their grace period pods may take.
 const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
+/// As many as the definition of PlanescapeJobs lets anybody order. An order that somebody wrote by hand may hold more, and the
+/// record of a run's leases must hold them all.
+const MOST_SECRETS: usize = 16;
+
 /// A run that gets Secrets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -79,13 +83,17 @@ impl Run {
         let pod = job.spec.as_ref()?.template.spec.as_ref()?;
         let account = pod.service_account_name.clone();
         let account = account.filter(|name| !name.is_empty());
+        let order: Order = serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?;
+        if order.secrets.len() > MOST_SECRETS {
+            return None;
+        }
         let mut finalizers = metadata.finalizers.iter().flatten();
         Some(Self {
             owner: Identity::of_owner(metadata)?,
             job: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             service_account: account.unwrap_or_else(|| "default".to_owned()),
-            order: serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?,
+            order,
             lock: lock(job),
             stage: stage(job),
             is_claimed: finalizers.any(|it| it == LEASE_FINALIZER),
@@ -192,6 +200,19 @@ mod tests {
         assert!(run(json!({})).is_some());
         assert!(run(json!({ "metadata": { "ownerReferences": [] } })).is_none());
         assert!(run(json!({ "metadata": { "annotations": {} } })).is_none());
+    }
+
+    #[test]
+    fn an_order_of_more_secrets_than_anybody_may_ask_for_is_none_of_ours() {
+        let ordered = |count: usize| {
+            let secret = json!({ "path": "kv/a", "secretName": "a" });
+            let mut order = order();
+            order["secrets"] = json!(vec![secret; count]);
+            json!({ "metadata": { "annotations": { ORDER_ANNOTATION: order.to_string() } } })
+        };
+
+        assert!(run(ordered(16)).is_some());
+        assert!(run(ordered(17)).is_none());
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Task {
         }
         self.memory.account = self.account(record.as_ref());
         self.record = record;
+        self.is_record_behind = false;
         Ok(())
     }
 
@@ -72,7 +73,11 @@ impl Task {
         }
         let before = match &self.memory.custody {
             Custody::Held(holding) => holding.open(),
-            Custody::Unknown | Custody::Absent => 0,
+            // Somebody has deleted the record of one that was told of.
+            Custody::Unknown | Custody::Absent => {
+                let told = run.told.as_ref();
+                usize::from(told.is_some_and(|told| told.accessor.is_some()))
+            }
         };
         let record = record_of(&login, asked, before);
         let records = &self.program.records;
@@ -92,6 +97,7 @@ impl Task {
             return Err(self.refused("record a token", &error));
         }
         self.contents.clear();
+        self.is_record_behind = false;
         self.memory.hold(Holding {
             token: record.state.life,
             leases: Vec::new(),

@@ -39,6 +39,7 @@ impl Task {
     }
 
     pub(super) async fn read(&mut self, index: usize) -> Result<(), Failure> {
+        self.catch_up().await?;
         let ordered = self.run.order.secrets[index].clone();
         let (asked, answer, mount) = self.ask(&ordered).await?;
         let misfit = |run, misfit: Misfit| {
@@ -52,7 +53,9 @@ impl Task {
             return Err(misfit(&self.run, Misfit::Empty));
         };
         let access = Access::of(&ordered.path, &answer, mount.as_ref());
-        self.add_lease(index, asked, &answer, &access).await?;
+        self.add_lease(index, asked, &answer, &access);
+        // Where that fails it is tried again before the Secret is made: to read once more would make one more user.
+        let _ = self.catch_up().await;
         let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
         let made = contents(ordered.clone(), answer, has_versions).await;
         self.memory.account.add(access);
@@ -135,8 +138,8 @@ impl Task {
             return Ok(());
         }
         let before = std::mem::replace(&mut record.state.unheard, unheard);
-        let state = record.state.clone();
-        let written = self.program.records.update(&self.run, &state).await;
+        let expected = record.clone();
+        let written = self.program.records.update(&self.run, &expected).await;
         if written.is_err()
             && let Some(record) = &mut self.record
         {
@@ -145,25 +148,20 @@ impl Task {
         written.map_err(|error| self.refused("record what Vault was asked for", &error))
     }
 
-    /// A lease stands in the record before anything is made of it.
-    async fn add_lease(
-        &mut self,
-        index: usize,
-        asked: Timestamp,
-        answer: &Secret,
-        access: &Access,
-    ) -> Result<(), Failure> {
+    /// A lease stands in the record before anything is made of it: [`Self::catch_up`] writes it.
+    fn add_lease(&mut self, index: usize, asked: Timestamp, answer: &Secret, access: &Access) {
         let is_last = self.is_last_read(index);
         let (Some(record), Custody::Held(holding)) = (&mut self.record, &mut self.memory.custody)
         else {
-            return Ok(());
+            return;
         };
         let unheard = holding.unheard + usize::from(!is_last);
         if answer.lease_id().is_empty() {
-            return match is_last {
-                true => self.record_unheard(unheard).await,
-                false => Ok(()),
-            };
+            if is_last && record.state.unheard != unheard {
+                record.state.unheard = unheard;
+                self.is_record_behind = true;
+            }
+            return;
         }
         let life = Life::new(asked, answer.lease_seconds(), answer.has_renewable_lease());
         record.state.leases.push(LeaseRecord {
@@ -173,9 +171,19 @@ impl Task {
         });
         record.state.unheard = unheard;
         holding.leases.push(Lease::new(answer.lease_id(), life));
-        let state = record.state.clone();
-        let written = self.program.records.update(&self.run, &state).await;
-        written.map_err(|error| self.refused("record a lease", &error))
+        self.is_record_behind = true;
+    }
+
+    /// Writes what the record does not hold yet.
+    async fn catch_up(&mut self) -> Result<(), Failure> {
+        let record = self.record.as_ref().filter(|_| self.is_record_behind);
+        let Some(record) = record else {
+            return Ok(());
+        };
+        let written = self.program.records.update(&self.run, record).await;
+        written.map_err(|error| self.refused("record a lease", &error))?;
+        self.is_record_behind = false;
+        Ok(())
     }
 
     /// Whether no other Secret is to be read after this one.
@@ -186,6 +194,7 @@ impl Task {
     }
 
     pub(super) async fn write(&mut self, index: usize) -> Result<(), Failure> {
+        self.catch_up().await?;
         let Some(contents) = self.contents.remove(&index) else {
             self.memory.sight(index, Sighting::Unknown);
             return Ok(());

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Report};
 
-use super::words::{ended_by_ttl, left_to_its_ttl, revoked, tell, told_with};
+use super::words::{ended_by_ttl, left_to_its_ttl, lost, revoked, tell, told_with};
 use super::{Custody, Holding, Memory, Step, Subject, TokenEnd, Trouble};
 use crate::credentials::run::Run;
 
@@ -18,7 +18,7 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     }
     let step = match &memory.custody {
         Custody::Unknown => Step::Recall,
-        Custody::Absent => Step::Release,
+        Custody::Absent => release(run, memory, now),
         Custody::Held(holding) if is_past(holding, memory, run, now) => {
             let report = left_to_its_ttl(run, memory, holding, now);
             tell(run, &report).unwrap_or(Step::Forget)
@@ -26,11 +26,20 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
         Custody::Held(holding) => part(run, memory, holding, now),
     };
     let waiting = memory.trouble(step.subject(), true);
-    match waiting.filter(|it| it.retry > now) {
+    match waiting.filter(|it| it.waits(now)) {
         Some(trouble) if matches!(step, Step::Tell(_)) => Step::Wait(Some(trouble.retry)),
         Some(trouble) => wait(run, memory, trouble, now),
         None => step,
     }
+}
+
+/// Of a token that was told of and whose record somebody has deleted nobody knows any more, which is said.
+fn release(run: &Run, memory: &Memory, now: Timestamp) -> Step {
+    let told = run.told.as_ref();
+    let is_lost = told.is_some_and(|it| it.phase != Phase::Done && it.accessor.is_some());
+    let lost = is_lost.then(|| lost(run, memory, now));
+    lost.and_then(|report| tell(run, &report))
+        .unwrap_or(Step::Release)
 }
 
 /// Each lease is tried once: what one of them stands for may be away for days, and must keep neither the token nor the

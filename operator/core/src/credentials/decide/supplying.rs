@@ -57,7 +57,8 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     };
     let sightings = sightings(run, memory);
     let pause = pause(run, memory);
-    let is_due = |seen: Timestamp| seen.saturating_add(pause).is_ok_and(|it| it <= now);
+    let is_due =
+        |seen: Timestamp| seen > now || seen.saturating_add(pause).is_ok_and(|it| it <= now);
     let unseen = sightings.clone().position(|it| match it {
         Sighting::Unknown => true,
         Sighting::Present(seen) => is_due(seen),
@@ -132,7 +133,8 @@ fn renewal(memory: &Memory, outage: SignedDuration, now: Timestamp) -> Option<St
     due.next().map(|(subject, _)| renew(subject))
 }
 
-/// When to renew what; nothing once the token has ended for good.
+/// When to renew what; nothing once the token has ended for good. What the clock says of a life that seems to begin later than
+/// now is worth nothing.
 fn renewals(
     holding: &Holding,
     outage: SignedDuration,
@@ -140,7 +142,15 @@ fn renewals(
 ) -> impl Iterator<Item = (Subject, Timestamp)> {
     let is_over = is_dead(holding.token, now);
     let lives = lives(holding).filter(move |_| !is_over);
-    lives.filter_map(move |(subject, life)| Some((subject, life.renewal(outage)?)))
+    lives.filter_map(move |(subject, life)| {
+        let due = life.renewal(outage)?;
+        let due = if life.is_of_another_time(now) {
+            now
+        } else {
+            due
+        };
+        Some((subject, due))
+    })
 }
 
 fn renew(subject: Subject) -> Step {
@@ -159,7 +169,7 @@ fn lives(holding: &Holding) -> impl Iterator<Item = (Subject, Life)> {
 /// What the status is to be told.
 fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     let mut troubles = memory.troubles_of_supply();
-    let trouble = troubles.find(|(subject, it)| *subject != Subject::Status && it.retry > now);
+    let trouble = troubles.find(|(subject, it)| *subject != Subject::Status && it.waits(now));
     let trouble = trouble.map(|(_, trouble)| trouble);
     let report = match (trouble, ended(run, memory, now), &memory.custody) {
         (_, Some(report), _) => report,

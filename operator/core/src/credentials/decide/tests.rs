@@ -1,3 +1,5 @@
+mod clock;
+mod lost;
 mod world;
 
 use planescape_agent_contract::{Phase, Reason};

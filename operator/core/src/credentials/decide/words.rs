@@ -15,6 +15,8 @@ const UNHEARD: &str = "Vault has revoked the token; an answer of it was lost tha
 
 const ENDED_BY_TTL: &str = "the token has ended by its TTL, as the clock of `planescape credentials` says; Vault denies it everything, as it may deny one that lives, and has not said that it is revoked; to know it, set PLANESCAPE_REVOCATION_ROLE";
 
+const LOST: &str = "somebody has deleted the record of the run's token in the namespace of `planescape credentials`: nobody can revoke it, and it ends with its TTL";
+
 pub(super) fn tell(run: &Run, report: &Report) -> Option<Step> {
     let timeless = |report: &Report| Report {
         at: None,
@@ -93,6 +95,17 @@ pub(super) fn revoked(run: &Run, memory: &Memory, holding: &Holding, now: Timest
         at: Some(now.as_second()),
         max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::Revoked)
+    };
+    told_with(run, memory, report)
+}
+
+/// Of a token that nobody knows any more.
+pub(super) fn lost(run: &Run, memory: &Memory, now: Timestamp) -> Report {
+    let report = Report {
+        message: Some(LOST.to_owned()),
+        at: Some(now.as_second()),
+        max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Done, Reason::RevokeFailed)
     };
     told_with(run, memory, report)
 }

@@ -1,0 +1,32 @@
+//! A clock that is set back while runs are tended.
+
+use super::*;
+
+const BACK: SignedDuration = SignedDuration::from_hours(3);
+
+#[test]
+fn what_is_held_is_renewed_at_once_when_the_clock_is_set_back() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.now -= BACK;
+
+    let steps = world.go_on();
+
+    assert_eq!(steps, ["RenewToken", "RenewLease(0)", "Look(0)"]);
+}
+
+#[test]
+fn a_revocation_that_failed_is_tried_again_soon_when_the_clock_is_set_back() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.is_vault_down = true;
+    world.go_on();
+    world.is_vault_down = false;
+    world.now -= BACK;
+
+    let steps = world.go_on();
+
+    assert_eq!(steps[..2], ["RevokeLease(0)", "RevokeToken"]);
+    assert_eq!(world.told(), "Revoked");
+}

@@ -1,0 +1,30 @@
+//! Somebody deletes the record of a run's token.
+
+use super::*;
+
+#[test]
+fn a_run_whose_record_was_deleted_is_not_called_held_or_revoked_in_the_end() {
+    let mut world = World::new(Stage::Waiting);
+    world.memory.account.accessor = Some("0123456789abcdef".to_owned());
+    world.go_on();
+    world.has_record = false;
+    world.memory = Memory::default();
+    world.run.stage = Stage::Over { deleted: None };
+
+    let steps = world.go_on();
+
+    assert_eq!(steps, ["Recall", "Tell(RevokeFailed)", "Release", "Finish"]);
+    let told = world.run.told.unwrap();
+    assert!(told.message.unwrap().contains("deleted the record"));
+}
+
+#[test]
+fn a_run_that_never_logged_in_leaves_without_a_word() {
+    let mut world = World::new(Stage::Waiting);
+    world.is_vault_down = true;
+    world.go_on();
+    assert_eq!(world.told(), "Unreachable");
+    world.run.stage = Stage::Over { deleted: None };
+
+    assert_eq!(world.go_on(), ["Release", "Finish"]);
+}
