@@ -410,9 +410,9 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
     let report = agent.report.as_ref()?;
     let until = until(agent, report);
     let lease = match report.phase {
-        // It was killed, and what it holds it wrote before it could know how that ends. While its pod
-        // lives it is started again, and its next life revokes what this one has left.
-        Phase::Running if !is_over || agent.is_restarted => return None,
+        // It was killed, and what it holds it wrote before it could know how that ends, or it has not begun. While its
+        // pod lives it is started again, and its next life revokes what this one has left.
+        Phase::Running | Phase::Config if !is_over || agent.is_restarted => return None,
         Phase::Running if until.is_some() => Lease::Expiring,
         Phase::Running => Lease::Unknown,
         _ if may_live(report) => Lease::RevokeFailed,
