@@ -316,7 +316,10 @@ impl Shutdown {
         };
         let is_clean = why.is_none();
         if let Some(why) = why.filter(|_| is_told) {
-            code = ExitCode::Unavailable;
+            // A container that has rendered is not to fail, and to be started again, for a token of an earlier life.
+            if !self.keeps_token {
+                code = ExitCode::Unavailable;
+            }
             report = Report {
                 reason: Reason::RevokeFailed,
                 message: Some(format!(

@@ -408,6 +408,29 @@ fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
 }
 
 #[test]
+fn what_is_rendered_does_not_fail_for_a_token_of_an_earlier_life() {
+    let mut world = World::with(|start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.push(left("t0"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+    assert_eq!(world.step(), ["announce ready", "revoke t0"]);
+
+    world.revoked(Err(denied("permission denied", 403)));
+
+    let (code, report) = world.exit();
+    assert_eq!(
+        (code, report.reason),
+        (ExitCode::Done, Reason::RevokeFailed)
+    );
+    assert_eq!(report.unrevoked, ["accessor of 2", "accessor of t0"]);
+    assert!(!world.has_forgotten);
+}
+
+#[test]
 fn an_agent_that_keeps_its_token_keeps_its_leases_too() {
     let mut world = World::build(&[DATABASE], |start| {
         start.config.exit_after_auth = true;

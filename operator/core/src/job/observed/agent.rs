@@ -106,7 +106,13 @@ fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
 
 /// One that ends well and says nothing may have been told to end before it had rendered.
 fn has_rendered(ended: &ContainerStateTerminated) -> bool {
-    let says_so = |report: Report| matches!(report.reason, Reason::Rendered | Reason::Revoked);
+    // One that could not revoke a token that it is to revoke has another exit code, unless it is to keep its own.
+    let says_so = |report: Report| {
+        matches!(
+            report.reason,
+            Reason::Rendered | Reason::Revoked | Reason::RevokeFailed
+        )
+    };
     ended.exit_code == 0 && report(ended).is_some_and(says_so)
 }
 
@@ -127,6 +133,7 @@ mod tests {
             (0, r#"{"phase":"done","reason":"Terminated"}"#, false),
             (143, r#"{"phase":"done","reason":"Terminated"}"#, false),
             (69, r#"{"phase":"done","reason":"RevokeFailed"}"#, false),
+            (0, r#"{"phase":"done","reason":"RevokeFailed"}"#, true),
         ];
         for (exit_code, message, is_done) in cases {
             let ended = ContainerStateTerminated {
