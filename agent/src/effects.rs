@@ -23,6 +23,7 @@ use planescape_vault::Text;
 use planescape_vault_client::Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::files::{self, Ledger, Stamps, Target};
 use crate::log;
@@ -327,7 +328,7 @@ impl Effects {
         let shared = Arc::clone(&self.shared);
         self.file_work(move || {
             let bytes = match request {
-                Request::Pki { .. } => files::read_own(path.as_ref(), &shared),
+                Request::Pki { .. } => read_own(&path, &shared),
                 Request::Read { .. }
                 | Request::Write { .. }
                 | Request::List { .. }
@@ -446,6 +447,17 @@ fn write_all(
         Ok(false) => Ok(false),
         Err(error) => Err(file_failure(&path, &error)),
     }
+}
+
+/// Whoever has to issue another certificate although there is one is told why.
+fn read_own(path: &str, shared: &[PathBuf]) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let bytes = files::read_own(path.as_ref(), shared);
+    if let Err(error) = &bytes
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path, %error, "the certificate in this file is not taken up: another is issued");
+    }
+    bytes
 }
 
 async fn on_the_blocking_pool<T: Send + 'static>(

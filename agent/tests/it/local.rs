@@ -3,6 +3,7 @@
 //! Mounts and limits are the agent's own: it starts in a mount namespace of its own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -125,6 +126,37 @@ async fn difference(cluster: &Cluster, fault: &str, expected: &str, mode: Mode) 
     let outcome = outcome(&place, &output);
     (outcome != expected)
         .then(|| format!("{fault}, {mode:?}\n  expected {expected}\n  got      {outcome}\n{log}\n"))
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_taken_up_is_told() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on(
+            "PUT",
+            "/v1/pki/issue/web",
+            Answer::error(403, "permission denied"),
+        );
+    let place = Place::offline(&vault.url())
+        .template(
+            "cert",
+            r#"{{ with pkiCert "pki/issue/web" }}{{ .Data.Cert }}{{ end }}"#,
+        )
+        .setting(r#"planescape { exit_on_refusal = true shared_folders = ["FOLDER"] }"#);
+    fs::write(place.path("jwt"), "x").unwrap();
+    fs::write(place.path("cert"), "whatever").unwrap();
+    fs::set_permissions(place.path("cert"), fs::Permissions::from_mode(0o660)).unwrap();
+
+    let output = place.run().await;
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("could have been written by others"), "{log}");
+    assert!(log.contains("another is issued"), "{log}");
 }
 
 /// Services and log-in shells have a soft limit that is far below the hard one.
