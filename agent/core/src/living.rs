@@ -59,6 +59,11 @@ impl Living {
         Self::new(token, login.accessor, gone_by)
     }
 
+    /// When Vault has forgotten it by itself, if that is known.
+    pub(crate) fn gone_by(&self) -> Option<Moment> {
+        self.gone_by
+    }
+
     pub(crate) fn is_gone(&self, now: Moment) -> bool {
         self.gone_by.is_some_and(|gone| gone <= now)
     }

@@ -188,6 +188,14 @@ impl Session {
         named.cloned().collect()
     }
 
+    /// When a token that was replaced ends at the latest, and with it all that it leased; if that is known.
+    pub(crate) fn ends_by(&self, replaced: TokenId) -> Option<Moment> {
+        let mut retired = self.retired.iter();
+        retired
+            .find(|living| living.token.id == replaced)?
+            .gone_by()
+    }
+
     /// The token that has just ended, once.
     pub(crate) fn take_ended(&mut self) -> Option<TokenId> {
         self.ended.take()

@@ -31,7 +31,9 @@ impl Agent {
         }
         let commands = self.session.logged_in(login, ticket, &mut self.dice, now);
         self.commands.extend(commands);
-        self.secrets.token_replaced(ticket.token, now);
+        let session = &self.session;
+        let ends_by = |token| session.ends_by(token);
+        self.secrets.token_replaced(ticket.token, ends_by, now);
         self.sinks.token_replaced();
         self.verdict.mend(&Concern::Login);
         self.introduce(now);

@@ -23,10 +23,22 @@ impl Secrets {
         leased.map(|(id, _)| *id).collect()
     }
 
-    /// There is another token: what the old one leased ends with it and is read again.
-    pub(crate) fn token_replaced(&mut self, current: TokenId, now: Moment) {
+    /// There is another token: what the old one leased ends with it, however long its lease is, and is read again.
+    pub(crate) fn token_replaced(
+        &mut self,
+        current: TokenId,
+        ends_by: impl Fn(TokenId) -> Option<Moment>,
+        now: Moment,
+    ) {
         self.mounts.token_replaced();
         for id in self.leased_by(|by| by != current) {
+            let entry = &self.entries[&id];
+            if let Hold::Leased { by, .. } = entry.hold
+                && let (Some(expires), Some(end)) = (entry.expires, ends_by(by))
+                && end < expires
+            {
+                self.set_expiry(id, Some(end));
+            }
             self.lose(id, now);
         }
     }

@@ -59,6 +59,32 @@ fn the_termination_message_names_every_living_token_from_the_login_on() {
 }
 
 #[test]
+fn credentials_that_end_with_a_replaced_token_are_told_although_their_lease_is_longer() {
+    let long = CREDENTIALS.replace("90", "36000");
+    let mut world = World::build(&[DATABASE], |_| {});
+    world.get_ready(&long);
+    world.pass(Duration::from_secs(2530));
+    world.step();
+    world.renew_token(600);
+    world.pass(Duration::from_secs(421));
+    world.step();
+    // The old one has 179 s left.
+    world.log_in("t2", 3600);
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+    world.fail("database/creds/ro", &down());
+    let is_told = |world: &mut World| {
+        world.step();
+        let mut notices = std::mem::take(&mut world.notices).into_iter();
+        notices.any(|notice| matches!(notice, Notice::Expired { .. }))
+    };
+
+    world.pass(Duration::from_secs(175));
+    assert!(!is_told(&mut world));
+    world.pass(Duration::from_secs(15));
+    assert!(is_told(&mut world));
+}
+
+#[test]
 fn a_refusal_that_speaks_of_an_invalid_token_loses_no_token_that_vault_knows() {
     let mut world = reading();
     world.fail("database/creds/ro", &denied("invalid token", 403));
