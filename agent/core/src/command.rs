@@ -223,6 +223,8 @@ pub enum Notice {
         /// How long it lasts now.
         ttl: Duration,
     },
+    /// The token ends after so many requests, and every lease with it.
+    LimitedUses,
     /// The guard cannot shorten the life of the token: Vault's role does not let it.
     Unguarded {
         /// How long the token may outlive the agent; `None`: for ever.

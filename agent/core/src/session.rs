@@ -339,6 +339,7 @@ impl Session {
         if let Some(guard) = self.guard.filter(|_| !login.has_limited_uses) {
             lease = lease.map(|lease| lease.guarded(guard, now));
         }
+        let limited = login.has_limited_uses.then_some(Notice::LimitedUses);
         let unguarded = self.unguarded(lease.as_ref());
         self.current = Some(Held {
             token,
@@ -352,7 +353,7 @@ impl Session {
         });
         self.activity = Activity::Idle;
         std::iter::once(Command::Log(notice))
-            .chain(unguarded.map(Command::Log))
+            .chain(limited.into_iter().chain(unguarded).map(Command::Log))
             .chain(remember)
             .collect()
     }

@@ -56,6 +56,7 @@ pub(crate) fn tell(notice: &Notice) {
             request: Some(request),
             failure,
         } => warn!(%request, error = %failure, "cannot renew lease"),
+        Notice::LimitedUses => limited_uses(),
         Notice::Unguarded { ttl } => unguarded(*ttl),
         Notice::Endangered { ends_in } => {
             warn!(target: HANDLER, ?ends_in, "cannot renew auth token for half the lease guard: unless Vault is back before, the token ends, and every credential with it");
@@ -90,6 +91,10 @@ pub(crate) fn tell(notice: &Notice) {
             info!(target: EXEC, "detected update, but not restarting process");
         }
     }
+}
+
+fn limited_uses() {
+    warn!(target: HANDLER, "Vault's role gives tokens that end after so many requests, and every credential with them: set token_num_uses=0 on it");
 }
 
 fn unguarded(ttl: Option<Duration>) {

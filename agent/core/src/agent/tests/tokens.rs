@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{ListenAddress, Listener, Phase, Reason};
+use planescape_vault::{Login, SecretText};
 
 use super::world::*;
-use crate::command::Notice;
+use crate::command::{Command, Notice};
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::token::TokenId;
@@ -56,6 +57,32 @@ fn the_termination_message_names_every_living_token_from_the_login_on() {
     assert_eq!(report.reason, Reason::LoggedIn);
     assert_eq!(report.accessor.as_deref(), Some("accessor of 2"));
     assert_eq!(report.unrevoked, ["accessor of 2", "accessor of t0"]);
+}
+
+#[test]
+fn a_token_of_so_many_requests_is_told() {
+    for has_limited_uses in [true, false] {
+        let mut world = World::new(&["static"]);
+        world.step();
+        let Some(Command::LogIn { ticket }) = world.pending.first() else {
+            panic!("{:?}", world.pending);
+        };
+        let ticket = *ticket;
+        world.feed(Input::LoggedIn {
+            ticket,
+            result: Ok(Login {
+                token: SecretText::new("t1".to_owned()),
+                accessor: "a1".to_owned(),
+                grant: grant(3600),
+                has_limited_uses,
+                request: String::new(),
+            }),
+        });
+        world.step();
+
+        let is_told = |notice: &Notice| matches!(notice, Notice::LimitedUses);
+        assert_eq!(world.notices.iter().any(is_told), has_limited_uses);
+    }
 }
 
 #[test]
