@@ -117,7 +117,9 @@ fn has_rendered(ended: &ContainerStateTerminated) -> bool {
 }
 
 fn report(ended: &ContainerStateTerminated) -> Option<Report> {
-    serde_json::from_str(ended.message.as_ref()?).ok()
+    // Behind a short report stands the end of a longer one where the agent was killed before it could cut that off.
+    let texts = serde_json::Deserializer::from_str(ended.message.as_ref()?);
+    texts.into_iter().next()?.ok()
 }
 
 #[cfg(test)]
@@ -134,6 +136,7 @@ mod tests {
             (143, r#"{"phase":"done","reason":"Terminated"}"#, false),
             (69, r#"{"phase":"done","reason":"RevokeFailed"}"#, false),
             (0, r#"{"phase":"done","reason":"RevokeFailed"}"#, true),
+            (0, r#"{"phase":"done","reason":"Revoked"}"a1"]}"#, true),
         ];
         for (exit_code, message, is_done) in cases {
             let ended = ContainerStateTerminated {
