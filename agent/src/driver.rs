@@ -51,7 +51,7 @@ async fn next(
         };
         tokio::select! {
             biased;
-            () = signals.terminated() => return Input::Terminate,
+            input = signals.next() => return input,
             Some(input) = effects.next() => return input,
             Some(question) = questions.next() => {
                 question.answer(agent.status(clock::now().moment));

@@ -10,13 +10,14 @@ mod serving;
 mod sinks;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_agent_contract::{Config, Hook, Report};
+use planescape_agent_contract::{Config, Hook, Report, Template};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Effect, Request};
 use planescape_vault::Text;
@@ -59,7 +60,8 @@ pub(crate) struct Effects {
     running: JoinSet<Input>,
     passes: Passes,
     vault: Vault,
-    templates: Vec<Target>,
+    /// By the numbers of their texts.
+    templates: BTreeMap<usize, Target>,
     stamps: Arc<Stamps>,
     sinks: Vec<Sink>,
     shared: Arc<Vec<PathBuf>>,
@@ -121,7 +123,7 @@ impl Effects {
                 saves,
                 file_slots: Arc::new(Semaphore::new(LOGIN_FILES_AT_ONCE)),
             },
-            templates: templates(config),
+            templates: templates(config).enumerate().collect(),
             stamps: Arc::default(),
             sinks: sinks(config),
             shared: Arc::new(shared_folders(config)),
@@ -215,6 +217,7 @@ impl Effects {
                 contents,
                 effects,
             } => self.write(destination, contents, effects),
+            Command::Exchange { gone, new } => self.exchange(&gone, &new),
             Command::RunHook {
                 hook,
                 file,
@@ -342,7 +345,7 @@ impl Effects {
     }
 
     fn run_hook(&mut self, hook: usize, file: usize, follow_up: Hook) {
-        let path = self.templates[file].path.display().to_string();
+        let path = self.templates[&file].path.display().to_string();
         let environment = Arc::clone(&self.environment);
         self.running.spawn(async move {
             let result = programs::follow(follow_up, &path, &environment).await;
@@ -353,7 +356,7 @@ impl Effects {
     fn write(&mut self, destination: Destination, contents: Text, effects: Vec<Effect>) {
         let shared = Arc::clone(&self.shared);
         let target = match destination {
-            Destination::Template(index) => self.templates[index].clone(),
+            Destination::Template(index) => self.templates[&index].clone(),
             Destination::Sink(index) => return self.write_sink(index, contents, shared),
         };
         let stamps = Arc::clone(&self.stamps);
@@ -369,8 +372,19 @@ impl Effects {
         });
     }
 
+    /// The files of texts that are gone stay as they are.
+    fn exchange(&mut self, gone: &[usize], new: &[(usize, Template)]) {
+        for number in gone {
+            self.templates.remove(number);
+            self.stamps.forget(*number);
+        }
+        let new = new.iter();
+        let new = new.map(|(number, template)| (*number, target(template)));
+        self.templates.extend(new);
+    }
+
     fn check_file(&mut self, template: usize) {
-        let path = self.templates[template].path.clone();
+        let path = self.templates[&template].path.clone();
         let stamps = Arc::clone(&self.stamps);
         self.file_work(move || Input::FileChecked {
             template,
@@ -471,17 +485,18 @@ async fn on_the_blocking_pool<T: Send + 'static>(
     }
 }
 
-fn templates(config: &Config) -> Vec<Target> {
-    let templates = config.templates.iter();
-    templates
-        .map(|template| Target {
-            path: template.target.file().unwrap_or_default().into(),
-            mode: template.mode,
-            create_parents: template.create_parents,
-            owner: template.owner.clone(),
-            backup: template.backup,
-        })
-        .collect()
+fn templates(config: &Config) -> impl Iterator<Item = Target> {
+    config.templates.iter().map(target)
+}
+
+fn target(template: &Template) -> Target {
+    Target {
+        path: template.target.file().unwrap_or_default().into(),
+        mode: template.mode,
+        create_parents: template.create_parents,
+        owner: template.owner.clone(),
+        backup: template.backup,
+    }
 }
 
 fn sinks(config: &Config) -> Vec<Sink> {

@@ -402,9 +402,16 @@ async fn work(
         effects = beginning => effects?,
         () = signals.terminated() => return Ok(None),
     };
+    let mut started = config.clone();
+    // The agent has them.
+    started.templates = Vec::new();
     let agent = Agent::new(start(settings, left.ok()), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
-    signals.reload_with(Reloading::new(arguments.clone(), effects.certified()));
+    signals.reload_with(Reloading::new(
+        arguments.clone(),
+        started,
+        effects.certified(),
+    ));
     systemd::notify(systemd::State::Ready);
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);

@@ -2,32 +2,37 @@
 
 use std::sync::Arc;
 
+use planescape_agent_contract::{Config, hindrances, needs_start};
+use planescape_agent_core::Reloaded;
 use tokio::task::JoinHandle;
 
 use crate::args::Arguments;
 use crate::effects::Certified;
 use crate::log;
-use crate::settings;
+use crate::settings::{self, Settings, Unusable};
 use crate::systemd::{self, State};
 
 /// The reload that runs, if one does.
 pub(crate) struct Reloading {
     reload: Arc<Reload>,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<Option<Reloaded>>>,
     is_asked_again: bool,
 }
 
 /// What a reload reads, and whom it tells.
 struct Reload {
     arguments: Arguments,
+    /// What the agent was started with.
+    started: Config,
     certified: Certified,
 }
 
 impl Reloading {
-    pub(crate) fn new(arguments: Arguments, certified: Certified) -> Self {
+    pub(crate) fn new(arguments: Arguments, started: Config, certified: Certified) -> Self {
         Self {
             reload: Arc::new(Reload {
                 arguments,
+                started,
                 certified,
             }),
             running: None,
@@ -47,40 +52,69 @@ impl Reloading {
         self.running = Some(tokio::task::spawn_blocking(move || reload.run()));
     }
 
-    /// Waits for the end of the one that runs; for ever where there is none.
-    pub(crate) async fn ended(&mut self) {
+    /// Waits for the end of the one that runs, and says what it takes over; for ever where there is none.
+    pub(crate) async fn ended(&mut self) -> Option<Reloaded> {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;
         };
         let ended = running.await;
         self.running = None;
-        if let Err(error) = ended {
-            std::panic::resume_unwind(error.into_panic());
-        }
+        let reloaded = match ended {
+            Ok(reloaded) => reloaded,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
         if std::mem::take(&mut self.is_asked_again) {
             self.ask();
         }
+        reloaded
     }
 }
 
 impl Reload {
-    fn run(&self) {
+    fn run(&self) -> Option<Reloaded> {
         tracing::info!("agent config reload triggered");
         systemd::notify(State::Reloading);
-        self.take_over();
+        let reloaded = self.take_over();
         systemd::notify(State::Ready);
+        reloaded
     }
 
     /// A configuration that is not valid changes nothing.
-    fn take_over(&self) {
-        match settings::load_config(&self.arguments) {
-            Ok(config) => {
-                log::set_level(config.log.level);
-                self.certified.renew(&config);
-            }
+    fn take_over(&self) -> Option<Reloaded> {
+        let config = match settings::load_config(&self.arguments) {
+            Ok(config) => config,
             Err(unusable) => {
                 tracing::error!(error = %unusable, "the configuration is kept as it was");
+                return None;
+            }
+        };
+        log::set_level(config.log.level);
+        self.certified.renew(&config);
+        for key in needs_start(&self.started, &config) {
+            tracing::warn!(
+                key,
+                "a new value is taken over when the agent is started again"
+            );
+        }
+        match self.templates(config) {
+            Ok(reloaded) => Some(reloaded),
+            Err(unusable) => {
+                tracing::error!(error = %unusable, "the templates are kept as they were");
+                None
             }
         }
+    }
+
+    /// All templates, or none of them.
+    fn templates(&self, config: Config) -> Result<Reloaded, Unusable> {
+        let problems = hindrances(&self.started, &config);
+        if !problems.is_empty() {
+            return Err(Unusable::problems(&problems, false));
+        }
+        let template_config = config.template_config;
+        Ok(Reloaded {
+            texts: Settings::with_texts(config)?.parse()?,
+            template_config,
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::{fmt, fs};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use planescape_agent_contract::{Config, Problem, TemplateText, Tree};
+use planescape_agent_core::Texts;
 
 use crate::args::Arguments;
 use crate::files;
@@ -87,6 +88,13 @@ impl Settings {
             has_own_exit_codes: config.has_own_exit_codes,
             places: None,
         })
+    }
+
+    /// Parses the templates.
+    pub(crate) fn parse(self) -> Result<Texts, Unusable> {
+        let has_own_exit_codes = self.config.has_own_exit_codes;
+        Texts::parse(self.config.templates, self.texts)
+            .map_err(|problems| Unusable::problems(&problems, has_own_exit_codes))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use planescape_agent_core::{Input, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::children;
@@ -57,20 +58,28 @@ impl Signals {
         self.reloading = Some(reloading);
     }
 
-    /// Waits for a signal that ends the agent; says of the others that they change nothing.
+    /// Waits for a signal that ends the agent.
     pub(crate) async fn terminated(&mut self) {
+        while !matches!(self.next().await, Input::Terminate) {}
+    }
+
+    /// The next signal that means something to the agent; of the others it is said that they change nothing.
+    pub(crate) async fn next(&mut self) -> Input {
         loop {
             let name = tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.quit.recv() => return,
+                _ = self.terminate.recv() => return Input::Terminate,
+                _ = self.interrupt.recv() => return Input::Terminate,
+                _ = self.quit.recv() => return Input::Terminate,
                 _ = self.hang_up.recv() => {
                     if let Some(reloading) = &mut self.reloading {
                         reloading.ask();
                     }
                     continue;
                 }
-                () = reloaded(&mut self.reloading) => continue,
+                reloaded = reloaded(&mut self.reloading) => match reloaded {
+                    Some(reloaded) => return Input::Reloaded(reloaded),
+                    None => continue,
+                },
                 _ = self.user_1.recv() => "SIGUSR1",
                 _ = self.user_2.recv() => "SIGUSR2",
                 _ = self.child.recv() => {
@@ -85,7 +94,7 @@ impl Signals {
     }
 }
 
-async fn reloaded(reloading: &mut Option<Reloading>) {
+async fn reloaded(reloading: &mut Option<Reloading>) -> Option<Reloaded> {
     match reloading {
         Some(reloading) => reloading.ended().await,
         None => std::future::pending().await,

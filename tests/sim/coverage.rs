@@ -5,7 +5,7 @@ use std::fmt;
 
 use planescape_agent_core::Input;
 
-const INPUTS: [&str; 19] = [
+const INPUTS: [&str; 20] = [
     "Timeout",
     "LoggedIn",
     "LoginFailed",
@@ -23,6 +23,7 @@ const INPUTS: [&str; 19] = [
     "HookEnded",
     "ChildEnded",
     "NewCredentials",
+    "Reloaded",
     "Terminate",
     "Quit",
 ];
@@ -54,6 +55,7 @@ pub(crate) fn name(input: &Input) -> &'static str {
         Input::Written { .. } => "Written",
         Input::Revoked { .. } => "Revoked",
         Input::LeaseRevoked { .. } => "LeaseRevoked",
+        Input::Reloaded(_) => "Reloaded",
         Input::Terminate => "Terminate",
         Input::Quit => "Quit",
     }

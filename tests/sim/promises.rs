@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use planescape_agent_contract::Template;
 use planescape_agent_core::{Command, Moment, Notice};
 use planescape_templates::Request;
 
@@ -17,8 +18,12 @@ pub(crate) struct Promises {
     has_exited: bool,
     pub(crate) hook_runs: bool,
     pub(crate) program_runs: bool,
-    /// The lease that each file holds.
+    /// The lease that each file holds, by the number of its text.
     pub(crate) files: BTreeMap<usize, String>,
+    /// Texts that are gone: nobody looks after their files.
+    gone: BTreeSet<usize>,
+    /// While a new configuration is being taken over: the new texts.
+    taken_over: Option<BTreeSet<usize>>,
     /// The lease that each request was answered with last.
     pub(crate) latest: BTreeMap<Request, String>,
     /// Leases whose end was told.
@@ -41,6 +46,7 @@ impl Promises {
         self.logins.clear();
         self.renewals.clear();
         self.latest.clear();
+        self.gone.clear();
         self.has_exited = false;
         self.hook_runs = false;
         self.program_runs = false;
@@ -53,6 +59,44 @@ impl Promises {
         files.filter(move |(_, lease)| is_current(lease) && !self.told.contains(*lease))
     }
 
+    /// A file was written.
+    pub(crate) fn wrote(&mut self, text: usize, lease: String) {
+        if !self.gone.contains(&text) {
+            self.files.insert(text, lease);
+        }
+    }
+
+    /// A new configuration is taken over, or has been: nothing else happens in between, so that whatever the agent does
+    /// is because of it.
+    pub(crate) fn takes_over(&mut self, begins: bool) {
+        self.taken_over = begins.then(BTreeSet::new);
+    }
+
+    fn see_exchange(&mut self, gone: &[usize], new: &[(usize, Template)]) {
+        for number in gone {
+            self.files.remove(number);
+            self.gone.insert(*number);
+        }
+        let Some(taken_over) = &mut self.taken_over else {
+            self.breaks("texts are exchanged and nobody asked for it");
+            return;
+        };
+        taken_over.extend(new.iter().map(|(number, _)| *number));
+    }
+
+    /// What is as it was is not made again, and nothing is written that was not rendered.
+    fn see_consequence(&mut self, command: &Command) {
+        let Some(new) = &self.taken_over else { return };
+        let broken = match command {
+            Command::Render { template, .. } if !new.contains(template) => {
+                "a text that is as it was is rendered"
+            }
+            Command::Write { .. } => "a file is written before its new text is rendered",
+            _ => return,
+        };
+        self.breaks(format!("{broken}, because of a new configuration"));
+    }
+
     pub(crate) fn remember(&mut self, token: &str) {
         self.remembered.insert(token.to_owned());
     }
@@ -61,6 +105,7 @@ impl Promises {
         if self.has_exited {
             self.breaks(format!("a command after the exit: {command:?}"));
         }
+        self.see_consequence(command);
         match command {
             Command::LogIn { .. } => self.see_login(now),
             Command::RenewLease { lease_id, .. } => {
@@ -93,6 +138,7 @@ impl Promises {
                 self.breaks("a token or lease is revoked while the program runs");
             }
             Command::Exit { .. } => self.has_exited = true,
+            Command::Exchange { gone, new } => self.see_exchange(gone, new),
             Command::Remember { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }

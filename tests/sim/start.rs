@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planescape_agent_contract::{Config, Overrides, Tree};
-use planescape_agent_core::{Agent, LeftToken, Now, Start};
+use planescape_agent_core::{Agent, LeftToken, Now, Reloaded, Start, Texts};
 use planescape_tests::chance::Chance;
 
 /// The id of a lease stands in the file, so that the disk can be compared with Vault.
@@ -15,15 +15,17 @@ const TEMPLATES: [&str; 4] = [
     "static",
 ];
 
+/// What stands in the blocks of files beside.
+const SETTINGS: [&str; 4] = [
+    "command = \"reload\"",
+    "wait = \"1s:4s\"",
+    "command = \"reload\"",
+    "",
+];
+
 /// Texts become files, or variables of a program.
-fn blocks(starts_a_program: bool) -> String {
-    let more = [
-        "command = \"reload\"",
-        "wait = \"1s:4s\"",
-        "command = \"reload\"",
-        "",
-    ];
-    let blocks = more.iter().enumerate().map(|(n, more)| {
+fn blocks(starts_a_program: bool, settings: &[(usize, &str)]) -> String {
+    let blocks = settings.iter().map(|(n, more)| {
         if starts_a_program {
             format!("env_template \"V{n}\" {{ contents = \"x\" }}")
         } else {
@@ -41,9 +43,19 @@ fn blocks(starts_a_program: bool) -> String {
 /// What `guards` makes a token live for at most after its agent.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
-/// An agent with a random configuration.
-pub(crate) fn agent(chance: &mut Chance, left: &[LeftToken], guards: bool, now: Now) -> Agent {
-    let starts_a_program = chance.once_in(3);
+/// Whether the next agent has a program.
+pub(crate) fn starts_a_program(chance: &mut Chance) -> bool {
+    chance.once_in(3)
+}
+
+/// An agent with a random configuration; a program gets its texts, or files do.
+pub(crate) fn agent(
+    chance: &mut Chance,
+    left: &[LeftToken],
+    (guards, starts_a_program): (bool, bool),
+    now: Now,
+) -> Agent {
+    let settings: Vec<(usize, &str)> = SETTINGS.into_iter().enumerate().collect();
     let flag = |chance: &mut Chance| chance.once_in(2);
     let text = format!(
         r#"
@@ -64,9 +76,9 @@ pub(crate) fn agent(chance: &mut Chance, left: &[LeftToken], guards: bool, now: 
             ""
         },
         if guards { "lease_guard = \"1m\"" } else { "" },
-        blocks(starts_a_program)
+        blocks(starts_a_program, &settings)
     );
-    let config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default()).unwrap();
+    let config = config(&text);
     let start = Start {
         config,
         texts: TEMPLATES.map(|text| text.as_bytes().to_vec()).to_vec(),
@@ -76,4 +88,47 @@ pub(crate) fn agent(chance: &mut Chance, left: &[LeftToken], guards: bool, now: 
         seed: chance.below(1 << 20) as u64,
     };
     Agent::new(start, now).unwrap()
+}
+
+/// Another configuration of the same agent: some texts are as they were, some have other texts or settings, and some are
+/// gone.
+pub(crate) fn reloaded(chance: &mut Chance, starts_a_program: bool) -> Reloaded {
+    let mut settings = Vec::new();
+    let mut texts = Vec::new();
+    for (n, usual) in SETTINGS.into_iter().enumerate() {
+        // A program needs one variable at least.
+        if n > 0 && chance.once_in(4) {
+            continue;
+        }
+        let other = chance.once_in(3);
+        let text = if other {
+            chance.pick(&TEMPLATES)
+        } else {
+            TEMPLATES[n]
+        };
+        let more = if chance.once_in(3) {
+            chance.pick(&SETTINGS)
+        } else {
+            usual
+        };
+        settings.push((n, more));
+        texts.push(text.as_bytes().to_vec());
+    }
+    let text = format!(
+        r#"
+        auto_auth {{ method "kubernetes" {{ config {{ role = "reader" }} }} }}
+        template_config {{ static_secret_render_interval = "{}s" }}
+        {}"#,
+        chance.pick(&[30, 300]),
+        blocks(starts_a_program, &settings)
+    );
+    let config = config(&text);
+    Reloaded {
+        texts: Texts::parse(config.templates, texts).unwrap(),
+        template_config: config.template_config,
+    }
+}
+
+fn config(text: &str) -> Config {
+    Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
 }

@@ -13,7 +13,7 @@ use planescape_vault::{Call, Secret, Text};
 
 use crate::coverage::{Coverage, name};
 use crate::promises::Promises;
-use crate::start::{GUARD, agent};
+use crate::start::{GUARD, agent, reloaded, starts_a_program};
 use crate::vault::{Vault, down, refused};
 use planescape_tests::chance::Chance;
 
@@ -36,6 +36,7 @@ pub(crate) struct World {
     running: Vec<Command>,
     ledger: Vec<LeftToken>,
     guards: bool,
+    starts_a_program: bool,
     /// Whether the agent said that its token ends before long, since it was last renewed.
     is_endangered: bool,
     /// The token that the agent uses.
@@ -62,9 +63,11 @@ impl World {
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         };
         let guards = chance.once_in(2);
+        let starts_a_program = starts_a_program(&mut chance);
         Self {
-            agent: agent(&mut chance, &[], guards, now),
+            agent: agent(&mut chance, &[], (guards, starts_a_program), now),
             guards,
+            starts_a_program,
             chance,
             vault: Vault::default(),
             promises: Promises::default(),
@@ -110,6 +113,9 @@ impl World {
                 Input::ChildEnded(ChildEnd::Code(code))
             }
             99 if self.chance.once_in(8) => Input::NewCredentials,
+            98 if self.chance.once_in(4) => {
+                Input::Reloaded(reloaded(&mut self.chance, self.starts_a_program))
+            }
             1..60 if !self.running.is_empty() => {
                 let index = self.chance.below(self.running.len());
                 let command = self.running.swap_remove(index);
@@ -185,6 +191,7 @@ impl World {
             self.guarded_since = (grant.ttl() == GUARD).then_some(ticket.sent);
             self.is_endangered = false;
         }
+        self.promises.takes_over(name == "Reloaded");
         self.agent.handle(input, self.now);
         while let Some(command) = self.agent.poll_command() {
             self.story
@@ -227,6 +234,7 @@ impl World {
             }
             Command::Log(Notice::Endangered { .. }) => self.is_endangered = true,
             Command::Log(_)
+            | Command::Exchange { .. }
             | Command::AnnounceReady
             | Command::Report(_)
             | Command::Offer { .. } => {}
@@ -279,7 +287,9 @@ impl World {
         self.guarded_since = None;
         let left = self.ledger.iter();
         self.held = left.map(|left| left.secret.expose().to_owned()).collect();
-        self.agent = agent(&mut self.chance, &self.ledger, self.guards, self.now);
+        self.starts_a_program = starts_a_program(&mut self.chance);
+        let kind = (self.guards, self.starts_a_program);
+        self.agent = agent(&mut self.chance, &self.ledger, kind, self.now);
         self.is_stopping = None;
         self.signals = 0;
         self.has_ended = false;
@@ -491,7 +501,7 @@ impl World {
                     && !broken
                 {
                     let lease = String::from_utf8_lossy(&contents).into_owned();
-                    self.promises.files.insert(template, lease);
+                    self.promises.wrote(template, lease);
                 }
                 Input::Written {
                     destination,

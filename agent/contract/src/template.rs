@@ -75,7 +75,7 @@ pub struct Wait {
 pub enum TemplateText {
     /// `contents`.
     Inline(String),
-    /// `source`: a file, read once at the start.
+    /// `source`: a file, read at the start and at each reload.
     File(String),
 }
 

@@ -5,6 +5,7 @@ mod ending;
 mod files;
 mod logins;
 mod programs;
+mod reload;
 mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -103,9 +104,8 @@ impl Agent {
         let verdict = Verdict::new(&config, now.moment);
         let hooks = config.templates.iter().map(|it| it.hook.clone());
         let (min, max) = (config.auth.min_backoff, config.auth.max_backoff);
-        let hooks = Hooks::new(hooks.collect(), config.vault.retries, || {
-            Backoff::between(min, max)
-        });
+        let backoff = Backoff::between(min, max);
+        let hooks = Hooks::new(hooks.collect(), config.vault.retries, backoff);
         let count = config.templates.len();
         let exec = config.exec.as_ref();
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
@@ -206,6 +206,7 @@ impl Agent {
             Input::ChildEnded(end) => self.child_ended(end, moment),
             Input::Revoked { token, result } => self.revoked(token, result, moment),
             Input::LeaseRevoked { lease_id, result } => self.lease_revoked(&lease_id, result),
+            Input::Reloaded(reloaded) => self.reloaded(reloaded, moment),
             Input::Terminate => self.terminate(moment),
             Input::Quit => self.quit(moment),
         }

@@ -6,7 +6,7 @@ use crate::dice::Dice;
 
 /// Doubles from `base` up to `max`; a success starts it anew. Chance takes up to a quarter off, as
 /// in `vault agent`, so that a thousand agents do not come back in step.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     base: Duration,
     max: Duration,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_agent_contract::{Hook, Report, Signal};
+use planescape_agent_contract::{Hook, Report, Signal, Template};
 use planescape_templates::{Effect, Request, Warning};
 use planescape_vault::{Call, SecretText, Text};
 
@@ -108,6 +108,13 @@ pub enum Command {
         contents: Text,
         /// What the text does beside, in order, before that.
         effects: Vec<Effect>,
+    },
+    /// Know these texts no more, and those from now on.
+    Exchange {
+        /// The numbers of those that are gone.
+        gone: Vec<usize>,
+        /// The new ones, by their numbers, without their texts.
+        new: Vec<(usize, Template)>,
     },
     /// Run a program, or tell one that runs, because a file has changed.
     RunHook {
@@ -241,6 +248,15 @@ pub enum Notice {
         request: Request,
         /// `template[n]` of each file.
         templates: Vec<usize>,
+    },
+    /// Other texts have taken the place of some.
+    Exchanged {
+        /// How many are new, or changed.
+        new: usize,
+        /// How many are gone, or changed.
+        gone: usize,
+        /// How many are as they were.
+        kept: usize,
     },
     /// A text could not be rendered with what Vault answered.
     RenderFailed {

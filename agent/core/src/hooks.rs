@@ -1,12 +1,15 @@
 //! Runs programs and sends signals after files have changed, once no file is being made: what changed together is there
 //! together. Files that share a program, or a signal, share its run.
 
+use std::collections::BTreeSet;
+
 use planescape_agent_contract::Hook;
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::command::Command;
 use crate::dice::Dice;
+use crate::render::Exchange;
 
 /// The programs of all files.
 #[derive(Debug)]
@@ -14,13 +17,15 @@ pub(crate) struct Hooks {
     hooks: Vec<Entry>,
     /// A failed run is repeated so often.
     retries: u32,
+    /// Of a hook that has not failed.
+    backoff: Backoff,
     is_running: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     hook: Hook,
-    /// The number of each file that it follows.
+    /// The number of each file that it follows; none where all of them are gone.
     files: Vec<usize>,
     state: State,
     backoff: Backoff,
@@ -51,31 +56,64 @@ pub(crate) struct FailedRun {
 
 impl Hooks {
     /// The hook of each template, in order.
-    pub(crate) fn new(
-        of_templates: Vec<Option<Hook>>,
-        retries: u32,
-        backoff: impl Fn() -> Backoff,
-    ) -> Self {
-        let mut hooks: Vec<Entry> = Vec::new();
+    pub(crate) fn new(of_templates: Vec<Option<Hook>>, retries: u32, backoff: Backoff) -> Self {
+        let mut hooks = Self {
+            hooks: Vec::new(),
+            retries,
+            backoff,
+            is_running: false,
+        };
         for (file, hook) in of_templates.into_iter().enumerate() {
-            let Some(hook) = hook else { continue };
-            match hooks
-                .iter_mut()
-                .find(|entry| entry.hook.does_the_same(&hook))
-            {
-                Some(entry) => entry.files.push(file),
-                None => hooks.push(Entry {
-                    hook,
-                    files: vec![file],
-                    state: State::Idle,
-                    backoff: backoff(),
-                }),
+            if let Some(hook) = hook {
+                hooks.follow(file, hook);
             }
         }
-        Self {
-            hooks,
-            retries,
-            is_running: false,
+        hooks
+    }
+
+    fn follow(&mut self, file: usize, hook: Hook) {
+        let mut hooks = self.hooks.iter_mut();
+        match hooks.find(|entry| entry.hook.does_the_same(&hook)) {
+            Some(entry) => {
+                if entry.files.is_empty() {
+                    entry.hook = hook;
+                }
+                entry.files.push(file);
+            }
+            None => self.hooks.push(Entry {
+                hook,
+                files: vec![file],
+                state: State::Idle,
+                backoff: self.backoff.clone(),
+            }),
+        }
+    }
+
+    /// Some files are gone, and others are there. Where a file has changed and nobody has heard of it yet, the hook that
+    /// it has now says so: whoever mends a command that fails does not wait for the next change.
+    pub(crate) fn exchange(&mut self, exchange: &Exchange) {
+        let mut unheard = BTreeSet::new();
+        for entry in &mut self.hooks {
+            let is_done = entry.state == State::Idle && entry.backoff.failures() == 0;
+            let gone = entry.files.iter().copied();
+            let gone = gone.filter(|file| exchange.gone.contains(file));
+            unheard.extend(gone.filter(|_| !is_done));
+            entry.files.retain(|file| !exchange.gone.contains(file));
+        }
+        for new in &exchange.new {
+            if let Some(hook) = &new.settings.hook {
+                self.follow(new.number, hook.clone());
+            }
+            if new.instead_of.is_some_and(|old| unheard.contains(&old)) {
+                self.file_changed(new.number);
+            }
+        }
+        for entry in self.hooks.iter_mut().filter(|it| it.files.is_empty()) {
+            entry.backoff.succeed();
+            entry.state = match entry.state {
+                State::Running | State::RunningDue => State::Running,
+                State::Idle | State::Due | State::Waiting { .. } => State::Idle,
+            };
         }
     }
 
@@ -123,6 +161,7 @@ impl Hooks {
         let entry = self.hooks.get_mut(hook)?;
         let has_changed = entry.state == State::RunningDue;
         entry.state = if has_changed { State::Due } else { State::Idle };
+        let file = *entry.files.first()?;
         if succeeded {
             entry.backoff.succeed();
             return None;
@@ -133,7 +172,7 @@ impl Hooks {
             entry.state = State::Waiting { until: now + wait };
         }
         Some(FailedRun {
-            file: entry.files[0],
+            file,
             key: entry.hook.key(),
             again: is_repeated.then_some(wait),
         })
@@ -191,7 +230,7 @@ mod tests {
             })
         };
         let of_templates = vec![told("nginx"), told("other"), told("nginx")];
-        let mut hooks = Hooks::new(of_templates, 2, Backoff::request);
+        let mut hooks = Hooks::new(of_templates, 2, Backoff::request());
         hooks.file_changed(2);
         hooks.file_changed(0);
 
@@ -256,7 +295,7 @@ mod tests {
                 timeout: Duration::from_secs(30),
             })
         });
-        Hooks::new(hooks.collect(), 2, Backoff::request)
+        Hooks::new(hooks.collect(), 2, Backoff::request())
     }
 
     /// The file of the run that starts, if one does.

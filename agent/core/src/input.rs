@@ -1,11 +1,13 @@
 //! Everything that can happen to the agent.
 
+use planescape_agent_contract::TemplateConfig;
 use planescape_templates::{Answer, Pass, Request};
 use planescape_vault::mount::Mount;
 use planescape_vault::{Grant, Login, Text};
 
 use crate::command::Destination;
 use crate::failure::Failure;
+use crate::render::Texts;
 use crate::token::{Ticket, TokenId};
 
 /// How the program in `exec` ended.
@@ -20,6 +22,15 @@ pub enum ChildEnd {
     Code(u8),
     /// By this signal.
     Signal(i32),
+}
+
+/// What a new configuration changes while the agent runs.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// All texts.
+    pub texts: Texts,
+    /// The settings of all of them.
+    pub template_config: TemplateConfig,
 }
 
 /// One thing that happened. Each result answers one [`Command`](crate::Command).
@@ -149,6 +160,8 @@ pub enum Input {
         /// Why Vault does not say so.
         result: Result<(), Failure>,
     },
+    /// There is a new configuration, which is good.
+    Reloaded(Reloaded),
     /// A signal wants the agent to end; a second one: at once.
     Terminate,
     /// A request wants the agent to end, as often as it comes.

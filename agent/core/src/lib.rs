@@ -48,7 +48,7 @@ pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, RenewalOf, Revocation
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
-pub use input::{ChildEnd, Input};
+pub use input::{ChildEnd, Input, Reloaded};
 pub use living::LeftToken;
 pub use proxied::{Asking, Passage, Refused, decide, namespace};
 pub use render::{Rendering, Texts};

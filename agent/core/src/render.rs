@@ -1,6 +1,7 @@
 //! Turns texts into files: each text is rendered once all it asks for is answered, and again
 //! whenever an answer that it used changes.
 
+mod exchange;
 mod file;
 mod texts;
 
@@ -14,6 +15,7 @@ use crate::command::{Command, Destination};
 use crate::dice::Dice;
 use crate::status::TextStatus;
 use crate::write::Write;
+pub(crate) use exchange::Exchange;
 use file::{File, Misfit};
 use planescape_agent_contract::Target;
 use planescape_templates::{Answer, Answers, Environment, Pass, Request, Template};
@@ -27,6 +29,9 @@ const MISFIT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::
 #[derive(Debug)]
 pub(crate) struct Renderer {
     files: BTreeMap<usize, File>,
+    next: usize,
+    /// Texts that are gone, of which something is still under way.
+    lingering: BTreeMap<usize, Target>,
     /// Which texts use a request.
     users: BTreeMap<Request, BTreeSet<usize>>,
     /// Texts that may have something to do.
@@ -85,6 +90,8 @@ impl Renderer {
         Self {
             active: files.keys().copied().collect(),
             unwritten: files.len(),
+            next: files.len(),
+            lingering: BTreeMap::new(),
             files,
             users: BTreeMap::new(),
             variables,

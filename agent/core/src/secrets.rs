@@ -230,10 +230,11 @@ impl Secrets {
                 self.schedule(id, now, Lane::Read);
                 continue;
             };
-            entry.activity = Activity::Renewing;
+            let ticket = ticket(token, now);
+            entry.activity = Activity::Renewing(ticket);
             self.busy.renewals += 1;
             commands.push(Command::RenewLease {
-                ticket: ticket(token, now),
+                ticket,
                 request: entry.request.clone(),
                 lease_id,
                 token: token.secret.clone(),
@@ -495,7 +496,8 @@ impl Secrets {
         self.busy.renewals = self.busy.renewals.saturating_sub(1);
         let &id = self.ids.get(request)?;
         let entry = self.entries.get_mut(&id)?;
-        if entry.activity != Activity::Renewing {
+        // Another one may be of a lease that was forgotten meanwhile.
+        if entry.activity != Activity::Renewing(ticket) {
             return None;
         }
         let mut expires = entry.expires;

@@ -1,6 +1,6 @@
 //! Keeps one program running with the rendered texts as its environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use planescape_agent_contract::{Exec, Signal};
@@ -73,6 +73,19 @@ impl Supervisor {
         }
         self.values.insert(name.to_owned(), value);
         if self.values.len() == self.expected {
+            self.due_at = Some(now + DEBOUNCE);
+        }
+    }
+
+    /// These are all variables from now on. One that is gone is a change; one that is new has yet to get its value.
+    pub(crate) fn expect(&mut self, names: &BTreeSet<&str>, now: Moment) {
+        let before = self.values.len();
+        let was_whole = before == self.expected;
+        self.values.retain(|name, _| names.contains(name.as_str()));
+        self.expected = names.len();
+        if self.values.len() < self.expected {
+            self.due_at = None;
+        } else if !was_whole || self.values.len() < before {
             self.due_at = Some(now + DEBOUNCE);
         }
     }
@@ -178,6 +191,24 @@ mod tests {
         assert_eq!(said(&supervisor.advance(at(13))), [""; 0]);
         assert_eq!(supervisor.ended(), Ended::Expected);
         assert_eq!(said(&supervisor.advance(at(13))), ["start A=2 B=1"]);
+    }
+
+    #[test]
+    fn a_variable_that_is_gone_is_a_change_and_a_new_one_is_waited_for() {
+        let mut supervisor = running(true);
+
+        supervisor.expect(&BTreeSet::from(["A"]), at(10));
+        assert_eq!(said(&supervisor.advance(at(12))), ["signal 15"]);
+        supervisor.ended();
+        assert_eq!(said(&supervisor.advance(at(12))), ["start A=1"]);
+
+        supervisor.set("A", Text::from("2"), at(20));
+        supervisor.expect(&BTreeSet::from(["A", "C"]), at(20));
+        assert_eq!(supervisor.timeout(), None);
+        supervisor.expect(&BTreeSet::from(["A"]), at(21));
+        assert_eq!(supervisor.timeout(), Some(at(23)));
+        supervisor.expect(&BTreeSet::from(["A"]), at(22));
+        assert_eq!(supervisor.timeout(), Some(at(23)));
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl Stamps {
         stamps.insert(template, stamp);
     }
 
+    /// The template is gone.
+    pub(crate) fn forget(&self, template: usize) {
+        let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stamps.remove(&template);
+    }
+
     /// Whether it is still there as it was.
     pub(crate) fn is_intact(&self, template: usize, path: &Path) -> bool {
         let stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);

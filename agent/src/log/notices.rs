@@ -64,6 +64,12 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::Expired { request, templates } => {
             warn!(%request, ?templates, "the lease has ended: the files of these templates hold credentials that no longer work");
         }
+        Notice::Exchanged { new, gone, kept } => {
+            info!(
+                new,
+                gone, kept, "templates taken over from the new configuration"
+            );
+        }
         Notice::Stopping => info!("stopping"),
         Notice::RevokeFailed { failure, .. } => warn!(error = %failure, "cannot revoke token"),
         Notice::LeaseNotRevoked { lease, failure } => {

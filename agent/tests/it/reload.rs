@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -93,6 +94,58 @@ async fn a_hang_up_during_a_reload_is_one_more_reload_after_it() {
     })
     .await;
     agent.terminate().await;
+}
+
+#[tokio::test]
+async fn templates_are_taken_over_and_a_broken_configuration_changes_nothing() {
+    let vault = vault().await;
+    let place = place(&vault)
+        .setting(r#"template { contents = "one" destination = "FOLDER/one" }"#)
+        .setting(r#"template { source = "FOLDER/source" destination = "FOLDER/two" }"#);
+    fs::write(place.path("source"), "two").unwrap();
+    let agent = place.start();
+    assert!(place.wait().await.success());
+    let config = place.path("agent.hcl");
+    let before = fs::read_to_string(&config).unwrap();
+    let third = |contents: &str| {
+        let path = place.path("three");
+        let path = path.display();
+        format!("{before}\ntemplate {{ contents = \"{contents}\" destination = \"{path}\" }}")
+    };
+    let inode = || fs::metadata(place.path("one")).unwrap().ino();
+    let first = inode();
+
+    fs::write(place.path("source"), "2").unwrap();
+    fs::write(&config, third("{{ end }}")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    until("the mistake is named", async || {
+        let log = place.read("agent.log");
+        log.contains("the templates are kept as they were") && log.contains("template[2]")
+    })
+    .await;
+    assert_eq!(
+        (place.read("two"), place.read("three")),
+        ("two".to_owned(), String::new())
+    );
+
+    fs::write(&config, third("three")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    until("both are written", async || {
+        place.read("two") == "2" && place.read("three") == "three"
+    })
+    .await;
+
+    fs::write(&config, before.replace(&vault.url(), "http://127.0.0.1:1")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    until("what needs a start is named", async || {
+        place.read("agent.log").contains("key=vault.address")
+    })
+    .await;
+    agent.terminate().await;
+
+    assert_eq!(place.read("three"), "three");
+    assert_eq!(inode(), first);
+    assert_eq!(vault.count("PUT", "/v1/auth/kubernetes/login"), 1);
 }
 
 /// Whoever signs Vault's certificates has changed.

@@ -20,6 +20,10 @@ impl Agent {
         if !self.life.is_working() {
             return;
         }
+        if !self.renderer.has(template) {
+            self.renderer.hand_on(template);
+            return;
+        }
         let secrets = &self.secrets;
         let is_answered = |request: &Request| secrets.answer(request).is_some();
         let outcome = self.renderer.rendered(template, result, is_answered, now);
@@ -65,6 +69,15 @@ impl Agent {
         result: Result<bool, Failure>,
         now: Moment,
     ) {
+        if let Destination::Template(gone) = destination
+            && !self.renderer.has(gone)
+        {
+            let heir = self.renderer.hand_on(gone);
+            if let Some(heir) = heir.filter(|_| matches!(result, Ok(true))) {
+                self.hooks.file_changed(heir);
+            }
+            return;
+        }
         let failure = match result {
             Ok(has_changed) => {
                 match destination {

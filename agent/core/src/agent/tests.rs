@@ -9,6 +9,7 @@ mod endings;
 mod failures;
 mod programs;
 mod reads;
+mod reload;
 mod settings;
 mod status;
 mod tokens;

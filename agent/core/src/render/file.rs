@@ -66,6 +66,11 @@ impl File {
         }
     }
 
+    /// Whether it is this text, with these settings.
+    pub(super) fn is_of(&self, parsed: &Parsed) -> bool {
+        self.settings == parsed.settings && self.template.source() == parsed.template.source()
+    }
+
     pub(super) fn target(&self) -> &Target {
         &self.settings.target
     }

@@ -8,7 +8,7 @@ use super::{Lane, Taken};
 use crate::backoff::Backoff;
 use crate::clock::Moment;
 use crate::lease::{Lease, Step};
-use crate::token::TokenId;
+use crate::token::{Ticket, TokenId};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) enum Activity {
     /// Its mount is being asked for.
     Waiting,
     Reading,
-    Renewing,
+    Renewing(Ticket),
 }
 
 /// The hold on the answer.

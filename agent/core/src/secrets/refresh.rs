@@ -72,6 +72,19 @@ impl Refresh {
 }
 
 impl Secrets {
+    /// There are new settings. A shorter interval does not wait for the end of the longer one.
+    pub(crate) fn reconfigure(&mut self, config: &TemplateConfig, now: Moment) {
+        let before = self.refresh.interval;
+        self.refresh = Refresh::new(config);
+        self.limit = config.max_connections.get();
+        if self.refresh.interval < before {
+            let requests: Vec<Request> = self.ids.keys().cloned().collect();
+            for request in &requests {
+                self.ask_again(request, now + self.refresh.interval);
+            }
+        }
+    }
+
     /// Its answer fits no text: it is asked for again, unless that would make something new in Vault.
     pub(crate) fn ask_again(&mut self, request: &Request, at: Moment) {
         if !matches!(request, Request::Read { .. } | Request::List { .. }) {

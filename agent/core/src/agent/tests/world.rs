@@ -423,6 +423,10 @@ fn describe(command: &Command) -> String {
             ..
         } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
         Command::Offer { token } => format!("offer {}", token.secret.expose()),
+        Command::Exchange { gone, new } => {
+            let new: Vec<usize> = new.iter().map(|(number, _)| *number).collect();
+            format!("exchange {gone:?} for {new:?}")
+        }
         Command::RunHook { file, .. } => format!("run the hook of template {file}"),
         Command::StartChild { variables } => {
             let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
