@@ -129,7 +129,7 @@ mod tests {
             ("\"/ledger\"", "\"/other\"", &["planescape"]),
             (
                 "template_config {",
-                "cache {} template_config { exit_on_retry_failure = true ",
+                "cache {}\ntemplate_config { exit_on_retry_failure = true ",
                 &["template_config.exit_on_retry_failure", "cache"],
             ),
         ] {

@@ -267,7 +267,14 @@ impl Renderer {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         match result {
-            Ok(Pass::Waiting { mut missing, used }) => {
+            Ok(Pass::Waiting {
+                mut missing,
+                mut used,
+            }) => {
+                // It may come to what it has inherited once it has the rest.
+                if let Some(file) = self.files.get(&index).filter(|file| file.inherits) {
+                    used.extend(file.used.iter().cloned());
+                }
                 self.use_only(index, used, &mut outcome);
                 missing.retain(|request| !is_answered(request));
                 let Some(file) = self.files.get_mut(&index) else {
@@ -285,6 +292,7 @@ impl Renderer {
                     return outcome;
                 };
                 file.misfit = None;
+                file.inherits = false;
                 outcome.commands.extend(file.warn(rendered.warnings));
                 match file.target() {
                     Target::File(_) => outcome.commands.push(Command::Write {

@@ -118,7 +118,8 @@ impl Renderer {
         let before = gone.iter().find(|(_, old)| old.target() == file.target());
         file.written_at = before.and_then(|(_, old)| old.written_at);
         self.unwritten += usize::from(file.written_at.is_none());
-        // Until its first pass has said what it asks for, it may be any of these.
+        // Until its first complete pass has said what it asks for, it may be any of these.
+        file.inherits = true;
         file.used.clone_from(inherited);
         for request in inherited {
             let users = self.users.entry(request.clone()).or_default();

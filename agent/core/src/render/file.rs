@@ -23,6 +23,8 @@ pub(super) struct File {
     pub(super) settling: Option<Settling>,
     /// The requests of the last pass.
     pub(super) used: BTreeSet<Request>,
+    /// Whether what texts asked for that are gone is among these, until a pass is complete.
+    pub(super) inherits: bool,
     /// Its requests without an answer.
     pub(super) missing: BTreeSet<Request>,
     /// Rendering and writing are one making of the file.
@@ -58,6 +60,7 @@ impl File {
             template: parsed.template,
             settling: None,
             used: BTreeSet::new(),
+            inherits: false,
             missing: BTreeSet::new(),
             state: Write::Stale,
             written_at: None,

@@ -42,6 +42,23 @@ fn a_file_that_moves_keeps_its_credentials() {
 }
 
 #[test]
+fn what_a_new_text_comes_to_later_is_kept_until_then() {
+    let mut world = World::ready(&[DATABASE]);
+    let nested = format!(r#"{{{{ with secret "kv/new" }}}}{DATABASE}{{{{ end }}}}"#);
+
+    reload(&mut world, &[("/0", &nested, "")], "");
+
+    assert_eq!(
+        world.step(),
+        ["exchange [0] for [1]", "find mount of kv/new as t1"]
+    );
+    world.find_mount("kv/new", "kv");
+    assert_eq!(world.step(), ["get kv/new as t1"]);
+    world.answer("kv/new", r#"{"data":{"a":"b"}}"#);
+    assert_eq!(world.step(), ["write template 1: v-1"]);
+}
+
+#[test]
 fn what_nobody_asks_for_any_more_is_not_renewed_and_is_revoked_at_the_end() {
     let mut world = World::ready(&[DATABASE, "static"]);
 
