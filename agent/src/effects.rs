@@ -32,6 +32,7 @@ use crate::persist::Persistent;
 use crate::proxy::Metrics;
 use crate::ready::ReadySocket;
 use crate::status::Asker;
+use crate::telemetry::Pusher;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
 use last_words::LastWords;
@@ -74,6 +75,7 @@ pub(crate) struct Effects {
     child: Child,
     serving: Serving,
     metrics: Arc<Metrics>,
+    pushers: Vec<Arc<Pusher>>,
     /// Whether the login's file is looked at, or need not be.
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
@@ -105,6 +107,10 @@ impl Effects {
         let termination = Termination::new(config.planescape.termination_log.clone());
         let (last_words, writing) = LastWords::new(termination);
         running.spawn(writing);
+        let pushers = Pusher::all(&config.telemetry, &metrics);
+        for pusher in &pushers {
+            running.spawn(Arc::clone(pusher).go_on());
+        }
         let serving = Serving::start(
             config,
             &file_slots,
@@ -135,6 +141,7 @@ impl Effects {
             child: Child::new(config.exec.clone()),
             serving,
             metrics,
+            pushers,
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),
             has_own_exit_codes: config.has_own_exit_codes,
@@ -245,6 +252,7 @@ impl Effects {
             Command::Log(notice) => log::tell(&notice),
             Command::Exit { code, report } => {
                 self.tell_end(code, &report);
+                self.pushers.iter().for_each(|pusher| pusher.push());
                 self.last_words.say(report);
                 return ControlFlow::Break(code);
             }

@@ -26,6 +26,7 @@ mod settings;
 mod signals;
 mod status;
 mod systemd;
+mod telemetry;
 mod termination;
 
 use std::io::{self, Write as _};

@@ -90,21 +90,3 @@ pub struct ListenerTls {
     /// How often the files are looked at; without it on SIGHUP alone.
     pub reload_interval: Option<Duration>,
 }
-
-/// `telemetry`: what `/agent/v1/metrics` of a listener says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telemetry {
-    /// What the names of `vault agent` start with.
-    pub prefix: String,
-    /// Whether there is the text form.
-    pub has_prometheus: bool,
-}
-
-impl Default for Telemetry {
-    fn default() -> Self {
-        Self {
-            prefix: "vault".to_owned(),
-            has_prometheus: true,
-        }
-    }
-}

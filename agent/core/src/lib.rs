@@ -14,8 +14,8 @@
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
 //! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
 //! `proxied` says what becomes of a request to a listener and `cache` what is kept of Vault's answers,
-//! `supervisor` keeps a program running with rendered variables, `verdict` says what a failure means for
-//! the agent, `shutdown` leaves nothing behind.
+//! `supervisor` keeps a program running with rendered variables, `pushed` says what receivers of metrics
+//! are told, `verdict` what a failure means for the agent, `shutdown` leaves nothing behind.
 
 mod agent;
 mod backoff;
@@ -31,6 +31,7 @@ mod life;
 mod living;
 mod parting;
 mod proxied;
+mod pushed;
 mod render;
 mod secrets;
 mod session;
@@ -51,6 +52,7 @@ pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input, Reloaded};
 pub use living::LeftToken;
 pub use proxied::{Asking, Passage, Refused, decide, namespace};
+pub use pushed::{Metric, Pushed};
 pub use render::{Rendering, Texts};
 pub use status::{Phase, Status, TextStatus, TokenStatus};
 pub use token::{Ticket, Token, TokenId};

@@ -7,7 +7,7 @@ use http::header::ACCEPT;
 use http::{Method, Request, StatusCode};
 
 use planescape_agent_contract::Telemetry;
-use planescape_agent_core::{Input, Status};
+use planescape_agent_core::{Input, Metric, Status};
 
 use super::answer::{self, Answer};
 use crate::{log, status};
@@ -81,6 +81,21 @@ impl Metrics {
 
     pub(crate) fn add(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of them, for those who get them without asking.
+    pub(crate) fn all(&self) -> Vec<Metric> {
+        let counters = self.counts().into_iter().map(|(name, value)| Metric {
+            name,
+            value,
+            is_gauge: false,
+        });
+        let authenticated = Metric {
+            name: "agent.authenticated",
+            value: self.authenticated.load(Ordering::Relaxed),
+            is_gauge: true,
+        };
+        counters.chain([authenticated]).collect()
     }
 
     pub(super) fn answer<B>(&self, request: &Request<B>, status: Option<&Status>) -> Answer {
@@ -176,7 +191,7 @@ mod tests {
     fn metrics_are_called_as_configured() {
         let metrics = Metrics::new(Telemetry {
             prefix: "my-team".to_owned(),
-            has_prometheus: true,
+            ..Telemetry::default()
         });
         Metrics::add(&metrics.cache_hit);
 

@@ -226,7 +226,7 @@ async fn a_renewal_that_is_not_answered_holds_up_no_other() {
     agent.terminate().await;
 }
 
-async fn half_closed(address: &str, path: &str, headers: &str) -> String {
+pub(crate) async fn half_closed(address: &str, path: &str, headers: &str) -> String {
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: v\r\nConnection: close\r\n{headers}\r\n");

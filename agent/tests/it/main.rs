@@ -19,4 +19,5 @@ mod names;
 mod reload;
 mod shell;
 mod signals;
+mod telemetry;
 mod transport;

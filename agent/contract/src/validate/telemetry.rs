@@ -1,20 +1,17 @@
 //! The block `telemetry`.
 
-use crate::proxy::Telemetry;
 use crate::reader::Reader;
+use crate::telemetry::{Receiver, Telemetry};
 
 /// Where metrics could be pushed to.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 3] = [
     "circonus_api_token",
     "circonus_submission_url",
-    "dogstatsd_addr",
     "stackdriver_project_id",
-    "statsd_address",
-    "statsite_address",
 ];
 
 /// How they would be pushed there, and settings of a server's metrics, which an agent has none of.
-const WITHOUT_EFFECT: [&str; 22] = [
+const WITHOUT_EFFECT: [&str; 20] = [
     "add_lease_metrics_namespace_labels",
     "add_mount_point_rollback_metrics",
     "circonus_api_app",
@@ -28,8 +25,6 @@ const WITHOUT_EFFECT: [&str; 22] = [
     "circonus_check_search_tag",
     "circonus_check_tags",
     "circonus_submission_interval",
-    "disable_hostname",
-    "dogstatsd_tags",
     "lease_metrics_epsilon",
     "maximum_gauge_cardinality",
     "num_lease_metrics_buckets",
@@ -49,7 +44,7 @@ pub(super) fn read(block: &Reader<'_>) -> Telemetry {
     };
     warn(
         &PLACES,
-        "metrics are pushed nowhere: scrape /agent/v1/metrics of a listener",
+        "metrics are not pushed there: use statsd, or scrape /agent/v1/metrics of a listener",
     );
     warn(
         &["enable_hostname_label", "filter_default", "prefix_filter"],
@@ -57,10 +52,29 @@ pub(super) fn read(block: &Reader<'_>) -> Telemetry {
     );
     block.ignore(&WITHOUT_EFFECT);
     let retention = block.duration("prometheus_retention_time");
+    let has_prometheus = retention.is_none_or(|time| !time.is_zero());
+    let receivers = receivers(block);
+    // Who gets metrics from nobody else knows whose they are, says `vault agent`.
+    let are_several = receivers.len() + usize::from(has_prometheus) > 1;
     let telemetry = Telemetry {
         prefix: block.string("metrics_prefix").unwrap_or(absent.prefix),
-        has_prometheus: retention.is_none_or(|time| !time.is_zero()),
+        has_prometheus,
+        receivers,
+        names_host: !block.boolean("disable_hostname").unwrap_or(false) && are_several,
     };
     block.warn_unknown();
     telemetry
+}
+
+fn receivers(block: &Reader<'_>) -> Vec<Receiver> {
+    let tags = block.strings("dogstatsd_tags");
+    let dogstatsd = block.string("dogstatsd_addr");
+    let dogstatsd = dogstatsd.map(|address| Receiver::Dogstatsd { address, tags });
+    let statsd = block.string("statsd_address").map(Receiver::Statsd);
+    let statsite = block.string("statsite_address").map(Receiver::Statsite);
+    statsite
+        .into_iter()
+        .chain(statsd)
+        .chain(dogstatsd)
+        .collect()
 }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::document::{self, Document};
-use crate::{Config, Engine, FileMode, Hook, Method, Output, Overrides, TemplateText, Tree};
+use crate::{
+    Config, Engine, FileMode, Hook, Method, Output, Overrides, Receiver, TemplateText, Tree,
+};
 
 const SMALL: &str = r#"
 auto_auth {
@@ -321,7 +323,7 @@ fn an_unknown_key_outside_templates_is_a_warning() {
 #[test]
 fn telemetry_without_effect_is_warned_of_unless_it_has_none_in_vault_agent() {
     let text = format!(
-        "{SMALL}\ntelemetry {{ statsd_address = \"s:8125\" disable_hostname = true prefix_filter = [\"-a\"] pigeon = 1 }}"
+        "{SMALL}\ntelemetry {{ stackdriver_project_id = \"p\" disable_hostname = true prefix_filter = [\"-a\"] pigeon = 1 }}"
     );
 
     let config = accept(&text);
@@ -330,7 +332,7 @@ fn telemetry_without_effect_is_warned_of_unless_it_has_none_in_vault_agent() {
     assert_eq!(
         fields,
         [
-            "telemetry.statsd_address",
+            "telemetry.stackdriver_project_id",
             "telemetry.prefix_filter",
             "telemetry.pigeon"
         ]
@@ -346,6 +348,34 @@ fn telemetry_says_how_metrics_are_called_and_whether_prometheus_gets_them() {
     for (time, has_prometheus) in [("\"0\"", false), ("0", false), ("\"24h\"", true)] {
         let telemetry = read(&format!("prometheus_retention_time = {time}"));
         assert_eq!(telemetry.has_prometheus, has_prometheus, "{time}");
+    }
+}
+
+#[test]
+fn telemetry_says_who_gets_metrics_and_whether_gauges_carry_the_machines_name() {
+    let read = |text: &str| accept(&format!("{SMALL}\ntelemetry {{ {text} }}")).telemetry;
+    let [a, b, c] = ["a:1", "b:2", "unix:///c"].map(str::to_owned);
+
+    let all = read(
+        "statsite_address = \"a:1\" statsd_address = \"b:2\" dogstatsd_addr = \"unix:///c\" dogstatsd_tags = [\"t:u\"]",
+    );
+
+    let tags = vec!["t:u".to_owned()];
+    let dogstatsd = Receiver::Dogstatsd { address: c, tags };
+    assert_eq!(
+        all.receivers,
+        [Receiver::Statsite(a), Receiver::Statsd(b), dogstatsd]
+    );
+    for (text, names_host) in [
+        ("statsd_address = \"b:2\"", true),
+        ("statsd_address = \"b:2\" disable_hostname = true", false),
+        (
+            "statsd_address = \"b:2\" prometheus_retention_time = 0",
+            false,
+        ),
+        ("", false),
+    ] {
+        assert_eq!(read(text).names_host, names_host, "{text}");
     }
 }
 

@@ -1,0 +1,146 @@
+//! Pushes metrics to those who get them without asking. Nothing waits for them: no send blocks, and what cannot be sent is
+//! sent a second later.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use planescape_agent_contract::{Receiver, Telemetry};
+use planescape_agent_core::{Input, Pushed};
+use tokio::net::lookup_host;
+use tokio::time::{sleep, timeout};
+
+use crate::proxy::Metrics;
+
+/// Between two packets with something new.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long an attempt to reach a receiver may take, and how long it is until the next one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One receiver, and what it has been told.
+pub(crate) struct Pusher {
+    receiver: Receiver,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+}
+
+struct State {
+    pushed: Pushed,
+    socket: Option<Socket>,
+}
+
+impl Pusher {
+    /// One for each receiver.
+    pub(crate) fn all(telemetry: &Telemetry, metrics: &Arc<Metrics>) -> Vec<Arc<Self>> {
+        if telemetry.receivers.is_empty() {
+            return Vec::new();
+        }
+        // The kernel's own word, which no file system holds up.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let receivers = telemetry.receivers.iter();
+        let pushers = receivers.map(|receiver| {
+            let state = State {
+                pushed: Pushed::new(telemetry, receiver, host.trim()),
+                socket: None,
+            };
+            Arc::new(Self {
+                receiver: receiver.clone(),
+                metrics: Arc::clone(metrics),
+                state: Mutex::new(state),
+            })
+        });
+        pushers.collect()
+    }
+
+    /// Pushes for ever.
+    pub(crate) async fn go_on(self: Arc<Self>) -> Input {
+        let mut is_told = false;
+        loop {
+            let is_connected = self.state().socket.is_some();
+            if is_connected {
+                sleep(PAUSE).await;
+                self.push();
+                continue;
+            }
+            let attempt = timeout(PATIENCE, Socket::connect(&self.receiver)).await;
+            match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(socket) => self.state().socket = Some(socket),
+                Err(error) => {
+                    if !is_told {
+                        let address = self.receiver.address();
+                        tracing::warn!(address, %error, "metrics cannot be pushed, will retry");
+                    }
+                    is_told = true;
+                    sleep(PATIENCE).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what is new, if that is possible at once.
+    pub(crate) fn push(&self) {
+        let mut state = self.state();
+        let State { pushed, socket } = &mut *state;
+        let Some(open) = socket else { return };
+        if !pushed.tell(&self.metrics.all(), |packet| open.takes(packet)) {
+            *socket = None;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Socket {
+    Datagrams(UdpSocket),
+    Local(UnixDatagram),
+    Stream(TcpStream),
+}
+
+impl Socket {
+    async fn connect(receiver: &Receiver) -> io::Result<Self> {
+        let address = receiver.address();
+        if let Some(path) = address.strip_prefix("unix://") {
+            let socket = UnixDatagram::unbound()?;
+            socket.set_nonblocking(true)?;
+            socket.connect(path)?;
+            return Ok(Self::Local(socket));
+        }
+        // A port alone is one of this machine, as in Go.
+        let address = match address.strip_prefix(':') {
+            Some(port) => format!("localhost:{port}"),
+            None => address.to_owned(),
+        };
+        if matches!(receiver, Receiver::Statsite(_)) {
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            return Ok(Self::Stream(stream.into_std()?));
+        }
+        let found = lookup_host(address).await?.next();
+        let found = found.ok_or(io::ErrorKind::NotFound)?;
+        let own: IpAddr = match found.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((own, 0))?;
+        socket.set_nonblocking(true)?;
+        socket.connect(found)?;
+        Ok(Self::Datagrams(socket))
+    }
+
+    /// Whether it took all of it.
+    fn takes(&self, packet: &str) -> bool {
+        let packet = packet.as_bytes();
+        let sent = match self {
+            Self::Datagrams(socket) => socket.send(packet),
+            Self::Local(socket) => socket.send(packet),
+            Self::Stream(stream) => {
+                let mut stream: &TcpStream = stream;
+                stream.write(packet)
+            }
+        };
+        sent.is_ok_and(|count| count == packet.len())
+    }
+}
