@@ -104,6 +104,8 @@ pub struct Request {
     pub namespace: Option<String>,
     /// The body, or null if it is no JSON.
     pub body: Value,
+    /// The same as it came.
+    pub text: String,
 }
 
 /// A running stand-in; ends when dropped.
@@ -213,6 +215,7 @@ async fn answer(
             token: header("x-vault-token"),
             namespace: header("x-vault-namespace"),
             body: serde_json::from_slice(&body).unwrap_or_default(),
+            text: String::from_utf8_lossy(&body).into_owned(),
         });
         script.next(method.as_str(), &path)
     };

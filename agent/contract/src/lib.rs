@@ -35,8 +35,8 @@ pub use duration::{DurationError, parse_duration};
 pub use file_mode::FileMode;
 pub use log::{Keep, Log, LogFile, LogFormat, LogLevel, LogOverrides};
 pub use method::{
-    AppRole, Aws, AwsKind, Azure, Cert, CertTls, Cloud, Gcp, Jwt, Kubernetes, Ldap, Material,
-    Method, Proof, Removal, SecretIdFile, TokenFile, UnusableFile,
+    AppRole, Aws, AwsKind, Azure, Cert, CertTls, Cloud, Gcp, GcpCredentials, GcpKind, Jwt,
+    Kubernetes, Ldap, Material, Method, Proof, Removal, SecretIdFile, TokenFile, UnusableFile,
 };
 pub use mount_path::MountPath;
 pub use owner::{Id, Owner};

@@ -21,7 +21,7 @@ pub use approle::{AppRole, SecretIdFile};
 pub use aws::{Aws, AwsKind};
 pub use azure::Azure;
 pub use cert::{Cert, CertTls};
-pub use gcp::Gcp;
+pub use gcp::{Gcp, GcpCredentials, GcpKind};
 pub use jwt::Jwt;
 pub use kubernetes::Kubernetes;
 pub use ldap::Ldap;
@@ -253,7 +253,7 @@ methods! {
     Azure = "azure",
     /// A TLS client certificate.
     Cert = "cert",
-    /// An instance of Google's cloud.
+    /// An instance or a service account of Google's cloud.
     Gcp = "gcp",
     /// A token of another issuer.
     Jwt = "jwt",

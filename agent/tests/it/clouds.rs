@@ -1,7 +1,12 @@
 //! Logins by what a cloud says of its machines; the cloud is a stand-in.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -98,6 +103,121 @@ async fn an_instance_brings_its_identity_token() {
     .await;
 
     assert_eq!(body, json!({"role": "app", "jwt": "a.b.c"}));
+}
+
+#[tokio::test]
+async fn a_key_has_google_sign_for_its_service_account() {
+    let vault = vault("gcp").await;
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.json");
+    let key = json!({
+        "type": "service_account", "client_email": "app@p.iam", "private_key_id": "k1",
+        "private_key": pem(&pair), "token_uri": format!("{}/tokens", vault.url()),
+    });
+    std::fs::write(&path, key.to_string()).unwrap();
+    let sign = "/v1/projects/-/serviceAccounts/app@p.iam:signJwt";
+    vault
+        .on(
+            "POST",
+            "/tokens",
+            Answer::ok(&json!({"access_token": "s3cr3t-token"})),
+        )
+        .on("POST", sign, Answer::ok(&json!({"signedJwt": "a.b.c"})));
+
+    let body = log_in(
+        &vault,
+        "gcp",
+        r#"type = "iam" role = "app" jwt_exp = 10"#,
+        &[
+            ("GOOGLE_APPLICATION_CREDENTIALS", path.display().to_string()),
+            (
+                "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
+                vault.url(),
+            ),
+        ],
+    )
+    .await;
+
+    assert_eq!(body, json!({"role": "app", "jwt": "a.b.c"}));
+    let requests = vault.requests();
+    let [tokens, signing] = ["/tokens", sign].map(|path| {
+        requests
+            .iter()
+            .find(|request| request.path == path)
+            .unwrap()
+    });
+    let form = tokens.text.strip_prefix(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=",
+    );
+    let claims = verified(form.unwrap(), &pair);
+    assert_eq!(claims["iss"], "app@p.iam");
+    assert_eq!(claims["aud"], key["token_uri"]);
+    let payload = signing.body["payload"].as_str().unwrap();
+    let payload: Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(payload["sub"], "app@p.iam");
+    assert_eq!(payload["aud"], "http://vault/app");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left = payload["exp"].as_u64().unwrap() - now.as_secs();
+    assert!((500..=600).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn an_instance_has_google_sign_for_the_account_that_is_named_or_its_own() {
+    for (named, account) in [("other@p.iam", "other@p.iam"), ("", "own@p.iam")] {
+        let vault = vault("gcp").await;
+        let accounts = "/computeMetadata/v1/instance/service-accounts/default";
+        let sign = format!("/v1/projects/-/serviceAccounts/{account}:signJwt");
+        let token = Answer::ok(&json!({"access_token": "s3cr3t-token"}));
+        vault
+            .on("GET", &format!("{accounts}/token"), token)
+            .on("GET", &format!("{accounts}/email"), text("own@p.iam"))
+            .on("POST", &sign, Answer::ok(&json!({"signedJwt": "a.b.c"})));
+
+        let body = log_in(
+            &vault,
+            "gcp",
+            &format!(r#"type = "iam" role = "app" service_account = "{named}""#),
+            &[
+                ("GCE_METADATA_HOST", vault.address().to_string()),
+                (
+                    "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
+                    vault.url(),
+                ),
+            ],
+        )
+        .await;
+
+        assert_eq!(body, json!({"role": "app", "jwt": "a.b.c"}), "{account}");
+        assert_eq!(vault.count("POST", &sign), 1, "{account}");
+    }
+}
+
+/// As Google writes it into its files.
+fn pem(pair: &KeyPair) -> String {
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let text = BASE64_STANDARD.encode(der.as_ref());
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+    format!("{begin}\n{}\n{end}\n", lines.join("\n"))
+}
+
+/// What a JWT claims that this key has signed.
+fn verified(jwt: &str, pair: &KeyPair) -> Value {
+    let (signed, signature) = jwt.rsplit_once('.').unwrap();
+    let decoded = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();
+    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key());
+    public
+        .verify(signed.as_bytes(), &decoded(signature))
+        .unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let header: Value = serde_json::from_slice(&decoded(header)).unwrap();
+    assert_eq!(header, json!({"alg": "RS256", "typ": "JWT", "kid": "k1"}));
+    serde_json::from_slice(&decoded(claims)).unwrap()
 }
 
 async fn vault(method: &str) -> ScriptedVault {

@@ -1,37 +1,78 @@
-//! `gcp`: an instance of Google's cloud.
+//! `gcp`: an instance or a service account of Google's cloud.
 
+use std::time::Duration;
+
+use planescape_vault::SecretText;
 use planescape_vault::wire::Body;
 
 use super::{Cloud, Login, Proof, UnusableFile, required};
 use crate::reader::Reader;
+
+/// How many minutes what is signed for a login is good.
+const MINUTES: i64 = 15;
 
 /// Settings of the `gcp` method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gcp {
     /// The role.
     pub role: String,
-    /// The service account whose token is asked for.
-    pub service_account: String,
+    /// Who logs in; without it, whoever the instance or the key is.
+    pub service_account: Option<String>,
+    /// What proves who we are.
+    pub kind: GcpKind,
+}
+
+/// What proves who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GcpKind {
+    /// The instance's identity token.
+    Gce,
+    /// A statement that Google signs for a service account.
+    Iam {
+        /// The key that Google is asked with, where it comes neither from the environment nor from the instance.
+        credentials: Option<GcpCredentials>,
+        /// How long it is good.
+        lifetime: Duration,
+    },
+}
+
+/// The key of a service account, as Google's JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GcpCredentials {
+    /// The JSON.
+    Json(SecretText),
+    /// The file with it.
+    File(String),
 }
 
 impl Login for Gcp {
     fn read(settings: &Reader<'_>) -> Self {
-        match settings.string("type").as_deref() {
-            Some("gce") => {}
-            Some("iam") => settings.problem(
-                "type",
-                "iam is not supported: use gce, whose token the instance has",
-            ),
+        let kind = settings.string("type");
+        let iam = GcpKind::Iam {
+            credentials: settings.string("credentials").map(credentials),
+            lifetime: lifetime(settings),
+        };
+        settings.ignore(&["project"]);
+        let kind = match kind.as_deref() {
+            Some("gce") => GcpKind::Gce,
+            Some("iam") => iam,
             Some(other) => {
-                settings.problem("type", format!("unknown type \"{other}\": write gce"));
+                settings.problem(
+                    "type",
+                    format!("unknown type \"{other}\": write gce or iam"),
+                );
+                GcpKind::Gce
             }
-            None => settings.problem("type", "missing 'type' value"),
-        }
-        settings.ignore(&["credentials", "project", "jwt_exp"]);
+            None => {
+                settings.problem("type", "missing 'type' value");
+                GcpKind::Gce
+            }
+        };
         let account = settings.string("service_account");
         Self {
             role: required(settings, "role"),
-            service_account: account.unwrap_or_else(|| "default".to_owned()),
+            service_account: account.filter(|name| name != "default"),
+            kind,
         }
     }
 
@@ -41,5 +82,23 @@ impl Login for Gcp {
 
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {
         Ok(Proof::Cloud(Cloud::Gcp(self.clone())))
+    }
+}
+
+fn credentials(text: String) -> GcpCredentials {
+    match text.trim_start().starts_with('{') {
+        true => GcpCredentials::Json(SecretText::new(text)),
+        false => GcpCredentials::File(text),
+    }
+}
+
+fn lifetime(settings: &Reader<'_>) -> Duration {
+    let minutes = settings.integer("jwt_exp").filter(|minutes| *minutes != 0);
+    match u64::try_from(minutes.unwrap_or(MINUTES)) {
+        Ok(minutes) => Duration::from_secs(minutes.saturating_mul(60)),
+        Err(_) => {
+            settings.problem("jwt_exp", "is no number of minutes: write for example 15");
+            Duration::ZERO
+        }
     }
 }

@@ -94,6 +94,16 @@ fn what_a_method_cannot_do_without_is_asked_for() {
             "config.client_key: is missing: client_cert needs it",
         ),
         (
+            "gcp",
+            r#"type = "pigeon" role = "r""#,
+            "config.type: unknown type \"pigeon\": write gce or iam",
+        ),
+        (
+            "gcp",
+            r#"type = "iam" role = "r" jwt_exp = -1"#,
+            "config.jwt_exp: is no number of minutes: write for example 15",
+        ),
+        (
             "token_file",
             "",
             "config.token_file_path: missing 'token_file_path' value",
@@ -102,6 +112,41 @@ fn what_a_method_cannot_do_without_is_asked_for() {
     for (kind, settings, expected) in cases {
         assert_eq!(read(kind, settings).1, [expected], "{kind}");
     }
+}
+
+#[test]
+fn a_key_of_google_is_json_or_a_file_and_is_not_shown() {
+    let kind = |settings: &str| {
+        let settings = format!(r#"type = "iam" role = "r" {settings}"#);
+        let (Method::Gcp(gcp), problems) = read("gcp", &settings) else {
+            panic!("another method");
+        };
+        assert_eq!(problems, [""; 0]);
+        gcp.kind
+    };
+    let json = "{\"private_key\": \"s3cr3t\"}";
+    let written = json.replace('"', "\\\"");
+
+    let GcpKind::Iam {
+        credentials,
+        lifetime,
+    } = kind(&format!("credentials = \"{written}\" jwt_exp = 5"))
+    else {
+        panic!("another kind");
+    };
+
+    assert_eq!(lifetime, Duration::from_secs(300));
+    let shown = format!("{credentials:?}");
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    let given = GcpCredentials::Json(SecretText::new(json.to_owned()));
+    assert_eq!(credentials, Some(given));
+    assert_eq!(
+        kind(r#"credentials = "/key.json""#),
+        GcpKind::Iam {
+            credentials: Some(GcpCredentials::File("/key.json".to_owned())),
+            lifetime: Duration::from_secs(900),
+        }
+    );
 }
 
 #[test]
