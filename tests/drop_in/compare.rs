@@ -5,15 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
-/// Lines that people search for.
-const LINES: [&str; 6] = [
-    "authentication successful, sending token to sinks",
-    "error authenticating",
-    "token written",
-    "permission denied",
-    "command did not exit within time limit",
-    "detected update, but not restarting process",
-];
+/// The page that promises lines to those who search for them.
+const PAGE: &str = include_str!("../../docs/reference/agent-operation.md");
+/// What the table follows whose lines both agents have.
+const HEADING: &str = "\n### As with `vault agent`\n";
 
 /// Requests that ask about tokens and mounts: ours may be fewer.
 const UPKEEP: [&str; 4] = [
@@ -45,7 +40,7 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
             );
         }
     }
-    for line in LINES {
+    for line in promised() {
         let (theirs, ours) = (theirs.log.contains(line), ours.log.contains(line));
         if theirs != ours {
             found.insert(
@@ -92,6 +87,18 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
         ));
     }
     differences
+}
+
+/// The lines that the page promises, up to where they differ from run to run.
+fn promised() -> Vec<&'static str> {
+    let (_, rest) = PAGE.split_once(HEADING).unwrap_or_default();
+    let table = rest.split("\n#").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
+    // Every other piece stands between the marks of code.
+    let lines = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let lines = lines.map(|line| line.split(['"', '[', '…']).next().unwrap_or_default());
+    lines.map(str::trim_end).collect()
 }
 
 /// What `docs/reference/differences.md` says of mistakes: ours finds these before it logs in.
@@ -141,4 +148,18 @@ fn counted(outcome: &Outcome) -> BTreeMap<String, usize> {
         *counts.entry(format!("{operation} {path}")).or_insert(0) += 1;
     }
     counts
+}
+
+#[test]
+fn what_the_page_promises_is_looked_for() {
+    let lines = promised();
+
+    assert_eq!(lines.len(), 13, "{lines:?}");
+    for line in [
+        "token written",
+        "(runner) executing command",
+        "forwarding request to Vault",
+    ] {
+        assert!(lines.contains(&line), "{line}: {lines:?}");
+    }
 }

@@ -52,6 +52,23 @@ async fn random_configurations_end_as_with_bao_agent() -> Result<()> {
     compare_with_bao(random()?).await
 }
 
+#[test]
+fn the_page_says_how_many_there_are_and_how_many_end_alike() -> Result<()> {
+    let page = include_str!("../../docs/reference/differences.md");
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let scenarios = scenario::all()?;
+    let alike = scenarios.iter().filter(|it| it.openbao.is_none());
+
+    let told = format!(
+        "Of the {} scenarios that ours is compared by, {} end with `bao agent`",
+        scenarios.len(),
+        alike.count()
+    );
+
+    assert!(words.join(" ").contains(&told), "{told}");
+    Ok(())
+}
+
 fn random() -> Result<Vec<Scenario>> {
     let number = |name: &str| -> Result<Option<u64>> {
         let text = std::env::var(name).ok();

@@ -1,4 +1,4 @@
-//! The reference page names every key that is read, and no other.
+//! The reference page names every key that is read, and no other; that of differences gives its reasons.
 
 use std::collections::BTreeSet;
 
@@ -52,6 +52,21 @@ fn the_page_names_every_key_that_is_read() {
         missing.is_empty() && extra.is_empty(),
         "{PAGE} lacks {missing:#?} and has {extra:#?}"
     );
+}
+
+#[test]
+fn each_difference_says_what_both_do_and_why() {
+    let page = include_str!("../../../../docs/reference/differences.md");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+
+    let unfilled = rows.clone().filter(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.filter(|cell| !cell.trim().is_empty()).count() != 3
+    });
+    let unfilled: Vec<&str> = unfilled.collect();
+
+    assert!(rows.count() > 70, "the page has lost its tables");
+    assert!(unfilled.is_empty(), "{unfilled:#?}");
 }
 
 /// Headings name blocks, first columns keys.
