@@ -69,24 +69,150 @@ fn each_difference_says_what_both_do_and_why() {
     assert!(unfilled.is_empty(), "{unfilled:#?}");
 }
 
-/// Headings name blocks, first columns keys.
+/// Where one key of the page may stand, so that it has an effect; `<block>` is the place of a block's.
+const FILES: &str = r#"
+    <>
+    log_file = "/log"
+    telemetry { statsd_address = "s:1" <telemetry> }
+    vault { <vault> retry { <vault.retry> } }
+    auto_auth {
+      <auto_auth>
+      method "METHOD" { <auto_auth.method> config { NEEDED <auto_auth.method.config> } }
+      sink "file" {
+        dh_type = "curve25519" dh_path = "/key" <auto_auth.sink>
+        config { path = "/token" <auto_auth.sink.config> }
+      }
+    }
+    template {
+      contents = "x" destination = "/x" <template>
+      exec { command = ["x"] <template.exec> }
+      wait { min = "1s" <template.wait> }
+    }
+    template_config { <template_config> }
+    api_proxy { <api_proxy> }
+    cache { <cache> persist "kubernetes" { path = "/cache" <cache.persist> } }
+    listener "tcp" {
+      tls_cert_file = "/c" tls_key_file = "/k" tls_auto_reload = true <listener>
+      agent_api { <listener.agent_api> }
+    }
+    planescape { <planescape> }
+"#;
+
+/// The same for what files exclude.
+const VARIABLES: &str = r#"
+    auto_auth { method "METHOD" { config { NEEDED } } }
+    env_template "A" { contents = "x" <env_template> }
+    exec { command = ["x"] <exec> }
+"#;
+
+#[test]
+fn to_say_what_the_page_calls_a_default_is_to_say_nothing() {
+    let page = include_str!("../../../../docs/reference/agent-configuration.md");
+    let mut count = 0;
+    for (block, row) in rows(page) {
+        let Some((_, rest)) = row.split_once("Default: `") else {
+            continue;
+        };
+        let default = rest.split('`').next().unwrap_or_default();
+        let names = keys(row);
+        let [key] = names[..] else {
+            panic!("one key has a default: {row}");
+        };
+        count += 1;
+
+        let nothing = configuration(&block, "");
+        let said = configuration(&block, &format!("{key} = {default}"));
+        let another = configuration(&block, &format!("{key} = {}", another(default)));
+
+        assert!(nothing.is_ok(), "{block}: {nothing:?}");
+        assert_eq!(said, nothing, "{block} {key}");
+        assert_ne!(another, nothing, "{block} {key} has no effect");
+    }
+    assert!(count > 50, "the page has lost its defaults");
+}
+
+/// With one more line in a block.
+fn configuration(block: &str, line: &str) -> Result<Config, Problems> {
+    let method = block.strip_prefix("auto_auth.method.config of ");
+    let (base, place) = match (block, method) {
+        (_, Some(_)) => (FILES, "<auto_auth.method.config>".to_owned()),
+        ("exec" | "env_template", None) => (VARIABLES, format!("<{block}>")),
+        (_, None) => (FILES, format!("<{block}>")),
+    };
+    assert!(base.contains(&place), "no place for {block}");
+    let method = method.unwrap_or("kubernetes");
+    let needed = match method {
+        "approle" => r#"role_id_file_path = "/r" secret_id_file_path = "/s""#,
+        "aws" | "gcp" => r#"type = "iam" role = "r""#,
+        "azure" => r#"role = "r" resource = "r""#,
+        "cert" => r#"ca_cert = "/c""#,
+        "jwt" => r#"role = "r" path = "/j""#,
+        "ldap" => r#"username = "u" password_file_path = "/p""#,
+        _ => r#"role = "r""#,
+    };
+    let text = base.replace(&place, &format!("\n{line}\n"));
+    let text = text.replace("METHOD", method).replace("NEEDED", needed);
+    // The other places stay empty.
+    let mut pieces = text.split('<');
+    let first = pieces.next().unwrap_or_default();
+    let others = pieces.filter_map(|piece| Some(piece.split_once('>')?.1));
+    let text: String = std::iter::once(first).chain(others).collect();
+    let mut config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default())?;
+    // That they are said at all is kept, too.
+    config.auth.backoff_is_explicit = false;
+    Ok(config)
+}
+
+/// Something else of the same kind; where a word is expected, one that is refused.
+fn another(default: &str) -> String {
+    let text = default.trim_matches('"');
+    let is_time = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_alphabetic());
+    match default {
+        "true" => "false".to_owned(),
+        "false" => "true".to_owned(),
+        _ if is_time => "\"77s\"".to_owned(),
+        _ if default.starts_with('"') => "\"another\"".to_owned(),
+        _ => format!("{default}1"),
+    }
+}
+
 fn documented(page: &str) -> BTreeSet<String> {
+    let mut documented = BTreeSet::new();
+    for (block, row) in rows(page) {
+        for key in keys(row) {
+            documented.insert(match block.as_str() {
+                "" => key.to_owned(),
+                block => format!("{block}.{key}"),
+            });
+        }
+    }
+    documented
+}
+
+/// The rows of keys, with the blocks that headings name; nothing at the top.
+fn rows(page: &str) -> Vec<(String, &str)> {
     let mut block = String::new();
-    let mut keys = BTreeSet::new();
+    let mut rows = Vec::new();
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             block = match heading {
                 "At the top" => String::new(),
-                heading => format!("{}.", heading.replace('`', "")),
+                heading => heading.replace('`', ""),
             };
         }
-        let Some(cell) = line.strip_prefix("| `") else {
-            continue;
-        };
-        let cell = cell.split(" |").next().unwrap_or_default();
-        for key in cell.split('`').filter(|it| !it.is_empty() && *it != ", ") {
-            keys.insert(format!("{block}{key}"));
+        if line.starts_with("| `") {
+            rows.push((block.clone(), line));
         }
     }
-    keys
+    rows
+}
+
+/// The first column.
+fn keys(row: &str) -> Vec<&str> {
+    let cell = row.trim_start_matches("| ").split(" |").next();
+    let pieces = cell.unwrap_or_default().split('`');
+    pieces
+        .filter(|piece| !piece.is_empty() && *piece != ", ")
+        .collect()
 }
