@@ -154,7 +154,8 @@ impl Key {
         };
         let private = SecretText::new(private);
         Ok(Self {
-            email: text(&found, "client_email").context("credentials")?,
+            email: text(&found, "client_email")
+                .map_err(|_| anyhow!("the credentials have no client_email"))?,
             id: text(&found, "private_key_id").unwrap_or_default(),
             tokens: text(&found, "token_uri").unwrap_or_else(|_| TOKENS.to_owned()),
             private,
@@ -212,4 +213,43 @@ fn der(pem: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     // The error would quote it.
     let bytes = bytes.map_err(|_| anyhow!("the private_key of the credentials is no PEM"))?;
     Ok(Zeroizing::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_quoted() {
+        let pem = |inside: &str| {
+            let text =
+                format!("-----BEGIN PRIVATE KEY-----\n{inside}\n-----END PRIVATE KEY-----\n");
+            json!({"client_email": "app@p", "private_key": text}).to_string()
+        };
+        for (credentials, message) in [
+            ("s3cr3t".to_owned(), "the credentials are not JSON"),
+            ("[1]".to_owned(), "the credentials have no private_key"),
+            (
+                json!({"private_key": "s3cr3t"}).to_string(),
+                "the credentials have no client_email",
+            ),
+            (
+                json!({"type": "authorized_user"}).to_string(),
+                "credentials of the type authorized_user are not supported: use the key of a service account, or the instance's",
+            ),
+            (
+                pem("s3cr3t!"),
+                "the private_key of the credentials is no PEM",
+            ),
+            (
+                pem("c2VjcmV0"),
+                "the private_key of the credentials is no RSA key",
+            ),
+        ] {
+            let key = Key::parse(&SecretText::new(credentials));
+            let signed = key.and_then(|key| key.sign(&json!({})));
+
+            assert_eq!(format!("{:#}", signed.unwrap_err()), message);
+        }
+    }
 }
