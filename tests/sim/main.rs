@@ -11,11 +11,14 @@
 )]
 
 mod away;
+mod cache;
 mod coverage;
 mod promises;
 mod start;
 mod vault;
 mod world;
+
+use std::ops::RangeInclusive;
 
 use coverage::Coverage;
 use planescape_tests::chance::Chance;
@@ -27,13 +30,24 @@ const STEPS: usize = 1_000;
 /// A tenth of the long run.
 const SEEDS: u64 = 100;
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The only one, where one is to be repeated.
+fn seed() -> Option<u64> {
+    number("PLANESCAPE_SIM_SEED")
+}
+
+fn seeds(usually: u64) -> RangeInclusive<u64> {
+    let last = number("PLANESCAPE_SIM_SEEDS").unwrap_or(usually);
+    seed().map_or(1..=last, |seed| seed..=seed)
+}
+
 #[test]
 fn the_agent_keeps_its_promises_whatever_happens() {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    let one = number("PLANESCAPE_SIM_SEED");
-    let last = number("PLANESCAPE_SIM_SEEDS").unwrap_or(SEEDS);
     let mut coverage = Coverage::default();
-    for seed in one.map_or(1..=last, |seed| seed..=seed) {
+    for seed in seeds(SEEDS) {
         let mut world = World::new(seed);
         for step in 0..STEPS {
             world.step(&mut coverage);
@@ -43,7 +57,7 @@ fn the_agent_keeps_its_promises_whatever_happens() {
         }
     }
     eprintln!("{coverage}");
-    if one.is_none() {
+    if seed().is_none() {
         let missing = coverage.unreached();
         assert!(missing.is_empty(), "never reached: {missing:?}");
     }
