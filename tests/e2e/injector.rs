@@ -1,13 +1,26 @@
 //! The Vault Agent Injector itself, with our image in the place of Vault's: pods that it writes.
 
+use std::path::Path;
+use std::time::Duration;
+
 use planescape_tests::image::{Image, Layer};
 use planescape_tests::programs::{self, Program};
 use planescape_tests::servers;
 use planescape_tests::testbed::Testbed;
+use planescape_tests::tls::{Certificate, TlsFront};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "of-the-injector";
 const PORT: u16 = 8443;
+
+/// Where AppRole is mounted for these pods, with a role and its secret id.
+const APPROLE: &str = "auth/approle-of-the-injector";
+const ROLE_ID: &str = "role-of-the-injector";
+const SECRET_ID: &str = "secret-id-of-the-injector";
+/// An annotation names it.
+const LISTENER: &str = "http://127.0.0.1:8300/agent/v1";
+
+const USER: &str = r#"{{ with secret "kv/data/injector" }}{{ .Data.data.user }}{{ end }}"#;
 
 #[tokio::test]
 async fn pods_that_the_injector_writes_run_with_our_image() {
@@ -25,16 +38,51 @@ async fn pods_that_the_injector_writes_run_with_our_image() {
         .await
         .unwrap();
     start_injector(bed).await;
+    let vault = bed.vault.address();
+    let front = TlsFront::start_at(vault.ip(), vault, Certificate::Good);
+    let front = front.await.unwrap();
+    prepare_approle(bed).await;
     let cluster = &bed.control_plane;
-    for (name, annotations) in pods() {
-        let manifest = pod(name, &annotations).to_string();
+    for manifest in mounted(front.authority()) {
+        let manifest = manifest.to_string();
+        cluster.apply_in(NAMESPACE, &manifest).await.unwrap();
+    }
+    let pods = pods(&front.url());
+    for (name, annotations) in &pods {
+        let manifest = pod(name, annotations).to_string();
         cluster.apply_in(NAMESPACE, &manifest).await.unwrap();
     }
 
-    for (name, _) in pods() {
+    for (name, _) in &pods {
         ready(bed, name).await;
     }
 
+    check_files(bed).await;
+    let images = [
+        "get",
+        "pods",
+        "-o",
+        "jsonpath={.items[*].spec.initContainers[*].image}",
+    ];
+    let images = cluster.kubectl_in(NAMESPACE, &images).await.unwrap();
+    let ours = images.matches("planescape-agent").count();
+    assert_eq!(ours, pods.len(), "{images}");
+    text_of_a_shell_needs_the_second_image(bed).await;
+    one_user_for_the_cached_pod(bed).await;
+    an_agent_tells_its_metrics_and_quits(bed).await;
+    let stop = ["delete", "pods", "--all", "--timeout=90s"];
+    cluster.kubectl_in(NAMESPACE, &stop).await.unwrap();
+    let requests = bed.vault.requests().unwrap();
+    let revoked = requests
+        .iter()
+        .filter(|entry| entry.is("update", "auth/token/revoke-self"));
+    assert!(
+        revoked.count() >= 2,
+        "the injector's hooks before the end revoke the tokens, over TLS, too"
+    );
+}
+
+async fn check_files(bed: &Testbed) {
     assert_eq!(file(bed, "templated", "user").await, "ann");
     assert_eq!(file(bed, "templated", "made").await, "");
     let dump = file(bed, "plain", "app").await;
@@ -47,61 +95,118 @@ metadata: map["
     );
     assert_eq!(file(bed, "init-only", "user").await, "ann");
     assert_eq!(file(bed, "cached", "user").await.lines().count(), 1);
-    let images = [
-        "get",
-        "pods",
-        "-o",
-        "jsonpath={.items[*].spec.initContainers[*].image}",
-    ];
-    let images = cluster.kubectl_in(NAMESPACE, &images).await.unwrap();
-    assert_eq!(images.matches("planescape-agent").count(), 6, "{images}");
-    text_of_a_shell_needs_the_second_image(bed).await;
-    one_user_for_the_cached_pod(bed).await;
-    let stop = ["delete", "pods", "--all", "--timeout=90s"];
-    cluster.kubectl_in(NAMESPACE, &stop).await.unwrap();
-    let requests = bed.vault.requests().unwrap();
-    let revoked = requests
-        .iter()
-        .filter(|entry| entry.is("update", "auth/token/revoke-self"));
-    assert!(
-        revoked.count() > 0,
-        "the injector's hook before the end revokes the token"
+    assert_eq!(file(bed, "configured", "user").await, "ann");
+    let elsewhere = file(bed, "secured", "/vault/elsewhere/account.txt");
+    assert_eq!(elsewhere.await, "ann");
+    assert_eq!(file(bed, "patched", "user").await, "ann of-a-patch extra");
+    assert_eq!(file(bed, "quitting", "user").await, "ann");
+    let shares = "jsonpath={.spec.shareProcessNamespace}";
+    let shares = ["get", "pod", "patched", "-o", shares];
+    let cluster = &bed.control_plane;
+    let shares = cluster.kubectl_in(NAMESPACE, &shares).await.unwrap();
+    assert_eq!(shares, "true");
+}
+
+async fn prepare_approle(bed: &Testbed) {
+    let role = format!("{APPROLE}/role/app");
+    let (role_id, secret_id) = (
+        format!("{role}/role-id"),
+        format!("{role}/custom-secret-id"),
     );
+    for (path, body) in [
+        (format!("sys/{APPROLE}"), json!({"type": "approle"})),
+        (role, json!({"token_policies": "key-value-reader"})),
+        (role_id, json!({"role_id": ROLE_ID})),
+        (secret_id, json!({"secret_id": SECRET_ID})),
+    ] {
+        bed.vault.write(&path, &body).await.unwrap();
+    }
+}
+
+/// What annotations and the pods themselves mount.
+fn mounted(authority: &str) -> [Value; 4] {
+    let config = format!(
+        r#"
+        pid_file = "/home/vault/.pid"
+        auto_auth {{
+          method "kubernetes" {{
+            mount_path = "auth/kubernetes"
+            config {{ role = "key-value-reader" }}
+          }}
+          sink "file" {{ config {{ path = "/home/vault/.vault-token" }} }}
+        }}
+        template {{
+          contents = {USER:?}
+          destination = "/vault/secrets/user"
+        }}"#
+    );
+    let text = format!(r#"{USER} {{{{ env "WORD" }}}} {{{{ file "/vault/custom/word" }}}}"#);
+    [
+        object("ConfigMap", "texts", "data", json!({"user.ctmpl": text})),
+        object(
+            "ConfigMap",
+            "agent-config",
+            "data",
+            json!({
+                "config-init.hcl": format!("exit_after_auth = true\n{config}"),
+                "config.hcl": config,
+            }),
+        ),
+        object(
+            "Secret",
+            "extra",
+            "stringData",
+            json!({"word": "extra", "role-id": ROLE_ID, "secret-id": SECRET_ID}),
+        ),
+        object(
+            "Secret",
+            "authority",
+            "stringData",
+            json!({"ca.pem": authority}),
+        ),
+    ]
+}
+
+fn object(kind: &str, name: &str, field: &str, data: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, field: data})
 }
 
 /// The annotations of each pod, by its name.
-fn pods() -> Vec<(&'static str, Value)> {
-    let text = |name: &str| format!("vault.hashicorp.com/{name}");
-    let with = |more: &[(&str, &str)]| {
-        let mut annotations = serde_json::Map::new();
-        for (name, value) in [("agent-inject", "true"), ("role", "key-value-reader")] {
-            annotations.insert(text(name), value.into());
-        }
-        for (name, value) in more {
-            annotations.insert(text(name), (*value).into());
-        }
-        Value::Object(annotations)
-    };
-    let user = r#"{{ with secret "kv/data/injector" }}{{ .Data.data.user }}{{ end }}"#;
-    let copies =
-        "if [ -f /vault/secrets/user ]; then cp /vault/secrets/user /vault/secrets/copy; fi";
-    let with_shell_text = |more: &[(&str, &str)]| {
-        let about = [
-            ("agent-pre-populate-only", "true"),
-            ("agent-requests-cpu", "50m"),
-            ("agent-inject-secret-user", "kv/data/injector"),
-            ("agent-inject-template-user", user),
-            ("agent-inject-command-user", copies),
-        ];
-        with(&[&about[..], more].concat())
-    };
+fn pods(https: &str) -> Vec<(&'static str, Value)> {
+    let mut pods = usual_pods();
+    pods.extend(pods_with_shell_text());
+    pods.extend(pods_of_seldom_annotations(https));
+    pods
+}
+
+/// Its annotations, with those that are nearly always there.
+fn annotated(more: &[(&str, &str)]) -> Value {
+    // All of them have to fit on one node.
+    let usual = [
+        ("agent-inject", "true"),
+        ("agent-requests-cpu", "10m"),
+        ("role", "key-value-reader"),
+    ];
+    // Other methods have no role.
+    let has_method = more.iter().any(|(name, _)| *name == "auth-type");
+    let usual = usual
+        .iter()
+        .filter(|(name, _)| !has_method || *name != "role");
+    let annotations = usual.chain(more).map(|(name, value)| {
+        let name = format!("vault.hashicorp.com/{name}");
+        (name, Value::from(*value))
+    });
+    annotations.collect()
+}
+
+fn usual_pods() -> Vec<(&'static str, Value)> {
     let database = r#"{{ with secret "database/creds/readonly" }}{{ .Data.username }}{{ end }}"#;
     vec![
         (
             "templated",
-            with(&[
+            annotated(&[
                 ("agent-inject-secret-user", "kv/data/injector"),
-                ("agent-inject-template-user", user),
+                ("agent-inject-template-user", USER),
                 ("agent-inject-perms-user", "0440"),
                 ("agent-inject-command-user", "touch /vault/secrets/made"),
                 ("agent-revoke-on-shutdown", "true"),
@@ -112,7 +217,7 @@ fn pods() -> Vec<(&'static str, Value)> {
         ),
         (
             "plain",
-            with(&[
+            annotated(&[
                 ("agent-inject-secret-app", "kv/data/injector"),
                 ("agent-run-as-same-user", "true"),
                 ("agent-limits-mem", "64Mi"),
@@ -121,17 +226,17 @@ fn pods() -> Vec<(&'static str, Value)> {
         ),
         (
             "init-only",
-            with(&[
+            annotated(&[
                 ("agent-pre-populate-only", "true"),
                 ("agent-inject-secret-user", "kv/data/injector"),
-                ("agent-inject-template-user", user),
+                ("agent-inject-template-user", USER),
                 ("auth-min-backoff", "1s"),
                 ("auth-max-backoff", "2s"),
             ]),
         ),
         (
             "cached",
-            with(&[
+            annotated(&[
                 ("role", "database-reader"),
                 ("agent-cache-enable", "true"),
                 ("agent-cache-use-auto-auth-token", "true"),
@@ -140,10 +245,78 @@ fn pods() -> Vec<(&'static str, Value)> {
                 ("agent-inject-template-user", database),
             ]),
         ),
-        ("shell-refused", with_shell_text(&[])),
+    ]
+}
+
+fn pods_with_shell_text() -> [(&'static str, Value); 2] {
+    let copies =
+        "if [ -f /vault/secrets/user ]; then cp /vault/secrets/user /vault/secrets/copy; fi";
+    let with = |more: &[(&str, &str)]| {
+        let about = [
+            ("agent-pre-populate-only", "true"),
+            ("agent-inject-secret-user", "kv/data/injector"),
+            ("agent-inject-template-user", USER),
+            ("agent-inject-command-user", copies),
+        ];
+        annotated(&[&about[..], more].concat())
+    };
+    let second = "planescape/planescape-agent-busybox:0.1.0";
+    [
+        ("shell-refused", with(&[])),
+        ("shell-served", with(&[("agent-image", second)])),
+    ]
+}
+
+fn pods_of_seldom_annotations(https: &str) -> Vec<(&'static str, Value)> {
+    let word =
+        r#"[{"op": "add", "path": "/env/-", "value": {"name": "WORD", "value": "of-a-patch"}}]"#;
+    vec![
         (
-            "shell-served",
-            with_shell_text(&[("agent-image", "planescape/planescape-agent-busybox:0.1.0")]),
+            "configured",
+            annotated(&[("agent-configmap", "agent-config")]),
+        ),
+        (
+            "secured",
+            annotated(&[
+                ("service", https),
+                ("tls-secret", "authority"),
+                ("ca-cert", "/vault/tls/ca.pem"),
+                ("secret-volume-path", "/vault/elsewhere"),
+                ("agent-inject-secret-user", "kv/data/injector"),
+                ("agent-inject-template-user", USER),
+                ("agent-inject-file-user", "account.txt"),
+                ("agent-revoke-on-shutdown", "true"),
+                ("agent-revoke-grace", "1"),
+            ]),
+        ),
+        (
+            "patched",
+            annotated(&[
+                ("agent-inject-secret-user", "kv/data/injector"),
+                ("agent-inject-template-file-user", "/templates/user.ctmpl"),
+                ("agent-copy-volume-mounts", "app"),
+                ("agent-extra-secret", "extra"),
+                ("agent-json-patch", word),
+                ("agent-init-json-patch", word),
+                ("agent-share-process-namespace", "true"),
+            ]),
+        ),
+        (
+            "quitting",
+            annotated(&[
+                ("auth-type", "approle"),
+                ("auth-path", APPROLE),
+                ("agent-extra-secret", "extra"),
+                ("auth-config-role-id-file-path", "/vault/custom/role-id"),
+                ("auth-config-secret-id-file-path", "/vault/custom/secret-id"),
+                ("auth-config-remove-secret-id-file-after-reading", "false"),
+                ("agent-inject-secret-user", "kv/data/injector"),
+                ("agent-inject-template-user", USER),
+                ("agent-enable-quit", "true"),
+                ("agent-cache-listener-port", "8300"),
+                ("agent-telemetry-prometheus-retention-time", "24h"),
+                ("agent-telemetry-disable-hostname", "true"),
+            ]),
         ),
     ]
 }
@@ -156,10 +329,12 @@ fn pod(name: &str, annotations: &Value) -> Value {
         "spec": {
             "terminationGracePeriodSeconds": 20,
             "securityContext": {"fsGroup": 1001},
+            "volumes": [{"name": "texts", "configMap": {"name": "texts"}}],
             "containers": [{
                 "name": "app",
                 "image": "busybox:1.35",
                 "securityContext": {"runAsUser": 1001, "runAsGroup": 1001},
+                "volumeMounts": [{"name": "texts", "mountPath": "/templates"}],
                 "command": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"],
             }],
         },
@@ -178,13 +353,41 @@ async fn ready(bed: &Testbed, name: &str) {
     }
 }
 
+/// A file by its path, or by its name in the usual place.
 async fn file(bed: &Testbed, pod: &str, name: &str) -> String {
-    let path = format!("/vault/secrets/{name}");
-    let read = ["exec", pod, "-c", "app", "--", "cat", &path];
-    bed.control_plane
-        .kubectl_in(NAMESPACE, &read)
-        .await
-        .unwrap()
+    let path = Path::new("/vault/secrets").join(name);
+    in_app(bed, pod, &["cat", &path.to_string_lossy()]).await
+}
+
+async fn in_app(bed: &Testbed, pod: &str, words: &[&str]) -> String {
+    let words = [&["exec", pod, "-c", "app", "--"], words].concat();
+    let said = bed.control_plane.kubectl_in(NAMESPACE, &words);
+    said.await.unwrap()
+}
+
+/// The kubelet starts it again.
+async fn an_agent_tells_its_metrics_and_quits(bed: &Testbed) {
+    let metrics = format!("{LISTENER}/metrics?format=prometheus");
+    let metrics = in_app(bed, "quitting", &["wget", "-qO-", &metrics]).await;
+    assert!(
+        metrics.contains("vault_agent_authenticated 1\n"),
+        "{metrics}"
+    );
+    let quit = format!("{LISTENER}/quit");
+    let quit = ["wget", "-qO-", "--post-data", "", &quit];
+    in_app(bed, "quitting", &quit).await;
+    let state = r#"jsonpath={range .status.containerStatuses[?(@.name=="vault-agent")]}{.lastState.terminated.exitCode}{.state.terminated.exitCode}{end}"#;
+    let state = ["get", "pod", "quitting", "-o", state];
+    for _ in 0..60 {
+        let code = bed.control_plane.kubectl_in(NAMESPACE, &state);
+        let code = code.await.unwrap();
+        if !code.is_empty() {
+            assert_eq!(code, "0");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("the agent goes on after it was asked to quit");
 }
 
 /// The agent alone refuses such text with a sentence, and goes on; beside a busybox it runs.
@@ -192,18 +395,9 @@ async fn text_of_a_shell_needs_the_second_image(bed: &Testbed) {
     assert_eq!(file(bed, "shell-served", "copy").await, "ann");
 
     assert_eq!(file(bed, "shell-refused", "user").await, "ann");
-    let cluster = &bed.control_plane;
-    let list = [
-        "exec",
-        "shell-refused",
-        "-c",
-        "app",
-        "--",
-        "ls",
-        "/vault/secrets",
-    ];
-    let files = cluster.kubectl_in(NAMESPACE, &list).await.unwrap();
+    let files = in_app(bed, "shell-refused", &["ls", "/vault/secrets"]).await;
     assert_eq!(files.trim_end(), "user");
+    let cluster = &bed.control_plane;
     let log = ["logs", "shell-refused", "-c", "vault-agent-init"];
     let log = cluster.kubectl_in(NAMESPACE, &log).await.unwrap();
     let sentence = "sh: `[` means nothing here; use an image with a shell for this";

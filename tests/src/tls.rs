@@ -1,6 +1,6 @@
 //! TLS in front of a server that speaks HTTP, with a certificate that may be wrong.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -31,7 +31,7 @@ pub enum Certificate {
     OfAnotherAuthority,
 }
 
-/// A running end of TLS at loopback; ends when dropped.
+/// A running end of TLS; ends when dropped.
 #[derive(Debug)]
 pub struct TlsFront {
     address: SocketAddr,
@@ -40,11 +40,20 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// In front of `server`.
+    /// In front of `server`, at loopback.
     pub async fn start(server: SocketAddr, certificate: Certificate) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), server, certificate).await
+    }
+
+    /// The same at another address.
+    pub async fn start_at(
+        ip: IpAddr,
+        server: SocketAddr,
+        certificate: Certificate,
+    ) -> Result<Self> {
         let authority = authority("Planescape tests")?;
-        let config = Arc::new(config(&authority, certificate)?);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let config = Arc::new(config(&authority, ip, certificate)?);
+        let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, TlsAcceptor::from(config), server));
         Ok(Self {
@@ -103,6 +112,7 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
 
 fn config(
     authority: &CertifiedIssuer<'static, KeyPair>,
+    ip: IpAddr,
     certificate: Certificate,
 ) -> Result<ServerConfig> {
     let now = OffsetDateTime::now_utc();
@@ -118,7 +128,7 @@ fn config(
     let host = if certificate == Certificate::OfAnotherHost {
         "elsewhere.example".to_owned()
     } else {
-        Ipv4Addr::LOCALHOST.to_string()
+        ip.to_string()
     };
     let mut params = CertificateParams::new(vec![host])?;
     (params.not_before, params.not_after) = (from, until);
