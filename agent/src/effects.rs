@@ -1,6 +1,7 @@
 //! Does one command and reports one input. Never decides.
 
 mod certified;
+mod file_work;
 mod last_words;
 mod login;
 mod passes;
@@ -35,6 +36,7 @@ use crate::status::Asker;
 use crate::telemetry::Pusher;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
+use file_work::FileWork;
 use last_words::LastWords;
 use login::Login;
 use passes::Passes;
@@ -46,9 +48,8 @@ use vault::Vault;
 
 const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
 
-/// How many files are read and written at once. A file system that hangs holds up these, and
-/// nothing else.
-const FILES_AT_ONCE: usize = 8;
+/// How many sinks are written at once. A file system that hangs holds up these, and nothing else.
+const SINKS_AT_ONCE: usize = 8;
 
 /// The same of the files that logins need, which must not wait for a template's.
 const LOGIN_FILES_AT_ONCE: usize = 4;
@@ -60,6 +61,7 @@ const LAST_FILES: Duration = Duration::from_millis(500);
 pub(crate) struct Effects {
     running: JoinSet<Input>,
     passes: Passes,
+    file_work: FileWork,
     vault: Vault,
     /// By the numbers of their texts.
     templates: BTreeMap<usize, Target>,
@@ -91,7 +93,7 @@ impl Effects {
         persistent: Persistent,
         asker: Asker,
     ) -> anyhow::Result<Self> {
-        let file_slots = Arc::new(Semaphore::new(FILES_AT_ONCE));
+        let file_slots = Arc::new(Semaphore::new(SINKS_AT_ONCE));
         let connection = &config.vault.connection;
         let metrics = Arc::new(Metrics::new(config.telemetry.clone()));
         let (auth, to_vault) = (config.auth.clone(), connection.clone());
@@ -122,6 +124,7 @@ impl Effects {
         Ok(Self {
             running,
             passes: Passes::new(),
+            file_work: FileWork::new(),
             vault: Vault {
                 client: Arc::new(client),
                 login: Arc::new(login),
@@ -175,6 +178,7 @@ impl Effects {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
             input = self.passes.next() => Some(input),
+            input = self.file_work.next() => Some(input),
             input = self.serving.next() => Some(input),
             end = self.child.ended() => Some(Input::ChildEnded(end)),
         }
@@ -285,7 +289,8 @@ impl Effects {
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;
             drop(slots.acquire_many(LOGIN_FILES_AT_ONCE as u32).await);
-            drop(self.file_slots.acquire_many(FILES_AT_ONCE as u32).await);
+            self.file_work.finish().await;
+            drop(self.file_slots.acquire_many(SINKS_AT_ONCE as u32).await);
         };
         if tokio::time::timeout(LAST_FILES, last).await.is_err() {
             tracing::warn!(
@@ -337,7 +342,7 @@ impl Effects {
 
     fn read_file(&mut self, request: Request, path: String, within: Vec<String>) {
         let shared = Arc::clone(&self.shared);
-        self.file_work(move || {
+        self.file_work.start(move || {
             let bytes = match request {
                 Request::Pki { .. } => read_own(&path, &shared),
                 Request::Read { .. }
@@ -368,7 +373,7 @@ impl Effects {
             Destination::Sink(index) => return self.write_sink(index, contents, shared),
         };
         let stamps = Arc::clone(&self.stamps);
-        self.file_work(move || {
+        self.file_work.start(move || {
             let result = write_all(&target, &shared, &contents, effects);
             if let Destination::Template(index) = destination {
                 stamps.keep(index, &target.path);
@@ -394,7 +399,7 @@ impl Effects {
     fn check_file(&mut self, template: usize) {
         let path = self.templates[&template].path.clone();
         let stamps = Arc::clone(&self.stamps);
-        self.file_work(move || Input::FileChecked {
+        self.file_work.start(move || Input::FileChecked {
             template,
             is_intact: stamps.is_intact(template, &path),
         });
@@ -415,10 +420,6 @@ impl Effects {
                 result: written,
             }
         });
-    }
-
-    fn file_work(&mut self, work: impl FnOnce() -> Input + Send + 'static) {
-        self.file_work_in(Arc::clone(&self.file_slots), work);
     }
 
     fn file_work_in(

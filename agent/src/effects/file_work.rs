@@ -1,0 +1,160 @@
+//! Works on files, on threads of the blocking pool. While one thread is at work, what comes waits for it, because waking
+//! another one takes longer than most files. Where a file takes long, others are woken one by one, so that a file system
+//! that hangs holds up its own files only.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use planescape_agent_core::Input;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// How many threads work on files at most. A file system that hangs holds up these, and nothing else.
+const THREADS: usize = 8;
+
+/// How long work waits before another thread is woken for it.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+type Work = Box<dyn FnOnce() -> Input + Send>;
+
+pub(super) struct FileWork {
+    waiting: Arc<Mutex<VecDeque<Work>>>,
+    threads: JoinSet<()>,
+    /// When a thread was woken last.
+    woken: Instant,
+    results: mpsc::UnboundedReceiver<Input>,
+    sender: mpsc::UnboundedSender<Input>,
+}
+
+impl FileWork {
+    pub(super) fn new() -> Self {
+        let (sender, results) = mpsc::unbounded_channel();
+        Self {
+            waiting: Arc::default(),
+            threads: JoinSet::new(),
+            woken: Instant::now(),
+            results,
+            sender,
+        }
+    }
+
+    pub(super) fn start(&self, work: impl FnOnce() -> Input + Send + 'static) {
+        lock(&self.waiting).push_back(Box::new(work));
+    }
+
+    /// The next result; waits for ever where there is none to come.
+    pub(super) async fn next(&mut self) -> Input {
+        loop {
+            let may_wake = self.may_wake();
+            if may_wake && self.threads.is_empty() {
+                self.wake();
+                continue;
+            }
+            tokio::select! {
+                biased;
+                Some(input) = self.results.recv() => return input,
+                Some(ended) = self.threads.join_next() => resume(ended),
+                () = sleep_until(self.woken + PATIENCE), if may_wake => self.wake(),
+            }
+        }
+    }
+
+    /// Returns when nothing waits and no thread is at work.
+    pub(super) async fn finish(&mut self) {
+        loop {
+            while self.may_wake() {
+                self.wake();
+            }
+            match self.threads.join_next().await {
+                Some(ended) => resume(ended),
+                None => return,
+            }
+        }
+    }
+
+    fn may_wake(&self) -> bool {
+        self.threads.len() < THREADS && !lock(&self.waiting).is_empty()
+    }
+
+    fn wake(&mut self) {
+        let (waiting, results) = (Arc::clone(&self.waiting), self.sender.clone());
+        self.threads.spawn_blocking(move || run(&waiting, &results));
+        self.woken = Instant::now();
+    }
+}
+
+fn run(waiting: &Mutex<VecDeque<Work>>, results: &mpsc::UnboundedSender<Input>) {
+    loop {
+        // Nobody holds the queue while it works.
+        let Some(work) = lock(waiting).pop_front() else {
+            return;
+        };
+        // A closed channel means that the agent has ended.
+        if results.send(work()).is_err() {
+            return;
+        }
+    }
+}
+
+fn lock(waiting: &Mutex<VecDeque<Work>>) -> MutexGuard<'_, VecDeque<Work>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn resume(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_file_that_hangs_holds_up_none_of_the_others() {
+        let mut files = FileWork::new();
+        let (release, hanging) = channel::<()>();
+        files.start(move || {
+            let _ = hanging.recv();
+            Input::Timeout
+        });
+        for _ in 0..20 {
+            files.start(|| Input::Terminate);
+        }
+
+        for _ in 0..20 {
+            let done = timeout(LONG, files.next()).await.expect("it is done");
+            assert!(matches!(done, Input::Terminate));
+        }
+
+        drop(release);
+        let done = timeout(LONG, files.next()).await.expect("it is done");
+        assert!(matches!(done, Input::Timeout));
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_the_end_is_done() {
+        let mut files = FileWork::new();
+        let (done, all) = channel();
+        for _ in 0..20 {
+            let done = done.clone();
+            files.start(move || {
+                done.send(()).unwrap();
+                Input::Timeout
+            });
+        }
+        drop(done);
+
+        timeout(LONG, files.finish()).await.expect("it ends");
+
+        assert_eq!(all.iter().count(), 20);
+    }
+}
