@@ -1,5 +1,6 @@
 //! What becomes of a line on its way.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,7 +41,7 @@ pub(super) struct Lines;
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line: Arc<[u8]> = harmless(event).into();
+        let line: Arc<[u8]> = Arc::from(&*harmless(event));
         for outlet in &*lock() {
             outlet.say(&line);
         }
@@ -52,11 +53,15 @@ impl Write for Lines {
     }
 }
 
-fn harmless(event: &[u8]) -> Vec<u8> {
+fn harmless(event: &[u8]) -> Cow<'_, [u8]> {
     let (line, end) = match event.strip_suffix(b"\n") {
         Some(line) => (line, &b"\n"[..]),
         None => (event, &b""[..]),
     };
+    // As nearly every line is.
+    if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(event);
+    }
     let mut out = Vec::with_capacity(event.len());
     for part in line.utf8_chunks() {
         for character in part.valid().chars() {
@@ -73,7 +78,7 @@ fn harmless(event: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(end);
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -83,12 +88,12 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_and_moves_no_cursor() {
         assert_eq!(
-            harmless(b"path=\x1b[2Ja\nb\r\n"),
+            harmless(b"path=\x1b[2Ja\nb\r\n").into_owned(),
             b"path=\\x1b[2Ja\\nb\\x0d\n"
         );
         // One byte that is no text, and one character that begins a command as the escape does.
         assert_eq!(
-            harmless(b"\xff \xc2\x9b2J \xc3\xa9"),
+            harmless(b"\xff \xc2\x9b2J \xc3\xa9").into_owned(),
             b"\\xff \\x9b2J \xc3\xa9"
         );
     }
