@@ -199,7 +199,7 @@ fn client(arguments: &Arguments) -> anyhow::Result<(Client, SecretText, String)>
     Ok((client, token, vault.connection.address))
 }
 
-/// Where `vault login` leaves the token.
+/// The file in which `vault login` leaves the token.
 fn token_file() -> String {
     match std::env::var("VAULT_TOKEN_PATH") {
         Ok(path) if !path.is_empty() => path,

@@ -1,4 +1,4 @@
-//! Where the agent listens: TCP or a unix socket, with TLS or without.
+//! The agent listens on TCP or on a unix socket, with TLS or without.
 
 mod tls;
 

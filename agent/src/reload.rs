@@ -42,7 +42,7 @@ impl Reloading {
 
     /// Begins, or begins once more when the one that runs is over: it may have read what was changed since.
     pub(crate) fn ask(&mut self) {
-        // Whoever has moved the log away needs no good configuration for a new one.
+        // A log that was moved away gets a new file even if the configuration is not good.
         log::reopen();
         if self.running.is_some() {
             self.is_asked_again = true;

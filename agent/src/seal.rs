@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::files;
 
-/// Who can read what is sealed.
+/// The public key for which something is sealed.
 #[derive(Clone, Debug)]
 pub(crate) struct Seal {
     public_key: PathBuf,

@@ -301,7 +301,7 @@ fn value(part: &Part) -> Result<String, String> {
 /// A reader that went away is nothing to complain about.
 fn say(output: &[u8]) {
     let mut ours = io::stdout();
-    // Whatever comes next may write to it, too.
+    // The next command may write to it, too.
     let _ = ours.write_all(output).and_then(|()| ours.flush());
 }
 

@@ -38,7 +38,7 @@ impl Signals {
     /// From here on no signal ends the process by itself, those aside that nobody can catch.
     pub(crate) fn listen() -> io::Result<Self> {
         for passed in PASSED_OVER {
-            // Who has listened once has taken the signal's own effect away for good.
+            // Listening once takes the signal's own effect away for good.
             drop(signal(SignalKind::from_raw(passed.as_raw()))?);
         }
         Ok(Self {

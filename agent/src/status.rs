@@ -15,7 +15,7 @@ const WAITING: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Asker(mpsc::Sender<Question>);
 
-/// Where questions come in.
+/// Questions come in here.
 #[derive(Debug)]
 pub(crate) struct Questions(mpsc::Receiver<Question>);
 
@@ -45,7 +45,7 @@ impl Questions {
 
 impl Question {
     pub(crate) fn answer(self, status: Status) {
-        // Who went away needs no answer.
+        // A client that went away needs no answer.
         let _ = self.0.send(status);
     }
 }

@@ -397,7 +397,7 @@ async fn attempt(
         attempt.put_off_check(RECHECK);
         context.queue.push(attempt.name(), Urgency::Changed);
     }
-    // Whoever makes one holds its template.
+    // A run that is made holds its template in memory.
     let _slot = if attempt.plan.only_checks() {
         Some(context.checks.acquire().await)
     } else {

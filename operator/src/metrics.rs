@@ -161,7 +161,7 @@ impl Metrics {
         );
     }
 
-    /// Who answers what is so at the moment; asked at every look at the metrics.
+    /// Takes what answers for the present moment; it is asked at every look at the metrics.
     pub(crate) fn ask(&self, live: impl Fn() -> Snapshot + Send + Sync + 'static) {
         // There is one controller in a process.
         let _ = self.live.set(Live(Box::new(live)));

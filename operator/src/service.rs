@@ -47,7 +47,7 @@ impl Service {
         })
     }
 
-    /// Who leads of those that do the same work in the same namespace, and the part that finds out where there
+    /// The leader of those that do the same work in the same namespace, and the part that finds it out where there
     /// may be rivals.
     pub(crate) fn elect(
         &self,

@@ -104,15 +104,15 @@ pub struct Sink {
     pub path: String,
     /// Its permission bits.
     pub mode: FileMode,
-    /// Who it belongs to, where not us.
+    /// Its owner, if that is not us.
     pub owner: Owner,
     /// How long the wrapping token lives that the file gets instead of the token.
     pub wrap_ttl: Option<Duration>,
-    /// Who alone can read what is written, where not everybody who can read the file.
+    /// The public key for which it is sealed; without it, everybody who can read the file can read the token.
     pub encryption: Option<Encryption>,
 }
 
-/// Who alone can read a sink.
+/// The public key for which a sink is sealed, so that only its owner can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encryption {
     /// The file with their public key.

@@ -1,4 +1,4 @@
-//! Where something is mounted in Vault.
+//! The path at which something is mounted in Vault.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Who a file belongs to.
+//! The owner of a file.
 
 /// The user and the group of a file; what is not said stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

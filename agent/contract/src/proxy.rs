@@ -7,13 +7,13 @@ use crate::FileMode;
 /// `api_proxy`, `cache` and all `listener` blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxy {
-    /// Where it listens.
+    /// Its listeners.
     pub listeners: Vec<Listener>,
-    /// Whose token goes to Vault.
+    /// The token that goes to Vault.
     pub token: ProxyToken,
     /// Whether answers with leases and tokens are kept and renewed.
     pub caches: bool,
-    /// Where the agent hands its token and leases to its next life.
+    /// The file in which the agent hands its token and leases to its next life.
     pub persist: Option<Persist>,
 }
 
@@ -30,7 +30,7 @@ pub struct Persist {
     pub token_file: String,
 }
 
-/// Whose token goes to Vault.
+/// The token that goes to Vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyToken {
     /// That of the request alone.
@@ -45,7 +45,7 @@ pub enum ProxyToken {
 /// A `listener` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where.
+    /// The address.
     pub address: ListenAddress,
     /// Whether it only serves metrics.
     pub is_for_metrics_only: bool,
@@ -58,7 +58,7 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
 }
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// Host and port.

@@ -15,7 +15,7 @@ pub struct Template {
     pub mode: Option<FileMode>,
     /// Whether missing parent folders are created, with mode 0755.
     pub create_parents: bool,
-    /// Who the file belongs to; without it, who the existing file belongs to.
+    /// The owner of the file; without it, the owner of the existing file.
     pub owner: Owner,
     /// Whether the file that was there before is kept beside it.
     pub backup: bool,

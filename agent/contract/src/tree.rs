@@ -95,7 +95,7 @@ pub(crate) struct Item {
     pub(crate) value: Value,
 }
 
-/// Where an item stands.
+/// The place of an item in its file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
     /// Empty where the text was in no file.

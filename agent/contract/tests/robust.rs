@@ -1,4 +1,4 @@
-//! Whatever a configuration says: a `Config` or its problems, never a panic.
+//! Any configuration becomes a `Config` or its problems, never a panic.
 
 use planescape_agent_contract::{Config, Overrides, Tree};
 use proptest::prelude::*;

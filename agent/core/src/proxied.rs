@@ -1,7 +1,7 @@
 //! Requests of others on their way to Vault: what each of them means, whose token it carries, what is not told of its answer,
 //! and what it has revoked.
 //!
-//! Whoever asks may spell a path in many ways. Here it gets one spelling, and that goes to Vault, so that what is
+//! A client may spell a path in many ways. Here it gets one spelling, and that goes to Vault, so that what is
 //! judged is what is asked.
 
 mod path;
@@ -53,7 +53,7 @@ pub struct Passage {
 pub enum Refused {
     /// Its path has escapes that are none.
     Path,
-    /// Who unwraps the answer would be told the agent's token.
+    /// The client that unwraps the answer would be told the agent's token.
     Wrapped,
 }
 

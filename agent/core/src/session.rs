@@ -113,7 +113,7 @@ impl Session {
             renewals: Backoff::between(auth.min_backoff, auth.max_backoff),
             backoff_is_explicit: auth.backoff_is_explicit,
             told_ttl: None,
-            // Who ends with a token that is to live on does not renew it.
+            // An agent that ends with a token that is to live on does not renew it.
             guard: settings.lease_guard.filter(|_| !config.exit_after_auth),
             remembers: settings.revoke_on_exit && settings.ledger.is_some(),
             maximum: None,

@@ -21,7 +21,7 @@ pub struct Token {
 /// counts from the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Whose request it is; of a login, the token that it is to bring.
+    /// The token of the request; of a login, the one that it is to bring.
     pub token: TokenId,
     /// When it was sent.
     pub sent: Moment,

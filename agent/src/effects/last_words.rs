@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use super::on_the_blocking_pool;
 use crate::termination::Termination;
 
-/// Where the newest report waits for its turn.
+/// The newest report waits here for its turn.
 pub(super) struct LastWords {
     said: watch::Sender<(u64, Option<Report>)>,
     written: watch::Receiver<u64>,

@@ -19,7 +19,7 @@ pub(crate) fn append(path: &Path, mode: u32) -> io::Result<File> {
     if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile {
         return Ok(file);
     }
-    // Whoever writes to a terminal or to a pipe that is read expects to wait.
+    // A write to a terminal, or to a pipe that is read, is expected to wait.
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)
 }

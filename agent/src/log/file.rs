@@ -37,7 +37,7 @@ impl Rotating {
         Ok(rotating)
     }
 
-    /// Whoever moved the file away gets a new one in its place.
+    /// A file that somebody moved away gets a new one in its place.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         self.file = open(&self.path)?;
         self.written = 0;
@@ -55,7 +55,7 @@ impl Rotating {
         rotated
     }
 
-    /// Where it fails, it is tried again when the file is due once more.
+    /// A failure is tried again when the file is due once more.
     fn rotate(&mut self) -> io::Result<()> {
         self.written = 0;
         self.opened = Instant::now();

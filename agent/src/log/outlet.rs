@@ -1,4 +1,4 @@
-//! Where lines go, each place with a thread of its own: a reader that stalls, or a disk that hangs, holds up nobody who
+//! The places that lines go to, each with a thread of its own: a reader that stalls, or a disk that hangs, holds up nobody who
 //! has something to say.
 
 use std::io::{self, Write as _};

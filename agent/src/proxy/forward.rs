@@ -413,7 +413,7 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_millis(u64::from((attempt + 1).saturating_mul(1000 + share)))
 }
 
-/// Who asks, and through whom.
+/// Names the client, and the agent that it asks through.
 fn user_agent(original: Option<&HeaderValue>) -> HeaderValue {
     const OWN: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"), " API Proxy");
     let original = original.and_then(|it| it.to_str().ok());

@@ -1,4 +1,4 @@
-//! Whom the agent talks to, and whom it must not.
+//! The servers that the agent talks to, and those that it must not.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};

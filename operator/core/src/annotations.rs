@@ -27,7 +27,7 @@ use reader::Reader;
 pub use secrets::Secret;
 pub use unread::unread;
 
-/// Where the secrets are, unless said otherwise.
+/// The folder of the secrets, unless said otherwise.
 pub const SECRETS_PATH: &str = "/vault/secrets";
 
 /// Says `injected` on a pod that has an agent already.
@@ -44,11 +44,11 @@ pub struct Injection {
     pub server: Server,
     /// The files to render, ordered by name.
     pub secrets: Vec<Secret>,
-    /// Where the secrets volume is mounted; the volumes of secrets with a path of their own follow.
+    /// The mount of the secrets volume; those of secrets with a path of their own follow.
     pub mounts: Vec<String>,
     /// The regular containers that see the files; all when absent.
     pub containers: Option<Vec<String>>,
-    /// Who the agent runs as.
+    /// The user and group of the agent.
     pub identity: Identity,
     /// What the agent may use.
     pub resources: Resources,
@@ -57,7 +57,7 @@ pub struct Injection {
     /// The projected volume whose token to log in with, and the token's path in it; a volume of
     /// our own when absent.
     pub token_volume: Option<TokenVolume>,
-    /// Whom the agent's own token is for; the API server when absent.
+    /// The audience of the agent's own token; the API server when absent.
     pub audience: Option<String>,
     /// Whether the agent is the first of the init containers, or else the last.
     pub comes_first: bool,
@@ -89,7 +89,7 @@ pub enum Mode {
 /// How to log in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auth {
-    /// Where the method is mounted.
+    /// The mount of the method.
     pub path: String,
     /// The Vault namespace.
     pub namespace: Option<String>,
@@ -140,7 +140,7 @@ impl Server {
     }
 }
 
-/// Who the agent runs as.
+/// The user and group of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user.
@@ -179,7 +179,7 @@ pub(crate) fn vault_address(text: &str) -> Result<String, String> {
     values::address(text)
 }
 
-/// Where an annotation is written, or would be, by its name without prefix.
+/// The field that holds an annotation, or would, by its name without prefix.
 pub fn field(template: &Value, name: &str) -> String {
     Reader::new(template).field(name)
 }

@@ -9,11 +9,11 @@ use jiff::SignedDuration;
 pub struct Defaults {
     /// The agent's image.
     pub agent_image: String,
-    /// Where Vault is; without it, every PlanescapeJob must say.
+    /// The address of Vault; without it, every PlanescapeJob must name one.
     pub vault_address: Option<String>,
     /// PEM certificates to trust Vault by.
     pub vault_ca_cert: Option<String>,
-    /// Where the kubernetes auth method is mounted.
+    /// The mount of the kubernetes auth method.
     pub auth_path: String,
     /// The Vault namespace to log in to.
     pub namespace: Option<String>,
@@ -25,7 +25,7 @@ pub struct Defaults {
     pub limits: BTreeMap<&'static str, String>,
     /// What the scheduler reserves for the agent, by resource name.
     pub requests: BTreeMap<&'static str, String>,
-    /// Whom the token that the agent logs in with is for; the API server when absent.
+    /// The audience of the token that the agent logs in with; the API server when absent.
     pub audience: Option<String>,
     /// Whether the label `job-name` of older runs' pods is changed to their Job's name.
     pub relabels_pods: bool,

@@ -21,7 +21,7 @@ pub struct Moment(pub Duration);
 /// What the shared record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Who leads; empty when nobody does.
+    /// The leader; empty when nobody leads.
     pub holder: String,
     /// How long the record holds without a change.
     pub duration: Duration,

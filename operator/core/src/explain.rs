@@ -37,7 +37,7 @@ pub struct Explanation {
     /// What the agent is told, which its container has in `VAULT_CONFIG`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_configuration: Option<Value>,
-    /// Who asks Vault for what.
+    /// The requests that Vault gets, by who asks.
     pub vault: Vec<Access>,
     /// The runs to come.
     pub next_runs: Vec<NextRun>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// What sort of mistake it is.
     pub kind: Kind,
-    /// Where, as a path from the object's root.
+    /// The place, as a path from the object's root.
     pub field: String,
     /// What is wrong, and what would be right.
     pub message: String,

@@ -33,7 +33,7 @@ pub struct Receipt {
     /// When the Job ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_time: Option<Time>,
-    /// Where it stands.
+    /// How far it has come.
     pub outcome: Outcome,
     /// What became of its credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ pub struct Receipt {
     /// Until when they may live, where nobody holds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Time>,
-    /// Who logged in for it, while its Job and pods can still be seen.
+    /// The logins for it, while its Job and pods can still be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logins: Vec<Login>,
     /// What the status keeps when they are gone.
@@ -53,7 +53,7 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
-    /// Who.
+    /// The program.
     pub by: By,
     /// The agent's pod.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ pub struct Login {
     pub ended: Option<Timestamp>,
 }
 
-/// Who logs in for runs.
+/// The programs that log in for runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum By {

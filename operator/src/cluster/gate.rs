@@ -188,7 +188,7 @@ mod tests {
         let mut counts = (0, 0);
         let mut recording: Vec<Slot> = Vec::new();
         while runs.len() > 10 {
-            // Whoever is let through takes as long as all others do.
+            // Each call that is let through takes as long as all others do.
             let done = if recording.len() > held.len() / 15 {
                 recording.remove(0)
             } else {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use planescape_operator_core::problem::Problem;
 use serde_json::Value;
 
-/// Where Vault is taken to be as long as nobody says.
+/// The address that stands for Vault as long as nobody names one.
 pub(super) const NOWHERE: &str = "https://vault.invalid";
 
 /// A line for each.

@@ -14,7 +14,7 @@ use planescape_operator_core::receipt::Receipt;
 
 use crate::cluster::client::scoped;
 
-/// Where to look.
+/// The namespaces to look in.
 pub(super) enum Scope {
     /// In all namespaces.
     All,

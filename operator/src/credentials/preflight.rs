@@ -179,7 +179,7 @@ async fn attempt(program: &Program, check: &Check) -> Timestamp {
     let later = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(now);
     let (report, is_told) = match ask(program, check).await {
         Ok(report) => (report, true),
-        // Who does not let us in does not let us tell of it either.
+        // A namespace that does not let us in does not let us tell of it either.
         Err(Failure { report, .. }) if report.reason == Reason::NotGranted => (report, false),
         Err(failure) => (failure.report, true),
     };

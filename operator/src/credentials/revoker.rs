@@ -104,7 +104,7 @@ impl Revoker {
             Ok(Ok(())) => Ok(Some(true)),
             Ok(Err(error)) if left::is_unknown_lease(&error) => Ok(Some(false)),
             Ok(Err(error)) if left::is_denied(&error) => Ok(None),
-            // Whoever has not set it up.
+            // Nobody has set up the login of the revoker.
             Err(Trouble::Login(Error::Refused(refusal)))
                 if matches!(refusal.status(), 400..=404) =>
             {
@@ -149,7 +149,7 @@ impl Revoker {
 
     fn session(&self, place: &Place) -> Session {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever makes namespaces up gets no token in them.
+        // There is no token in a namespace that somebody has made up.
         sessions.retain(|_, session| {
             let is_used = Arc::strong_count(session) > 1;
             is_used || session.try_lock().is_ok_and(|it| it.is_some())

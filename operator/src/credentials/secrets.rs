@@ -17,7 +17,7 @@ use crate::cluster::client::Clients;
 use crate::cluster::gate::Class;
 use crate::job::post_params;
 
-/// Whose a Secret is.
+/// The owner of a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,

@@ -114,7 +114,7 @@ pub(super) async fn tend(
     }
 }
 
-/// Where it was away.
+/// Waits only where Vault was away.
 async fn vault_is_back(outages: Option<&mut Outages>) {
     match outages {
         Some(outages) => outages.end().await,

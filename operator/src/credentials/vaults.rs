@@ -59,7 +59,7 @@ struct Server {
     preflight_turns: Semaphore,
     /// Why it serves nobody, while it does not.
     outage: watch::Sender<Option<Error>>,
-    /// Who looks for it during an outage.
+    /// The task that looks for it during an outage.
     looking: Mutex<JoinSet<()>>,
 }
 
@@ -211,7 +211,7 @@ impl Vault {
         self.turn(&self.server.turns).await
     }
 
-    /// Where requests wait for their turn that an engine has to answer.
+    /// Requests that an engine has to answer wait there for their turn.
     pub(super) fn lane(&self, purpose: Purpose, engine: &str) -> Arc<Lane> {
         let namespace = self.namespace.as_deref().unwrap_or_default();
         let engine = format!("{namespace}{engine}");

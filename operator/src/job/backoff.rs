@@ -61,7 +61,7 @@ impl Backoff {
         failing.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    /// Whoever panicked while holding it has changed one entry or none.
+    /// A panic while it was held has left one entry changed or none.
     fn failing(&self) -> MutexGuard<'_, HashMap<Key, Failing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

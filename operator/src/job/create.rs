@@ -108,7 +108,7 @@ fn refused(
         message,
         is_lasting,
     });
-    // Whom nobody refused is tried again soon.
+    // A run that nobody refused is tried again soon.
     if is_refusal { Ok(()) } else { Err(error) }
 }
 

@@ -88,7 +88,7 @@ pub(super) async fn tidy(
             if let Err(error) = result {
                 warn!(job = attempt.job.name_any(), "cannot tidy up: {error}");
                 has_failed = true;
-                // Where somebody was quicker there is nothing to tell.
+                // There is nothing to tell if somebody was quicker.
                 if failure.is_none() && !error.is_conflict() {
                     failure = Some((action, error));
                 }

@@ -68,7 +68,7 @@ async fn release(job: &KnownJob, context: &Context) -> Result<(), Error> {
     released.await.map(drop)
 }
 
-/// Whatever else stands there stays, and a later instant too.
+/// The rest of the status stays, and so does a later instant.
 fn record(object: &mut Value, job: &KnownJob) {
     let known = object["status"]["lastScheduleTime"].as_str();
     let known = known.and_then(|known| known.parse::<Timestamp>().ok());

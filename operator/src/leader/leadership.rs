@@ -86,7 +86,7 @@ impl Leadership {
         let mut state = self.0.clone();
         let leads = |state: &State| matches!(state, State::Until(_) | State::Always);
         if state.wait_for(leads).await.is_err() {
-            // Who elected has ended, and with it the operator.
+            // The election has ended, and the operator with it.
             std::future::pending::<()>().await;
         }
     }

@@ -85,7 +85,7 @@ impl<'a> Scanner<'a> {
         self.lines + 1
     }
 
-    /// Where the last token begins, in bytes.
+    /// The place at which the last token begins, in bytes.
     pub(super) fn token_start(&self) -> usize {
         self.token_start
     }

@@ -10,7 +10,7 @@ use crate::reader::Reader;
 pub struct Azure {
     /// The role.
     pub role: String,
-    /// Whom the token is for.
+    /// The audience of the token.
     pub resource: String,
     /// `object_id` or `client_id` of the identity, where there are several.
     pub identity: Option<(&'static str, String)>,

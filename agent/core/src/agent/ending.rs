@@ -21,7 +21,7 @@ impl Agent {
         }
     }
 
-    /// Whoever asks twice asks for the same.
+    /// Asking twice is asking for the same.
     pub(super) fn quit(&mut self, now: Moment) {
         let end = if self.is_ready() {
             self.rendered_end(now)

@@ -31,7 +31,7 @@ impl Spelt {
     }
 }
 
-/// Whatever could end the path, or become another one on its way, is escaped.
+/// Escapes each byte that could end the path, or make another one of it on its way.
 fn escaped(path: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut escaped = String::with_capacity(path.len());

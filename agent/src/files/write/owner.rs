@@ -1,4 +1,4 @@
-//! Who a written file belongs to.
+//! Gives a written file to its owner.
 
 use std::fs::File;
 use std::io;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{keys, values};
 use crate::problem::Problem;
 
-/// Where annotations are, in a PlanescapeJob.
+/// The place of annotations in a PlanescapeJob.
 const FIELD: &str = "spec.jobTemplate.spec.template.metadata.annotations";
 
 pub(super) struct Reader {
@@ -16,7 +16,7 @@ pub(super) struct Reader {
 }
 
 struct Entry {
-    /// Where the value was written.
+    /// The field that holds the value.
     field: String,
     value: String,
 }

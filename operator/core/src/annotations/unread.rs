@@ -6,7 +6,7 @@ use super::keys;
 use crate::api::PlanescapeJob;
 use crate::api::names::{GROUP, ONCE_STARTED_ANNOTATION, PREFLIGHT_ANNOTATION, RERUN_ANNOTATION};
 
-/// Where annotations of a PlanescapeJob are, and which of ours are read there.
+/// The places of annotations in a PlanescapeJob, and which of ours are read there.
 const PLACES: [(&str, &[&str]); 3] = [
     (
         OBJECT,

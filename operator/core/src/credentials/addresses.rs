@@ -113,7 +113,7 @@ fn is_local_v4(ip: Ipv4Addr) -> bool {
     ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || METADATA_V4.contains(&ip)
 }
 
-/// Where a gateway (NAT64) or an old stack takes the last four bytes for the address that is meant.
+/// The last four bytes, where a gateway (NAT64) or an old stack takes them for the address that is meant.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [front @ .., high, low] = ip.segments();
     let is_gateway = front == [0x64, 0xff9b, 0, 0, 0, 0];

@@ -36,11 +36,11 @@ pub struct Memory {
     pub may_not_revoke_leases: bool,
     /// Whether nobody may ask Vault for leases whose token is revoked.
     pub may_not_look_up_leases: bool,
-    /// Who logged in, and what was read.
+    /// The login, and what was read.
     pub account: Account,
 }
 
-/// Who logged in for a run, and what was read.
+/// The login of a run, and what was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// A digest of the token's accessor.
@@ -123,7 +123,7 @@ pub struct Lease {
     pub life: Life,
     /// Whether Vault has said that it is gone.
     pub is_revoked: bool,
-    /// Who made it.
+    /// The engine that made it.
     pub engine: String,
 }
 
@@ -139,7 +139,7 @@ impl Lease {
     }
 }
 
-/// Who made a lease, as its id says: without the role and the number at its end.
+/// The engine that made a lease, as its id says: without the role and the number at its end.
 #[must_use]
 pub fn engine_of(lease: &str) -> &str {
     lease.rsplitn(3, '/').nth(2).unwrap_or_default()

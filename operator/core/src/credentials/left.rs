@@ -26,7 +26,7 @@ pub struct Left {
     pub job: String,
     /// The Job's UID.
     pub job_uid: String,
-    /// Where they are.
+    /// The Vault that they are in.
     pub place: Place,
     /// The accessors of its tokens.
     pub accessors: Vec<String>,
@@ -163,7 +163,7 @@ struct Settings {
     revoke_on_exit: bool,
 }
 
-/// Where the agent of a pod logs in, if it is to revoke its token in the end.
+/// The Vault that the agent of a pod logs in to, if it is to revoke its token in the end.
 #[must_use]
 pub fn place(pod: &PodSpec) -> Option<Place> {
     let containers = pod.init_containers.iter().flatten();

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// Where Vault is.
+    /// The address of Vault.
     pub address: String,
     /// The Vault namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Where the kubernetes auth method is mounted.
+    /// The mount of the kubernetes auth method.
     pub auth_path: String,
     /// The role to log in as.
     pub role: String,
@@ -52,7 +52,7 @@ pub enum Content {
 }
 
 impl Order {
-    /// Where it is to be had.
+    /// The Vault that the Secrets come from.
     #[must_use]
     pub fn place(&self) -> Place {
         Place {

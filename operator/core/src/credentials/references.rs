@@ -1,4 +1,4 @@
-//! Where a pod template refers to a Secret, and how it comes to refer to the run's own.
+//! Finds the places in a pod template that refer to a Secret, and makes them refer to the run's own.
 
 use serde_json::Value;
 

@@ -10,13 +10,13 @@ use super::policy::Policy;
 use crate::annotations::{Injection, Mode, Secret};
 use crate::credentials::Order;
 
-/// Who asks one Vault for what, and the policy that allows no more.
+/// The requests of one program to one Vault, and the policy that allows no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
     /// `the agent` or `planescape credentials`.
     pub who: &'static str,
-    /// Where Vault is.
+    /// The address of Vault.
     pub address: String,
     /// The Vault namespace of every request.
     #[serde(skip_serializing_if = "Option::is_none")]

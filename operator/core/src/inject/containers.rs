@@ -39,7 +39,7 @@ fn gate() -> Value {
     json!({ "postStart": { "exec": { "command": [BINARY, "wait"] } } })
 }
 
-/// Where nobody waits for the files, the kubelet's status is how we learn that they are there.
+/// If nobody waits for the files, we learn from the kubelet's status that they are there.
 fn probe() -> Value {
     json!({ "exec": { "command": [BINARY, "wait"] }, "periodSeconds": 5, "timeoutSeconds": 1 })
 }

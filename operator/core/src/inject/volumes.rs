@@ -60,7 +60,7 @@ pub(super) fn of_agent(injection: &Injection) -> Vec<Value> {
     mounts
 }
 
-/// Where the agent finds the token to log in with.
+/// The file in which the agent finds the token to log in with.
 pub(super) fn token_path(injection: &Injection) -> String {
     match &injection.token_volume {
         Some(volume) => format!("{TOKEN}/{}", volume.path),

@@ -80,7 +80,7 @@ impl Whole {
     }
 }
 
-/// Who wrote to the spec and when, without what was written.
+/// The writers of the spec and their times, without what was written.
 fn writers_of_spec(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     let of_spec = entries.into_iter().filter_map(|mut entry| {
         let fields = entry.fields_v1.as_mut()?;

@@ -29,7 +29,7 @@ use crate::run;
 /// What pods get that do not say how long they may take to stop.
 const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
-/// Whom a Job's `managedBy` names unless somebody else makes its pods.
+/// A Job's `managedBy` names this one unless somebody else makes its pods.
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
 /// What belongs to a PlanescapeJob in the cluster.

@@ -87,7 +87,7 @@ mod tests {
             recorded("ended", "Succeeded"),
         ]);
 
-        // Who takes our label off a Job hides it from the watch.
+        // A Job that somebody takes our label off is hidden from the watch.
         let reading = Reading::<KnownJob>::of(&job, Vec::new(), false);
 
         assert_eq!(reading.read, [name("hidden")]);

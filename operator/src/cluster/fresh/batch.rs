@@ -123,7 +123,7 @@ impl Batch {
 }
 
 impl Drop for Batch {
-    /// Where the wait broke off, nobody waits for this batch, and the next question begins another one.
+    /// If the wait broke off, nobody waits for this batch, and the next question begins another one.
     fn drop(&mut self) {
         if self.is_open {
             self.close();

@@ -263,7 +263,7 @@ async fn call(
     }
 }
 
-/// Who may not see the mount may be allowed to read what is in it.
+/// The policy may allow to read what is in a mount, and not to see the mount.
 pub(in crate::credentials) async fn mount_of(
     client: &Client,
     path: &str,

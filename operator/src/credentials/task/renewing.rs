@@ -59,7 +59,7 @@ impl Task {
         Ok(())
     }
 
-    /// Where an answer leaves open whether it has ended.
+    /// Asked where an answer leaves open whether the token has ended.
     pub(super) async fn look_up_token(&mut self) -> Result<(), Failure> {
         let vault = self.vault().await?;
         let (_turn, client) = vault.client().await;

@@ -39,7 +39,7 @@ fn no_lease_outlives_its_run_whatever_happens() {
         left += u64::from(is_left);
         again += u64::from(world.logins > 1);
         let is_excused = is_left && world.run.deleted().is_some();
-        // Whoever was killed after a revocation, or has not heard of it, is denied until the token's time is over.
+        // A program that was killed after a revocation, or has not heard of it, is denied until the token's time is over.
         let most = LONGEST_RETRY * 2
             + if world.is_silent {
                 LONGEST_LIFE

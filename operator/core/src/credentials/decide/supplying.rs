@@ -19,7 +19,7 @@ pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Ti
     let work = work(run, memory, now);
     let work = work.filter(|step| !memory.waits(step.subject(), false, now));
     let renewal = renewal(memory, outage, now);
-    // Who waits for its pods has waited long enough. Who has some must not lose what they work with.
+    // A run that waits for its pods has waited long enough. One that has pods must not lose what they work with.
     let step = match (doubt(memory), run.stage) {
         (Some(doubt), _) => {
             let doubt = Some(doubt).filter(|step| !memory.waits(step.subject(), false, now));
@@ -33,7 +33,7 @@ pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Ti
         .unwrap_or_else(|| Step::Wait(until(run, memory, outage, now)))
 }
 
-/// Where an answer may mean that the token has ended.
+/// The question to ask where an answer may mean that the token has ended.
 fn doubt(memory: &Memory) -> Option<Step> {
     match &memory.custody {
         Custody::Held(holding) => holding.is_doubted.then_some(Step::LookUpToken),

@@ -23,7 +23,7 @@ pub struct ObservedAgent {
     pub report: Option<Report>,
     /// When that was, by the clock of its node.
     pub ended: Option<Timestamp>,
-    /// Where the tokens are that it may have left.
+    /// The Vault that holds the tokens that it may have left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
 }

@@ -11,7 +11,7 @@ use crate::schedule::Window;
 /// each other minute by minute are looked beyond for 13 hours, those that last an hour for a month.
 const MOST_TIMES: usize = 800;
 
-/// Where windows leave nothing for so long, a schedule does not run.
+/// A schedule does not run if its windows leave nothing for so long.
 const FAR: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// And so many of its instants are tried, as it may name one a year.

@@ -162,7 +162,7 @@ fn ready(
     }
 }
 
-/// Whose Job bears the name of the run that was due last, until a later one is due or the spec is changed.
+/// Tells of another owner's Job with the name of the run that was due last, until a later one is due or the spec is changed.
 fn conflict(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<String> {
     if let Some(taken) = &facts.applied.conflict {
         return Some(taken.words());

@@ -12,7 +12,7 @@ use crate::job::observed::{ObservedAgent, ObservedJob, ObservedPod, may_live};
 /// A renewal may be on its way when an agent is killed, and its node tells whole seconds.
 const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// Where a run stands with Vault.
+/// The state of a run's credentials in Vault.
 pub(super) enum Standing<'a> {
     /// No agent has said anything yet.
     Pending,
