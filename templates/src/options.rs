@@ -20,7 +20,7 @@ pub struct Options {
     pub error_on_missing_key: bool,
     /// Names of functions that fail when called; `*` stands for anything.
     pub denied_functions: Vec<String>,
-    /// Where `file` must stay. Links are the caller's to resolve.
+    /// The folder that `file` must stay in. Links are the caller's to resolve.
     pub sandbox_path: Option<String>,
     /// What a template may cost.
     pub limits: Limits,
@@ -86,7 +86,7 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// The template's own file.
     pub destination: Option<String>,
-    /// Where random functions start.
+    /// The number that random functions start from.
     pub seed: u64,
 }
 

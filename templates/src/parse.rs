@@ -54,11 +54,11 @@ struct Parser<'t, 'f> {
     names: HashMap<&'t [u8], Name>,
     /// Tokens given back, last one first.
     ahead: Vec<Token<'t>>,
-    /// Where messages point: the line of the token read last.
+    /// The line of the token read last, which messages name.
     last_line: usize,
-    /// Where that token begins.
+    /// The place at which that token begins.
     last_offset: usize,
-    /// Where the token begins that the parser looks at, which may have been read before.
+    /// The place at which the token begins that the parser looks at, which may have been read before.
     place: usize,
     body: Body,
 }

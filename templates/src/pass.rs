@@ -13,7 +13,7 @@ use crate::request::Request;
 pub enum Effect {
     /// `writeToFile`.
     WriteFile {
-        /// Where.
+        /// The path of the file.
         path: String,
         /// Name or number; empty keeps the owner.
         user: String,

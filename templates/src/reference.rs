@@ -32,7 +32,7 @@ The piped value is the last argument. Arguments are never converted: `parseInt` 
 /// The page, in Markdown.
 ///
 /// # Panics
-/// Where an example is missing or none of the table's functions; a test looks.
+/// If an example is missing or is none of the table's functions; a test looks.
 #[must_use]
 pub fn functions() -> String {
     let mut page = HEAD.to_owned();

@@ -122,7 +122,7 @@ impl Responses {
                     .is_none_or(|wanted| Some(wanted) == sent)
         };
         let mut known: Vec<&Known> = self.known.iter().filter(fits).collect();
-        // Whoever names the parameters means them.
+        // A response that names the parameters is meant for them.
         known.sort_by_key(|known| known.parameters.is_none());
         let response = known.first()?.response.clone();
         Some(adapted(response, request, &call.path))

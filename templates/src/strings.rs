@@ -17,7 +17,7 @@ enum Elements {
     Pieces { whole: Text, places: Vec<Piece> },
 }
 
-/// Where a piece starts and ends; a `u32` each, as in [`Text`].
+/// The place of a piece; a `u32` for each end, as in [`Text`].
 #[derive(Clone, Copy)]
 pub(crate) struct Piece {
     start: u32,

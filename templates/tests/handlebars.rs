@@ -1,4 +1,4 @@
-//! Whatever the text and the data, in the second language: a result or an error, in bounded time,
+//! Any text and any data in the second language give a result or an error, in bounded time,
 //! stack and memory, and no secret in it.
 
 #![cfg(feature = "handlebars")]

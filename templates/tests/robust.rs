@@ -1,4 +1,4 @@
-//! Whatever the text and the data: a result or an error, in bounded time and memory.
+//! Any text and any data give a result or an error, in bounded time and memory.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ use planescape_tests::chance::Chance;
 use minutes::Fields;
 use reference::Answer;
 
-/// Where clocks are turned by an hour, by half an hour, by two, at midnight, or never.
+/// Zones whose clocks are turned by an hour, by half an hour, by two, at midnight, or never.
 const ZONES: [&str; 24] = [
     "UTC",
     "America/New_York",
@@ -54,7 +54,7 @@ const CASES: usize = 50_000;
 /// One in so many is looked at minute by minute as well.
 const BY_THE_MINUTE: usize = 10;
 
-/// Where the search of robfig/cron ends.
+/// After so many years the search of robfig/cron ends.
 const THEIR_YEARS: i16 = 5;
 
 pub(crate) struct Case {

@@ -36,7 +36,7 @@ async fn every_configuration_ends_as_with_vault_agent() -> Result<()> {
     compare_all(wanted()?, their_agent()?).await
 }
 
-/// Where it does as `vault agent` does.
+/// Compares where `bao agent` does as `vault agent` does.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_configuration_ends_as_with_bao_agent() -> Result<()> {
     compare_with_bao(wanted()?).await

@@ -47,7 +47,7 @@ struct Run<'a> {
     folder: PathBuf,
     vault: Vault,
     http: reqwest::Client,
-    /// Where the agent may listen.
+    /// The address that the agent may listen on.
     listen: SocketAddr,
     log: PathBuf,
     /// What the agent's listener answered.

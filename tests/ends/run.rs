@@ -349,7 +349,7 @@ spec:
                 kubectl(&forced).await?;
             }
             Way::NodeLost => {
-                // Where it was killed before, it hears nothing either.
+                // An agent that was killed before hears nothing either.
                 let _ = signal(&run.uid, AGENT, Signal::SIGSTOP);
                 kubectl(&forced).await?;
             }

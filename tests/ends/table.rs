@@ -44,7 +44,7 @@ pub(crate) const WAYS: [Way; 13] = [
     Way::NodeLost,
 ];
 
-/// Who is killed or out of reach when it ends.
+/// The program that is killed or out of reach when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Nobody,
@@ -74,7 +74,7 @@ pub(crate) const TROUBLES: [Trouble; 8] = [
     Trouble::Network,
 ];
 
-/// Who ends the lease of the agent.
+/// The program that ends the lease of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     /// Itself, on SIGTERM.

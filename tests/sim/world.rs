@@ -327,7 +327,7 @@ impl World {
         }
     }
 
-    /// Whatever becomes of the agent now, its token ends with the guard.
+    /// The token ends with the guard, whatever becomes of the agent now.
     fn check_guard(&mut self) {
         if !self.guards {
             return;

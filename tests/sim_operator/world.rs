@@ -70,7 +70,7 @@ impl World {
     }
 
     fn with_or_without_jumps(trouble: u32, chance: &mut Chance) -> u32 {
-        // Where clocks jump, less can be said of instants.
+        // If clocks jump, less can be said of instants.
         let jumps = TROUBLE
             .iter()
             .position(|kind| *kind == "clock jump")

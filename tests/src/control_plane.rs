@@ -26,10 +26,10 @@ mod kubeconfig;
 
 pub use kubeconfig::User;
 
-/// Where Services of the cluster get their addresses from.
+/// The range that Services of the cluster get their addresses from.
 pub(crate) const SERVICE_RANGE: &str = "10.96.0.0/16";
 
-/// Who may ask the API server whether a ServiceAccount's token is genuine: Vault.
+/// Vault may ask the API server whether a ServiceAccount's token is genuine.
 const TOKEN_REVIEWER: &str = include_str!("control_plane/token-reviewer.yaml");
 
 /// A running control plane without nodes.
@@ -111,7 +111,7 @@ impl ControlPlane {
         audit::text(&self.folder)
     }
 
-    /// Where the API server listens.
+    /// The address of the API server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -85,7 +85,7 @@ impl Machine {
         Ipv4Addr::new(10, 244, self.slot * 16, 2)
     }
 
-    /// Where pods get their addresses from.
+    /// The range that pods get their addresses from.
     pub fn pod_range(&self) -> String {
         format!("10.244.{}.0/24", self.slot * 16 + 1)
     }
@@ -95,7 +95,7 @@ impl Machine {
         &self.folder
     }
 
-    /// Where the machine keeps its `/run`.
+    /// The folder that is the machine's `/run`.
     pub fn run_folder(&self) -> PathBuf {
         self.folder.join("run")
     }

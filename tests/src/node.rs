@@ -67,7 +67,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Where programs on the node itself can be reached.
+    /// The address of programs on the node itself.
     pub fn address(&self) -> Ipv4Addr {
         self.machine.node_address()
     }

@@ -55,7 +55,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -38,7 +38,7 @@ pub struct Memory {
     pub most: u64,
 }
 
-/// Where a server runs.
+/// The place in which a server runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
     /// In a PID namespace of its own, and else like any other process of this machine.
@@ -202,7 +202,7 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
         let (sender, receiver) = mpsc::channel::<Order>();
         thread::spawn(move || {
             for (mut command, reply) in receiver {
-                // Whoever asked has gone if this fails; dropping its child is then right.
+                // The asker has gone if this fails; dropping its child is then right.
                 let _ = reply.send(command.spawn());
             }
         });

@@ -117,7 +117,7 @@ impl Log {
         let _ = writeln!(&self.file, "── {line}");
     }
 
-    /// Where it is, and its last lines.
+    /// The path of the log, and its last lines.
     fn ending(&self) -> String {
         let mut text = String::new();
         let mut file = &self.file;

@@ -322,7 +322,7 @@ pub fn unbuilt() -> Result<Vec<Unbuilt>> {
     Ok(all)
 }
 
-/// Where everything that is expensive to make is kept: `PLANESCAPE_CACHE`, or `planescape` in
+/// The folder of everything that is expensive to make: `PLANESCAPE_CACHE`, or `planescape` in
 /// the user's cache folder.
 pub fn cache_folder() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("PLANESCAPE_CACHE") {

@@ -110,7 +110,7 @@ impl Vault {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,4 +1,4 @@
-//! Where KV secrets really are: version 2 mounts keep them under `data/` and `metadata/`,
+//! Finds the path at which KV secrets really are: version 2 mounts keep them under `data/` and `metadata/`,
 //! and templates may leave that out.
 
 use crate::json::Datum;

@@ -1,4 +1,4 @@
-//! Whatever a server answers: what it says or an error, never a panic, and nothing of it in the error.
+//! Any answer of a server becomes what it says or an error, never a panic, and nothing of it in the error.
 
 use planescape_vault::{Secret, SecretText, wire};
 use proptest::prelude::*;

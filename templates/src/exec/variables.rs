@@ -15,7 +15,7 @@ pub(super) struct Variables {
     /// Places on the stack by name, the innermost last; most templates have names that are small numbers.
     few: Vec<Vec<usize>>,
     many: HashMap<Name, Vec<usize>>,
-    /// Where the variables of the running body start.
+    /// The place at which the variables of the running body start.
     frame: usize,
 }
 

@@ -12,7 +12,7 @@ pub(super) enum Node {
     Block(Tag, Box<Block>),
 }
 
-/// Where a tag starts, both counted from 1, the column in characters.
+/// The line and the column at which a tag starts, counted from 1, the column in characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tag {
     pub(super) line: usize,

@@ -9,7 +9,7 @@ use planescape_vault::{Secret, Text};
 use crate::object;
 use crate::value::Type;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone)]
 pub(super) enum Shape {
     Unknown,

@@ -38,7 +38,7 @@ struct Walk<'t> {
     text: &'t [u8],
     responses: Option<&'t Responses>,
     variables: Vec<(Name, Shape)>,
-    /// Where the variables of each name are, the innermost last.
+    /// The places of the variables of each name, the innermost last.
     places: HashMap<Name, Vec<usize>>,
     /// What these hold depends on the way there.
     reassigned: BTreeSet<Name>,
@@ -252,7 +252,7 @@ impl Walk<'_> {
         receiver.then(&fields.names)
     }
 
-    /// Where a field of a chain begins; errors about a chain point at its second field.
+    /// The place at which a field of a chain begins; errors about a chain point at its second field.
     fn start(&self, fields: &Fields, index: usize) -> usize {
         let length = |names: &[Text]| names.iter().map(|name| name.len() + 1).sum::<usize>();
         let first = &fields.names[..1];

@@ -15,7 +15,7 @@ pub(super) struct Alphabet {
     ascii: [Symbol; 128],
     /// The symbols of characters of two bytes, which are most of those beyond ASCII; made when a text has one.
     near: OnceCell<Box<[Symbol]>>,
-    /// Where runs of a symbol start, in order; the first starts at zero.
+    /// The characters at which runs of a symbol start, in order; the first starts at zero.
     starts: Vec<u32>,
     symbols: Vec<Symbol>,
     /// One character of each symbol.

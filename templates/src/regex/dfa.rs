@@ -57,7 +57,7 @@ struct State {
 pub(super) struct Dfa {
     /// Symbols in a row.
     width: usize,
-    /// Where each symbol leads from each state: the place of the next state's row.
+    /// The place of the next state's row, for each state and symbol.
     table: Vec<u32>,
     states: Vec<Rc<State>>,
     rows: HashMap<Rc<State>, u32>,
@@ -198,7 +198,7 @@ impl Dfa {
         self.width * (1 + before as usize)
     }
 
-    /// Where a symbol leads, which is noted.
+    /// Finds and notes the state to which a symbol leads.
     #[cold]
     fn step(
         &mut self,

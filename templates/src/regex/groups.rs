@@ -1,4 +1,4 @@
-//! Where the groups of a match are, once the match is known. Ways are tried one after the other, the preferred ones first
+//! Finds the groups of a match, once the match is known. Ways are tried one after the other, the preferred ones first
 //! and no instruction twice at one place, which takes a bit for each; where that is too much, all side by side.
 
 use crate::error::Failure;

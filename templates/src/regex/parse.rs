@@ -246,7 +246,7 @@ impl<'p> Parser<'p> {
 
     fn concatenation(&mut self) -> Result<Node, SyntaxError<'p>> {
         let mut nodes: Vec<Node> = Vec::new();
-        // Where the repetition right before this place began.
+        // The start of the repetition right before this place.
         let mut repetition: Option<usize> = None;
         loop {
             let start = self.at;

@@ -152,7 +152,7 @@ impl Program {
         text.iter().position(may_begin).unwrap_or(text.len())
     }
 
-    /// Where the next instruction comes.
+    /// The place of the next instruction.
     fn here(&self) -> u32 {
         self.code.len() as u32
     }

@@ -53,7 +53,7 @@ struct Properties {
     tag: Option<String>,
 }
 
-/// Where a node stands, which decides what it may be.
+/// The place of a node, which decides what it may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Flow,

@@ -1,4 +1,4 @@
-//! Whatever a request to a listener says, and however it spells a path: with the agent's token its answer never tells it.
+//! A request to a listener may say anything, and spell its path in any way: with the agent's token its answer never tells it.
 //!
 //! The input's lines are method, path, letters for what else there is, and a namespace; the rest is the body.
 

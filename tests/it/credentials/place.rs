@@ -26,7 +26,7 @@ pub(super) const MANIFESTS: [&str; 2] = [
     ),
 ];
 
-/// Where database users come from.
+/// Database users come from here.
 pub(super) const CREDENTIALS: &str = "database/creds/readonly";
 
 /// What fails for a moment is tried again after as long as it has failed, and a busy machine is slow.

@@ -52,7 +52,7 @@ async fn a_storm_loses_no_run_and_doubles_no_login_though_vault_is_sealed_in_the
     let logins = requests.iter();
     let logins = logins.filter(|it| it.is("update", "auth/kubernetes/login") && it.error.is_none());
     let logins = logins.count();
-    // Who was killed after a login and before its record logs in once more.
+    // A run whose program was killed after a login and before its record logs in once more.
     assert!((RUNS..=RUNS + 16).contains(&logins), "{logins} logins");
     let users = cluster.postgres.vault_roles().await.unwrap().len();
     assert!((RUNS..=RUNS + 32).contains(&users), "{users} users");

@@ -95,7 +95,7 @@ fn keep(cron: bool) -> Result<()> {
         .arg("--hold")
         .args(cron.then_some("--cron"))
         .stdin(Stdio::null())
-        // Whoever reads what we print must not wait for what outlives us.
+        // A reader of what we print must not wait for what outlives us.
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0)

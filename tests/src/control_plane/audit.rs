@@ -21,7 +21,7 @@ pub struct Call {
     /// The program, as it calls itself.
     #[serde(default)]
     pub user_agent: String,
-    /// Who asked.
+    /// The account that asked.
     #[serde(default)]
     pub user: Account,
     /// What it is about.
@@ -35,7 +35,7 @@ pub struct Call {
     stage: String,
 }
 
-/// Who asked.
+/// The account that asked.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Account {
     /// `system:serviceaccount:<namespace>:<name>` for a pod.

@@ -1,4 +1,4 @@
-//! Who talks to the API server, and the files that let them.
+//! The users of the API server, and the files that let them in.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

@@ -19,7 +19,7 @@ pub struct Plain(reqwest::Client);
 pub struct PlainRequest<'a> {
     /// `GET` and the like.
     pub method: ::http::Method,
-    /// Where.
+    /// The address.
     pub url: String,
     /// Names and values.
     pub headers: Vec<(&'a str, String)>,

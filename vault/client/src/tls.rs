@@ -36,7 +36,7 @@ pub fn install_crypto_provider() -> Result<(), Arc<CryptoProvider>> {
     aws_lc_rs::default_provider().install_default()
 }
 
-/// Whom we trust, and who we are: read once, for every host that we talk to.
+/// The authorities that we trust and our own certificate: read once, for every host that we talk to.
 #[derive(Debug)]
 pub(crate) struct Trust {
     provider: Arc<CryptoProvider>,

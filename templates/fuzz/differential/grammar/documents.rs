@@ -209,7 +209,7 @@ const KEYS: &[&str] = &[
 ];
 const NOISE: &[u8] = b" \n-:,[]{}#&*!|>'\"%@?~<=0aA.\t\r\\\x00\xff\xc3+";
 
-/// Where a text is expected.
+/// A document in YAML as a text.
 pub(super) fn yaml(random: &mut Random) -> String {
     let mut text = String::new();
     if random.chance(5) {

@@ -181,7 +181,7 @@ pub(super) fn deep_equal(context: &mut Context<'_>, a: &Value, b: &Value) -> Res
 /// Pairs of values that must be compared yet.
 type Pairs = Vec<(Value, Value)>;
 
-/// Where the elements of a value are; zero for what needs no such care.
+/// The address of a value's elements; zero for what needs no such care.
 fn address(value: &Value) -> usize {
     match value {
         Value::List(items) | Value::Lists(items) => Rc::as_ptr(items).addr(),

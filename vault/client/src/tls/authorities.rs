@@ -1,4 +1,4 @@
-//! Whom we trust: authorities, and servers whose very certificate was named as one.
+//! The authorities that we trust, and servers whose very certificate was named as one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ const BUNDLES: [&str; 6] = [
 /// And all files of these: an authority that is put there needs no new bundle.
 const FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
-/// Where to look.
+/// The places to look in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct System {
     bundles: Vec<PathBuf>,
