@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::object::Object;
 use crate::quote;
 use crate::unicode;
-use crate::value::{Kind, Type, Value};
+use crate::value::{Kind, Place, Type, Value};
 
 pub(crate) use float::shortest;
 pub(crate) use printf::printf;
@@ -76,15 +76,15 @@ fn check(out: &[u8], limit: usize) -> Result<(), Failure> {
 }
 
 /// `fmt.Sprint`.
-pub(crate) fn sprint(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
+pub(crate) fn sprint(places: &[Place], limit: usize) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::with_capacity(USUAL);
     let mut after_text = true;
-    for (index, value) in values.iter().enumerate() {
-        let is_text = value.kind() == Kind::Text;
+    for (index, place) in places.iter().enumerate() {
+        let is_text = place.value.kind() == Kind::Text;
         if index > 0 && !is_text && !after_text {
             out.push(b' ');
         }
-        Printer::new(&mut out, limit).arg(value, 'v');
+        Printer::new(&mut out, limit).arg(&place.value, 'v');
         after_text = is_text;
     }
     check(&out, limit)?;
@@ -92,13 +92,13 @@ pub(crate) fn sprint(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure>
 }
 
 /// `fmt.Sprintln`.
-pub(crate) fn sprintln(values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
+pub(crate) fn sprintln(places: &[Place], limit: usize) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::with_capacity(USUAL);
-    for (index, value) in values.iter().enumerate() {
+    for (index, place) in places.iter().enumerate() {
         if index > 0 {
             out.push(b' ');
         }
-        Printer::new(&mut out, limit).arg(value, 'v');
+        Printer::new(&mut out, limit).arg(&place.value, 'v');
     }
     out.push(b'\n');
     check(&out, limit)?;
@@ -107,7 +107,10 @@ pub(crate) fn sprintln(values: &[Value], limit: usize) -> Result<Vec<u8>, Failur
 
 /// `%v` of one value.
 pub(crate) fn display(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
-    sprint(std::slice::from_ref(value), limit)
+    let mut out = Vec::with_capacity(USUAL);
+    Printer::new(&mut out, limit).arg(value, 'v');
+    check(&out, limit)?;
+    Ok(out)
 }
 
 /// The order in which `range` and printing visit a map with keys of any type: first by type, where Go goes by

@@ -128,10 +128,6 @@ fn int(args: &[Place], index: usize) -> i64 {
         .expect("arguments were checked against the parameter types")
 }
 
-fn values(args: &[Place]) -> Vec<Value> {
-    args.iter().map(|place| place.value.clone()).collect()
-}
-
 fn done(bytes: impl Into<Text>) -> Outcome {
     Ok(Value::Text(bytes.into()))
 }

@@ -2,19 +2,19 @@
 
 use crate::error::Failure;
 use crate::unicode;
-use crate::value::Value;
+use crate::value::{Place, Value};
 
 use super::{Flags, Printer, check};
 
 /// Widths and precisions beyond this are refused.
 const MAX_NUMBER: usize = 1_000_000;
 
-pub(crate) fn printf(format: &[u8], values: &[Value], limit: usize) -> Result<Vec<u8>, Failure> {
+pub(crate) fn printf(format: &[u8], places: &[Place], limit: usize) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::with_capacity(super::USUAL.max(format.len()));
     let mut walk = Walk {
         format,
         at: 0,
-        values,
+        places,
         next: 0,
         reordered: false,
         index_is_good: true,
@@ -32,7 +32,7 @@ pub(crate) fn printf(format: &[u8], values: &[Value], limit: usize) -> Result<Ve
 struct Walk<'p> {
     format: &'p [u8],
     at: usize,
-    values: &'p [Value],
+    places: &'p [Place],
     next: usize,
     reordered: bool,
     index_is_good: bool,
@@ -42,6 +42,10 @@ struct Walk<'p> {
 impl Walk<'_> {
     fn peek(&self) -> Option<u8> {
         self.format.get(self.at).copied()
+    }
+
+    fn next_value(&self) -> Option<&Value> {
+        self.places.get(self.next).map(|place| &place.value)
     }
 
     /// Text up to a verb, and the verb; false at the end.
@@ -81,7 +85,7 @@ impl Walk<'_> {
                 Some(b'+') => printer.flags.plus = true,
                 Some(b'-') => printer.flags.minus = true,
                 Some(b' ') => printer.flags.space = true,
-                Some(verb @ b'a'..=b'z') if self.next < self.values.len() => {
+                Some(verb @ b'a'..=b'z') if self.next < self.places.len() => {
                     self.at += 1;
                     self.print(printer, char::from(verb));
                     return true;
@@ -98,7 +102,7 @@ impl Walk<'_> {
             flags.sharp_v = std::mem::take(&mut flags.sharp);
             flags.plus_v = std::mem::take(&mut flags.plus);
         }
-        let value = &self.values[self.next];
+        let value = &self.places[self.next].value;
         self.next += 1;
         printer.arg(value, verb);
     }
@@ -117,7 +121,7 @@ impl Walk<'_> {
                 return true;
             }
             _ if !self.index_is_good => "(BADINDEX)",
-            _ if self.next >= self.values.len() => "(MISSING)",
+            _ if self.next >= self.places.len() => "(MISSING)",
             _ => {
                 self.print(printer, verb);
                 return true;
@@ -164,18 +168,19 @@ impl Walk<'_> {
         self.at += close + 1;
         self.after_index = index.is_some();
         match index {
-            Some(index @ 1..) if index <= self.values.len() => self.next = index - 1,
+            Some(index @ 1..) if index <= self.places.len() => self.next = index - 1,
             _ => self.index_is_good = false,
         }
     }
 
     /// An operand used as a number.
     fn operand_number(&mut self) -> Option<i64> {
-        let value = self.values.get(self.next)?;
-        self.next += 1;
+        let value = self.next_value()?;
         let number = value
             .as_int()
-            .or_else(|| value.as_uint().and_then(|n| i64::try_from(n).ok()))?;
+            .or_else(|| value.as_uint().and_then(|n| i64::try_from(n).ok()));
+        self.next += 1;
+        let number = number?;
         (number.unsigned_abs() <= MAX_NUMBER as u64).then_some(number)
     }
 
@@ -225,12 +230,12 @@ impl Walk<'_> {
 
     /// Operands that no verb used.
     fn extra(&mut self, printer: &mut Printer<'_>) {
-        if self.reordered || self.next >= self.values.len() {
+        if self.reordered || self.next >= self.places.len() {
             return;
         }
         printer.flags = Flags::default();
         printer.raw("%!(EXTRA ");
-        for (index, value) in self.values[self.next..].iter().enumerate() {
+        for (index, Place { value, .. }) in self.places[self.next..].iter().enumerate() {
             if index > 0 {
                 printer.raw(", ");
             }

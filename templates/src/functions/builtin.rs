@@ -10,7 +10,7 @@ use crate::fmt;
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
 
-use super::{Context, Function, Outcome, done, entry, missing_entry, text, values};
+use super::{Context, Function, Outcome, done, entry, missing_entry, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // The evaluator itself handles these two; it needs them here to know their types.
@@ -27,16 +27,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .rest(Type::Raw),
     Function::new("print", &[], |context, args| {
-        done(fmt::sprint(&values(args), context.meter.output_limit())?)
+        done(fmt::sprint(args, context.meter.output_limit())?)
     })
     .rest(Type::Any),
     Function::new("println", &[], |context, args| {
-        done(fmt::sprintln(&values(args), context.meter.output_limit())?)
+        done(fmt::sprintln(args, context.meter.output_limit())?)
     })
     .rest(Type::Any),
     Function::new("printf", &[Type::Text], |context, args| {
         let limit = context.meter.output_limit();
-        done(fmt::printf(text(args, 0), &values(&args[1..]), limit)?)
+        done(fmt::printf(text(args, 0), &args[1..], limit)?)
     })
     .weighing(32)
     .rest(Type::Any),

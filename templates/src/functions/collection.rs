@@ -153,7 +153,7 @@ fn plant(map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
             .or_insert_with(|| Value::map(BTreeMap::new()))
             .clone();
         let Value::Map(inner) = inner else {
-            let shown = fmt::printf(b"%q", &[inner], SHOWN)?;
+            let shown = fmt::printf(b"%q", &[inner.into()], SHOWN)?;
             return Err(Failure::new(format!(
                 "not a map: {}: {} already has value ",
                 quote::quoted(whole),

@@ -115,7 +115,7 @@ fn shown(value: &Value) -> Vec<u8> {
 }
 
 fn not_comparable(words: &str, value: &Value) -> Failure {
-    let shown = fmt::printf(b"%s", std::slice::from_ref(value), LONGEST);
+    let shown = fmt::printf(b"%s", &[value.clone().into()], LONGEST);
     Failure::new(words).plain(&shown.unwrap_or_default())
 }
 

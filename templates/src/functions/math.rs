@@ -23,8 +23,8 @@ fn unknown(name: &str, value: &Value) -> Failure {
     let shown = match value.kind() {
         Kind::Invalid => b"<invalid reflect.Value>".to_vec(),
         _ => {
-            let values = std::slice::from_ref(value);
-            fmt::printf(b"%q", values, LONGEST).unwrap_or_default()
+            let shown = [Place::from(value.clone())];
+            fmt::printf(b"%q", &shown, LONGEST).unwrap_or_default()
         }
     };
     Failure::new(format!("{name}: unknown type for "))

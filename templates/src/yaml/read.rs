@@ -336,7 +336,7 @@ impl Reader {
         let value = self.node(place)?;
         // What cannot be a key is found before what is wrong with its value.
         if !is_merge && matches!(value.kind(), Kind::List | Kind::Map) && self.mistake.is_none() {
-            let shown = fmt::printf(b"%#v", std::slice::from_ref(&value), 1_000)?;
+            let shown = fmt::printf(b"%#v", &[value.clone().into()], 1_000)?;
             let mistake = Failure::new("yaml: invalid map key: ").plain(&shown);
             self.mistake = Some(mistake);
         }
