@@ -102,7 +102,7 @@ impl Settings {
 pub(crate) fn load_config(arguments: &Arguments) -> Result<Config, Unusable> {
     let trees = trees(arguments).map_err(|lines| Unusable {
         lines,
-        // What the operator writes has no mistake in its grammar.
+        // The operator's document has no mistake in its grammar.
         has_own_exit_codes: false,
         places: None,
     })?;

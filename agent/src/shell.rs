@@ -85,7 +85,7 @@ fn run(line: &Line, stops_at_failure: bool) -> u8 {
         }
         let next = rest.peek().map(|(joint, _)| *joint);
         code = run_pipeline(pipeline, next.is_none());
-        // What `&&` or `||` asks about is no failure of the line.
+        // A command that `&&` or `||` asks about does not fail the line.
         if stops_at_failure && code != 0 && next == Some(Joint::Always) {
             return code;
         }

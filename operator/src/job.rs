@@ -404,7 +404,7 @@ async fn attempt(
         None
     };
     if attempt.plan.needs_fresh_reading(job) {
-        // What is kept in memory may be older than what was done last.
+        // The copy in memory may be older than what was done last.
         let failed = |error| Failed::planned(&attempt.plan, error);
         let Some(fresh) = attempt.fresh(context).await.map_err(failed)? else {
             return Ok(None);
@@ -420,7 +420,7 @@ async fn attempt(
             Ok(Some(fresh)) => {
                 let is_same_spec = fresh.version() == attempt.version();
                 attempt = fresh;
-                // What was done remains to be told.
+                // The actions that were done remain to be told.
                 applied = Applied {
                     started: applied.started,
                     adopted: applied.adopted,

@@ -240,7 +240,7 @@ impl Metrics {
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }
-        // What passed while nobody looked; the instant that is settled now is counted above.
+        // Counts instants that passed while nobody looked; the one that is settled now is counted above.
         let passed = |why: Skipped, count: fn(&PlanescapeJobStatus) -> i64| {
             let told = count(after) - before.map_or(0, count);
             let settled = i64::from(plan.skip.is_some_and(|skip| skip.why == why));

@@ -169,7 +169,7 @@ pub fn lint(
         let known: Vec<usize> = findings.iter().map(|finding| finding.line).collect();
         let rendered = responses.render(&template, environment, read);
         let more = rendering(text, rendered.map(|rendered| rendered.warnings));
-        // What the walk has explained on a line need not be told again.
+        // Findings on a line that the walk has explained need not be told again.
         findings.extend(more.into_iter().filter(|one| !known.contains(&one.line)));
     }
     findings.sort();

@@ -302,7 +302,7 @@ impl<'t> Parser<'t, '_> {
     fn unquote(&self, token: &Token<'_>) -> Result<Text, Error> {
         let is_plain = match token.kind {
             Kind::RawString => !token.text.contains(&b'\r'),
-            // What is no character becomes one in a quoted text.
+            // A byte that is no character becomes one in a quoted text.
             _ => !token.text.contains(&b'\\') && std::str::from_utf8(token.text).is_ok(),
         };
         if is_plain {

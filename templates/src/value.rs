@@ -46,7 +46,7 @@ impl Entries {
     pub(crate) fn get(&self, key: &[u8]) -> Option<Value> {
         if let Some(data) = &*self.answered.borrow() {
             match data.get(key)? {
-                // What can be changed must be the same one each time.
+                // A value that can be changed must be the same one each time.
                 Datum::List(_) | Datum::Object(_) => {}
                 leaf => return Some(kept(leaf)),
             }

@@ -283,7 +283,7 @@ impl Agent {
         let Life::Stopping(shutdown) = &mut self.life else {
             return;
         };
-        // What the program uses lives as long as it does.
+        // The program's secrets live as long as it does.
         if self.supervisor.as_ref().is_some_and(Supervisor::is_running) {
             return;
         }

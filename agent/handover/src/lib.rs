@@ -82,7 +82,7 @@ impl Contents {
     pub fn open(bytes: &[u8], service_account: &[u8]) -> anyhow::Result<Self> {
         let plain = sealed::open(bytes, service_account)?;
         let contents = serde_json::from_slice(&plain);
-        // What serde says could quote what it has read.
+        // An error of serde could quote what it has read.
         contents.ok().context("holds what no agent has written")
     }
 }

@@ -220,7 +220,7 @@ impl Login {
                         | Error::Unsendable { .. } => false,
                     };
                     match is_files_fault {
-                        // What the file holds is not what it should be.
+                        // The file holds something else than it should.
                         true => Failure::File {
                             path: material.path.clone(),
                             message: error.to_string(),

@@ -104,7 +104,7 @@ async fn run(
         }
         () = tokio::time::sleep(timeout) => {
             group.send(Number::SIGKILL);
-            // What hangs in the kernel ends when that lets go of it; other programs do not wait so long.
+            // A program that hangs in the kernel ends when that lets go of it; other programs do not wait so long.
             let _ = tokio::time::timeout(LAST_PATIENCE, child.wait()).await;
             children::ended(group.id);
             Err(format!("command did not exit within time limit {timeout:?}"))

@@ -85,7 +85,7 @@ impl Proxy {
     ) -> Result<(Incomer, Content<Incoming>), Answer> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
-        // What cannot be a token is none of Vault's, and no reason to lend the agent's.
+        // A value that cannot be a token is none of Vault's, and no reason to lend the agent's.
         let is_no_token = || answer::error(StatusCode::FORBIDDEN, "permission denied");
         let given = match headers.remove(TOKEN) {
             Some(token) => {

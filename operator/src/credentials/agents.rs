@@ -278,7 +278,7 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
         if outcome != told && tell(program, &left, &outcome).await {
             told = outcome;
         }
-        // What nobody is told of did not happen for who reads the status.
+        // A reader of the status knows only what was told.
         let is_done = open.is_empty() && known == told;
         if is_done || started.elapsed() > LONGEST_ATTEMPT {
             return;

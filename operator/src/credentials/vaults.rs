@@ -118,7 +118,7 @@ impl Vaults {
         if let Some(server) = servers.get(&address) {
             return Ok(server.clone());
         }
-        // What is listed is an address, and the certificates were read at the start.
+        // This cannot fail: an entry of the list is an address, and the certificates were read at the start.
         let is_allowed = |address: &str, ip| addresses::check_ip(address, ip).is_ok();
         let client = Client::guarded(&self.connection(listed), USER_AGENT, is_allowed);
         let client = client.map_err(|_| Refused::NotListed)?;

@@ -107,7 +107,7 @@ impl Attempt {
         if let Some(trouble) = trouble {
             return Err(failed(trouble));
         }
-        // What is due is looked at again soon, and all when the clock is right.
+        // Due runs are looked at again soon, and everything when the clock is right.
         if let Some(failure) = &applied.failure
             && self.clock_problem.is_none()
         {

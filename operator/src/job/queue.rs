@@ -165,7 +165,7 @@ impl Inner {
         if !takes_changed {
             return None;
         }
-        // What has become due meanwhile was taken already.
+        // Names that have become due meanwhile were taken already.
         let is_left = Some(&State::Waiting(Urgency::Changed));
         let mut changed = std::iter::from_fn(|| self.changed.pop());
         let left = changed.find(|name| self.states.get(name) == is_left)?;

@@ -122,7 +122,7 @@ fn counts_what_runs_hold_until_nobody_tends_them() {
 #[test]
 fn the_reference_names_every_metric_and_no_other() {
     let metrics = Metrics::default();
-    // What has no label yet does not show.
+    // A family without a label yet does not show.
     metrics.ask(Snapshot::default);
     let reason = [("reason", String::new()), ("outcome", String::new())];
     metrics.ended.get_or_create(&reason).inc();

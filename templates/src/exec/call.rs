@@ -97,7 +97,7 @@ impl<'t> Run<'t> {
         let meter = &self.context.meter;
         let value = result.map_err(|failure| {
             match failure.is_limit && is_short && meter.memory <= meter.limits.memory {
-                // What is left for a text is less than it may be; the reason is what was used up before.
+                // Less is left for a text than it may be long; the reason is what was used up before.
                 true => meter.used_up(),
                 false => failure,
             }

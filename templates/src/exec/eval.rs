@@ -16,7 +16,7 @@ impl<'t> Run<'t> {
         let mut piped: Option<Place> = None;
         for command in &pipe.commands {
             let place = self.command(dot, command, piped)?;
-            // What sat in an interface is taken out of it.
+            // A value that sat in an interface is taken out of it.
             piped = Some(place.value.into());
         }
         let place = piped.unwrap_or_else(|| Value::Nil.into());

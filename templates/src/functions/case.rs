@@ -52,7 +52,7 @@ fn mapped(text: &[u8], map_ascii: fn(&mut [u8]), map: fn(char) -> char, pairs: &
             }
         };
     }
-    // What was copied, and what the other map gave, is as it should be beyond ASCII.
+    // Beyond ASCII everything is mapped already.
     map_ascii(&mut out);
     out
 }

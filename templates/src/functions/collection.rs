@@ -176,7 +176,7 @@ const SHOWN: usize = 10_000;
 
 /// Whether `map` is somewhere inside `value`: then `value` must not go into `map`.
 pub(super) fn holds(context: &mut Context<'_>, value: &Value, map: &Map) -> Result<bool, Failure> {
-    // What is in many places is looked at once.
+    // A value that is in many places is looked at once.
     let mut seen = HashSet::new();
     let mut pending = vec![value.clone()];
     while let Some(value) = pending.pop() {

@@ -69,7 +69,7 @@ impl Shape {
         let found = secret_field(&whole)
             .or_else(|| origin.kv_data(&whole))
             .or_else(|| origin.missing_key(&whole))?;
-        // What comes before this chain was told where it stands.
+        // A mistake before this chain was told where it stands.
         let index = found.index.checked_sub(before.len())?;
         Some(BadField { index, ..found })
     }

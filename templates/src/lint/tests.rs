@@ -282,7 +282,7 @@ fn findings(text: &str, responses: Option<&Responses>) -> Vec<String> {
         .into_iter()
         .map(|finding| {
             let place = format!("{}:{}", finding.line, finding.column + 1);
-            // What every finding of a rule says is left out.
+            // The sentence that every finding of a rule has is left out.
             let suggestion = match finding.suggestion {
                 usual if usual == finding.rule.remedy() => String::new(),
                 own => format!("; {own}"),

@@ -39,7 +39,7 @@ impl Alphabet {
             if !seen.insert(class.ranges()) {
                 continue;
             }
-            // What a symbol becomes inside of the class.
+            // The symbols that symbols become inside of the class.
             let mut inside: HashMap<Symbol, Symbol> = HashMap::new();
             let mut visits = 0;
             for &(first, last) in class.ranges() {

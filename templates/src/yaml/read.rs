@@ -334,7 +334,7 @@ impl Reader {
         let is_merge =
             matches!(&token, Token::Scalar { text, is_plain: true } if text.as_str() == "<<");
         let value = self.node(place)?;
-        // What cannot be a key is found before what is wrong with its value.
+        // A node that cannot be a key is found before a mistake in its value.
         if !is_merge && matches!(value.kind(), Kind::List | Kind::Map) && self.mistake.is_none() {
             let shown = fmt::printf(b"%#v", &[value.clone().into()], 1_000)?;
             let mistake = Failure::new("yaml: invalid map key: ").plain(&shown);

@@ -189,7 +189,7 @@ impl Http {
         };
         let again = forwarded.body.as_bytes().map(<[u8]>::to_vec);
         let mut response = send(&url, forwarded.body).await?;
-        // What streams cannot be sent twice.
+        // A body that streams cannot be sent twice.
         if self.follows_redirects
             && let Some(body) = again
             && let Some(target) = redirect::target(&url, &response)?

@@ -57,7 +57,7 @@ mod tests {
 
         let waits = [(); 4].map(|()| paced.reserve(now).as_secs());
         assert_eq!(waits, [0, 0, 1, 2]);
-        // What was not asked for in a quiet time is given at once, but no more than a burst.
+        // Requests that were not made in a quiet time may be made at once, but no more than a burst.
         let later = now + 60 * second;
         let waits = [(); 3].map(|()| paced.reserve(later).as_secs());
         assert_eq!(waits, [0, 0, 1]);

@@ -110,7 +110,7 @@ pub(super) fn heredoc(text: &str) -> Result<(String, usize), &'static str> {
             let value = if indented {
                 unindent(&body, indentation)
             } else {
-                // What stands before the marker belongs to the text.
+                // Blanks before the marker belong to the text.
                 body + indentation
             };
             return Ok((value, position + blank + marker.len()));

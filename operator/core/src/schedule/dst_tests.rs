@@ -133,7 +133,7 @@ fn by_the_minute(
     let minute = SignedDuration::from_mins(1);
     let follows_elapsed_time = dst == DstPolicy::Kubernetes || cron.hours.is_star;
     let mut ticks = Vec::new();
-    // What the clock would say had it not been turned.
+    // The clock's reading, had it not been turned.
     let mut due = zone.to_datetime(after - SignedDuration::from_hours(6));
     let mut instant = after - SignedDuration::from_hours(6);
     while instant <= until {

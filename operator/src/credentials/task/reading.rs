@@ -84,7 +84,7 @@ impl Task {
         if !is_kv {
             self.expect_lease().await?;
         }
-        // What is written to Kubernetes takes no turn from others.
+        // A write to Kubernetes takes no turn from other requests to Vault.
         let engine = mount.as_ref().map_or("", Mount::path);
         let lane = vault.lane(Purpose::Read, engine);
         let unasked = |error: Error| Failure::of_vault(&self.run, question, &error);

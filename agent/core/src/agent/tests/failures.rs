@@ -175,7 +175,7 @@ fn failures_after_everything_was_rendered_do_not_end_the_agent() {
         world.fail("database/creds/ro", &denied("permission denied", 403));
         world.pass(Duration::from_secs(60));
         let mut asked = world.step();
-        // What Vault said of the mount a minute ago may be otherwise by now.
+        // The mount may have changed since Vault was asked a minute ago.
         if asked == ["find mount of database/creds/ro as t1"] {
             world.find_mount("database/creds/ro", "database");
             asked = world.step();

@@ -119,7 +119,7 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
     let wait = Step::Wait(Some(trouble.retry));
     let is_told = run.told.as_ref().is_some_and(|it| it.phase == Phase::Done);
     if is_told && trouble.report.phase != Phase::Done {
-        // What keeps us from tidying up says nothing of the lease.
+        // A failure to tidy up says nothing of the lease.
         return wait;
     }
     let report = told_with(run, memory, trouble.report.clone());

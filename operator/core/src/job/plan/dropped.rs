@@ -12,7 +12,7 @@ impl Situation<'_> {
         let status = self.job.status.as_ref()?;
         let before = status.schedule_reference.as_ref()?;
         let is_new = self.since > before.since.0;
-        // What was to run while it was suspended was not to run.
+        // No instant was to run while the job was suspended.
         if !is_new || before.schedule.ends_with(SUSPENDED) || self.validated.schedule.is_once() {
             return None;
         }

@@ -43,7 +43,7 @@ pub(super) fn end(
         let Some(mut due) = limit.and_then(|limit| since.checked_add(limit).ok()) else {
             continue;
         };
-        // What an agent said before anybody counted may be past: it waits for its next attempt.
+        // A refusal that was heard before anybody counted may be past: the run waits for the agent's next attempt.
         if refusal.heard.is_some_and(|heard| heard <= since)
             && let Some(limit) = defaults.refused_run_limit
         {

@@ -270,7 +270,7 @@ fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Fin
         let message = listed(wrong);
         return (!message.is_empty()).then(|| Finding::new(KIND, false, INVALID, message));
     }
-    // What started may have been made by an earlier attempt.
+    // An earlier attempt may have made the run that started.
     if let Some(failure) = facts.applied.failure.as_ref().filter(|it| it.is_lasting) {
         return Some(Finding::new(KIND, false, INVALID, failure.message.as_str()));
     }

@@ -32,7 +32,7 @@ pub(super) fn of(job: &ObservedJob, recorded: &[Holder]) -> Vec<Holder> {
 /// Those that may live, for the status: nobody has said of them that they are revoked.
 pub(super) fn unsettled(mut all: Vec<Holder>) -> Vec<Holder> {
     all.retain(|holder| !matches!(holder.lease, Lease::Revoked | Lease::RevokedByOperator));
-    // What somebody can still do something about comes first.
+    // Holders about which somebody can still do something come first.
     all.sort_by(|a, b| {
         let key = |holder: &Holder| (holder.lease == Lease::Held, holder.accessors.is_empty());
         (key(a), &a.pod).cmp(&(key(b), &b.pod))

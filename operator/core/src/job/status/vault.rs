@@ -37,7 +37,7 @@ pub(crate) struct Refusal {
 
 /// What is refused to the agents of a run, if trying again will not help by itself.
 pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
-    // What works has what it needs: an agent that was started again, and is refused, has left its files, and Secrets are
+    // A container that works has what it needs: an agent that was started again, and is refused, has left its files, and Secrets are
     // there whatever keeps them from being renewed.
     if run.pods.iter().any(|pod| pod.has_begun && !pod.is_over) {
         return None;
@@ -364,7 +364,7 @@ fn of_open_leases(job: &ObservedJob, pod: &ObservedPod, report: &Report) -> Leas
         return Lease::Revoked;
     }
     let is_alive = told.is_some_and(|told| told.trouble.is_some());
-    // What the agent heard may be past, where somebody has looked since.
+    // The agent's last answer may be out of date, where somebody has looked since.
     match is_alive || (told.is_none() && report.message.is_some()) {
         true => Lease::RevokeFailed,
         false => Lease::TokenRevoked,

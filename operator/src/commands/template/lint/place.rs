@@ -89,7 +89,7 @@ fn begin(lines: &[&str], template: &str) -> Option<Vec<usize>> {
     if first.trim().is_empty() && rest.is_empty() {
         return None;
     }
-    // What stands before the first of several lines is their indentation, unless the file is the template.
+    // The text before the first of several lines is their indentation, unless the file is the template.
     if !rest.is_empty() && (!before.trim().is_empty() || at + first.len() != lines[0].len()) {
         return None;
     }
