@@ -1,6 +1,7 @@
 //! How a text is read, what it may cost, and what it is told about the world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::engine::{Engine, Output};
@@ -83,7 +84,7 @@ pub struct Environment {
     /// What `timestamp` says.
     pub now: SystemTime,
     /// What `env` knows.
-    pub variables: BTreeMap<String, String>,
+    pub variables: Arc<BTreeMap<String, String>>,
     /// The template's own file.
     pub destination: Option<String>,
     /// The number that random functions start from.
@@ -94,7 +95,7 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             now: UNIX_EPOCH,
-            variables: BTreeMap::new(),
+            variables: Arc::default(),
             destination: None,
             seed: 0,
         }

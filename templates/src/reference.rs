@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::function::Function;
@@ -107,7 +108,10 @@ fn result(example: &str) -> String {
     let responses = Responses::from_json(RESPONSES.as_bytes()).expect("the responses are ours");
     let environment = Environment {
         now: UNIX_EPOCH + Duration::from_secs(1_767_323_045),
-        variables: BTreeMap::from([("HOME".to_owned(), "/home/app".to_owned())]),
+        variables: Arc::new(BTreeMap::from([(
+            "HOME".to_owned(),
+            "/home/app".to_owned(),
+        )])),
         destination: None,
         seed: 1,
     };

@@ -2,6 +2,7 @@
 //! consul-template gives; in `handlebars.jsonl`, that the guide promises.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use planescape_templates::{
     Answer, Answers, Certificate, Engine, Environment, Options, Output, Pass, Request, Template,
@@ -90,7 +91,7 @@ fn render(case: &Value, engine: Engine) -> Result<Vec<u8>, String> {
     let template = Template::parse(text.as_bytes(), &options).map_err(|error| error.to_string())?;
     let mut answers = Answers::new();
     let environment = Environment {
-        variables: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
+        variables: Arc::new(BTreeMap::from([("HOME".to_owned(), "/root".to_owned())])),
         ..Environment::default()
     };
     loop {

@@ -1,6 +1,7 @@
 //! Any text and any data give a result or an error, in bounded time and memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use planescape_templates::responses::Responses;
 use planescape_templates::{
@@ -153,7 +154,7 @@ fn a_pattern_of_more_states_than_are_kept_finds_the_same() {
     let last = text[..text.len() - 12].rfind('a').expect("there is one");
     let variables = BTreeMap::from([("TEXT".to_owned(), text.clone())]);
     let environment = Environment {
-        variables,
+        variables: Arc::new(variables),
         ..Environment::default()
     };
     let template = "{{regexReplaceAll `[ab]*a[ab]{12}` `-` (env `TEXT`)}}";
@@ -370,6 +371,7 @@ proptest! {
         let call = |function: &str| {
             let mut variables = BTreeMap::new();
             variables.insert("TEXT".to_owned(), text.clone());
+            let variables = Arc::new(variables);
             let environment = Environment { variables, ..Environment::default() };
             let source = format!("{{{{{function}}}}}");
             let template = Template::parse(source.as_bytes(), &small()).expect("it parses");

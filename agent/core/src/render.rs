@@ -38,7 +38,7 @@ pub(crate) struct Renderer {
     active: BTreeSet<usize>,
     /// How many files were never written.
     unwritten: usize,
-    variables: BTreeMap<String, String>,
+    variables: Arc<BTreeMap<String, String>>,
     seed: u64,
 }
 
@@ -94,7 +94,7 @@ impl Renderer {
             lingering: BTreeMap::new(),
             files,
             users: BTreeMap::new(),
-            variables,
+            variables: Arc::new(variables),
             seed,
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -150,7 +151,7 @@ impl Answers {
         let variables: BTreeMap<_, _> = own.chain(self.variables.iter().cloned()).collect();
         Environment {
             now: SystemTime::now(),
-            variables,
+            variables: Arc::new(variables),
             seed: u64::from(std::process::id()),
             ..Environment::default()
         }

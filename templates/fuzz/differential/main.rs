@@ -21,6 +21,7 @@ mod grammar;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use arguments::Arguments;
@@ -121,9 +122,11 @@ fn render(case: &Case, answers: &Answers) -> Outcome {
     let template = Template::parse(&case.text, &options).map_err(|error| error.to_string())?;
     let environment = Environment {
         now: UNIX_EPOCH + NOW,
-        variables: VARIABLES
-            .map(|(name, text)| (name.into(), text.into()))
-            .into(),
+        variables: Arc::new(
+            VARIABLES
+                .map(|(name, text)| (name.into(), text.into()))
+                .into(),
+        ),
         ..Environment::default()
     };
     let mut answers = std::borrow::Cow::Borrowed(answers);
