@@ -47,6 +47,9 @@ pub enum Part {
     Soak,
     /// Ten minutes of the same schedules as CronJobs and as PlanescapeJobs; runs only where it is named.
     SideBySide,
+    /// The template engine against the original, which must be faster in nothing; runs only where it is named, on a
+    /// machine that does nothing else.
+    Speed,
 }
 
 /// Their tests need no servers.
@@ -69,8 +72,13 @@ impl Part {
     /// All that runs where none is named.
     pub fn usual() -> Vec<Self> {
         let all = Self::value_variants().iter().copied();
-        all.filter(|part| !matches!(part, Self::Ends | Self::Soak | Self::SideBySide))
-            .collect()
+        let named = |part: &Self| {
+            matches!(
+                part,
+                Self::Ends | Self::Soak | Self::SideBySide | Self::Speed
+            )
+        };
+        all.filter(|part| !named(part)).collect()
     }
 
     /// What the machine has to offer.
@@ -82,7 +90,8 @@ impl Part {
             | Self::Conversation
             | Self::DropIn
             | Self::Soak
-            | Self::SideBySide => Some(Purpose::Servers),
+            | Self::SideBySide
+            | Self::Speed => Some(Purpose::Servers),
             Self::Build | Self::Cluster | Self::Ends => Some(Purpose::Pods),
         }
     }
@@ -105,7 +114,7 @@ impl Part {
             Self::Build => preparation::prepare(&[Program::Agent, Program::Operator])
                 .map(|()| Tally::one(true)),
             Self::Differential => {
-                let mut tally = compare_templates()?;
+                let mut tally = run_templates("differential", &["20000"])?;
                 tally.add(cargo::test(&Selection::Target(TESTBED, "cron"), None)?);
                 tally.add(cargo::test(&Selection::Target(TESTBED, "cronjobs"), None)?);
                 Ok(tally)
@@ -114,6 +123,7 @@ impl Part {
             Self::Conversation => cargo::test(&Selection::Target(TESTBED, "it"), None),
             Self::DropIn => cargo::test(&Selection::Target(TESTBED, "drop_in"), None),
             Self::Soak => cargo::test(&Selection::Target(TESTBED, "soak"), None),
+            Self::Speed => run_templates("side_by_side", &[]),
             Self::SideBySide => cargo::test(&Selection::Target(TESTBED, "side_by_side"), None),
             // Pods mostly wait.
             Self::Cluster => {
@@ -163,14 +173,14 @@ fn test_units() -> Result<Tally> {
     Ok(tally)
 }
 
-/// Seeds count up from one, so that every run compares the same templates.
-fn compare_templates() -> Result<Tally> {
+/// An example that compares with consul-template. Seeds count up from one, so that every run has the same templates.
+fn run_templates(name: &str, arguments: &[&str]) -> Result<Tally> {
     let reference = servers::TEMPLATES.build()?.join("reference");
     let reference = reference.to_str().context("a path that is text")?;
     let example = ["run", "--quiet", "--locked", "--release"];
     let example = [&example[..], &["--package", "planescape-templates"]].concat();
-    let cases = ["--example", "differential", "--", reference, "20000"];
-    cargo::check(&[example, cases.to_vec()].concat())
+    let cases = ["--example", name, "--", reference];
+    cargo::check(&[&example[..], &cases, arguments].concat())
 }
 
 /// Advisories are left out: their database cannot be fetched everywhere, and a new one must not
