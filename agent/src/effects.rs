@@ -434,7 +434,8 @@ impl Effects {
 
 /// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
-    let (templates, sinks) = (templates(config), sinks(config));
+    let templates: Vec<Target> = templates(config).collect();
+    let sinks = sinks(config);
     let templates = templates.iter().map(|target| target.path.as_path());
     let sinks = sinks.iter().map(|sink| sink.target.path.as_path());
     files::remove_unfinished(templates.chain(sinks), &shared_folders(config));

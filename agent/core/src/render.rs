@@ -247,7 +247,7 @@ impl Renderer {
                     answers,
                     environment: Environment {
                         now: now.wall,
-                        variables: self.variables.clone(),
+                        variables: Arc::clone(&self.variables),
                         destination: file.target().file().map(str::to_owned),
                         seed: self.seed,
                     },

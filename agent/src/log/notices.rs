@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_core::{Failure, Notice};
-use planescape_templates::Warning;
+use planescape_templates::{Request, Warning};
 use tracing::field::debug;
 use tracing::{error, info, warn};
 
@@ -41,21 +41,8 @@ pub(crate) fn tell(notice: &Notice) {
             Some(backoff) => warn!("{request}: {failure} (retry after {backoff:?})"),
             None => error!("{request}: {failure} (exceeded maximum retries)"),
         },
-        Notice::Renewed { request: None, ttl } => {
-            info!(target: HANDLER, ?ttl, "renewed auth token");
-        }
-        Notice::Renewed {
-            request: Some(request),
-            ttl,
-        } => info!(%request, ?ttl, "renewed lease"),
-        Notice::RenewalFailed {
-            request: None,
-            failure,
-        } => warn!(target: HANDLER, error = %failure, "cannot renew auth token"),
-        Notice::RenewalFailed {
-            request: Some(request),
-            failure,
-        } => warn!(%request, error = %failure, "cannot renew lease"),
+        Notice::Renewed { request, ttl } => renewed(request.as_ref(), *ttl),
+        Notice::RenewalFailed { request, failure } => renewal_failed(request.as_ref(), failure),
         Notice::LimitedUses => limited_uses(),
         Notice::Unguarded { ttl } => unguarded(*ttl),
         Notice::Endangered { ends_in } => {
@@ -96,6 +83,20 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::ChildKept => {
             info!(target: EXEC, "detected update, but not restarting process");
         }
+    }
+}
+
+fn renewed(request: Option<&Request>, ttl: Duration) {
+    match request {
+        None => info!(target: HANDLER, ?ttl, "renewed auth token"),
+        Some(request) => info!(%request, ?ttl, "renewed lease"),
+    }
+}
+
+fn renewal_failed(request: Option<&Request>, failure: &Failure) {
+    match request {
+        None => warn!(target: HANDLER, error = %failure, "cannot renew auth token"),
+        Some(request) => warn!(%request, error = %failure, "cannot renew lease"),
     }
 }
 

@@ -82,7 +82,7 @@ async fn a_run_that_a_queue_lets_go_too_early_gets_its_secrets_and_stays_in_that
     let job = format!("job/{}", place.job("my-job").await.unwrap());
     let label = format!("{LABEL}=default");
     place.bed.kubectl(&["label", &job, &label]).await.unwrap();
-    admit(&place, &job, true).await;
+    admit(&place, &job, true).await.unwrap();
     place.until_let_go("my-job").await.unwrap();
 
     place.start().await.unwrap();
