@@ -113,11 +113,11 @@ async fn of_environment() -> anyhow::Result<Option<SecretText>> {
     if let Some(json) = json {
         return Ok(Some(SecretText::new(json)));
     }
-    if let Some(home) = variable("HOME") {
-        // It need not be there.
-        if let Ok(json) = file(&format!("{home}/.gcp/credentials")).await {
-            return Ok(Some(json));
-        }
+    // It need not be there.
+    if let Some(home) = variable("HOME")
+        && let Ok(json) = file(&format!("{home}/.gcp/credentials")).await
+    {
+        return Ok(Some(json));
     }
     match variable("GOOGLE_APPLICATION_CREDENTIALS") {
         Some(path) => file(&path).await.map(Some),
