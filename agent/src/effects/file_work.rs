@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 /// How many threads work on files at most. A file system that hangs holds up these, and nothing else.
 const THREADS: usize = 8;
 
-/// How long work waits before another thread is woken for it.
+/// How long nothing goes on before another thread is woken for what waits.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 type Work = Box<dyn FnOnce() -> Input + Send>;
@@ -22,8 +22,8 @@ type Work = Box<dyn FnOnce() -> Input + Send>;
 pub(super) struct FileWork {
     waiting: Arc<Mutex<VecDeque<Work>>>,
     threads: JoinSet<()>,
-    /// When a thread was woken last.
-    woken: Instant,
+    /// When something went on last: a thread was woken, or was done with a file.
+    moved: Instant,
     results: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
 }
@@ -34,7 +34,7 @@ impl FileWork {
         Self {
             waiting: Arc::default(),
             threads: JoinSet::new(),
-            woken: Instant::now(),
+            moved: Instant::now(),
             results,
             sender,
         }
@@ -54,9 +54,12 @@ impl FileWork {
             }
             tokio::select! {
                 biased;
-                Some(input) = self.results.recv() => return input,
+                Some(input) = self.results.recv() => {
+                    self.moved = Instant::now();
+                    return input;
+                }
                 Some(ended) = self.threads.join_next() => resume(ended),
-                () = sleep_until(self.woken + PATIENCE), if may_wake => self.wake(),
+                () = sleep_until(self.moved + PATIENCE), if may_wake => self.wake(),
             }
         }
     }
@@ -81,7 +84,7 @@ impl FileWork {
     fn wake(&mut self) {
         let (waiting, results) = (Arc::clone(&self.waiting), self.sender.clone());
         self.threads.spawn_blocking(move || run(&waiting, &results));
-        self.woken = Instant::now();
+        self.moved = Instant::now();
     }
 }
 
