@@ -95,6 +95,11 @@ impl Persistent {
         }
     }
 
+    /// The key of a call; none without a file, for which nobody needs one.
+    pub(crate) fn key_of(&self, call: &Call) -> Option<Key> {
+        self.file.as_ref().map(|_| key(call))
+    }
+
     /// What the last life has leased with this call, once, while it is good.
     pub(crate) fn take(&self, key: &Key, now: SystemTime) -> Option<Leased> {
         let kept = lock(&self.file.as_ref()?.state).leased.remove(key)?;
@@ -318,7 +323,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What tells this call from all others.
-pub(crate) fn key(call: &Call) -> Key {
+fn key(call: &Call) -> Key {
     let (path, query, parameters) = match call {
         Call::Get { path, query } => (path, query.as_deref(), &[][..]),
         Call::List { path } => (path, Some("list=true"), &[][..]),

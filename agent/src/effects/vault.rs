@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::login::Login;
 use super::saves::Saves;
-use crate::persist::{self, Leased, Persistent};
+use crate::persist::{Leased, Persistent};
 
 /// Vault, and how we logged in to it.
 #[derive(Clone)]
@@ -122,8 +122,10 @@ impl Vault {
         call: Call,
         token: SecretText,
     ) -> Input {
-        let key = persist::key(&call);
-        if let Some(Leased { secret, age }) = self.persistent.take(&key, SystemTime::now()) {
+        let key = self.persistent.key_of(&call);
+        if let Some(key) = &key
+            && let Some(Leased { secret, age }) = self.persistent.take(key, SystemTime::now())
+        {
             let sent = ticket.sent.before(age);
             return Input::Answered {
                 ticket: Ticket { sent, ..ticket },
@@ -141,7 +143,8 @@ impl Vault {
         };
         let asked_at = SystemTime::now();
         let result = self.client.call_seeing(call, &token, keep).await;
-        if let (Ok(client::Answer::Secret(Some(secret))), Some(body)) = (&result, body)
+        if let (Ok(client::Answer::Secret(Some(secret))), Some(body), Some(key)) =
+            (&result, body, key)
             && secret.has_renewable_lease()
         {
             self.saves
