@@ -21,7 +21,7 @@ use anyhow::Context;
 use planescape_agent_contract::{Config, Hook, Report, Template};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Effect, Request};
-use planescape_vault::Text;
+use planescape_vault::{Call, SecretText, Text};
 use planescape_vault_client::Client;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -54,7 +54,7 @@ const SINKS_AT_ONCE: usize = 8;
 /// The same of the files that logins need, which must not wait for a template's.
 const LOGIN_FILES_AT_ONCE: usize = 4;
 
-/// How long files may take at the end.
+/// How long files may take at the end, and the report that a secret is about to be read.
 const LAST_FILES: Duration = Duration::from_millis(500);
 
 /// The things that commands act on.
@@ -210,7 +210,7 @@ impl Effects {
                 request,
                 call,
                 token,
-            } => self.ask(vault.read(ticket, request, call, token)),
+            } => self.read(ticket, request, call, token),
             Command::CheckFile { template } => self.check_file(template),
             Command::RenewLease {
                 ticket,
@@ -301,6 +301,16 @@ impl Effects {
 
     fn ask(&mut self, question: impl Future<Output = Input> + Send + 'static) {
         self.running.spawn(question);
+    }
+
+    /// Once it is told that a lease may be on its way. A node that hangs keeps nobody from the secrets.
+    fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
+        let vault = self.vault.clone();
+        let told = self.last_words.finished();
+        self.ask(async move {
+            let _ = tokio::time::timeout(LAST_FILES, told).await;
+            vault.read(ticket, request, call, token).await
+        });
     }
 
     /// Looks at the login's file from time to time, until it holds something new.

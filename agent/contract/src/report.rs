@@ -41,13 +41,16 @@ pub struct Report {
     /// The accessors of all tokens that may still live, with their leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
-    /// The ids of leases whose token is revoked, and of which Vault has not said that they are gone. Nobody can renew
-    /// them any more.
+    /// The ids of leases whose token is revoked, and of which Vault has not said that they are gone: nobody can renew
+    /// them any more. While the agent runs, of those that its tokens hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<String>,
     /// How many more there are than there is room for, or whose ids are not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_leases: usize,
+    /// Whether these are the leases that the tokens in `unrevoked` hold, and no others: said while the agent runs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub names_leases: bool,
     /// Places in templates where the text is probably not what was meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -73,6 +76,11 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Report {
     /// A report with nothing but its place and reason.
     #[must_use]
@@ -89,6 +97,7 @@ impl Report {
             unrevoked: Vec::new(),
             leases: Vec::new(),
             more_leases: 0,
+            names_leases: false,
             warnings: Vec::new(),
             at: None,
             max_seconds: None,
@@ -101,7 +110,7 @@ impl Report {
     /// Whether leases may have outlived their token.
     #[must_use]
     pub fn has_open_leases(&self) -> bool {
-        !self.leases.is_empty() || self.more_leases > 0
+        self.phase != Phase::Running && (!self.leases.is_empty() || self.more_leases > 0)
     }
 }
 

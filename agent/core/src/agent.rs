@@ -48,6 +48,8 @@ pub struct Agent {
     revoke_on_exit: bool,
     /// Whether earlier lives may have left tokens that nobody knows.
     has_unread_ledger: bool,
+    /// Whether it was told that a lease may be on its way.
+    has_told_of_reads: bool,
     /// Whether there are listeners, which have to know the agent's token, and which they know.
     offers_token: bool,
     offered: Option<TokenId>,
@@ -127,6 +129,7 @@ impl Agent {
             offered: None,
             revoke_on_exit: revokes,
             has_unread_ledger: start.has_unread_ledger,
+            has_told_of_reads: false,
             commands: VecDeque::new(),
         })
     }
@@ -332,12 +335,19 @@ impl Agent {
         let renderer = &self.renderer;
         let within = |request: &Request| renderer.sandboxes(request);
         let asked = self.secrets.advance(token.as_ref(), within, now.moment);
+        if self.is_ready() && self.secrets.is_reading() && !self.has_told_of_reads {
+            // Whoever is killed from here on may leave a lease of which it has not heard.
+            self.introduce(now.moment);
+        }
         self.commands.extend(asked);
         if let Some(contents) = self.session.shared() {
             self.commands
                 .extend(self.sinks.advance(&contents, now.moment));
         }
         self.check_ready(now.moment);
+        if self.is_ready() && self.has_told_of_reads && !self.secrets.is_reading() {
+            self.introduce(now.moment);
+        }
     }
 
     fn offer(&mut self, token: Option<&Token>) {

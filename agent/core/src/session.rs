@@ -188,6 +188,12 @@ impl Session {
         named.cloned().collect()
     }
 
+    /// How many tokens earlier lives have left.
+    pub(crate) fn earlier_lives(&self) -> usize {
+        let left = self.retired.iter().filter(|living| living.is_left);
+        left.count()
+    }
+
     /// When a token that was replaced ends at the latest, and with it all that it leased; if that is known.
     pub(crate) fn ends_by(&self, replaced: TokenId) -> Option<Moment> {
         let mut retired = self.retired.iter();

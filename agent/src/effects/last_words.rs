@@ -40,11 +40,14 @@ impl LastWords {
         });
     }
 
-    /// Returns when the newest report is written.
-    pub(super) async fn finished(&self) {
+    /// Returns when what is the newest report now is written.
+    pub(super) fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
         let newest = self.said.borrow().0;
-        // Without the work, the agent has ended.
-        let _ = self.written.clone().wait_for(|it| *it >= newest).await;
+        let mut written = self.written.clone();
+        async move {
+            // Without the work, the agent has ended.
+            let _ = written.wait_for(|it| *it >= newest).await;
+        }
     }
 }
 

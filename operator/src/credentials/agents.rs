@@ -266,7 +266,11 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
         let mut outcome = attempt(program, revoker, &left, &mut open).await;
         outcome.revoked.extend(known.revoked.iter().cloned());
         outcome.at = outcome.at.or(known.at);
-        let living = look(program, revoker, &left, &mut open).await;
+        // As long as their tokens live, so do leases.
+        let living = match open.accessors.is_empty() {
+            true => look(program, revoker, &left, &mut open).await,
+            false => None,
+        };
         // Vault comes to leases a moment later than to their token.
         if let Some(living) = living.filter(|_| started.elapsed() > LEASE_DELAY) {
             program.metrics.stepped("LookUpLease", "RevokeFailed");

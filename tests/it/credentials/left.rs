@@ -195,6 +195,40 @@ async fn a_lease_that_outlives_the_token_of_an_agent_is_told_until_it_is_gone() 
     assert_eq!(other["status"]["runs"][0]["lease"], "TokenRevoked");
 }
 
+#[tokio::test]
+async fn a_lease_that_a_killed_agent_has_named_is_told_until_it_is_gone() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "named").await.unwrap();
+    let vault = &cluster.vault;
+    let policy = json!({ "policy": concat!(
+        "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }\n",
+        "path \"sys/leases/lookup\" { capabilities = [\"update\"] }",
+    ) });
+    vault
+        .write("sys/policies/acl/planescape-revocation", &policy)
+        .await
+        .unwrap();
+    place.bed.apply(&once_with_secret("my-job")).await.unwrap();
+    let accessor = token_with_a_lease(&cluster).await.unwrap();
+    let leases = vault.leases(CREDENTIALS).await.unwrap();
+    assert_eq!(leases.len(), 1);
+    cluster.postgres.shut_vault_out().await.unwrap();
+
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "accessor": accessor,
+        "unrevoked": [accessor], "leases": leases, "names_leases": true });
+    kill_agent_after(&place, "my-job", &report).await.unwrap();
+
+    let status = place.until_lease("my-job", "RevokeFailed").await.unwrap();
+    assert!(
+        !status["status"].to_string().contains(&leases[0]),
+        "{status}"
+    );
+    assert!(!lives(&cluster, &accessor).await);
+    cluster.postgres.let_vault_in().await.unwrap();
+    place.until_lease("my-job", "Revoked").await.unwrap();
+    until_leases(&cluster, 0).await.unwrap();
+}
+
 /// Waits until somebody has asked for a lease, whatever Vault said.
 async fn until_looked(cluster: &Cluster) -> Result<()> {
     let started = Instant::now();
@@ -295,9 +329,14 @@ async fn lives(cluster: &Cluster, accessor: &str) -> bool {
 
 /// Says what a kubelet says of a pod whose agent was killed after its login, and is not started again.
 async fn kill_agent(place: &Place<'_>, job: &str, accessor: &str) -> Result<()> {
-    let pod = format!("pod/{}", place.bed.pod(job).await?);
     let report = json!({ "phase": "running", "reason": "LoggedIn", "accessor": accessor,
         "unrevoked": [accessor] });
+    kill_agent_after(place, job, &report).await
+}
+
+/// The same after it has said this.
+async fn kill_agent_after(place: &Place<'_>, job: &str, report: &Value) -> Result<()> {
+    let pod = format!("pod/{}", place.bed.pod(job).await?);
     let time = "2026-11-24T10:00:00Z";
     let status = json!({ "phase": "Failed", "initContainerStatuses": [{
         "name": "vault-agent", "image": "agent", "imageID": "", "ready": false, "restartCount": 0,

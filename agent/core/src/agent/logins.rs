@@ -39,9 +39,17 @@ impl Agent {
         self.introduce(now);
     }
 
-    /// Says who the agent is, in case that it is killed.
+    /// Says who the agent is, and what it holds, in case that it is killed. What is being read, or was read by lives whose
+    /// leases nobody knows, it can only count.
     pub(super) fn introduce(&mut self, now: Moment) {
+        let leases = self.secrets.leases(now);
+        let is_starting = !self.is_ready();
+        self.has_told_of_reads = is_starting || self.secrets.is_reading();
+        let unknown = usize::from(is_starting) + usize::from(self.has_unread_ledger);
         let mut report = Report {
+            names_leases: true,
+            leases: leases.ids.into_iter().collect(),
+            more_leases: leases.unheard + self.session.earlier_lives() + unknown,
             accessor: self.accessor(),
             unrevoked: self.session.accessors(),
             ttl_seconds: self.session.tell_life(now).map(|ttl| ttl.as_secs()),

@@ -30,7 +30,7 @@ pub struct Left {
     pub place: Place,
     /// The accessors of its tokens.
     pub accessors: Vec<String>,
-    /// The ids of leases whose tokens are revoked.
+    /// The ids of leases whose tokens are revoked, or are to be.
     pub leases: Vec<String>,
     /// Whether these are all leases that it may have left.
     pub names_all_leases: bool,
@@ -85,7 +85,10 @@ impl Left {
         let left = Some(&report).filter(|report| may_live(report));
         let accessors = left.map(accessors).unwrap_or_default();
         // In a namespace of Vault ids are others than they seem.
-        let leases = Some(report.leases).filter(|_| place.namespace.is_none());
+        let can_look = place.namespace.is_none() || report.leases.is_empty();
+        let is_complete = accessors.is_empty() || report.names_leases;
+        let names_all_leases = can_look && is_complete && report.more_leases == 0;
+        let leases = Some(report.leases).filter(|_| can_look);
         let leases = leases.unwrap_or_default();
         let (job, job_uid) = known.job?;
         let has_left = !accessors.is_empty() || !leases.is_empty();
@@ -95,7 +98,7 @@ impl Left {
             job,
             job_uid,
             place,
-            names_all_leases: accessors.is_empty() && report.more_leases == 0,
+            names_all_leases,
             accessors,
             leases,
         })
@@ -310,6 +313,27 @@ mod tests {
         let mut unnamed = revoked;
         unnamed["more_leases"] = json!(1);
         assert_eq!(left(&unnamed), None, "nobody can look for it");
+    }
+
+    #[test]
+    fn a_killed_agent_may_have_named_all_that_its_tokens_held() {
+        let left = |report: &Value| {
+            let pod = pod("Failed", report);
+            let pod = serde_json::from_value(pod).unwrap();
+            let left = Left::of(&pod, false).unwrap();
+            (left.leases.len(), left.names_all_leases)
+        };
+        let mut report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a"],
+            "leases": ["db/creds/x/1"] });
+        assert_eq!(
+            left(&report),
+            (1, false),
+            "an agent that says nothing of it"
+        );
+        report["names_leases"] = json!(true);
+        assert_eq!(left(&report), (1, true));
+        report["more_leases"] = json!(1);
+        assert_eq!(left(&report), (1, false));
     }
 
     #[test]

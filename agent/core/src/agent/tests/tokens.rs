@@ -60,6 +60,41 @@ fn the_termination_message_names_every_living_token_from_the_login_on() {
 }
 
 #[test]
+fn the_termination_message_names_every_lease_and_says_that_another_may_be_on_its_way() {
+    let told = |world: &World| {
+        let report = world.report.as_ref().unwrap();
+        assert!(report.names_leases);
+        (report.leases.len(), report.more_leases)
+    };
+    let mut world = World::build(&[DATABASE], |_| {});
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    assert_eq!(told(&world), (0, 1), "something is about to be read");
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.answer("database/creds/ro", CREDENTIALS);
+    world.step();
+    world.written();
+    world.step();
+    assert_eq!(told(&world), (1, 0));
+
+    world.pass(Duration::from_secs(64));
+    world.step();
+    world.fail_lease(&denied("lease not found", 400));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+    assert_eq!(told(&world), (1, 1));
+    let another = CREDENTIALS.replace("ro/1", "ro/2");
+    world.answer("database/creds/ro", &another);
+    world.step();
+    assert_eq!(told(&world), (2, 0));
+
+    let mut world = World::ready_with(&["static"], |start| start.left_tokens.push(left("t0")));
+    world.step();
+    assert_eq!(told(&world), (0, 1), "of an earlier life nobody knows");
+}
+
+#[test]
 fn a_token_of_so_many_requests_is_told() {
     for has_limited_uses in [true, false] {
         let mut world = World::new(&["static"]);

@@ -172,8 +172,13 @@ pub(super) fn trouble(run: &ObservedJob) -> Option<&str> {
 
 /// Whether an agent of a run was killed after its login, and its tokens were revoked for it.
 pub(super) fn was_revoked_for_it(run: &ObservedJob) -> bool {
-    let mut fates = run.pods.iter().filter_map(|pod| fate_of_pod(run, pod));
-    fates.any(|fate| fate.lease == Some(Lease::RevokedByOperator))
+    run.pods.iter().any(|pod| {
+        let agent = pod.agent.as_ref();
+        let report = agent.and_then(|agent| agent.report.as_ref());
+        let was_killed = report.is_some_and(|report| report.phase == Phase::Running);
+        let lease = fate_of_pod(run, pod).and_then(|fate| fate.lease);
+        lease == Some(Lease::RevokedByOperator) || (was_killed && lease == Some(Lease::Revoked))
+    })
 }
 
 /// Whether Vault has said of all these tokens that it knows them no more.
@@ -352,9 +357,21 @@ pub(super) fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> 
     let is_settled = |report: &&Report| may_live(report) && is_revoked(job, &accessors(report));
     let settled = agent.report.as_ref().filter(is_settled);
     Some(match settled {
-        Some(_) if fate.is_one_of(&AT_LARGE) => Fate::new(Lease::RevokedByOperator, None),
+        Some(report) if fate.is_one_of(&AT_LARGE) => {
+            Fate::new(of_revoked_for_it(job, pod, report), None)
+        }
         Some(_) | None => fate,
     })
+}
+
+/// The tokens of a killed agent are revoked. It may have named their leases, and somebody looked for them.
+fn of_revoked_for_it(job: &ObservedJob, pod: &ObservedPod, report: &Report) -> Lease {
+    let told = revocation(job, &pod.uid).filter(|_| report.names_leases);
+    match told {
+        Some(told) if told.has_no_lease => Lease::Revoked,
+        Some(told) if told.trouble.is_some() => Lease::RevokeFailed,
+        Some(_) | None => Lease::RevokedByOperator,
+    }
 }
 
 /// Vault answers the revocation of a token before it comes to the leases.

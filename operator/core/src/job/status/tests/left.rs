@@ -301,6 +301,37 @@ fn a_lease_is_called_revoked_when_somebody_has_looked() {
 }
 
 #[test]
+fn the_leases_that_a_killed_agent_has_named_are_looked_for() {
+    let report = json!({ "phase": "running", "reason": "LoggedIn", "unrevoked": ["a1"],
+        "leases": ["db/creds/x/1"], "names_leases": true });
+    let mut scene = Scene::injected()
+        .with_run(ended("Failed"))
+        .with_agent(json!({ "state": terminated(137, &report) }));
+    let pod = scene.pods[0]["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut lease = |told: Value| {
+        let key = format!("{REVOKED_ANNOTATION_PREFIX}{pod}");
+        scene.jobs[0]["metadata"]["annotations"][key] = json!(told.to_string());
+        let after = scene.status();
+        let (_, reason, message) = condition(&after, "VaultReady");
+        (after.runs[0].lease, reason.to_owned(), message.to_owned())
+    };
+
+    let token_alone = lease(json!({ "revoked": ["a1"] }));
+    assert_eq!(token_alone.0, Some(Lease::RevokedByOperator));
+    let (alive, reason, message) =
+        lease(json!({ "revoked": ["a1"], "trouble": "lease abc lives" }));
+    assert_eq!(alive, Some(Lease::RevokeFailed));
+    assert_eq!(reason, "AgentKilled");
+    assert!(message.contains("lease abc lives"), "{message}");
+    let (gone, reason, _) = lease(json!({ "revoked": ["a1"], "has_no_lease": true }));
+    assert_eq!(gone, Some(Lease::Revoked));
+    assert_eq!(reason, "RevokedByOperator");
+}
+
+#[test]
 fn what_the_agent_heard_of_its_lease_counts_until_somebody_looks() {
     let report = json!({ "phase": "done", "reason": "Revoked", "leases": ["db/creds/x/1"],
         "message": "cannot revoke lease abc: the database is down" });
