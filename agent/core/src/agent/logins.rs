@@ -45,7 +45,9 @@ impl Agent {
         let leases = self.secrets.leases(now);
         let is_starting = !self.is_ready();
         self.has_told_of_reads = is_starting || self.secrets.is_reading();
-        let unknown = usize::from(is_starting) + usize::from(self.has_unread_ledger);
+        // A listener may be about to hand one out.
+        let unknown = [is_starting, self.has_unread_ledger, self.offers_token];
+        let unknown = unknown.into_iter().filter(|it| *it).count();
         let mut report = Report {
             names_leases: true,
             leases: leases.ids.into_iter().collect(),

@@ -383,4 +383,6 @@ fn a_token_is_offered_once_to_requests_that_are_passed_on() {
     assert_eq!(offered(&mut world), ["offer t1"]);
     world.written();
     assert_eq!(offered(&mut world), NOTHING);
+    let report = world.report.unwrap();
+    assert_eq!(report.more_leases, 1, "of what they hand out nobody knows");
 }
