@@ -11,6 +11,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use planescape_agent_contract::Access;
 use planescape_operator_core::api::names::{JOB_LABEL, MANAGED_BY_LABEL, MANAGER};
+use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::Run;
 use planescape_vault::SecretText;
@@ -44,6 +45,9 @@ pub(super) struct Record {
 #[serde(rename_all = "camelCase")]
 pub(super) struct State {
     pub(super) accessor: String,
+    /// The Vault that knows the token, whatever becomes of the order on the Job.
+    #[serde(default)]
+    pub(super) place: Option<Place>,
     pub(super) life: Life,
     pub(super) leases: Vec<LeaseRecord>,
     /// How many answers may have brought leases that are not in the list; one of them may be on its way.
@@ -73,6 +77,7 @@ impl Record {
             token: SecretText::new(token),
             state: state.unwrap_or_else(|| State {
                 accessor: String::new(),
+                place: None,
                 life: Life::new(now, 0, true),
                 leases: Vec::new(),
                 unheard: 1,
@@ -239,6 +244,7 @@ mod tests {
             token: SecretText::new("t".to_owned()),
             state: State {
                 accessor: "a".to_owned(),
+                place: None,
                 life: Life::new(Timestamp::UNIX_EPOCH, 60, true),
                 leases: Vec::new(),
                 unheard: 0,

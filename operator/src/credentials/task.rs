@@ -137,7 +137,10 @@ async fn sleep_until(until: Option<Timestamp>) {
 impl Task {
     fn see(&mut self, seen: Seen) {
         match seen {
-            Seen::There(run) => self.run = *run,
+            Seen::There(run) => {
+                let order = self.run.order.clone();
+                self.run = Run { order, ..*run };
+            }
             Seen::Gone => {
                 self.is_gone = true;
                 let deleted = self.run.deleted().unwrap_or_else(Timestamp::now);
@@ -232,9 +235,8 @@ impl Task {
 
     /// The Job as it is after a change of it; what the watch shows later is no older.
     fn learn(&mut self, job: Option<Job>) {
-        match job.as_ref().map(Run::of) {
-            Some(Some(run)) => self.run = run,
-            Some(None) => {}
+        match job {
+            Some(job) => self.run = self.run.again(&job),
             None => self.see(Seen::Gone),
         }
     }

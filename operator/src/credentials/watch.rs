@@ -97,6 +97,15 @@ impl Tasks<'_> {
     }
 
     fn show(&mut self, job: &Job) {
+        let known = job.uid().and_then(|uid| self.seen.get(&uid));
+        if let Some(seen) = known {
+            seen.send_modify(|seen| {
+                if let Seen::There(run) = seen {
+                    **run = run.again(job);
+                }
+            });
+            return;
+        }
         let Some(run) = Run::of(job) else {
             let (namespace, job) = (job.namespace(), job.name_any());
             warn!(
@@ -105,10 +114,6 @@ impl Tasks<'_> {
             );
             return;
         };
-        if let Some(seen) = self.seen.get(&run.uid) {
-            seen.send_replace(Seen::There(Box::new(run)));
-            return;
-        }
         let uid = run.uid.clone();
         let (sender, receiver) = watch::channel(Seen::There(Box::new(run.clone())));
         self.seen.insert(uid, sender);

@@ -3,6 +3,7 @@
 
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::{Cluster, NAMESPACE};
+use planescape_tests::vault::Role;
 use serde_json::{Value, json};
 
 use super::place::{ACCOUNT, LIMIT, Place, guides};
@@ -67,6 +68,48 @@ async fn a_vault_that_is_listed_sends_nobody_to_one_that_is_not() {
 
     assert!(!listed.requests().is_empty());
     assert_eq!(foreign.requests(), []);
+}
+
+/// Its token is known to the first one alone, and another one would say so: as if it were revoked.
+#[tokio::test]
+async fn an_order_that_is_edited_while_its_run_goes_on_moves_no_token_to_another_vault() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::without_program(cluster, "edited").await.unwrap();
+    place.let_in().await.unwrap();
+    let other = ScriptedVault::start().await.unwrap();
+    let addresses = format!("{},{}", cluster.vault.url(), other.url());
+    let arguments = ["--listen", "127.0.0.1:0", "--vault-addresses", &addresses];
+    place.start_with(&arguments).await.unwrap();
+    let role = Role {
+        name: "edited",
+        default_ttl: "1h",
+        max_ttl: "1h",
+    };
+    cluster.vault.set_database_role(role).await.unwrap();
+    let path = "database/creds/edited";
+    let mut object = guides("my-job");
+    object["spec"]["vault"]["secrets"][0]["path"] = json!(path);
+    place.bed.apply(&object).await.unwrap();
+    let job = place.until_let_go("my-job").await.unwrap();
+    assert_eq!(cluster.vault.leases(path).await.unwrap().len(), 1);
+    let live = place.bed.get(&format!("job/{job}")).await.unwrap();
+    let order = live["metadata"]["annotations"]["planescape.io/vault-order"].as_str();
+    let mut order: Value = serde_json::from_str(order.unwrap()).unwrap();
+    order["address"] = json!(other.url());
+    let edit = json!({ "metadata": {
+        "annotations": { "planescape.io/vault-order": order.to_string() },
+    } });
+    let edit = edit.to_string();
+    let edit = ["patch", "job", &job, "--type=merge", "-p", &edit];
+    place.bed.kubectl(&edit).await.unwrap();
+
+    place.kill();
+    place.start_with(&arguments).await.unwrap();
+    place.end("my-job").await.unwrap();
+
+    place.until_lease("my-job", "Revoked").await.unwrap();
+    assert!(cluster.vault.leases(path).await.unwrap().is_empty());
+    assert_eq!(other.requests(), []);
 }
 
 /// The owner of a namespace may name the accounts whose tokens are made.

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::block::is_path;
 use super::left::Place;
 use serde::{Deserialize, Serialize};
+
+/// As many as the definition of PlanescapeJobs lets anybody order, all of which the record of a run's leases must hold.
+const MOST_SECRETS: usize = 16;
 
 /// What a run asks for. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,14 @@ pub enum Content {
 }
 
 impl Order {
+    /// Whether the operator can have written it: somebody else may write one on a Job by hand.
+    #[must_use]
+    pub(super) fn is_sound(&self) -> bool {
+        let auth_path = self.auth_path.trim_matches('/');
+        let mut paths = self.secrets.iter().map(|secret| secret.path.as_str());
+        self.secrets.len() <= MOST_SECRETS && is_path(auth_path) && paths.all(is_path)
+    }
+
     /// The Vault that the Secrets come from.
     #[must_use]
     pub fn place(&self) -> Place {

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use planescape_agent_contract::Report;
 
 use super::order::Order;
@@ -19,10 +20,6 @@ const USUAL_GRACE: i64 = 30;
 
 /// How much longer than their grace period pods may take.
 const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
-
-/// As many as the definition of PlanescapeJobs lets anybody order. An order that somebody wrote by hand may hold more, and the
-/// record of a run's leases must hold them all.
-const MOST_SECRETS: usize = 16;
 
 /// A run that gets Secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,22 +81,30 @@ impl Run {
         let account = pod.service_account_name.clone();
         let account = account.filter(|name| !name.is_empty());
         let order: Order = serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?;
-        if order.secrets.len() > MOST_SECRETS {
-            return None;
-        }
-        let mut finalizers = metadata.finalizers.iter().flatten();
         Some(Self {
             owner: Identity::of_owner(metadata)?,
             job: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             service_account: account.unwrap_or_else(|| "default".to_owned()),
-            order,
+            order: Some(order).filter(Order::is_sound)?,
             lock: lock(job),
             stage: stage(job),
-            is_claimed: finalizers.any(|it| it == LEASE_FINALIZER),
-            told: annotation(CREDENTIALS_ANNOTATION)
-                .and_then(|report| serde_json::from_str(report).ok()),
+            is_claimed: is_claimed(metadata),
+            told: told(metadata),
         })
+    }
+
+    /// The same run as its Job is now. Whatever somebody makes of the order on the Job, it stays the one that the run began
+    /// with: that says where its token is.
+    #[must_use]
+    pub fn again(&self, job: &Job) -> Self {
+        Self {
+            lock: lock(job),
+            stage: stage(job),
+            is_claimed: is_claimed(&job.metadata),
+            told: told(&job.metadata),
+            ..self.clone()
+        }
     }
 
     /// Whether its pods are gone, or nobody waits for them any more.
@@ -147,6 +152,16 @@ fn lock(job: &Job) -> Lock {
         Some(queue) => Lock::Queue(queue.clone()),
         None => Lock::Suspended,
     }
+}
+
+fn is_claimed(metadata: &ObjectMeta) -> bool {
+    let mut finalizers = metadata.finalizers.iter().flatten();
+    finalizers.any(|it| it == LEASE_FINALIZER)
+}
+
+fn told(metadata: &ObjectMeta) -> Option<Report> {
+    let report = metadata.annotations.as_ref()?.get(CREDENTIALS_ANNOTATION)?;
+    serde_json::from_str(report).ok()
 }
 
 fn stage(job: &Job) -> Stage {
@@ -213,6 +228,40 @@ mod tests {
 
         assert!(run(ordered(16)).is_some());
         assert!(run(ordered(17)).is_none());
+    }
+
+    #[test]
+    fn an_order_with_a_path_that_becomes_another_on_its_way_is_none_of_ours() {
+        let ordered = |auth_path: &str, path: &str| {
+            let mut order = order();
+            order["authPath"] = json!(auth_path);
+            order["secrets"] = json!([{ "path": path, "secretName": "a" }]);
+            json!({ "metadata": { "annotations": { ORDER_ANNOTATION: order.to_string() } } })
+        };
+
+        assert!(run(ordered("auth/team", "kv/a")).is_some());
+        for odd in ["../../other", "kv/%2e%2e/a", "kv//a", "kv/a?b"] {
+            assert!(run(ordered("auth/team", odd)).is_none(), "{odd}");
+            assert!(run(ordered(odd, "kv/a")).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn whatever_becomes_of_its_order_a_run_that_has_begun_is_seen_to_end() {
+        let begun = run(json!({})).unwrap();
+        let ended = json!([{ "type": "Complete", "status": "True" }]);
+        for annotations in [json!({}), json!({ ORDER_ANNOTATION: "{}" })] {
+            let job = json!({
+                "metadata": { "annotations": annotations, "finalizers": [LEASE_FINALIZER] },
+                "status": { "conditions": ended },
+            });
+
+            let seen = begun.again(&serde_json::from_value(job).unwrap());
+
+            assert_eq!(seen.order, begun.order);
+            assert_eq!(seen.owner, begun.owner);
+            assert!(seen.is_claimed && seen.stage == Stage::Over { deleted: None });
+        }
     }
 
     #[test]

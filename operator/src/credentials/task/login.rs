@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use planescape_agent_contract::digest;
 use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease, TokenEnd};
 use planescape_operator_core::credentials::failure::{Failure, Question};
+use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::life::Life;
+use planescape_operator_core::credentials::run::Run;
 use planescape_vault::{Error, Kind, Login, SecretText};
 use tracing::warn;
 
@@ -20,6 +22,11 @@ impl Task {
         let record = self.program.records.read(&self.run).await;
         let record = record.map_err(|error| self.refused("read the record of a token", &error))?;
         let (now, outage) = (Timestamp::now(), self.program.outage);
+        let place = record.as_ref().and_then(|it| it.state.place.clone());
+        if let Some(Place { address, namespace }) = place {
+            self.run.order.address = address;
+            self.run.order.namespace = namespace;
+        }
         match &record {
             None => self.memory.custody = Custody::Absent,
             Some(record) => self.memory.hold(Holding {
@@ -79,7 +86,7 @@ impl Task {
                 usize::from(told.is_some_and(|told| told.accessor.is_some()))
             }
         };
-        let record = record_of(&login, asked, before);
+        let record = record_of(run, &login, asked, before);
         let records = &self.program.records;
         let written = match &self.record {
             Some(_) => records.replace(run, &record).await,
@@ -150,12 +157,13 @@ impl Task {
 }
 
 /// A read follows, whose answer may bring a lease.
-fn record_of(login: &Login, asked: Timestamp, before: usize) -> Record {
+fn record_of(run: &Run, login: &Login, asked: Timestamp, before: usize) -> Record {
     let grant = login.grant;
     Record {
         token: login.token.clone(),
         state: State {
             accessor: login.accessor.clone(),
+            place: Some(run.order.place()),
             life: Life::new(asked, seconds(grant), grant.is_renewable()),
             leases: Vec::new(),
             unheard: before + 1,
