@@ -127,13 +127,15 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
     tell.unwrap_or(wait)
 }
 
-/// Whether the token has ended by itself, or a Job waits too long for its deletion.
+/// Whether a token that Vault does not revoke has ended by itself, or a Job waits too long for its deletion. A Vault that is away
+/// has refused nothing: it is asked when it is back, whatever our clock says.
 fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
     let troubles = memory.troubles_of_revocation();
     let Some(since) = troubles.map(|it| it.since).min() else {
         return false;
     };
-    let has_ended = end_of(holding).is_some_and(|end| end <= now);
+    let is_refused = memory.troubles_of_revocation().any(|it| !it.is_outage);
+    let has_ended = is_refused && end_of(holding).is_some_and(|end| end <= now);
     let limit = since.saturating_add(LONGEST_DELETION);
     let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
     has_ended || waits_too_long

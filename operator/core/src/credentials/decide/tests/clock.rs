@@ -1,4 +1,4 @@
-//! A clock that is set back while runs are tended.
+//! What a clock says that may be wrong.
 
 use super::*;
 
@@ -29,4 +29,20 @@ fn a_revocation_that_failed_is_tried_again_soon_when_the_clock_is_set_back() {
 
     assert_eq!(steps[..2], ["RevokeLease(0)", "RevokeToken"]);
     assert_eq!(world.told(), "Revoked");
+}
+
+#[test]
+fn a_vault_that_was_away_for_longer_than_a_token_lives_is_asked_when_it_is_back() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    world.is_vault_down = true;
+    world.wait_for(SignedDuration::from_hours(3));
+    assert!(world.has_record && world.run.is_claimed);
+
+    world.is_vault_down = false;
+    world.wait_for(SignedDuration::from_mins(5));
+
+    assert_eq!(world.told(), "Revoked");
+    assert!(!world.has_record && !world.run.is_claimed);
 }
