@@ -15,6 +15,7 @@ pub(crate) struct Promises {
     logins: VecDeque<Moment>,
     renewals: BTreeMap<String, Moment>,
     remembered: BTreeSet<String>,
+    is_leaving: bool,
     has_exited: bool,
     pub(crate) hook_runs: bool,
     pub(crate) program_runs: bool,
@@ -47,6 +48,7 @@ impl Promises {
         self.renewals.clear();
         self.latest.clear();
         self.gone.clear();
+        self.is_leaving = false;
         self.has_exited = false;
         self.hook_runs = false;
         self.program_runs = false;
@@ -122,6 +124,10 @@ impl Promises {
             Command::Log(Notice::Expired { request, .. }) => {
                 self.told.extend(self.latest.get(request).cloned());
             }
+            Command::Log(Notice::Stopping) => self.is_leaving = true,
+            Command::RevokeLease { lease_id, .. } if self.is_in_use(lease_id) => {
+                self.breaks(format!("{lease_id} is revoked, and a file holds it"));
+            }
             Command::RunHook { .. } => {
                 if std::mem::replace(&mut self.hook_runs, true) {
                     self.breaks("two commands at once");
@@ -155,6 +161,11 @@ impl Promises {
             | Command::ForgetAll { .. }
             | Command::Log(_) => {}
         }
+    }
+
+    /// On the way out whoever uses the files has ended.
+    fn is_in_use(&self, lease: &str) -> bool {
+        !self.is_leaving && self.files.values().any(|held| held == lease)
     }
 
     fn see_login(&mut self, now: Moment) {

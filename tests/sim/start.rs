@@ -17,8 +17,8 @@ const TEMPLATES: [&str; 4] = [
 
 /// What stands in the blocks of files beside.
 const SETTINGS: [&str; 4] = [
-    "command = \"reload\"",
-    "wait = \"1s:4s\"",
+    "command = \"reload\" overlap = \"10s\"",
+    "wait = \"1s:4s\" overlap = \"1m\"",
     "command = \"reload\"",
     "",
 ];

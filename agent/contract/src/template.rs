@@ -23,6 +23,8 @@ pub struct Template {
     pub hook: Option<Hook>,
     /// How long changes are waited for before they are rendered.
     pub wait: Option<Wait>,
+    /// How long a leased credential lives on once another one is in the file.
+    pub overlap: Option<Duration>,
     /// The language of the text.
     pub engine: Engine,
     /// The form of the file.

@@ -23,7 +23,7 @@ use crate::input::Input;
 use crate::life::Life;
 use crate::living::LeftToken;
 use crate::render::{Renderer, Texts};
-use crate::secrets::{Reply, Secrets};
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
@@ -190,16 +190,7 @@ impl Agent {
                 ticket,
                 request,
                 result,
-            } => {
-                self.weigh(ticket, result.as_ref().err(), moment);
-                let reply = Reply {
-                    request: &request,
-                    ticket,
-                    result,
-                };
-                let notice = self.secrets.lease_renewed(reply, &mut self.dice, moment);
-                self.log(notice);
-            }
+            } => self.lease_renewed(&request, ticket, result, moment),
             Input::Rendered { template, result } => self.rendered(template, result, moment),
             Input::Written {
                 destination,
@@ -333,6 +324,11 @@ impl Agent {
             self.commands.extend(passes);
         }
         let renderer = &self.renderer;
+        if let Some(token) = &token {
+            let is_written = |request: &Request| renderer.is_written(request);
+            let parting = self.secrets.part(token, is_written, now.moment);
+            self.commands.extend(parting);
+        }
         let within = |request: &Request| renderer.sandboxes(request);
         let asked = self.secrets.advance(token.as_ref(), within, now.moment);
         if self.is_ready() && self.secrets.is_reading() && !self.has_told_of_reads {

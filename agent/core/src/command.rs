@@ -300,6 +300,13 @@ pub enum Notice {
         /// Why.
         failure: Failure,
     },
+    /// A lease that another one has replaced was to be revoked, and Vault did not.
+    NotParted {
+        /// A digest of its id.
+        lease: String,
+        /// Why.
+        failure: Failure,
+    },
     /// Vault did not say of a lease that it is gone.
     LeaseNotRevoked {
         /// A digest of its id.

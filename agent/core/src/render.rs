@@ -140,6 +140,20 @@ impl Renderer {
         users.into_iter().flatten().copied().collect()
     }
 
+    /// How long what a request gave lives on beside what comes after it.
+    pub(crate) fn overlap(&self, request: &Request) -> Option<Duration> {
+        let users = self.users(request).into_iter();
+        users
+            .filter_map(|index| self.files[&index].settings.overlap)
+            .max()
+    }
+
+    /// Whether every file that uses a request holds the newest answer.
+    pub(crate) fn is_written(&self, request: &Request) -> bool {
+        let mut users = self.users(request).into_iter();
+        users.all(|index| self.files[&index].is_current())
+    }
+
     /// The folders that a local file must lie in.
     pub(crate) fn sandboxes(&self, request: &Request) -> Vec<String> {
         let users = self.users(request).into_iter();

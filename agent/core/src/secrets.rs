@@ -8,6 +8,7 @@ mod entry;
 mod leases;
 mod lost;
 mod mounts;
+mod overlap;
 mod pki;
 mod queue;
 mod refresh;
@@ -33,6 +34,7 @@ use entry::{Activity, Entry, Hold, lane_of, lease_id};
 pub(crate) use leases::Leased;
 use leases::{Leases, lease_of};
 use mounts::{Found, Mounts};
+use overlap::Former;
 use queue::Queue;
 use refresh::Refresh;
 
@@ -55,6 +57,8 @@ pub(crate) struct Secrets {
     backoff: (Duration, Duration),
     namespace: Option<String>,
     leases: Leases,
+    /// Leases that live on beside others.
+    formers: Vec<Former>,
     /// The shortest life after which Vault extended a lease no further.
     maximum: Option<Duration>,
     /// How many reads may be in flight, and how many renewals beside them.
@@ -135,6 +139,7 @@ impl Secrets {
             backoff,
             namespace,
             leases: Leases::default(),
+            formers: Vec::new(),
             maximum: None,
             limit: config.template_config.max_connections.get(),
         }
@@ -311,15 +316,16 @@ impl Secrets {
         ended
     }
 
-    /// When `advance` or `expired` has something to do although nothing happened; where there is
+    /// When `advance`, `expired` or `part` has something to do although nothing happened; where there is
     /// no room, a result must come first.
     pub(crate) fn timeout(&self, has_token: bool) -> Option<Moment> {
         let renewals = self.renewals.first();
         let renewals = renewals.filter(|_| has_token && self.busy.renewals < self.limit);
         let reads = self.reads.first();
         let reads = reads.filter(|_| has_token && self.has_room());
+        let partings = self.next_parting().filter(|_| has_token);
         let always = [self.files.first(), self.expiries.first()];
-        let all = always.into_iter().chain([renewals, reads]);
+        let all = always.into_iter().chain([renewals, reads, partings]);
         all.flatten().min()
     }
 

@@ -62,6 +62,9 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::LeaseNotRevoked { lease, failure } => {
             warn!(%lease, error = %failure, "cannot revoke lease: it ends with its token, when Vault comes to it");
         }
+        Notice::NotParted { lease, failure } => {
+            warn!(%lease, error = %failure, "cannot revoke the lease that was replaced: it lives until its TTL ends");
+        }
         Notice::RenderFailed { template, message } => {
             error!(target: TEMPLATES, template, error = %message, "template server error");
         }

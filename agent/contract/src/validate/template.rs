@@ -10,7 +10,7 @@ use crate::template::{Engine, Output, Target, Template, TemplateText, Wait};
 use crate::{Id, Owner};
 
 /// Keys that make sense for a file alone.
-const OF_FILES: [&str; 15] = [
+const OF_FILES: [&str; 16] = [
     "backup",
     "command",
     "command_timeout",
@@ -19,6 +19,7 @@ const OF_FILES: [&str; 15] = [
     "exec",
     "gid",
     "group",
+    "overlap",
     "perms",
     "process",
     "sandbox_path",
@@ -45,6 +46,7 @@ pub(super) fn read(block: &Reader<'_>) -> Template {
         backup: block.boolean("backup").unwrap_or(false),
         hook: hook::read(block),
         wait: wait(block),
+        overlap: block.duration("overlap").filter(|it| !it.is_zero()),
         sandbox_path: block.string("sandbox_path"),
         ..text(block, target)
     };
@@ -97,6 +99,7 @@ fn text(block: &Reader<'_>, target: Target) -> Template {
         backup: false,
         hook: None,
         wait: None,
+        overlap: None,
         engine,
         output: named(block, "output", Output::named, &Output::NAMES),
         left_delimiter: delimiter("left_delimiter", "{{"),

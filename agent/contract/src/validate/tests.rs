@@ -306,6 +306,18 @@ fn a_file_may_be_followed_by_a_signal() {
 }
 
 #[test]
+fn a_credential_may_live_on_beside_the_next_one() {
+    let overlap = |value: &str| {
+        let block =
+            format!(r#"template {{ contents = "x" destination = "/x" overlap = "{value}" }}"#);
+        accept(&format!("{SMALL}\n{block}")).templates[1].overlap
+    };
+
+    assert_eq!(overlap("10m"), Some(Duration::from_secs(600)));
+    assert_eq!(overlap("0s"), None);
+}
+
+#[test]
 fn an_empty_file_says_what_is_needed() {
     assert_eq!(
         refuse(""),

@@ -71,6 +71,11 @@ impl Agent {
     }
 
     pub(super) fn lease_revoked(&mut self, id: &str, result: Result<(), Failure>) {
+        if self.life.is_working() {
+            let notice = self.secrets.parted(id, result);
+            self.log(notice);
+            return;
+        }
         let shutdown = self.life.shutdown();
         let notice = shutdown.and_then(|it| it.lease_revoked(id, result));
         self.log(notice);

@@ -1,6 +1,7 @@
 //! The consequences of an answer, or of none.
 
 use planescape_templates::{Answer, Request};
+use planescape_vault::Grant;
 
 use super::Agent;
 use crate::clock::{Moment, Now};
@@ -49,8 +50,47 @@ impl Agent {
             result,
         };
         let current = self.session.current();
+        let before = self.secrets.lease_id(request);
         let taken = self.secrets.answered(reply, current, &mut self.dice, now);
+        if let Taken::Changed = &taken {
+            self.overlap(request, before, now.moment);
+        }
         self.take(request, taken, remedy, now.moment);
+    }
+
+    /// A new lease is replaced early enough for an overlap, and the one before it lives on.
+    fn overlap(&mut self, request: &Request, before: Option<String>, now: Moment) {
+        let Some(overlap) = self.renderer.overlap(request) else {
+            return;
+        };
+        if self.secrets.lease_id(request) == before {
+            return;
+        }
+        if let Some(before) = before {
+            self.secrets.replaced(request, before, overlap);
+        }
+        self.secrets.replace_early(request, overlap, true, now);
+    }
+
+    pub(super) fn lease_renewed(
+        &mut self,
+        request: &Request,
+        ticket: Ticket,
+        result: Result<Grant, Failure>,
+        now: Moment,
+    ) {
+        self.weigh(ticket, result.as_ref().err(), now);
+        let is_renewed = result.is_ok();
+        let reply = Reply {
+            request,
+            ticket,
+            result,
+        };
+        let notice = self.secrets.lease_renewed(reply, &mut self.dice, now);
+        self.log(notice);
+        if let Some(overlap) = self.renderer.overlap(request).filter(|_| is_renewed) {
+            self.secrets.replace_early(request, overlap, false, now);
+        }
     }
 
     pub(super) fn take(&mut self, request: &Request, taken: Taken, remedy: Remedy, now: Moment) {

@@ -78,6 +78,11 @@ impl File {
         &self.settings.target
     }
 
+    /// Whether it was made of the newest answers.
+    pub(super) fn is_current(&self) -> bool {
+        self.state == Write::Done && self.misfit.is_none() && self.missing.is_empty()
+    }
+
     /// Something changed: a quiet time starts anew, up to the longest.
     pub(super) fn settle(&mut self, now: Moment) {
         let Some(wait) = self.settings.wait else {

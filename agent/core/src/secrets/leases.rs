@@ -40,6 +40,18 @@ impl Leases {
         self.left.extend(lease);
     }
 
+    /// Whether a lease that was left may live.
+    pub(super) fn may_live(&self, id: &str, now: Moment) -> bool {
+        self.left
+            .iter()
+            .any(|(left, gone)| left == id && *gone > now)
+    }
+
+    /// Vault says that it is gone.
+    pub(super) fn ended(&mut self, id: &str) {
+        self.left.retain(|(left, _)| left != id);
+    }
+
     /// Vault may have made a lease, and nobody has heard its answer.
     pub(super) fn unheard(&mut self, request: &Request, failure: &Failure, mount: Option<&Mount>) {
         let is_leased = !matches!(request, Request::List { .. } | Request::File { .. });

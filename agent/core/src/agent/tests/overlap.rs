@@ -1,0 +1,102 @@
+//! Credentials that live on beside those that replace them.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::command::{Destination, Notice};
+use crate::input::Input;
+
+const FIRST: &str = "database/creds/ro/1";
+
+#[test]
+fn a_credential_is_replaced_early_and_lives_on_until_the_files_have_had_the_new_one_for_a_while() {
+    let mut world = replaced();
+
+    world.pass(Duration::from_secs(25));
+    assert_eq!(world.step(), NOTHING, "the file has the old one");
+    written(&mut world);
+    world.pass(Duration::from_secs(19));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+    world.lease_revoked(FIRST, Err(down()));
+    world.pass(Duration::from_secs(60));
+    assert!(world.step().contains(&format!("revoke {FIRST}")));
+    world.lease_revoked(FIRST, Ok(()));
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke database/creds/ro/2"]);
+}
+
+#[test]
+fn at_the_end_both_are_revoked() {
+    let mut world = replaced();
+    written(&mut world);
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+    world.lease_revoked(FIRST, Ok(()));
+    assert_eq!(world.step(), ["revoke database/creds/ro/2"]);
+}
+
+#[test]
+fn a_policy_that_keeps_us_from_revoking_leaves_the_old_one_to_its_end() {
+    let mut world = replaced();
+    written(&mut world);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+    world.notices.clear();
+
+    world.lease_revoked(FIRST, Err(denied("permission denied", 403)));
+
+    assert_eq!(world.step(), NOTHING);
+    assert!(matches!(
+        world.notices.as_slice(),
+        [Notice::NotParted { .. }]
+    ));
+    world.pass(Duration::from_secs(61));
+    assert!(!world.step().contains(&format!("revoke {FIRST}")));
+}
+
+#[test]
+fn no_overlap_makes_a_life_shorter_than_half() {
+    let mut world = overlapping(600);
+    world.get_ready(&CREDENTIALS.replace("true", "false"));
+
+    world.pass(Duration::from_secs(44));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(1));
+
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+fn overlapping(seconds: u64) -> World {
+    World::build(&[DATABASE], |start| {
+        start.config.templates[0].overlap = Some(Duration::from_secs(seconds));
+    })
+}
+
+/// Its second credential is about to be written; the first one has 20 s left.
+fn replaced() -> World {
+    let mut world = overlapping(20);
+    world.get_ready(CREDENTIALS);
+    world.pass(Duration::from_secs(65));
+    assert_eq!(world.step(), ["renew lease database/creds/ro/1 as t1"]);
+    world.renew_lease(30);
+    world.pass(Duration::from_secs(9));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+    let second = CREDENTIALS.replace("ro/1", "ro/2").replace("v-1", "v-2");
+    world.answer("database/creds/ro", &second);
+    assert_eq!(world.step(), ["write template 0: v-2"]);
+    world
+}
+
+fn written(world: &mut World) {
+    world.feed(Input::Written {
+        destination: Destination::Template(0),
+        result: Ok(true),
+    });
+}
