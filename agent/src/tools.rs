@@ -223,6 +223,7 @@ mod tests {
             assert_eq!(parse(&words).unwrap_err(), message);
         }
     }
+
     #[test]
     fn of_a_server_and_its_workers_the_server_is_told() {
         // Two servers, of which the first has workers, and one of these a child.
@@ -233,6 +234,10 @@ mod tests {
         };
 
         assert_eq!(first_of_families(&[7, 9, 10, 12, 20], parent), [7, 20]);
-        assert_eq!(super::parent(1), Some(0));
+    }
+
+    #[test]
+    fn the_first_process_has_no_parent() {
+        assert_eq!(parent(1), Some(0));
     }
 }
