@@ -82,6 +82,12 @@ pub fn hindrances(started: &Config, new: &Config) -> Vec<Problem> {
             reason: "comes and goes with a start alone: start the agent again".to_owned(),
         });
     }
+    if started.auth.method.is_none() && !new.templates.is_empty() {
+        problems.push(Problem {
+            field: "auto_auth".to_owned(),
+            reason: "comes with a start alone: start the agent again".to_owned(),
+        });
+    }
     let sinks = &started.auth.sinks;
     for (place, template) in new.templates.iter().enumerate() {
         if let Target::File(path) = &template.target
@@ -159,6 +165,16 @@ mod tests {
             let fields: Vec<&str> = problems.iter().map(|it| it.field.as_str()).collect();
             assert_eq!(fields, [field]);
         }
+    }
+
+    #[test]
+    fn an_agent_that_does_not_log_in_takes_no_templates() {
+        let proxy = "listener \"tcp\" { address = \"127.0.0.1:8100\" tls_disable = true }";
+        let problems = hindrances(&config(proxy), &config(STARTED));
+
+        let fields: Vec<&str> = problems.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(fields, ["auto_auth"]);
+        assert!(hindrances(&config(proxy), &config(proxy)).is_empty());
     }
 
     fn config(text: &str) -> Config {

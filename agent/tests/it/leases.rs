@@ -1,10 +1,13 @@
 //! What the agent says of its leases at the end is what Vault says of them.
 
+use std::fs;
+
+use nix::sys::signal::Signal;
 use planescape_tests::testbed::Cluster;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::agent::{Agent, DATABASE, Place, count, requests_of};
+use crate::agent::{Agent, DATABASE, Place, count, requests_of, until};
 
 /// Without `sys/leases/revoke`.
 const NARROW: &str = r#"path "database/creds/*" { capabilities = ["read"] }"#;
@@ -120,6 +123,38 @@ async fn what_a_listener_has_handed_out_is_counted() {
         (&report["reason"], &report["more_leases"]),
         (&json!("Revoked"), &json!(1))
     );
+}
+
+#[tokio::test]
+async fn a_template_that_changes_keeps_its_user_and_one_that_is_gone_leaves_it_to_the_end() {
+    let cluster = Cluster::start().await.unwrap();
+    let (place, agent) = at_work(&cluster).await;
+    let users = cluster.postgres.vault_roles().await.unwrap();
+    let (before, config) = (place.read("db"), place.path("agent.hcl"));
+    let text = fs::read_to_string(&config).unwrap();
+
+    let changed = text.replace("{{ .Data.username }}", "user={{ .Data.username }}");
+    fs::write(&config, changed).unwrap();
+    agent.signal(Signal::SIGHUP);
+    let after = format!("user={before}");
+    until("the other text is there", async || {
+        place.read("db") == after
+    })
+    .await;
+    fs::write(&config, text.replace(DATABASE, "static")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    until("the last text is there", async || {
+        place.read("db") == "static"
+    })
+    .await;
+
+    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), users);
+    agent.terminate().await;
+    assert_eq!(cluster.postgres.vault_roles().await.unwrap(), [""; 0]);
+    let report = place.report();
+    let requests = requests_of(&cluster, report["accessor"].as_str().unwrap());
+    assert_eq!(count(&requests, "read", LEASES), 1);
+    assert_eq!(count(&requests, "update", "sys/leases/revoke"), 1);
 }
 
 /// An agent with a lease.

@@ -46,7 +46,7 @@ fn what_a_new_text_comes_to_later_is_kept_until_then() {
     let mut world = World::ready(&[DATABASE]);
     let nested = format!(r#"{{{{ with secret "kv/new" }}}}{DATABASE}{{{{ end }}}}"#);
 
-    reload(&mut world, &[("/0", &nested, "")], "");
+    reload(&mut world, &[("/0", nested.as_str(), "")], "");
 
     assert_eq!(
         world.step(),
