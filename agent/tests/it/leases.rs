@@ -144,7 +144,7 @@ async fn a_template_that_changes_keeps_its_user_and_one_that_is_gone_leaves_it_t
     fs::write(&config, text.replace(DATABASE, "static")).unwrap();
     agent.signal(Signal::SIGHUP);
     until("the last text is there", async || {
-        place.read("db") == "static"
+        place.read("db").trim() == "static"
     })
     .await;
 
