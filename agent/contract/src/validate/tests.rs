@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::document::{self, Document};
 use crate::{
-    Config, Engine, FileMode, Hook, Method, Output, Overrides, Receiver, TemplateText, Tree,
+    Config, Engine, FileMode, Hook, Method, Output, Overrides, Receiver, Signal, TemplateText, Tree,
 };
 
 const SMALL: &str = r#"
@@ -293,16 +293,21 @@ fn all_problems_are_reported_at_once_with_their_fields() {
 
 #[test]
 fn a_file_may_be_followed_by_a_signal() {
-    let followed =
+    let hcl =
         r#"template { contents = "x" destination = "/x" signal = "SIGHUP" process = "nginx" }"#;
-    let hook = accept(&format!("{SMALL}\n{followed}")).templates[1]
-        .hook
-        .clone();
+    let json = r#"{"template": {"contents": "x", "destination": "/x", "signal": "SIGHUP", "process": "nginx"}}"#;
 
-    let Some(Hook::Signal { signal, process }) = &hook else {
-        panic!("{hook:?}");
-    };
-    assert_eq!((signal.name(), process.as_str()), ("SIGHUP", "nginx"));
+    for text in [hcl, json] {
+        let trees = [Tree::parse(SMALL).unwrap(), Tree::parse(text).unwrap()];
+        let config = Config::new(&trees, &Overrides::default()).unwrap();
+
+        let hook = Hook::Signal {
+            signal: Signal::named("SIGHUP").unwrap(),
+            process: "nginx".to_owned(),
+        };
+        assert_eq!(config.templates[1].hook, Some(hook));
+    }
+    assert_eq!(Signal::named("SIGHUP").map(Signal::name), Some("SIGHUP"));
 }
 
 #[test]
