@@ -74,7 +74,7 @@ pub struct Operator {
     #[command(flatten)]
     pub limits: limits::Limits,
 
-    /// Where it answers, and what it logs.
+    /// The address at which it answers, and what it logs.
     #[command(flatten)]
     pub serving: serving::Serving,
 }

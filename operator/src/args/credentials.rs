@@ -27,7 +27,7 @@ pub struct Credentials {
     #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
     pub vault_ca_cert: Option<String>,
 
-    /// Whom the tokens of ServiceAccounts are for that Vault is shown, as the role's `audience` says. Never the
+    /// The audience of the ServiceAccounts' tokens that Vault is shown, as the role's `audience` says. Never the
     /// API server.
     #[arg(
         long,
@@ -37,7 +37,7 @@ pub struct Credentials {
     )]
     pub audience: String,
 
-    /// Where Vault's kubernetes auth method is mounted for PlanescapeJobs that do not say; as the operator has it.
+    /// The mount of Vault's kubernetes auth method for PlanescapeJobs that do not say; as the operator has it.
     #[arg(long, env = "PLANESCAPE_VAULT_AUTH_PATH", value_name = "PATH")]
     pub vault_auth_path: Option<String>,
 
@@ -45,7 +45,7 @@ pub struct Credentials {
     #[arg(long, env = "PLANESCAPE_VAULT_NAMESPACE", value_name = "NAME")]
     pub vault_namespace: Option<String>,
 
-    /// Whom the token that agents log in with is for; as the operator has it.
+    /// The audience of the token that agents log in with; as the operator has it.
     #[arg(long, env = "PLANESCAPE_VAULT_AUDIENCE", value_name = "AUDIENCE")]
     pub vault_audience: Option<String>,
 
@@ -74,7 +74,7 @@ pub struct Credentials {
     #[arg(long, env = "PLANESCAPE_REVOCATION_ROLE", value_name = "ROLE")]
     pub revocation_role: Option<String>,
 
-    /// Where Vault's kubernetes auth method is mounted that has this role.
+    /// The mount of Vault's kubernetes auth method that has this role.
     #[arg(
         long,
         env = "PLANESCAPE_REVOCATION_AUTH_PATH",
@@ -104,7 +104,7 @@ pub struct Credentials {
     #[command(flatten)]
     pub election: Election,
 
-    /// Where it answers, and what it logs.
+    /// The address at which it answers, and what it logs.
     #[command(flatten)]
     pub serving: Serving,
 }
@@ -136,7 +136,7 @@ impl Credentials {
         }
     }
 
-    /// Whom tokens are for.
+    /// The audience of tokens.
     pub fn audience(&self) -> anyhow::Result<&str> {
         let audience = self.audience.trim();
         ensure!(

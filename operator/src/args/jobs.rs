@@ -11,7 +11,7 @@ use planescape_operator_core::defaults::{self, Defaults};
 /// What PlanescapeJobs get that do not say otherwise.
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// Where Vault is, unless a PlanescapeJob says otherwise.
+    /// The address of Vault, unless a PlanescapeJob names another one.
     #[arg(long, env = "PLANESCAPE_VAULT_ADDRESS", value_name = "URL")]
     pub vault_address: Option<String>,
 
@@ -19,7 +19,7 @@ pub struct Jobs {
     #[arg(long, env = "PLANESCAPE_VAULT_CA_CERT", value_name = "FILE")]
     pub vault_ca_cert: Option<String>,
 
-    /// Where Vault's kubernetes auth method is mounted; auth/kubernetes when absent.
+    /// The mount of Vault's kubernetes auth method; auth/kubernetes when absent.
     #[arg(long, env = "PLANESCAPE_VAULT_AUTH_PATH", value_name = "PATH")]
     pub vault_auth_path: Option<String>,
 
@@ -31,7 +31,7 @@ pub struct Jobs {
     #[arg(long, env = "PLANESCAPE_AGENT_IMAGE", value_name = "IMAGE")]
     pub agent_image: Option<String>,
 
-    /// Whom the token that agents log in with is for; the API server when absent.
+    /// The audience of the token that agents log in with; the API server when absent.
     #[arg(long, env = "PLANESCAPE_VAULT_AUDIENCE", value_name = "AUDIENCE")]
     pub vault_audience: Option<String>,
 

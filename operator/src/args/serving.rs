@@ -7,10 +7,10 @@ use tracing::Level;
 
 use super::LogFormat;
 
-/// Where a program answers, and what it logs.
+/// The address at which a program answers, and what it logs.
 #[derive(Clone, Debug, Args)]
 pub struct Serving {
-    /// Where to answer /healthz and /readyz.
+    /// The address at which /healthz and /readyz are answered.
     #[arg(
         long,
         env = "PLANESCAPE_LISTEN",

@@ -21,7 +21,7 @@ pub enum Convert {
     Cronjob(Cronjob),
 }
 
-/// Where the CronJobs are.
+/// The CronJobs to convert.
 #[derive(Debug, Args)]
 pub struct Cronjob {
     /// A manifest in YAML or JSON, also of several objects; - for standard input. Objects of other

@@ -22,7 +22,7 @@ const HEAD: [&str; 9] = [
     "UNTIL",
 ];
 
-/// Where to look.
+/// The namespace to look in.
 #[derive(Debug, Args)]
 pub struct Leases {
     /// The namespace; the kubeconfig's when absent.
