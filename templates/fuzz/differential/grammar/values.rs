@@ -74,6 +74,7 @@ pub(super) const VALUES: &[&str] = &[
     "(sprig_list (sprig_list 1) (sprig_dict \"k\" nil))",
     "(sprig_list \"b\" \"a\" \"b\")",
     "(split \",\" \"x,y\")",
+    "(split \",\" \"y,z,x\")",
     "(split \",\" \"\")",
     "(secrets \"kv/metadata\")",
     "(sprig_until 3)",
@@ -260,6 +261,19 @@ pub(super) fn call(random: &mut Random) -> String {
     }
     if random.chance(3) {
         args.pop();
+    }
+    let is_special = matches!(
+        name,
+        "byTag" | "byPort" | "byKey" | "byMeta" | "sprig_durationRound"
+    );
+    // Some functions change what they are given.
+    if !is_special
+        && random.chance(10)
+        && let Some(first) = args.first_mut().filter(|first| first.as_str() != "nil")
+    {
+        let first = std::mem::replace(first, "$a".to_owned());
+        let call = format!("{name} {}", args.join(" "));
+        return format!("$a := {first}}}}}{{{{printf \"%v %v\" ({call}) $a");
     }
     let piped = if random.chance(15) { args.pop() } else { None };
     let mut call = format!("{name} {}", args.join(" "));
