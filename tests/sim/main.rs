@@ -13,6 +13,7 @@
 mod away;
 mod cache;
 mod coverage;
+mod fault;
 mod promises;
 mod start;
 mod vault;

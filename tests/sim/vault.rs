@@ -123,6 +123,21 @@ impl Vault {
             .map(|(id, _)| id)
     }
 
+    /// A lease of one of these tokens that has not ended, and is none of those that are named.
+    pub(crate) fn unnamed<'a>(
+        &'a self,
+        tokens: &[String],
+        named: &[String],
+        now: Moment,
+    ) -> Option<&'a String> {
+        let held = self.leases.iter();
+        let held = held.filter(|(_, lease)| self.knows(&lease.token, now));
+        let mut living = held
+            .chain(&self.waiting)
+            .filter(|(_, lease)| tokens.contains(&lease.token) && lease.ends_at > now);
+        living.find(|(id, _)| !named.contains(id)).map(|(id, _)| id)
+    }
+
     pub(crate) fn check(&self, token: &str, now: Moment) -> Result<(), Failure> {
         self.knows(token, now).then_some(()).ok_or_else(unknown)
     }
@@ -193,4 +208,19 @@ impl Vault {
         let lease = self.leases.get(lease)?;
         (lease.ends_at <= now).then_some(lease.ends_at)
     }
+}
+
+/// The model answers what it is asked.
+#[test]
+fn a_revoked_token_takes_its_leases_along() {
+    let mut vault = Vault::default();
+    let mut chance = Chance::new(1);
+    let now = Moment::since_boot(Duration::from_secs(1));
+    let login = vault.log_in(&mut chance, now);
+    let (lease, _) = vault.lease(login.token.expose(), &mut chance, now).unwrap();
+
+    vault.revoke(login.token.expose());
+
+    assert!(!vault.knows(login.token.expose(), now));
+    assert!(vault.renew_lease(&lease, "other", now).is_err());
 }

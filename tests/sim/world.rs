@@ -12,9 +12,10 @@ use planescape_vault::mount::Mount;
 use planescape_vault::{Call, Secret, Text};
 
 use crate::coverage::{Coverage, name};
+use crate::fault::Fault;
 use crate::promises::Promises;
 use crate::start::{GUARD, agent, reloaded, starts_a_program};
-use crate::vault::{Vault, down, refused};
+use crate::vault::Vault;
 use planescape_tests::chance::Chance;
 
 const PASSWORD: &str = "s3cr3t-password";
@@ -50,6 +51,8 @@ pub(crate) struct World {
     /// How many asked this life to end.
     signals: usize,
     has_ended: bool,
+    /// The termination message while it runs.
+    told: Option<Report>,
     program: Option<Program>,
     lives: usize,
     story: Vec<String>,
@@ -81,6 +84,7 @@ impl World {
             is_stopping: None,
             signals: 0,
             has_ended: false,
+            told: None,
             program: None,
             lives: 1,
             story: Vec::new(),
@@ -214,6 +218,7 @@ impl World {
                         .breaks("an end at once without a second signal");
                 }
                 self.has_ended = true;
+                self.told = None;
             }
             Command::ForgetAll { .. } => self.ledger.clear(),
             Command::LogIn { .. } => {
@@ -233,10 +238,10 @@ impl World {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
             Command::Log(Notice::Endangered { .. }) => self.is_endangered = true,
+            Command::Report(report) => self.told = Some(report),
             Command::Log(_)
             | Command::Exchange { .. }
             | Command::AnnounceReady
-            | Command::Report(_)
             | Command::Offer { .. } => {}
             command @ (Command::Remember { .. }
             | Command::RenewToken { .. }
@@ -281,6 +286,13 @@ impl World {
             if self.chance.once_in(2) {
                 self.answer(command);
             }
+        }
+        // Whoever revokes what a killed agent has left looks for what it has named, and then calls all of it gone.
+        let (now, told) = (self.now.moment, self.told.take());
+        let named = told.filter(|it| it.names_leases && it.more_leases == 0);
+        if let Some(lease) = named.and_then(|it| self.vault.unnamed(&self.held, &it.leases, now)) {
+            let broken = format!("killed, and {lease} lives without a word");
+            self.promises.breaks(broken);
         }
         self.promises.new_life();
         self.holds = None;
@@ -362,7 +374,7 @@ impl World {
 
     /// What the world says to a command, and does because of it.
     fn answer(&mut self, command: Command) -> Input {
-        let fault = self.fault();
+        let fault = Fault::drawn(&mut self.chance);
         let now = self.now.moment;
         match command {
             Command::LogIn { ticket } => {
@@ -534,64 +546,4 @@ impl World {
             Secret::from_json(body.as_bytes()).unwrap(),
         )))
     }
-
-    fn fault(&mut self) -> Fault {
-        match self.chance.below(24) {
-            0 => Fault::Lost,
-            1 => Fault::Refused(down()),
-            2 => Fault::Refused(refused(403, "permission denied", None)),
-            3 => Fault::Refused(refused(503, "Vault is sealed", None)),
-            4 => Fault::Refused(refused(429, "", Some(self.chance.pick(&[1, 7])))),
-            5 => Fault::Refused(refused(403, "invalid token", None)),
-            6 => Fault::Refused(refused(473, "", None)),
-            _ => Fault::None,
-        }
-    }
-}
-
-/// What goes wrong on the way.
-enum Fault {
-    None,
-    /// Vault does it, and its answer is lost.
-    Lost,
-    /// Vault does nothing and says this.
-    Refused(Failure),
-}
-
-impl Fault {
-    /// For what is done whether or not the answer arrives.
-    fn around<T>(self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-        match self {
-            Self::None => work(),
-            Self::Lost => work().and(Err(down())),
-            Self::Refused(failure) => Err(failure),
-        }
-    }
-
-    /// For what is undone where the answer does not arrive. Nobody says of a token that lives
-    /// that it does not exist.
-    fn before<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
-        match self {
-            Self::Refused(failure) if failure != refused(403, "invalid token", None) => {
-                Err(failure)
-            }
-            Self::None | Self::Refused(_) => result,
-            Self::Lost => Err(down()),
-        }
-    }
-}
-
-/// The model answers what it is asked.
-#[test]
-fn a_revoked_token_takes_its_leases_along() {
-    let mut vault = Vault::default();
-    let mut chance = Chance::new(1);
-    let now = Moment::since_boot(Duration::from_secs(1));
-    let login = vault.log_in(&mut chance, now);
-    let (lease, _) = vault.lease(login.token.expose(), &mut chance, now).unwrap();
-
-    vault.revoke(login.token.expose());
-
-    assert!(!vault.knows(login.token.expose(), now));
-    assert!(vault.renew_lease(&lease, "other", now).is_err());
 }

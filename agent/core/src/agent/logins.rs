@@ -39,26 +39,31 @@ impl Agent {
         self.introduce(now);
     }
 
-    /// Says who the agent is, and what it holds, in case that it is killed. What is being read, or was read by lives whose
-    /// leases nobody knows, it can only count.
+    /// Says who the agent is, and what it holds, in case that it is killed.
     pub(super) fn introduce(&mut self, now: Moment) {
-        let leases = self.secrets.leases(now);
-        let is_starting = !self.is_ready();
-        self.has_told_of_reads = is_starting || self.secrets.is_reading();
-        // A listener may be about to hand one out.
-        let unknown = [is_starting, self.has_unread_ledger, self.offers_token];
-        let unknown = unknown.into_iter().filter(|it| *it).count();
         let mut report = Report {
-            names_leases: true,
-            leases: leases.ids.into_iter().collect(),
-            more_leases: leases.unheard + self.session.earlier_lives() + unknown,
             accessor: self.accessor(),
             unrevoked: self.session.accessors(),
             ttl_seconds: self.session.tell_life(now).map(|ttl| ttl.as_secs()),
             ..Report::new(Phase::Running, Reason::LoggedIn)
         };
         self.account(&mut report);
+        self.has_told_of_reads = !self.is_ready() || self.secrets.is_reading();
+        if self.revoke_on_exit {
+            self.name_leases(&mut report, now);
+        }
         self.commands.push_back(Command::Report(report));
+    }
+
+    /// What is about to be read, or was read by lives whose leases nobody knows, can only be counted.
+    fn name_leases(&self, report: &mut Report, now: Moment) {
+        let leases = self.secrets.leases(now);
+        // A listener may be about to hand one out.
+        let unknown = [!self.is_ready(), self.has_unread_ledger, self.offers_token];
+        let unknown = unknown.into_iter().filter(|it| *it).count();
+        report.names_leases = true;
+        report.leases = leases.ids.into_iter().collect();
+        report.more_leases = leases.unheard + self.session.earlier_lives() + unknown;
     }
 
     /// Adds who logged in, and what was read.
