@@ -9,6 +9,7 @@ mod guard;
 mod identity;
 mod left;
 mod life;
+mod openbao;
 mod place;
 mod preflight;
 mod queue;
