@@ -86,6 +86,11 @@ impl Task {
         }
         let place = self.run.order.place();
         let revoked = revoker.revoke(&self.program.vaults, &place, accessor).await;
+        let word = match revoked.is_ok() {
+            true => "Done",
+            false => "RevokeFailed",
+        };
+        self.program.metrics.stepped("RevokeAccessor", word);
         if let Err(trouble) = &revoked {
             let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
             warn!(job, namespace, "a token may live on: {trouble}");

@@ -1,5 +1,7 @@
 //! Events: what changed between two statuses, said once.
 
+use planescape_agent_contract::{Phase, Reason};
+
 use super::conditions::{RENDERED_WITH_WARNINGS, UNREAD};
 use super::fit;
 use super::vault::{self, Fate, Standing};
@@ -382,6 +384,14 @@ fn of_lost_lease(facts: &Facts<'_>, run: &Run) -> Option<Event> {
     if vault::killed(seen).is_some() {
         let note = format!("The agent of Job {job} was killed after its login: {life}");
         return Some(Event::warning("AgentKilled", note));
+    }
+    let told = seen.credentials.as_ref();
+    let presumed =
+        told.filter(|it| it.phase == Phase::Done && it.reason == Reason::CredentialsEnded);
+    if let Some(report) = presumed {
+        let why = vault::sentence(report);
+        let note = format!("The Vault lease of Job {job} is not known to be revoked: {why}");
+        return Some(Event::warning("LeaseUnconfirmed", note));
     }
     (run.lease == Some(Lease::Unknown)).then(|| {
         let note =

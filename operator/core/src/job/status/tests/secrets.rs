@@ -116,7 +116,9 @@ fn credentials_whose_end_vault_has_not_confirmed_are_not_called_revoked() {
 
     assert_eq!(run.lease, Some(Lease::Expiring));
     assert_eq!(run.lease_until, Some(Time(at("2026-11-24T10:00:05Z"))));
-    assert!(!reasons(&scene, &after).contains(&"LeaseRevoked".to_owned()));
+    let reasons = reasons(&scene, &after);
+    assert!(reasons.contains(&"LeaseUnconfirmed".to_owned()));
+    assert!(!reasons.contains(&"LeaseRevoked".to_owned()));
 }
 
 #[test]
