@@ -245,7 +245,7 @@ impl Effects {
                 self.ready.announce();
             }
             Command::Report(report) => self.last_words.say(report),
-            Command::Offer { token } => self.serving.offer(token),
+            Command::Offer { token, accessor } => self.serving.offer(token, accessor),
             Command::ForgetAll { keeps_cache } => {
                 let ledger = self.ledger.clone();
                 self.forgetting.spawn_blocking(move || ledger.forget_all());

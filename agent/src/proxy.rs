@@ -91,9 +91,9 @@ impl Proxy {
     }
 
     /// The agent has another token.
-    pub(crate) fn offer(&self, token: Token) {
+    pub(crate) fn offer(&self, token: Token, accessor: Option<String>) {
         if let Some(cache) = &self.cache {
-            cache.set_own(token.secret.clone());
+            cache.set_own(token.secret.clone(), accessor);
         }
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }

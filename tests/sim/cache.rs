@@ -113,7 +113,10 @@ impl World {
         let mut tree = Tree::default();
         let own = tree.log_in(now);
         let mut cache = Cache::new(seed);
-        cache.set_own(SecretText::new(own.clone()));
+        cache.set_own(
+            SecretText::new(own.clone()),
+            tree.accessor(&own).map(str::to_owned),
+        );
         Self {
             chance: Chance::new(seed),
             now,
@@ -316,7 +319,7 @@ impl World {
         }
     }
 
-    /// A client revokes something through the listener. The agent's own accessor is told to nobody.
+    /// A client revokes something through the listener.
     fn revoke(&mut self) {
         let token = self.chance.pick(&self.tokens);
         if token == self.own && self.chance.below(8) > 0 {
@@ -326,8 +329,8 @@ impl World {
             0 => Revocation::Token(SecretText::new(token)),
             1 => Revocation::TokenAlone(SecretText::new(token)),
             2 => match self.tree.accessor(&token) {
-                Some(accessor) if token != self.own => Revocation::Accessor(accessor.to_owned()),
-                Some(_) | None => return,
+                Some(accessor) => Revocation::Accessor(accessor.to_owned()),
+                None => return,
             },
             3 if self.leases.is_empty() => return,
             3 => Revocation::Lease(self.chance.pick(&self.leases)),
@@ -366,8 +369,14 @@ impl World {
     fn log_in(&mut self) {
         let own = self.tree.log_in(self.now);
         self.tell(format!("{own} follows {}", self.own));
-        self.cache.set_own(SecretText::new(own.clone()));
         self.take(own);
+        self.set_own();
+    }
+
+    fn set_own(&mut self) {
+        let accessor = self.tree.accessor(&self.own).map(str::to_owned);
+        self.cache
+            .set_own(SecretText::new(self.own.clone()), accessor);
     }
 
     /// What hung on the token before is forgotten.
@@ -399,7 +408,7 @@ impl World {
             let own = self.tree.log_in(self.now);
             self.take(own);
         }
-        self.cache.set_own(SecretText::new(self.own.clone()));
+        self.set_own();
         loop {
             let before = left.len();
             for (asked, kept) in std::mem::take(&mut left) {

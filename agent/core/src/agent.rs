@@ -351,8 +351,8 @@ impl Agent {
             return;
         };
         if self.offered.replace(token.id) != Some(token.id) {
-            let token = token.clone();
-            self.commands.push_back(Command::Offer { token });
+            let (token, accessor) = (token.clone(), self.accessor());
+            self.commands.push_back(Command::Offer { token, accessor });
         }
     }
 

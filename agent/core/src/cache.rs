@@ -32,6 +32,7 @@ pub struct Cache<T> {
     entries: BTreeMap<Key, Entry<T>>,
     /// The agent's own token.
     own: Option<SecretText>,
+    own_accessor: Option<String>,
     /// What was revoked last, and when: an answer may come after that although it was given before.
     revoked: VecDeque<(Moment, Revocation)>,
     /// How many answers were kept so far.
@@ -149,6 +150,7 @@ impl<T> Cache<T> {
         Self {
             entries: BTreeMap::new(),
             own: None,
+            own_accessor: None,
             revoked: VecDeque::new(),
             put: 0,
             dice: Dice::new(seed),
@@ -156,7 +158,8 @@ impl<T> Cache<T> {
     }
 
     /// The agent has another token; what the one before has leased is not renewed any more.
-    pub fn set_own(&mut self, token: SecretText) {
+    pub fn set_own(&mut self, token: SecretText, accessor: Option<String>) {
+        self.own_accessor = accessor;
         if self.own.as_ref() == Some(&token) {
             return;
         }

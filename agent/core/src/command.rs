@@ -31,6 +31,8 @@ pub enum Command {
     Offer {
         /// The token.
         token: Token,
+        /// Its accessor, if it has one.
+        accessor: Option<String>,
     },
     /// Extend the token's life.
     RenewToken {

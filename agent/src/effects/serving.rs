@@ -90,9 +90,9 @@ impl Serving {
         Ok(serving)
     }
 
-    pub(super) fn offer(&self, token: Token) {
+    pub(super) fn offer(&self, token: Token, accessor: Option<String>) {
         if let Some(proxy) = &self.proxy {
-            proxy.offer(token);
+            proxy.offer(token, accessor);
         }
     }
 

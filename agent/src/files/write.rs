@@ -420,7 +420,7 @@ mod tests {
                 }
             });
             let target = target(link.join("secret"), None);
-            let write = |letter| write(&target, &[], &[letter; LENGTH]);
+            let write = |letter: u8| write(&target, &[], &[letter; LENGTH]);
             let written = (b'a'..=b'z').chain(b'A'..=b'Z').map(write).collect();
             is_over.store(true, Ordering::Relaxed);
             written

@@ -71,8 +71,8 @@ impl Caching {
         caching
     }
 
-    pub(super) fn set_own(&self, token: SecretText) {
-        lock(&self.kept).set_own(token);
+    pub(super) fn set_own(&self, token: SecretText, accessor: Option<String>) {
+        lock(&self.kept).set_own(token, accessor);
         self.take_over();
         // Nobody vouches for the rest any more.
         lock(&self.left).clear();
@@ -311,14 +311,14 @@ mod tests {
     fn the_next_life_keeps_what_hangs_on_the_token_that_it_takes_over() {
         let own = |name: &str| SecretText::new(name.to_owned());
         let first = Caching::new(1, Vec::new());
-        first.set_own(own("own"));
+        first.set_own(own("own"), None);
         answered(&first);
 
         let second = Caching::new(2, first.packed());
         assert!(second.get(&[1; 32]).is_none(), "nobody vouches for it yet");
-        second.set_own(own("own"));
+        second.set_own(own("own"), None);
         let third = Caching::new(3, first.packed());
-        third.set_own(own("another"));
+        third.set_own(own("another"), None);
 
         let kept = second.get(&[1; 32]).expect("it is kept on");
         assert!(kept.answer.body.starts_with(b"{\"lease_id\""));
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn what_has_ended_meanwhile_is_not_kept_on() {
         let first = Caching::new(1, Vec::new());
-        first.set_own(SecretText::new("own".to_owned()));
+        first.set_own(SecretText::new("own".to_owned()), None);
         answered(&first);
         let mut packed = first.packed();
         for answer in &mut packed {
@@ -339,7 +339,7 @@ mod tests {
         }
 
         let second = Caching::new(2, packed);
-        second.set_own(SecretText::new("own".to_owned()));
+        second.set_own(SecretText::new("own".to_owned()), None);
 
         assert!(second.packed().is_empty());
     }

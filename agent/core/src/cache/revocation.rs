@@ -68,6 +68,15 @@ impl Revocation {
 impl<T> Cache<T> {
     /// Forgets what is gone, and remembers that for the answers that are on their way.
     pub fn revoke(&mut self, revocation: Revocation, now: Moment) {
+        let revocation = match (revocation, &self.own) {
+            // No answer that is kept says whose it is.
+            (Revocation::Accessor(accessor), Some(own))
+                if self.own_accessor.as_ref() == Some(&accessor) =>
+            {
+                Revocation::Token(own.clone())
+            }
+            (other, _) => other,
+        };
         if let Revocation::TokenAlone(token) = &revocation {
             self.let_children_go(token);
         }

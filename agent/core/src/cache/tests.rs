@@ -81,6 +81,7 @@ fn revocations_take_along_what_hangs_on_them() {
             Revocation::Accessor("accessor of child".to_owned()),
             &[1, 6],
         ),
+        (Revocation::Accessor("accessor of own".to_owned()), &[1]),
         (Revocation::TokenAlone(token("child")), &[1, 3, 5, 6]),
         (Revocation::Lease("db/4".to_owned()), &[1, 2, 3, 5, 6]),
         (
@@ -134,9 +135,9 @@ fn leases_of_a_token_that_was_replaced_are_not_renewed_any_more() {
     let mut cache = cache();
     put_lease(&mut cache, 1, "own", "db/1");
 
-    cache.set_own(token("own"));
+    cache.set_own(token("own"), None);
     assert_eq!(kept(&cache), [1]);
-    cache.set_own(token("another"));
+    cache.set_own(token("another"), None);
 
     assert!(cache.is_empty());
 }
@@ -239,7 +240,7 @@ fn a_renewal_says_nothing_about_what_came_in_its_place() {
 
 fn cache() -> Cache<u8> {
     let mut cache = Cache::new(1);
-    cache.set_own(token("own"));
+    cache.set_own(token("own"), Some("accessor of own".to_owned()));
     cache
 }
 

@@ -422,7 +422,7 @@ fn describe(command: &Command) -> String {
             contents,
             ..
         } => format!("write sink {index}: {}", String::from_utf8_lossy(contents)),
-        Command::Offer { token } => format!("offer {}", token.secret.expose()),
+        Command::Offer { token, .. } => format!("offer {}", token.secret.expose()),
         Command::Exchange { gone, new } => {
             let new: Vec<usize> = new.iter().map(|(number, _)| *number).collect();
             format!("exchange {gone:?} for {new:?}")
