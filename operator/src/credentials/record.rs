@@ -141,28 +141,27 @@ impl Records {
     /// Writes the leases; the token stays as it is. A record that somebody has deleted is made anew.
     pub(super) async fn update(&self, run: &Run, record: &Record) -> kube::Result<()> {
         let state = ByteString(encoded(&record.state));
-        let written = self.patch(run, json!({ "data": { STATE: state } })).await;
-        match written {
+        self.patch(run, record, json!({ "data": { STATE: state } }))
+            .await
+    }
+
+    async fn patch(&self, run: &Run, record: &Record, patch: Value) -> kube::Result<()> {
+        let patch = Patch::Merge(patch);
+        let (name, parameters) = (name(run), PatchParams::default());
+        match self.runs.patch(&name, &parameters, &patch).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => {
                 self.create(run, record).await
             }
-            written => written,
+            written => written.map(drop),
         }
-    }
-
-    async fn patch(&self, run: &Run, patch: Value) -> kube::Result<()> {
-        let patch = Patch::Merge(patch);
-        let (name, parameters) = (name(run), PatchParams::default());
-        let written = self.runs.patch(&name, &parameters, &patch);
-        written.await.map(drop)
     }
 
     /// Writes another token in place of one that has ended.
     pub(super) async fn replace(&self, run: &Run, record: &Record) -> kube::Result<()> {
         let token = ByteString(record.token.expose().as_bytes().to_vec());
         let state = ByteString(encoded(&record.state));
-        self.patch(run, json!({ "data": { TOKEN: token, STATE: state } }))
-            .await
+        let data = json!({ "data": { TOKEN: token, STATE: state } });
+        self.patch(run, record, data).await
     }
 
     pub(super) async fn delete(&self, run: &Run) -> kube::Result<()> {

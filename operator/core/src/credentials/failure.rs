@@ -189,14 +189,17 @@ impl Failure {
     #[must_use]
     pub fn of_kubernetes(run: &Run, what: &str, code: Option<u16>, message: &str) -> Self {
         let namespace = &run.owner.namespace;
+        let is_of_account = what.contains("ServiceAccount");
+        // What its own namespace and Jobs allow is the administrator's.
+        let is_of_owner = is_of_account || what.ends_with(" a Secret");
         let (reason, advice) = match code {
-            Some(403) if message.contains("cannot") => (
+            Some(403) if message.contains("cannot") && is_of_owner => (
                 Reason::NotGranted,
                 format!(
                     ". The owner of the namespace allows it with: kubectl create rolebinding planescape-credentials -n {namespace} --clusterrole=planescape-credentials-runs --serviceaccount=planescape-system:planescape-credentials"
                 ),
             ),
-            Some(404) if what.contains("token") => {
+            Some(404) if is_of_account => {
                 let account = &run.service_account;
                 let advice = format!(": create ServiceAccount {account} in namespace {namespace}");
                 (Reason::ServiceAccountNotFound, advice)
@@ -316,6 +319,27 @@ mod tests {
         assert!(Failure::of_outage(&run(), read, &silent).is_outage);
         let unanswered = Failure::of_vault(&run(), read, &silent);
         assert!(unanswered.is_silent && !unanswered.is_outage);
+    }
+
+    #[test]
+    fn what_is_to_be_granted_is_said_by_whom_and_only_where_that_helps() {
+        let forbidden = "secrets is forbidden: User \"u\" cannot create resource \"secrets\"";
+        let reason = |what, code, message| {
+            let failure = Failure::of_kubernetes(&run(), what, Some(code), message);
+            failure.report.reason
+        };
+        let token = "make a token of the ServiceAccount";
+        for what in [token, "create a Secret", "look for a Secret"] {
+            assert_eq!(reason(what, 403, forbidden), Reason::NotGranted, "{what}");
+        }
+        for what in ["record a token", "let a Job go"] {
+            let refused = reason(what, 403, forbidden);
+            assert_eq!(refused, Reason::KubernetesRefused, "{what}");
+        }
+        let missing = "\"x\" not found";
+        assert_eq!(reason(token, 404, missing), Reason::ServiceAccountNotFound);
+        let record = reason("record a token", 404, missing);
+        assert_eq!(record, Reason::KubernetesRefused);
     }
 
     fn run() -> Run {
