@@ -75,6 +75,41 @@ async fn a_run_whose_record_was_deleted_says_so_in_the_end() {
     assert!(conditions.contains("deleted the record"), "{conditions}");
 }
 
+/// As `kubectl delete --cascade=orphan` does, while nobody looks.
+#[tokio::test]
+async fn a_job_that_lost_its_planescapejob_is_let_go_when_its_lease_is_revoked() {
+    let cluster = Cluster::shared().await.unwrap();
+    let mut place = Place::new(cluster, "orphan").await.unwrap();
+    let role = Role {
+        name: "orphan",
+        default_ttl: "1h",
+        max_ttl: "1h",
+    };
+    cluster.vault.set_database_role(role).await.unwrap();
+    let path = "database/creds/orphan";
+    let mut object = guides("my-job");
+    object["spec"]["vault"]["secrets"][0]["path"] = json!(path);
+    place.bed.apply(&object).await.unwrap();
+    let job = place.until_let_go("my-job").await.unwrap();
+    assert_eq!(cluster.vault.leases(path).await.unwrap().len(), 1);
+    place.kill();
+    let alone = json!({ "metadata": { "ownerReferences": null } }).to_string();
+    let patch = ["patch", "job", &job, "--type=merge", "-p", &alone];
+    place.bed.kubectl(&patch).await.unwrap();
+    place.start().await.unwrap();
+
+    place.end("my-job").await.unwrap();
+
+    let is_let_go = |job: &Value| {
+        let finalizers = job["metadata"]["finalizers"].to_string();
+        job["status"]["succeeded"] == 1 && !finalizers.contains("vault-lease")
+    };
+    let object = format!("job/{job}");
+    let let_go = place.bed.until(&object, LIMIT, is_let_go).await;
+    let_go.unwrap_or_else(|error| panic!("{error:#} {}", place.log()));
+    assert!(cluster.vault.leases(path).await.unwrap().is_empty());
+}
+
 /// Refuses changes of the records of one PlanescapeJob's runs.
 fn policy() -> [Value; 2] {
     let version = "admissionregistration.k8s.io/v1";

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const MOST_SECRETS: usize = 16;
 
 /// What a run asks for. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// The address of Vault.

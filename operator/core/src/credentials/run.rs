@@ -7,8 +7,8 @@ use planescape_agent_contract::Report;
 
 use super::order::Order;
 use crate::api::names::{
-    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, KUEUE_LABEL, LEASE_FINALIZER, ORDER_ANNOTATION,
-    QUEUE_ANNOTATION, SUPPLIED_ANNOTATION,
+    CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, JOB_LABEL, KUEUE_LABEL, LEASE_FINALIZER,
+    ORDER_ANNOTATION, QUEUE_ANNOTATION, SUPPLIED_ANNOTATION,
 };
 use crate::job::identity::Identity;
 
@@ -72,7 +72,8 @@ pub enum Stage {
 }
 
 impl Run {
-    /// Of a Job that a PlanescapeJob controls and that carries an order; none of any other.
+    /// Of a Job that a PlanescapeJob controls and that carries an order. Of one that we hold and that has lost either, as by
+    /// `--cascade=orphan`, there is nothing to supply, and its token is to be revoked all the same. None of any other.
     #[must_use]
     pub fn of(job: &Job) -> Option<Self> {
         let metadata = &job.metadata;
@@ -80,13 +81,22 @@ impl Run {
         let pod = job.spec.as_ref()?.template.spec.as_ref()?;
         let account = pod.service_account_name.clone();
         let account = account.filter(|name| !name.is_empty());
-        let order: Order = serde_json::from_str(annotation(ORDER_ANNOTATION)?).ok()?;
+        let order = annotation(ORDER_ANNOTATION);
+        let order: Option<Order> = order.and_then(|text| serde_json::from_str(text).ok());
+        let order = order.filter(Order::is_sound);
+        let (owner, order) = match (Identity::of_owner(metadata), order) {
+            (Some(owner), Some(order)) => (owner, order),
+            (owner, Some(_) | None) if is_claimed(metadata) => {
+                (owner.or_else(|| lost_owner(metadata))?, Order::default())
+            }
+            (Some(_) | None, Some(_) | None) => return None,
+        };
         Some(Self {
-            owner: Identity::of_owner(metadata)?,
+            owner,
             job: metadata.name.clone()?,
             uid: metadata.uid.clone()?,
             service_account: account.unwrap_or_else(|| "default".to_owned()),
-            order: Some(order).filter(Order::is_sound)?,
+            order,
             lock: lock(job),
             stage: stage(job),
             is_claimed: is_claimed(metadata),
@@ -152,6 +162,17 @@ fn lock(job: &Job) -> Lock {
         Some(queue) => Lock::Queue(queue.clone()),
         None => Lock::Suspended,
     }
+}
+
+/// As far as the Job still says whose it was.
+fn lost_owner(metadata: &ObjectMeta) -> Option<Identity> {
+    let labels = metadata.labels.as_ref();
+    let name = labels.and_then(|labels| labels.get(JOB_LABEL));
+    Some(Identity {
+        namespace: metadata.namespace.clone()?,
+        name: name.or(metadata.name.as_ref())?.clone(),
+        uid: String::new(),
+    })
 }
 
 fn is_claimed(metadata: &ObjectMeta) -> bool {
@@ -243,6 +264,20 @@ mod tests {
         for odd in ["../../other", "kv/%2e%2e/a", "kv//a", "kv/a?b"] {
             assert!(run(ordered("auth/team", odd)).is_none(), "{odd}");
             assert!(run(ordered(odd, "kv/a")).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_we_hold_and_that_lost_its_order_or_owner_is_let_go_in_the_end() {
+        let held = json!([LEASE_FINALIZER]);
+        for lost in ["annotations", "ownerReferences"] {
+            let metadata = json!({ lost: null, "finalizers": held });
+            let seen = run(json!({ "metadata": metadata })).unwrap();
+
+            assert!(seen.is_claimed && seen.order == Order::default(), "{lost}");
+            assert_eq!(seen.owner.namespace, "team", "{lost}");
+            let not_held = json!({ "metadata": { lost: null } });
+            assert_eq!(run(not_held), None, "{lost}");
         }
     }
 

@@ -46,7 +46,8 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     if memory.custody == Custody::Unknown {
         return Some(Step::Recall);
     }
-    if matches!(run.stage, Stage::Stopping(_)) {
+    // A Job that lost its order is not let go without its Secrets.
+    if run.order.secrets.is_empty() || matches!(run.stage, Stage::Stopping(_)) {
         return None;
     }
     if !run.is_claimed {

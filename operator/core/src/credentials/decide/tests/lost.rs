@@ -1,4 +1,4 @@
-//! Somebody deletes the record of a run's token.
+//! Somebody deletes the record of a run's token, or takes away what its Job orders.
 
 use super::*;
 
@@ -27,4 +27,21 @@ fn a_run_that_never_logged_in_leaves_without_a_word() {
     world.run.stage = Stage::Over { deleted: None };
 
     assert_eq!(world.go_on(), ["Release", "Finish"]);
+}
+
+#[test]
+fn a_run_that_lost_its_order_is_not_let_go_and_its_token_is_revoked_in_the_end() {
+    let mut world = World::new(Stage::Waiting);
+    world.refused = vec!["Read(0)"];
+    world.go_on();
+    world.memory = Memory::default();
+    world.run.order.secrets.clear();
+
+    let steps = world.wait_for(SignedDuration::from_secs(30));
+    assert_eq!(steps[0], "Recall");
+    assert!(!steps.contains(&"LetGo".to_owned()), "{steps:?}");
+    world.run.stage = Stage::Over { deleted: None };
+    world.go_on();
+
+    assert!(!world.is_token_alive && !world.run.is_claimed);
 }
