@@ -192,8 +192,8 @@ impl Trouble {
             (Self::Nobody | Self::Agent | Self::Operators, _) => 0,
             // Those who wait try again after as long as they have waited.
             (Self::Vault, _) => 6,
-            // The same, and it takes a while to start.
-            (Self::VaultKilled, _) => 10,
+            // The same, of a longer time: it starts, and elects itself.
+            (Self::VaultKilled, _) => 15,
             (Self::Kubelet, _) => 5,
             // A Lease is out of date after 15 seconds, and the kubelet starts again what has ended.
             (Self::Credentials, By::Credentials) => 20,

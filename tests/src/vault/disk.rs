@@ -34,10 +34,13 @@ impl Vault {
     /// Starts a server as [`Vault::start`] does, with storage that outlives its process.
     pub async fn start_on_disk(run: &RunFolder, ip: IpAddr) -> Result<Self> {
         let folder = run.subfolder("vault")?;
-        let address = address::free(ip)?;
+        let (address, cluster) = (address::free(ip)?, address::free(ip)?);
         let plugins = servers::VAULT.build()?.join("plugins");
         let configuration = folder.join("vault.hcl");
-        fs::write(&configuration, configured(&folder, &plugins, address))?;
+        let storage = folder.join("storage");
+        fs::create_dir(&storage)?;
+        let settings = configured(&storage, &plugins, address, cluster);
+        fs::write(&configuration, settings)?;
         let server = Server::start("vault", &serve(&configuration, &folder)?, &folder)?;
         let mut vault = Self {
             address,
@@ -98,19 +101,26 @@ fn serve(configuration: &Path, folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn configured(folder: &Path, plugins: &Path, address: SocketAddr) -> String {
+/// The one kind of storage on disk that our build has: a cluster of one, which elects itself within a second or two.
+fn configured(storage: &Path, plugins: &Path, address: SocketAddr, cluster: SocketAddr) -> String {
     format!(
         r#"
-storage "file" {{ path = "{storage}" }}
+storage "raft" {{
+  path                   = "{storage}"
+  node_id                = "one"
+  performance_multiplier = "1"
+}}
 listener "tcp" {{
-  address     = "{address}"
-  tls_disable = true
+  address         = "{address}"
+  cluster_address = "{cluster}"
+  tls_disable     = true
 }}
 api_addr         = "http://{address}"
+cluster_addr     = "https://{cluster}"
 plugin_directory = "{plugins}"
 disable_mlock    = true
 "#,
-        storage = folder.join("storage").display(),
+        storage = storage.display(),
         plugins = plugins.display(),
     )
 }
