@@ -54,6 +54,9 @@ const SINKS_AT_ONCE: usize = 8;
 /// The same of the files that logins need, which must not wait for a template's.
 const LOGIN_FILES_AT_ONCE: usize = 4;
 
+/// How long a token may take into the ledger before it is used without.
+const LEDGER: Duration = Duration::from_secs(5);
+
 /// How long files may take at the end, and the report that a secret is about to be read.
 const LAST_FILES: Duration = Duration::from_millis(500);
 
@@ -341,11 +344,13 @@ impl Effects {
     fn remember(&mut self, token: Token, accessor: String) {
         let ledger = self.ledger.clone();
         let slots = Arc::clone(&self.vault.file_slots);
-        self.file_work_in(slots, move || {
-            let result = ledger.remember(&token.secret, &accessor);
+        self.ask(async move {
+            let id = token.id;
+            let write = move || ledger.remember(&token.secret, &accessor);
+            let written = on_the_blocking_pool(&slots, write);
             Input::Remembered {
-                token: token.id,
-                result: result.map_err(|error| file_failure("planescape.ledger", &error)),
+                token: id,
+                result: in_time(LEDGER, written).await,
             }
         });
     }
@@ -431,15 +436,6 @@ impl Effects {
             }
         });
     }
-
-    fn file_work_in(
-        &mut self,
-        slots: Arc<Semaphore>,
-        work: impl FnOnce() -> Input + Send + 'static,
-    ) {
-        self.running
-            .spawn(async move { on_the_blocking_pool(&slots, work).await });
-    }
 }
 
 /// Removes what a killed life left beside the files that this one writes.
@@ -481,6 +477,18 @@ fn write_all(
         Ok(false) => Ok(false),
         Err(error) => Err(file_failure(&path, &error)),
     }
+}
+
+/// A disk that hangs keeps nobody from the secrets, as one that is full does not.
+async fn in_time(
+    limit: Duration,
+    written: impl Future<Output = std::io::Result<()>>,
+) -> Result<(), Failure> {
+    let late = |_| Err(std::io::ErrorKind::TimedOut.into());
+    let written = tokio::time::timeout(limit, written).await;
+    written
+        .unwrap_or_else(late)
+        .map_err(|error| file_failure("planescape.ledger", &error))
 }
 
 /// Whoever has to issue another certificate although there is one is told why.
@@ -532,5 +540,21 @@ fn file_failure(path: &str, error: &std::io::Error) -> Failure {
     Failure::File {
         path: path.to_owned(),
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ledger_that_hangs_is_waited_for_only_so_long() {
+        let limit = Duration::from_millis(20);
+
+        let hung = in_time(limit, std::future::pending()).await;
+
+        let told = hung.unwrap_err().to_string();
+        assert_eq!(told, "planescape.ledger: timed out");
+        assert!(in_time(limit, async { Ok(()) }).await.is_ok());
     }
 }
