@@ -75,6 +75,8 @@ pub(crate) struct Effects {
     file_slots: Arc<Semaphore>,
     ready: ReadySocket,
     last_words: LastWords,
+    /// The same for the next life, of the leases.
+    named: LastWords,
     /// The removal of the ledger.
     forgetting: JoinSet<()>,
     child: Child,
@@ -110,12 +112,16 @@ impl Effects {
         let mut running = JoinSet::new();
         running.spawn(saving);
         let termination = Termination::new(config.planescape.termination_log.clone());
-        let (last_words, writing) = LastWords::new(termination);
+        let (last_words, writing) = LastWords::new(move |report| termination.write(report));
         running.spawn(writing);
         let pushers = Pusher::all(&config.telemetry, &metrics);
         for pusher in &pushers {
             running.spawn(Arc::clone(pusher).go_on());
         }
+        let beside = ledger.clone();
+        let name = move |report: &Report| beside.name_leases(&report.leases, report.more_leases);
+        let (named, naming) = LastWords::new(name);
+        running.spawn(naming);
         let serving = Serving::start(
             config,
             &file_slots,
@@ -143,6 +149,7 @@ impl Effects {
             file_slots,
             ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker)?,
             last_words,
+            named,
             forgetting: JoinSet::new(),
             child: Child::new(config.exec.clone()),
             serving,
@@ -247,11 +254,10 @@ impl Effects {
                 tracing::info!("every template is rendered");
                 self.ready.announce();
             }
-            Command::Report(report) => self.last_words.say(report),
+            Command::Report(report) => self.introduce(report),
             Command::Offer { token, accessor } => self.serving.offer(token, accessor),
             Command::ForgetAll { keeps_cache } => {
-                let ledger = self.ledger.clone();
-                self.forgetting.spawn_blocking(move || ledger.forget_all());
+                self.forget_ledger();
                 if !keeps_cache {
                     self.vault.saves.forget_all();
                 }
@@ -306,12 +312,29 @@ impl Effects {
         self.running.spawn(question);
     }
 
+    fn introduce(&mut self, report: Report) {
+        if report.names_leases {
+            self.named.say(report.clone());
+        }
+        self.last_words.say(report);
+    }
+
+    /// After what was to be written beside it.
+    fn forget_ledger(&mut self) {
+        let ledger = self.ledger.clone();
+        let named = self.named.finished();
+        self.forgetting.spawn(async move {
+            let _ = tokio::time::timeout(LAST_FILES, named).await;
+            on_the_blocking_pool(&Semaphore::new(1), move || ledger.forget_all()).await;
+        });
+    }
+
     /// Once it is told that a lease may be on its way. A node that hangs keeps nobody from the secrets.
     fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
         let vault = self.vault.clone();
-        let told = self.last_words.finished();
+        let (told, named) = (self.last_words.finished(), self.named.finished());
         self.ask(async move {
-            let _ = tokio::time::timeout(LAST_FILES, told).await;
+            let _ = tokio::time::timeout(LAST_FILES, async { tokio::join!(told, named) }).await;
             vault.read(ticket, request, call, token).await
         });
     }

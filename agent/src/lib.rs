@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use planescape_agent_contract::{Config, Log, Phase, Reason, Report, Vault};
-use planescape_agent_core::{self as core, Agent, LeftToken, Start};
+use planescape_agent_core::{self as core, Agent, LeftLeases, LeftToken, Start};
 
 use planescape_vault::SecretText;
 use planescape_vault_client::{Bearer, Client};
@@ -288,6 +288,7 @@ fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> Exi
 struct Found {
     settings: Settings,
     left: io::Result<Vec<LeftToken>>,
+    left_leases: Option<LeftLeases>,
     last_word: LastWord,
 }
 
@@ -313,6 +314,7 @@ async fn live(arguments: Arguments) -> ExitCode {
     let Found {
         settings,
         left,
+        left_leases,
         last_word,
     } = found;
     let own_codes = last_word.has_own_exit_codes;
@@ -320,7 +322,7 @@ async fn live(arguments: Arguments) -> ExitCode {
         // Whoever kills this life before it has logged in must not hide what the earlier ones have left.
         last_word.say(Phase::Running, Reason::Starting, None);
     }
-    match work(settings, left, &arguments, signals).await {
+    match work(settings, left, left_leases, &arguments, signals).await {
         Ok(Some(code)) => ExitCode::from(code.of_process(own_codes)),
         Ok(None) => last_word.interrupted(),
         Err(error) => last_word.refuse(&format!("{error:#}")),
@@ -341,7 +343,9 @@ async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
 /// The ledger comes first: whatever else is wrong, what earlier lives have left is known then.
 fn look(arguments: &Arguments) -> Result<Found, Refusal> {
     let config = settings::load_config(arguments).map_err(Refusal::of)?;
-    let left = Ledger::new(config.planescape.ledger.as_deref()).left_tokens();
+    let ledger = Ledger::new(config.planescape.ledger.as_deref());
+    let left = ledger.left_tokens();
+    let left_leases = ledger.left_leases();
     let last_word = LastWord {
         termination: Termination::new(config.planescape.termination_log.clone()),
         has_own_exit_codes: config.has_own_exit_codes,
@@ -359,6 +363,7 @@ fn look(arguments: &Arguments) -> Result<Found, Refusal> {
         Ok(()) => Ok(Found {
             settings,
             left,
+            left_leases,
             last_word,
         }),
         Err(error) => Err(Refusal {
@@ -379,6 +384,7 @@ fn accessors(left: &io::Result<Vec<LeftToken>>) -> Option<Vec<String>> {
 async fn work(
     settings: Settings,
     left: io::Result<Vec<LeftToken>>,
+    left_leases: Option<LeftLeases>,
     arguments: &Arguments,
     mut signals: Signals,
 ) -> anyhow::Result<Option<core::ExitCode>> {
@@ -406,8 +412,12 @@ async fn work(
     let mut started = config.clone();
     // The agent has them.
     started.templates = Vec::new();
-    let agent = Agent::new(start(settings, left.ok()), clock::now())
-        .map_err(|problems| Unusable::problems(&problems, false))?;
+    let start = Start {
+        left_leases,
+        ..start(settings, left.ok())
+    };
+    let agent =
+        Agent::new(start, clock::now()).map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(
         arguments.clone(),
         started,
@@ -437,6 +447,7 @@ fn start(settings: Settings, left: Option<Vec<LeftToken>>) -> Start {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         has_unread_ledger: left.is_none(),
+        left_leases: None,
         left_tokens: left.unwrap_or_default(),
         seed: clock::seed(),
     }

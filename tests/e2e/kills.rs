@@ -54,10 +54,10 @@ async fn an_agent_that_is_killed_twice_leaves_no_lease_and_no_untrue_word() {
         .unwrap();
     assert!(leases.is_empty(), "{leases:?}");
     assert_eq!(place.report("killed").await["reason"], "Revoked");
-    // The leases of its first two lives nobody can name.
+    // Each life has named its leases to the next one.
     until("the PlanescapeJob says so", 10, async || {
         let job = place.get("pjob/killed").await;
-        (job["status"]["runs"][0]["lease"] == "TokenRevoked").then_some(())
+        (job["status"]["runs"][0]["lease"] == "Revoked").then_some(())
     })
     .await;
 }

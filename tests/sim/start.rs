@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use planescape_agent_contract::{Config, Overrides, Tree};
-use planescape_agent_core::{Agent, LeftToken, Now, Reloaded, Start, Texts};
+use planescape_agent_contract::{Config, Overrides, Report, Tree};
+use planescape_agent_core::{Agent, LeftLeases, LeftToken, Now, Reloaded, Start, Texts};
 use planescape_tests::chance::Chance;
 
 /// The id of a lease stands in the file, so that the disk can be compared with Vault.
@@ -52,6 +52,7 @@ pub(crate) fn starts_a_program(chance: &mut Chance) -> bool {
 pub(crate) fn agent(
     chance: &mut Chance,
     left: &[LeftToken],
+    left_leases: Option<LeftLeases>,
     (guards, starts_a_program): (bool, bool),
     now: Now,
 ) -> Agent {
@@ -85,6 +86,7 @@ pub(crate) fn agent(
         variables: BTreeMap::new(),
         left_tokens: left.to_vec(),
         has_unread_ledger: false,
+        left_leases,
         seed: chance.below(1 << 20) as u64,
     };
     Agent::new(start, now).unwrap()
@@ -131,4 +133,12 @@ pub(crate) fn reloaded(chance: &mut Chance, starts_a_program: bool) -> Reloaded 
 
 fn config(text: &str) -> Config {
     Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
+}
+
+/// What stands beside the ledger, as a life that runs has written it.
+pub(crate) fn named(report: Report) -> LeftLeases {
+    LeftLeases {
+        ids: report.leases,
+        more: report.more_leases,
+    }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use planescape_agent_contract::{Reason, Report};
 use planescape_agent_core::{
-    Agent, ChildEnd, Command, Destination, ExitCode, Failure, Input, LeftToken, Moment, Notice,
-    Now, Token, TokenId,
+    Agent, ChildEnd, Command, Destination, ExitCode, Failure, Input, LeftLeases, LeftToken, Moment,
+    Notice, Now, Token, TokenId,
 };
 use planescape_templates::Answer;
 use planescape_vault::mount::Mount;
@@ -14,7 +14,7 @@ use planescape_vault::{Call, Secret, Text};
 use crate::coverage::{Coverage, name};
 use crate::fault::Fault;
 use crate::promises::Promises;
-use crate::start::{GUARD, agent, reloaded, starts_a_program};
+use crate::start::{GUARD, agent, named, reloaded, starts_a_program};
 use crate::vault::Vault;
 use planescape_tests::chance::Chance;
 
@@ -51,8 +51,8 @@ pub(crate) struct World {
     /// How many asked this life to end.
     signals: usize,
     has_ended: bool,
-    /// The termination message while it runs.
-    told: Option<Report>,
+    /// The leases that a life has named while it ran, for the next one and for others.
+    named: Option<LeftLeases>,
     program: Option<Program>,
     lives: usize,
     story: Vec<String>,
@@ -68,7 +68,7 @@ impl World {
         let guards = chance.once_in(2);
         let starts_a_program = starts_a_program(&mut chance);
         Self {
-            agent: agent(&mut chance, &[], (guards, starts_a_program), now),
+            agent: agent(&mut chance, &[], None, (guards, starts_a_program), now),
             guards,
             starts_a_program,
             chance,
@@ -84,7 +84,7 @@ impl World {
             is_stopping: None,
             signals: 0,
             has_ended: false,
-            told: None,
+            named: None,
             program: None,
             lives: 1,
             story: Vec::new(),
@@ -218,9 +218,11 @@ impl World {
                         .breaks("an end at once without a second signal");
                 }
                 self.has_ended = true;
-                self.told = None;
             }
-            Command::ForgetAll { .. } => self.ledger.clear(),
+            Command::ForgetAll { .. } => {
+                self.ledger.clear();
+                self.named = None;
+            }
             Command::LogIn { .. } => {
                 self.check_danger();
                 self.holds = None;
@@ -238,7 +240,7 @@ impl World {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
             Command::Log(Notice::Endangered { .. }) => self.is_endangered = true,
-            Command::Report(report) => self.told = Some(report),
+            Command::Report(report) => self.named = Some(named(report)),
             Command::Log(_)
             | Command::Exchange { .. }
             | Command::AnnounceReady
@@ -288,9 +290,9 @@ impl World {
             }
         }
         // Whoever revokes what a killed agent has left looks for what it has named, and then calls all of it gone.
-        let (now, told) = (self.now.moment, self.told.take());
-        let named = told.filter(|it| it.names_leases && it.more_leases == 0);
-        if let Some(lease) = named.and_then(|it| self.vault.unnamed(&self.held, &it.leases, now)) {
+        let now = self.now.moment;
+        let named = self.named.as_ref().filter(|it| it.more == 0);
+        if let Some(lease) = named.and_then(|it| self.vault.unnamed(&self.held, &it.ids, now)) {
             let broken = format!("killed, and {lease} lives without a word");
             self.promises.breaks(broken);
         }
@@ -301,7 +303,8 @@ impl World {
         self.held = left.map(|left| left.secret.expose().to_owned()).collect();
         self.starts_a_program = starts_a_program(&mut self.chance);
         let kind = (self.guards, self.starts_a_program);
-        self.agent = agent(&mut self.chance, &self.ledger, kind, self.now);
+        let named = self.named.clone();
+        self.agent = agent(&mut self.chance, &self.ledger, named, kind, self.now);
         self.is_stopping = None;
         self.signals = 0;
         self.has_ended = false;

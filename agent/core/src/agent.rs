@@ -21,9 +21,9 @@ use crate::failure::Remedy;
 use crate::hooks::Hooks;
 use crate::input::Input;
 use crate::life::Life;
-use crate::living::LeftToken;
+use crate::living::{LeftLeases, LeftToken};
 use crate::render::{Renderer, Texts};
-use crate::secrets::Secrets;
+use crate::secrets::{Leased, Secrets};
 use crate::session::Session;
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
@@ -48,6 +48,8 @@ pub struct Agent {
     revoke_on_exit: bool,
     /// Whether earlier lives may have left tokens that nobody knows.
     has_unread_ledger: bool,
+    /// What those that are known may have leased.
+    left_leases: Leased,
     /// Whether it was told that a lease may be on its way.
     has_told_of_reads: bool,
     /// Whether there are listeners, which have to know the agent's token, and which they know.
@@ -69,6 +71,8 @@ pub struct Start {
     pub left_tokens: Vec<LeftToken>,
     /// Whether there may be others, because the ledger could not be read.
     pub has_unread_ledger: bool,
+    /// The leases of those tokens, if the last life has named them.
+    pub left_leases: Option<LeftLeases>,
     /// Any number; different in each process.
     pub seed: u64,
 }
@@ -112,6 +116,7 @@ impl Agent {
         let exec = config.exec.as_ref();
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
+        let left_leases = Leased::of_earlier_lives(left.len(), start.left_leases);
         let session = Session::new(&config, left);
         let texts = Texts::parse(config.templates, start.texts)?;
         Ok(Self {
@@ -129,6 +134,7 @@ impl Agent {
             offered: None,
             revoke_on_exit: revokes,
             has_unread_ledger: start.has_unread_ledger,
+            left_leases,
             has_told_of_reads: false,
             commands: VecDeque::new(),
         })
@@ -285,7 +291,8 @@ impl Agent {
             login: self.revoke_on_exit && self.session.is_logging_in(),
             lease: self.revoke_on_exit && self.secrets.is_reading(),
         };
-        let leases = || self.secrets.leases(now.moment);
+        let (secrets, left) = (&self.secrets, &self.left_leases);
+        let leases = |keeps_own| left.with(secrets.leases(now.moment), keeps_own);
         let commands = shutdown.advance(awaited, leases, now.moment);
         if commands.iter().any(|it| matches!(it, Command::Exit { .. })) {
             self.life = Life::Ended;

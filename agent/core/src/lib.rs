@@ -50,7 +50,7 @@ pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input, Reloaded};
-pub use living::LeftToken;
+pub use living::{LeftLeases, LeftToken};
 pub use proxied::{Asking, Passage, Refused, decide, namespace};
 pub use pushed::{Metric, Pushed};
 pub use render::{Rendering, Texts};

@@ -17,13 +17,20 @@ pub struct LeftToken {
     pub accessor: String,
 }
 
+/// The leases of the tokens that earlier lives have left, as the last of them has named them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftLeases {
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// How many more there may be.
+    pub more: usize,
+}
+
 /// A token that may live, to be revoked at the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Living {
     pub(crate) token: Token,
     pub(crate) accessor: String,
-    /// Whether an earlier life had it, whose leases nobody knows.
-    pub(crate) is_left: bool,
     /// When Vault has forgotten it by itself; `None`: never, or not known.
     gone_by: Option<Moment>,
 }
@@ -33,7 +40,6 @@ impl Living {
         Self {
             token,
             accessor,
-            is_left: false,
             gone_by,
         }
     }
@@ -41,10 +47,7 @@ impl Living {
     /// One that an earlier life has left.
     pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId) -> Self {
         let LeftToken { secret, accessor } = left;
-        Self {
-            is_left: true,
-            ..Self::new(Token { id, secret }, accessor, None)
-        }
+        Self::new(Token { id, secret }, accessor, None)
     }
 
     /// A token that comes too late to be used.

@@ -188,12 +188,6 @@ impl Session {
         named.cloned().collect()
     }
 
-    /// How many tokens earlier lives have left.
-    pub(crate) fn earlier_lives(&self) -> usize {
-        let left = self.retired.iter().filter(|living| living.is_left);
-        left.count()
-    }
-
     /// When a token that was replaced ends at the latest, and with it all that it leased; if that is known.
     pub(crate) fn ends_by(&self, replaced: TokenId) -> Option<Moment> {
         let mut retired = self.retired.iter();
@@ -339,6 +333,8 @@ impl Session {
             accessor: login.accessor.clone(),
         });
         self.retire(now);
+        // The persistent cache may hand on what stands in the ledger, too.
+        self.retired.retain(|it| it.token.secret != token.secret);
         self.login_request = Some(login.request).filter(|id| !id.is_empty());
         let mut lease = Lease::new(login.grant, ticket, dice, now);
         // Each renewal would take one of the uses.

@@ -35,8 +35,6 @@ pub(crate) struct Shutdown {
     has_revoked: bool,
     /// Once every answer is there that may bring another lease.
     parting: Option<Parting>,
-    /// How many tokens of earlier lives were revoked.
-    revoked_left: usize,
     refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
     settle_until: Moment,
@@ -79,7 +77,6 @@ impl Shutdown {
             tokens: Vec::new(),
             has_revoked: false,
             parting: None,
-            revoked_left: 0,
             refusals: Vec::new(),
             backoff: Backoff::request(),
             settle_until: now + SETTLE,
@@ -147,11 +144,11 @@ impl Shutdown {
         })
     }
 
-    /// The commands that are due; `leases` are those that the tokens may have.
+    /// The commands that are due; `leases` are those that the tokens may have, with or without those of the one in use.
     pub(crate) fn advance(
         &mut self,
         awaited: Awaited,
-        leases: impl FnOnce() -> Leased,
+        leases: impl FnOnce(bool) -> Leased,
         now: Moment,
     ) -> Vec<Command> {
         self.wake_at = self.deadline;
@@ -169,12 +166,8 @@ impl Shutdown {
         if let Some(first) = self.tokens.first() {
             let parting = &mut self.parting;
             // What is held lives on with its token, where that does.
-            let keeps_token = self.keeps_token;
-            let leases = || match keeps_token {
-                true => Leased::default(),
-                false => leases(),
-            };
-            let parting = parting.get_or_insert_with(|| Parting::new(leases(), now));
+            let keeps_own = self.keeps_token;
+            let parting = parting.get_or_insert_with(|| Parting::new(leases(keeps_own), now));
             let commands = parting.advance(&first.living.token, now);
             if !parting.is_over(now) {
                 self.wake_at = parting.timeout().min(self.deadline);
@@ -254,9 +247,8 @@ impl Shutdown {
     }
 
     fn gone(&mut self, index: usize) {
-        let leaving = self.tokens.remove(index);
+        self.tokens.remove(index);
         self.has_revoked = true;
-        self.revoked_left += usize::from(leaving.living.is_left);
     }
 
     /// Leases whose token lives are not named: somebody could renew them.
@@ -264,10 +256,9 @@ impl Shutdown {
         if !self.has_revoked || !report.unrevoked.is_empty() {
             return;
         }
-        report.more_leases = self.revoked_left;
         if let Some(parting) = &self.parting {
             report.leases = parting.open();
-            report.more_leases += parting.unheard;
+            report.more_leases = parting.unheard;
             let trouble = parting.trouble().map(str::to_owned);
             report.message = report.message.take().or(trouble);
         }

@@ -1,12 +1,11 @@
-//! Writes what the agent says of itself into the termination log. Only the newest report counts, and a file system that
-//! hangs holds up nobody.
+//! Writes what the agent says of itself into a place: the termination log, or beside the ledger. Only the newest report
+//! counts, and a file system that hangs holds up nobody.
 
 use planescape_agent_contract::Report;
 use planescape_agent_core::Input;
 use tokio::sync::{Semaphore, watch};
 
 use super::on_the_blocking_pool;
-use crate::termination::Termination;
 
 /// The newest report waits here for its turn.
 pub(super) struct LastWords {
@@ -16,16 +15,17 @@ pub(super) struct LastWords {
 
 impl LastWords {
     /// The place, and the work that empties it and never ends by itself.
-    pub(super) fn new(termination: Termination) -> (Self, impl Future<Output = Input> + Send) {
+    pub(super) fn new(
+        write: impl Fn(&Report) + Clone + Send + 'static,
+    ) -> (Self, impl Future<Output = Input> + Send) {
         let (said, mut news) = watch::channel((0, None));
         let (done, written) = watch::channel(0);
         let work = async move {
             let one = Semaphore::new(1);
             while news.changed().await.is_ok() {
                 let (number, report) = news.borrow_and_update().clone();
-                let termination = termination.clone();
-                let write = move || report.iter().for_each(|it| termination.write(it));
-                on_the_blocking_pool(&one, write).await;
+                let write = write.clone();
+                on_the_blocking_pool(&one, move || report.iter().for_each(write)).await;
                 done.send_replace(number);
             }
             std::future::pending().await
@@ -57,13 +57,15 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::termination::Termination;
 
     #[tokio::test]
     async fn the_newest_report_is_written_last_and_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let termination = Termination::new(path.to_str().map(str::to_owned));
-        let (last_words, work) = LastWords::new(termination);
+        let write = move |report: &Report| termination.write(report);
+        let (last_words, work) = LastWords::new(write);
         let mut tasks = JoinSet::new();
         tasks.spawn(work);
         for round in 0..20 {

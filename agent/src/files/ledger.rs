@@ -6,13 +6,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use planescape_agent_core::LeftToken;
+use planescape_agent_contract::{FileMode, Owner};
+use planescape_agent_core::{LeftLeases, LeftToken};
 use planescape_vault::SecretText;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{read, regular};
+use super::{Target, read, regular, remove_unfinished, write};
 
 /// The ledger's file, if one is configured.
 #[derive(Clone, Debug)]
@@ -23,6 +24,13 @@ struct Line {
     token: String,
     #[serde(default)]
     accessor: String,
+}
+
+/// Stands in a file beside the ledger, which is written anew each time.
+#[derive(Serialize, Deserialize)]
+struct Named {
+    leases: Vec<String>,
+    more: usize,
 }
 
 impl Ledger {
@@ -67,8 +75,48 @@ impl Ledger {
         file.sync_data()
     }
 
+    /// The leases of those tokens, as the last life has named them.
+    pub(crate) fn left_leases(&self) -> Option<LeftLeases> {
+        let path = self.beside()?;
+        remove_unfinished(&path, &[]);
+        let Named { leases, more } = serde_json::from_slice(&read(&path).ok()?).ok()?;
+        Some(LeftLeases { ids: leases, more })
+    }
+
+    /// Names them for the next life. What cannot be written must not leave what is no longer so.
+    pub(crate) fn name_leases(&self, leases: &[String], more: usize) {
+        let Some(path) = self.beside() else { return };
+        let named = Named {
+            leases: leases.to_vec(),
+            more,
+        };
+        let target = Target {
+            path,
+            mode: Some(FileMode::PRIVATE),
+            create_parents: false,
+            owner: Owner::default(),
+            backup: false,
+        };
+        let text = serde_json::to_vec(&named).map_err(io::Error::from);
+        if let Err(error) = text.and_then(|text| write(&target, &[], &text)) {
+            let path = target.path.display();
+            tracing::debug!(%path, %error, "cannot name the leases for the next life");
+            let _ = super::discard(&target.path);
+        }
+    }
+
+    fn beside(&self) -> Option<PathBuf> {
+        let mut path = self.0.clone()?.into_os_string();
+        path.push(".leases");
+        Some(path.into())
+    }
+
     /// No token in it lives on.
     pub(crate) fn forget_all(&self) {
+        if let Some(named) = self.beside() {
+            // Without a token it says nothing.
+            let _ = super::discard(&named);
+        }
         if let Some(path) = &self.0
             && let Err(error) = super::discard(path)
         {
@@ -141,6 +189,21 @@ mod tests {
 
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].secret.expose(), "good");
+    }
+
+    #[test]
+    fn the_leases_that_were_named_last_are_found_again() {
+        let (folder, _, ledger) = ledger();
+        assert_eq!(ledger.left_leases(), None);
+        ledger.name_leases(&["db/1".to_owned(), "db/2".to_owned()], 3);
+        ledger.name_leases(&["db/2".to_owned()], 0);
+
+        let left = ledger.left_leases().unwrap();
+
+        assert_eq!((left.ids, left.more), (vec!["db/2".to_owned()], 0));
+        ledger.forget_all();
+        assert_eq!(ledger.left_leases(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

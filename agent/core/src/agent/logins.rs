@@ -55,15 +55,15 @@ impl Agent {
         self.commands.push_back(Command::Report(report));
     }
 
-    /// What is about to be read, or was read by lives whose leases nobody knows, can only be counted.
+    /// What is about to be read, or was read by lives that have named nothing, can only be counted.
     fn name_leases(&self, report: &mut Report, now: Moment) {
-        let leases = self.secrets.leases(now);
+        let leases = self.left_leases.with(self.secrets.leases(now), false);
         // A listener may be about to hand one out.
         let unknown = [!self.is_ready(), self.has_unread_ledger, self.offers_token];
         let unknown = unknown.into_iter().filter(|it| *it).count();
         report.names_leases = true;
         report.leases = leases.ids.into_iter().collect();
-        report.more_leases = leases.unheard + self.session.earlier_lives() + unknown;
+        report.more_leases = leases.unheard + unknown;
     }
 
     /// Adds who logged in, and what was read.

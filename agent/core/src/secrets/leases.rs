@@ -11,6 +11,7 @@ use planescape_vault::mount::Mount;
 use super::{Entry, Secrets, lease_id};
 use crate::clock::Moment;
 use crate::failure::Failure;
+use crate::living::LeftLeases;
 
 /// Beside a life: a request may have been on its way for so long, and clocks drift.
 const MARGIN: Duration = Duration::from_secs(65);
@@ -87,11 +88,37 @@ fn is_kv(mount: &Mount) -> bool {
 }
 
 /// All leases that may live.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Leased {
     pub(crate) ids: BTreeSet<String>,
     /// How many more there may be.
     pub(crate) unheard: usize,
+}
+
+impl Leased {
+    /// Those of tokens that earlier lives have left; where they have named none, there may be some of each token.
+    pub(crate) fn of_earlier_lives(tokens: usize, named: Option<LeftLeases>) -> Self {
+        let LeftLeases { ids, more } = named.filter(|_| tokens > 0).unwrap_or(LeftLeases {
+            ids: Vec::new(),
+            more: tokens,
+        });
+        Self {
+            ids: ids.into_iter().collect(),
+            unheard: more,
+        }
+    }
+
+    /// All of both, or of the first those that are not among the second.
+    pub(crate) fn with(&self, own: Self, keeps_own: bool) -> Self {
+        let mut all = self.clone();
+        if keeps_own {
+            all.ids.retain(|id| !own.ids.contains(id));
+        } else {
+            all.ids.extend(own.ids);
+            all.unheard += own.unheard;
+        }
+        all
+    }
 }
 
 impl Secrets {

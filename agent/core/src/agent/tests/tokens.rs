@@ -6,9 +6,11 @@ use planescape_agent_contract::{ListenAddress, Listener, Phase, Reason};
 use planescape_vault::{Login, SecretText};
 
 use super::world::*;
+use crate::agent::Start;
 use crate::command::{Command, Notice};
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::living::LeftLeases;
 use crate::token::TokenId;
 
 #[test]
@@ -92,6 +94,47 @@ fn the_termination_message_names_every_lease_and_says_that_another_may_be_on_its
     let mut world = World::ready_with(&["static"], |start| start.left_tokens.push(left("t0")));
     world.step();
     assert_eq!(told(&world), (0, 1), "of an earlier life nobody knows");
+}
+
+#[test]
+fn the_leases_that_an_earlier_life_has_named_are_revoked_one_by_one() {
+    let named = |start: &mut Start| {
+        start.left_tokens.push(left("t0"));
+        start.left_leases = Some(LeftLeases {
+            ids: vec!["database/creds/ro/0".to_owned()],
+            more: 0,
+        });
+    };
+    let mut world = World::ready_with(&["static"], named);
+    world.step();
+    let report = world.report.as_ref().unwrap();
+    assert_eq!(report.leases, ["database/creds/ro/0"], "for the next life");
+    assert_eq!(report.more_leases, 0);
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke database/creds/ro/0"]);
+    world.lease_revoked("database/creds/ro/0", Ok(()));
+    assert_eq!(world.step(), ["revoke t1", "revoke t0"]);
+    world.revoked(Ok(()));
+    world.revoked(Ok(()));
+
+    let (_, report) = world.exit();
+    assert_eq!(report.reason, Reason::Revoked);
+    assert_eq!((report.leases.len(), report.more_leases), (0, 0));
+}
+
+#[test]
+fn a_token_that_the_ledger_and_the_cache_have_is_one() {
+    let mut world = World::with(|start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.push(left("t1"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+
+    assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
 }
 
 #[test]

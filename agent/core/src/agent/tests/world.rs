@@ -84,6 +84,7 @@ impl World {
             variables: BTreeMap::new(),
             left_tokens: Vec::new(),
             has_unread_ledger: false,
+            left_leases: None,
             seed: 1,
         };
         change(&mut start);
