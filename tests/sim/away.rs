@@ -332,6 +332,7 @@ fn agent(seed: u64, now: Now) -> Agent {
         variables: BTreeMap::new(),
         left_tokens: Vec::new(),
         has_unread_ledger: false,
+        left_leases: None,
         seed,
     };
     Agent::new(start, now).unwrap()

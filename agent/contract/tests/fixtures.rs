@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{
-    Aad, Config, Encryption, ListenAddress, MountPath, Overrides, Persist, ProxyToken, Signal,
-    Sink, TemplateText, Tree,
+    Aad, Config, Encryption, Hook, ListenAddress, MountPath, Overrides, Persist, ProxyToken,
+    Signal, Sink, TemplateText, Tree,
 };
 
 /// Its name, its files in order, and what it says.
@@ -368,8 +368,11 @@ fn says_everything(it: &Config) -> bool {
         && full.backup
         && full.sandbox_path.as_deref() == Some("/templates")
         && wait.is_some_and(|it| it.min == seconds(10) && it.max == seconds(40))
-        && hook
-            .is_some_and(|it| it.timeout == seconds(10) && it.program.words() == ["app", "reload"])
+        && matches!(
+            hook,
+            Some(Hook::Run { program, timeout })
+                if *timeout == seconds(10) && program.words() == ["app", "reload"]
+        )
 }
 
 fn says_a_little(it: &Config) -> bool {

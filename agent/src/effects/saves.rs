@@ -70,7 +70,6 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::persist;
 
     const BODY: &str = r#"{"lease_id": "database/creds/app/1", "lease_duration": 60, "renewable": true,
         "data": {"username": "u"}}"#;
@@ -79,11 +78,12 @@ mod tests {
     fn a_new_token_gets_no_lease_of_the_former_one_however_slow_the_disk_is() {
         for keeps_after_import in [true, false] {
             let folder = folder();
-            let key = persist::key(&Call::Get {
+            let first = open(&folder, true);
+            let call = Call::Get {
                 path: "database/creds/app".to_owned(),
                 query: None,
-            });
-            let first = open(&folder, true);
+            };
+            let key = first.key_of(&call).unwrap();
             first.keep_token(&token(1));
             let secret = Secret::from_json(BODY.as_bytes()).unwrap();
             let body = Zeroizing::new(BODY.to_owned());

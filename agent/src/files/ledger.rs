@@ -78,7 +78,7 @@ impl Ledger {
     /// The leases of those tokens, as the last life has named them.
     pub(crate) fn left_leases(&self) -> Option<LeftLeases> {
         let path = self.beside()?;
-        remove_unfinished(&path, &[]);
+        remove_unfinished(std::iter::once(path.as_path()), &[]);
         let Named { leases, more } = serde_json::from_slice(&read(&path).ok()?).ok()?;
         Some(LeftLeases { ids: leases, more })
     }

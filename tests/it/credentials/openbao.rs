@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use anyhow::Result;
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::Vault;
 use serde_json::json;
@@ -12,7 +13,7 @@ use super::place::{Place, guides};
 #[tokio::test]
 async fn a_run_that_outlived_its_token_is_revoked_where_somebody_can_ask_for_it() {
     let cluster = Cluster::start().await.unwrap();
-    let bao = openbao(&cluster).await;
+    let bao = openbao(&cluster).await.unwrap();
     let mut place = Place::without_program(&cluster, "openbao").await.unwrap();
     place.let_in().await.unwrap();
     let url = bao.url();
@@ -38,18 +39,17 @@ async fn a_run_that_outlived_its_token_is_revoked_where_somebody_can_ask_for_it(
     }
 }
 
-async fn openbao(cluster: &Cluster) -> Vault {
+async fn openbao(cluster: &Cluster) -> Result<Vault> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let bao = Vault::start_openbao(&cluster.run, loopback).await.unwrap();
+    let bao = Vault::start_openbao(&cluster.run, loopback).await?;
     let control_plane = &cluster.control_plane;
-    let reviewer = control_plane.token_reviewer().await.unwrap();
-    let authority = control_plane.authority().unwrap();
+    let reviewer = control_plane.token_reviewer().await?;
+    let authority = control_plane.authority()?;
     bao.trust(&control_plane.url(), &authority, &reviewer)
-        .await
-        .unwrap();
+        .await?;
     let brief = json!({ "token_ttl": "10s", "token_max_ttl": "10s" });
-    bao.let_runs_in("runs", &brief).await.unwrap();
+    bao.let_runs_in("runs", &brief).await?;
     let secret = json!({ "username": "somebody", "password": "secret" });
-    bao.put("app", &secret).await.unwrap();
-    bao
+    bao.put("app", &secret).await?;
+    Ok(bao)
 }
