@@ -51,7 +51,7 @@ pub use command::{Command, Destination, Notice};
 pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input, Reloaded};
 pub use living::{LeftLeases, LeftToken};
-pub use proxied::{Asking, Passage, Refused, decide, namespace};
+pub use proxied::{Asking, Passage, Refused, decide, may_be_done, namespace};
 pub use pushed::{Metric, Pushed};
 pub use render::{Rendering, Texts};
 pub use status::{Phase, Status, TextStatus, TokenStatus};

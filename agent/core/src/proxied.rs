@@ -131,6 +131,13 @@ impl Passage {
     }
 }
 
+/// Whether Vault has done what it was asked for, or may have: 202 says that it does so in a moment, and a gateway may have
+/// waited for the answer in vain.
+#[must_use]
+pub fn may_be_done(status: u16) -> bool {
+    matches!(status, 202 | 204 | 502 | 504)
+}
+
 fn ends(meant: &str, known: &str) -> bool {
     let before = meant
         .strip_prefix("/v1/")

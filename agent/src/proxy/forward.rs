@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as _, Incoming};
-use planescape_agent_core::{Asked, Asking, Input, Key, Passage, Refused, Token, decide};
+use planescape_agent_core::{
+    Asked, Asking, Input, Key, Passage, Refused, Token, decide, may_be_done,
+};
 use planescape_vault::SecretText;
 use planescape_vault_client::{Forwarded, StreamedBody};
 
@@ -171,13 +173,17 @@ impl Proxy {
                 (None, response, Instant::now() + self.patience)
             }
         };
+        let is_done = match &response {
+            Ok(response) => may_be_done(response.status().as_u16()),
+            // Vault may have done it all the same.
+            Err(_) => true,
+        };
+        if is_done {
+            self.forget(incomer, body.as_deref());
+        }
         let response = match response {
             Ok(response) => response,
-            Err(error) => {
-                // Vault may have done it all the same.
-                self.forget(incomer, body.as_deref());
-                return self.unanswered(&error);
-            }
+            Err(error) => return self.unanswered(&error),
         };
         let mut whole = match whole(response, deadline).await {
             Ok(whole) => whole,
@@ -197,13 +203,12 @@ impl Proxy {
             whole.body = told.into();
             whole.headers.remove(CONTENT_LENGTH);
         }
-        self.learn(incomer, body.as_deref(), asked, &whole);
+        self.learn(incomer, asked, &whole);
         self.count(whole.status);
         missed(whole.into_answer())
     }
 
-    /// `body` is the request's, where it was read.
-    fn learn(&self, incomer: &Incomer, body: Option<&[u8]>, asked: Option<Asked>, whole: &Whole) {
+    fn learn(&self, incomer: &Incomer, asked: Option<Asked>, whole: &Whole) {
         if let Some(own) = &incomer.own
             && whole.status == StatusCode::FORBIDDEN
             && String::from_utf8_lossy(&whole.body).contains("invalid token")
@@ -214,16 +219,14 @@ impl Proxy {
         if whole.status.is_success() && incomer.passage.is_granted(&whole.body) {
             let _ = self.events.send(Input::Granted);
         }
-        if whole.status == StatusCode::NO_CONTENT {
-            self.forget(incomer, body);
-        } else if let Some(asked) = asked.filter(|_| whole.status.is_success())
+        if let Some(asked) = asked.filter(|_| whole.status.is_success())
             && let Some(caching) = &self.cache
         {
             caching.put(asked, whole);
         }
     }
 
-    /// What the request revokes is kept no longer.
+    /// What the request revokes is kept no longer; `body` is its own, where it was read.
     fn forget(&self, incomer: &Incomer, body: Option<&[u8]>) {
         if let Some(caching) = &self.cache
             && let Some(revocation) = incomer.passage.revoked(body)

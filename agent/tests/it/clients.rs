@@ -226,6 +226,57 @@ async fn a_renewal_that_is_not_answered_holds_up_no_other() {
     agent.terminate().await;
 }
 
+/// `vault lease revoke` does not wait for the end of a lease, and Vault answers 202; a gateway says that it does not know.
+#[tokio::test]
+async fn what_vault_revokes_in_a_moment_or_may_have_revoked_is_kept_no_longer() {
+    const READ: (&str, &str) = ("GET", "/v1/db/creds/a");
+    const REVOCATION: (&str, &str) = ("PUT", "/v1/sys/leases/revoke/db/creds/a/1");
+    let vault = ScriptedVault::start().await.unwrap();
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let data = json!({ "username": "u" });
+    let accepted = Answer {
+        status: 202,
+        ..Answer::empty()
+    };
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("hvs.t", "accessor", 3600),
+        )
+        .on(READ.0, READ.1, Answer::leased("db/creds/a/1", 3600, &data))
+        .on(REVOCATION.0, REVOCATION.1, accepted)
+        .on(REVOCATION.0, REVOCATION.1, Answer::error(504, "too late"));
+    let place = Place::offline(&vault.url())
+        .variable("VAULT_CLIENT_TIMEOUT", "1s")
+        .setting("cache {}")
+        .setting("api_proxy { use_auto_auth_token = true }")
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    until("it has a token", async || place.path("token").exists()).await;
+    let read = async || half_closed(&port.to_string(), READ.1, "").await;
+
+    for round in 1..=2 {
+        for _ in 0..2 {
+            let answer = read().await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        assert_eq!(vault.count(READ.0, READ.1), round, "the second is kept");
+        let mut revoke = Command::new("curl");
+        revoke.args(["-sS", "--noproxy", "*", "-X", "PUT", "-d", "{}"]);
+        revoke.arg(format!("http://{port}{}", REVOCATION.1));
+        assert!(revoke.output().await.unwrap().status.success());
+        assert_eq!(vault.count(REVOCATION.0, REVOCATION.1), round);
+    }
+    read().await;
+
+    assert_eq!(vault.count(READ.0, READ.1), 3);
+    agent.terminate().await;
+}
+
 pub(crate) async fn half_closed(address: &str, path: &str, headers: &str) -> String {
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();

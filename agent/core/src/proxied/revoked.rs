@@ -16,8 +16,7 @@ struct Body {
     lease_id: String,
 }
 
-/// What a request has revoked that Vault has answered with 204. Whoever names it in a body that was not read may have meant
-/// anything.
+/// What a request has revoked once it is done. Whoever names it in a body that was not read may have meant anything.
 pub(super) fn by(passage: &Passage, body: Option<&[u8]>) -> Option<Revocation> {
     let ends = |known| passage.ends(known);
     if ends("auth/token/revoke-self") {
