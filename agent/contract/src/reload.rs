@@ -1,5 +1,7 @@
 //! What a new configuration says otherwise than the one that the agent was started with.
 
+use std::path::Path;
+
 use crate::{Auth, Cert, Config, Method, Problem, Target};
 
 /// The keys whose new values only another start takes over. Certificates, the log's level, templates and what
@@ -90,16 +92,28 @@ pub fn hindrances(started: &Config, new: &Config) -> Vec<Problem> {
     }
     let sinks = &started.auth.sinks;
     for (place, template) in new.templates.iter().enumerate() {
-        if let Target::File(path) = &template.target
-            && sinks.iter().any(|sink| sink.path == *path)
-        {
-            problems.push(Problem {
-                field: format!("template[{place}].destination"),
-                reason: "is a sink until the agent is started again".to_owned(),
-            });
-        }
+        let Target::File(path) = &template.target else {
+            continue;
+        };
+        let reason = if sinks.iter().any(|sink| sink.path == *path) {
+            "is a sink until the agent is started again"
+        } else if is_shared(path, new) && !is_shared(path, started) {
+            "is in a folder that the agent takes for shared only once it is started again"
+        } else {
+            continue;
+        };
+        problems.push(Problem {
+            field: format!("template[{place}].destination"),
+            reason: reason.to_owned(),
+        });
     }
     problems
+}
+
+/// Whether others can write the file's folder, too: a running agent minds links only below the folders that it knows.
+fn is_shared(path: &str, config: &Config) -> bool {
+    let mut folders = config.planescape.shared_folders.iter();
+    folders.any(|folder| Path::new(path).starts_with(folder))
 }
 
 #[cfg(test)]
@@ -117,7 +131,7 @@ mod tests {
         template { contents = "x" destination = "/a" }
         template_config { static_secret_render_interval = "5m" }
         listener "tcp" { address = "127.0.0.1:8100" tls_disable = true }
-        planescape { ledger = "/ledger" }
+        planescape { ledger = "/ledger" shared_folders = ["/shared"] }
     "#;
 
     #[test]
@@ -133,6 +147,7 @@ mod tests {
             ("\"/token\"", "\"/elsewhere\"", &["auto_auth.sink"]),
             ("8100", "8101", &["listener"]),
             ("\"/ledger\"", "\"/other\"", &["planescape"]),
+            ("\"/shared\"", "\"/shared\", \"/a-b\"", &["planescape"]),
             (
                 "template_config {",
                 "cache {}\ntemplate_config { exit_on_retry_failure = true ",
@@ -152,6 +167,9 @@ mod tests {
         let onto_a_sink = STARTED
             .replace("\"/token\"", "\"/elsewhere\"")
             .replace("\"/a\"", "\"/token\"");
+        let onto_a_shared_folder = STARTED
+            .replace("\"/shared\"", "\"/shared\", \"/more\"")
+            .replace("\"/a\"", "\"/more/a\"");
         let with_a_program = STARTED
             .replace("template {", "env_template \"A\" {")
             .replace("destination = \"/a\"", "")
@@ -159,6 +177,7 @@ mod tests {
 
         for (new, field) in [
             (onto_a_sink, "template[0].destination"),
+            (onto_a_shared_folder, "template[0].destination"),
             (with_a_program, "exec"),
         ] {
             let problems = hindrances(&started, &config(&new));
