@@ -89,6 +89,9 @@ impl Reload {
             }
         };
         log::set_level(config.log.level);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         self.certified.renew(&config);
         for key in needs_start(&self.started, &config) {
             tracing::warn!(

@@ -135,10 +135,12 @@ async fn templates_are_taken_over_and_a_broken_configuration_changes_nothing() {
     })
     .await;
 
-    fs::write(&config, before.replace(&vault.url(), "http://127.0.0.1:1")).unwrap();
+    let elsewhere = before.replace(&vault.url(), "http://127.0.0.1:1");
+    fs::write(&config, elsewhere + "\npigeon = 1").unwrap();
     agent.signal(Signal::SIGHUP);
-    until("what needs a start is named", async || {
-        place.read("agent.log").contains("key=vault.address")
+    until("what needs a start, or is unknown, is named", async || {
+        let log = place.read("agent.log");
+        log.contains("key=vault.address") && log.contains("pigeon")
     })
     .await;
     agent.terminate().await;
