@@ -40,6 +40,8 @@ pub(super) struct Caching {
     asking: Mutex<BTreeMap<Key, watch::Receiver<()>>>,
     /// What the last life has kept and nobody vouches for yet: its token may come back, or not.
     left: Mutex<Vec<KeptAnswer>>,
+    /// When this life began: what the last one has kept was asked for before.
+    began: Moment,
     changed: Notify,
     not_handed_on: Notify,
 }
@@ -64,6 +66,7 @@ impl Caching {
             kept: Mutex::new(Cache::new(seed)),
             asking: Mutex::new(BTreeMap::new()),
             left: Mutex::new(left),
+            began: clock::now().moment,
             changed: Notify::new(),
             not_handed_on: Notify::new(),
         };
@@ -86,9 +89,10 @@ impl Caching {
         loop {
             let before = left.len();
             left.retain(|answer| {
-                let Some((asked, kept)) = handover::unpack(answer) else {
+                let Some((mut asked, kept)) = handover::unpack(answer) else {
                     return false;
                 };
+                asked.sent = asked.sent.min(self.began);
                 !self.keep(asked, kept)
             });
             if left.len() == before {
@@ -342,6 +346,25 @@ mod tests {
         second.set_own(SecretText::new("own".to_owned()), None);
 
         assert!(second.packed().is_empty());
+    }
+
+    #[test]
+    fn what_is_revoked_before_the_login_is_not_kept_on_however_long_it_was_renewed() {
+        let own = || SecretText::new("own".to_owned());
+        let first = Caching::new(1, Vec::new());
+        first.set_own(own());
+        answered(&first);
+        let mut packed = first.packed();
+        for answer in &mut packed {
+            answer.ends_at += 3_600_000;
+        }
+
+        let second = Caching::new(2, packed);
+        second.revoke(Revocation::Lease("db/1".to_owned()));
+        second.set_own(own());
+
+        assert!(second.get(&[1; 32]).is_none());
+        assert!(second.get(&[9; 32]).is_some());
     }
 
     #[test]
