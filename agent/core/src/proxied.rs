@@ -14,6 +14,17 @@ use planescape_vault::wire::granted;
 
 use crate::cache::Revocation;
 
+/// Requests that renew something.
+const RENEWALS: [&str; 5] = [
+    "sys/leases/renew",
+    "sys/renew",
+    "auth/token/renew",
+    "auth/token/renew-self",
+    "auth/token/renew-accessor",
+];
+/// Those that name the lease in their path.
+const RENEWALS_IN_PATHS: [&str; 2] = ["/sys/leases/renew/", "/sys/renew/"];
+
 /// A request, as far as it decides anything.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
@@ -121,8 +132,14 @@ impl Passage {
     /// Whether an answer hands out what ends with the agent's token, or is made by it.
     #[must_use]
     pub fn is_granted(&self, answer: &[u8]) -> bool {
-        let renews = self.ends("sys/leases/renew") || self.ends("auth/token/renew-self");
-        self.carries_own && !renews && granted(answer).is_some()
+        self.carries_own && !self.renews() && granted(answer).is_some()
+    }
+
+    /// Whether its answer is about something that was handed out before.
+    fn renews(&self) -> bool {
+        let mut in_path = RENEWALS_IN_PATHS.iter();
+        RENEWALS.iter().any(|known| self.ends(known))
+            || in_path.any(|known| self.meant.contains(known))
     }
 
     /// Whether the path, or what follows a namespace in it, is this one.

@@ -285,7 +285,14 @@ fn what_vault_hands_out_to_others_for_the_agents_token_is_told() {
     assert!(own.is_granted(lease) && own.is_granted(token));
     assert!(!own.is_granted(br#"{"lease_id":"","data":{"a":"b"}}"#));
     assert!(!others.unwrap().is_granted(lease));
-    for path in ["/v1/sys/leases/renew", "/v1/a/auth/token/renew-self"] {
+    for path in [
+        "/v1/sys/leases/renew",
+        "/v1/sys/leases/renew/database/creds/ro/1",
+        "/v1/a/sys/renew/database/creds/ro/1",
+        "/v1/sys/renew",
+        "/v1/a/auth/token/renew-self",
+        "/v1/auth/token/renew",
+    ] {
         assert!(!decided(&asking(path)).unwrap().is_granted(lease), "{path}");
     }
 }
