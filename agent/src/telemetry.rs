@@ -29,6 +29,8 @@ pub(crate) struct Pusher {
 struct State {
     pushed: Pushed,
     socket: Option<Socket>,
+    /// Whether the log says that something was not taken. Once: a port that nobody listens at refuses every other packet.
+    is_told: bool,
 }
 
 impl Pusher {
@@ -44,6 +46,7 @@ impl Pusher {
             let state = State {
                 pushed: Pushed::new(telemetry, receiver, host.trim()),
                 socket: None,
+                is_told: false,
             };
             Arc::new(Self {
                 receiver: receiver.clone(),
@@ -56,7 +59,6 @@ impl Pusher {
 
     /// Pushes for ever.
     pub(crate) async fn go_on(self: Arc<Self>) -> Input {
-        let mut is_told = false;
         loop {
             let is_connected = self.state().socket.is_some();
             if is_connected {
@@ -68,11 +70,7 @@ impl Pusher {
             match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(socket) => self.state().socket = Some(socket),
                 Err(error) => {
-                    if !is_told {
-                        let address = self.receiver.address();
-                        tracing::warn!(address, %error, "metrics cannot be pushed, will retry");
-                    }
-                    is_told = true;
+                    self.failed(&mut self.state(), &error);
                     sleep(PATIENCE).await;
                 }
             }
@@ -82,10 +80,23 @@ impl Pusher {
     /// Sends what is new, if that is possible at once.
     pub(crate) fn push(&self) {
         let mut state = self.state();
-        let State { pushed, socket } = &mut *state;
+        let State { pushed, socket, .. } = &mut *state;
         let Some(open) = socket else { return };
-        if !pushed.tell(&self.metrics.all(), |packet| open.takes(packet)) {
+        let mut trouble = None;
+        pushed.tell(&self.metrics.all(), |packet| {
+            trouble = open.takes(packet).err();
+            trouble.is_none()
+        });
+        if let Some(error) = trouble {
             *socket = None;
+            self.failed(&mut state, &error);
+        }
+    }
+
+    fn failed(&self, state: &mut State, error: &io::Error) {
+        if !std::mem::replace(&mut state.is_told, true) {
+            let address = self.receiver.address();
+            tracing::warn!(address, %error, "metrics cannot be pushed, will retry");
         }
     }
 
@@ -130,8 +141,8 @@ impl Socket {
         Ok(Self::Datagrams(socket))
     }
 
-    /// Whether it took all of it.
-    fn takes(&self, packet: &str) -> bool {
+    /// An error where it did not take all of it.
+    fn takes(&self, packet: &str) -> io::Result<()> {
         let packet = packet.as_bytes();
         let sent = match self {
             Self::Datagrams(socket) => socket.send(packet),
@@ -141,6 +152,9 @@ impl Socket {
                 stream.write(packet)
             }
         };
-        sent.is_ok_and(|count| count == packet.len())
+        match sent? == packet.len() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 }

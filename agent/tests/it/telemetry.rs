@@ -57,6 +57,24 @@ async fn a_receiver_that_is_gone_gets_the_rest_when_it_is_back_and_the_last_at_t
     received(&mut second, "vault.agent.proxy.client_error:1.000000|c\n").await;
 }
 
+/// The kernel says so of the packet after the first one; a login that fails again and again makes one.
+#[tokio::test]
+async fn a_port_that_nobody_listens_at_is_told() {
+    let receiver = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = Place::offline("http://127.0.0.1:9")
+        .setting("log_file = \"FOLDER/agent.log\"")
+        .setting(&format!("telemetry {{ statsd_address = \"{receiver}\" }}"));
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+
+    until("the log says so", async || {
+        let log = place.read("agent.log");
+        log.contains("metrics cannot be pushed") && log.contains(&receiver.to_string())
+    })
+    .await;
+    agent.terminate().await;
+}
+
 /// Reads until this has come.
 async fn received(stream: &mut TcpStream, text: &str) -> String {
     let mut all = String::new();
