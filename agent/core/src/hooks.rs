@@ -80,12 +80,20 @@ impl Hooks {
                 }
                 entry.files.push(file);
             }
-            None => self.hooks.push(Entry {
-                hook,
-                files: vec![file],
-                state: State::Idle,
-                backoff: self.backoff.clone(),
-            }),
+            None => {
+                let new = Entry {
+                    hook,
+                    files: vec![file],
+                    state: State::Idle,
+                    backoff: self.backoff.clone(),
+                };
+                let mut hooks = self.hooks.iter_mut();
+                // One that nothing asks for any more makes room, unless its end is yet to come.
+                match hooks.find(|entry| entry.files.is_empty() && entry.state == State::Idle) {
+                    Some(free) => *free = new,
+                    None => self.hooks.push(new),
+                }
+            }
         }
     }
 

@@ -160,6 +160,26 @@ fn a_command_that_is_mended_runs_although_its_file_is_as_it_was() {
 }
 
 #[test]
+fn commands_that_nothing_asks_for_any_more_make_room() {
+    let mut world = World::ready(&["static"]);
+    for round in 1..=3 {
+        let (text, command) = (round.to_string(), format!("command = \"reload-{round}\""));
+        reload(&mut world, &[("/0", &text, &command)], "");
+        world.step();
+        world.written();
+        let run = format!("run the hook of template {round}");
+        assert_eq!(world.step(), [run]);
+
+        world.feed(Input::HookEnded {
+            hook: 0,
+            result: Ok(()),
+        });
+
+        assert!(!world.agent.hooks.is_busy(), "it is another one: {round}");
+    }
+}
+
+#[test]
 fn a_shorter_interval_does_not_wait_for_the_end_of_the_longer_one() {
     let mut world = World::new(&[DATABASE]);
     world.get_ready(r#"{"data":{"username":"u"}}"#);
