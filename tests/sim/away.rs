@@ -49,9 +49,12 @@ impl Asked {
     fn most(self) -> (usize, usize) {
         match self {
             Self::LogIn => (6, 6),
-            Self::FindMount | Self::Read => (60, 2),
-            // One of them is the last chance before what cannot be renewed is replaced.
-            Self::RenewToken | Self::LookUpToken | Self::RenewLease => (60, 3),
+            // Two, and one where a lease ends: the last chance before that, or the first try after it.
+            Self::FindMount
+            | Self::Read
+            | Self::RenewToken
+            | Self::LookUpToken
+            | Self::RenewLease => (60, 3),
         }
     }
 }

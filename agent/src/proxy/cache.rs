@@ -352,7 +352,7 @@ mod tests {
     fn what_is_revoked_before_the_login_is_not_kept_on_however_long_it_was_renewed() {
         let own = || SecretText::new("own".to_owned());
         let first = Caching::new(1, Vec::new());
-        first.set_own(own());
+        first.set_own(own(), None);
         answered(&first);
         let mut packed = first.packed();
         for answer in &mut packed {
@@ -361,7 +361,7 @@ mod tests {
 
         let second = Caching::new(2, packed);
         second.revoke(Revocation::Lease("db/1".to_owned()));
-        second.set_own(own());
+        second.set_own(own(), None);
 
         assert!(second.get(&[1; 32]).is_none());
         assert!(second.get(&[9; 32]).is_some());
