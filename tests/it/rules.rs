@@ -256,14 +256,19 @@ fn of_credentials(namespace: &str) -> Vec<Attempt> {
             &json!({ "spec": { "suspend": false } }),
         ),
         patch(
-            "credentials changes no more of a Job's spec than to let it go",
+            "credentials changes no more of a Job's spec than to let it go, and leaves that to its queue where it has one",
             "job mine",
             &json!({ "spec": { "activeDeadlineSeconds": 5 } }),
         ),
         patch(
-            "credentials changes no more of a Job's metadata than its report and its finalizer",
+            "credentials changes no more of a Job's labels than to put it into its queue",
             "job mine",
             &label,
+        ),
+        patch(
+            "credentials changes no more of a Job's metadata than its report and its finalizer",
+            "job mine",
+            &json!({ "metadata": { "annotations": { "a": "b" } } }),
         ),
         patch(
             "credentials changes no more of a PlanescapeJob than what it says of a login that it tried",
