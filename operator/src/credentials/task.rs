@@ -233,7 +233,7 @@ impl Task {
         Ok(())
     }
 
-    /// The Job as it is after a change of it; what the watch shows later is no older.
+    /// The Job as it is after a change of it. The watch may show an older one once more.
     fn learn(&mut self, job: Option<Job>) {
         match job {
             Some(job) => self.run = self.run.again(&job),

@@ -38,6 +38,8 @@ pub struct Memory {
     pub may_not_look_up_leases: bool,
     /// The login, and what was read.
     pub account: Account,
+    /// Whether all of the token was told, and its record deleted after that.
+    has_forgotten: bool,
 }
 
 /// The login of a run, and what was read.
@@ -401,6 +403,7 @@ impl Memory {
     /// There is a token, which is another than before: what was read with that is of no use.
     pub fn hold(&mut self, holding: Holding) {
         self.custody = Custody::Held(holding);
+        self.has_forgotten = false;
         self.troubles
             .retain(|subject, _| matches!(subject, Subject::Work | Subject::Status));
         for sighting in &mut self.secrets {
@@ -408,6 +411,12 @@ impl Memory {
                 *sighting = Sighting::Missing;
             }
         }
+    }
+
+    /// Its record is deleted, as nothing is left to say of it.
+    pub fn forget(&mut self) {
+        self.custody = Custody::Absent;
+        self.has_forgotten = true;
     }
 
     /// Nobody knows whether Vault has renewed this: it may live for as long as was asked for.

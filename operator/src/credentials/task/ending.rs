@@ -162,7 +162,7 @@ impl Task {
         let deleted = self.program.records.delete(&self.run).await;
         deleted.map_err(|error| self.refused("delete the record of a token", &error))?;
         self.record = None;
-        self.memory.custody = Custody::Absent;
+        self.memory.forget();
         Ok(())
     }
 }

@@ -33,10 +33,12 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     }
 }
 
-/// Of a token that was told of and whose record somebody has deleted nobody knows any more, which is said.
+/// Of a token that was told of and whose record somebody else has deleted nobody knows any more, which is said. The watch may
+/// show once more what was told before the last word.
 fn release(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     let told = run.told.as_ref();
-    let is_lost = told.is_some_and(|it| it.phase != Phase::Done && it.accessor.is_some());
+    let was_held = told.is_some_and(|it| it.phase != Phase::Done && it.accessor.is_some());
+    let is_lost = was_held && !memory.has_forgotten;
     let lost = is_lost.then(|| lost(run, memory, now));
     lost.and_then(|report| tell(run, &report))
         .unwrap_or(Step::Release)

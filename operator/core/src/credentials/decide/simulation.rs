@@ -505,7 +505,7 @@ impl World {
                 self.holding().leases[*index].is_revoked = true;
             }
             Step::RevokeToken => self.holding().token_end = TokenEnd::Said,
-            Step::Forget => self.memory.custody = Custody::Absent,
+            Step::Forget => self.memory.forget(),
             Step::Claim | Step::LetGo(_) | Step::Tell(_) | Step::Release => {}
             Step::Wait(_) | Step::Finish => {}
         }

@@ -45,3 +45,20 @@ fn a_run_that_lost_its_order_is_not_let_go_and_its_token_is_revoked_in_the_end()
 
     assert!(!world.is_token_alive && !world.run.is_claimed);
 }
+
+#[test]
+fn an_older_job_that_the_watch_shows_late_takes_the_last_word_of_no_run_away() {
+    let mut world = World::new(Stage::Waiting);
+    world.memory.account.accessor = Some("0123456789abcdef".to_owned());
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    let older = world.run.clone();
+    while world.next() != Step::Forget {
+        world.take(world.next());
+    }
+    assert_eq!(world.told(), "Revoked");
+    world.take(world.next());
+    world.run = older;
+
+    assert_eq!(world.go_on(), ["Release", "Finish"]);
+}

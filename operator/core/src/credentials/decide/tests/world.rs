@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    pub(super) fn take(&mut self, step: Step) {
         if self.is_denied && step.asks_with_token() {
             self.be_denied(&step);
             return;
@@ -198,7 +198,7 @@ impl World {
             Step::Tell(report) => self.run.told = Some(report),
             Step::Forget => {
                 self.has_record = false;
-                self.memory.custody = Custody::Absent;
+                self.memory.forget();
             }
             Step::Release => self.run.is_claimed = false,
             Step::Wait(_) | Step::Finish => unreachable!("is not done"),
