@@ -224,7 +224,8 @@ fn warn(
         warn("spec.schedule: @every counts from the creation of the PlanescapeJob; the runs above take it for created now".to_owned());
     }
     let queue = &spec.job_template["metadata"]["labels"][KUEUE_LABEL];
-    if let (Some(_), Some(queue)) = (&material.order, queue.as_str()) {
+    let queue = queue.as_str().filter(|queue| !queue.is_empty());
+    if let (Some(_), Some(queue)) = (&material.order, queue) {
         warn(format!(
             "spec.jobTemplate.metadata.labels[{KUEUE_LABEL}]: a run gets its Secrets before it stands in the queue {queue}, and their leases live while it waits there; Vault's roles have to let them live that long"
         ));

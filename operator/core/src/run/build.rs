@@ -88,9 +88,10 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
         set(annotations, &[(ORDER_ANNOTATION, &order)]);
         let labels = map(&mut metadata, "labels");
         set(labels, &[(CREDENTIALS_LABEL, "true")]);
-        // A queue that knows it may let it have pods before its Secrets are there.
+        // A queue that knows it may let it have pods before its Secrets are there. One without a name is none for Kueue.
         let queue = labels.as_object_mut().and_then(|it| it.remove(KUEUE_LABEL));
-        if let Some(queue) = queue {
+        let is_named = |queue: &Value| queue.as_str().is_some_and(|name| !name.is_empty());
+        if let Some(queue) = queue.filter(is_named) {
             map(&mut metadata, "annotations")[QUEUE_ANNOTATION] = queue;
         }
     }
@@ -149,8 +150,10 @@ mod tests {
     #[test]
     fn a_run_with_secrets_is_in_its_queue_only_once_it_has_them() {
         let db = json!({ "name": "db", "path": "database/creds/readonly", "secretName": "db" });
-        let asks = built(&json!({ "role": "runs", "secrets": [db] }));
-        let asks_nothing = built(&Value::Null);
+        let asks = json!({ "role": "runs", "secrets": [db] });
+        let nowhere = built(&asks, "");
+        let asks = built(&asks, "reports");
+        let asks_nothing = built(&Value::Null, "reports");
 
         let (labels, annotations) = (
             &asks["metadata"]["labels"],
@@ -164,9 +167,15 @@ mod tests {
         assert_eq!(metadata["labels"][KUEUE_LABEL], "reports");
         assert_eq!(metadata["annotations"][QUEUE_ANNOTATION], Value::Null);
         assert_eq!(asks_nothing["spec"]["suspend"], Value::Null);
+        let annotations = &nowhere["metadata"]["annotations"];
+        assert_eq!(
+            annotations[QUEUE_ANNOTATION],
+            Value::Null,
+            "nobody lifts it"
+        );
     }
 
-    fn built(vault: &Value) -> Value {
+    fn built(vault: &Value, queue: &str) -> Value {
         let tick = "2026-11-24T10:00:00Z".parse().unwrap();
         let job = json!({
             "apiVersion": "planescape.io/v1alpha1",
@@ -174,7 +183,7 @@ mod tests {
             "metadata": { "name": "my-job", "namespace": "team", "uid": "u" },
             "spec": { "vault": vault, "jobTemplate": {
                 "metadata": { "labels": {
-                    KUEUE_LABEL: "reports", "kueue.x-k8s.io/priority-class": "high",
+                    KUEUE_LABEL: queue, "kueue.x-k8s.io/priority-class": "high",
                 } },
                 "spec": { "template": { "spec": { "containers": [{
                     "name": "main", "image": "busybox:1.35",
