@@ -8,6 +8,7 @@ mod flight;
 mod guard;
 mod identity;
 mod left;
+mod left_behind;
 mod life;
 mod openbao;
 mod place;
