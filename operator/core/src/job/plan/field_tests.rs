@@ -470,3 +470,40 @@ fn pods_are_relabelled_only_where_that_is_allowed() {
         []
     );
 }
+
+#[test]
+fn a_schedule_that_counts_from_a_time_far_ahead_counts_from_now() {
+    for (schedule, next) in [
+        ("0 * * * *", "2026-11-24T11:00:00Z"),
+        ("@every 90m", "2026-11-24T12:00:00Z"),
+    ] {
+        let mut job = cron(schedule);
+        job["status"] = json!({ "scheduleReference": {
+            "schedule": format!("{schedule} UTC"),
+            "since": "9999-01-01T00:00:00Z", "anchor": "9999-01-01T00:00:00Z",
+        } });
+
+        let plan = plan_of(&job, &[], "2026-11-24T10:30:00Z");
+        assert_eq!(plan.next, Some(at(next)));
+        job["status"] = json!({ "scheduleReference": plan.reference, "nextScheduleTime": next });
+
+        assert_eq!(ticks(&plan_of(&job, &[], next)), [at(next)]);
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_takes_no_edit_back() {
+    let mut job = cron("0 * * * *");
+    job["metadata"]["managedFields"] = json!([
+        { "manager": "kubectl", "operation": "Update", "time": "2026-11-24T12:02:00Z",
+          "fieldsV1": { "f:spec": { "f:suspend": {} } } },
+    ]);
+    job["status"] = json!({ "scheduleReference": {
+        "schedule": "0 * * * * UTC", "since": "2026-11-24T12:02:00Z",
+    } });
+
+    let behind = plan_of(&job, &[], "2026-11-24T11:02:00Z");
+
+    let since = behind.reference.map(|it| it.since.0);
+    assert_eq!(since, Some(at("2026-11-24T12:02:00Z")));
+}

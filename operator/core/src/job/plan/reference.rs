@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
-use super::created;
+use super::{TOLERATED_SKEW, created};
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{DstPolicy, ScheduleReference};
 use crate::run;
@@ -21,17 +21,27 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
         let invalid = before.invalid_generation;
         is_valid && invalid.is_some_and(|invalid| invalid != generation)
     };
+    // What lies far ahead of every clock was written by a wrong one, or by somebody: it counts as now. The API server's may be
+    // right where ours is behind.
+    let latest = edited(job).max(created(job)).max(Some(now));
+    let known = |time: &Time| {
+        let ahead = latest.map(|latest| time.0.duration_since(latest));
+        let is_wrong = ahead.is_some_and(|ahead| ahead > TOLERATED_SKEW);
+        if is_wrong { now } else { time.0 }
+    };
     let since = match before {
         // Nobody may have looked between its creation and an edit.
         None => edited(job).max(created(job)).unwrap_or(now).min(now),
-        Some(before) if before.schedule == schedule && !is_corrected(before) => before.since.0,
+        Some(before) if before.schedule == schedule && !is_corrected(before) => {
+            known(&before.since)
+        }
         // Both bounds hold: an edit is later than what was known, and not later than now.
         Some(before) => edited(job).unwrap_or(now).max(before.since.0).min(now),
     };
     let same_interval = format!("{} ", job.spec.schedule);
     let anchor = match before {
         Some(before) if before.schedule.starts_with(&same_interval) => {
-            before.anchor.as_ref().unwrap_or(&before.since).0
+            known(before.anchor.as_ref().unwrap_or(&before.since))
         }
         Some(_) | None => since,
     };
