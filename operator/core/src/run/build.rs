@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::name;
 use super::rerun::{Occasion, rerun_id};
 use crate::api::names::{
-    CREDENTIALS_LABEL, CRONJOB_TIMESTAMP_ANNOTATION, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL,
+    CREDENTIALS_LABEL, CRONJOB_TIMESTAMP_ANNOTATION, GROUP, JOB_LABEL, KUBERNETES_JOB_NAME_LABEL,
     KUEUE_LABEL, LEGACY_JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER, ORDER_ANNOTATION,
     QUEUE_ANNOTATION, RUN_TRACKING_FINALIZER, RUN_UID_LABEL, SCHEDULED_AT_ANNOTATION,
     TEMPLATE_ANNOTATION,
@@ -61,7 +61,7 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
         "name": name,
         "namespace": namespace,
         "labels": template["metadata"]["labels"].take(),
-        "annotations": template["metadata"]["annotations"].take(),
+        "annotations": own_annotations(&mut template),
         "finalizers": [RUN_TRACKING_FINALIZER],
         "ownerReferences": [{
             "apiVersion": "planescape.io/v1alpha1",
@@ -104,6 +104,16 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })
 }
 
+/// A template that was made of a run's Job tells of that run, such as that it has its Secrets.
+fn own_annotations(template: &mut Value) -> Value {
+    let mut annotations = template["metadata"]["annotations"].take();
+    if let Some(annotations) = annotations.as_object_mut() {
+        let is_ours = |key: &str| key.split_once('/').is_some_and(|(group, _)| group == GROUP);
+        annotations.retain(|key, _| !is_ours(key));
+    }
+    annotations
+}
+
 /// Of the author's rules the first that fits holds, so that ours comes first.
 fn ignore_disruptions(policy: &mut Value) {
     let rule = json!({ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] });
@@ -144,6 +154,7 @@ fn set(object: &mut Value, pairs: &[(&str, &str)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::names::SUPPLIED_ANNOTATION;
     use crate::defaults::Defaults;
     use crate::job::validate::validate;
 
@@ -175,6 +186,15 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_a_template_tells_of_another_run_is_left_out() {
+        let built = built(&Value::Null, "reports");
+
+        let annotations = &built["metadata"]["annotations"];
+        assert_eq!(annotations[SUPPLIED_ANNOTATION], Value::Null);
+        assert_eq!(annotations["example.com/note"], "mine");
+    }
+
     fn built(vault: &Value, queue: &str) -> Value {
         let tick = "2026-11-24T10:00:00Z".parse().unwrap();
         let job = json!({
@@ -182,9 +202,10 @@ mod tests {
             "kind": "PlanescapeJob",
             "metadata": { "name": "my-job", "namespace": "team", "uid": "u" },
             "spec": { "vault": vault, "jobTemplate": {
-                "metadata": { "labels": {
-                    KUEUE_LABEL: queue, "kueue.x-k8s.io/priority-class": "high",
-                } },
+                "metadata": {
+                    "labels": { KUEUE_LABEL: queue, "kueue.x-k8s.io/priority-class": "high" },
+                    "annotations": { SUPPLIED_ANNOTATION: "true", "example.com/note": "mine" },
+                },
                 "spec": { "template": { "spec": { "containers": [{
                     "name": "main", "image": "busybox:1.35",
                     "envFrom": [{ "secretRef": { "name": "db" } }],
