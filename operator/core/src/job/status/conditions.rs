@@ -252,7 +252,6 @@ fn with_advice(facts: &Facts<'_>, message: String) -> String {
     }
 }
 
-/// What the API server says of the Job that the next run will be.
 /// Something may be written that nobody reads.
 fn accepted(facts: &Facts<'_>) -> Finding {
     const KIND: &str = "TemplateValid";
@@ -263,6 +262,7 @@ fn accepted(facts: &Facts<'_>) -> Finding {
     }
 }
 
+/// What the API server says of the Job that the next run will be.
 fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
     const KIND: &str = "TemplateValid";
     if let Err(problems) = facts.validated {
