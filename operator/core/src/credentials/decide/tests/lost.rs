@@ -1,4 +1,4 @@
-//! Somebody deletes the record of a run's token, or takes away what its Job orders.
+//! Somebody deletes the record of a run's token, or takes away what its Job orders, or its finalizer.
 
 use super::*;
 
@@ -61,4 +61,18 @@ fn an_older_job_that_the_watch_shows_late_takes_the_last_word_of_no_run_away() {
     world.run = older;
 
     assert_eq!(world.go_on(), ["Release", "Finish"]);
+}
+
+#[test]
+fn a_run_whose_finalizer_somebody_took_off_is_revoked_when_it_ends() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.is_claimed = false;
+    world.run.stage = Stage::Over { deleted: None };
+
+    let steps = world.go_on();
+
+    let revoked = ["RevokeLease(0)", "RevokeToken", "Tell(Revoked)"];
+    assert_eq!(steps[..3], revoked);
+    assert_eq!(steps[3..], ["Forget", "Finish"]);
 }
