@@ -105,12 +105,19 @@ pub(super) async fn tend(
             () = sleep_until(until) => {}
             () = vault_is_back(task.outages.as_mut()) => task.memory.hurry(Timestamp::now()),
             () = shutdown.cancelled() => return,
-            changed = seen.changed() => match changed {
-                Ok(()) => task.see(seen.borrow_and_update().clone()),
-                Err(_) if task.is_gone => {}
-                Err(_) => task.see(Seen::Gone),
-            },
+            shown = news(&mut seen, task.is_gone) => task.see(shown),
         }
+    }
+}
+
+/// What the watch shows next of a Job. Of one that is gone it shows no more, whose end may still have to wait for Vault.
+async fn news(seen: &mut watch::Receiver<Seen>, is_gone: bool) -> Seen {
+    if is_gone {
+        return std::future::pending().await;
+    }
+    match seen.changed().await {
+        Ok(()) => seen.borrow_and_update().clone(),
+        Err(_) => Seen::Gone,
     }
 }
 
@@ -280,4 +287,21 @@ impl Task {
 
 fn seconds(grant: Grant) -> i64 {
     i64::try_from(grant.ttl().as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_woken_again_and_again_by_a_job_that_is_gone() {
+        let (sender, mut seen) = watch::channel(Seen::Gone);
+        drop(sender);
+
+        let gone = news(&mut seen, false).now_or_never();
+        assert!(matches!(gone, Some(Seen::Gone)));
+        assert!(news(&mut seen, true).now_or_never().is_none());
+    }
 }
