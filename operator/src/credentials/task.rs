@@ -242,8 +242,10 @@ impl Task {
 
     /// The Job as it is after a change of it. The watch may show an older one once more.
     fn learn(&mut self, job: Option<Job>) {
-        match job {
-            Some(job) => self.run = self.run.again(&job),
+        match job.map(|job| self.run.again(&job)) {
+            // Somebody took our label off, and nobody watches it any more.
+            Some(run) if self.is_gone => self.run.is_claimed = run.is_claimed,
+            Some(run) => self.run = run,
             None => self.see(Seen::Gone),
         }
     }
