@@ -41,7 +41,8 @@ impl Request {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let request = if text.starts_with('{') {
-            serde_json::from_str(text).map_err(|error| format!("is not a request: {error}"))?
+            let fail = |error| format!("is not a request: {}", mistake(&error));
+            serde_json::from_str(text).map_err(fail)?
         } else {
             Self {
                 token: text.to_owned(),
@@ -85,6 +86,15 @@ impl Request {
     }
 }
 
+/// What was expected; never what was found, which may be a secret.
+fn mistake(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) if text.starts_with("invalid ") => format!("expected {expected}"),
+        Some(_) | None => text,
+    }
+}
+
 /// What the Job of a request would be called by, behind the PlanescapeJob's name: also of one that is none.
 pub fn requested_id(uid: &str, text: &str) -> String {
     match Request::parse(text) {
@@ -115,6 +125,22 @@ mod tests {
         assert_eq!(Request::parse(&full.text()).unwrap(), full);
         for wrong in ["", " ", "{", r#"{"token":""}"#, r#"{"token":"t","arg":[]}"#] {
             assert!(Request::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_none_is_told_of_without_what_it_holds() {
+        for (wrong, expected) in [
+            (r#"{"token":"t","args":"s3cret, expected x"}"#, "a sequence"),
+            (r#"{"token":"t","env":{"A":"b"},"env":"s3cret"}"#, "env"),
+            (r#"{"token":"t","env":"s3cret"}"#, "a map"),
+            (r#"{"token":"t","argz":["s3cret"]}"#, "argz"),
+        ] {
+            let said = Request::parse(wrong).unwrap_err();
+            assert!(
+                said.contains(expected) && !said.contains("s3cret"),
+                "{said}"
+            );
         }
     }
 
