@@ -73,8 +73,7 @@ pub(super) async fn tend(
         held,
     };
     while !shutdown.is_cancelled() {
-        let news = seen.has_changed().unwrap_or(false);
-        if news {
+        if seen.has_changed().unwrap_or(false) {
             task.see(seen.borrow_and_update().clone());
         }
         task.count();
