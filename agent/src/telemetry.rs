@@ -4,6 +4,7 @@
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use planescape_agent_core::{Input, Pushed};
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
+use crate::files;
 use crate::proxy::Metrics;
 
 /// Between two packets with something new.
@@ -40,7 +42,8 @@ impl Pusher {
             return Vec::new();
         }
         // The kernel's own word, which no file system holds up.
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+        let host = String::from_utf8_lossy(&host);
         let receivers = telemetry.receivers.iter();
         let pushers = receivers.map(|receiver| {
             let state = State {
