@@ -21,6 +21,7 @@ items:
           spec:
             restartPolicy: OnFailure
             containers: [{name: main, image: 'busybox:1.35'}]
+            volumes: [{name: key, secret: {secretName: key, defaultMode: 0400}}]
 ";
 
 #[test]
@@ -34,6 +35,7 @@ fn a_cronjob_becomes_a_manifest_and_what_differs_is_told_beside_it() {
     assert_eq!(job["spec"]["forbidBehavior"], "Queue");
     let template = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     assert_eq!(template["restartPolicy"], "OnFailure");
+    assert_eq!(template["volumes"][0]["secret"]["defaultMode"], 256);
     for note in ["spec.dstPolicy", "spec.forbidBehavior"] {
         let told = outcome.errors.contains(&format!("backup: {note}: "));
         assert!(told, "{}", outcome.errors);

@@ -8,6 +8,7 @@ use planescape_operator_core::{annotations, dialect};
 use planescape_templates::Options;
 use serde_json::Value;
 
+use crate::commands::manifests::objects;
 use crate::commands::template::Reading;
 
 /// One template, and where in its file it is.
@@ -71,13 +72,12 @@ fn configuration(tree: &Tree) -> Vec<Source> {
 
 /// The templates in every object, if these are objects.
 fn manifests(text: &str, reading: &Reading) -> Option<Vec<Source>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
-    let is_object =
-        |document: &Value| document["apiVersion"].is_string() && document["kind"].is_string();
-    if documents.is_empty() || !documents.iter().all(is_object) {
+    let objects = objects(text).ok()?;
+    let is_object = |object: &Value| object["apiVersion"].is_string() && object["kind"].is_string();
+    if objects.is_empty() || !objects.iter().all(is_object) {
         return None;
     }
-    let annotated = documents
+    let annotated = objects
         .iter()
         .flat_map(annotations::templates)
         .map(|(key, secret)| Source {
@@ -85,15 +85,14 @@ fn manifests(text: &str, reading: &Reading) -> Option<Vec<Source>> {
             options: secret.options(),
             text: secret.template.into_bytes(),
         });
-    let mounted = documents.iter().flat_map(|object| mounted(object, reading));
+    let mounted = objects.iter().flat_map(|object| mounted(object, reading));
     Some(annotated.chain(mounted).collect())
 }
 
 /// The templates in ConfigMaps, which agents find as files: in their configurations, or by themselves where the name
 /// says so.
 fn mounted(object: &Value, reading: &Reading) -> Vec<Source> {
-    let items = object["items"].as_array().into_iter().flatten();
-    let mut found: Vec<Source> = items.flat_map(|item| mounted(item, reading)).collect();
+    let mut found = Vec::new();
     let data = (object["kind"] == "ConfigMap").then(|| object["data"].as_object());
     for (name, text) in data.flatten().into_iter().flatten() {
         let text = text.as_str().unwrap_or_default();
