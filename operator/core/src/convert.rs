@@ -30,46 +30,28 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let mut problems = Vec::new();
     let from = &cron_job["spec"];
     let mut spec = Map::new();
-    let (zone_in_schedule, schedule) = split_zone(from["schedule"].as_str().unwrap_or_default());
-    // A CronJob's fields may stand apart by tabs, a PlanescapeJob's by blanks alone.
-    let blanks = |c: char| if c.is_whitespace() { ' ' } else { c };
-    let schedule: String = schedule.chars().map(blanks).collect();
-    spec.insert("schedule".into(), json!(schedule));
-    let zone = from["timeZone"].as_str().or(zone_in_schedule);
-    match zone {
-        Some(zone) => {
-            spec.insert("timeZone".into(), json!(zone));
-        }
-        None => notes.push(
-            "spec.timeZone: the CronJob has none and follows the clock of kube-controller-manager, which is usually UTC; a PlanescapeJob without one follows UTC".to_owned(),
-        ),
+    if let Err(problem) = add_schedule(from, &mut spec, &mut notes) {
+        problems.push(problem);
     }
-    if let Some(zone) = zone_in_schedule {
-        notes.push(format!(
-            "spec.schedule: its zone {zone} is in spec.timeZone now"
-        ));
-    }
-    if zone.is_some_and(|zone| zone != "UTC" && zone != "Etc/UTC") {
-        notes.push(
-            "spec.dstPolicy: where the clock is turned each reading runs once; write `dstPolicy: Kubernetes` to leave out and to double runs as the CronJob does".to_owned(),
-        );
-    }
-    let policy = from["concurrencyPolicy"].as_str().unwrap_or("Allow");
-    spec.insert("concurrencyPolicy".into(), json!(policy));
-    match policy {
-        "Forbid" => {
+    let policy = match &from["concurrencyPolicy"] {
+        Value::Null => json!("Allow"),
+        policy => policy.clone(),
+    };
+    match policy.as_str() {
+        Some("Forbid") => {
             spec.insert("forbidBehavior".into(), json!("Queue"));
             notes.push(
                 "spec.forbidBehavior: Queue starts a run late when the previous one ends, as the CronJob does; leave it out to skip that run".to_owned(),
             );
         }
-        "Replace" => notes.push(
+        Some("Replace") => notes.push(
             "spec.concurrencyPolicy: the new run starts when the pods of the old one are gone; a CronJob starts it at once".to_owned(),
         ),
         _ => {}
     }
+    spec.insert("concurrencyPolicy".into(), policy);
     for field in SAME {
-        if let Some(value) = from.get(field) {
+        if let Some(value) = from.get(field).filter(|value| !value.is_null()) {
             spec.insert(field.into(), value.clone());
         }
     }
@@ -126,6 +108,60 @@ fn metadata(from: &Value) -> Value {
         }
     }
     Value::Object(metadata)
+}
+
+/// A CronJob may name its zone in either of two fields.
+fn add_schedule(
+    from: &Value,
+    spec: &mut Map<String, Value>,
+    notes: &mut Vec<String>,
+) -> Result<(), Problem> {
+    let problem = |message: String| Problem::new(Kind::Schedule, "spec.schedule", message);
+    let (zone_in_schedule, schedule) = schedule(&from["schedule"]);
+    if schedule.is_null() {
+        // Without one a PlanescapeJob would run once.
+        return Err(problem("is missing".to_owned()));
+    }
+    spec.insert("schedule".into(), schedule);
+    let zone = match (zone_in_schedule, &from["timeZone"]) {
+        (Some(zone), Value::Null) => {
+            notes.push(format!(
+                "spec.schedule: its zone {zone} is in spec.timeZone now"
+            ));
+            json!(zone)
+        }
+        (Some(zone), _) => {
+            return Err(problem(format!(
+                "names the zone {zone}, and spec.timeZone names one, too, which Kubernetes refuses: leave one of them out"
+            )));
+        }
+        (None, zone) => zone.clone(),
+    };
+    if zone.is_null() {
+        notes.push(
+            "spec.timeZone: the CronJob has none and follows the clock of kube-controller-manager, which is usually UTC; a PlanescapeJob without one follows UTC".to_owned(),
+        );
+        return Ok(());
+    }
+    if zone != "UTC" && zone != "Etc/UTC" {
+        notes.push(
+            "spec.dstPolicy: where the clock is turned each reading runs once; write `dstPolicy: Kubernetes` to leave out and to double runs as the CronJob does".to_owned(),
+        );
+    }
+    spec.insert("timeZone".into(), zone);
+    Ok(())
+}
+
+/// The zone in it, and the rest; what is no text stays for others to refuse.
+fn schedule(written: &Value) -> (Option<String>, Value) {
+    let Some(text) = written.as_str() else {
+        return (None, written.clone());
+    };
+    let (zone, fields) = split_zone(text);
+    // A CronJob's fields may stand apart by tabs, a PlanescapeJob's by blanks alone.
+    let blanks = |c: char| if c.is_whitespace() { ' ' } else { c };
+    let fields: String = fields.chars().map(blanks).collect();
+    (zone.map(str::to_owned), json!(fields))
 }
 
 /// `TZ=Zone` or `CRON_TZ=Zone` before the fields, and the fields.
@@ -188,6 +224,36 @@ mod tests {
         let job = cron_job(&tabs).unwrap().job;
 
         assert_eq!(job["spec"]["schedule"], "0 2 * * *");
+    }
+
+    #[test]
+    fn refuses_two_zones_and_a_schedule_that_is_missing() {
+        let told = |spec: Value| cron_job(&json!({ "spec": spec })).unwrap_err()[0].to_string();
+
+        assert_eq!(
+            told(json!({ "schedule": "TZ=Europe/Berlin 0 0 * * *", "timeZone": "UTC" })),
+            "spec.schedule: names the zone Europe/Berlin, and spec.timeZone names one, too, which Kubernetes refuses: leave one of them out"
+        );
+        assert_eq!(
+            told(json!({ "schedule": null })),
+            "spec.schedule: is missing"
+        );
+    }
+
+    #[test]
+    fn takes_null_for_absent_and_leaves_what_is_no_text_for_its_field_to_refuse() {
+        let spec = json!({
+            "schedule": 5, "timeZone": null, "concurrencyPolicy": 7,
+            "successfulJobsHistoryLimit": null, "failedJobsHistoryLimit": 2,
+        });
+
+        let job = cron_job(&json!({ "spec": spec })).unwrap().job;
+
+        let mut spec = job["spec"].clone();
+        spec.as_object_mut().unwrap().remove("jobTemplate");
+        let expected =
+            json!({ "schedule": 5, "concurrencyPolicy": 7, "failedJobsHistoryLimit": 2 });
+        assert_eq!(spec, expected);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What a PlanescapeJob comes to, told before it is applied: its Job, what Vault is asked, when it runs, and what is odd.
 
-mod fields;
 mod odd;
 mod policy;
 mod requests;
@@ -11,11 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::annotations::{self, Injection, Mode};
+use crate::api::PlanescapeJob;
 use crate::api::names::KUEUE_LABEL;
-use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
 use crate::inject;
-use crate::job::validate::{Material, ValidatedJob, most_delay, validate};
+use crate::job::validate::{Material, ValidatedJob, most_delay};
+use crate::manifest::Manifest;
 use crate::problem::Problem;
 use crate::run::{self, Occasion};
 use crate::schedule::{Schedule, zone};
@@ -81,13 +81,12 @@ pub fn explain(
     defaults: &Defaults,
     now: Timestamp,
 ) -> Result<Explanation, Vec<Problem>> {
-    let (unknown, mut warnings) = fields::unknown(manifest);
-    let job = parsed(manifest).map_err(|problem| [unknown.clone(), vec![problem]].concat())?;
-    let (validated, material) = match validate(&job, defaults, now) {
-        Ok(checked) if unknown.is_empty() => checked,
-        Ok(_) => return Err(unknown),
-        Err(problems) => return Err([unknown, problems].concat()),
-    };
+    let Manifest {
+        job,
+        validated,
+        material,
+        mut warnings,
+    } = Manifest::read(manifest, defaults, now)?;
     let knows_delay = manifest["metadata"]["uid"].is_string();
     let next_runs = next_runs(&validated, knows_delay, now);
     let tick = first(&validated, now).unwrap_or(now);
@@ -114,26 +113,6 @@ pub fn explain(
         next_runs,
         lease_guard: injection.map(guard),
         warnings,
-    })
-}
-
-/// As the API server would store it.
-fn parsed(manifest: &Value) -> Result<PlanescapeJob, Problem> {
-    let problem = |field: &str, message: String| Problem::template(field, message);
-    if manifest["apiVersion"] != "planescape.io/v1alpha1" {
-        let message = "write planescape.io/v1alpha1".to_owned();
-        return Err(problem("apiVersion", message));
-    }
-    let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
-    if name.is_empty() || name.len() > 52 {
-        let message = "write a name of 1 to 52 characters, which Jobs and pods are named after";
-        return Err(problem("metadata.name", message.to_owned()));
-    }
-    as_stored(manifest).map_err(|error| {
-        problem(
-            "spec",
-            format!("a field has a value of another kind: {error}"),
-        )
     })
 }
 

@@ -15,6 +15,7 @@ pub mod election;
 pub mod explain;
 pub mod inject;
 pub mod job;
+pub mod manifest;
 pub mod problem;
 pub mod receipt;
 pub mod run;

@@ -1,15 +1,16 @@
 //! `planescape convert`: manifests of others, as PlanescapeJobs.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use planescape_operator_core::api::as_stored;
 use planescape_operator_core::convert::{self, Converted};
 use planescape_operator_core::defaults::Defaults;
-use planescape_operator_core::job::validate::validate;
+use planescape_operator_core::manifest::Manifest;
+use planescape_operator_core::problem::Problem;
 use serde_json::Value;
 
 use super::manifests::{self, NOWHERE, listed};
@@ -38,21 +39,25 @@ impl Convert {
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         let Self::Cronjob(Cronjob { file }) = self;
         let mut output = String::new();
-        let mut errors = std::io::stderr().lock();
+        let mut told = String::new();
+        let mut wrong = Vec::new();
         for cron_job in cron_jobs(file)? {
             let name = cron_job["metadata"]["name"].as_str().unwrap_or_default();
-            let converted = match convert::cron_job(&cron_job) {
-                Ok(converted) => converted,
-                Err(problems) => bail!("CronJob {name}:\n{}", listed(&problems)),
-            };
-            check(&converted)
-                .with_context(|| format!("CronJob {name} is not a PlanescapeJob as it stands"))?;
-            output += "---\n";
-            output += &serde_saphyr::to_string(&converted.job)?;
-            for note in &converted.notes {
-                writeln!(errors, "{name}: {note}")?;
+            match converted(&cron_job) {
+                Ok(Converted { job, notes }) => {
+                    output += "---\n";
+                    output += &serde_saphyr::to_string(&job)?;
+                    for note in notes {
+                        writeln!(told, "{name}: {note}")?;
+                    }
+                }
+                Err(problems) => wrong.push(format!("CronJob {name}:\n{}", listed(&problems))),
             }
         }
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("\n"));
+        }
+        std::io::stderr().lock().write_all(told.as_bytes())?;
         std::io::stdout().lock().write_all(output.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -66,21 +71,14 @@ fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
     Ok(cron_jobs)
 }
 
-/// Whether the operator would take it. What its settings add is not known here.
-fn check(converted: &Converted) -> anyhow::Result<()> {
-    let job = as_stored(&converted.job).context("a field has a value of another kind")?;
-    let name = job.metadata.name.clone().unwrap_or_default();
-    if name.len() > 52 {
-        bail!(
-            "metadata.name: `{name}` is longer than 52 characters, which Jobs and pods are named after; choose a shorter one"
-        );
-    }
+/// What the API server and the operator would take. What the operator's settings add is not known here.
+fn converted(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
+    let Converted { job, mut notes } = convert::cron_job(cron_job)?;
     let defaults = Defaults {
         vault_address: Some(NOWHERE.to_owned()),
         ..Defaults::default()
     };
-    match validate(&job, &defaults, Timestamp::now()) {
-        Ok(_) => Ok(()),
-        Err(problems) => bail!("{}", listed(&problems)),
-    }
+    let manifest = Manifest::read(&job, &defaults, Timestamp::now())?;
+    notes.extend(manifest.warnings);
+    Ok(Converted { job, notes })
 }

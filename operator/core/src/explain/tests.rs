@@ -2,6 +2,8 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use super::*;
+use crate::api::as_stored;
+use crate::job::validate::validate;
 
 #[test]
 fn says_what_a_job_with_an_agent_comes_to() {
