@@ -128,7 +128,8 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     jiff::tz::TimeZoneDatabase::bundled()
         .get(name)
         .ok()
-        .filter(|_| !is_local)
+        // Etc/Unknown stands for UTC there, and is no zone.
+        .filter(|zone| !is_local && !zone.is_unknown())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::RUNS;
 use crate::api::PlanescapeJob;
 use crate::api::v1alpha1::{ConcurrencyPolicy, DstPolicy, ForbidBehavior};
 use crate::job::validate::ValidatedJob;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Window};
 
 const POD: &str = "spec.jobTemplate.spec.template.spec";
 
@@ -47,6 +47,9 @@ pub(super) fn warn(
     }
     warnings.extend(of_logs(pod));
     warnings.extend(of_deadlines(job, validated, now));
+    warnings.extend(of_jitter(job, validated, now));
+    warnings.extend(of_limit(job, validated));
+    warnings.extend(of_windows(validated, now));
     warnings.extend(of_clock(job, validated, now));
 }
 
@@ -156,6 +159,38 @@ fn shortest_interval(schedule: &Schedule, now: Timestamp) -> Option<SignedDurati
     let ticks: Vec<Timestamp> = ticks.take(RUNS).collect();
     let pairs = ticks.iter().zip(ticks.iter().skip(1));
     pairs.map(|(one, next)| next.duration_since(*one)).min()
+}
+
+fn of_jitter(job: &PlanescapeJob, validated: &ValidatedJob, now: Timestamp) -> Option<String> {
+    let most = job.spec.jitter_seconds?;
+    let interval = shortest_interval(&validated.schedule, now)?.as_secs();
+    (most > interval).then(|| {
+        format!(
+            "spec.jitterSeconds: a run may start {most} s after its instant, and the next one is due after {interval} s"
+        )
+    })
+}
+
+fn of_limit(job: &PlanescapeJob, validated: &ValidatedJob) -> Option<String> {
+    let is_without_effect =
+        job.spec.max_active_runs.is_some() && validated.policy != ConcurrencyPolicy::Allow;
+    is_without_effect.then(|| {
+        format!(
+            "spec.maxActiveRuns: counts under concurrencyPolicy Allow alone; under {:?} one run is active at a time",
+            validated.policy
+        )
+    })
+}
+
+fn of_windows(validated: &ValidatedJob, now: Timestamp) -> Vec<String> {
+    let windows = validated.excluded.iter().enumerate();
+    let over = windows.filter_map(|(position, window)| match window {
+        Window::Fixed { until, .. } if *until <= now => Some(format!(
+            "spec.exclusionWindows[{position}]: is over since {until}, and keeps no run from starting"
+        )),
+        Window::Fixed { .. } | Window::Recurring { .. } => None,
+    });
+    over.collect()
 }
 
 fn of_clock(job: &PlanescapeJob, validated: &ValidatedJob, now: Timestamp) -> Option<String> {

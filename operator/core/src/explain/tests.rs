@@ -232,6 +232,21 @@ const ODD: &[Odd] = &[
     ),
     (&[("jobTemplate/spec/activeDeadlineSeconds", "86400")], None),
     (
+        &[("maxActiveRuns", "3")],
+        Some("maxActiveRuns: counts under concurrencyPolicy Allow alone; under Forbid"),
+    ),
+    (
+        &[("maxActiveRuns", "3"), ("concurrencyPolicy", "\"Allow\"")],
+        None,
+    ),
+    (
+        &[(
+            "exclusionWindows",
+            r#"[{ "from": "2026-10-22T00:00:00Z", "until": "2026-10-23T12:00:00Z" }]"#,
+        )],
+        Some("exclusionWindows[0]: is over since 2026-10-23T12:00:00Z"),
+    ),
+    (
         &[
             ("jobTemplate/spec/activeDeadlineSeconds", "86401"),
             ("concurrencyPolicy", "\"Allow\""),
@@ -323,6 +338,23 @@ fn warns_of_what_works_and_is_rarely_meant() {
         let is_right = |it: &String| it.contains(&told) && !it.contains("hunter2");
         assert!(warnings.iter().all(is_right), "{warnings:?}");
     }
+}
+
+#[test]
+fn warns_of_runs_that_start_after_the_next_one_is_due() {
+    let warns = |seconds: i64| {
+        let mut manifest = nightly();
+        manifest["spec"]["schedule"] = json!("* * * * *");
+        manifest["spec"]["jitterSeconds"] = json!(seconds);
+        let warnings = explain(&manifest, &defaults(), now()).unwrap().warnings;
+        let told = format!(
+            "a run may start {seconds} s after its instant, and the next one is due after 60 s"
+        );
+        warnings.iter().any(|warning| warning.contains(&told))
+    };
+
+    assert!(warns(61));
+    assert!(!warns(60));
 }
 
 fn now() -> Timestamp {

@@ -103,7 +103,7 @@ pub fn validate(
         .map_err(|problem| problems.push(problem))
         .ok();
     let policy = policy(spec);
-    let excluded = windows(spec, &mut problems);
+    let excluded = windows(spec, &mut problems, now);
     refuse_odd_scheduling(spec, policy, &mut problems);
     refuse_odd_template(spec, &mut problems);
     let injection = injection(spec, defaults)
@@ -198,16 +198,20 @@ pub(crate) fn most_delay(spec: &PlanescapeJobSpec, defaults: &Defaults, asks_vau
     u64::try_from(spec.jitter_seconds.unwrap_or(usual)).unwrap_or(0)
 }
 
-fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) -> Vec<Window> {
+fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>, now: Timestamp) -> Vec<Window> {
     let zone = schedule::zone(zone_name(spec)).unwrap_or(TimeZone::UTC);
     let mut windows = Vec::new();
     for (position, window) in spec.exclusion_windows.iter().enumerate() {
+        let mut refuse = |field: &str, message: String| {
+            let field = format!("spec.exclusionWindows[{position}]{field}");
+            problems.push(Problem::new(Kind::Schedule, field, message));
+        };
         match Window::parse(window, &zone, spec.dst_policy) {
-            Ok(window) => windows.push(window),
-            Err((field, message)) => {
-                let field = format!("spec.exclusionWindows[{position}]{field}");
-                problems.push(Problem::new(Kind::Schedule, field, message));
+            Ok(window) if window.never_begins(now) => {
+                refuse(".schedule", schedule::Error::Never.to_string());
             }
+            Ok(window) => windows.push(window),
+            Err((field, message)) => refuse(field, message),
         }
     }
     windows

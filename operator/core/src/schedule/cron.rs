@@ -354,10 +354,7 @@ impl Bounds {
         if first > last {
             return Err(format!("begins after it ends: {first} > {last}"));
         }
-        let step = step.map_or(Ok(1), whole_number)?;
-        if step == 0 {
-            return Err("has a step of zero".to_owned());
-        }
+        let step = step.map_or(Ok(1), self::step)?;
         let bits = (first..=last)
             .step_by(usize::try_from(step).unwrap_or(usize::MAX))
             .fold(0, |bits, value| bits | 1 << value);
@@ -368,27 +365,43 @@ impl Bounds {
     }
 
     fn value(&self, text: &str) -> Result<u32, String> {
+        if text.is_empty() {
+            return Err("lacks a number".to_owned());
+        }
         let name = text.to_lowercase();
         let position = self.names.iter().position(|known| *known == name);
         let value = match position.and_then(|position| u32::try_from(position).ok()) {
-            Some(position) => position + self.least,
-            None => whole_number(text)?,
+            Some(position) => u64::from(position + self.least),
+            None => whole_number(text).ok_or_else(|| match self.names.first() {
+                Some(name) => format!("`{text}` is neither a number nor a name such as {name}"),
+                None => format!("`{text}` is not a number"),
+            })?,
         };
         if value == 7 && self.greatest == 6 {
             return Err("7 is not a day of the week: use 0 for Sunday".to_owned());
         }
-        if !(self.least..=self.greatest).contains(&value) {
-            return Err(format!(
+        match u32::try_from(value) {
+            Ok(value) if (self.least..=self.greatest).contains(&value) => Ok(value),
+            _ => Err(format!(
                 "{value} is not within {} to {}",
                 self.least, self.greatest
-            ));
+            )),
         }
-        Ok(value)
     }
 }
 
-/// As Go reads it: a plus sign and leading zeros are fine.
-fn whole_number(text: &str) -> Result<u32, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not a number or name"))
+/// How far a step goes, which may be beyond every value.
+fn step(text: &str) -> Result<u64, String> {
+    match whole_number(text) {
+        Some(0) => Err("has a step of zero".to_owned()),
+        Some(step) => Ok(step),
+        None if text.is_empty() => Err("has no step behind its slash".to_owned()),
+        None => Err(format!("`{text}` is not a number, as a step is")),
+    }
+}
+
+/// As Go reads it: a plus sign and leading zeros are fine, and it has 63 bits.
+fn whole_number(text: &str) -> Option<u64> {
+    let number: i64 = text.parse().ok()?;
+    u64::try_from(number).ok()
 }

@@ -30,6 +30,8 @@ const ACCEPTED: &[&str] = &[
     "*-5 * * * *",
     "0 0 29 2 *",
     "*/100 * * * *",
+    "*/4294967296 * * * *",
+    "1-5/9223372036854775807 * * * *",
     "1-5/10 * * * *",
     "1,,5 * * * *",
     "1, * * * *",
@@ -97,6 +99,7 @@ const REJECTED: &[&str] = &[
     "60 * * * *",
     "* 24 * * *",
     "*/0 * * * *",
+    "*/9223372036854775808 * * * *",
     "5-1 * * * *",
     "1--5 * * * *",
     "-1 * * * *",
@@ -162,12 +165,33 @@ fn finds_that_a_schedule_never_fires() {
 
 #[test]
 fn says_which_field_is_wrong() {
-    let error = parse("0 0 * * 7", TimeZone::UTC).unwrap_err();
+    for (text, told) in [
+        (
+            "0 0 * * 7",
+            "day of week `7`: 7 is not a day of the week: use 0 for Sunday",
+        ),
+        ("- * * * *", "minute `-`: lacks a number"),
+        ("5- * * * *", "minute `5-`: lacks a number"),
+        ("x * * * *", "minute `x`: `x` is not a number"),
+        (
+            "0 0 * * Sunday",
+            "day of week `Sunday`: `Sunday` is neither a number nor a name such as sun",
+        ),
+        ("*/ * * * *", "minute `*/`: has no step behind its slash"),
+        (
+            "*/x * * * *",
+            "minute `*/x`: `x` is not a number, as a step is",
+        ),
+        ("*/0 * * * *", "minute `*/0`: has a step of zero"),
+        (
+            "4294967296 * * * *",
+            "minute `4294967296`: 4294967296 is not within 0 to 59",
+        ),
+    ] {
+        let error = parse(text, TimeZone::UTC).unwrap_err();
 
-    assert_eq!(
-        error.to_string(),
-        "day of week `7`: 7 is not a day of the week: use 0 for Sunday"
-    );
+        assert_eq!(error.to_string(), told);
+    }
 }
 
 #[test]
@@ -409,6 +433,7 @@ fn knows_zones_by_name_only() {
         "/etc/localtime",
         "../etc/passwd",
         "Nowhere/City",
+        "Etc/Unknown",
     ] {
         assert!(zone(name).is_none(), "{name}");
     }

@@ -47,7 +47,7 @@ impl Window {
                 let from = instant(from, zone).map_err(|message| (".from", message))?;
                 let until = instant(until, zone).map_err(|message| (".until", message))?;
                 if until <= from {
-                    return Err((".until", "must be later than from".to_owned()));
+                    return Err((".until", not_later(until, from, zone)));
                 }
                 Ok(Self::Fixed { from, until })
             }
@@ -72,6 +72,14 @@ impl Window {
                 "",
                 "needs either from and until, or schedule and duration".to_owned(),
             )),
+        }
+    }
+
+    /// Whether its schedule names no instant to come.
+    pub fn never_begins(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Fixed { .. } => false,
+            Self::Recurring { calendar, .. } => calendar.next(now).is_none(),
         }
     }
 
@@ -106,8 +114,22 @@ fn began(calendar: &Calendar, duration: SignedDuration, instant: Timestamp) -> O
     (instant < until).then_some(from)
 }
 
+/// Of two readings in the right order the first may still be the later, where the clock leaves it out.
+fn not_later(until: Timestamp, from: Timestamp, zone: &TimeZone) -> String {
+    let [until, from] = [until, from].map(|instant| {
+        let zoned = instant.to_zoned(zone.clone());
+        zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    });
+    format!("must be later than from: from is {from}, and until {until}")
+}
+
 /// With an offset, or as a reading in the zone.
 fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    if text.contains('[') {
+        return Err(format!(
+            "`{text}` names a zone of its own, which is not read: write an offset, as in 2026-12-24T00:00:00+01:00, or leave it to spec.timeZone"
+        ));
+    }
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
@@ -158,6 +180,33 @@ mod tests {
                 assert!(!window.contains(at(instant)), "{instant} {window:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_time_that_is_read_otherwise_than_it_looks_is_told() {
+        let zone = crate::schedule::zone("Europe/Berlin").unwrap();
+        let told = |from: &str, until: &str| {
+            let written = ExclusionWindow {
+                from: Some(from.into()),
+                until: Some(until.into()),
+                ..ExclusionWindow::default()
+            };
+            Window::parse(&written, &zone, DstPolicy::default()).unwrap_err()
+        };
+
+        // Half past two is left out.
+        assert_eq!(
+            told("2027-03-28T02:30:00", "2027-03-28T03:15:00"),
+            (
+                ".until",
+                "must be later than from: from is 2027-03-28T03:30:00+02:00, and until 2027-03-28T03:15:00+02:00".to_owned()
+            )
+        );
+        let (field, message) = told("2026-12-24T10:00[America/New_York]", "2026-12-27T00:00");
+        assert_eq!(field, ".from");
+        assert!(message.contains("names a zone of its own"), "{message}");
+        let (field, _) = told("2026-12-24T10:00", "2026-12-27T00:00+01:00[Europe/Berlin]");
+        assert_eq!(field, ".until");
     }
 
     /// Schedule, duration, an instant, and the time that it lies in or that comes next, of what Berlin's clock does.

@@ -48,6 +48,7 @@ fn names_what_has_no_meaning_beside_the_rest() {
             { "schedule": "@every 1h", "duration": "1h" },
             { "schedule": "@daily", "duration": "1d" },
             { "from": "2026-12-24T00:00:00Z" },
+            { "schedule": "0 0 30 2 *", "duration": "1h" },
         ],
         "jobTemplate": job_template(),
     }));
@@ -76,6 +77,7 @@ fn names_what_has_no_meaning_beside_the_rest() {
             "{}: needs either from and until, or schedule and duration",
             window(4)
         ),
+        format!("{}.schedule: never fires", window(5)),
     ]) {
         assert!(problem.starts_with(&expected), "{problem} / {expected}");
     }
