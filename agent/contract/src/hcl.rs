@@ -76,12 +76,17 @@ impl Parser<'_> {
                 Token::Identifier(label) | Token::String(label) => labels.push(label),
                 Token::Equals if labels.is_empty() => {
                     let token = self.scanner.next()?;
+                    let number = match token {
+                        Token::Integer(_) => self.scanner.token_text().to_owned(),
+                        _ => String::new(),
+                    };
                     let value = self.value(token)?;
                     return Ok(Item {
                         place,
                         key,
                         labels,
                         value,
+                        number,
                     });
                 }
                 Token::OpenBrace => {
@@ -91,6 +96,7 @@ impl Parser<'_> {
                         key,
                         labels,
                         value,
+                        number: String::new(),
                     });
                 }
                 token => {

@@ -35,7 +35,12 @@ impl Parser<'_> {
             let line = self.line;
             let key = self.string("a key in quotes")?;
             self.expect(':', "`:`")?;
+            let start = self.position;
             let value = self.value()?;
+            let number = match matches!(value, Value::Integer(_)) {
+                true => self.text[start..self.position].trim_start().to_owned(),
+                false => String::new(),
+            };
             items.push(Item {
                 place: Place {
                     line,
@@ -44,6 +49,7 @@ impl Parser<'_> {
                 key,
                 labels: Vec::new(),
                 value,
+                number,
             });
             self.separate('}')?;
         }

@@ -134,10 +134,11 @@ impl Signal {
         ("SIGSYS", 31),
     ];
 
-    /// The signal of this name, which starts with `SIG`.
+    /// The signal of this name, which starts with `SIG`, in any case.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let found = Self::NAMES.iter().find(|(known, _)| *known == name)?;
+        let mut names = Self::NAMES.iter();
+        let found = names.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(Self(found.1))
     }
 

@@ -13,6 +13,8 @@ use crate::duration::parse_duration;
 use crate::tree::{Body, Item, Value};
 use crate::{FileMode, Problem, Signal};
 
+const NO_MODE: &str = "is not a file mode: write for example \"0400\"";
+
 /// The problems and warnings noted while reading.
 #[derive(Default)]
 pub(crate) struct Notes {
@@ -23,12 +25,42 @@ pub(crate) struct Notes {
     pub(crate) known: RefCell<BTreeSet<(String, &'static str)>>,
 }
 
+/// How `vault agent` reads a block, which decides what may be written there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Keys in any case; a number does where a text is wanted, and says whether something is so.
+    Loose,
+    /// Keys in any case; a number is no text.
+    Typed,
+    /// Keys as they stand; a number is no text, and says whether something is so.
+    Map,
+}
+
+impl Manner {
+    /// That of a block inside.
+    fn inside(self, key: &str) -> Self {
+        match key {
+            "config" => Self::Map,
+            "template" | "env_template" | "exec" | "planescape" => Self::Typed,
+            _ => self,
+        }
+    }
+
+    fn is(self, written: &str, key: &str) -> bool {
+        match self {
+            Self::Loose | Self::Typed => written.eq_ignore_ascii_case(key),
+            Self::Map => written == key,
+        }
+    }
+}
+
 /// One block, and where it stands.
 pub(crate) struct Reader<'a> {
     items: Vec<&'a Item>,
     /// The block's own path; empty at the top.
     path: String,
     labels: Vec<&'a str>,
+    manner: Manner,
     asked: RefCell<BTreeSet<&'static str>>,
     notes: &'a Notes,
 }
@@ -39,6 +71,7 @@ impl<'a> Reader<'a> {
             items: body.iter().collect(),
             path: String::new(),
             labels: Vec::new(),
+            manner: Manner::Loose,
             asked: RefCell::default(),
             notes,
         }
@@ -70,10 +103,13 @@ impl<'a> Reader<'a> {
         self.value(key).is_some()
     }
 
-    /// The block's label, or its `type`, which wins.
+    /// The block's one label, or its `type`, which wins.
     pub(crate) fn kind(&self) -> Option<String> {
         self.string("type")
-            .or_else(|| self.labels.first().map(|label| label.to_lowercase()))
+            .or_else(|| match self.labels.as_slice() {
+                [label] => Some(label.to_lowercase()),
+                _ => None,
+            })
     }
 
     /// The block's labels.
@@ -112,17 +148,29 @@ impl<'a> Reader<'a> {
         ));
     }
 
-    /// The last value of a key; the last wins, as in OpenBao.
-    fn value(&self, key: &'static str) -> Option<&'a Value> {
+    /// The items of a key, in order.
+    fn named(&self, key: &str) -> impl DoubleEndedIterator<Item = &'a Item> {
+        let items = self.items.iter().copied();
+        items.filter(move |item| self.manner.is(&item.key, key))
+    }
+
+    /// The last item of a key; the last wins, as in OpenBao.
+    fn item(&self, key: &'static str) -> Option<&'a Item> {
         self.ask(key);
-        let item = self.items.iter().rev().find(|item| item.key == key)?;
-        (item.value != Value::Null).then_some(&item.value)
+        let item = self.named(key).next_back()?;
+        (item.value != Value::Null).then_some(item)
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Value> {
+        self.item(key).map(|item| &item.value)
     }
 
     /// A text that is not empty.
     pub(crate) fn string(&self, key: &'static str) -> Option<String> {
-        match self.value(key)? {
+        let item = self.item(key)?;
+        match &item.value {
             Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+            Value::Integer(_) if self.manner == Manner::Loose => Some(item.number.clone()),
             other => {
                 self.problem(key, format!("expected a string, found {}", other.kind()));
                 None
@@ -131,9 +179,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn boolean(&self, key: &'static str) -> Option<bool> {
+        let is_weak = self.manner != Manner::Typed;
         match self.value(key)? {
             Value::Bool(flag) => Some(*flag),
-            Value::Integer(number @ (0 | 1)) => Some(*number == 1),
+            Value::Integer(number) if is_weak || (0..=1).contains(number) => Some(*number != 0),
+            Value::Float(number) if is_weak => Some(*number != 0.0),
+            Value::String(text) if is_weak && text.is_empty() => Some(false),
             Value::String(text) => {
                 let flag = parse_bool(text);
                 if flag.is_none() {
@@ -207,7 +258,16 @@ impl<'a> Reader<'a> {
             }
         };
         if mode.is_none() {
-            self.problem(key, "is not a file mode: write for example \"0400\"");
+            self.problem(key, NO_MODE);
+        }
+        mode
+    }
+
+    /// Permission bits whose digits are octal, also where they stand there as a number.
+    pub(crate) fn octal(&self, key: &'static str) -> Option<FileMode> {
+        let mode = FileMode::parse(&self.string(key)?);
+        if mode.is_none() {
+            self.problem(key, NO_MODE);
         }
         mode
     }
@@ -285,6 +345,7 @@ impl<'a> Reader<'a> {
             labels: last
                 .as_ref()
                 .map_or_else(Vec::new, |block| block.labels.clone()),
+            manner: self.manner.inside(key),
             items: last.map_or_else(Vec::new, |block| block.items),
             asked: RefCell::default(),
             notes: self.notes,
@@ -300,7 +361,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn blocks(&self, key: &'static str) -> Vec<Self> {
         self.ask(key);
         let mut blocks = Vec::new();
-        for item in self.items.iter().filter(|item| item.key == key) {
+        for item in self.named(key) {
             let labels = item.labels.iter().map(String::as_str).collect();
             self.collect(key, labels, &item.value, &mut blocks);
         }
@@ -324,6 +385,7 @@ impl<'a> Reader<'a> {
                 items: body.iter().collect(),
                 path: format!("{}[{}]", self.field(key), blocks.len()),
                 labels,
+                manner: self.manner.inside(key),
                 asked: RefCell::default(),
                 notes: self.notes,
             }),
@@ -344,7 +406,7 @@ impl<'a> Reader<'a> {
             .items
             .iter()
             .map(|item| (item.key.as_str(), *item))
-            .filter(|(key, _)| !asked.contains(key))
+            .filter(|(key, _)| !asked.iter().any(|known| self.manner.is(key, known)))
             .collect();
         let unknown = unknown.into_iter().map(|(key, item)| {
             let guess = match closest(key, &asked) {
@@ -406,7 +468,10 @@ fn are_labels(key: &str, body: &Body) -> bool {
             Value::List(values) => values.iter().all(|it| matches!(it, Value::Body(_))),
             _ => false,
         };
-        holds_blocks && !INSIDE.contains(&item.key.as_str())
+        // A variable may have any name.
+        let is_inside =
+            key != "env_template" && INSIDE.iter().any(|it| item.key.eq_ignore_ascii_case(it));
+        holds_blocks && !is_inside
     };
     LABELLED.contains(&key) && !body.is_empty() && body.iter().all(is_label)
 }

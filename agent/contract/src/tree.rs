@@ -35,18 +35,18 @@ impl Tree {
     /// Whether a key stands at the top.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.root.iter().any(|item| item.key == key)
+        self.root.iter().any(|item| item.is(key))
     }
 
     /// The text of a key in a block at the top, be the rest valid or not; of several the last.
     #[must_use]
     pub fn text(&self, block: &str, key: &str) -> Option<&str> {
-        let blocks = self.root.iter().filter(|item| item.key == block);
+        let blocks = self.root.iter().filter(|item| item.is(block));
         let mut items = blocks.rev().filter_map(|item| {
             let Value::Body(body) = &item.value else {
                 return None;
             };
-            body.iter().rfind(|item| item.key == key)
+            body.iter().rfind(|item| item.is(key))
         });
         let Value::String(text) = &items.next()?.value else {
             return None;
@@ -93,6 +93,15 @@ pub(crate) struct Item {
     pub(crate) key: String,
     pub(crate) labels: Vec<String>,
     pub(crate) value: Value,
+    /// A whole number as it is written there; empty for everything else.
+    pub(crate) number: String,
+}
+
+impl Item {
+    /// Whether it has this key, in any case.
+    pub(crate) fn is(&self, key: &str) -> bool {
+        self.key.eq_ignore_ascii_case(key)
+    }
 }
 
 /// The place of an item in its file.

@@ -90,6 +90,11 @@ impl<'a> Scanner<'a> {
         self.token_start
     }
 
+    /// The last token as it is written.
+    pub(super) fn token_text(&self) -> &'a str {
+        &self.text[self.token_start..self.position]
+    }
+
     /// An error at the last token.
     pub(super) fn error(&self, reason: &str) -> SyntaxError {
         self.error_at(self.token_start, reason)

@@ -120,6 +120,7 @@ fn token(block: &Reader<'_>) -> Option<ProxyToken> {
         return Some(ProxyToken::Agent);
     }
     if let Some(text) = block.text(KEY)
+        && !text.is_empty()
         && crate::parse_bool(text).is_none()
     {
         block.problem(
@@ -169,7 +170,7 @@ fn persist(cache: &Reader<'_>) -> Option<Persist> {
 }
 
 fn listener(block: &Reader<'_>) -> Listener {
-    let kind = block.kind();
+    let kind = block.kind().map(|kind| kind.to_lowercase());
     let address = block.string("address");
     let address = match kind.as_deref() {
         Some("tcp") => {
@@ -196,7 +197,7 @@ fn listener(block: &Reader<'_>) -> Listener {
             ListenAddress::Tcp(String::new())
         }
     };
-    let role = block.string("role");
+    let role = block.string("role").map(|role| role.to_lowercase());
     let is_for_metrics_only = match role.as_deref() {
         None | Some("default") => false,
         Some("metrics_only") => true,
@@ -229,9 +230,9 @@ fn listener(block: &Reader<'_>) -> Listener {
 }
 
 fn access(block: &Reader<'_>) -> Option<(crate::FileMode, Owner)> {
-    let mode = block.mode("socket_mode");
-    let user = block.text_or_number("socket_user");
-    let group = block.text_or_number("socket_group");
+    let mode = block.octal("socket_mode");
+    let user = block.string("socket_user");
+    let group = block.string("socket_group");
     let owner = Owner {
         user: Some(Id::parse(&user?)),
         group: Some(Id::parse(&group?)),

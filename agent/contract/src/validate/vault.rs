@@ -76,7 +76,11 @@ fn address(block: &Reader<'_>, overrides: &Overrides) -> String {
         .clone()
         .or(written)
         .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-    let address = address.trim().trim_end_matches('/').to_owned();
+    let address = address.trim().trim_end_matches('/');
+    let address = match address.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => address.to_owned(),
+    };
     if address.starts_with("unix:///") {
         return address;
     }

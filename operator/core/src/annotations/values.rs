@@ -122,11 +122,14 @@ pub(super) fn absolute_path(text: &str) -> Result<String, String> {
 
 /// An address of Vault, returned as it is written.
 pub(super) fn address(text: &str) -> Result<String, String> {
-    let host = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let parts = text.split_once("://");
+    let host = parts.filter(|(scheme, _)| {
+        ["https", "http"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    });
     match host {
-        Some(host) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
+        Some((_, host)) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
         Some(_) | None => Err(format!(
             "`{text}` is not an address: write for example https://vault.vault.svc:8200"
         )),
@@ -143,6 +146,16 @@ mod tests {
         assert_eq!(boolean(""), Ok(false));
         for text in ["yes", "on", "tRuE", " true"] {
             assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_an_address_whose_scheme_is_written_in_any_case() {
+        for text in ["https://vault:8200", "HTTP://vault"] {
+            assert_eq!(address(text).as_deref(), Ok(text));
+        }
+        for text in ["vault:8200", "ftp://vault", "http://", "https://:8200"] {
+            assert!(address(text).is_err(), "{text}");
         }
     }
 

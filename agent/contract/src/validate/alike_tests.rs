@@ -1,0 +1,208 @@
+//! What `vault agent` takes, what it means there, and what it refuses.
+
+use crate::{Config, FileMode, ListenAddress, Overrides, Problems, ProxyToken, Tree};
+
+const LOGIN: &str = r#"
+    auto_auth {
+      method "token_file" { config = { token_file_path = "/t" } }
+      sink "file" { config = { path = "/o" } }
+    }
+"#;
+
+/// What several files say together.
+fn read(files: &[&str]) -> Result<Config, Problems> {
+    let trees: Vec<Tree> = files.iter().map(|it| Tree::parse(it).unwrap()).collect();
+    Config::new(&trees, &Overrides::default())
+}
+
+/// What a file says that logs in, too.
+fn accept(text: &str) -> Config {
+    read(&[LOGIN, text]).unwrap_or_else(|problems| panic!("{text}: {problems}"))
+}
+
+fn is_refused(text: &str) -> bool {
+    read(&[LOGIN, text]).is_err()
+}
+
+#[test]
+fn keys_and_what_a_listener_is_count_in_any_case() {
+    let usual = r#"
+        vault { address = "http://v:1" tls_skip_verify = true retry { num_retries = 3 } }
+        auto_auth { method { type = "kubernetes" config = { role = "r" } } }
+        template { contents = "x" destination = "/x" perms = "0600" exec { command = ["a"] } }
+        listener { type = "tcp" role = "metrics_only" tls_disable = true require_request_header = true }
+        exit_after_auth = true
+    "#;
+    let odd = r#"
+        Vault { Address = "HTTP://v:1" TLS_Skip_Verify = true RETRY { Num_Retries = 3 } }
+        Auto_Auth { Method { Type = "kubernetes" Config = { role = "r" } } }
+        TEMPLATE { Contents = "x" Destination = "/x" Perms = "0600" Exec { Command = ["a"] } }
+        Listener { Type = "TCP" Role = "Metrics_Only" TLS_Disable = true Require_Request_Header = true }
+        EXIT_AFTER_AUTH = true
+    "#;
+    let json = r#"{
+        "Vault": {"Address": "Http://v:1", "tls_Skip_verify": true, "retry": {"NUM_RETRIES": 3}},
+        "AUTO_AUTH": {"Method": {"kubernetes": {"Config": {"role": "r"}}}},
+        "Template": {"Contents": "x", "DESTINATION": "/x", "Perms": "0600", "exec": {"COMMAND": ["a"]}},
+        "Listener": {"TCP": {"ROLE": "METRICS_ONLY", "tls_disable": true, "Require_request_header": true}},
+        "Exit_After_Auth": true
+    }"#;
+
+    let usual = read(&[usual]).unwrap();
+
+    assert_eq!(read(&[odd]).unwrap(), usual);
+    assert_eq!(read(&[json]).unwrap(), usual);
+    assert_eq!(usual.warnings, []);
+}
+
+#[test]
+fn a_later_block_replaces_an_earlier_one_in_any_case() {
+    let files = [
+        LOGIN,
+        r#"vault { address = "http://a:1" }"#,
+        r#"Vault { address = "http://b:1" }"#,
+    ];
+
+    assert_eq!(read(&files).unwrap().vault.connection.address, "http://b:1");
+}
+
+#[test]
+fn keys_of_a_method_and_of_a_sink_count_as_they_stand() {
+    for (key, of_what) in [("Role", "method"), ("Path", "sink")] {
+        let [role, path] = ["Role", "Path"].map(|it| match it == key {
+            true => it.to_owned(),
+            false => it.to_lowercase(),
+        });
+        let text = format!(
+            r#"auto_auth {{
+              method "kubernetes" {{ config = {{ {role} = "r" }} }}
+              sink "file" {{ config = {{ {path} = "/o" }} }}
+            }}"#
+        );
+
+        let problems = read(&[&text]).unwrap_err();
+
+        let [problem] = problems.as_slice() else {
+            panic!("{problems}");
+        };
+        assert!(problem.field.contains(of_what), "{problem}");
+    }
+}
+
+#[test]
+fn a_number_does_where_a_text_is_wanted_unless_vault_agent_refuses_it() {
+    let config = accept("pid_file = 5 vault { namespace = 010 tls_server_name = 0x1F }");
+
+    assert_eq!(config.pid_file.as_deref(), Some("5"));
+    assert_eq!(config.vault.connection.namespace.as_deref(), Some("010/"));
+    let name = config.vault.connection.tls.server_name;
+    assert_eq!(name.as_deref(), Some("0x1F"));
+    let json = accept(r#"{"vault": {"namespace":  5 }}"#);
+    assert_eq!(json.vault.connection.namespace.as_deref(), Some("5/"));
+    for text in [
+        "pid_file = 5.5",
+        "pid_file = true",
+        "template { contents = 5 destination = \"/x\" }",
+        "template { contents = \"x\" destination = 5 }",
+        "auto_auth { method \"kubernetes\" { config { role = 5 } } sink \"file\" { config { path = \"/o\" } } }",
+    ] {
+        assert!(is_refused(text), "{text}");
+    }
+}
+
+#[test]
+fn what_is_a_boolean_may_be_any_number_or_nothing_where_vault_agent_is_not_strict() {
+    for (text, is_so) in [
+        ("2", true),
+        ("-1", true),
+        ("0.5", true),
+        ("0", false),
+        ("0.0", false),
+        ("\"\"", false),
+        ("\"T\"", true),
+    ] {
+        let config = accept(&format!(
+            "vault {{ tls_skip_verify = {text} }}
+            listener \"tcp\" {{ tls_disable = true require_request_header = {text} }}
+            api_proxy {{ use_auto_auth_token = {text} }}"
+        ));
+
+        assert_eq!(config.vault.connection.tls.skip_verify, is_so, "{text}");
+        assert_eq!(config.proxy.listeners[0].requires_header, is_so, "{text}");
+        assert_eq!(config.proxy.token != ProxyToken::Request, is_so, "{text}");
+    }
+    for text in [
+        "vault { tls_skip_verify = \"yes\" }",
+        "template { contents = \"x\" destination = \"/x\" backup = 2 }",
+        "template { contents = \"x\" destination = \"/x\" backup = \"\" }",
+    ] {
+        assert!(is_refused(text), "{text}");
+    }
+}
+
+#[test]
+fn the_digits_of_a_sockets_mode_are_octal_however_they_are_written() {
+    let mode = |text: &str| {
+        let config = accept(&format!(
+            "listener \"unix\" {{ address = \"/s\" tls_disable = true socket_mode = {text} socket_user = 0 socket_group = \"0\" }}"
+        ));
+        match config.proxy.listeners[0].address.clone() {
+            ListenAddress::Unix { access, .. } => access.map(|(mode, _)| mode),
+            ListenAddress::Tcp(address) => panic!("{address}"),
+        }
+    };
+
+    for text in ["660", "0660", "\"660\"", "\"0660\""] {
+        assert_eq!(mode(text), FileMode::from_bits(0o660), "{text}");
+    }
+    for text in ["680", "0x1B0", "6.60"] {
+        assert!(
+            is_refused(&format!(
+                "listener \"unix\" {{ address = \"/s\" tls_disable = true socket_mode = {text} }}"
+            )),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_may_be_called_as_a_block_is() {
+    for name in ["config", "telemetry", "agent_api"] {
+        let json = format!(
+            r#"{{"exec": {{"command": ["env"]}}, "env_template": {{"{name}": {{"contents": "x"}}}},
+            "auto_auth": {{"method": {{"token_file": {{"config": {{"token_file_path": "/t"}}}}}}}}}}"#
+        );
+
+        let config = read(&[&json]).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+
+        assert_eq!(config.templates.len(), 1);
+    }
+}
+
+#[test]
+fn more_than_one_label_says_nothing_of_what_a_block_is() {
+    for text in [
+        "listener \"tcp\" \"a\" { tls_disable = true }",
+        "auto_auth { method \"token_file\" \"a\" { config { token_file_path = \"/t\" } } sink \"file\" { config { path = \"/o\" } } }",
+        "auto_auth { method \"token_file\" { config { token_file_path = \"/t\" } } sink \"file\" \"a\" { config { path = \"/o\" } } }",
+    ] {
+        let problems = read(&[LOGIN, text]).unwrap_err().to_string();
+
+        assert!(problems.contains("type must be specified"), "{problems}");
+    }
+}
+
+#[test]
+fn a_signal_has_its_name_in_any_case() {
+    let config = accept(
+        "template { contents = \"x\" destination = \"/x\" signal = \"sigusr1\" process = \"p\" }",
+    );
+
+    assert_eq!(
+        config.templates[0].hook,
+        accept("template { contents = \"x\" destination = \"/x\" signal = \"SIGUSR1\" process = \"p\" }")
+            .templates[0]
+            .hook
+    );
+    assert!(config.templates[0].hook.is_some());
+}
