@@ -45,9 +45,9 @@ impl Config {
     /// # Errors
     /// Every problem, with the path of its field.
     pub fn new(trees: &[Tree], overrides: &Overrides) -> Result<Self, Problems> {
-        let merged = merge(trees);
+        let (merged, lent) = merge(trees);
         let notes = Notes::default();
-        let mut config = read(&Reader::new(&merged, &notes), overrides);
+        let mut config = read(&Reader::new(&merged, &notes), lent, overrides);
         config.warnings = notes.warnings.into_inner();
         if overrides.refuses_unknown_keys {
             let unknown = std::mem::take(&mut config.warnings);
@@ -86,21 +86,28 @@ impl Tree {
     }
 }
 
-/// Later files win, block by block; of `exit_after_auth` one `true` is enough.
-fn merge(trees: &[Tree]) -> Body {
+/// Later files win, block by block, and what the `cache` of one says of the agent's token is an `api_proxy`, too.
+fn merge(trees: &[Tree]) -> (Body, Option<ProxyToken>) {
     let mut merged = Body::new();
+    let mut lent = None;
     for tree in trees {
         for key in SINGLE_BLOCKS {
-            if tree.root.iter().any(|item| item.key == key) {
-                merged.retain(|item| item.key != key);
+            if tree.has(key) {
+                merged.retain(|item| !item.is(key));
             }
         }
         merged.extend(tree.root.iter().cloned());
+        if let Some(token) = proxy::lent(&tree.root) {
+            merged.retain(|item| !item.is("api_proxy"));
+            lent = Some(token);
+        } else if tree.has("api_proxy") {
+            lent = None;
+        }
     }
-    merged
+    (merged, lent)
 }
 
-fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
+fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> Config {
     let auth = match root.is_set("auto_auth") {
         true => auth::read(&root.block("auto_auth")),
         false => auth::absent(),
@@ -109,7 +116,7 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
     let variables = root.blocks("env_template");
     let variables = variables.iter().map(template::read_variable);
     let templates: Vec<_> = files.iter().map(template::read).chain(variables).collect();
-    let proxy = proxy::read(root, &auth, !templates.is_empty());
+    let proxy = proxy::read(root, &auth, &templates, lent);
     let is_used = !auth.sinks.is_empty() || !templates.is_empty();
     if auth.method.is_some() && !is_used && proxy.token == ProxyToken::Request {
         root.problem(
@@ -121,12 +128,6 @@ fn read(root: &Reader<'_>, overrides: &Overrides) -> Config {
         root.problem(
             "auto_auth",
             "no auto_auth, cache, or listener block found in config",
-        );
-    }
-    if !root.blocks("env_template").is_empty() && root.is_set("api_proxy") {
-        root.problem(
-            "api_proxy",
-            "'env_template' cannot be specified with 'api_proxy': remove one of them",
         );
     }
     check_destinations(root, &auth, &templates);

@@ -48,9 +48,14 @@ const ACCEPTED: &[Accepted] = &[
     accepted!("config-cache-no-auto_auth", |it: &Config| {
         it.proxy.caches && it.auth.method.is_none()
     }),
-    accepted!("config-cache-no-listeners", |it: &Config| {
-        it.proxy.caches && it.proxy.listeners.is_empty() && it.templates.len() == 1
-    }),
+    (
+        "config-cache-no-listeners beside a listener",
+        &[
+            text!("config-cache-no-auto_auth"),
+            text!("config-cache-no-listeners"),
+        ],
+        |it: &Config| lends(it, ProxyToken::AgentUnlessGiven) && it.templates.len() == 1,
+    ),
     accepted!("config-cache-auto_auth-no-sink", |it: &Config| {
         it.auth.sinks.is_empty() && lends(it, ProxyToken::AgentUnlessGiven)
     }),
@@ -206,6 +211,10 @@ const REFUSED: &[Refused] = &[
     refused!(
         "bad-config-cache-no-listeners",
         "enabling the cache requires at least 1 template or 1 listener to be defined"
+    ),
+    refused!(
+        "config-cache-no-listeners",
+        "configuring the api_proxy requires at least 1 listener to be defined"
     ),
     refused!(
         "bad-config-auto_auth-nosinks-nocache-notemplates",

@@ -206,3 +206,88 @@ fn a_signal_has_its_name_in_any_case() {
     );
     assert!(config.templates[0].hook.is_some());
 }
+
+#[test]
+fn an_api_proxy_that_is_there_says_alone_who_gets_the_agents_token() {
+    const LISTENER: &str = "listener \"tcp\" { tls_disable = true }";
+    let said = |of_proxy: &str, of_cache: &str| {
+        let files = format!("{LISTENER} {of_proxy} {of_cache}");
+        read(&[LOGIN, &files]).ok().map(|config| config.proxy.token)
+    };
+    let [nobody, some, all] = [
+        ProxyToken::Request,
+        ProxyToken::AgentUnlessGiven,
+        ProxyToken::Agent,
+    ]
+    .map(Some);
+
+    for (of_proxy, silent, is_true, is_forced) in [
+        ("", nobody, some, all),
+        ("api_proxy {}", nobody, nobody, nobody),
+        ("api_proxy { use_auto_auth_token = true }", some, None, None),
+    ] {
+        for (of_cache, expected) in [
+            ("cache {}", silent),
+            ("cache { use_auto_auth_token = true }", is_true),
+            ("cache { use_auto_auth_token = \"force\" }", is_forced),
+        ] {
+            assert_eq!(said(of_proxy, of_cache), expected, "{of_proxy} {of_cache}");
+        }
+    }
+}
+
+#[test]
+fn the_last_file_that_speaks_of_it_says_who_gets_the_agents_token() {
+    const LISTENER: &str = "listener \"tcp\" { tls_disable = true }";
+    for (first, second, expected) in [
+        ("cache { use_auto_auth_token = true }", "cache {}", true),
+        (
+            "cache { use_auto_auth_token = true }",
+            "cache { use_auto_auth_token = false }",
+            true,
+        ),
+        (
+            "cache { use_auto_auth_token = true }",
+            "api_proxy {}",
+            false,
+        ),
+        (
+            "api_proxy { use_auto_auth_token = true }",
+            "cache { use_auto_auth_token = true }",
+            true,
+        ),
+        ("api_proxy {}", "cache { use_auto_auth_token = true }", true),
+        (
+            "api_proxy { use_auto_auth_token = true }",
+            "api_proxy {}",
+            false,
+        ),
+    ] {
+        let config = read(&[LOGIN, LISTENER, first, second]).unwrap();
+
+        let is_lent = config.proxy.token != ProxyToken::Request;
+        assert_eq!(is_lent, expected, "{first}, then {second}");
+    }
+}
+
+#[test]
+fn a_cache_that_lends_the_token_needs_what_an_api_proxy_needs() {
+    let variables = r#"
+        auto_auth { method "token_file" { config = { token_file_path = "/t" } } }
+        exec { command = ["env"] }
+        env_template "A" { contents = "x" }
+    "#;
+    let listener = "listener \"tcp\" { tls_disable = true }";
+
+    for (text, is_accepted) in [
+        ("cache {}", true),
+        ("cache { use_auto_auth_token = false }", true),
+        ("cache { use_auto_auth_token = true }", false),
+        ("api_proxy {}", false),
+    ] {
+        let template = format!("template {{ contents = \"x\" destination = \"/x\" }} {text}");
+        assert_eq!(!is_refused(&template), is_accepted, "no listener: {text}");
+        let config = read(&[variables, listener, text]);
+        assert_eq!(config.is_ok(), is_accepted, "variables: {text}");
+    }
+}

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::config::Auth;
 use crate::proxy::{ListenAddress, Listener, ListenerTls, Persist, Proxy, ProxyToken};
-use crate::reader::Reader;
-use crate::{Id, Owner};
+use crate::reader::{Notes, Reader};
+use crate::tree::Body;
+use crate::{Id, Owner, Target, Template};
 
 /// Settings of a listener that `vault agent` reads and that change nothing there either.
 const WITHOUT_EFFECT: [&str; 29] = [
@@ -45,8 +46,24 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 /// How often at most, as in OpenBao.
 const SHORTEST_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy {
-    let has_api_proxy = root.is_set("api_proxy");
+/// What the `cache` of a file says of the agent's token, where that makes an `api_proxy` that the file has not.
+pub(super) fn lent(file: &Body) -> Option<ProxyToken> {
+    let notes = Notes::default();
+    let file = Reader::new(file, &notes);
+    if file.is_set("api_proxy") {
+        return None;
+    }
+    token(&file.block("cache")).filter(|token| *token != ProxyToken::Request)
+}
+
+/// `lent` is what a `cache` has made an `api_proxy` of that no block has replaced.
+pub(super) fn read(
+    root: &Reader<'_>,
+    auth: &Auth,
+    templates: &[Template],
+    lent: Option<ProxyToken>,
+) -> Proxy {
+    let has_block = root.is_set("api_proxy");
     let api_proxy = root.block("api_proxy");
     let own = token(&api_proxy);
     consistency(&api_proxy);
@@ -65,22 +82,30 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
             "use_auto_auth_token defined in both api_proxy and cache config: remove it from cache",
         );
     }
-    if has_cache && listeners.is_empty() && !has_templates {
+    if has_cache && listeners.is_empty() && templates.is_empty() {
         root.problem(
             "cache",
             "enabling the cache requires at least 1 template or 1 listener to be defined",
         );
     }
-    if has_api_proxy && listeners.is_empty() {
-        root.problem(
-            "api_proxy",
-            "configuring the api_proxy requires at least 1 listener to be defined",
-        );
+    // A block that is there decides alone, be it silent.
+    let token = match has_block {
+        true => own,
+        false => lent,
+    };
+    let token = token.unwrap_or_default();
+    if has_block || lent.is_some() {
+        let field = if has_block {
+            "api_proxy"
+        } else {
+            "cache.use_auto_auth_token"
+        };
+        check_company(root, field, &listeners, templates);
     }
-    let field = if own.is_some() { "api_proxy" } else { "cache" };
-    let token = own.or(of_cache).unwrap_or_default();
-    if token != ProxyToken::Request {
-        let field = format!("{field}.use_auto_auth_token");
+    let is_lent = |token: Option<ProxyToken>| token.unwrap_or_default() != ProxyToken::Request;
+    let said = [("cache", of_cache), ("api_proxy", Some(token))];
+    if let Some((block, _)) = said.into_iter().find(|(_, token)| is_lent(*token)) {
+        let field = format!("{block}.use_auto_auth_token");
         if auth.method.is_none() {
             let reason =
                 "is true but auto_auth not configured: add an auto_auth block, or remove it";
@@ -95,6 +120,23 @@ pub(super) fn read(root: &Reader<'_>, auth: &Auth, has_templates: bool) -> Proxy
         listeners,
         token,
         caches: has_cache,
+    }
+}
+
+/// What an `api_proxy` needs, and what it cannot stand beside.
+fn check_company(root: &Reader<'_>, field: &str, listeners: &[Listener], templates: &[Template]) {
+    if listeners.is_empty() {
+        root.problem(
+            field,
+            "configuring the api_proxy requires at least 1 listener to be defined",
+        );
+    }
+    let is_variable = |template: &Template| matches!(template.target, Target::Variable(_));
+    if templates.iter().any(is_variable) {
+        root.problem(
+            field,
+            "'env_template' cannot be specified with 'api_proxy': remove one of them",
+        );
     }
 }
 

@@ -25,7 +25,11 @@ const EVERYTHING: &str = r#"
 fn the_page_names_every_key_that_is_read() {
     let notes = Notes::default();
     let tree = Tree::parse(EVERYTHING).unwrap();
-    read(&Reader::new(&tree.root, &notes), &Overrides::default());
+    read(
+        &Reader::new(&tree.root, &notes),
+        None,
+        &Overrides::default(),
+    );
     let mut known = notes.known.into_inner();
     known.retain(|(path, _)| path != "auto_auth.method.config");
     for method in Method::KNOWN {
