@@ -20,8 +20,8 @@ use crate::config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, V
 use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
-use crate::tree::{Body, Tree};
-use crate::{Problems, Share};
+use crate::tree::{Body, Item, Tree, Value};
+use crate::{Problems, Share, parse_bool};
 
 /// Blocks of which a later file's replaces an earlier file's.
 const SINGLE_BLOCKS: [&str; 8] = [
@@ -86,17 +86,36 @@ impl Tree {
     }
 }
 
+/// Whether a later file's item leaves an earlier file's as it is: an empty text, and what `vault agent` does not tell
+/// from a key that is not there.
+fn says_nothing(item: &Item) -> bool {
+    match &item.value {
+        Value::String(text) if text.is_empty() => true,
+        Value::Body(body) if item.is("template_config") => body.iter().all(says_nothing),
+        Value::Bool(is_so) => {
+            !is_so && (item.is("exit_after_auth") || item.is("exit_on_retry_failure"))
+        }
+        Value::String(text) => item.is("exit_after_auth") && parse_bool(text) == Some(false),
+        Value::Integer(number) => item.is("exit_after_auth") && *number == 0,
+        Value::Float(_) | Value::List(_) | Value::Body(_) | Value::Null => false,
+    }
+}
+
 /// Later files win, block by block, and what the `cache` of one says of the agent's token is an `api_proxy`, too.
 fn merge(trees: &[Tree]) -> (Body, Option<ProxyToken>) {
     let mut merged = Body::new();
     let mut lent = None;
     for tree in trees {
+        let is_there = |item: &Item| merged.iter().any(|it| it.is(&item.key));
+        let said = tree.root.iter();
+        let said = said.filter(|item| !says_nothing(item) || !is_there(item));
+        let said: Vec<Item> = said.cloned().collect();
         for key in SINGLE_BLOCKS {
-            if tree.has(key) {
+            if said.iter().any(|item| item.is(key)) {
                 merged.retain(|item| !item.is(key));
             }
         }
-        merged.extend(tree.root.iter().cloned());
+        merged.extend(said);
         if let Some(token) = proxy::lent(&tree.root) {
             merged.retain(|item| !item.is("api_proxy"));
             lent = Some(token);

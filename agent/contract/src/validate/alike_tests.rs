@@ -291,3 +291,35 @@ fn a_cache_that_lends_the_token_needs_what_an_api_proxy_needs() {
         assert_eq!(config.is_ok(), is_accepted, "variables: {text}");
     }
 }
+
+#[test]
+fn what_a_later_file_leaves_empty_stays_as_an_earlier_one_says() {
+    let first = r#"
+        exit_after_auth = true
+        log_level = "debug"
+        pid_file = "/pid"
+        template_config { exit_on_retry_failure = true }
+    "#;
+    let usual = read(&[LOGIN, first]).unwrap();
+
+    for second in [
+        "exit_after_auth = false",
+        "Exit_After_Auth = \"false\"",
+        "exit_after_auth = 0",
+        "log_level = \"\" pid_file = \"\"",
+        "template_config {}",
+        "template_config { exit_on_retry_failure = false static_secret_render_interval = \"\" }",
+    ] {
+        assert_eq!(read(&[LOGIN, first, second]).unwrap(), usual, "{second}");
+    }
+    let interval = "template_config { static_secret_render_interval = \"5m\" }";
+    let replaced = read(&[LOGIN, first, interval]).unwrap();
+    assert!(!replaced.template_config.exit_on_retry_failure);
+}
+
+#[test]
+fn one_file_alone_may_say_that_it_does_not_end() {
+    for text in ["false", "\"false\"", "0", "\"\""] {
+        assert!(!accept(&format!("exit_after_auth = {text}")).exit_after_auth);
+    }
+}
