@@ -323,3 +323,41 @@ fn one_file_alone_may_say_that_it_does_not_end() {
         assert!(!accept(&format!("exit_after_auth = {text}")).exit_after_auth);
     }
 }
+
+#[test]
+fn versions_of_tls_that_are_not_spoken_are_told_and_none_beyond_the_newest_is_spoken() {
+    for (versions, expected) in [
+        ("", Ok(0)),
+        ("tls_min_version = \"tls10\"", Ok(1)),
+        (
+            "tls_min_version = \"tls11\" tls_max_version = \"tls12\"",
+            Ok(1),
+        ),
+        (
+            "tls_min_version = \"tls10\" tls_max_version = \"tls11\"",
+            Err("tls_max_version: is not spoken"),
+        ),
+        (
+            "tls_max_version = \"tls11\"",
+            Err("tls_max_version: is not spoken"),
+        ),
+        (
+            "tls_min_version = \"tls13\" tls_max_version = \"tls12\"",
+            Err("is older than tls_min_version"),
+        ),
+    ] {
+        let text = format!(
+            "listener \"tcp\" {{ tls_cert_file = \"/c\" tls_key_file = \"/k\" {versions} }}"
+        );
+
+        let config = read(&[LOGIN, &text]);
+
+        match expected {
+            Ok(count) => assert_eq!(config.unwrap().warnings.len(), count, "{versions}"),
+            Err(reason) => {
+                let problems = config.unwrap_err().to_string();
+                assert!(problems.contains(reason), "{problems}");
+            }
+        }
+    }
+}

@@ -296,8 +296,15 @@ fn tls(block: &Reader<'_>) -> Option<ListenerTls> {
     if is_off {
         return None;
     }
-    if newest < oldest {
+    if newest < 12 {
+        block.problem("tls_max_version", "is not spoken: write tls12 or tls13");
+    } else if newest < oldest {
         block.problem("tls_max_version", "is older than tls_min_version");
+    } else if oldest < 12 {
+        block.warn(
+            "tls_min_version",
+            "is not spoken: clients need TLS 1.2; write tls12 or tls13",
+        );
     }
     if requires_client && authorities.is_none() {
         block.problem(
@@ -332,7 +339,6 @@ fn reload_interval(block: &Reader<'_>) -> Option<Duration> {
     reloads.then(|| interval.unwrap_or(RELOAD_INTERVAL))
 }
 
-/// Versions before 1.2 are not spoken: one that is allowed only allows more.
 fn version(block: &Reader<'_>, key: &'static str) -> Option<u8> {
     match block.string(key)?.as_str() {
         "tls10" => Some(10),
