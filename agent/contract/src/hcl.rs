@@ -45,8 +45,8 @@ impl Parser<'_> {
                 Token::Comma => {}
                 Token::Identifier(key) | Token::String(key) => {
                     let start = self.scanner.token_start();
-                    let item = self.item(key)?;
-                    if is_argument(&item) && !arguments.insert(item.key.clone()) {
+                    let (item, is_argument) = self.item(key)?;
+                    if is_argument && !arguments.insert(item.key.clone()) {
                         let key = &item.key;
                         return Err(self.scanner.error_at(start, &format!(
                             "the argument \"{key}\" was already set: each argument can only be defined once"
@@ -65,7 +65,8 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    fn item(&mut self, key: String) -> Result<Item, SyntaxError> {
+    /// An item, and whether `=` makes it an argument, which is said once: blocks may come again.
+    fn item(&mut self, key: String) -> Result<(Item, bool), SyntaxError> {
         let place = Place {
             line: self.scanner.line(),
             ..Place::default()
@@ -81,23 +82,25 @@ impl Parser<'_> {
                         _ => String::new(),
                     };
                     let value = self.value(token)?;
-                    return Ok(Item {
+                    let item = Item {
                         place,
                         key,
                         labels,
                         value,
                         number,
-                    });
+                    };
+                    return Ok((item, true));
                 }
                 Token::OpenBrace => {
                     let value = Value::Body(self.body(&Token::CloseBrace)?);
-                    return Ok(Item {
+                    let item = Item {
                         place,
                         key,
                         labels,
                         value,
                         number: String::new(),
-                    });
+                    };
+                    return Ok((item, false));
                 }
                 token => {
                     return Err(self.scanner.error(&format!(
@@ -149,15 +152,6 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         Ok(Value::List(values))
-    }
-}
-
-/// Whether it is a value and no block: blocks may come again.
-fn is_argument(item: &Item) -> bool {
-    match &item.value {
-        Value::Body(_) => false,
-        Value::List(values) => !values.iter().any(|it| matches!(it, Value::Body(_))),
-        _ => true,
     }
 }
 

@@ -1,7 +1,7 @@
 //! JSON into the same tree as HCL, as HCL version 1 reads it: a comma may follow the last item, and a key may come
 //! again, as a block may.
 
-use crate::tree::{Body, DEEPEST, Item, Place, SyntaxError, Value};
+use crate::tree::{Body, DEEPEST, Item, Place, SyntaxError, Value, is_padded};
 
 /// The object's keys become items; an array of objects becomes a repeated block when it is read.
 pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {
@@ -93,11 +93,12 @@ impl Parser<'_> {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
+            number if number.starts_with('+') || is_padded(number) => {
+                return Err(self.unexpected("a number without `+` and `0` before it"));
+            }
             number => match (number.parse(), number.parse::<f64>()) {
                 (Ok(integer), _) => Value::Integer(integer),
-                (Err(_), Ok(float)) if float.is_finite() && !number.starts_with('+') => {
-                    Value::Float(float)
-                }
+                (Err(_), Ok(float)) if float.is_finite() => Value::Float(float),
                 (Err(_), Ok(_) | Err(_)) => return Err(self.unexpected("a value")),
             },
         };
@@ -223,6 +224,18 @@ mod tests {
             (
                 "{\"a\":\n  \"é\\q\"}",
                 "line 2, column 3: in this string: invalid escape",
+            ),
+            (
+                "{\"a\": 0640}",
+                "line 1, column 7: expected a number without `+` and `0` before it, found `0`",
+            ),
+            (
+                "{\"a\": +5}",
+                "line 1, column 7: expected a number without `+` and `0` before it, found `+`",
+            ),
+            (
+                "{\"a\": -08}",
+                "line 1, column 7: expected a number without `+` and `0` before it, found `-`",
             ),
             (
                 "{\"a\": 1e999}",

@@ -83,6 +83,12 @@ impl SyntaxError {
 /// How deep blocks and lists may be: deeper than any configuration, shallow enough for any stack.
 pub(crate) const DEEPEST: usize = 64;
 
+/// Whether a whole number begins with a zero that it does not need: octal to some, and a mistake to others.
+pub(crate) fn is_padded(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The items between two braces, in order; the same key may come again.
 pub(crate) type Body = Vec<Item>;
 

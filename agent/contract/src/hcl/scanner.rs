@@ -1,7 +1,7 @@
 //! Characters into tokens.
 
 use super::string;
-use crate::tree::SyntaxError;
+use crate::tree::{SyntaxError, is_padded};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
@@ -143,7 +143,7 @@ impl<'a> Scanner<'a> {
             .or_else(|| {
                 text.parse()
                     .ok()
-                    .filter(|n: &f64| n.is_finite())
+                    .filter(|n: &f64| n.is_finite() && !is_padded(text))
                     .map(Token::Float)
             })
             .ok_or_else(|| self.error(&format!("`{text}` is not a number")))?;

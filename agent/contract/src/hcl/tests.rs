@@ -148,6 +148,28 @@ fn an_argument_is_said_once_and_a_block_as_often_as_needed() {
 }
 
 #[test]
+fn a_block_with_an_equals_sign_is_an_argument() {
+    for text in [
+        "a = {}\na = {}",
+        "a = [{}]\na = [{}]",
+        "a { b = {} b = {} }",
+    ] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+    assert!(parse("a = {}\na {}\na {}").is_ok());
+}
+
+#[test]
+fn a_leading_zero_makes_a_number_octal_or_none() {
+    for text in ["a = 08", "a = -019", "a = [0640, 0800]"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+    for text in ["a = 00", "a = 08.5", "a = 0.8"] {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn deep_nesting_is_an_error_and_no_stack_overflow() {
     assert!(parse(&"a {".repeat(100_000)).is_err());
     assert!(parse(&format!("a = {}", "[".repeat(100_000))).is_err());
