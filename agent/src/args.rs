@@ -92,9 +92,9 @@ struct LogArguments {
     #[arg(long, value_name = "FILE", global = true)]
     log_file: Option<String>,
 
-    /// How many bytes such a file may have before it is put aside; 0: any number.
-    #[arg(long, value_name = "COUNT", global = true)]
-    log_rotate_bytes: Option<u64>,
+    /// How many bytes such a file may have before it is put aside; 0 or less: any number.
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, global = true)]
+    log_rotate_bytes: Option<i64>,
 
     /// How long such a file is written to before it is put aside.
     #[arg(long, value_name = "DURATION", value_parser = duration, global = true)]
@@ -251,7 +251,9 @@ impl Arguments {
             level: log.log_level,
             format: log.log_format,
             file: log.log_file.clone().filter(|path| !path.is_empty()),
-            rotate_bytes: log.log_rotate_bytes,
+            rotate_bytes: log
+                .log_rotate_bytes
+                .map(|bytes| bytes.max(0).unsigned_abs()),
             rotate_duration: log.log_rotate_duration,
             rotate_max_files: log.log_rotate_max_files,
         }
@@ -356,9 +358,10 @@ mod tests {
 
     #[test]
     fn a_number_below_nothing_is_no_option() {
-        let arguments = parse(&["-log-rotate-max-files", "-10"]);
+        let arguments = parse(&["-log-rotate-max-files", "-10", "-log-rotate-bytes=-1"]);
 
         assert_eq!(arguments.log().rotate_max_files, Some(-10));
+        assert_eq!(arguments.log().rotate_bytes, Some(0));
     }
 
     #[test]

@@ -197,15 +197,14 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
         let is_config = name.ends_with(".hcl") || name.ends_with(".json");
         let is_left_over = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
-        if is_config && !is_left_over && path.is_file() {
-            files.push(path);
+        // A link is read: one that leads nowhere is half a configuration.
+        if is_config && !is_left_over && !entry.file_type()?.is_dir() {
+            files.push(entry.path());
         }
     }
     files.sort();
@@ -222,4 +221,29 @@ fn split<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Vec<St
         }
     }
     (good, bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_leads_to_no_file_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("a.hcl")).unwrap();
+        fs::write(at("b.hcl"), "").unwrap();
+        fs::write(at(".#c.hcl"), "").unwrap();
+        symlink("b.hcl", at("d.json")).unwrap();
+        symlink("gone", at("e.hcl")).unwrap();
+        symlink("a.hcl", at("f.hcl")).unwrap();
+
+        let files = files_of(folder.path()).unwrap();
+
+        let read: Vec<bool> = files.iter().map(|file| from_file(file).is_ok()).collect();
+        assert_eq!(files, ["b.hcl", "d.json", "e.hcl", "f.hcl"].map(at));
+        assert_eq!(read, [true, true, false, false]);
+    }
 }

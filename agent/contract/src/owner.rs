@@ -38,7 +38,6 @@ impl Id {
 
     /// `None` where no user or group can have this number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        let number = u32::try_from(number).ok()?;
-        (number != u32::MAX).then_some(Self::Number(number))
+        u32::try_from(number).ok().map(Self::Number)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::duration::parse_duration;
 use crate::tree::{Body, Item, Value};
-use crate::{FileMode, Problem, Signal};
+use crate::{FileMode, Id, Problem, Signal};
 
 const NO_MODE: &str = "is not a file mode: write for example \"0400\"";
 
@@ -270,6 +270,19 @@ impl<'a> Reader<'a> {
             self.problem(key, NO_MODE);
         }
         mode
+    }
+
+    /// The number of a user or a group; -1, in 32 bits or in more, says nothing.
+    pub(crate) fn id(&self, key: &'static str) -> Option<Id> {
+        let number = self.integer(key)?;
+        if number == -1 || number == i64::from(u32::MAX) {
+            return None;
+        }
+        let id = Id::from_number(number);
+        if id.is_none() {
+            self.problem(key, "is not the number of a user or a group");
+        }
+        id
     }
 
     /// A signal by its name.

@@ -361,3 +361,47 @@ fn versions_of_tls_that_are_not_spoken_are_told_and_none_beyond_the_newest_is_sp
         }
     }
 }
+
+#[test]
+fn a_sinks_block_may_be_a_sink_or_a_list_of_them() {
+    let method = "method \"token_file\" { config { token_file_path = \"/t\" } }";
+    for sinks in [
+        "sinks = [{ type = \"file\" config = { path = \"/o\" } }]",
+        "sinks { type = \"file\" config = { path = \"/o\" } }",
+        "sinks { sink \"file\" { config = { path = \"/o\" } } }",
+    ] {
+        let config = read(&[&format!("auto_auth {{ {method} {sinks} }}")]);
+
+        let sinks = config
+            .unwrap_or_else(|problems| panic!("{sinks}: {problems}"))
+            .auth
+            .sinks;
+        let paths: Vec<&str> = sinks.iter().map(|sink| sink.path.as_str()).collect();
+        assert_eq!(paths, ["/o"]);
+    }
+}
+
+#[test]
+fn an_owner_below_nobody_leaves_a_file_as_it_is() {
+    for number in ["-1", "4294967295"] {
+        let config = read(&[&format!(
+            r#"auto_auth {{
+              method "token_file" {{ config = {{ token_file_path = "/t" }} }}
+              sink "file" {{ config = {{ path = "/o" owner = {number} group = {number} }} }}
+            }}
+            template {{ contents = "x" destination = "/x" uid = {number} gid = {number} }}"#
+        )]);
+
+        let config = config.unwrap_or_else(|problems| panic!("{number}: {problems}"));
+        assert!(config.auth.sinks[0].owner.is_unsaid(), "{number}");
+        assert!(config.templates[0].owner.is_unsaid(), "{number}");
+    }
+    for number in ["-2", "4294967296"] {
+        assert!(
+            is_refused(&format!(
+                "template {{ contents = \"x\" destination = \"/x\" uid = {number} }}"
+            )),
+            "{number}"
+        );
+    }
+}

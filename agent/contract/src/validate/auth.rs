@@ -64,7 +64,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     auth
 }
 
-/// The `sink` blocks; without any, those in a `sinks` block, which is how some manuals write them.
+/// The `sink` blocks; without any, those in a `sinks` block, which is how some manuals write them, or what it is itself.
 fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
     let groups = block.blocks("sinks");
     let sinks = block.blocks("sink");
@@ -75,6 +75,9 @@ fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
         return sinks.iter().map(sink::read).collect();
     }
     let read = groups.iter().flat_map(|group| {
+        if group.is_set("type") || group.is_set("config") {
+            return vec![sink::read_grouped(group)];
+        }
         let sinks = group.blocks("sink");
         group.warn_unknown();
         sinks.iter().map(sink::read_grouped).collect::<Vec<_>>()

@@ -121,15 +121,9 @@ fn text(block: &Reader<'_>, target: Target) -> Template {
 
 /// A name or a number; the number has a key of its own, too.
 fn id(block: &Reader<'_>, name: &'static str, number: &'static str) -> Option<Id> {
-    let by_number = block.integer(number);
-    if let Some(text) = block.text_or_number(name) {
-        return Some(Id::parse(&text));
-    }
-    let id = Id::from_number(by_number?);
-    if id.is_none() {
-        block.problem(number, "is not the number of a user or a group");
-    }
-    id
+    let by_number = block.id(number);
+    let by_name = block.text_or_number(name);
+    by_name.map(|text| Id::parse(&text)).or(by_number)
 }
 
 /// `"5s"`, `"5s:20s"`, or a block with `min` and `max`; the last one counts.

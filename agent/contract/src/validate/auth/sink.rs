@@ -48,16 +48,10 @@ pub(super) fn read_grouped(block: &Reader<'_>) -> Sink {
     }
 }
 
-/// `vault agent` and `bao agent` have different words for it; -1 leaves the file as it is.
+/// `vault agent` and `bao agent` have different words for it.
 fn id(settings: &Reader<'_>, keys: [&'static str; 2]) -> Option<Id> {
-    let ids = keys.map(|key| (key, settings.integer(key)));
-    let (key, id) = ids.into_iter().find(|(_, id)| id.is_some())?;
-    let id = id.filter(|id| *id != -1)?;
-    let id = Id::from_number(id);
-    if id.is_none() {
-        settings.problem(key, "is not the number of a user or a group");
-    }
-    id
+    let [first, second] = keys.map(|key| settings.id(key));
+    first.or(second)
 }
 
 fn encryption(block: &Reader<'_>) -> Option<Encryption> {
