@@ -213,6 +213,10 @@ pub struct Overrides {
     pub rate_limit: Option<String>,
     /// `VAULT_DISABLE_REDIRECTS`, as text.
     pub disable_redirects: Option<String>,
+    /// `VAULT_AGENT_DISABLE_IDLE_CONNECTIONS`, with commas.
+    pub disable_idle_connections: Option<String>,
+    /// `VAULT_AGENT_DISABLE_KEEP_ALIVES`, with commas.
+    pub disable_keep_alives: Option<String>,
     /// `-exit-after-auth`.
     pub exit_after_auth: Option<bool>,
     /// `-header`, as `key=value`.

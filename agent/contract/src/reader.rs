@@ -205,6 +205,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn integer(&self, key: &'static str) -> Option<i64> {
         match self.value(key)? {
             Value::Integer(number) => Some(*number),
+            Value::String(text) if text.is_empty() && self.manner == Manner::Loose => None,
             Value::String(text) if text.parse::<i64>().is_ok() => text.parse().ok(),
             other => {
                 self.problem(

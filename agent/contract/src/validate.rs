@@ -34,8 +34,6 @@ const SINGLE_BLOCKS: [&str; 8] = [
     "telemetry",
     "planescape",
 ];
-/// Keys that change nothing here, or are read elsewhere.
-const WITHOUT_EFFECT: [&str; 2] = ["cluster_name", "disable_mlock"];
 /// Parts of the agent whose connections can be told apart there.
 const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
@@ -188,13 +186,24 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
             "an agent that starts a program does not end before it: remove exit_after_auth",
         );
     }
-    for key in ["disable_idle_connections", "disable_keep_alives"] {
-        let unknown = root.strings(key).into_iter();
+    for (key, said) in [
+        (
+            "disable_idle_connections",
+            &overrides.disable_idle_connections,
+        ),
+        ("disable_keep_alives", &overrides.disable_keep_alives),
+    ] {
+        let said = said.iter().flat_map(|text| text.split(','));
+        let said = said.map(|part| part.trim().to_lowercase());
+        let unknown = root.strings(key).into_iter().chain(said);
         for part in unknown.filter(|part| !PARTS.contains(&part.as_str())) {
             root.problem(key, format!("unknown {key} value: {part}"));
         }
     }
-    root.ignore(&WITHOUT_EFFECT);
+    // Without effect, and a mistake all the same where they say what they cannot.
+    root.ignore(&["cluster_name"]);
+    root.boolean("disable_mlock");
+    root.duration("default_max_request_duration");
     root.warn_unknown();
     config
 }

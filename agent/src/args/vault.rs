@@ -116,6 +116,8 @@ impl VaultArguments {
             client_cert_bytes: variable("CLIENT_CERT_BYTES"),
             client_key_bytes: variable("CLIENT_KEY_BYTES").map(SecretText::new),
             srv_lookup: variable("SRV_LOOKUP"),
+            disable_idle_connections: variable("AGENT_DISABLE_IDLE_CONNECTIONS"),
+            disable_keep_alives: variable("AGENT_DISABLE_KEEP_ALIVES"),
             tls_server_name: said(&self.tls_server_name),
             tls_skip_verify: said(&self.tls_skip_verify),
             namespace: said(&self.namespace),

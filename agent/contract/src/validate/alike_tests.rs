@@ -405,3 +405,60 @@ fn an_owner_below_nobody_leaves_a_file_as_it_is() {
         );
     }
 }
+
+#[test]
+fn what_has_no_effect_is_refused_where_it_says_what_it_cannot() {
+    let of_listener = [
+        ("http_read_timeout", "\"abc\"", "5"),
+        ("max_request_duration", "true", "\"9s\""),
+        ("max_request_size", "\"abc\"", "-1"),
+        ("x_forwarded_for_hop_skips", "-1", "\"1\""),
+        ("x_forwarded_for_reject_not_present", "\"x\"", "\"false\""),
+        ("redact_version", "\"yes\"", "1"),
+        ("proxy_protocol_behavior", "\"abc\"", "\"use_always\""),
+    ];
+    let of_listener = of_listener.map(|(key, wrong, right)| {
+        let block =
+            |value: &str| format!("listener \"tcp\" {{ tls_disable = true {key} = {value} }}");
+        (block(wrong), block(right))
+    });
+    let others = [
+        ("disable_mlock = \"maybe\"", "disable_mlock = 1"),
+        (
+            "default_max_request_duration = \"abc\"",
+            "default_max_request_duration = 90",
+        ),
+        (
+            "telemetry { usage_gauge_period = \"abc\" }",
+            "telemetry { usage_gauge_period = \"none\" lease_metrics_epsilon = \"5m\" }",
+        ),
+        (
+            "listener \"tcp\" { tls_disable = true } api_proxy { enforce_consistency = \"always\" } cache { enforce_consistency = \"always\" }",
+            "listener \"tcp\" { tls_disable = true } api_proxy { enforce_consistency = \"always\" } cache { enforce_consistency = \"never\" }",
+        ),
+    ];
+    let others = others.map(|(wrong, right)| (wrong.to_owned(), right.to_owned()));
+    for (wrong, right) in of_listener.into_iter().chain(others) {
+        assert!(is_refused(&wrong), "{wrong}");
+        assert_eq!(accept(&right).warnings, [], "{right}");
+    }
+}
+
+#[test]
+fn variables_about_connections_are_checked_like_keys() {
+    let with = |text: &str| {
+        let overrides = Overrides {
+            disable_idle_connections: Some("Auto-Auth, caching".to_owned()),
+            disable_keep_alives: Some(text.to_owned()),
+            ..Overrides::default()
+        };
+        Config::new(&[Tree::parse(LOGIN).unwrap()], &overrides)
+    };
+
+    assert!(with("templating,").is_ok());
+    let problems = with("foo").unwrap_err().to_string();
+    assert_eq!(
+        problems,
+        "disable_keep_alives: unknown disable_keep_alives value: foo"
+    );
+}

@@ -9,36 +9,39 @@ use crate::tree::Body;
 use crate::{Id, Owner, Target, Template};
 
 /// Settings of a listener that `vault agent` reads and that change nothing there either.
-const WITHOUT_EFFECT: [&str; 29] = [
+const WITHOUT_EFFECT: [&str; 14] = [
     "cluster_address",
     "cors_allowed_headers",
     "cors_allowed_origins",
-    "cors_enabled",
     "custom_response_headers",
-    "http_idle_timeout",
-    "http_read_header_timeout",
-    "http_read_timeout",
-    "http_write_timeout",
     "inflight_requests_logging",
-    "max_request_duration",
-    "max_request_size",
     "profiling",
     "proxy_api",
     "proxy_protocol_authorized_addrs",
-    "proxy_protocol_behavior",
     "purpose",
     "telemetry",
-    "tls_disable_client_certs",
     "tls_prefer_server_cipher_suites",
     "x_forwarded_for_authorized_addrs",
     "x_forwarded_for_client_cert_header",
     "x_forwarded_for_client_cert_header_decoders",
-    "x_forwarded_for_hop_skips",
-    "x_forwarded_for_reject_not_authorized",
-    "x_forwarded_for_reject_not_present",
+];
+/// More of them, which are durations.
+const DURATIONS: [&str; 5] = [
+    "http_idle_timeout",
+    "http_read_header_timeout",
+    "http_read_timeout",
+    "http_write_timeout",
+    "max_request_duration",
+];
+/// More of them, which say whether something is so.
+const BOOLEANS: [&str; 7] = [
+    "cors_enabled",
     "redact_addresses",
     "redact_cluster_name",
     "redact_version",
+    "tls_disable_client_certs",
+    "x_forwarded_for_reject_not_authorized",
+    "x_forwarded_for_reject_not_present",
 ];
 
 /// How often certificates are looked at, unless said otherwise.
@@ -75,6 +78,20 @@ pub(super) fn read(
     consistency(&cache);
     cache.ignore(&["force_auto_auth_token"]);
     cache.warn_unknown();
+    for (key, usual) in [
+        ("enforce_consistency", "never"),
+        ("when_inconsistent", "fail"),
+    ] {
+        let says = |block: &Reader<'_>| {
+            block
+                .text(key)
+                .is_some_and(|word| !["", usual].contains(&word))
+        };
+        if says(&api_proxy) && says(&cache) {
+            let reason = "is configured in both api_proxy and cache blocks: remove it from cache";
+            cache.problem(key, reason);
+        }
+    }
     let listeners: Vec<Listener> = root.blocks("listener").iter().map(listener).collect();
     if own.is_some() && of_cache.is_some() {
         root.problem(
@@ -146,10 +163,14 @@ fn consistency(block: &Reader<'_>) {
         ("enforce_consistency", ["always", "never"].as_slice()),
         ("when_inconsistent", &["retry", "forward", "fail"]),
     ] {
-        let word = block.string(key);
-        if word.is_some_and(|word| !words.contains(&word.as_str())) {
-            block.problem(key, format!("write one of {}", words.join(", ")));
-        }
+        words_only(block, key, words);
+    }
+}
+
+fn words_only(block: &Reader<'_>, key: &'static str, words: &[&str]) {
+    let word = block.string(key);
+    if word.is_some_and(|word| !words.contains(&word.as_str())) {
+        block.problem(key, format!("write one of {}", words.join(", ")));
     }
 }
 
@@ -260,7 +281,7 @@ fn listener(block: &Reader<'_>) -> Listener {
         );
     }
     block.ignore(&["socket_mode", "socket_user", "socket_group"]);
-    block.ignore(&WITHOUT_EFFECT);
+    check_without_effect(block);
     block.warn_unknown();
     Listener {
         address,
@@ -269,6 +290,24 @@ fn listener(block: &Reader<'_>) -> Listener {
         can_quit,
         tls,
     }
+}
+
+/// What has no effect is a mistake all the same where it says what it cannot.
+fn check_without_effect(block: &Reader<'_>) {
+    block.ignore(&WITHOUT_EFFECT);
+    for key in DURATIONS {
+        block.duration(key);
+    }
+    for key in BOOLEANS {
+        block.boolean(key);
+    }
+    block.integer("max_request_size");
+    let skips = block.integer("x_forwarded_for_hop_skips");
+    if skips.is_some_and(|count| count < 0) {
+        block.problem("x_forwarded_for_hop_skips", "cannot be negative");
+    }
+    let words = ["allow_authorized", "deny_unauthorized", "use_always"];
+    words_only(block, "proxy_protocol_behavior", &words);
 }
 
 fn access(block: &Reader<'_>) -> Option<(crate::FileMode, Owner)> {

@@ -11,7 +11,7 @@ const PLACES: [&str; 3] = [
 ];
 
 /// How they would be pushed there, and settings of a server's metrics, which an agent has none of.
-const WITHOUT_EFFECT: [&str; 20] = [
+const WITHOUT_EFFECT: [&str; 18] = [
     "add_lease_metrics_namespace_labels",
     "add_mount_point_rollback_metrics",
     "circonus_api_app",
@@ -25,13 +25,11 @@ const WITHOUT_EFFECT: [&str; 20] = [
     "circonus_check_search_tag",
     "circonus_check_tags",
     "circonus_submission_interval",
-    "lease_metrics_epsilon",
     "maximum_gauge_cardinality",
     "num_lease_metrics_buckets",
     "stackdriver_debug_logs",
     "stackdriver_location",
     "stackdriver_namespace",
-    "usage_gauge_period",
 ];
 
 pub(super) fn read(block: &Reader<'_>) -> Telemetry {
@@ -51,6 +49,11 @@ pub(super) fn read(block: &Reader<'_>) -> Telemetry {
         "has no effect: let the scraper add labels and drop metrics",
     );
     block.ignore(&WITHOUT_EFFECT);
+    for key in ["lease_metrics_epsilon", "usage_gauge_period"] {
+        if block.text(key) != Some("none") {
+            block.duration(key);
+        }
+    }
     let retention = block.duration("prometheus_retention_time");
     let has_prometheus = retention.is_none_or(|time| !time.is_zero());
     let receivers = receivers(block);
