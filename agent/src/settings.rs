@@ -5,7 +5,7 @@ use std::{fmt, fs};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use planescape_agent_contract::{Config, Problem, TemplateText, Tree};
+use planescape_agent_contract::{Config, Problem, SyntaxError, TemplateText, Tree, parse_bool};
 use planescape_agent_core::Texts;
 
 use crate::args::Arguments;
@@ -173,12 +173,21 @@ fn from_environment() -> Result<Tree, String> {
         .decode(encoded.trim_ascii())
         .map_err(|error| format!("VAULT_CONFIG is not base64: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| "VAULT_CONFIG is not text".to_owned())?;
-    Tree::parse(&text).map_err(|error| format!("VAULT_CONFIG: {error}"))
+    parse(&text).map_err(|error| format!("VAULT_CONFIG: {error}"))
+}
+
+/// A variable lets files be read that say an argument twice, as `vault agent` once did.
+fn parse(text: &str) -> Result<Tree, SyntaxError> {
+    let says = std::env::var("VAULT_ALLOW_PENDING_REMOVAL_DUPLICATE_HCL_ATTRIBUTES");
+    match parse_bool(&says.unwrap_or_default()) {
+        Some(true) => Tree::parse_with_doubles(text),
+        Some(false) | None => Tree::parse(text),
+    }
 }
 
 fn from_file(path: &Path) -> Result<Tree, String> {
     let text = fs::read_to_string(path).map_err(|error| unloadable(path, &error))?;
-    let tree = Tree::parse(&text).map_err(|error| unloadable(path, &error))?;
+    let tree = parse(&text).map_err(|error| unloadable(path, &error))?;
     Ok(tree.named(&path.display().to_string()))
 }
 

@@ -13,7 +13,7 @@ mod string;
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Body, DEEPEST, Item, Place, SyntaxError, Value};
+use crate::tree::{Body, DEEPEST, Double, Item, Place, SyntaxError, Value};
 use scanner::{Scanner, Token};
 
 /// Reads a whole file.
@@ -21,13 +21,27 @@ pub(crate) fn parse(text: &str) -> Result<Body, SyntaxError> {
     let mut parser = Parser {
         scanner: Scanner::new(text),
         depth: 0,
+        doubles: None,
     };
     parser.body(&Token::End)
+}
+
+/// The same, with the arguments that are said more than once: the last one counts.
+pub(crate) fn parse_with_doubles(text: &str) -> Result<(Body, Vec<Double>), SyntaxError> {
+    let mut parser = Parser {
+        scanner: Scanner::new(text),
+        depth: 0,
+        doubles: Some(Vec::new()),
+    };
+    let body = parser.body(&Token::End)?;
+    Ok((body, parser.doubles.unwrap_or_default()))
 }
 
 struct Parser<'a> {
     scanner: Scanner<'a>,
     depth: usize,
+    /// Arguments that were said before; none where that is an error.
+    doubles: Option<Vec<Double>>,
 }
 
 impl Parser<'_> {
@@ -47,10 +61,14 @@ impl Parser<'_> {
                     let start = self.scanner.token_start();
                     let (item, is_argument) = self.item(key)?;
                     if is_argument && !arguments.insert(item.key.clone()) {
-                        let key = &item.key;
-                        return Err(self.scanner.error_at(start, &format!(
-                            "the argument \"{key}\" was already set: each argument can only be defined once"
-                        )));
+                        let key = item.key.clone();
+                        let Some(doubles) = &mut self.doubles else {
+                            return Err(self.scanner.error_at(start, &format!(
+                                "the argument \"{key}\" was already set: each argument can only be defined once"
+                            )));
+                        };
+                        let place = item.place.clone();
+                        doubles.push(Double { place, key });
                     }
                     items.push(item);
                 }

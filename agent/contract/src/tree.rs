@@ -9,6 +9,8 @@ use crate::{hcl, json};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
     pub(crate) root: Body,
+    /// Arguments that are said more than once; the last one counts.
+    pub(crate) doubles: Vec<Double>,
 }
 
 impl Tree {
@@ -17,18 +19,37 @@ impl Tree {
     /// # Errors
     /// The first place where the text breaks the grammar.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let root = if text.trim_start().starts_with('{') {
+        let root = if is_json(text) {
             json::parse(text)?
         } else {
             hcl::parse(text)?
         };
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            doubles: Vec::new(),
+        })
+    }
+
+    /// The same, but of an argument that HCL says more than once the last one counts, which is warned of.
+    ///
+    /// # Errors
+    /// The first place where the text breaks the grammar otherwise.
+    pub fn parse_with_doubles(text: &str) -> Result<Self, SyntaxError> {
+        if is_json(text) {
+            return Self::parse(text);
+        }
+        let (root, doubles) = hcl::parse_with_doubles(text)?;
+        Ok(Self { root, doubles })
     }
 
     /// The same, with the name of its file for messages.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
-        name_all(&mut self.root, &name.into());
+        let name: Arc<str> = name.into();
+        name_all(&mut self.root, &name);
+        for double in &mut self.doubles {
+            double.place.file = Arc::clone(&name);
+        }
         self
     }
 
@@ -53,6 +74,17 @@ impl Tree {
         };
         Some(text)
     }
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+/// An argument that was said before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Double {
+    pub(crate) place: Place,
+    pub(crate) key: String,
 }
 
 /// A place where a text breaks its grammar.
@@ -111,7 +143,7 @@ impl Item {
 }
 
 /// The place of an item in its file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Empty where the text was in no file.
     pub(crate) file: Arc<str>,

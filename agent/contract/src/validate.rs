@@ -21,7 +21,7 @@ use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
 use crate::template::Template;
 use crate::tree::{Body, Item, Tree, Value};
-use crate::{Problems, Share, parse_bool};
+use crate::{Problem, Problems, Share, parse_bool};
 
 /// Blocks of which a later file's replaces an earlier file's.
 const SINGLE_BLOCKS: [&str; 8] = [
@@ -45,6 +45,12 @@ impl Config {
     pub fn new(trees: &[Tree], overrides: &Overrides) -> Result<Self, Problems> {
         let (merged, lent) = merge(trees);
         let notes = Notes::default();
+        for double in trees.iter().flat_map(|tree| &tree.doubles) {
+            notes.warnings.borrow_mut().push(Problem {
+                field: double.key.clone(),
+                reason: format!("{}is said before: the last one counts", double.place),
+            });
+        }
         let mut config = read(&Reader::new(&merged, &notes), lent, overrides);
         config.warnings = notes.warnings.into_inner();
         if overrides.refuses_unknown_keys {

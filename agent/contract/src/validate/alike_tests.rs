@@ -1,6 +1,6 @@
 //! What `vault agent` takes, what it means there, and what it refuses.
 
-use crate::{Config, FileMode, ListenAddress, Overrides, Problems, ProxyToken, Tree};
+use crate::{Config, FileMode, ListenAddress, LogLevel, Overrides, Problems, ProxyToken, Tree};
 
 const LOGIN: &str = r#"
     auto_auth {
@@ -460,5 +460,25 @@ fn variables_about_connections_are_checked_like_keys() {
     assert_eq!(
         problems,
         "disable_keep_alives: unknown disable_keep_alives value: foo"
+    );
+}
+
+#[test]
+fn of_arguments_that_may_be_said_twice_the_last_counts_and_is_told() {
+    const TWICE: &str = "log_level = \"info\"\nvault { address = \"http://a:1\"\naddress = \"http://b:1\" }\nlog_level = \"warn\"";
+    assert!(Tree::parse(TWICE).is_err());
+    let trees = [LOGIN, TWICE].map(|text| Tree::parse_with_doubles(text).unwrap().named("f"));
+
+    let config = Config::new(&trees, &Overrides::default()).unwrap();
+
+    assert_eq!(config.log.level, LogLevel::Warn);
+    assert_eq!(config.vault.connection.address, "http://b:1");
+    let told: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "address: f:3: is said before: the last one counts",
+            "log_level: f:4: is said before: the last one counts",
+        ]
     );
 }
