@@ -11,6 +11,7 @@ mod read;
 mod remove;
 mod socket;
 mod stamp;
+mod umask;
 mod write;
 
 pub(crate) use append::append;
@@ -21,6 +22,7 @@ pub(crate) use read::{read, read_own, read_within};
 pub(crate) use remove::{discard, remove};
 pub(crate) use socket::SocketFile;
 pub(crate) use stamp::Stamps;
+pub(crate) use umask::{note_umask, within_umask};
 pub(crate) use write::{Target, check, remove_unfinished, write};
 
 use std::os::fd::OwnedFd;

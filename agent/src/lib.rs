@@ -62,6 +62,7 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 pub fn run(arguments: &Arguments) -> ExitCode {
     planescape_vault_client::stay_out_of_core_files();
     limits::raise();
+    files::note_umask();
     if planescape_vault_client::install_crypto_provider().is_err() {
         tracing::debug!("a crypto provider is installed already");
     }

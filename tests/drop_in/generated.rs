@@ -42,6 +42,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         config: String::new(),
         args,
         env: BTreeMap::new(),
+        umask: None,
         steps,
         // How often depends on when somebody looks.
         repeats: true,

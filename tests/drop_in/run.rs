@@ -201,7 +201,15 @@ impl Run<'_> {
             [] => std::slice::from_ref(&config),
             args => args,
         };
-        let mut command = Command::new(program);
+        let mut command = match &self.scenario.umask {
+            None => Command::new(program),
+            Some(umask) => {
+                let mut shell = Command::new("/bin/sh");
+                let becomes = format!("umask {umask} && exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(becomes).arg(program);
+                shell
+            }
+        };
         command
             .arg("agent")
             .args(args.iter().map(|word| self.text(word)))

@@ -36,6 +36,9 @@ pub(crate) struct Scenario {
     pub(crate) args: Vec<String>,
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
+    /// What it is started with, as the shell takes it.
+    #[serde(default)]
+    pub(crate) umask: Option<String>,
     /// After the start.
     #[serde(default)]
     pub(crate) steps: Vec<Step>,

@@ -33,6 +33,12 @@ impl FileMode {
             .and_then(Self::from_bits)
     }
 
+    /// The mode without these bits.
+    #[must_use]
+    pub fn without(self, bits: u32) -> Self {
+        Self(self.0 & !bits)
+    }
+
     /// The bits, as `chmod` takes them.
     #[must_use]
     pub fn bits(self) -> u32 {

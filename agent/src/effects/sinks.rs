@@ -27,7 +27,8 @@ impl Sink {
         Self {
             target: Target {
                 path: sink.path.clone().into(),
-                mode: Some(sink.mode),
+                // As `vault agent`, which opens it: who shuts a group out with a umask means the token, too.
+                mode: Some(files::within_umask(sink.mode)),
                 create_parents: false,
                 owner: sink.owner.clone(),
                 backup: false,
