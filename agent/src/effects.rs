@@ -83,7 +83,7 @@ pub(crate) struct Effects {
     serving: Serving,
     metrics: Arc<Metrics>,
     pushers: Vec<Arc<Pusher>>,
-    /// Whether the login's file is looked at, or need not be.
+    /// Whether the login's files are looked at, or need not be.
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
     has_own_exit_codes: bool,
@@ -101,12 +101,9 @@ impl Effects {
         let file_slots = Arc::new(Semaphore::new(SINKS_AT_ONCE));
         let connection = &config.vault.connection;
         let metrics = Arc::new(Metrics::new(config.telemetry.clone()));
-        let (auth, to_vault) = (config.auth.clone(), connection.clone());
-        let build = move || {
-            let client = Client::new(&to_vault, USER_AGENT)?;
-            anyhow::Ok((client, Login::new(&auth, &to_vault)?))
-        };
-        let (client, login) = on_the_blocking_pool(&file_slots, build).await?;
+        let to_vault = connection.clone();
+        let build = move || Client::new(&to_vault, USER_AGENT);
+        let client = on_the_blocking_pool(&file_slots, build).await?;
         let persistent = Arc::new(persistent);
         let (saves, saving) = Saves::new(Arc::clone(&persistent));
         let mut running = JoinSet::new();
@@ -136,7 +133,7 @@ impl Effects {
             file_work: FileWork::new(),
             vault: Vault {
                 client: Arc::new(client),
-                login: Arc::new(login),
+                login: Arc::new(Login::new(&config.auth, connection)),
                 persistent,
                 saves,
                 file_slots: Arc::new(Semaphore::new(LOGIN_FILES_AT_ONCE)),
@@ -339,17 +336,17 @@ impl Effects {
         });
     }
 
-    /// Looks at the login's file from time to time, until it holds something new.
+    /// Looks at the login's files from time to time, until they hold something new.
     fn watch(&mut self) {
         let vault = self.vault.clone();
         let slots = Arc::clone(&self.vault.file_slots);
-        let Some((period, material)) = vault.login.watch() else {
+        let Some(period) = vault.login.watch() else {
             return;
         };
         self.running.spawn(async move {
             loop {
                 tokio::time::sleep(period).await;
-                if vault.login.has_news(&material, &slots).await {
+                if vault.login.has_news(&slots).await {
                     return Input::NewCredentials;
                 }
             }

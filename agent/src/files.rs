@@ -4,6 +4,7 @@
 
 mod append;
 mod beside;
+mod digest;
 mod folder;
 mod ledger;
 mod pid_file;
@@ -16,6 +17,7 @@ mod write;
 
 pub(crate) use append::append;
 pub(crate) use beside::write_beside;
+pub(crate) use digest::{Digest, digest};
 pub(crate) use ledger::Ledger;
 pub(crate) use pid_file::PidFile;
 pub(crate) use read::{read, read_own, read_within};

@@ -154,7 +154,7 @@ fn counted(outcome: &Outcome) -> BTreeMap<String, usize> {
 fn what_the_page_promises_is_looked_for() {
     let lines = promised();
 
-    assert_eq!(lines.len(), 13, "{lines:?}");
+    assert_eq!(lines.len(), 14, "{lines:?}");
     for line in [
         "token written",
         "(runner) executing command",

@@ -49,7 +49,7 @@ trait Login: Sized {
     /// cannot be used, and why, without quoting it.
     fn proof(&self, contents: &[Body]) -> Result<Proof, UnusableFile>;
 
-    /// How often a file is looked at for new credentials.
+    /// How often its files are looked at for new credentials: the first that a login sends, or those of its connection.
     fn watch(&self) -> Option<Duration> {
         None
     }
@@ -233,7 +233,8 @@ macro_rules! methods {
                 }
             }
 
-            /// How often the first of the files is looked at for new credentials.
+            /// How often its files are looked at for new credentials: the first of [`Self::materials`], or those of its
+            /// connection.
             #[must_use]
             pub fn watch(&self) -> Option<Duration> {
                 match self {

@@ -3,7 +3,7 @@
 mod cloud;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use planescape_agent_contract::{Auth, Cert, CertTls, Config, Material, Method, MountPath, Proof};
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::vault::is_dead;
 use super::{USER_AGENT, file_failure, on_the_blocking_pool};
-use crate::files;
+use crate::files::{self, Digest};
 
 /// The place of the login and the method.
 pub(super) struct Login {
@@ -26,11 +26,19 @@ pub(super) struct Login {
     method: Option<Method>,
     wrap_ttl: Option<Duration>,
     connection: Connection,
-    /// The client of a method with certificates of its own.
-    own_client: Option<Arc<Client>>,
-    /// By what a reload said.
-    taken_over: Mutex<Option<Tls>>,
+    /// Of a method with certificates of its own.
+    own: Mutex<Own>,
     memory: Memory,
+}
+
+/// The connection of a method with certificates of its own.
+#[derive(Default)]
+struct Own {
+    tls: Tls,
+    /// From the first login on that could read the files.
+    client: Option<Arc<Client>>,
+    /// What the files held then.
+    seen: Option<Digest>,
 }
 
 /// What files held that may be gone by now.
@@ -54,47 +62,43 @@ impl Memory {
         self.lock().insert(path.to_owned(), known);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Login {
-    /// Reads certificates, which blocks.
-    pub(super) fn new(auth: &Auth, connection: &Connection) -> anyhow::Result<Self> {
-        let mut login = Self {
+    pub(super) fn new(auth: &Auth, connection: &Connection) -> Self {
+        let own = own_certificates(auth.method.as_ref());
+        let own = Own {
+            tls: own.map_or_else(Tls::default, |own| with_own(own, &connection.tls)),
+            ..Own::default()
+        };
+        Self {
             mount_path: auth.mount_path.clone(),
             namespace: auth.namespace.clone(),
             method: auth.method.clone(),
             wrap_ttl: auth.wrap_ttl,
             connection: connection.clone(),
-            own_client: None,
-            taken_over: Mutex::new(None),
+            own: Mutex::new(own),
             memory: Memory::default(),
-        };
-        if let Some((connection, _)) = login.own_connection() {
-            login.own_client = Some(Arc::new(Client::new(&connection, USER_AGENT)?));
         }
-        Ok(login)
     }
 
     /// Reads the certificates of the method again, where it has its own: those that the configuration names now.
     pub(super) fn renew_trust(&self, config: &Config) -> anyhow::Result<()> {
-        match (
-            &self.own_client,
-            own_certificates(config.auth.method.as_ref()),
-        ) {
-            (Some(client), Some(own)) => {
-                let tls = with_own(own, &config.vault.connection.tls);
-                client.trust(&tls)?;
-                *self
-                    .taken_over
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(tls);
-                Ok(())
-            }
-            (None, _) | (_, None) => Ok(()),
+        let started = own_certificates(self.method.as_ref());
+        let now = own_certificates(config.auth.method.as_ref());
+        let (Some(_), Some(now)) = (started, now) else {
+            return Ok(());
+        };
+        let tls = with_own(now, &config.vault.connection.tls);
+        let client = self.own().client.clone();
+        if let Some(client) = client {
+            client.trust(&tls)?;
         }
+        self.own().tls = tls;
+        Ok(())
     }
 
     /// One login, and what it gave.
@@ -150,15 +154,24 @@ impl Login {
         }
     }
 
-    /// How often the method's file is looked at for new credentials.
-    pub(super) fn watch(&self) -> Option<(Duration, Material)> {
-        let method = self.method.as_ref()?;
-        let material = method.materials().into_iter().next()?;
-        Some((method.watch()?, material))
+    /// How often the method's files are looked at for new credentials.
+    pub(super) fn watch(&self) -> Option<Duration> {
+        self.method.as_ref()?.watch()
     }
 
-    /// Whether the file holds something that no login has seen; it is then kept for the next one.
-    pub(super) async fn has_news(&self, material: &Material, slots: &Semaphore) -> bool {
+    /// Whether they hold something that no login has seen.
+    pub(super) async fn has_news(&self, slots: &Semaphore) -> bool {
+        let Some(method) = &self.method else {
+            return false;
+        };
+        match method.materials().first() {
+            Some(material) => self.has_new_content(material, slots).await,
+            None => self.has_new_certificates(slots).await,
+        }
+    }
+
+    /// What is new is kept for the next login.
+    async fn has_new_content(&self, material: &Material, slots: &Semaphore) -> bool {
         let known = self.memory.get(&material.path);
         let Ok(content) = read(material, slots).await else {
             return false;
@@ -170,6 +183,24 @@ impl Login {
         self.memory.keep(&material.path, Known { content, meaning });
         remove(material, slots).await;
         true
+    }
+
+    async fn has_new_certificates(&self, slots: &Semaphore) -> bool {
+        let (connection, seen) = self.own_connection();
+        let Some(seen) = seen else {
+            return false;
+        };
+        let look = move || {
+            let now = digest(&connection.tls).ok()?;
+            // Where one of them does not fit yet, it is about to be replaced.
+            let is_usable = now != seen && Client::new(&connection, USER_AGENT).is_ok();
+            is_usable.then_some(now)
+        };
+        let now = on_the_blocking_pool(slots, look).await;
+        if now.is_some() {
+            self.own().seen = now;
+        }
+        now.is_some()
     }
 
     async fn proof(&self, vault: &Client, slots: &Semaphore) -> Result<Proof, Failure> {
@@ -253,33 +284,74 @@ impl Login {
         Ok(Body::new(secret_id.expose().as_bytes().to_vec()))
     }
 
-    /// The client with the method's own certificates, read again where that is asked for.
+    /// The client with the method's own certificates, where it has some: they may come after the agent.
     async fn own_client_now(&self, slots: &Semaphore) -> Result<Option<Arc<Client>>, Failure> {
-        let Some((connection, true)) = self.own_connection() else {
-            return Ok(self.own_client.clone());
+        let Some(certificates) = own_certificates(self.method.as_ref()) else {
+            return Ok(None);
         };
-        let build = move || Client::new(&connection, USER_AGENT);
-        let client = on_the_blocking_pool(slots, build).await;
-        let client = client.map_err(|error| Failure::File {
-            path: "auto_auth.method.config".to_owned(),
-            message: format!("{error:#}"),
-        })?;
-        Ok(Some(Arc::new(client)))
+        let kept = self.own().client.clone();
+        if kept.is_some() && certificates.reload.is_none() {
+            return Ok(kept);
+        }
+        let (connection, _) = self.own_connection();
+        let tls = connection.tls.clone();
+        let build = move || {
+            // Before they are read: what changes in between is seen once more.
+            let seen = digest(&connection.tls).ok();
+            anyhow::Ok((Client::new(&connection, USER_AGENT)?, seen))
+        };
+        let built = on_the_blocking_pool(slots, build).await;
+        let (client, seen) = built.map_err(|error| unusable(certificates, &error))?;
+        let client = Arc::new(client);
+        let mut own = self.own();
+        // Unless a reload has named others meanwhile.
+        if own.tls == tls {
+            own.client = Some(Arc::clone(&client));
+            own.seen = seen;
+        }
+        Ok(Some(client))
     }
 
-    /// The connection with the method's own certificates, and whether they are read again.
-    fn own_connection(&self) -> Option<(Connection, bool)> {
-        let own = own_certificates(self.method.as_ref())?;
-        let taken_over = self
-            .taken_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let tls = taken_over.clone();
+    /// The connection with the method's own certificates, and what they held at the last login.
+    fn own_connection(&self) -> (Connection, Option<Digest>) {
+        let own = self.own();
         let connection = Connection {
-            tls: tls.unwrap_or_else(|| with_own(own, &self.connection.tls)),
+            tls: own.tls.clone(),
             ..self.connection.clone()
         };
-        Some((connection, own.reload))
+        (connection, own.seen)
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of the files that a connection reads at each login.
+fn digest(tls: &Tls) -> anyhow::Result<Digest> {
+    let client = tls.client.iter();
+    let client = client.flat_map(|(certificate, key)| [certificate, key]);
+    files::digest(client.chain(&tls.ca_cert))
+}
+
+/// Names the setting that the user has written.
+fn unusable(own: &CertTls, error: &anyhow::Error) -> Failure {
+    const BLOCK: &str = "auto_auth.method.config";
+    let message = format!("{error:#}");
+    let is_own = match message.strip_prefix("vault.") {
+        Some(field) if field.starts_with("ca_cert") => own.ca_cert.is_some(),
+        Some(field) if field.starts_with("client_") => own.client.is_some(),
+        _ => false,
+    };
+    match message.split_once(": ") {
+        Some((field, message)) if is_own => Failure::File {
+            path: field.replace("vault", BLOCK),
+            message: message.to_owned(),
+        },
+        _ => Failure::File {
+            path: BLOCK.to_owned(),
+            message,
+        },
     }
 }
 

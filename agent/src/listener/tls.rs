@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_lc_rs::digest::{Context, SHA256};
 use planescape_agent_contract::ListenerTls;
 use planescape_vault_client::identity;
 use rustls::pki_types::pem::PemObject;
@@ -17,12 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Stream;
-use crate::files;
+use crate::files::{self, Digest};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-type Digest = [u8; 32];
 
 /// How the listener proves who it is, and whom it lets in.
 #[derive(Debug)]
@@ -135,18 +132,9 @@ fn config(settings: &ListenerTls) -> anyhow::Result<ServerConfig> {
     Ok(config)
 }
 
-/// Tells the content of the files from any other.
 fn digest(settings: &ListenerTls) -> anyhow::Result<Digest> {
-    let mut digest = Context::new(&SHA256);
     let files = [&settings.certificate, &settings.key];
-    for path in files.into_iter().chain(&settings.client_authorities) {
-        let content = read(path)?;
-        digest.update(&(content.len() as u64).to_le_bytes());
-        digest.update(&content);
-    }
-    let mut bytes = Digest::default();
-    bytes.copy_from_slice(digest.finish().as_ref());
-    Ok(bytes)
+    files::digest(files.into_iter().chain(&settings.client_authorities))
 }
 
 fn certificates(path: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {

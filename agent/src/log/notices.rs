@@ -120,6 +120,9 @@ fn unguarded(ttl: Option<Duration>) {
 
 fn login_failed(failure: &Failure, backoff: Option<Duration>) {
     let what = match failure {
+        Failure::File { path, .. } if path.starts_with("auto_auth.method.config") => {
+            "error creating client for authentication call"
+        }
         Failure::File { .. } => "error getting path or data from method",
         Failure::Vault(_) => "error authenticating",
     };

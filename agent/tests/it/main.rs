@@ -16,6 +16,7 @@ mod life;
 mod local;
 mod matrix;
 mod names;
+mod own_certificates;
 mod reload;
 mod shell;
 mod signals;

@@ -1,8 +1,10 @@
 //! `cert`: a TLS client certificate.
 
+use std::time::Duration;
+
 use planescape_vault::wire::{self, Body};
 
-use super::{Login, Proof, UnusableFile};
+use super::{Login, Proof, UnusableFile, period};
 use crate::reader::Reader;
 
 /// Settings of the `cert` method.
@@ -21,9 +23,12 @@ pub struct CertTls {
     pub ca_cert: Option<String>,
     /// Certificate and key of the agent.
     pub client: Option<(String, String)>,
-    /// Whether the files are read again at each login.
-    pub reload: bool,
+    /// How often the files are looked at, where they are read again at each login.
+    pub reload: Option<Duration>,
 }
+
+/// How often that is unless said otherwise.
+const PERIOD: Duration = Duration::from_secs(60);
 
 impl Login for Cert {
     fn read(settings: &Reader<'_>) -> Self {
@@ -32,14 +37,15 @@ impl Login for Cert {
             ("client_cert", settings.string("client_cert")),
             ("client_key", settings.string("client_key")),
         );
-        let reload = settings.boolean("reload").unwrap_or(false);
+        let reloads = settings.boolean("reload").unwrap_or(false);
+        let period = period(settings, "reload_period", PERIOD);
         let is_own = ca_cert.is_some() || client.is_some();
         Self {
             name: settings.string("name"),
             tls: is_own.then_some(CertTls {
                 ca_cert,
                 client,
-                reload,
+                reload: reloads.then_some(period),
             }),
         }
     }
@@ -51,5 +57,9 @@ impl Login for Cert {
     fn proof(&self, _: &[Body]) -> Result<Proof, UnusableFile> {
         let name = self.name.iter().map(|name| ("name", name.as_str()));
         Ok(Proof::login(wire::fields(name)))
+    }
+
+    fn watch(&self) -> Option<Duration> {
+        self.tls.as_ref()?.reload
     }
 }

@@ -169,6 +169,22 @@ fn files_are_removed_unless_that_is_switched_off() {
     );
 }
 
+#[test]
+fn certificates_are_looked_at_where_they_are_read_again() {
+    let watch = |settings: &str| {
+        read("cert", &format!("ca_cert = \"/ca\" {settings}"))
+            .0
+            .watch()
+    };
+
+    assert_eq!(watch(""), None);
+    assert_eq!(watch("reload_period = \"5s\""), None);
+    assert_eq!(watch("reload = true"), Some(Duration::from_secs(60)));
+    let each = watch("reload = true reload_period = \"5s\"");
+    assert_eq!(each, Some(Duration::from_secs(5)));
+    assert_eq!(read("cert", "reload = true").0.watch(), None);
+}
+
 fn read(kind: &str, settings: &str) -> (Method, Vec<String>) {
     let tree = Tree::parse(&format!("config {{ {settings} }}")).unwrap();
     let notes = Notes::default();
