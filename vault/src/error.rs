@@ -121,6 +121,13 @@ impl Refusal {
         self.kind
     }
 
+    /// Whether nothing is at the path, or a version that is gone, and not that nobody serves the path.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        let is_empty = self.kind == Kind::NotFound && self.message.is_empty();
+        is_empty || self.kind == Kind::Deleted
+    }
+
     /// Whether the answer to a renewal says that nothing is left to renew.
     #[must_use]
     pub fn calls_lease_gone(&self) -> bool {

@@ -215,6 +215,8 @@ pub enum Notice {
         request: Request,
         /// Why.
         failure: Failure,
+        /// How often it failed in a row.
+        failures: u32,
         /// When it is asked again; `None` where the agent ends.
         backoff: Option<Duration>,
     },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use planescape_agent_core::{Failure, Notice};
 use planescape_templates::{Request, Warning};
+use planescape_vault::{Error, Kind};
 use tracing::field::debug;
 use tracing::{error, info, warn};
 
@@ -36,11 +37,17 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::RequestFailed {
             request,
             failure,
+            failures,
             backoff,
-        } => match backoff {
-            Some(backoff) => warn!("{request}: {failure} (retry after {backoff:?})"),
-            None => error!("{request}: {failure} (exceeded maximum retries)"),
-        },
+        } => {
+            let what = unread(request, failure);
+            match backoff {
+                Some(backoff) => {
+                    warn!("{what} (retry attempt {failures} after \"{backoff:?}\")");
+                }
+                None => error!("{what} (exceeded maximum retries)"),
+            }
+        }
         Notice::Renewed { request, ttl } => renewed(request.as_ref(), *ttl),
         Notice::RenewalFailed { request, failure } => renewal_failed(request.as_ref(), failure),
         Notice::LimitedUses => limited_uses(),
@@ -86,6 +93,21 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::ChildKept => {
             info!(target: EXEC, "detected update, but not restarting process");
         }
+    }
+}
+
+/// In the words that people search for when a file does not come.
+fn unread(request: &Request, failure: &Failure) -> String {
+    let Failure::Vault(Error::Refused(refusal)) = failure else {
+        return format!("(view) {request}: {failure}");
+    };
+    let path = request.path();
+    match (refusal.is_absence(), refusal.kind()) {
+        (false, _) => format!("(view) {request}: {failure}"),
+        (true, Kind::Deleted) => {
+            format!("(view) {request}: no secret exists at {path}: {failure}")
+        }
+        (true, _) => format!("(view) {request}: no secret exists at {path}"),
     }
 }
 
@@ -137,4 +159,32 @@ fn rendered_oddly(template: usize, warnings: &[Warning]) {
         warnings = %places.join(", "),
         "the rendered text is probably not what was meant; `error_on_missing_key` makes it an error"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_read_of_nothing_is_told_in_the_words_of_consul_template() {
+        let request = Request::Read {
+            path: "kv/data/app?version=2".to_owned(),
+        };
+        let told = |refusal| unread(&request, &Failure::Vault(Error::Refused(refusal)));
+        let nothing = "(view) vault.read(kv/data/app.v2): no secret exists at kv/data/app";
+
+        assert_eq!(told(Refusal::new(404, String::new(), None)), nothing);
+        let deleted = told(Refusal::deleted("version 2 is deleted".to_owned()));
+        assert!(deleted.starts_with(nothing), "{deleted}");
+        assert!(deleted.ends_with("version 2 is deleted"), "{deleted}");
+        for (status, message) in [(404, "no handler for route"), (403, "permission denied")] {
+            let other = told(Refusal::new(status, message.to_owned(), None));
+            assert!(
+                !other.contains("exists") && other.ends_with(message),
+                "{other}"
+            );
+        }
+    }
 }

@@ -126,6 +126,7 @@ impl Agent {
         self.log(Some(Notice::RequestFailed {
             request: trouble.request,
             failure: trouble.failure,
+            failures: trouble.failures,
             backoff: end.is_none().then_some(trouble.backoff),
         }));
         self.stop_with(end, now);
