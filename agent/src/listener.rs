@@ -54,7 +54,7 @@ impl Bound {
     ) -> anyhow::Result<Self> {
         let socket = match &listener.address {
             ListenAddress::Tcp(address) => {
-                let socket = TcpListener::bind(address).await;
+                let socket = tcp(address).await;
                 Socket::Tcp(socket.with_context(|| format!("error creating listener: {address}"))?)
             }
             ListenAddress::Unix { path, access } => {
@@ -160,6 +160,17 @@ async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
     }
 }
 
+/// Without a host it listens at all addresses of the machine, of which some have none of version 6.
+async fn tcp(address: &str) -> io::Result<TcpListener> {
+    let Some(port) = address.strip_prefix(':') else {
+        return TcpListener::bind(address).await;
+    };
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+    }
+}
+
 fn unix(path: &Path, access: Option<&(FileMode, Owner)>) -> anyhow::Result<Socket> {
     let file = SocketFile::make_room(path)?;
     let listener = UnixListener::bind(path)?;
@@ -167,4 +178,23 @@ fn unix(path: &Path, access: Option<&(FileMode, Owner)>) -> anyhow::Result<Socke
         file.restrict(*mode, owner)?;
     }
     Ok(Socket::Unix { listener, file })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_host_all_addresses_are_listened_at() {
+        let listener = tcp(":0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+
+        assert!(address.ip().is_unspecified());
+        let asked = TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await;
+        assert!(asked.is_ok());
+    }
 }

@@ -236,14 +236,7 @@ fn listener(block: &Reader<'_>) -> Listener {
     let kind = block.kind().map(|kind| kind.to_lowercase());
     let address = block.string("address");
     let address = match kind.as_deref() {
-        Some("tcp") => {
-            let address = address.unwrap_or_else(|| "127.0.0.1:8200".to_owned());
-            if address.contains("{{") {
-                let reason = "is a template: write the address itself";
-                block.problem("address", reason);
-            }
-            ListenAddress::Tcp(address)
-        }
+        Some("tcp") => ListenAddress::Tcp(tcp_address(block, address)),
         Some("unix") => ListenAddress::Unix {
             path: address.unwrap_or_else(|| {
                 block.problem("address", "is missing: name the socket");
@@ -308,6 +301,22 @@ fn check_without_effect(block: &Reader<'_>) {
     }
     let words = ["allow_authorized", "deny_unauthorized", "use_always"];
     words_only(block, "proxy_protocol_behavior", &words);
+}
+
+fn tcp_address(block: &Reader<'_>, address: Option<String>) -> String {
+    let Some(address) = address else {
+        return "127.0.0.1:8200".to_owned();
+    };
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    if address.contains("{{") {
+        let reason = "is a template, and those are not filled in: write the address itself, or \":8100\" for all of \
+                      the machine's";
+        block.problem("address", reason);
+    } else if !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+        let reason = format!("{address:?} has no port: write for example \"127.0.0.1:8100\"");
+        block.problem("address", reason);
+    }
+    address
 }
 
 fn access(block: &Reader<'_>) -> Option<(crate::FileMode, Owner)> {

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use crate::document::{self, Document};
 use crate::{
-    Config, Engine, FileMode, Hook, Method, Output, Overrides, Receiver, Signal, TemplateText, Tree,
+    Config, Engine, FileMode, Hook, ListenAddress, Method, Output, Overrides, Receiver, Signal,
+    TemplateText, Tree,
 };
 
 const SMALL: &str = r#"
@@ -289,6 +290,32 @@ fn all_problems_are_reported_at_once_with_their_fields() {
             "vault.client_key: is missing: client_cert needs it",
         ]
     );
+}
+
+#[test]
+fn a_listener_needs_a_port_and_no_host() {
+    let listener = |address: &str| {
+        format!("listener \"tcp\" {{ address = \"{address}\" tls_disable = true }}")
+    };
+
+    for address in [":8100", "localhost:8100", "[::1]:8100"] {
+        let read = accept(&listener(address));
+        let at = ListenAddress::Tcp(address.to_owned());
+        assert_eq!(read.proxy.listeners[0].address, at);
+    }
+    for address in [
+        "127.0.0.1",
+        "8100",
+        "127.0.0.1:",
+        "127.0.0.1:70000",
+        "{{ GetPrivateIP }}:1",
+    ] {
+        let problems = refuse(&listener(address));
+        assert!(
+            problems[0].starts_with("listener[0].address: "),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]
