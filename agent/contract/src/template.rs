@@ -61,6 +61,15 @@ impl Target {
             Self::Variable(_) => None,
         }
     }
+
+    /// The block that says so, the n-th of its configuration.
+    #[must_use]
+    pub fn block(&self, place: usize) -> String {
+        match self {
+            Self::File(_) => format!("template[{place}]"),
+            Self::Variable(name) => format!("env_template {name:?}"),
+        }
+    }
 }
 
 /// How long changes are waited for, once everything is rendered.

@@ -134,6 +134,12 @@ impl Renderer {
         self.files.get(&index).map_or(index, |file| file.place)
     }
 
+    /// The block of a text.
+    pub(crate) fn block(&self, index: usize) -> String {
+        let file = self.files.get(&index);
+        file.map_or_else(String::new, |file| file.target().block(file.place))
+    }
+
     /// The texts that use a request.
     pub(crate) fn users(&self, request: &Request) -> Vec<usize> {
         let users = self.users.get(request);
@@ -168,7 +174,8 @@ impl Renderer {
         files
             .flat_map(|file| {
                 let warnings = file.warnings.iter();
-                warnings.map(move |warning| format!("template[{}] {warning}", file.place))
+                let block = file.target().block(file.place);
+                warnings.map(move |warning| format!("{block} {warning}"))
             })
             .collect()
     }

@@ -200,15 +200,15 @@ impl Verdict {
         is_enough.then_some(end)
     }
 
-    /// Of a text the number and its place in the configuration.
+    /// Of a text the number and its block in the configuration.
     pub(crate) fn render_failed(
         &mut self,
-        (template, place): (usize, usize),
+        (template, block): (usize, String),
         message: &str,
     ) -> Option<End> {
         let report = Report {
             message: Some(message.to_owned()),
-            path: Some(format!("template[{place}]")),
+            path: Some(block),
             ..Report::new(Phase::Render, Reason::TemplateFailed)
         };
         let code = ExitCode::Template;
@@ -401,7 +401,9 @@ mod tests {
                 .is_none(),
             "a sink is tried again"
         );
-        let rendered = verdict.render_failed((4, 2), "no such key").unwrap();
+        let rendered = verdict
+            .render_failed((4, "template[2]".to_owned()), "no such key")
+            .unwrap();
         let told = (
             rendered.report.message.as_deref(),
             rendered.report.path.as_deref(),
@@ -471,7 +473,7 @@ mod tests {
         assert_eq!(verdict.trouble(), None);
 
         verdict.write_failed(Destination::Template(0), &failure);
-        verdict.render_failed((1, 1), "no such key");
+        verdict.render_failed((1, "template[1]".to_owned()), "no such key");
         assert_eq!(verdict.trouble().unwrap(), "TemplateFailed: no such key");
         verdict.mend(&Concern::Template(1));
         assert!(verdict.trouble().unwrap().contains("no room"));

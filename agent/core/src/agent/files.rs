@@ -43,7 +43,8 @@ impl Agent {
         }
         if let Some(message) = outcome.failure {
             let place = self.renderer.place(template);
-            let end = self.verdict.render_failed((template, place), &message);
+            let block = self.renderer.block(template);
+            let end = self.verdict.render_failed((template, block), &message);
             let end = end.filter(|_| self.renderer.error_is_fatal(template));
             self.log(Some(Notice::RenderFailed {
                 template: place,

@@ -44,7 +44,7 @@ impl Texts {
                     });
                 }
                 Err(error) => problems.push(Problem {
-                    field: format!("template[{place}]"),
+                    field: settings.target.block(place),
                     reason: error.to_string(),
                 }),
             }
@@ -73,5 +73,28 @@ fn options(settings: &Settings) -> Options {
         denied_functions: settings.denied_functions.clone(),
         sandbox_path: settings.sandbox_path.clone(),
         ..Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planescape_agent_contract::{Config, Overrides, Tree};
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_does_not_parse_is_named_as_its_block() {
+        let field = |block: &str| {
+            let login = "auto_auth { method \"kubernetes\" { config { role = \"r\" } } }";
+            let tree = Tree::parse(&format!("{login}\n{block}")).unwrap();
+            let config = Config::new(&[tree], &Overrides::default()).unwrap();
+            let parsed = Texts::parse(config.templates, vec![b"{{ if }}".to_vec()]);
+            parsed.unwrap_err().remove(0).field
+        };
+
+        let file = "template { contents = \"x\" destination = \"/x\" }";
+        assert_eq!(field(file), "template[0]");
+        let variable = "env_template \"A\" { contents = \"x\" }\nexec { command = [\"x\"] }";
+        assert_eq!(field(variable), "env_template \"A\"");
     }
 }
