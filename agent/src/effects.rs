@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use planescape_agent_contract::{Config, Hook, Report, Template};
+use planescape_agent_contract::{Config, Hook, Reason, Report, Template};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Effect, Request};
 use planescape_vault::{Call, SecretText, Text};
@@ -277,7 +277,12 @@ impl Effects {
         if let Some(error) = report.message.as_ref().filter(|_| is_failure) {
             tracing::error!(error, exitCode = number, "runtime error encountered");
         }
-        tracing::info!(code = number, reason = %report.reason, "agent ends");
+        // Nobody is told of files where there are none.
+        if report.reason == Reason::Rendered && self.templates.is_empty() {
+            tracing::info!(code = number, "agent ends");
+        } else {
+            tracing::info!(code = number, reason = %report.reason, "agent ends");
+        }
     }
 
     /// Lets file work that is on its way end, so that nothing half done stays behind. A file system

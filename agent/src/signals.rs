@@ -1,6 +1,7 @@
 //! The meaning of signals.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use planescape_agent_core::{Input, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +21,9 @@ const PASSED_OVER: [rustix::process::Signal; 7] = [
     rustix::process::Signal::XFSZ,
 ];
 
+/// Those that mean what programs agree on; the ones before are the C library's.
+const REAL_TIME: RangeInclusive<i32> = 35..=64;
+
 /// Signals that end the agent, and those that must not, since what a process does by itself on
 /// most of them is to die without revoking anything.
 pub(crate) struct Signals {
@@ -37,9 +41,9 @@ pub(crate) struct Signals {
 impl Signals {
     /// From here on no signal ends the process by itself, those aside that nobody can catch.
     pub(crate) fn listen() -> io::Result<Self> {
-        for passed in PASSED_OVER {
+        for passed in PASSED_OVER.iter().map(|it| it.as_raw()).chain(REAL_TIME) {
             // Listening once takes the signal's own effect away for good.
-            drop(signal(SignalKind::from_raw(passed.as_raw()))?);
+            drop(signal(SignalKind::from_raw(passed))?);
         }
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,7 +1,7 @@
 //! What goes back to whoever asked.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -45,10 +45,10 @@ pub(super) fn error(status: StatusCode, message: &str) -> Answer {
     errors(status, &[message])
 }
 
-/// Errors in Vault's form.
+/// Errors in Vault's form, with the line end that Go puts behind JSON.
 pub(super) fn errors(status: StatusCode, messages: &[&str]) -> Answer {
     let text = serde_json::json!({"errors": messages}).to_string();
-    let mut answer = typed("application/json", text);
+    let mut answer = typed("application/json", text + "\n");
     *answer.status_mut() = status;
     answer
 }
@@ -60,6 +60,8 @@ pub(super) fn not_found() -> Answer {
         "404 page not found\n".to_owned(),
     );
     *answer.status_mut() = StatusCode::NOT_FOUND;
+    let value = HeaderValue::from_static("nosniff");
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, value);
     answer
 }
 
@@ -68,4 +70,18 @@ pub(super) fn typed(content_type: &'static str, text: String) -> Answer {
     let value = HeaderValue::from_static(content_type);
     answer.headers_mut().insert(CONTENT_TYPE, value);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn errors_are_written_as_go_writes_them() {
+        let errors = errors(StatusCode::FORBIDDEN, &["permission denied"]);
+        let body = errors.into_body().collect().await.unwrap().to_bytes();
+
+        assert_eq!(body, "{\"errors\":[\"permission denied\"]}\n");
+        assert_eq!(not_found().headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+    }
 }

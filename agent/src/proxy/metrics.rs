@@ -99,12 +99,14 @@ impl Metrics {
     }
 
     pub(super) fn answer<B>(&self, request: &Request<B>, status: Option<&Status>) -> Answer {
+        let refused = |why: String| {
+            let mut answer = answer::typed("text/plain", why);
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            answer
+        };
         let text = || {
             if !self.telemetry.has_prometheus {
-                let mut answer =
-                    answer::typed("text/plain", "prometheus is not enabled".to_owned());
-                *answer.status_mut() = StatusCode::BAD_REQUEST;
-                return answer;
+                return refused("prometheus is not enabled".to_owned());
             }
             let freshness = status.map(status::metrics);
             let text = self.text() + &freshness.unwrap_or_default();
@@ -116,17 +118,16 @@ impl Metrics {
         let query = request.uri().query().unwrap_or_default();
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let format = pairs.find(|(name, _)| *name == "format");
-        let accept = request.headers().get(ACCEPT);
-        let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let wants_text = accept.contains("openmetrics") || accept.starts_with("text/plain");
+        let accepted = request.headers().get_all(ACCEPT).iter();
+        let wants_text = accepted.filter_map(|it| it.to_str().ok()).any(|accept| {
+            let forms = ["openmetrics", "prometheus/telemetry"];
+            accept.starts_with("text/plain") || forms.iter().any(|form| accept.contains(form))
+        });
         match format.map(|(_, value)| value) {
             Some("prometheus") => text(),
             None if wants_text => text(),
             None | Some("") => answer::typed("application/json", self.json()),
-            Some(_) => answer::error(
-                StatusCode::BAD_REQUEST,
-                "metric response format unknown: write prometheus",
-            ),
+            Some(other) => refused(format!("metric response format {other:?} unknown")),
         }
     }
 
@@ -185,6 +186,27 @@ mod tests {
     fn asked(metrics: &Metrics, path: &str) -> StatusCode {
         let request = Request::builder().uri(path).body(()).unwrap();
         metrics.answer(&request, None).status()
+    }
+
+    #[test]
+    fn scrapers_say_in_many_ways_that_they_want_text() {
+        let kind = |accept: &str| {
+            let request = Request::builder().uri("/m").header(ACCEPT, accept);
+            let answer = Metrics::default().answer(&request.body(()).unwrap(), None);
+            answer.headers()[http::header::CONTENT_TYPE].clone()
+        };
+
+        for accept in [
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "prometheus/telemetry",
+            "text/plain",
+        ] {
+            assert!(
+                kind(accept).to_str().unwrap().starts_with("text/plain"),
+                "{accept}"
+            );
+        }
+        assert_eq!(kind("*/*"), "application/json");
     }
 
     #[test]

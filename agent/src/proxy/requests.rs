@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use planescape_agent_core::{Input, Revocation, namespace};
 use planescape_vault::SecretText;
+use planescape_vault::path::percent_decoded_bytes;
 use serde::Deserialize;
 
 use super::answer::{self, Answer};
@@ -23,15 +24,16 @@ impl Proxy {
         request: Request<Incoming>,
         rules: Rules,
     ) -> Answer {
-        match request.uri().path() {
-            "/agent/v1/metrics" => {
+        // As Go's server, which looks at what the escapes stand for.
+        match &*percent_decoded_bytes(request.uri().path()) {
+            b"/agent/v1/metrics" => {
                 let status = self.asker.ask().await;
                 self.metrics.answer(&request, status.as_ref())
             }
             _ if rules.is_for_metrics_only => answer::not_found(),
-            "/agent/v1/cache-clear" => self.clear(request).await,
-            "/agent/v1/quit" if rules.can_quit => self.quit(request.method()),
-            "/agent/v1/quit" => answer::empty(StatusCode::NOT_FOUND),
+            b"/agent/v1/cache-clear" => self.clear(request).await,
+            b"/agent/v1/quit" if rules.can_quit => self.quit(request.method()),
+            b"/agent/v1/quit" => answer::empty(StatusCode::NOT_FOUND),
             _ if rules.requires_header && !has_header(&request) => answer::error(
                 StatusCode::PRECONDITION_FAILED,
                 "missing \"X-Vault-Request\" header",
@@ -82,11 +84,12 @@ fn has_header(request: &Request<Incoming>) -> bool {
 fn wish(body: &Bytes) -> Result<Revocation, (StatusCode, &'static str)> {
     #[derive(Deserialize)]
     struct Wish {
-        #[serde(default, rename = "type")]
+        // Clients in Go that give their fields no names send these.
+        #[serde(default, rename = "type", alias = "Type")]
         kind: String,
-        #[serde(default)]
+        #[serde(default, alias = "Value")]
         value: String,
-        #[serde(default)]
+        #[serde(default, alias = "Namespace")]
         namespace: String,
     }
     let bad = |message| (StatusCode::BAD_REQUEST, message);
@@ -125,6 +128,7 @@ mod tests {
         let read = |text: &str| wish(&Bytes::copy_from_slice(text.as_bytes()));
 
         assert_eq!(read(r#"{"type":"all"}"#), Ok(Revocation::All));
+        assert_eq!(read(r#"{"Type":"all","Value":""}"#), Ok(Revocation::All));
         assert_eq!(
             read(r#"{"type":"request_path","value":"/v1/kv"}"#),
             Ok(Revocation::Path {

@@ -225,9 +225,12 @@ impl Place {
 pub(crate) struct Agent(Child);
 
 impl Agent {
+    pub(crate) fn id(&self) -> i32 {
+        i32::try_from(self.0.id().expect("it runs")).unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.0.id().expect("it runs")).unwrap();
-        kill(Pid::from_raw(id), signal).unwrap();
+        kill(Pid::from_raw(self.id()), signal).unwrap();
     }
 
     /// Reads its log no more.

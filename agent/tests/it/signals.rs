@@ -28,6 +28,11 @@ async fn signals_that_ask_for_something_else_do_not_end_the_agent() {
         agent.signal(signal);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // One that has a number alone.
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("kill -40 {}", agent.id()));
+    assert!(shell.status().await.unwrap().success());
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let output = agent.terminate().await;
 
     assert_eq!(output.status.code(), Some(0));
@@ -48,6 +53,21 @@ async fn a_quit_signal_revokes_as_a_termination_does() {
 
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
+}
+
+#[tokio::test]
+async fn an_agent_without_files_does_not_say_that_it_rendered_them() {
+    let (vault, _) = quick().await;
+    let place = Place::offline(&vault.url()).setting(r#"pid_file = "FOLDER/pid""#);
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    until("it has logged in", async || place.path("token").exists()).await;
+
+    let output = agent.terminate().await;
+
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("agent ends: code=0\n"), "{log}");
 }
 
 #[tokio::test]
