@@ -46,7 +46,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
         max_backoff: max.unwrap_or(DEFAULT_MAX_BACKOFF),
         backoff_is_explicit: min.is_some() || max.is_some(),
         exit_on_error: method.boolean("exit_on_err").unwrap_or(false),
-        wrap_ttl: method.duration("wrap_ttl").filter(|ttl| !ttl.is_zero()),
+        wrap_ttl: wrap_ttl(&method),
         follows_new_credentials: block
             .boolean("enable_reauth_on_new_credentials")
             .unwrap_or(false),
@@ -83,6 +83,17 @@ fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
         sinks.iter().map(sink::read_grouped).collect::<Vec<_>>()
     });
     read.collect()
+}
+
+/// Vault counts in seconds: for less it wraps nothing.
+fn wrap_ttl(block: &Reader<'_>) -> Option<Duration> {
+    let ttl = block.duration("wrap_ttl").filter(|ttl| !ttl.is_zero())?;
+    if ttl.as_secs() == 0 {
+        let reason =
+            "is less than a second, for which nothing is wrapped: write for example \"5m\"";
+        block.problem("wrap_ttl", reason);
+    }
+    Some(ttl)
 }
 
 /// The one who gets a wrapped token is the only one who can use it.
@@ -131,3 +142,6 @@ fn read_method(method: &Reader<'_>, kind: &str) -> Method {
     // A configuration with a problem is refused, whatever stands here.
     read.unwrap_or_else(|| Method::Kubernetes(Kubernetes::default()))
 }
+
+#[cfg(test)]
+mod tests;

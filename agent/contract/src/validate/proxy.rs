@@ -402,3 +402,6 @@ fn version(block: &Reader<'_>, key: &'static str) -> Option<u8> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use crate::document::{self, Document};
 use crate::{
-    Config, Engine, FileMode, Hook, ListenAddress, Method, Output, Overrides, Receiver, Signal,
-    TemplateText, Tree,
+    Config, Engine, FileMode, Hook, Method, Output, Overrides, Receiver, Signal, TemplateText, Tree,
 };
 
 const SMALL: &str = r#"
@@ -293,32 +292,6 @@ fn all_problems_are_reported_at_once_with_their_fields() {
 }
 
 #[test]
-fn a_listener_needs_a_port_and_no_host() {
-    let listener = |address: &str| {
-        format!("listener \"tcp\" {{ address = \"{address}\" tls_disable = true }}")
-    };
-
-    for address in [":8100", "localhost:8100", "[::1]:8100"] {
-        let read = accept(&listener(address));
-        let at = ListenAddress::Tcp(address.to_owned());
-        assert_eq!(read.proxy.listeners[0].address, at);
-    }
-    for address in [
-        "127.0.0.1",
-        "8100",
-        "127.0.0.1:",
-        "127.0.0.1:70000",
-        "{{ GetPrivateIP }}:1",
-    ] {
-        let problems = refuse(&listener(address));
-        assert!(
-            problems[0].starts_with("listener[0].address: "),
-            "{problems:?}"
-        );
-    }
-}
-
-#[test]
 fn a_file_may_be_followed_by_a_signal() {
     let hcl =
         r#"template { contents = "x" destination = "/x" signal = "SIGHUP" process = "nginx" }"#;
@@ -542,11 +515,11 @@ fn a_rate_of_requests_has_a_burst_or_that_of_a_second() {
     }
 }
 
-fn accept(text: &str) -> Config {
+pub(super) fn accept(text: &str) -> Config {
     Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
 }
 
-fn refuse(text: &str) -> Vec<String> {
+pub(super) fn refuse(text: &str) -> Vec<String> {
     let problems = Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap_err();
     problems
         .as_slice()

@@ -25,7 +25,7 @@ pub(super) fn read(block: &Reader<'_>) -> Sink {
             user: id(&settings, ["owner", "uid"]),
             group: id(&settings, ["group", "gid"]),
         },
-        wrap_ttl: block.duration("wrap_ttl").filter(|ttl| !ttl.is_zero()),
+        wrap_ttl: super::wrap_ttl(block),
         encryption: encryption(block),
     };
     settings.warn_unknown();
