@@ -39,15 +39,7 @@ pub(crate) fn tell(notice: &Notice) {
             failure,
             failures,
             backoff,
-        } => {
-            let what = unread(request, failure);
-            match backoff {
-                Some(backoff) => {
-                    warn!("{what} (retry attempt {failures} after \"{backoff:?}\")");
-                }
-                None => error!("{what} (exceeded maximum retries)"),
-            }
-        }
+        } => request_failed(&unread(request, failure), *failures, *backoff),
         Notice::Renewed { request, ttl } => renewed(request.as_ref(), *ttl),
         Notice::RenewalFailed { request, failure } => renewal_failed(request.as_ref(), failure),
         Notice::LimitedUses => limited_uses(),
@@ -93,6 +85,13 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::ChildKept => {
             info!(target: EXEC, "detected update, but not restarting process");
         }
+    }
+}
+
+fn request_failed(what: &str, attempt: u32, backoff: Option<Duration>) {
+    match backoff {
+        Some(backoff) => warn!("{what} (retry attempt {attempt} after \"{backoff:?}\")"),
+        None => error!("{what} (exceeded maximum retries)"),
     }
 }
 

@@ -123,10 +123,11 @@ impl Metrics {
             let forms = ["openmetrics", "prometheus/telemetry"];
             accept.starts_with("text/plain") || forms.iter().any(|form| accept.contains(form))
         });
-        match format.map(|(_, value)| value) {
+        let format = format.map(|(_, value)| value);
+        match format.filter(|value| !value.is_empty()) {
             Some("prometheus") => text(),
             None if wants_text => text(),
-            None | Some("") => answer::typed("application/json", self.json()),
+            None => answer::typed("application/json", self.json()),
             Some(other) => refused(format!("metric response format {other:?} unknown")),
         }
     }

@@ -312,7 +312,7 @@ fn tcp_address(block: &Reader<'_>, address: Option<String>) -> String {
         let reason = "is a template, and those are not filled in: write the address itself, or \":8100\" for all of \
                       the machine's";
         block.problem("address", reason);
-    } else if !port.is_some_and(|port| port.parse::<u16>().is_ok()) {
+    } else if port.is_none_or(|port| port.parse::<u16>().is_err()) {
         let reason = format!("{address:?} has no port: write for example \"127.0.0.1:8100\"");
         block.problem("address", reason);
     }
