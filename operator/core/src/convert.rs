@@ -33,10 +33,9 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     if let Err(problem) = add_schedule(from, &mut spec, &mut notes) {
         problems.push(problem);
     }
-    let policy = match &from["concurrencyPolicy"] {
-        Value::Null => json!("Allow"),
-        policy => policy.clone(),
-    };
+    let policy = from.get("concurrencyPolicy");
+    let policy = policy.filter(|policy| !policy.is_null());
+    let policy = policy.cloned().unwrap_or_else(|| json!("Allow"));
     match policy.as_str() {
         Some("Forbid") => {
             spec.insert("forbidBehavior".into(), json!("Queue"));
