@@ -192,6 +192,17 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
             "an agent that starts a program does not end before it: remove exit_after_auth",
         );
     }
+    check_parts(root, overrides);
+    // Without effect, and a mistake all the same where they say what they cannot.
+    root.ignore(&["cluster_name"]);
+    root.boolean("disable_mlock");
+    root.duration("default_max_request_duration");
+    root.warn_unknown();
+    config
+}
+
+/// Parts that are named by the keys or by variables have to be known.
+fn check_parts(root: &Reader<'_>, overrides: &Overrides) {
     for (key, said) in [
         (
             "disable_idle_connections",
@@ -206,12 +217,6 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
             root.problem(key, format!("unknown {key} value: {part}"));
         }
     }
-    // Without effect, and a mistake all the same where they say what they cannot.
-    root.ignore(&["cluster_name"]);
-    root.boolean("disable_mlock");
-    root.duration("default_max_request_duration");
-    root.warn_unknown();
-    config
 }
 
 /// Whether there can be a token to use again.
