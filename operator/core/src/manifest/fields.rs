@@ -8,21 +8,21 @@ use super::fits;
 use crate::api::custom_resource_definition;
 use crate::problem::Problem;
 
-/// Fields of every object's metadata beside those whose values matter here. A pod template has them, too.
-const METADATA: [&str; 13] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
+/// Fields of every object's metadata beside labels and annotations, and what they hold. A pod template has them, too.
+const METADATA: [(&str, &str); 13] = [
+    ("creationTimestamp", "string"),
+    ("deletionGracePeriodSeconds", "integer"),
+    ("deletionTimestamp", "string"),
+    ("finalizers", "array"),
+    ("generateName", "string"),
+    ("generation", "integer"),
+    ("managedFields", "array"),
+    ("name", "string"),
+    ("namespace", "string"),
+    ("ownerReferences", "array"),
+    ("resourceVersion", "string"),
+    ("selfLink", "string"),
+    ("uid", "string"),
 ];
 
 /// What does not fit the definition; and, as warnings, fields of a Job that only a newer cluster may know.
@@ -50,14 +50,14 @@ pub(super) fn check(manifest: &Value) -> (Vec<Problem>, Vec<String>) {
 
 /// What the API server says of any object's metadata.
 fn metadata() -> Value {
-    let text = json!({ "type": "string" });
     let mut fields: Map<String, Value> = METADATA
         .iter()
-        .map(|name| ((*name).to_owned(), json!({})))
+        .map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind })))
         .collect();
-    fields.insert("name".to_owned(), text.clone());
-    fields.insert("namespace".to_owned(), text.clone());
-    for texts in ["annotations", "labels"] {
+    for (texts, text) in [
+        ("annotations", json!({ "type": "string" })),
+        ("labels", json!({ "type": "string", "maxLength": 63 })),
+    ] {
         let schema = json!({ "type": "object", "additionalProperties": text });
         fields.insert(texts.to_owned(), schema);
     }
@@ -112,7 +112,8 @@ impl Found {
 
     fn miss(&mut self, name: &str, known: &Map<String, Value>, (schema, path): (&Value, &str)) {
         let is_open = schema["x-kubernetes-preserve-unknown-fields"] == true;
-        if is_open && path.ends_with(".metadata") && METADATA.contains(&name) {
+        let mut metadata = METADATA.iter();
+        if is_open && path.ends_with(".metadata") && metadata.any(|(known, _)| *known == name) {
             return;
         }
         let close = closest(name, known.keys().map(String::as_str));

@@ -9,6 +9,11 @@ use crate::problem::Problem;
 const LABEL: &str =
     "must be of lower-case letters, digits and hyphens, with a letter or digit at both ends";
 
+const KEY: &str = "is no name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, \
+    perhaps behind a domain and one slash";
+const VALUE: &str =
+    "may hold letters, digits, `-`, `_` and `.` alone, with a letter or digit at both ends";
+
 /// Labels that the operator sets itself.
 const RESERVED: [&str; 2] = ["job-name", "controller-uid"];
 const RESERVED_PREFIXES: [&str; 2] = ["batch.kubernetes.io/", "planescape.io/"];
@@ -28,10 +33,13 @@ pub(super) fn problems(manifest: &Value) -> Vec<Problem> {
     let template = &manifest["spec"]["jobTemplate"];
     let pod = &template["spec"]["template"];
     for (field, metadata) in [
-        ("spec.jobTemplate", &template["metadata"]),
-        ("spec.jobTemplate.spec.template", &pod["metadata"]),
+        ("metadata", &manifest["metadata"]),
+        ("spec.jobTemplate.metadata", &template["metadata"]),
+        ("spec.jobTemplate.spec.template.metadata", &pod["metadata"]),
     ] {
-        problems.extend(of_labels(&format!("{field}.metadata.labels"), metadata));
+        let is_template = field != "metadata";
+        problems.extend(of_labels(field, &metadata["labels"], is_template));
+        problems.extend(of_annotations(field, &metadata["annotations"]));
     }
     for list in ["initContainers", "containers", "volumes"] {
         let items = pod["spec"][list].as_array().into_iter().flatten();
@@ -86,15 +94,52 @@ fn is_parted_otherwise(schedule: &str) -> bool {
     schedule.split_whitespace().count() == 5 && by_blanks.count() != 5
 }
 
-fn of_labels(field: &str, metadata: &Value) -> Vec<Problem> {
-    let labels = metadata["labels"].as_object();
-    let keys = labels.into_iter().flat_map(|labels| labels.keys());
-    let reserved = keys.filter(|key| {
-        let mut prefixes = RESERVED_PREFIXES.iter();
-        RESERVED.contains(&key.as_str()) || prefixes.any(|prefix| key.starts_with(prefix))
+fn of_labels(field: &str, labels: &Value, is_template: bool) -> Vec<Problem> {
+    let labels = labels.as_object().into_iter().flatten();
+    let wrong = labels.filter_map(|(key, value)| {
+        let message = if is_template && is_reserved(key) {
+            "is set by the operator; leave it out"
+        } else if !is_key(key) {
+            KEY
+        } else if value.as_str().is_some_and(|text| !is_value(text)) {
+            VALUE
+        } else {
+            return None;
+        };
+        let field = format!("{field}.labels[{key}]");
+        Some(Problem::template(field, message))
     });
-    let message = "is set by the operator; leave it out";
-    reserved
-        .map(|key| Problem::template(format!("{field}[{key}]"), message))
+    wrong.collect()
+}
+
+fn of_annotations(field: &str, annotations: &Value) -> Vec<Problem> {
+    let annotations = annotations.as_object().into_iter().flatten();
+    // Of annotations the API server takes capitals in a domain, too.
+    let wrong = annotations.filter(|(key, _)| !is_key(&key.to_ascii_lowercase()));
+    wrong
+        .map(|(key, _)| Problem::template(format!("{field}.annotations[{key}]"), KEY))
         .collect()
+}
+
+fn is_reserved(key: &str) -> bool {
+    let mut prefixes = RESERVED_PREFIXES.iter();
+    RESERVED.contains(&key) || prefixes.any(|prefix| key.starts_with(prefix))
+}
+
+/// A name, perhaps behind a domain.
+fn is_key(key: &str) -> bool {
+    let (domain, name) = match key.split_once('/') {
+        Some((domain, name)) => (Some(domain), name),
+        None => (None, key),
+    };
+    let is_domain = |domain: &str| domain.len() <= 253 && domain.split('.').all(is_label);
+    domain.is_none_or(is_domain) && (1..=63).contains(&name.len()) && is_value(name)
+}
+
+/// What a label may say, but for its length.
+fn is_value(text: &str) -> bool {
+    let is_usual = |letter: char| letter.is_ascii_alphanumeric();
+    let is_within = |letter: char| is_usual(letter) || "-_.".contains(letter);
+    let has_ends = text.starts_with(is_usual) && text.ends_with(is_usual);
+    text.is_empty() || (has_ends && text.chars().all(is_within))
 }

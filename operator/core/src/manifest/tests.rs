@@ -80,6 +80,21 @@ const WRONG: &[(&str, &str, &str)] = &[
         "metadata.labels[v]: must be a text: put the value in quotes",
     ),
     (
+        "/metadata/labels",
+        r#"{"v": "a b"}"#,
+        "metadata.labels[v]: may hold letters, digits, `-`, `_` and `.` alone, with a letter or digit at both ends",
+    ),
+    (
+        "pod/metadata/annotations",
+        r#"{"a/b/c": "x"}"#,
+        "spec.jobTemplate.spec.template.metadata.annotations[a/b/c]: is no name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, perhaps behind a domain and one slash",
+    ),
+    (
+        "/metadata/finalizers",
+        "\"x\"",
+        "metadata.finalizers: must be a list: begin each of its items with a hyphen",
+    ),
+    (
         "/metadata/lables",
         "{}",
         "metadata.lables: is not a field of a PlanescapeJob: did you mean `labels`?",
@@ -154,6 +169,14 @@ fn takes_what_the_api_server_takes() {
         ("/spec/maxActiveRuns", "2147483647"),
         ("/metadata/namespace", "\"\""),
         ("/metadata/labels", r#"{"v": "1.10", "w": null}"#),
+        (
+            "/metadata/labels",
+            r#"{"app.kubernetes.io/name": "A_b.c", "empty": ""}"#,
+        ),
+        (
+            "pod/metadata/annotations",
+            r#"{"Example.com/A_b": "any text: at all"}"#,
+        ),
         ("/metadata/managedFields", "[{}]"),
         ("/status", r#"{"runs": 7}"#),
         ("pod/metadata/name", "\"x\""),
