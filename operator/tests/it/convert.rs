@@ -66,6 +66,11 @@ fn what_cannot_be_a_planescapejob_is_told_with_its_field() {
             "holds no CronJob; write it with",
         ),
         (
+            "name: backup",
+            "name: Backup, labels: {v: 1.10}",
+            "with a letter or digit at both ends\nmetadata.labels[v]: must be a text: put the value in quotes",
+        ),
+        (
             "    schedule:",
             "    shedule: x\n    schedule:",
             "spec.shedule: is not a field",

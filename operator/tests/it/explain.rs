@@ -114,6 +114,11 @@ fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
             "agent-inject-secert-db",
         ),
         (
+            "agent-inject: 'true'",
+            "agent-inject: true",
+            "annotations[vault.hashicorp.com/agent-inject]: must be a text: put the value in quotes",
+        ),
+        (
             "kind: PlanescapeJob",
             "kind: CronJob",
             "holds no PlanescapeJob",
