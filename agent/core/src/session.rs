@@ -1,5 +1,7 @@
 //! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
 
+mod told;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -12,8 +14,7 @@ use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::lease::{Lease, Step};
-use crate::living::{LeftToken, Living, longest};
-use crate::status::TokenStatus;
+use crate::living::{LeftToken, Living};
 use crate::token::{Ticket, Token, TokenId};
 
 /// So many logins a minute, however often tokens die.
@@ -52,8 +53,10 @@ pub(crate) struct Session {
     follows_new_credentials: bool,
     /// Whether there is a method to log in with.
     can_log_in: bool,
-    /// Whether there are credentials that no login used yet.
+    /// Whether there are credentials that no login has brought a token for yet.
     has_new_credentials: bool,
+    /// Whether the latest login was for them.
+    was_for_new_credentials: bool,
     /// A wrapped token, for whoever reads the sink.
     wrapped: Option<Text>,
 }
@@ -125,6 +128,7 @@ impl Session {
             follows_new_credentials: auth.follows_new_credentials,
             can_log_in: auth.method.is_some(),
             has_new_credentials: false,
+            was_for_new_credentials: false,
             wrapped: None,
         };
         for left in left {
@@ -156,14 +160,6 @@ impl Session {
     /// Whether there is a method, and nothing yet that it brought.
     pub(crate) fn awaits_login(&self) -> bool {
         self.can_log_in && self.shared().is_none()
-    }
-
-    pub(crate) fn status(&self, now: Moment) -> Option<TokenStatus> {
-        let held = self.current.as_ref()?;
-        Some(TokenStatus {
-            accessor: self.accessor().map(str::to_owned),
-            expires_in: held.lease.as_ref().map(|lease| lease.ends_at().since(now)),
-        })
     }
 
     /// The number of the token that we have.
@@ -241,7 +237,9 @@ impl Session {
             Activity::Waiting { until } if now < until => return None,
             Activity::Waiting { .. } | Activity::Idle => self.activity = Activity::Idle,
         }
-        if self.has_new_credentials {
+        // The token has to live until there is another one.
+        let is_due = self.lease().is_some_and(|lease| lease.act_at() <= now);
+        if self.has_new_credentials && !is_due {
             return self.log_in(now);
         }
         let Some(held) = &mut self.current else {
@@ -290,7 +288,7 @@ impl Session {
             return None;
         }
         self.logins.push_back(now);
-        self.has_new_credentials = false;
+        self.was_for_new_credentials = std::mem::take(&mut self.has_new_credentials);
         self.activity = Activity::LoggingIn;
         let ticket = Ticket {
             token: self.new_id(),
@@ -374,27 +372,6 @@ impl Session {
         }
     }
 
-    /// How long every token that may live outlives the agent at most, as Vault has said last; it is taken to be told.
-    pub(crate) fn tell_life(&mut self, now: Moment) -> Option<Duration> {
-        self.told_ttl = self.lease().map(Lease::ttl);
-        self.life(now)
-    }
-
-    /// The same, told to nobody.
-    pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
-        let retired = self.retired.iter().map(|living| living.left(now));
-        let current = self
-            .current
-            .iter()
-            .map(|held| Some(held.lease.as_ref()?.ttl()));
-        longest(current.chain(retired))
-    }
-
-    /// Whether a renewal has changed what was told.
-    pub(crate) fn has_other_ttl(&self) -> bool {
-        self.lease().map(Lease::ttl) != self.told_ttl
-    }
-
     /// A wrapped token is not ours to use or to renew.
     pub(crate) fn logged_in_wrapped(&mut self, wrapped: Text) {
         self.wrapped = Some(wrapped);
@@ -450,7 +427,10 @@ impl Session {
         }
         let asked = failure.retry_after().unwrap_or_default();
         let wait = self.backoff.fail(dice).max(asked);
-        self.activity = Activity::Waiting { until: now + wait };
+        self.has_new_credentials |= self.was_for_new_credentials;
+        let renewal = self.lease().map(Lease::act_at).filter(|at| *at > now);
+        let until = renewal.map_or(now + wait, |at| at.min(now + wait));
+        self.activity = Activity::Waiting { until };
         wait
     }
 

@@ -429,3 +429,29 @@ fn a_token_is_offered_once_to_requests_that_are_passed_on() {
     let report = world.report.unwrap();
     assert_eq!(report.more_leases, 1, "of what they hand out nobody knows");
 }
+
+#[test]
+fn a_login_for_new_credentials_is_tried_until_it_succeeds_and_holds_up_no_renewal() {
+    let mut world = World::ready_with(&["static"], |start| {
+        start.config.auth.follows_new_credentials = true;
+    });
+    world.feed(Input::NewCredentials);
+    assert_eq!(world.step(), ["log in"]);
+    for _ in 0..7 {
+        world.fail_login(&down());
+        assert_eq!(world.step(), NOTHING);
+        world.pass(Duration::from_secs(300));
+        assert_eq!(world.step(), ["log in"]);
+    }
+
+    world.fail_login(&down());
+    world.pass(Duration::from_secs(430));
+    assert_eq!(world.step(), ["renew token t1"]);
+    world.renew_token(3600);
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+    world.step();
+
+    world.pass(Duration::from_secs(600));
+    assert_eq!(world.step(), NOTHING);
+}

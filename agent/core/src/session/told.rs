@@ -1,0 +1,40 @@
+//! What others are told of the tokens: how long they live.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::clock::Moment;
+use crate::lease::Lease;
+use crate::living::longest;
+use crate::status::TokenStatus;
+
+impl Session {
+    pub(crate) fn status(&self, now: Moment) -> Option<TokenStatus> {
+        let held = self.current.as_ref()?;
+        Some(TokenStatus {
+            accessor: self.accessor().map(str::to_owned),
+            expires_in: held.lease.as_ref().map(|lease| lease.ends_at().since(now)),
+        })
+    }
+
+    /// How long every token that may live outlives the agent at most, as Vault has said last; it is taken to be told.
+    pub(crate) fn tell_life(&mut self, now: Moment) -> Option<Duration> {
+        self.told_ttl = self.lease().map(Lease::ttl);
+        self.life(now)
+    }
+
+    /// The same, told to nobody.
+    pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
+        let retired = self.retired.iter().map(|living| living.left(now));
+        let current = self
+            .current
+            .iter()
+            .map(|held| Some(held.lease.as_ref()?.ttl()));
+        longest(current.chain(retired))
+    }
+
+    /// Whether a renewal has changed what was told.
+    pub(crate) fn has_other_ttl(&self) -> bool {
+        self.lease().map(Lease::ttl) != self.told_ttl
+    }
+}
