@@ -70,7 +70,7 @@ const MOST_REQUESTS: usize = 14;
 /// Longer than any case takes that ends by itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 #[derive(Clone, Copy)]
 enum Trouble {
