@@ -14,8 +14,8 @@
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
 //! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
 //! `proxied` says what becomes of a request to a listener and `cache` what is kept of Vault's answers,
-//! `supervisor` keeps a program running with rendered variables, `pushed` says what receivers of metrics
-//! are told, `verdict` what a failure means for the agent, `shutdown` leaves nothing behind.
+//! `turns` lets no engine that hangs hold up the others, `supervisor` keeps a program running with rendered
+//! variables, `pushed` says what receivers of metrics are told, `verdict` what a failure means for the agent, `shutdown` leaves nothing behind.
 
 mod agent;
 mod backoff;
@@ -41,6 +41,7 @@ mod status;
 mod supervisor;
 mod token;
 mod troubles;
+mod turns;
 mod verdict;
 mod write;
 
@@ -56,4 +57,5 @@ pub use pushed::{Metric, Pushed};
 pub use render::{Rendering, Texts};
 pub use status::{Phase, Status, TextStatus, TokenStatus};
 pub use token::{Ticket, Token, TokenId};
+pub use turns::Turns;
 pub use verdict::ExitCode;

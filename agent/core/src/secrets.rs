@@ -5,6 +5,7 @@ mod accesses;
 mod answer;
 mod call;
 mod entry;
+mod lanes;
 mod leases;
 mod lost;
 mod mounts;
@@ -31,6 +32,7 @@ use crate::token::{Ticket, Token, TokenId};
 use answer::{found, undeleted};
 use call::call;
 use entry::{Activity, Entry, Hold, lane_of, lease_id};
+use lanes::Lanes;
 pub(crate) use leases::Leased;
 use leases::{Leases, lease_of};
 use mounts::{Found, Mounts};
@@ -47,12 +49,13 @@ pub(crate) struct Secrets {
     ids: BTreeMap<Request, Id>,
     entries: BTreeMap<Id, Entry>,
     next_id: u32,
-    reads: Queue,
-    renewals: Queue,
+    reads: Lanes,
+    renewals: Lanes,
     files: Queue,
     expiries: Queue,
     mounts: Mounts,
-    busy: Busy,
+    /// How many reads are on their way, also for requests that nobody makes any more.
+    reading: usize,
     refresh: Refresh,
     backoff: (Duration, Duration),
     namespace: Option<String>,
@@ -61,8 +64,6 @@ pub(crate) struct Secrets {
     formers: Vec<Former>,
     /// The shortest life after which Vault extended a lease no further.
     maximum: Option<Duration>,
-    /// How many reads may be in flight, and how many renewals beside them.
-    limit: usize,
 }
 
 /// An entry, cheaper to copy and compare than its request.
@@ -76,14 +77,6 @@ enum Lane {
     Read,
     Renewal,
     File,
-}
-
-/// How much is in flight, also for requests that nobody makes any more.
-#[derive(Debug, Default)]
-struct Busy {
-    reads: usize,
-    lookups: usize,
-    renewals: usize,
 }
 
 /// A failed request.
@@ -125,23 +118,23 @@ impl Secrets {
             (Duration::from_millis(250), Duration::from_secs(60))
         };
         let namespace = config.vault.connection.namespace.clone();
+        let limit = config.template_config.max_connections.get();
         Self {
             ids: BTreeMap::new(),
             entries: BTreeMap::new(),
             next_id: 0,
-            reads: Queue::default(),
-            renewals: Queue::default(),
+            reads: Lanes::new(limit),
+            renewals: Lanes::new(limit),
             files: Queue::default(),
             expiries: Queue::default(),
             mounts: Mounts::new(namespace.clone()),
-            busy: Busy::default(),
+            reading: 0,
             refresh: Refresh::new(&config.template_config),
             backoff,
             namespace,
             leases: Leases::default(),
             formers: Vec::new(),
             maximum: None,
-            limit: config.template_config.max_connections.get(),
         }
     }
 
@@ -159,8 +152,9 @@ impl Secrets {
         let id = Id(self.next_id);
         self.next_id += 1;
         let backoff = Backoff::between(self.backoff.0, self.backoff.1);
-        let entry = Entry::new(request.clone(), backoff, now);
-        self.queue(lane_of(request)).put(now, id);
+        let engine = self.mounts.engine(request.path()).to_owned();
+        self.put(lane_of(request), &engine, now, id);
+        let entry = Entry::new(request.clone(), engine, backoff, now);
         self.ids.insert(request.clone(), id);
         self.entries.insert(id, entry);
     }
@@ -174,7 +168,7 @@ impl Secrets {
             return;
         };
         if let Activity::Due { at, lane } = entry.activity {
-            self.queue(lane).take(at, id);
+            self.take(lane, &entry.engine, at, id);
         }
         if let Some(at) = entry.expires {
             self.expiries.take(at, id);
@@ -184,7 +178,7 @@ impl Secrets {
 
     /// Whether an answer is on its way that may carry a lease.
     pub(crate) fn is_reading(&self) -> bool {
-        self.busy.reads > 0
+        self.reading > 0
     }
 
     /// The commands that are due. Without a token only local files can be read.
@@ -225,9 +219,7 @@ impl Secrets {
     }
 
     fn renew(&mut self, token: &Token, commands: &mut Vec<Command>, now: Moment) {
-        while self.busy.renewals < self.limit
-            && let Some(id) = self.renewals.pop_due(now)
-        {
+        while let Some(id) = self.renewals.pop_due(now) {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
@@ -237,7 +229,7 @@ impl Secrets {
             };
             let ticket = ticket(token, now);
             entry.activity = Activity::Renewing(ticket);
-            self.busy.renewals += 1;
+            self.renewals.asked(entry.request.path(), &entry.engine);
             commands.push(Command::RenewLease {
                 ticket,
                 request: entry.request.clone(),
@@ -248,9 +240,7 @@ impl Secrets {
     }
 
     fn read(&mut self, token: &Token, commands: &mut Vec<Command>, now: Moment) {
-        while self.has_room()
-            && let Some(id) = self.reads.pop_due(now)
-        {
+        while let Some(id) = self.reads.pop_due(now) {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
@@ -269,7 +259,7 @@ impl Secrets {
                 }
                 Found::Ask => {
                     entry.activity = Activity::Waiting;
-                    self.busy.lookups += 1;
+                    self.reads.asked(&path, &entry.engine);
                     commands.push(Command::FindMount {
                         ticket: ticket(token, now),
                         path,
@@ -283,7 +273,8 @@ impl Secrets {
             entry.activity = Activity::Waiting;
             if let Some(call) = call(&entry.request, mount.as_ref(), namespace) {
                 entry.activity = Activity::Reading;
-                self.busy.reads += 1;
+                self.reading += 1;
+                self.reads.asked(&path, &entry.engine);
                 commands.push(Command::Read {
                     ticket: ticket(token, now),
                     request: entry.request.clone(),
@@ -292,10 +283,6 @@ impl Secrets {
                 });
             }
         }
-    }
-
-    fn has_room(&self) -> bool {
-        self.busy.reads + self.busy.lookups < self.limit
     }
 
     /// When the lease of what a request gave ends, if it has one.
@@ -319,14 +306,15 @@ impl Secrets {
     /// When `advance`, `expired` or `part` has something to do although nothing happened; where there is
     /// no room, a result must come first.
     pub(crate) fn timeout(&self, has_token: bool) -> Option<Moment> {
-        let renewals = self.renewals.first();
-        let renewals = renewals.filter(|_| has_token && self.busy.renewals < self.limit);
-        let reads = self.reads.first();
-        let reads = reads.filter(|_| has_token && self.has_room());
-        let partings = self.next_parting().filter(|_| has_token);
         let always = [self.files.first(), self.expiries.first()];
-        let all = always.into_iter().chain([renewals, reads, partings]);
-        all.flatten().min()
+        let always = always.into_iter().flatten().map(|(at, _)| at);
+        let asking = [
+            self.renewals.first(),
+            self.reads.first(),
+            self.next_parting(),
+        ];
+        let asking = asking.into_iter().flatten().filter(|_| has_token);
+        always.chain(asking).min()
     }
 
     /// Takes a path's mount in; a failure that is not Vault's last word is a trouble of the
@@ -338,7 +326,7 @@ impl Secrets {
         dice: &mut Dice,
         now: Moment,
     ) -> Option<Trouble> {
-        self.busy.lookups = self.busy.lookups.saturating_sub(1);
+        self.reads.answered(path);
         let failure = match result {
             Ok(mount) => {
                 let waiting = self.mounts.found(path, Some(mount), now);
@@ -383,7 +371,8 @@ impl Secrets {
             ticket,
             result,
         } = reply;
-        self.busy.reads = self.busy.reads.saturating_sub(1);
+        self.reading = self.reading.saturating_sub(1);
+        self.reads.answered(request.path());
         let lease = result.as_ref().ok();
         let lease = lease.and_then(|answer| lease_of(answer, now.moment));
         let Some((&id, entry)) = self
@@ -499,7 +488,7 @@ impl Secrets {
             ticket,
             result,
         } = reply;
-        self.busy.renewals = self.busy.renewals.saturating_sub(1);
+        self.renewals.answered(request.path());
         let &id = self.ids.get(request)?;
         let entry = self.entries.get_mut(&id)?;
         // Another one may be of a lease that was forgotten meanwhile.
@@ -545,10 +534,12 @@ impl Secrets {
             return;
         };
         let old = std::mem::replace(&mut entry.activity, Activity::Due { at, lane });
+        let engine = self.mounts.engine(entry.request.path()).to_owned();
+        let before = std::mem::replace(&mut entry.engine, engine.clone());
         if let Activity::Due { at, lane } = old {
-            self.queue(lane).take(at, id);
+            self.take(lane, &before, at, id);
         }
-        self.queue(lane).put(at, id);
+        self.put(lane, &engine, at, id);
     }
 
     fn set_expiry(&mut self, id: Id, expires: Option<Moment>) {
@@ -563,11 +554,19 @@ impl Secrets {
         }
     }
 
-    fn queue(&mut self, lane: Lane) -> &mut Queue {
+    fn put(&mut self, lane: Lane, engine: &str, at: Moment, id: Id) {
         match lane {
-            Lane::Read => &mut self.reads,
-            Lane::Renewal => &mut self.renewals,
-            Lane::File => &mut self.files,
+            Lane::Read => self.reads.put(engine, at, id),
+            Lane::Renewal => self.renewals.put(engine, at, id),
+            Lane::File => self.files.put(at, id),
+        }
+    }
+
+    fn take(&mut self, lane: Lane, engine: &str, at: Moment, id: Id) {
+        match lane {
+            Lane::Read => self.reads.take(engine, at, id),
+            Lane::Renewal => self.renewals.take(engine, at, id),
+            Lane::File => self.files.take(at, id),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::token::{Ticket, TokenId};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) request: Request,
+    /// Who answers it, as far as that was known when it was queued last.
+    pub(super) engine: String,
     pub(super) activity: Activity,
     pub(super) answer: Option<Answer>,
     pub(super) hold: Hold,
@@ -47,10 +49,11 @@ pub(super) enum Hold {
 }
 
 impl Entry {
-    pub(super) fn new(request: Request, backoff: Backoff, now: Moment) -> Self {
+    pub(super) fn new(request: Request, engine: String, backoff: Backoff, now: Moment) -> Self {
         let lane = lane_of(&request);
         Self {
             request,
+            engine,
             activity: Activity::Due { at: now, lane },
             answer: None,
             hold: Hold::Nothing,

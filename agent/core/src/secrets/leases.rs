@@ -132,7 +132,7 @@ impl Secrets {
         let left = self.leases.left.iter().filter(|(_, gone)| *gone > now);
         Leased {
             ids: held.chain(left.map(|(id, _)| id.clone())).collect(),
-            unheard: self.leases.unheard + self.busy.reads,
+            unheard: self.leases.unheard + self.reading,
         }
     }
 }

@@ -123,6 +123,14 @@ impl Mounts {
         self.covering(path).or_else(exact)
     }
 
+    /// Who answers for a path: its mount, or what is the same for all paths of it.
+    pub(super) fn engine<'it>(&'it self, path: &'it str) -> &'it str {
+        match self.covering(path) {
+            Some(mount) => self.relative(mount.path()).trim_end_matches('/'),
+            None => first(path.trim_start_matches('/')),
+        }
+    }
+
     fn covering(&self, path: &str) -> Option<&Mount> {
         let ends = path.match_indices('/').map(|(at, _)| &path[..=at]);
         let mut ends = ends.filter_map(|prefix| self.known.get(prefix));
@@ -200,6 +208,19 @@ mod tests {
         assert_eq!(mounts.find("kv/c", Id(3)), Found::Ask);
         mounts.token_replaced();
         assert_eq!(mounts.find("kv/a", Id(1)), Found::Ask);
+    }
+
+    #[test]
+    fn the_engine_of_a_path_is_its_mount_or_what_all_mounts_there_begin_with() {
+        let mut mounts = Mounts::new(Some("ns/".to_owned()));
+        mounts.find("team/x/a", Id(1));
+        assert_eq!(mounts.engine("team/x/a"), "team");
+        assert_eq!(mounts.engine("/team/x/a"), "team");
+
+        mounts.found("team/x/a", Some(kv("ns/team/x/")), at(0));
+
+        assert_eq!(mounts.engine("team/x/b"), "team/x");
+        assert_eq!(mounts.engine("team/y/a"), "team");
     }
 
     #[test]

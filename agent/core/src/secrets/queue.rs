@@ -28,7 +28,11 @@ impl Queue {
         Some(id)
     }
 
-    pub(super) fn first(&self) -> Option<Moment> {
-        self.0.first().map(|(at, _)| *at)
+    pub(super) fn first(&self) -> Option<(Moment, Id)> {
+        self.0.first().copied()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

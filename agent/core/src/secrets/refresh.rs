@@ -76,7 +76,9 @@ impl Secrets {
     pub(crate) fn reconfigure(&mut self, config: &TemplateConfig, now: Moment) {
         let before = self.refresh.interval;
         self.refresh = Refresh::new(config);
-        self.limit = config.max_connections.get();
+        let limit = config.max_connections.get();
+        self.reads.set_limit(limit);
+        self.renewals.set_limit(limit);
         if self.refresh.interval < before {
             let requests: Vec<Request> = self.ids.keys().cloned().collect();
             for request in &requests {

@@ -67,6 +67,71 @@ fn a_renewal_waits_for_no_slow_read() {
 }
 
 #[test]
+fn an_engine_that_answers_no_read_keeps_no_other_one_from_being_read() {
+    let mut world = with_two_engines();
+    let mut asked = Vec::new();
+
+    for _ in 0..5 {
+        for step in world.step() {
+            match path_of(&step, "find mount of ") {
+                Some(path) => world.find_mount(path, "database"),
+                None => asked.push(step),
+            }
+        }
+    }
+
+    assert!(
+        asked.contains(&"get database/creds/ro as t1".to_owned()),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn an_engine_that_answers_no_renewal_keeps_no_other_one_from_being_renewed() {
+    let mut world = with_two_engines();
+    for _ in 0..20 {
+        for step in world.step() {
+            if let Some(path) = path_of(&step, "find mount of ") {
+                world.find_mount(path, "database");
+            } else if let Some(path) = path_of(&step, "get ") {
+                let credentials = CREDENTIALS.replace("database/creds/ro", path);
+                let life = if path.starts_with("slow") { "60" } else { "90" };
+                world.answer(path, &credentials.replace("90", life));
+            }
+        }
+    }
+    let renewals = |world: &mut World, engine: &str| {
+        let prefix = format!("renew lease {engine}/");
+        let steps = world.step().into_iter();
+        steps.filter(|step| step.starts_with(&prefix)).count()
+    };
+
+    world.pass(Duration::from_secs(45));
+    assert_eq!(renewals(&mut world, "slow"), 3, "nobody else waits");
+    world.pass(Duration::from_secs(20));
+    assert_eq!(renewals(&mut world, "database"), 1);
+}
+
+/// Twelve secrets of one engine and one of another, with three turns.
+fn with_two_engines() -> World {
+    let slow = (0..12).map(|n| format!(r#"{{{{ with secret "slow/{n}" }}}}x{{{{ end }}}}"#));
+    let texts: Vec<String> = slow.chain([DATABASE.to_owned()]).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut world = World::build(&texts, |start| {
+        start.config.planescape.give_up_after = None;
+        start.config.template_config.max_connections = 3.try_into().unwrap();
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world
+}
+
+/// The path in a step that begins so.
+fn path_of<'a>(step: &'a str, begin: &str) -> Option<&'a str> {
+    step.strip_prefix(begin)?.split(' ').next()
+}
+
+#[test]
 fn an_empty_answer_to_a_read_makes_no_empty_file() {
     let mut world = World::new(&[r#"{{ with secret "kv/a" }}{{ .Data.n }}{{ end }}"#]);
     world.step();
