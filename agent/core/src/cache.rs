@@ -141,6 +141,8 @@ pub struct Renewal {
     pub token: SecretText,
     /// The id of the lease, where one is renewed.
     pub lease: Option<String>,
+    /// Who has to answer: an engine behind Vault, or nobody but Vault.
+    pub engine: String,
 }
 
 impl<T> Cache<T> {
@@ -386,6 +388,8 @@ impl<T> Entry<T> {
             Holds::Lease { id, token } => (token, Some(id.clone())),
             Holds::Token { token, .. } => (token, None),
         };
+        let mount = lease.as_ref().and_then(|id| id.split('/').next());
+        let engine = mount.map(|mount| [self.namespace.as_str(), mount].concat());
         Renewal {
             of: RenewalOf {
                 key,
@@ -394,6 +398,7 @@ impl<T> Entry<T> {
             namespace: self.namespace.clone(),
             token: token.clone(),
             lease,
+            engine: engine.unwrap_or_default(),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderMap, Method};
 use planescape_agent_core::{
-    Asked, Cache, Carried, Failure, Key, Moment, Renewal, RenewalOf, Revocation,
+    Asked, Cache, Carried, Failure, Key, Moment, Renewal, RenewalOf, Revocation, Turns,
 };
-use planescape_vault::SecretText;
 use planescape_vault::wire::{self, Granted};
+use planescape_vault::{Grant, SecretText};
 use planescape_vault_client::{Bearer, Client};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -23,8 +23,14 @@ use planescape_agent_handover::KeptAnswer;
 /// However long nothing is due, we look again after this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// How many renewals are in flight at once.
+/// How many renewals are in flight at once, and one more for each engine that none of them asks.
 const RENEWALS: usize = 16;
+
+/// What is to be renewed, by the engine that has to answer.
+type Due = BTreeMap<String, VecDeque<Renewal>>;
+
+/// The engine that was asked, for what, its answer, and when it was asked.
+type Renewed = (String, RenewalOf, Result<Grant, Failure>, Moment);
 
 /// A kept answer, and when it came.
 #[derive(Clone, Debug)]
@@ -185,23 +191,28 @@ impl Caching {
 
     /// Renews leases and tokens when they are due, whatever others wait for.
     pub(super) async fn renew(&self, client: &Arc<Client>) {
-        let mut due = VecDeque::new();
+        let mut due = Due::default();
+        let mut turns = Turns::new(RENEWALS);
         let mut renewing = JoinSet::new();
         loop {
-            due.extend(lock(&self.kept).take_due(clock::now().moment));
-            while renewing.len() < RENEWALS
-                && let Some(renewal) = due.pop_front()
-            {
+            let taken = lock(&self.kept).take_due(clock::now().moment);
+            for renewal in taken {
+                let engine = due.entry(renewal.engine.clone());
+                engine.or_default().push_back(renewal);
+            }
+            while let Some(renewal) = next_due(&mut due, &turns) {
+                turns.take(&renewal.engine);
                 renewing.spawn(renew(Arc::clone(client), renewal));
             }
             let next = lock(&self.kept).timeout();
             let sleep = next.map_or(LONGEST_SLEEP, |next| next.since(clock::now().moment));
             tokio::select! {
                 Some(done) = renewing.join_next() => {
-                    let (of, result, sent) = match done {
+                    let (engine, of, result, sent) = match done {
                         Ok(done) => done,
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     };
+                    turns.give_back(&engine);
                     let answered = clock::now().moment;
                     lock(&self.kept).renewed(of, result, sent, answered);
                     self.not_handed_on.notify_one();
@@ -213,10 +224,15 @@ impl Caching {
     }
 }
 
-async fn renew(
-    client: Arc<Client>,
-    renewal: Renewal,
-) -> (RenewalOf, Result<planescape_vault::Grant, Failure>, Moment) {
+/// The one whose turn it is.
+fn next_due(due: &mut Due, turns: &Turns) -> Option<Renewal> {
+    let waiting = due.iter().filter(|(_, renewals)| !renewals.is_empty());
+    let engine = turns.next(waiting.map(|(engine, _)| (engine.as_str(), ())))?;
+    let engine = engine.to_owned();
+    due.get_mut(&engine)?.pop_front()
+}
+
+async fn renew(client: Arc<Client>, renewal: Renewal) -> Renewed {
     let sent = clock::now().moment;
     let namespace = Some(renewal.namespace.as_str());
     let bearer = Bearer {
@@ -227,7 +243,8 @@ async fn renew(
         Some(id) => client.renew_lease(id, bearer, None).await,
         None => client.renew_self(bearer, None).await,
     };
-    (renewal.of, result.map_err(Failure::Vault), sent)
+    let result = result.map_err(Failure::Vault);
+    (renewal.engine, renewal.of, result, sent)
 }
 
 /// What makes two requests the same: everything that Vault looks at. Names of programs and ids of

@@ -8,6 +8,7 @@ mod certificates;
 mod clients;
 mod clouds;
 mod configuration;
+mod engines;
 mod failures;
 mod guard;
 mod kills;

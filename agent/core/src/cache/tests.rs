@@ -151,6 +151,7 @@ fn a_lease_is_renewed_until_it_cannot_be() {
     let due = cache.timeout().unwrap();
     let renewals = cache.take_due(due);
     assert!(matches!(&renewals[..], [Renewal { lease: Some(id), .. }] if id == "db/1"));
+    assert_eq!(renewals[0].engine, "root/db");
     assert!(cache.take_due(due).is_empty());
     let grant = Grant::new(Duration::from_secs(60), true);
     cache.renewed(renewals[0].of, Ok(grant), due, due);
