@@ -8,6 +8,9 @@ use crate::clock::Moment;
 use crate::lease::gone_by;
 use crate::token::{Token, TokenId};
 
+/// So many tokens whose time is over are tried at the end all the same: somebody else may have extended them.
+const OVER: usize = 8;
+
 /// A token that an earlier life of this agent left in the ledger.
 #[derive(Clone, Debug)]
 pub struct LeftToken {
@@ -77,6 +80,17 @@ impl Living {
     }
 }
 
+/// Leaves those out that have been over for longest, where there are many: a life may need thousands.
+pub(crate) fn leave_out(tokens: &mut Vec<Living>, now: Moment) {
+    let over = tokens.iter().filter(|living| living.is_gone(now));
+    let mut surplus = over.count().saturating_sub(OVER);
+    tokens.retain(|living| {
+        let goes = surplus > 0 && living.is_gone(now);
+        surplus -= usize::from(goes);
+        !goes
+    });
+}
+
 /// Of several lives the longest; `None` where there is none, or one of them is not known.
 pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Option<Duration> {
     let lives: Option<Vec<Duration>> = lives.into_iter().collect();
@@ -90,18 +104,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_tokens_whose_time_is_over_the_latest_are_kept_and_all_others() {
+        let now = Moment::since_boot(Duration::from_secs(1000));
+        let mut tokens: Vec<Living> = (0..20).map(|number| of(60, number, now)).collect();
+        tokens.push(of(0, 20, now));
+        tokens.push(of(3600, 21, now));
+
+        leave_out(&mut tokens, now);
+        assert_eq!(tokens.len(), 22);
+        leave_out(&mut tokens, now + Duration::from_secs(66));
+
+        let kept = tokens.iter().map(|living| living.token.id);
+        assert!(kept.eq((12..22).map(TokenId)), "{tokens:?}");
+    }
+
+    #[test]
     fn a_token_ends_by_itself_unless_it_never_expires() {
         let now = Moment::since_boot(Duration::from_secs(1000));
-        let of = |seconds| {
-            let login = Login {
-                accessor: "a".to_owned(),
-                token: SecretText::new("t".to_owned()),
-                grant: Grant::new(Duration::from_secs(seconds), true),
-                has_limited_uses: false,
-                request: String::new(),
-            };
-            Living::of_login(login, TokenId(1), now)
-        };
+        let of = |seconds| of(seconds, 1, now);
 
         let brief = of(60);
         assert!(!brief.is_gone(now + Duration::from_secs(60)));
@@ -109,5 +129,16 @@ mod tests {
         let endless = of(0);
         assert_eq!(endless.left(now), None);
         assert!(!endless.is_gone(now + Duration::from_hours(1000)));
+    }
+
+    fn of(seconds: u64, number: u64, now: Moment) -> Living {
+        let login = Login {
+            accessor: "a".to_owned(),
+            token: SecretText::new("t".to_owned()),
+            grant: Grant::new(Duration::from_secs(seconds), true),
+            has_limited_uses: false,
+            request: String::new(),
+        };
+        Living::of_login(login, TokenId(number), now)
     }
 }

@@ -14,7 +14,7 @@ use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::lease::{Lease, Step};
-use crate::living::{LeftToken, Living};
+use crate::living::{LeftToken, Living, leave_out};
 use crate::token::{Ticket, Token, TokenId};
 
 /// So many logins a minute, however often tokens die.
@@ -551,7 +551,7 @@ impl Session {
 
     /// Keeps the token for the end: a node that is behind the others does not know what they know.
     fn retire(&mut self, now: Moment) {
-        self.retired.retain(|living| !living.is_gone(now));
+        leave_out(&mut self.retired, now);
         self.maximum = self.maximum();
         self.retired.extend(self.current.take().map(Living::from));
     }

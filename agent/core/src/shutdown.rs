@@ -152,9 +152,6 @@ impl Shutdown {
         now: Moment,
     ) -> Vec<Command> {
         self.wake_at = self.deadline;
-        let is_lost = |leaving: &Leaving| leaving.living.is_gone(now);
-        self.tokens
-            .retain(|leaving| leaving.state == Revocation::Asked || !is_lost(leaving));
         if now >= self.deadline {
             let is_undone = !self.tokens.is_empty() || awaited.login;
             return self.exit(is_undone, awaited, now);
@@ -163,7 +160,9 @@ impl Shutdown {
             self.wake_at = self.settle_until.min(self.deadline);
             return Vec::new();
         }
-        if let Some(first) = self.tokens.first() {
+        let mut tokens = self.tokens.iter();
+        let living = tokens.find(|leaving| !leaving.living.is_gone(now));
+        if let Some(first) = living.or(self.tokens.first()) {
             let parting = &mut self.parting;
             // What is held lives on with its token, where that does.
             let keeps_own = self.keeps_token;
@@ -292,8 +291,12 @@ impl Shutdown {
         report.unrevoked = kept.into_iter().chain(self.unrevoked()).collect();
         let is_told = report.phase == Phase::Done;
         let refusal = self.refusals.first().map(|(_, failure)| failure);
+        // OpenBao says no more of those that have ended.
+        let is_over = refusal.is_some() && !is_undone && !self.misses_tokens;
+        let is_over = is_over && self.refusals.iter().all(|(it, _)| it.is_gone(now));
         let why = match refusal {
             _ if is_undone => Some("a token could not be revoked in time".to_owned()),
+            Some(refusal) if is_over => Some(format!("a token may outlive its time: {refusal}")),
             Some(refusal) => Some(format!("a token could not be revoked: {refusal}")),
             None if self.misses_tokens && !self.spares_tokens => {
                 // Of those that are known none is left.
@@ -305,10 +308,11 @@ impl Shutdown {
             }
             None => None,
         };
+        let refusal = refusal.filter(|_| !is_over);
         let is_clean = why.is_none();
         if let Some(why) = why.filter(|_| is_told) {
             // A container that has rendered is not to fail, and to be started again, for a token of an earlier life.
-            if !self.keeps_token {
+            if !self.keeps_token && !is_over {
                 code = ExitCode::Unavailable;
             }
             report = Report {

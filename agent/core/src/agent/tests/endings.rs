@@ -22,18 +22,6 @@ fn both_tokens_are_revoked_at_the_end_the_one_in_use_first() {
 }
 
 #[test]
-fn a_replaced_token_that_has_ended_is_not_revoked() {
-    let mut world = World::with_a_replaced_token();
-    world.pass(Duration::from_secs(190));
-
-    world.feed(Input::Terminate);
-    assert_eq!(world.step(), ["revoke t2"]);
-    world.revoked(Ok(()));
-
-    assert_eq!(world.step(), ["exit Done Revoked"]);
-}
-
-#[test]
 fn a_token_that_cannot_be_revoked_now_lets_the_others_pass() {
     let mut world = World::with_a_replaced_token();
     world.feed(Input::Terminate);

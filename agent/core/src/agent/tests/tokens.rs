@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::input::Input;
 use crate::living::LeftLeases;
 use crate::token::TokenId;
+use crate::verdict::ExitCode;
 
 #[test]
 fn a_token_stands_in_the_ledger_before_it_is_used() {
@@ -454,4 +455,88 @@ fn a_login_for_new_credentials_is_tried_until_it_succeeds_and_holds_up_no_renewa
 
     world.pass(Duration::from_secs(600));
     assert_eq!(world.step(), NOTHING);
+}
+
+#[test]
+fn a_token_whose_time_is_over_is_tried_all_the_same() {
+    for answer in [Ok(()), Err(denied("invalid token", 403))] {
+        let mut world = World::with_a_replaced_token();
+        world.pass(Duration::from_secs(190));
+
+        world.feed(Input::Terminate);
+        assert_eq!(world.step(), ["revoke t2", "revoke t1"]);
+        world.revoked(Ok(()));
+        world.revoked(answer);
+
+        assert_eq!(world.step(), ["exit Done Revoked"]);
+    }
+}
+
+#[test]
+fn nothing_is_said_to_be_revoked_while_a_token_whose_time_is_over_could_not_be_tried() {
+    let mut world = World::with_a_replaced_token();
+    world.pass(Duration::from_secs(190));
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.revoked(Ok(()));
+    world.revoked(Err(down()));
+    world.pass(Duration::from_secs(20));
+
+    let (code, report) = world.exit();
+    assert_eq!(
+        (code, report.reason),
+        (ExitCode::Unavailable, Reason::RevokeFailed)
+    );
+    assert_eq!(report.unrevoked, ["accessor of 2"]);
+    assert!(!world.has_forgotten);
+}
+
+/// OpenBao says the same of one that has ended and of one that lives.
+#[test]
+fn no_clock_revokes_a_token_and_none_whose_time_is_over_fails_the_agent() {
+    let mut world = World::with_a_replaced_token();
+    world.pass(Duration::from_secs(190));
+
+    world.feed(Input::Terminate);
+    world.step();
+    world.revoked(Ok(()));
+    world.revoked(Err(denied("permission denied", 403)));
+
+    let (code, report) = world.exit();
+    assert_eq!(
+        (code, report.reason),
+        (ExitCode::Done, Reason::RevokeFailed)
+    );
+    assert_eq!(report.unrevoked, ["accessor of 2"]);
+    assert_eq!((report.status, report.ttl_seconds), (None, Some(0)));
+    let message = report.message.unwrap();
+    assert!(!message.contains("policies need"), "{message}");
+}
+
+#[test]
+fn leases_are_revoked_with_a_token_whose_time_is_not_over() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(2530));
+    world.step();
+    world.renew_lease(3600);
+    world.renew_token(600);
+    world.pass(Duration::from_secs(421));
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 3600);
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+    world.answer("database/creds/ro", &CREDENTIALS.replace("90", "36000"));
+    world.pass(Duration::from_secs(2530));
+    assert!(world.step().contains(&"renew token t2".to_owned()));
+    world.fail_token(&denied("invalid token", 403));
+    assert_eq!(world.step(), ["log in"]);
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+    let by = world.pending.iter().find_map(|command| match command {
+        Command::RevokeLease { token, .. } => Some(token.expose()),
+        _ => None,
+    });
+    assert_eq!(by, Some("t2"), "the time of t1 is over");
 }
