@@ -405,17 +405,23 @@ async fn work(
     let opening =
         tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref(), sink.as_deref()));
     let (asker, questions) = status::questions();
-    let beginning = async { effects::Effects::new(config, ledger, opening.await??, asker).await };
-    let effects = tokio::select! {
-        effects = beginning => effects?,
+    let beginning = async {
+        let persistent = opening.await??;
+        let preloaded = persistent.preloaded();
+        let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
+        anyhow::Ok((effects, preloaded))
+    };
+    let (effects, preloaded) = tokio::select! {
+        begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
     let mut started = config.clone();
     // The agent has them.
     started.templates = Vec::new();
+    let left = left.ok().map(|left| persist::with(left, preloaded));
     let start = Start {
         left_leases,
-        ..start(settings, left.ok())
+        ..start(settings, left)
     };
     let agent =
         Agent::new(start, clock::now()).map_err(|problems| Unusable::problems(&problems, false))?;

@@ -11,6 +11,7 @@ use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use planescape_agent_contract::{FileMode, Owner, Persist};
+use planescape_agent_core::LeftToken;
 use planescape_agent_handover::{Contents, Kept, KeptAnswer, Plain, Random};
 use planescape_vault::{Call, Grant, Secret, SecretText};
 use zeroize::Zeroizing;
@@ -300,6 +301,16 @@ impl File {
         let token = files::read(path).with_context(|| path.display().to_string())?;
         Ok(Zeroizing::new(token.trim_ascii().to_vec()))
     }
+}
+
+/// The tokens that earlier lives have left, and the one that the last of them hands on: it may live although it cannot be used.
+pub(crate) fn with(mut left: Vec<LeftToken>, preloaded: Option<SecretText>) -> Vec<LeftToken> {
+    let preloaded = preloaded.filter(|token| left.iter().all(|it| it.secret != *token));
+    left.extend(preloaded.map(|secret| LeftToken {
+        secret,
+        accessor: String::new(),
+    }));
+    left
 }
 
 fn leased(kept: &Kept, now: SystemTime) -> Option<Leased> {

@@ -34,6 +34,23 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
 }
 
 #[test]
+fn the_token_that_is_handed_on_is_one_of_those_that_are_left_once() {
+    let of = |name| LeftToken {
+        secret: token(name),
+        accessor: "a".to_owned(),
+    };
+    let left = |preloaded: Option<&str>| {
+        let left = with(vec![of("t-1")], preloaded.map(token));
+        let names = left.iter().map(|it| it.secret.expose().to_owned());
+        names.collect::<Vec<_>>()
+    };
+
+    assert_eq!(left(None), ["t-1"]);
+    assert_eq!(left(Some("t-1")), ["t-1"]);
+    assert_eq!(left(Some("t-2")), ["t-1", "t-2"]);
+}
+
+#[test]
 fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
     let folder = folder();
     let first = open(&folder, true);

@@ -5,6 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
+use serde_json::json;
 
 use crate::agent::{DATABASE, Place, requests_of, until};
 
@@ -164,4 +165,67 @@ async fn who_cannot_read_the_ledger_does_not_claim_that_all_is_revoked() {
     assert_eq!(report["reason"], "RevokeFailed", "{report}");
     assert!(place.path("ledger").exists());
     assert_eq!(vault.count("PUT", "/v1/auth/token/revoke-self"), 1);
+}
+
+/// A policy may keep a token from looking itself up.
+#[tokio::test]
+async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
+    const REVOCATION: &str = "/v1/auth/token/revoke-self";
+    let vault = ScriptedVault::start().await.unwrap();
+    let denied = Answer::error(403, "permission denied");
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t0", "a0", 3600),
+        )
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("GET", "/v1/auth/token/lookup-self", denied)
+        .on("PUT", REVOCATION, Answer::empty());
+    let place = Place::offline(&vault.url())
+        .template("text", "static")
+        .setting(
+            r#"cache { persist "kubernetes" {
+              path = "FOLDER/cache"
+              service_account_token_file = "FOLDER/jwt"
+            } }"#,
+        )
+        .setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        );
+    fs::create_dir(place.path("cache")).unwrap();
+    fs::write(place.path("jwt"), "x").unwrap();
+    let killed = place.start();
+    let cache = place.path("cache/vault-agent-cache.db");
+    until("the token is handed on", async || cache.exists()).await;
+    killed.signal(Signal::SIGKILL);
+    killed.output().await;
+
+    let agent = place.start();
+    until("it has a token of its own", async || {
+        place.read("token").trim() == "t1"
+    })
+    .await;
+    assert!(place.wait().await.success());
+    agent.terminate().await;
+
+    let requests = vault.requests();
+    let revoked = requests.iter().filter(|it| it.path == REVOCATION);
+    let mut revoked: Vec<_> = revoked.filter_map(|it| it.token.as_deref()).collect();
+    revoked.sort_unstable();
+    assert_eq!(revoked, ["t0", "t1"]);
+    let report = place.report();
+    assert_eq!(
+        (&report["reason"], &report["more_leases"]),
+        (&json!("Revoked"), &json!(1)),
+        "nobody knows what the first one has leased"
+    );
 }
