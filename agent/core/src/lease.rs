@@ -32,6 +32,10 @@ pub(crate) struct Lease {
     renewable: bool,
     /// The longest TTL that renewals ask for.
     guard: Option<Duration>,
+    /// The TTL when the guard was asked for, until Vault grants it.
+    longer: Option<Duration>,
+    /// Whether Vault may have granted it and was not heard.
+    is_unsure: bool,
     act_at: Moment,
     /// When it has ended for certain; `None` while a renewal is unanswered.
     gone_by: Option<Moment>,
@@ -58,6 +62,8 @@ impl Lease {
             longest: grant.ttl(),
             renewable: grant.is_renewable(),
             guard: None,
+            longer: None,
+            is_unsure: false,
             act_at: now,
             gone_by: Some(gone_by(grant, now)),
         };
@@ -94,6 +100,8 @@ impl Lease {
             self.replace_now(now);
             return;
         }
+        self.longer = None;
+        self.is_unsure = false;
         self.granted_at = ticket.sent;
         self.ttl = grant.ttl();
         self.longest = self.longest.max(grant.ttl());
@@ -108,7 +116,11 @@ impl Lease {
     /// shortened already.
     pub(crate) fn renewal_asked(&mut self) {
         self.gone_by = None;
-        self.ttl = self.guard.map_or(self.ttl, |guard| self.ttl.min(guard));
+        let Some(guard) = self.guard else { return };
+        if self.ttl > guard + ROUNDING {
+            self.longer = Some(self.ttl);
+        }
+        self.ttl = self.ttl.min(guard);
     }
 
     /// Puts the next attempt off, but not so far that the lease ends before it; says to replace
@@ -116,8 +128,14 @@ impl Lease {
     pub(crate) fn renewal_failed(&mut self, failure: &Failure, wait: Duration, now: Moment) {
         let last_chance = self.granted_at + self.ttl.mul_f64(0.9);
         match failure.remedy() {
-            Remedy::GiveUp if !failure.may_renew_later() => self.replace_now(now),
+            Remedy::GiveUp if !failure.may_renew_later() => {
+                match self.longer.filter(|_| !self.is_unsure) {
+                    Some(ttl) => self.go_on_unguarded(ttl, now),
+                    None => self.replace_now(now),
+                }
+            }
             Remedy::GiveUp | Remedy::Retry | Remedy::CheckToken => {
+                self.is_unsure = true;
                 if now + PAUSE >= last_chance {
                     self.replace_now(now);
                 } else {
@@ -129,9 +147,9 @@ impl Lease {
         }
     }
 
-    /// How long it lasts from its last grant on.
+    /// How long it lasts from its last grant on, as far as Vault has said so.
     pub(crate) fn ttl(&self) -> Duration {
-        self.ttl
+        self.longer.unwrap_or(self.ttl)
     }
 
     /// When to act.
@@ -172,6 +190,15 @@ impl Lease {
 
     fn is_near_maximum(&self) -> bool {
         self.ttl + ROUNDING.min(self.longest / 4) <= self.longest
+    }
+
+    /// Vault denies renewals, and with them the guard. Another one would fare no better.
+    fn go_on_unguarded(&mut self, ttl: Duration, now: Moment) {
+        self.guard = None;
+        self.longer = None;
+        self.ttl = ttl;
+        self.longest = ttl;
+        self.act_at = (self.granted_at + ttl * 2 / 3).max(now + SPACING);
     }
 
     fn replace_now(&mut self, now: Moment) {
@@ -290,6 +317,31 @@ mod tests {
         assert_eq!(lease.endangered_at(), Some(start() + guard / 2));
         renew(&mut lease, 40);
         assert_eq!(lease.next_step(), Step::Replace, "the maximum is near");
+    }
+
+    #[test]
+    fn a_guard_that_vault_denies_leaves_the_lease_as_it_was() {
+        let guard = Duration::from_secs(60);
+        let denied: Failure =
+            Error::Refused(Refusal::new(403, "permission denied".to_owned(), None)).into();
+        let refused = |answers: &[&Failure]| {
+            let mut lease = lease(3600).guarded(guard, start());
+            for answer in answers {
+                lease.renewal_asked();
+                assert_eq!(lease.ttl(), Duration::from_secs(3600), "nobody said so");
+                lease.renewal_failed(answer, Duration::from_secs(1), start());
+            }
+            lease
+        };
+
+        let lease = refused(&[&denied]);
+        assert_eq!((lease.increment(), lease.next_step()), (None, Step::Renew));
+        assert_eq!(lease.ends_at(), start() + Duration::from_secs(3600));
+        assert_eq!(lease.act_at(), start() + Duration::from_secs(2400));
+
+        let lease = refused(&[&unreachable(), &denied]);
+        assert_eq!(lease.next_step(), Step::Replace, "it may be short by now");
+        assert_eq!(lease.ends_at(), start() + guard);
     }
 
     #[test]

@@ -471,17 +471,21 @@ impl Session {
             }
             Err(failure) => {
                 let wait = self.renewals.fail(dice);
+                let mut unguarded = None;
                 if failure.remedy() == Remedy::CheckToken {
                     self.ended = Some(ticket.token);
                     self.retire(now);
                     self.activity = Activity::Waiting { until: now };
                 } else if let Some(lease) = &mut held.lease {
+                    let was_guarded = lease.increment().is_some();
                     lease.renewal_failed(&failure, wait, now);
+                    let ttl = Some(lease.ttl());
+                    let lost_guard = was_guarded && lease.increment().is_none();
+                    unguarded = lost_guard.then_some(Notice::Unguarded { ttl });
                 }
-                vec![Notice::RenewalFailed {
-                    request: None,
-                    failure,
-                }]
+                let request = None;
+                let failed = Notice::RenewalFailed { request, failure };
+                std::iter::once(failed).chain(unguarded).collect()
             }
         }
     }

@@ -95,6 +95,7 @@ async fn the_guard_holds_for_service_tokens_and_says_where_it_does_not() {
         ("periodic", json!({ "token_period": "20m" }), None),
         ("batch", json!({ "token_type": "batch" }), None),
         ("limited", json!({ "token_num_uses": 50 }), None),
+        ("denied", json!({ "token_no_default_policy": true }), None),
     ] {
         let mut role = json!({
             "bound_service_account_names": "default",

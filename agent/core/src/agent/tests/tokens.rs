@@ -380,6 +380,38 @@ fn says_that_a_guard_cannot_shorten_a_token() {
     assert!(world.notices.iter().any(told), "{:?}", world.notices);
 }
 
+/// A role with `token_no_default_policy` gives such tokens.
+#[test]
+fn a_guard_that_vault_denies_is_told_and_leads_to_no_other_login() {
+    let mut world = guarded();
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.fail_token(&denied("permission denied", 403));
+    world.step();
+
+    let ttl = Some(Duration::from_secs(3600));
+    let told = |notice: &Notice| matches!(notice, Notice::Unguarded { ttl: it } if *it == ttl);
+    assert!(world.notices.iter().any(told), "{:?}", world.notices);
+    assert_eq!(world.report.as_ref().unwrap().ttl_seconds, Some(3600));
+    world.pass(Duration::from_secs(120));
+    assert_eq!(world.step(), NOTHING);
+}
+
+#[test]
+fn no_guard_is_told_that_vault_has_not_granted() {
+    let mut world = guarded();
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.fail_token(&down());
+    world.step();
+
+    assert_eq!(world.report.as_ref().unwrap().ttl_seconds, Some(3600));
+}
+
 fn guarded() -> World {
     World::with(|start| {
         start.config.planescape.lease_guard = Some(Duration::from_secs(60));
