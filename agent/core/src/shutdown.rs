@@ -135,8 +135,7 @@ impl Shutdown {
         if report.phase == Phase::Done {
             report.reason = Reason::Interrupted;
         }
-        report.unrevoked = self.unrevoked();
-        report.ttl_seconds = seconds(longest(self.lives(now)));
+        self.tell_of_tokens(&mut report, false, now);
         self.tell_of_leases(&mut report);
         Some(Command::Exit {
             code: ExitCode::Interrupted,
@@ -250,6 +249,17 @@ impl Shutdown {
         self.has_revoked = true;
     }
 
+    /// Names those that may live, after the one that is kept on purpose.
+    fn tell_of_tokens(&self, report: &mut Report, awaits_login: bool, now: Moment) {
+        let kept = std::mem::take(&mut report.unrevoked);
+        let kept_life = (!kept.is_empty()).then(|| report.ttl_seconds.map(Duration::from_secs));
+        // Of a login that is not answered nobody knows the token.
+        let unknown = awaits_login.then_some(None);
+        let lives = self.lives(now).chain(kept_life).chain(unknown);
+        report.ttl_seconds = seconds(longest(lives));
+        report.unrevoked = kept.into_iter().chain(self.unrevoked()).collect();
+    }
+
     /// Leases whose token lives are not named: somebody could renew them.
     fn tell_of_leases(&self, report: &mut Report) {
         if !self.has_revoked || !report.unrevoked.is_empty() {
@@ -282,13 +292,7 @@ impl Shutdown {
     fn exit(&self, is_undone: bool, awaited: Awaited, now: Moment) -> Vec<Command> {
         let End { code, report } = &self.end;
         let (mut code, mut report) = (*code, report.clone());
-        let kept = report.unrevoked.clone();
-        let kept_life = (!kept.is_empty()).then(|| report.ttl_seconds.map(Duration::from_secs));
-        // Of a login that is not answered nobody knows the token.
-        let unknown = awaited.login.then_some(None);
-        let lives = self.lives(now).chain(kept_life).chain(unknown);
-        report.ttl_seconds = seconds(longest(lives));
-        report.unrevoked = kept.into_iter().chain(self.unrevoked()).collect();
+        self.tell_of_tokens(&mut report, awaited.login, now);
         let is_told = report.phase == Phase::Done;
         let refusal = self.refusals.first().map(|(_, failure)| failure);
         // OpenBao says no more of those that have ended.

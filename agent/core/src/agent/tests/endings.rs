@@ -396,6 +396,26 @@ fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
 }
 
 #[test]
+fn a_second_signal_names_the_token_that_is_kept_too() {
+    let mut world = World::with(|start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.push(left("t0"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+    assert_eq!(world.step(), ["announce ready", "revoke t0"]);
+
+    world.feed(Input::Terminate);
+    world.feed(Input::Terminate);
+
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Interrupted);
+    assert_eq!(report.unrevoked, ["accessor of 2", "accessor of t0"]);
+}
+
+#[test]
 fn what_is_rendered_does_not_fail_for_a_token_of_an_earlier_life() {
     let mut world = World::with(|start| {
         start.config.exit_after_auth = true;
