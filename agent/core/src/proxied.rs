@@ -135,6 +135,13 @@ impl Passage {
         self.carries_own && !self.renews() && granted(answer).is_some()
     }
 
+    /// The same where no answer came, or one from a gateway with this status, which may have waited in vain.
+    #[must_use]
+    pub fn may_be_granted(&self, status: Option<u16>) -> bool {
+        let is_lost = matches!(status, None | Some(502 | 504));
+        is_lost && self.carries_own && !self.renews() && !self.meant.starts_with("/v1/sys/")
+    }
+
     /// Whether its answer is about something that was handed out before.
     fn renews(&self) -> bool {
         let mut in_path = RENEWALS_IN_PATHS.iter();

@@ -14,7 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use planescape_agent_core::{
     Asked, Asking, Input, Key, Passage, Refused, Token, decide, may_be_done,
 };
-use planescape_vault::SecretText;
+use planescape_vault::{Error, SecretText};
 use planescape_vault_client::{Forwarded, StreamedBody};
 
 use tokio::time::timeout;
@@ -181,10 +181,12 @@ impl Proxy {
         if is_done {
             self.forget(incomer, body.as_deref());
         }
+        self.count_unheard(&incomer.passage, &response);
         let response = match response {
             Ok(response) => response,
             Err(error) => return self.unanswered(&error),
         };
+        let status = response.status();
         let mut whole = match whole(response, deadline).await {
             Ok(whole) => whole,
             Err(answer) if incomer.passage.is_about_own && answer.status().is_success() => {
@@ -196,6 +198,10 @@ impl Proxy {
                 return missed(*answer);
             }
         };
+        // Its body did not come.
+        if status == StatusCode::OK && whole.status != status {
+            self.count_granted(incomer.passage.may_be_granted(None));
+        }
         // Before it is kept: whoever gets it from there is told no more.
         if whole.status == StatusCode::OK
             && let Some(told) = incomer.passage.told(&whole.body)
@@ -216,14 +222,28 @@ impl Proxy {
             // An agent that has ended needs no telling.
             let _ = self.events.send(Input::TokenRefused { token: own.id });
         }
-        if whole.status.is_success() && incomer.passage.is_granted(&whole.body) {
-            let _ = self.events.send(Input::Granted);
-        }
+        self.count_granted(whole.status.is_success() && incomer.passage.is_granted(&whole.body));
         if let Some(asked) = asked.filter(|_| whole.status.is_success())
             && let Some(caching) = &self.cache
         {
             caching.put(asked, whole);
         }
+    }
+
+    fn count_granted(&self, is_granted: bool) {
+        if is_granted {
+            let _ = self.events.send(Input::Granted);
+        }
+    }
+
+    fn count_unheard(&self, passage: &Passage, result: &Result<Response<StreamedBody>, Error>) {
+        let status = match result {
+            Ok(response) => Some(response.status().as_u16()),
+            Err(Error::Silent { .. } | Error::Malformed { .. }) => None,
+            // In nearly all cases it was never asked.
+            Err(_) => return,
+        };
+        self.count_granted(passage.may_be_granted(status));
     }
 
     /// What the request revokes is kept no longer; `body` is its own, where it was read.
@@ -240,7 +260,7 @@ impl Proxy {
         incomer: &Incomer,
         body: &Bytes,
         deadline: Instant,
-    ) -> Result<Response<StreamedBody>, planescape_vault::Error> {
+    ) -> Result<Response<StreamedBody>, Error> {
         for attempt in 0.. {
             let patience = deadline.saturating_duration_since(Instant::now());
             let forwarded = incomer.forwarded(StreamedBody::from(body.to_vec()), patience);
@@ -250,6 +270,7 @@ impl Proxy {
             if is_last || !is_worth_another(&result) {
                 return result;
             }
+            self.count_unheard(&incomer.passage, &result);
             tokio::time::sleep(wait).await;
         }
         unreachable!("the last attempt returns")
@@ -264,7 +285,7 @@ impl Proxy {
         });
     }
 
-    fn unanswered(&self, error: &planescape_vault::Error) -> Answer {
+    fn unanswered(&self, error: &Error) -> Answer {
         self.failed(&format!("failed to get the response: {error}"))
     }
 
@@ -391,20 +412,20 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// What may pass by itself: no connection, a standby that is behind, a limit, a server in trouble.
-fn is_worth_another(result: &Result<Response<StreamedBody>, planescape_vault::Error>) -> bool {
+fn is_worth_another(result: &Result<Response<StreamedBody>, Error>) -> bool {
     match result {
         Ok(response) => match response.status().as_u16() {
             412 | 429 => true,
             501 => false,
             status => status >= 500,
         },
-        Err(planescape_vault::Error::Unreachable { .. }) => true,
+        Err(Error::Unreachable { .. }) => true,
         Err(_) => false,
     }
 }
 
 /// How long Vault asks to wait, where it asks at all.
-fn asked_for(result: &Result<Response<StreamedBody>, planescape_vault::Error>) -> Option<Duration> {
+fn asked_for(result: &Result<Response<StreamedBody>, Error>) -> Option<Duration> {
     let response = result.as_ref().ok()?;
     let is_busy = matches!(response.status().as_u16(), 429 | 503);
     planescape_vault_client::retry_after(response.headers()).filter(|_| is_busy)

@@ -1,13 +1,16 @@
 //! What the agent says of its leases at the end is what Vault says of them.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::Cluster;
 use serde_json::json;
 use tokio::process::Command;
 
 use crate::agent::{Agent, DATABASE, Place, count, requests_of, until};
+use crate::clients::half_closed;
 
 /// Without `sys/leases/revoke`.
 const NARROW: &str = r#"path "database/creds/*" { capabilities = ["read"] }"#;
@@ -116,6 +119,50 @@ async fn what_a_listener_has_handed_out_is_counted() {
     asked.args(["-sSf", &format!("http://{port}/v1/database/creds/readonly")]);
     assert!(asked.output().await.unwrap().status.success());
 
+    agent.terminate().await;
+
+    let report = place.report();
+    assert_eq!(
+        (&report["reason"], &report["more_leases"]),
+        (&json!("Revoked"), &json!(1))
+    );
+}
+
+/// A database that hangs may make a user when nobody waits for it any more.
+#[tokio::test]
+async fn what_a_listener_may_have_handed_out_unheard_is_counted() {
+    const READ: &str = "/v1/database/creds/readonly";
+    let vault = ScriptedVault::start().await.unwrap();
+    let late = Answer::leased("database/creds/readonly/1", 60, &json!({}));
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("GET", READ, late.after(Duration::from_secs(60)))
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = Place::offline(&vault.url())
+        .variable("VAULT_CLIENT_TIMEOUT", "1s")
+        .template("static", "text")
+        .setting("api_proxy { use_auto_auth_token = true }")
+        .setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        )
+        .setting(&format!(
+            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
+        ));
+    fs::write(place.path("jwt"), "x").unwrap();
+    let agent = place.start();
+    assert!(place.wait().await.success());
+
+    let answer = half_closed(&port.to_string(), READ, "").await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     agent.terminate().await;
 
     let report = place.report();

@@ -272,6 +272,34 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
 }
 
 #[test]
+fn what_vault_may_have_handed_out_unheard_is_counted() {
+    let given = SecretText::new("hvs.another".to_owned());
+    let of = |path, token| {
+        let asking = Asking {
+            token,
+            ..asking(path)
+        };
+        decided(&asking).unwrap()
+    };
+    let own = of("/v1/database/creds/ro", None);
+
+    for (status, expected) in [
+        (None, true),
+        (Some(502), true),
+        (Some(504), true),
+        (Some(200), false),
+        (Some(403), false),
+        (Some(503), false),
+    ] {
+        assert_eq!(own.may_be_granted(status), expected, "{status:?}");
+    }
+    assert!(!of("/v1/database/creds/ro", Some(&given)).may_be_granted(None));
+    for path in ["/v1/sys/health", "/v1/a/auth/token/renew-self"] {
+        assert!(!of(path, None).may_be_granted(None), "{path}");
+    }
+}
+
+#[test]
 fn what_vault_hands_out_to_others_for_the_agents_token_is_told() {
     let lease = br#"{"lease_id":"database/creds/ro/1","lease_duration":60,"data":{}}"#;
     let token = br#"{"auth":{"client_token":"t","lease_duration":60}}"#;
