@@ -63,7 +63,7 @@ async fn an_agent_without_files_does_not_say_that_it_rendered_them() {
     let agent = place.start();
     until("it has logged in", async || place.path("token").exists()).await;
     // The file is there a moment before the agent knows that it is.
-    sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
 
     let output = agent.terminate().await;
 
