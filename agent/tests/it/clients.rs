@@ -277,6 +277,28 @@ async fn what_vault_revokes_in_a_moment_or_may_have_revoked_is_kept_no_longer() 
     agent.terminate().await;
 }
 
+/// It renders nothing anew meanwhile, and would not find out by itself.
+#[tokio::test]
+async fn an_agent_whose_token_somebody_revokes_hears_of_it_by_its_listener() {
+    let cluster = Cluster::shared().await.unwrap();
+    let secret = json!({ "user": "svc" });
+    cluster.vault.put("revoked", &secret).await.unwrap();
+    let (place, agent) = listening(cluster).await;
+    let revocation = json!({ "token": place.read("token") });
+    let revoked = cluster.vault.write("auth/token/revoke", &revocation);
+    revoked.await.unwrap();
+    let read = async || half_closed(&place.read("address"), "/v1/kv/data/revoked", "").await;
+
+    let answer = read().await;
+
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    until("it goes on with another token", async || {
+        read().await.starts_with("HTTP/1.1 200 ")
+    })
+    .await;
+    agent.terminate().await;
+}
+
 pub(crate) async fn half_closed(address: &str, path: &str, headers: &str) -> String {
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
