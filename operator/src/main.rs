@@ -19,12 +19,18 @@ fn main() -> ExitCode {
         Err(error) => {
             if tracing::dispatcher::has_been_set() {
                 tracing::error!("{error:#}");
-            } else {
+            } else if !has_enough(&error) {
                 let _ = writeln!(std::io::stderr(), "planescape: {error:#}");
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether nobody reads standard output any more, as behind `| head`: there is nothing to tell.
+fn has_enough(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn start(command: Command) -> anyhow::Result<ExitCode> {

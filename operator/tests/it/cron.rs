@@ -1,5 +1,7 @@
 //! `planescape cron`.
 
+use std::process::{Command, Stdio};
+
 use super::{Outcome, planescape};
 
 #[test]
@@ -53,6 +55,24 @@ fn the_latest_comes_first_backwards_and_may_be_the_start_itself() {
             "2026-11-24T06:00:00+00:00"
         ]
     );
+}
+
+#[test]
+fn nothing_is_told_where_the_reader_has_enough() {
+    // More than a pipe holds, so that the rest finds nobody.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_planescape"))
+        .args(["cron", "next", "* * * * *", "--count=20000"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    drop(child.stdout.take());
+
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
