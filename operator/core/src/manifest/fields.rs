@@ -1,6 +1,8 @@
 //! What the definition says of each field. Where a value does not fit, the API server refuses the object; fields that the
 //! definition does not have it may drop, and nobody notices.
 
+use std::sync::LazyLock;
+
 use planescape_templates::spelling::closest;
 use serde_json::{Map, Value, json};
 
@@ -25,14 +27,23 @@ const METADATA: [(&str, &str); 13] = [
     ("uid", "string"),
 ];
 
+/// What a manifest may say. To make it takes longer than to check a manifest, and a file may hold many.
+static OBJECT: LazyLock<Value> = LazyLock::new(object);
+
 /// What does not fit the definition; and, as warnings, fields of a Job that only a newer cluster may know.
 pub(super) fn check(manifest: &Value) -> (Vec<Problem>, Vec<String>) {
+    let mut found = Found::default();
+    found.walk(manifest, &OBJECT, "");
+    (found.problems, found.warnings)
+}
+
+fn object() -> Value {
     let definition = serde_json::to_value(custom_resource_definition());
     let definition = definition.expect("a definition is plain data");
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema");
     let schema = schema.expect("the definition has one version with a schema");
     // What stands in the status is not of its author.
-    let object = json!({
+    json!({
         "type": "object",
         "required": ["spec"],
         "properties": {
@@ -42,10 +53,7 @@ pub(super) fn check(manifest: &Value) -> (Vec<Problem>, Vec<String>) {
             "spec": schema["properties"]["spec"],
             "status": {},
         },
-    });
-    let mut found = Found::default();
-    found.walk(manifest, &object, "");
-    (found.problems, found.warnings)
+    })
 }
 
 /// What the API server says of any object's metadata.
