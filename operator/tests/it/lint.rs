@@ -103,6 +103,19 @@ fn programs_get_json_and_code_hosts_sarif() {
 }
 
 #[test]
+fn code_hosts_get_the_file_as_a_uri() {
+    let (_folder, path) = file("é 1%.ctmpl", "{{ if }}");
+
+    let outcome = planescape(&["template", "lint", "--format", "sarif", &path], "");
+
+    let sarif: Value = serde_json::from_str(&outcome.out).unwrap();
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+    assert!(uri.starts_with('/'), "{uri}");
+    assert!(uri.ends_with("/%C3%A9%201%25.ctmpl"), "{uri}");
+}
+
+#[test]
 fn the_templates_of_an_agents_configuration_are_linted_in_place() {
     let config = "vault { address = \"http://127.0.0.1:8200\" }\ntemplate {\n  contents = <<EOT\n{{ if }}\nEOT\n}\n";
     let (_folder, path) = file("agent.hcl", config);

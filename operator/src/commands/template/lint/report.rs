@@ -138,7 +138,7 @@ fn sarif_result(one: &Located) -> Value {
         "level": severity(one.finding.rule),
         "message": {"text": text},
         "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": one.file},
+            "artifactLocation": {"uri": uri(&one.file)},
             "region": {
                 "startLine": one.place.line,
                 "startColumn": one.place.column,
@@ -146,4 +146,17 @@ fn sarif_result(one: &Located) -> Value {
             },
         }}],
     })
+}
+
+/// A path as URIs have it.
+fn uri(path: &str) -> String {
+    let mut uri = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri
 }
