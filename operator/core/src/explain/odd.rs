@@ -28,7 +28,7 @@ const SECRET: &[&str] = &[
 ];
 
 /// Names that end like one of these and are none.
-const OPEN: &[&str] = &["publickey", "oldpwd"];
+const OPEN: &[&str] = &["publickey", "partitionkey", "sortkey", "oldpwd"];
 
 pub(super) fn warn(
     job: &PlanescapeJob,
@@ -58,7 +58,12 @@ fn listed(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn of_image(field: &str, container: &Value) -> Option<String> {
-    let image = container["image"].as_str()?;
+    let image = container["image"].as_str().unwrap_or_default();
+    if image.is_empty() {
+        return Some(format!(
+            "{field}.image: is missing; the API server refuses the Job, unless a webhook names one"
+        ));
+    }
     // A registry may have a port.
     let (_, name) = image.rsplit_once('/').unwrap_or(("", image));
     if name.contains('@') {

@@ -174,6 +174,14 @@ const ODD: &[Odd] = &[
         Some("containers[0].image: busybox names no tag"),
     ),
     (
+        &[("pod/containers/0/image", "null")],
+        Some("containers[0].image: is missing"),
+    ),
+    (
+        &[("pod/containers/0/image", "\"\"")],
+        Some("containers[0].image: is missing"),
+    ),
+    (
         &[("pod/containers/0/image", "\"registry:5000/team/app\"")],
         Some("registry:5000/team/app names no tag"),
     ),
@@ -287,6 +295,8 @@ const VARIABLES: &[(&str, &str, bool)] = &[
     ("PASSWORD_FILE", "hunter2", false),
     ("REQUIRE_TOKEN", "true", false),
     ("SSH_PUBLIC_KEY", "hunter2", false),
+    ("PARTITION_KEY", "customer", false),
+    ("SORT_KEY", "created", false),
     ("MONKEY", "hunter2", false),
     ("PWD", "hunter2", false),
 ];
