@@ -36,7 +36,15 @@ pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
 /// # Errors
 /// It is not YAML, or says a key twice.
 pub(super) fn objects(text: &str) -> anyhow::Result<Vec<Value>> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    // A whole cluster's objects are more than the parser takes unless it is told to. What aliases repeat stays limited.
+    let budget = serde_saphyr::budget! {
+        enforce_alias_anchor_ratio: false,
+        max_documents: usize::MAX,
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+    };
+    let options = serde_saphyr::options! { budget: budget, legacy_octal_numbers: true };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(refusal)?;
     let mut objects: Vec<Value> = documents.into_iter().flat_map(of_document).collect();
@@ -118,6 +126,22 @@ mod tests {
             let objects = objects(&format!("mode: {written}")).unwrap();
 
             assert_eq!(objects, [json!({ "mode": sent })], "{written}");
+        }
+    }
+
+    #[test]
+    fn reads_what_a_whole_cluster_holds() {
+        for (name, text) in [
+            ("values", format!("items: [{}]", "0,".repeat(250_000))),
+            ("documents", "---\nkind: Job\n".repeat(1_100)),
+            (
+                "aliases",
+                format!("a: &a {{ b: c }}\nitems: [{}]", "*a ,".repeat(101)),
+            ),
+        ] {
+            let objects = objects(&text);
+
+            assert!(objects.is_ok(), "{name}: {:?}", objects.err());
         }
     }
 
