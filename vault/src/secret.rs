@@ -340,11 +340,6 @@ impl Secret {
         }
     }
 
-    /// Whether the answer has data at all; a deleted or never written secret has none.
-    pub fn has_data(&self) -> bool {
-        matches!(&self.data, Datum::Object(entries) if !entries.is_empty())
-    }
-
     /// Warnings that came with the answer.
     #[must_use]
     pub fn warnings(&self) -> &[Text] {
