@@ -1,5 +1,5 @@
 //! The agent's core against a modelled Vault on a clock of their own: random answers, faults,
-//! expiries, kills and signals. Whatever happens, in whatever order, the promises hold.
+//! expiries, kills, signals and new configurations. Whatever happens, in whatever order, the promises hold.
 //!
 //! A failure prints its seed; `PLANESCAPE_SIM_SEED=n` runs that one alone. The long run is
 //! `PLANESCAPE_SIM_SEEDS=1000 cargo test -p planescape-tests --test sim -- --nocapture`.

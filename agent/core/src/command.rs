@@ -236,7 +236,7 @@ pub enum Notice {
     },
     /// The token ends after so many requests, and every lease with it.
     LimitedUses,
-    /// The guard cannot shorten the life of the token: Vault's role does not let it.
+    /// The guard cannot shorten the life of the token: Vault's role or the token's policies do not let it.
     Unguarded {
         /// How long the token may outlive the agent; `None`: for ever.
         ttl: Option<Duration>,

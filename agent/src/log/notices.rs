@@ -29,10 +29,10 @@ pub(crate) fn tell(notice: &Notice) {
             warn!(error = %failure, "cannot write the token into the ledger: if this agent is killed, the token lives until its TTL");
         }
         Notice::TokenLost => {
-            warn!(target: HANDLER, "invalid token found, re-authenticating: vault does not know the token any more")
+            warn!(target: HANDLER, "invalid token found, re-authenticating: Vault does not know the token any more")
         }
         Notice::TokenLives => {
-            info!("vault knows the token: the refusal is about what its policies allow");
+            info!("Vault knows the token: the refusal is about what its policies allow");
         }
         Notice::RequestFailed {
             request,
@@ -131,7 +131,7 @@ fn limited_uses() {
 fn unguarded(ttl: Option<Duration>) {
     match ttl {
         Some(ttl) => {
-            warn!(target: HANDLER, ?ttl, "the lease guard has no effect: Vault's role gives tokens that it cannot shorten; where this agent and its node are lost, the token lives on until its TTL ends");
+            warn!(target: HANDLER, ?ttl, "the lease guard has no effect: Vault's role gives tokens that it cannot shorten, or whose policies lack auth/token/renew-self; where this agent and its node are lost, the token lives on until its TTL ends");
         }
         None => {
             warn!(target: HANDLER, "the lease guard has no effect: the token never expires; where this agent and its node are lost, it lives for ever");
