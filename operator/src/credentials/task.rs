@@ -144,6 +144,7 @@ impl Task {
     fn see(&mut self, seen: Seen) {
         match seen {
             Seen::There(run) => {
+                // Its record may have named another Vault than the Job does.
                 let order = self.run.order.clone();
                 self.run = Run { order, ..*run };
             }
