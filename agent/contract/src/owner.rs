@@ -9,14 +9,6 @@ pub struct Owner {
     pub group: Option<Id>,
 }
 
-impl Owner {
-    /// Whether nothing is said.
-    #[must_use]
-    pub fn is_unsaid(&self) -> bool {
-        self.user.is_none() && self.group.is_none()
-    }
-}
-
 /// A user or a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Id {

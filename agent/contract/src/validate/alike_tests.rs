@@ -1,6 +1,8 @@
 //! What `vault agent` takes, what it means there, and what it refuses.
 
-use crate::{Config, FileMode, ListenAddress, LogLevel, Overrides, Problems, ProxyToken, Tree};
+use crate::{
+    Config, FileMode, ListenAddress, LogLevel, Overrides, Owner, Problems, ProxyToken, Tree,
+};
 
 const LOGIN: &str = r#"
     auto_auth {
@@ -393,8 +395,8 @@ fn an_owner_below_nobody_leaves_a_file_as_it_is() {
         )]);
 
         let config = config.unwrap_or_else(|problems| panic!("{number}: {problems}"));
-        assert!(config.auth.sinks[0].owner.is_unsaid(), "{number}");
-        assert!(config.templates[0].owner.is_unsaid(), "{number}");
+        assert_eq!(config.auth.sinks[0].owner, Owner::default(), "{number}");
+        assert_eq!(config.templates[0].owner, Owner::default(), "{number}");
     }
     for number in ["-2", "4294967296"] {
         assert!(
