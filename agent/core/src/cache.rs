@@ -388,8 +388,8 @@ impl<T> Entry<T> {
             Holds::Lease { id, token } => (token, Some(id.clone())),
             Holds::Token { token, .. } => (token, None),
         };
-        let mount = lease.as_ref().and_then(|id| id.split('/').next());
-        let engine = mount.map(|mount| [self.namespace.as_str(), mount].concat());
+        let engine = lease.as_deref().map(engine_of);
+        let engine = engine.map(|engine| [self.namespace.as_str(), engine].concat());
         Renewal {
             of: RenewalOf {
                 key,
@@ -401,6 +401,16 @@ impl<T> Entry<T> {
             engine: engine.unwrap_or_default(),
         }
     }
+}
+
+/// A lease's id is that of its engine, of its role, and a number.
+fn engine_of(lease: &str) -> &str {
+    let first = || lease.split('/').next();
+    lease
+        .rsplitn(3, '/')
+        .nth(2)
+        .or_else(first)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -288,3 +288,11 @@ fn kept(cache: &Cache<u8>) -> Vec<u8> {
 fn at(seconds: u64) -> Moment {
     Moment::since_boot(Duration::from_secs(seconds))
 }
+
+#[test]
+fn engines_below_one_folder_are_told_apart() {
+    assert_eq!(engine_of("team/db-a/creds/ro/1"), "team/db-a/creds");
+    assert_eq!(engine_of("team/db-b/creds/ro/1"), "team/db-b/creds");
+    assert_eq!(engine_of("db/1"), "db");
+    assert_eq!(engine_of(""), "");
+}
