@@ -2,8 +2,8 @@
 
 mod certified;
 mod file_work;
-mod last_words;
 mod login;
+mod newest;
 mod passes;
 mod programs;
 mod saves;
@@ -37,8 +37,8 @@ use crate::telemetry::Pusher;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
 use file_work::FileWork;
-use last_words::LastWords;
 use login::Login;
+use newest::Newest;
 use passes::Passes;
 use programs::Child;
 use saves::Saves;
@@ -74,9 +74,9 @@ pub(crate) struct Effects {
     ledger: Ledger,
     file_slots: Arc<Semaphore>,
     ready: ReadySocket,
-    last_words: LastWords,
+    last_words: Newest<Report>,
     /// The same for the next life, of the leases.
-    named: LastWords,
+    named: Newest<Report>,
     /// The removal of the ledger.
     forgetting: JoinSet<()>,
     child: Child,
@@ -109,7 +109,7 @@ impl Effects {
         let mut running = JoinSet::new();
         running.spawn(saving);
         let termination = Termination::new(config.planescape.termination_log.clone());
-        let (last_words, writing) = LastWords::new(move |report| termination.write(report));
+        let (last_words, writing) = Newest::new(move |report| termination.write(report));
         running.spawn(writing);
         let pushers = Pusher::all(&config.telemetry, &metrics);
         for pusher in &pushers {
@@ -117,7 +117,7 @@ impl Effects {
         }
         let beside = ledger.clone();
         let name = move |report: &Report| beside.name_leases(&report.leases, report.more_leases);
-        let (named, naming) = LastWords::new(name);
+        let (named, naming) = Newest::new(name);
         running.spawn(naming);
         let serving = Serving::start(
             config,

@@ -87,7 +87,7 @@ pub fn check(arguments: &Arguments) -> ExitCode {
     let checked = Settings::load(arguments).and_then(|settings| {
         let own_codes = settings.config.has_own_exit_codes;
         let warnings = settings.config.warnings.clone();
-        let agent = Agent::new(start(settings, Some(Vec::new())), clock::now());
+        let agent = Agent::new(start(settings, Some(Vec::new()), None), clock::now());
         agent
             .map(|_| warnings)
             .map_err(|problems| Unusable::problems(&problems, own_codes))
@@ -419,12 +419,8 @@ async fn work(
     // The agent has them.
     started.templates = Vec::new();
     let left = left.ok().map(|left| persist::with(left, preloaded));
-    let start = Start {
-        left_leases,
-        ..start(settings, left)
-    };
-    let agent =
-        Agent::new(start, clock::now()).map_err(|problems| Unusable::problems(&problems, false))?;
+    let agent = Agent::new(start(settings, left, left_leases), clock::now())
+        .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(
         arguments.clone(),
         started,
@@ -446,7 +442,11 @@ fn reused_sink(config: &Config) -> Option<PathBuf> {
     Some(sink.path.clone().into())
 }
 
-fn start(settings: Settings, left: Option<Vec<LeftToken>>) -> Start {
+fn start(
+    settings: Settings,
+    left: Option<Vec<LeftToken>>,
+    left_leases: Option<LeftLeases>,
+) -> Start {
     Start {
         config: settings.config,
         texts: settings.texts,
@@ -454,7 +454,7 @@ fn start(settings: Settings, left: Option<Vec<LeftToken>>) -> Start {
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         has_unread_ledger: left.is_none(),
-        left_leases: None,
+        left_leases,
         left_tokens: left.unwrap_or_default(),
         seed: clock::seed(),
     }

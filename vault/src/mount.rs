@@ -5,6 +5,13 @@ use crate::json::Datum;
 use crate::path::{clean, percent_decoded};
 use crate::secret::{MalformedAnswer, object};
 
+/// The engine that made a lease, as the lease's id says: without the role and the number at its end. Empty where there is no
+/// more than those.
+#[must_use]
+pub fn engine_of(lease: &str) -> &str {
+    lease.rsplitn(3, '/').nth(2).unwrap_or_default()
+}
+
 /// A mount, as `sys/internal/ui/mounts/<path>` describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mount {

@@ -9,7 +9,7 @@ mod revocation;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use planescape_vault::{Grant, SecretText};
+use planescape_vault::{Grant, SecretText, mount};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -403,14 +403,12 @@ impl<T> Entry<T> {
     }
 }
 
-/// A lease's id is that of its engine, of its role, and a number.
+/// Who answers for a lease; of an id without a role what it begins with.
 fn engine_of(lease: &str) -> &str {
-    let first = || lease.split('/').next();
-    lease
-        .rsplitn(3, '/')
-        .nth(2)
-        .or_else(first)
-        .unwrap_or_default()
+    match mount::engine_of(lease) {
+        "" => lease.split('/').next().unwrap_or_default(),
+        engine => engine,
+    }
 }
 
 #[cfg(test)]

@@ -4,47 +4,29 @@
 use std::sync::Arc;
 
 use planescape_agent_core::Input;
-use tokio::sync::{Semaphore, watch};
 
-use super::on_the_blocking_pool;
+use super::newest::Newest;
 use crate::persist::Persistent;
 
-/// What is kept, and how often it has changed.
+/// What is kept, and the file that follows.
 #[derive(Clone)]
 pub(super) struct Saves {
     persistent: Arc<Persistent>,
-    changed: watch::Sender<u64>,
-    written: watch::Receiver<u64>,
+    file: Newest<()>,
 }
 
 impl Saves {
     /// The cache, and the work that writes it down and never ends by itself.
     pub(super) fn new(persistent: Arc<Persistent>) -> (Self, impl Future<Output = Input> + Send) {
-        let (changed, mut news) = watch::channel(0);
-        let (done, written) = watch::channel(0);
         let cache = Arc::clone(&persistent);
-        let work = async move {
-            let one = Semaphore::new(1);
-            while news.changed().await.is_ok() {
-                let number = *news.borrow_and_update();
-                let cache = Arc::clone(&cache);
-                on_the_blocking_pool(&one, move || cache.write_down()).await;
-                done.send_replace(number);
-            }
-            std::future::pending().await
-        };
-        let saves = Self {
-            persistent,
-            changed,
-            written,
-        };
-        (saves, work)
+        let (file, work) = Newest::new(move |(): &()| cache.write_down());
+        (Self { persistent, file }, work)
     }
 
     /// Changes what is kept, and has it written down where the file is to follow.
     pub(super) fn save(&self, change: impl FnOnce(&Persistent) -> bool) {
         if change(&self.persistent) {
-            self.changed.send_modify(|number| *number += 1);
+            self.file.say(());
         }
     }
 
@@ -55,9 +37,7 @@ impl Saves {
 
     /// Returns when all that was to be saved is.
     pub(super) async fn finished(&self) {
-        let newest = *self.changed.borrow();
-        // Without the work, the agent has ended.
-        let _ = self.written.clone().wait_for(|it| *it >= newest).await;
+        self.file.finished().await;
     }
 }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Access, Report};
+use planescape_vault::mount::engine_of;
 use planescape_vault::{Error, Kind};
 
 use super::failure::Failure;
@@ -139,12 +140,6 @@ impl Lease {
             engine: engine_of(id).to_owned(),
         }
     }
-}
-
-/// The engine that made a lease, as its id says: without the role and the number at its end.
-#[must_use]
-pub fn engine_of(lease: &str) -> &str {
-    lease.rsplitn(3, '/').nth(2).unwrap_or_default()
 }
 
 /// What is known of a Secret.

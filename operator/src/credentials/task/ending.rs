@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::{Custody, TokenEnd, engine_of};
+use planescape_operator_core::credentials::decide::{Custody, TokenEnd};
 use planescape_operator_core::credentials::failure::{Failure, Question};
+use planescape_vault::mount::engine_of;
 use planescape_vault::{Error, Kind};
 use tokio::time::timeout;
 use tracing::{info, warn};

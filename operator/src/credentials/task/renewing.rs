@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use planescape_operator_core::credentials::decide::{Subject, engine_of};
+use planescape_operator_core::credentials::decide::Subject;
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::life::{Life, wanted};
+use planescape_vault::mount::engine_of;
 use planescape_vault::{Error, Grant, Login};
 
 use super::{Task, seconds};

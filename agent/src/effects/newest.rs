@@ -1,31 +1,31 @@
-//! Writes what the agent says of itself into a place: the termination log, or beside the ledger. Only the newest report
-//! counts, and a file system that hangs holds up nobody.
+//! Writes what is newest into a place: what the agent says of itself into the termination log and beside the ledger, and
+//! the persistent cache into its file. A file system that hangs holds up nobody.
 
-use planescape_agent_contract::Report;
 use planescape_agent_core::Input;
 use tokio::sync::{Semaphore, watch};
 
 use super::on_the_blocking_pool;
 
-/// The newest report waits here for its turn.
-pub(super) struct LastWords {
-    said: watch::Sender<(u64, Option<Report>)>,
+/// The newest waits here for its turn.
+#[derive(Clone)]
+pub(super) struct Newest<T> {
+    said: watch::Sender<(u64, Option<T>)>,
     written: watch::Receiver<u64>,
 }
 
-impl LastWords {
+impl<T: Clone + Send + Sync + 'static> Newest<T> {
     /// The place, and the work that empties it and never ends by itself.
     pub(super) fn new(
-        write: impl Fn(&Report) + Clone + Send + 'static,
+        write: impl Fn(&T) + Clone + Send + 'static,
     ) -> (Self, impl Future<Output = Input> + Send) {
         let (said, mut news) = watch::channel((0, None));
         let (done, written) = watch::channel(0);
         let work = async move {
             let one = Semaphore::new(1);
             while news.changed().await.is_ok() {
-                let (number, report) = news.borrow_and_update().clone();
+                let (number, newest) = news.borrow_and_update().clone();
                 let write = write.clone();
-                on_the_blocking_pool(&one, move || report.iter().for_each(write)).await;
+                on_the_blocking_pool(&one, move || newest.iter().for_each(write)).await;
                 done.send_replace(number);
             }
             std::future::pending().await
@@ -33,15 +33,15 @@ impl LastWords {
         (Self { said, written }, work)
     }
 
-    pub(super) fn say(&self, report: Report) {
+    pub(super) fn say(&self, what: T) {
         self.said.send_modify(|(number, newest)| {
             *number += 1;
-            *newest = Some(report);
+            *newest = Some(what);
         });
     }
 
-    /// Returns when what is the newest report now is written.
-    pub(super) fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Returns when what is the newest now is written.
+    pub(super) fn finished(&self) -> impl Future<Output = ()> + Send + use<T> {
         let newest = self.said.borrow().0;
         let mut written = self.written.clone();
         async move {
@@ -53,7 +53,7 @@ impl LastWords {
 
 #[cfg(test)]
 mod tests {
-    use planescape_agent_contract::{Phase, Reason};
+    use planescape_agent_contract::{Phase, Reason, Report};
     use tokio::task::JoinSet;
 
     use super::*;
@@ -65,7 +65,7 @@ mod tests {
         let path = folder.path().join("log");
         let termination = Termination::new(path.to_str().map(str::to_owned));
         let write = move |report: &Report| termination.write(report);
-        let (last_words, work) = LastWords::new(write);
+        let (last_words, work) = Newest::new(write);
         let mut tasks = JoinSet::new();
         tasks.spawn(work);
         for round in 0..20 {
