@@ -155,7 +155,7 @@ impl Agent {
                 self.log(notice);
             }
             Input::TokenRefused { token } => self.session.refused(token, moment),
-            Input::Granted => self.secrets.granted_to_others(),
+            Input::Granted => self.granted_to_others(),
             Input::Remembered { token, result } => {
                 let notice = self.session.remembered(token, result);
                 self.log(notice);

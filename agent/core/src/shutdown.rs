@@ -179,6 +179,13 @@ impl Shutdown {
         commands
     }
 
+    /// Somebody else was given a lease of a token, after they were counted.
+    pub(crate) fn granted_to_others(&mut self) {
+        if let Some(parting) = &mut self.parting {
+            parting.unheard += 1;
+        }
+    }
+
     fn revoke(&mut self, now: Moment) -> Vec<Command> {
         let asked = self.tokens.iter();
         let asked = asked.filter(|leaving| leaving.state == Revocation::Asked);

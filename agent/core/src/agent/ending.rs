@@ -81,6 +81,14 @@ impl Agent {
         self.log(notice);
     }
 
+    /// Also on the way out, when the leases are counted already.
+    pub(super) fn granted_to_others(&mut self) {
+        self.secrets.granted_to_others();
+        if let Some(shutdown) = self.life.shutdown() {
+            shutdown.granted_to_others();
+        }
+    }
+
     pub(super) fn rendered_end(&self, now: Moment) -> End {
         let accessor = self.accessor();
         let mut end = End {

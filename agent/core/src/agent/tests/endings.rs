@@ -588,3 +588,15 @@ fn no_lease_is_named_whose_token_may_live() {
     assert_eq!(report.reason, Reason::RevokeFailed);
     assert_eq!(report.leases, [""; 0]);
 }
+
+#[test]
+fn what_a_listener_hands_out_on_the_way_out_is_counted() {
+    let mut world = World::ready(&["static"]);
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+
+    world.feed(Input::Granted);
+    world.revoked(Ok(()));
+
+    assert_eq!(world.exit().1.more_leases, 1);
+}
