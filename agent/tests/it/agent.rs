@@ -1,6 +1,7 @@
 //! One agent process, in a folder of its own.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -57,6 +58,13 @@ impl Place {
     pub(crate) fn at(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
         self
+    }
+
+    /// With a listener without TLS at this address.
+    pub(crate) fn listening(self, address: SocketAddr) -> Self {
+        self.setting(&format!(
+            "listener \"tcp\" {{ address = \"{address}\" tls_disable = true }}"
+        ))
     }
 
     pub(crate) fn role(mut self, role: &str) -> Self {

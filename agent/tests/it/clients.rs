@@ -159,9 +159,7 @@ async fn a_listener_says_how_the_agent_fares_and_waits_no_longer_than_configured
     let place = Place::offline(&vault.url())
         .variable("VAULT_CLIENT_TIMEOUT", "1s")
         .setting("telemetry { metrics_prefix = \"team\" }")
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     std::fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();
     until("it has a token", async || place.path("token").exists()).await;
@@ -207,9 +205,7 @@ async fn a_renewal_that_is_not_answered_holds_up_no_other() {
     let place = Place::offline(&vault.url())
         .setting("cache {}")
         .setting("api_proxy { use_auto_auth_token = true }")
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     std::fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();
     until("it has a token", async || place.path("token").exists()).await;
@@ -251,9 +247,7 @@ async fn what_vault_revokes_in_a_moment_or_may_have_revoked_is_kept_no_longer() 
         .variable("VAULT_CLIENT_TIMEOUT", "1s")
         .setting("cache {}")
         .setting("api_proxy { use_auto_auth_token = true }")
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     std::fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();
     until("it has a token", async || place.path("token").exists()).await;
@@ -319,9 +313,7 @@ async fn listening(cluster: &Cluster) -> (Place, Agent) {
         .setting("api_proxy { use_auto_auth_token = true }")
         .setting("planescape { revoke_on_exit = true ready_socket = \"FOLDER/ready.sock\" }")
         .setting("listener \"unix\" { address = \"FOLDER/agent.sock\" tls_disable = true }")
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     std::fs::write(place.path("address"), format!("http://{port}")).unwrap();
     let agent = place.start();
     until("it has a token", async || place.path("token").exists()).await;

@@ -39,9 +39,7 @@ async fn leases_of_a_listeners_clients_are_renewed_whatever_hangs_beside_them() 
     let place = Place::offline(&vault.url())
         .setting("cache {}")
         .setting("api_proxy { use_auto_auth_token = true }")
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     std::fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();
     until("it has a token", async || place.path("token").exists()).await;

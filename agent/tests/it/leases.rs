@@ -110,9 +110,7 @@ async fn what_a_listener_has_handed_out_is_counted() {
               ready_socket = "FOLDER/ready.sock"
             }"#,
         )
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     let agent = place.start();
     assert!(place.wait().await.success());
     let mut asked = Command::new("curl");
@@ -154,9 +152,7 @@ async fn what_a_listener_may_have_handed_out_unheard_is_counted() {
               ready_socket = "FOLDER/ready.sock"
             }"#,
         )
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();
     assert!(place.wait().await.success());

@@ -141,9 +141,7 @@ async fn start(
         .setting("api_proxy { use_auto_auth_token = true }")
         .setting("cache {}")
         .setting(telemetry)
-        .setting(&format!(
-            "listener \"tcp\" {{ address = \"{port}\" tls_disable = true }}"
-        ));
+        .listening(port);
     let agent = match program {
         Some(program) => place.start_as(program, &["agent"]),
         None => place.start(),

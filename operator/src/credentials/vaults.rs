@@ -332,8 +332,8 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn who_was_busy_when_vault_came_back_hears_of_it_once() {
+    /// One that nobody serves.
+    async fn away() -> (Vaults, Arc<Vault>) {
         let listed = Addresses::parse("http://127.0.0.1:1").unwrap();
         let vaults = Vaults::new(listed, None, 20, Arc::default());
         let place = Place {
@@ -341,6 +341,12 @@ mod tests {
             namespace: None,
         };
         let vault = vaults.of(&place).await.unwrap();
+        (vaults, vault)
+    }
+
+    #[tokio::test]
+    async fn who_was_busy_when_vault_came_back_hears_of_it_once() {
+        let (_vaults, vault) = away().await;
         let mut outages = vault.outages();
         assert!(outages.end().now_or_never().is_none(), "it is not away");
 
@@ -354,13 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_looks_for_a_vault_keeps_nobody_waiting_and_nothing_alive() {
-        let listed = Addresses::parse("http://127.0.0.1:1").unwrap();
-        let vaults = Vaults::new(listed, None, 20, Arc::default());
-        let place = Place {
-            address: "http://127.0.0.1:1".to_owned(),
-            namespace: None,
-        };
-        let vault = vaults.of(&place).await.unwrap();
+        let (vaults, vault) = away().await;
         let silent: Result<(), Error> = vault.learn(Err(vault.silence()));
         assert!(silent.is_err() && vault.enter().is_err());
 

@@ -377,14 +377,7 @@ fn a_token_that_is_not_to_be_revoked_is_left_to_the_cache_and_not_to_the_ledger(
 
 #[test]
 fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
-    let mut world = World::with(|start| {
-        start.config.exit_after_auth = true;
-        start.left_tokens.push(left("t0"));
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
+    let mut world = World::rendered_beside("t0");
 
     assert_eq!(world.step(), ["announce ready", "revoke t0"]);
     world.revoked(Ok(()));
@@ -397,14 +390,7 @@ fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
 
 #[test]
 fn a_second_signal_names_the_token_that_is_kept_too() {
-    let mut world = World::with(|start| {
-        start.config.exit_after_auth = true;
-        start.left_tokens.push(left("t0"));
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
+    let mut world = World::rendered_beside("t0");
     assert_eq!(world.step(), ["announce ready", "revoke t0"]);
 
     world.feed(Input::Terminate);
@@ -417,14 +403,7 @@ fn a_second_signal_names_the_token_that_is_kept_too() {
 
 #[test]
 fn what_is_rendered_does_not_fail_for_a_token_of_an_earlier_life() {
-    let mut world = World::with(|start| {
-        start.config.exit_after_auth = true;
-        start.left_tokens.push(left("t0"));
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
+    let mut world = World::rendered_beside("t0");
     assert_eq!(world.step(), ["announce ready", "revoke t0"]);
 
     world.revoked(Err(denied("permission denied", 403)));

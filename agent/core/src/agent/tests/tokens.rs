@@ -126,14 +126,7 @@ fn the_leases_that_an_earlier_life_has_named_are_revoked_one_by_one() {
 
 #[test]
 fn a_token_that_the_ledger_and_the_cache_have_is_one() {
-    let mut world = World::with(|start| {
-        start.config.exit_after_auth = true;
-        start.left_tokens.push(left("t1"));
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
+    let mut world = World::rendered_beside("t1");
 
     assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
 }

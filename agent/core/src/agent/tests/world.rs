@@ -151,6 +151,19 @@ impl World {
         world
     }
 
+    /// An init run that has rendered with `t1`, after a life that left this token.
+    pub(super) fn rendered_beside(token: &str) -> Self {
+        let mut world = Self::with(|start| {
+            start.config.exit_after_auth = true;
+            start.left_tokens.push(left(token));
+        });
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+        world.written();
+        world
+    }
+
     pub(super) fn feed(&mut self, input: Input) {
         self.agent.handle(input, self.now);
     }
