@@ -17,6 +17,14 @@ pub enum Error {
         /// The network's words.
         message: String,
     },
+    /// No name server knows where it is, or none answers.
+    #[error("cannot reach vault at {address}: {message}")]
+    Unresolved {
+        /// Host and port.
+        address: String,
+        /// The resolver's words.
+        message: String,
+    },
     /// The server's certificate, or ours, was refused.
     #[error("cannot trust vault at {address}: {message}")]
     Untrusted {

@@ -51,6 +51,7 @@ impl Failure {
             Self::Vault(Error::Unsendable { .. }) => Remedy::GiveUp,
             Self::Vault(
                 Error::Unreachable { .. }
+                | Error::Unresolved { .. }
                 | Error::Untrusted { .. }
                 | Error::Silent { .. }
                 | Error::Malformed { .. },

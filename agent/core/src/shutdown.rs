@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
+use planescape_vault::Error;
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -20,6 +21,9 @@ use crate::verdict::{End, ExitCode};
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long all of it may take: less than the 30 s that a pod has unless it says otherwise.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long name servers are waited for that do not know Vault, or do not answer: whoever ends the pod waits for no more
+/// than ten seconds. The next life, `planescape credentials` or the lease guard have the token then.
+const NAMELESS: Duration = Duration::from_secs(9);
 /// How many tokens are revoked at once.
 const AT_ONCE: usize = 8;
 
@@ -38,6 +42,9 @@ pub(crate) struct Shutdown {
     refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
     settle_until: Moment,
+    /// Whether nobody says where Vault is.
+    is_nameless: bool,
+    nameless_until: Moment,
     deadline: Moment,
     /// When `advance` has something to do although nothing happened.
     wake_at: Moment,
@@ -80,6 +87,8 @@ impl Shutdown {
             refusals: Vec::new(),
             backoff: Backoff::request(),
             settle_until: now + SETTLE,
+            is_nameless: false,
+            nameless_until: now + NAMELESS,
             deadline: now + GRACE,
             wake_at: now,
         };
@@ -92,6 +101,7 @@ impl Shutdown {
     /// What had to come first has come: from here on time counts.
     pub(crate) fn start_clock(&mut self, now: Moment) {
         self.settle_until = now + SETTLE;
+        self.nameless_until = now + NAMELESS;
         self.deadline = now + GRACE;
         self.wake_at = now;
     }
@@ -150,13 +160,14 @@ impl Shutdown {
         leases: impl FnOnce(bool) -> Leased,
         now: Moment,
     ) -> Vec<Command> {
-        self.wake_at = self.deadline;
-        if now >= self.deadline {
+        let deadline = self.deadline(awaited);
+        self.wake_at = deadline;
+        if now >= deadline {
             let is_undone = !self.tokens.is_empty() || awaited.login;
             return self.exit(is_undone, awaited, now);
         }
         if awaited.lease && !self.tokens.is_empty() && now < self.settle_until {
-            self.wake_at = self.settle_until.min(self.deadline);
+            self.wake_at = self.settle_until.min(deadline);
             return Vec::new();
         }
         let mut tokens = self.tokens.iter();
@@ -168,7 +179,7 @@ impl Shutdown {
             let parting = parting.get_or_insert_with(|| Parting::new(leases(keeps_own), now));
             let commands = parting.advance(&first.living.token, now);
             if !parting.is_over(now) {
-                self.wake_at = parting.timeout().min(self.deadline);
+                self.wake_at = parting.timeout().min(deadline);
                 return commands;
             }
         }
@@ -177,6 +188,15 @@ impl Shutdown {
             return self.exit(false, awaited, now);
         }
         commands
+    }
+
+    /// A login on its way may bring a token that only this life can revoke.
+    fn deadline(&self, awaited: Awaited) -> Moment {
+        if self.is_nameless && !awaited.login {
+            self.nameless_until
+        } else {
+            self.deadline
+        }
     }
 
     /// Somebody else was given a lease of a token, after they were counted.
@@ -216,7 +236,12 @@ impl Shutdown {
         id: &str,
         result: Result<(), Failure>,
     ) -> Option<Notice> {
+        self.hear(&result);
         self.parting.as_mut()?.revoked(id, result)
+    }
+
+    fn hear(&mut self, result: &Result<(), Failure>) {
+        self.is_nameless = matches!(result, Err(Failure::Vault(Error::Unresolved { .. })));
     }
 
     /// A token that Vault does not know is as good as revoked.
@@ -227,6 +252,7 @@ impl Shutdown {
         dice: &mut Dice,
         now: Moment,
     ) -> Option<Notice> {
+        self.hear(&result);
         let mut tokens = self.tokens.iter();
         let index = tokens.position(|leaving| leaving.living.token.id == id)?;
         let Err(failure) = result else {

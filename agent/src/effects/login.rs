@@ -246,6 +246,7 @@ impl Login {
                         Error::Malformed { .. } => true,
                         Error::Refused(refusal) => is_dead(refusal),
                         Error::Unreachable { .. }
+                        | Error::Unresolved { .. }
                         | Error::Untrusted { .. }
                         | Error::Silent { .. }
                         | Error::Unsendable { .. } => false,

@@ -419,7 +419,7 @@ fn is_worth_another(result: &Result<Response<StreamedBody>, Error>) -> bool {
             501 => false,
             status => status >= 500,
         },
-        Err(Error::Unreachable { .. }) => true,
+        Err(Error::Unreachable { .. } | Error::Unresolved { .. }) => true,
         Err(_) => false,
     }
 }

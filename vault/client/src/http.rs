@@ -16,7 +16,7 @@ use reqwest::{RequestBuilder, Response, Url};
 use crate::body::{Bodies, Failed};
 use crate::pace::Paced;
 pub use route::Admission;
-use route::{Route, Routes};
+use route::{Route, Routes, Unresolved};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -283,6 +283,12 @@ fn failure(error: &reqwest::Error, url: &Url) -> Error {
     }
     let mut cause: &dyn std::error::Error = error;
     loop {
+        if cause.is::<Unresolved>() {
+            return Error::Unresolved {
+                address,
+                message: cause.to_string(),
+            };
+        }
         if let Some(tls) = tls_error(cause) {
             return Error::Untrusted {
                 address,

@@ -2,6 +2,7 @@
 
 mod authorities;
 mod identity;
+mod late;
 mod system;
 
 use std::fs::{self, OpenOptions};
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 use authorities::Authorities;
 pub use identity::identity;
+use late::Late;
 use system::System;
 
 /// More than any bundle of authorities.
@@ -48,18 +50,8 @@ pub(crate) struct Trust {
 enum Verifier {
     Roots(Arc<Authorities>),
     Anything,
-    /// The address speaks no TLS, and there are no roots to trust where a redirect does.
-    Nothing(String),
-}
-
-impl Verifier {
-    fn of(found: anyhow::Result<Arc<Authorities>>, is_needed: bool) -> anyhow::Result<Self> {
-        match found {
-            Ok(verifier) => Ok(Self::Roots(verifier)),
-            Err(error) if is_needed => Err(error),
-            Err(error) => Ok(Self::Nothing(format!("{error:#}"))),
-        }
-    }
+    /// The address speaks no TLS, and nobody names whom to trust where a redirect does.
+    Late(Arc<Late>),
 }
 
 impl Trust {
@@ -68,9 +60,11 @@ impl Trust {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = if tls.skip_verify {
             Verifier::Anything
+        } else if is_https || names_authorities(tls) {
+            Verifier::Roots(Arc::new(verifier(tls, &provider)?))
         } else {
-            let is_needed = is_https || names_authorities(tls);
-            Verifier::of(verifier(tls, &provider), is_needed)?
+            let unnamed: late::Find = |provider| verifier(&Tls::default(), provider);
+            Verifier::Late(Arc::new(Late::new(Arc::clone(&provider), unnamed)))
         };
         let client = match (&tls.client, &tls.client_bytes) {
             (Some(files), _) => Some(client_certificate(files)?),
@@ -89,15 +83,20 @@ impl Trust {
         let verifier: Arc<dyn ServerCertVerifier> = match &self.verifier {
             Verifier::Roots(roots) => Arc::clone(roots) as _,
             Verifier::Anything => Arc::new(AnyCertificate(Arc::clone(&self.provider))),
-            Verifier::Nothing(why) => Arc::new(NoCertificate(why.clone())),
+            Verifier::Late(late) => Arc::clone(late) as _,
         };
         self.config_with(verifier)
     }
 
     /// The certificate must carry this name, whatever the handshake asks for.
     pub(crate) fn only_for(&self, name: &str) -> anyhow::Result<ClientConfig> {
-        let Verifier::Roots(roots) = &self.verifier else {
-            return self.config();
+        let roots = match &self.verifier {
+            Verifier::Roots(roots) => roots,
+            Verifier::Late(late) => match late.found() {
+                Ok(roots) => roots,
+                Err(_) => return self.config(),
+            },
+            Verifier::Anything => return self.config(),
         };
         let server_name = ServerName::try_from(name.to_owned())
             .with_context(|| format!("vault.tls_server_name: `{name}` is not a name"))?;
@@ -123,10 +122,10 @@ impl Trust {
     }
 }
 
-fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> anyhow::Result<Arc<Authorities>> {
+fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> anyhow::Result<Authorities> {
     let (roots, named) = roots(tls)?;
     let issued = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    Ok(Arc::new(Authorities::new(issued.build()?, named)))
+    Ok(Authorities::new(issued.build()?, named))
 }
 
 /// What is named has to be there, whether or not it is needed.
@@ -264,50 +263,6 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Refuses every certificate: there is nothing to compare it with.
-#[derive(Debug)]
-struct NoCertificate(String);
-
-impl ServerCertVerifier for NoCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _host: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let why = &self.0;
-        Err(Error::General(format!(
-            "no certificate can be checked: {why}"
-        )))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General(self.0.clone()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General(self.0.clone()))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,13 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_tls_needs_no_authorities_and_trusts_nobody() {
-        let none = || Err(anyhow!("this system has none"));
+    fn an_address_without_tls_reads_no_authorities_that_nobody_names() {
+        let trust = Trust::new(&Tls::default(), false).unwrap();
 
-        let verifier = Verifier::of(none(), false).unwrap();
-
-        assert!(matches!(verifier, Verifier::Nothing(_)));
-        assert!(Verifier::of(none(), true).is_err());
+        assert!(matches!(trust.verifier, Verifier::Late(_)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ impl Reason {
     pub fn of(phase: Phase, error: &Error) -> Self {
         match error {
             Error::Refused(refusal) => refused(phase, refusal.kind(), refusal.status()),
-            Error::Unreachable { .. } => Self::Unreachable,
+            Error::Unreachable { .. } | Error::Unresolved { .. } => Self::Unreachable,
             Error::Untrusted { .. } => Self::TlsError,
             Error::Silent { .. } => Self::NoAnswer,
             Error::Malformed { .. } => Self::MalformedAnswer,

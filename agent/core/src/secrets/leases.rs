@@ -74,7 +74,10 @@ pub(super) fn lease_of(answer: &Answer, now: Moment) -> Option<(String, Moment)>
 fn may_have_made(failure: &Failure) -> bool {
     match failure {
         Failure::Vault(
-            Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. },
+            Error::Unreachable { .. }
+            | Error::Unresolved { .. }
+            | Error::Silent { .. }
+            | Error::Malformed { .. },
         ) => true,
         Failure::Vault(Error::Refused(refusal)) => matches!(refusal.status(), 502 | 504),
         // It was never asked.

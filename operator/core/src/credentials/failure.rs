@@ -79,6 +79,7 @@ impl Failure {
         let (status, retry_after) = match error {
             Error::Refused(refusal) => (Some(refusal.status()), refusal.retry_after()),
             Error::Unreachable { .. }
+            | Error::Unresolved { .. }
             | Error::Untrusted { .. }
             | Error::Silent { .. }
             | Error::Malformed { .. }
@@ -245,6 +246,7 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
     let kind = match error {
         Error::Refused(refusal) => Some(refusal.kind()),
         Error::Unreachable { .. }
+        | Error::Unresolved { .. }
         | Error::Untrusted { .. }
         | Error::Silent { .. }
         | Error::Malformed { .. }

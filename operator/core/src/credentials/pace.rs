@@ -38,7 +38,7 @@ impl Pace {
 #[must_use]
 pub fn is_outage(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. } | Error::Silent { .. } => true,
+        Error::Unreachable { .. } | Error::Unresolved { .. } | Error::Silent { .. } => true,
         Error::Refused(refusal) => matches!(refusal.kind(), Kind::Sealed | Kind::Standby),
         Error::Untrusted { .. } | Error::Malformed { .. } | Error::Unsendable { .. } => false,
     }

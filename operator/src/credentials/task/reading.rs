@@ -232,7 +232,10 @@ async fn contents(
 /// Whether an answer that was lost may have brought a lease. A gateway in between loses answers, too.
 fn may_have_leased(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. } => true,
+        Error::Unreachable { .. }
+        | Error::Unresolved { .. }
+        | Error::Silent { .. }
+        | Error::Malformed { .. } => true,
         Error::Refused(refusal) => matches!(refusal.status(), 502 | 504),
         Error::Untrusted { .. } | Error::Unsendable { .. } => false,
     }

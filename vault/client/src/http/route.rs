@@ -11,6 +11,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use crate::proxy::Proxies;
 use crate::tls::Trust;
@@ -45,6 +47,12 @@ struct Settings {
     /// The unix socket that all requests go to.
     socket: Option<PathBuf>,
     admission: Option<Admission>,
+}
+
+impl Settings {
+    fn connect_timeout(&self) -> Duration {
+        CONNECT_TIMEOUT.min(self.timeout)
+    }
 }
 
 /// Whether the address, as it is configured, may lead to this one.
@@ -186,7 +194,7 @@ fn client(
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
+        .connect_timeout(settings.connect_timeout())
         .timeout(settings.timeout)
         .user_agent(&settings.user_agent);
     builder = if let Some(socket) = &settings.socket {
@@ -201,13 +209,13 @@ fn client(
         address: url.as_str().to_owned(),
         admission,
     });
-    if is_asked || guard.is_some() {
-        builder = builder.dns_resolver(Arc::new(Resolver {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            is_pinned: is_asked,
-            guard,
-        }));
-    }
+    builder = builder.dns_resolver(Arc::new(Resolver {
+        host: url.host_str().unwrap_or_default().to_owned(),
+        is_pinned: is_asked,
+        guard,
+        // Before the connection takes too long: then nobody would know whose fault it is.
+        limit: settings.connect_timeout() * 4 / 5,
+    }));
     builder.build().context("cannot build the HTTP client")
 }
 
@@ -218,7 +226,14 @@ struct Resolver {
     /// Whatever name is asked for, the connection goes to the host.
     is_pinned: bool,
     guard: Option<Guard>,
+    /// How long name servers are waited for.
+    limit: Duration,
 }
+
+/// Nobody says where a name leads.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unresolved(String);
 
 /// The name of the host leads where it may alone: the connection is made to what was looked at, whatever the name leads to
 /// a moment later.
@@ -238,11 +253,12 @@ impl Resolve for Resolver {
         // A proxy has another name.
         let guard = self.guard.clone();
         let guard = guard.filter(|_| name.eq_ignore_ascii_case(&self.host));
+        let limit = self.limit;
         Box::pin(async move {
             let address = name.trim_start_matches('[').trim_end_matches(']');
             let found: Vec<SocketAddr> = match address.parse::<IpAddr>() {
                 Ok(address) => vec![SocketAddr::new(address, 0)],
-                Err(_) => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+                Err(_) => look_up(&name, limit).await?,
             };
             if let Some(Guard { address, admission }) = guard {
                 let mut ips = found.iter().map(SocketAddr::ip);
@@ -252,6 +268,19 @@ impl Resolve for Resolver {
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+async fn look_up(name: &str, limit: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
+    match timeout(limit, lookup_host((name, 0))).await {
+        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Err(error)) => Err(Unresolved(error.to_string())),
+        Err(_) => {
+            let seconds = limit.as_secs_f32();
+            Err(Unresolved(format!(
+                "no name server has answered within {seconds} s"
+            )))
+        }
     }
 }
 
@@ -270,6 +299,7 @@ mod tests {
                         address: "http://localhost:8200".to_owned(),
                         admission,
                     }),
+                    limit: CONNECT_TIMEOUT,
                 };
                 resolver.resolve(name.parse().unwrap())
             };

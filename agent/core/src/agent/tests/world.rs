@@ -27,6 +27,13 @@ pub(super) fn denied(message: &str, code: u16) -> Failure {
     Error::Refused(Refusal::new(code, message.to_owned(), None)).into()
 }
 
+pub(super) fn nameless() -> Failure {
+    Failure::Vault(Error::Unresolved {
+        address: "vault:8200".to_owned(),
+        message: "no name server has answered within 8 s".to_owned(),
+    })
+}
+
 pub(super) fn down() -> Failure {
     Failure::Vault(Error::Unreachable {
         address: "vault:8200".to_owned(),
