@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -14,6 +15,11 @@ use super::file::Rotating;
 /// How many lines wait for a place; what comes then is lost, and counted.
 const MOST_WAITING: usize = 1024;
 const STACK: usize = 256 << 10;
+
+/// Lines that come one after another within less than this are many lines.
+const MOMENT: Duration = Duration::from_millis(1);
+/// From so many on they are gathered for a moment: each would wake the thread, which costs more than to write it.
+const MANY: u32 = 64;
 
 /// A place for lines.
 #[derive(Debug)]
@@ -73,30 +79,48 @@ impl Outlet {
 
 fn write_all(mut place: Place, lines: &Receiver<Arc<[u8]>>, state: &State) {
     let mut fails = false;
-    for line in lines {
-        if state.is_moved.swap(false, Ordering::Relaxed)
-            && let Place::File(file) = &mut place
-            && let Err(error) = file.reopen()
-        {
-            error!(%error, "cannot open the log file anew");
+    let mut quick = 0_u32;
+    loop {
+        let asleep = Instant::now();
+        let Ok(line) = lines.recv() else {
+            return;
+        };
+        quick = match asleep.elapsed() < MOMENT {
+            true => quick.saturating_add(1),
+            false => 0,
+        };
+        for line in std::iter::once(line).chain(lines.try_iter()) {
+            write_one(&mut place, &line, state, &mut fails);
         }
-        let written = place.write(&line);
-        if let Err(error) = &written
-            && !fails
-        {
-            // Said once, to the other place too; not for each line.
-            error!(%error, "cannot write the log, or put its file aside");
+        if quick >= MANY {
+            thread::sleep(MOMENT);
         }
-        fails = written.is_err();
-        let lost = state.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            warn!(
-                lost,
-                "lines of the log are lost: what takes them was too slow"
-            );
-        }
-        state.waiting.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn write_one(place: &mut Place, line: &[u8], state: &State, fails: &mut bool) {
+    if state.is_moved.swap(false, Ordering::Relaxed)
+        && let Place::File(file) = place
+        && let Err(error) = file.reopen()
+    {
+        error!(%error, "cannot open the log file anew");
+    }
+    let written = place.write(line);
+    if let Err(error) = &written
+        && !*fails
+    {
+        // Said once, to the other place too; not for each line.
+        error!(%error, "cannot write the log, or put its file aside");
+    }
+    *fails = written.is_err();
+    let lost = state.lost.swap(0, Ordering::Relaxed);
+    if lost > 0 {
+        warn!(
+            lost,
+            "lines of the log are lost: what takes them was too slow"
+        );
+    }
+    state.waiting.fetch_sub(1, Ordering::Relaxed);
 }
 
 impl Place {
@@ -112,8 +136,6 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use planescape_agent_contract::{Keep, LogFile};
 
     use super::*;
