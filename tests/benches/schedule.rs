@@ -44,7 +44,7 @@ const RESOURCE_DEFINITION: &str = concat!(
 const WRITERS: usize = 16;
 
 /// How long Jobs are waited for.
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST: SignedDuration = SignedDuration::from_mins(15);
 
 /// Between two looks at the audit log, which cost as much as many calls.
 const LOOK: Duration = Duration::from_secs(10);

@@ -9,7 +9,10 @@
 //!
 //! ```text
 //! cargo bench -p planescape-tests --bench agent
+//! cargo bench -p planescape-tests --bench agent -- rates body
 //! ```
+//!
+//! The words choose: memory, rates, clients, body, ends, idle.
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
@@ -51,10 +54,29 @@ async fn main() -> Result<()> {
     let ours = Program::Agent.build()?;
     let sides: [Side<'_>; 2] = [(&theirs, &["agent"]), (&ours, &[])];
     println!("{} cores", thread::available_parallelism()?);
-    rendering::memory(sides, &folder, &vault.url()).await?;
-    proxied::rates(sides, &folder, &vault.url()).await?;
-    proxied::memory_of_many(sides, &folder, &vault.url()).await?;
-    streams::growth(sides, &folder).await?;
-    ends::times(sides, &folder).await?;
-    rendering::idle_hour(sides, &folder, &vault.url()).await
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
+    let url = vault.url();
+    if is_wanted("memory") {
+        rendering::memory(sides, &folder, &url).await?;
+    }
+    if is_wanted("rates") {
+        proxied::rates(sides, &folder, &url).await?;
+    }
+    if is_wanted("clients") {
+        proxied::memory_of_many(sides, &folder, &url).await?;
+    }
+    if is_wanted("body") {
+        streams::growth(sides, &folder).await?;
+    }
+    if is_wanted("ends") {
+        ends::times(sides, &folder).await?;
+    }
+    if is_wanted("idle") {
+        rendering::idle_hour(sides, &folder, &url).await?;
+    }
+    Ok(())
 }
