@@ -11,6 +11,9 @@ use crate::table::{By, End, Trouble, WAYS, Way, by};
 
 const TROUBLES: [Trouble; 2] = [Trouble::Nobody, Trouble::Agent];
 
+/// How long a lease lived, and how long it may.
+type Measured = (Option<Duration>, Duration);
+
 /// How long leases of one kind lived, the shortest first.
 struct Series {
     trouble: Trouble,
@@ -34,8 +37,9 @@ pub(crate) async fn all(bed: &mut Bed, rounds: u32) -> Result<Vec<End>> {
     Ok(ends)
 }
 
-/// Prints the table, and names what is over its bound.
+/// Prints both tables, and names what is over its bound.
 pub(crate) fn report(ends: &[End]) -> Vec<String> {
+    print_ways(ends);
     println!("| Whose lease | Out of order | Runs | p50 | p99 | Longest | Bound |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
     let mut late = Vec::new();
@@ -55,24 +59,63 @@ pub(crate) fn report(ends: &[End]) -> Vec<String> {
     late
 }
 
+/// Which ways take long: the median, and the longest.
+fn print_ways(ends: &[End]) {
+    println!("| How the run ends | Out of order | The agent's lease | The Secret's |");
+    println!("| --- | --- | ---: | ---: |");
+    for trouble in TROUBLES {
+        for way in WAYS {
+            let of = || {
+                let is_of = move |end: &&End| end.trouble == trouble && end.way == way;
+                ends.iter().filter(is_of)
+            };
+            if of().count() == 0 {
+                continue;
+            }
+            let cell = |whose, times: Vec<Option<Duration>>| {
+                let times = times.into_iter().map(|time| (time, Duration::ZERO));
+                let series = Series::new(trouble, whose, times.collect());
+                let [median, longest] = [50, 100].map(|part| series.percentile(part));
+                format!("{:.1}, {:.1}", median.as_secs_f64(), longest.as_secs_f64())
+            };
+            println!(
+                "| {} | {} | {} | {} |",
+                way.words(),
+                trouble.name(),
+                cell("the agent's", of().map(|end| end.file).collect()),
+                cell("the Secret's", of().map(|end| end.secret).collect())
+            );
+        }
+    }
+    println!();
+}
+
 fn series(ends: &[End]) -> Vec<Series> {
     let mut all = Vec::new();
     for trouble in TROUBLES {
         let of = || ends.iter().filter(move |end| end.trouble == trouble);
         let of_files = of().map(|end| (end.file, end.bounds().0)).collect();
         let of_secrets = of().map(|end| (end.secret, end.bounds().1)).collect();
-        all.push(Series::new(trouble, "the agent's", of_files));
-        all.push(Series::new(trouble, "the Secret's", of_secrets));
+        all.extend(by_bound(trouble, "the agent's", of_files));
+        all.extend(by_bound(trouble, "the Secret's", of_secrets));
     }
     all
 }
 
+/// One series for each bound: a way that may take longer hides no other one's lateness.
+fn by_bound(trouble: Trouble, whose: &'static str, measured: Vec<Measured>) -> Vec<Series> {
+    let mut bounds: Vec<Duration> = measured.iter().map(|(_, bound)| *bound).collect();
+    bounds.sort();
+    bounds.dedup();
+    let series = bounds.into_iter().map(|bound| {
+        let of_bound = measured.iter().filter(|(_, it)| *it == bound);
+        Series::new(trouble, whose, of_bound.copied().collect())
+    });
+    series.collect()
+}
+
 impl Series {
-    fn new(
-        trouble: Trouble,
-        whose: &'static str,
-        measured: Vec<(Option<Duration>, Duration)>,
-    ) -> Self {
+    fn new(trouble: Trouble, whose: &'static str, measured: Vec<Measured>) -> Self {
         let bound = measured.iter().map(|(_, bound)| *bound).max();
         let mut times: Vec<Duration> = measured.into_iter().filter_map(|(time, _)| time).collect();
         times.sort();

@@ -389,11 +389,9 @@ async fn claimed(namespaces: &[Api<PlanescapeJob>]) -> Result<Vec<String>> {
     Ok(claimed)
 }
 
-/// To the one process of a pod that has this name.
+/// To the process of a pod that has this name, the eldest: before it becomes `sleep`, what a shell starts has the shell's name.
 fn signal(uid: &str, name: &str, signal: Signal) -> Result<()> {
-    let found = processes(uid, name);
-    let [process] = found[..] else {
-        anyhow::bail!("processes {name} of the pod: {found:?}");
-    };
-    Ok(kill(Pid::from_raw(process), signal)?)
+    let eldest = processes(uid, name).into_iter().min();
+    let eldest = eldest.with_context(|| format!("no process {name} in the pod"))?;
+    Ok(kill(Pid::from_raw(eldest), signal)?)
 }

@@ -94,6 +94,9 @@ const KUBELET: Duration = Duration::from_secs(1);
 /// How often the Job controller takes in what became of pods. A Job has ended when its agent has, too.
 const JOB_CONTROLLER: Duration = Duration::from_secs(1);
 
+/// How long the namespace controller waits before it deletes what a namespace holds: every API server is to know of it first.
+const NAMESPACE_CONTROLLER: Duration = Duration::from_secs(5);
+
 /// How a run ended, and how long its leases lived on. Times count from when the run was made to end and everybody was
 /// there again.
 #[derive(Clone, Debug)]
@@ -142,7 +145,7 @@ impl Way {
         self != Self::Suspended
     }
 
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Succeeds => "its container succeeds",
             Self::Fails => "its container fails",
@@ -263,7 +266,13 @@ impl End {
             };
         let secret = By::Credentials.bound() + self.trouble.recovery(self.way, By::Credentials);
         let secret = secret + KUBELET + By::Agent.bound() + JOB_CONTROLLER;
-        (file, secret)
+        let is_late = self.way == Way::NamespaceDeleted;
+        let wait = if is_late {
+            NAMESPACE_CONTROLLER
+        } else {
+            Duration::ZERO
+        };
+        (file + wait, secret + wait)
     }
 
     fn named(&self) -> String {
