@@ -36,6 +36,8 @@ pub enum Command {
     Crd,
     /// Print the page of all annotations.
     Annotations,
+    /// Print the page of all keys of the agent's configuration.
+    AgentConfiguration,
     /// Run a PlanescapeJob now, whatever its schedule says, and print the name of its Job.
     Run(Run),
     /// Print who logged in to Vault for a run, what was read and when that was revoked, as one line of JSON.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use planescape_agent_contract::reference;
 use planescape_operator::args::{Arguments, Command};
 use planescape_operator::commands::crd;
 use planescape_operator::log;
@@ -51,6 +52,11 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Annotations => {
             let mut output = std::io::stdout().lock();
             output.write_all(annotations::page().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::AgentConfiguration => {
+            let mut output = std::io::stdout().lock();
+            output.write_all(reference::page().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => block_on_one(run.run()),

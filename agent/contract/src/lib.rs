@@ -6,6 +6,7 @@
 //! Validation reports all [`Problem`]s at once.
 
 pub mod document;
+pub mod reference;
 
 mod config;
 mod duration;

@@ -20,9 +20,9 @@ const NO_MODE: &str = "is not a file mode: write for example \"0400\"";
 pub(crate) struct Notes {
     pub(crate) problems: RefCell<Vec<Problem>>,
     pub(crate) warnings: RefCell<Vec<Problem>>,
-    /// Every key that was asked for, under the path of its block; for the reference page.
+    /// Every key that was asked for, under the path of its block, with what is read of it; for the reference page.
     #[cfg(test)]
-    pub(crate) known: RefCell<BTreeSet<(String, &'static str)>>,
+    pub(crate) known: RefCell<BTreeMap<(String, &'static str), &'static str>>,
 }
 
 /// How `vault agent` reads a block, which decides what may be written there.
@@ -141,12 +141,23 @@ impl<'a> Reader<'a> {
 
     fn ask(&self, key: &'static str) {
         self.asked.borrow_mut().insert(key);
-        #[cfg(test)]
-        self.notes.known.borrow_mut().insert((
-            self.path.replace(|c: char| "[]0123456789".contains(c), ""),
-            key,
-        ));
+        self.takes(key, "");
     }
+
+    /// What is read of a key, for the reference page: of a reader that asks others, what itself makes of it.
+    #[cfg(test)]
+    fn takes(&self, key: &'static str, kind: &'static str) {
+        let block = self.path.replace(|c: char| "[]0123456789".contains(c), "");
+        let mut known = self.notes.known.borrow_mut();
+        let before = known.entry((block, key)).or_default();
+        if before.is_empty() {
+            *before = kind;
+        }
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    fn takes(&self, _: &'static str, _: &'static str) {}
 
     /// The items of a key, in order.
     fn named(&self, key: &str) -> impl DoubleEndedIterator<Item = &'a Item> {
@@ -167,6 +178,7 @@ impl<'a> Reader<'a> {
 
     /// A text that is not empty.
     pub(crate) fn string(&self, key: &'static str) -> Option<String> {
+        self.takes(key, "text");
         let item = self.item(key)?;
         match &item.value {
             Value::String(text) => (!text.is_empty()).then(|| text.clone()),
@@ -179,6 +191,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn boolean(&self, key: &'static str) -> Option<bool> {
+        self.takes(key, "boolean");
         let is_weak = self.manner != Manner::Typed;
         match self.value(key)? {
             Value::Bool(flag) => Some(*flag),
@@ -203,6 +216,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn integer(&self, key: &'static str) -> Option<i64> {
+        self.takes(key, "number");
         match self.value(key)? {
             Value::Integer(number) => Some(*number),
             Value::String(text) if text.is_empty() && self.manner == Manner::Loose => None,
@@ -218,6 +232,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn fraction(&self, key: &'static str) -> Option<f64> {
+        self.takes(key, "fraction");
         match self.value(key)? {
             Value::Float(number) => Some(*number),
             #[expect(
@@ -233,6 +248,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.takes(key, "duration");
         let text = match self.value(key)? {
             Value::String(text) => text.clone(),
             Value::Integer(seconds) => seconds.to_string(),
@@ -249,6 +265,7 @@ impl<'a> Reader<'a> {
 
     /// Permission bits: a number, which HCL may write in octal, or an octal text.
     pub(crate) fn mode(&self, key: &'static str) -> Option<FileMode> {
+        self.takes(key, "mode");
         let mode = match self.value(key)? {
             Value::Integer(bits) => u32::try_from(*bits).ok().and_then(FileMode::from_bits),
             Value::String(text) if text.is_empty() => return None,
@@ -266,6 +283,7 @@ impl<'a> Reader<'a> {
 
     /// Permission bits whose digits are octal, also where they stand there as a number.
     pub(crate) fn octal(&self, key: &'static str) -> Option<FileMode> {
+        self.takes(key, "mode");
         let mode = FileMode::parse(&self.string(key)?);
         if mode.is_none() {
             self.problem(key, NO_MODE);
@@ -301,6 +319,7 @@ impl<'a> Reader<'a> {
 
     /// A text, or a number as text.
     pub(crate) fn text_or_number(&self, key: &'static str) -> Option<String> {
+        self.takes(key, "name or number");
         match self.value(key)? {
             Value::Integer(number) => Some(number.to_string()),
             _ => self.string(key),
@@ -317,6 +336,7 @@ impl<'a> Reader<'a> {
 
     /// The words of a command: a list of texts, or one text, which stays whole.
     pub(crate) fn words(&self, key: &'static str) -> Vec<String> {
+        self.takes(key, "command");
         match self.text(key) {
             Some("") => Vec::new(),
             Some(text) => vec![text.to_owned()],
@@ -326,6 +346,7 @@ impl<'a> Reader<'a> {
 
     /// A list of texts, or one text with commas.
     pub(crate) fn strings(&self, key: &'static str) -> Vec<String> {
+        self.takes(key, "list");
         match self.value(key) {
             None => Vec::new(),
             Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
@@ -373,6 +394,7 @@ impl<'a> Reader<'a> {
 
     /// Every block of this name: repeated, or as a list of objects.
     pub(crate) fn blocks(&self, key: &'static str) -> Vec<Self> {
+        self.takes(key, "block");
         self.ask(key);
         let mut blocks = Vec::new();
         for item in self.named(key) {

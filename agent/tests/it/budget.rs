@@ -38,6 +38,20 @@ fn the_binary_is_at_most_six_megabytes_and_static() {
 }
 
 #[test]
+fn the_binary_holds_nothing_of_the_page_of_its_configuration() {
+    let page = planescape_agent_contract::reference::page();
+    let row = page.lines().find(|line| line.starts_with("| `pid_file`"));
+    let meaning = row.and_then(|row| row.trim_end_matches(" |").rsplit_once("| "));
+    let meaning = meaning.unwrap().1.as_bytes();
+
+    let program = fs::read(Program::Agent.build().unwrap()).unwrap();
+
+    let is_there = |words: &[u8]| program.windows(words.len()).any(|it| it == words);
+    assert!(is_there(b"pid_file"), "the program is not what it was");
+    assert!(!is_there(meaning), "the page is part of it");
+}
+
+#[test]
 fn the_image_is_at_most_six_megabytes() {
     let archive = Program::Agent.image().unwrap().archive().unwrap();
 

@@ -1,11 +1,8 @@
-//! The reference page names every key that is read, and no other; that of differences gives its reasons.
-
-use std::collections::BTreeSet;
+//! The reference page names every key that is read with its type, and no other; that of differences gives its reasons.
 
 use super::*;
 use crate::method::Method;
-
-const PAGE: &str = "docs/reference/agent-configuration.md";
+use crate::reference;
 
 /// Enough of everything for every reader to be asked.
 const EVERYTHING: &str = r#"
@@ -22,7 +19,7 @@ const EVERYTHING: &str = r#"
 "#;
 
 #[test]
-fn the_page_names_every_key_that_is_read() {
+fn the_page_names_every_key_that_is_read_and_what_is_read_of_it() {
     let notes = Notes::default();
     let tree = Tree::parse(EVERYTHING).unwrap();
     read(
@@ -31,30 +28,42 @@ fn the_page_names_every_key_that_is_read() {
         &Overrides::default(),
     );
     let mut known = notes.known.into_inner();
-    known.retain(|(path, _)| path != "auto_auth.method.config");
+    known.retain(|(path, _), _| path != "auto_auth.method.config");
+    // Without it others are not asked for.
+    let settings = Tree::parse(r#"secret_id_file_path = "/s""#).unwrap();
     for method in Method::KNOWN {
         let notes = Notes::default();
-        let nothing = Body::new();
-        Method::read(method, &Reader::new(&nothing, &notes));
+        Method::read(method, &Reader::new(&settings.root, &notes));
         let keys = notes.known.into_inner().into_iter();
-        known.extend(keys.map(|(_, key)| (format!("auto_auth.method.config of {method}"), key)));
+        let block = format!("auto_auth.method.config of {method}");
+        known.extend(keys.map(|((_, key), kind)| ((block.clone(), key), kind)));
     }
-    let known: BTreeSet<String> = known
+
+    let documented: BTreeMap<(String, &str), &str> = reference::rows()
         .into_iter()
-        .map(|(path, key)| match path.as_str() {
-            "" => key.to_owned(),
-            path => format!("{path}.{key}"),
+        .flat_map(|(block, row)| {
+            let keys = row.keys.into_iter();
+            keys.map(move |key| ((block.clone(), key), row.kind))
         })
         .collect();
+    // What is without effect has no type there.
+    for (key, kind) in &mut known {
+        if documented.get(key) == Some(&"") {
+            *kind = "";
+        }
+    }
 
-    let page = include_str!("../../../../docs/reference/agent-configuration.md");
-    let documented = documented(page);
-
-    let missing: Vec<_> = known.difference(&documented).collect();
-    let extra: Vec<_> = documented.difference(&known).collect();
+    let missing: Vec<_> = known
+        .iter()
+        .filter(|(key, kind)| documented.get(*key) != Some(*kind))
+        .collect();
+    let extra: Vec<_> = documented
+        .keys()
+        .filter(|key| !known.contains_key(*key))
+        .collect();
     assert!(
         missing.is_empty() && extra.is_empty(),
-        "{PAGE} lacks {missing:#?} and has {extra:#?}"
+        "agent/contract/src/reference/keys.tsv lacks {missing:#?} and has {extra:#?}"
     );
 }
 
@@ -111,16 +120,14 @@ const VARIABLES: &str = r#"
 
 #[test]
 fn to_say_what_the_page_calls_a_default_is_to_say_nothing() {
-    let page = include_str!("../../../../docs/reference/agent-configuration.md");
     let mut count = 0;
-    for (block, row) in rows(page) {
-        let Some((_, rest)) = row.split_once("Default: `") else {
+    for (block, row) in reference::rows() {
+        let default = row.default;
+        if default.is_empty() {
             continue;
-        };
-        let default = rest.split('`').next().unwrap_or_default();
-        let names = keys(row);
-        let [key] = names[..] else {
-            panic!("one key has a default: {row}");
+        }
+        let [key] = row.keys[..] else {
+            panic!("one key has a default: {row:?}");
         };
         count += 1;
 
@@ -179,44 +186,4 @@ fn another(default: &str) -> String {
         _ if default.starts_with('"') => "\"another\"".to_owned(),
         _ => format!("{default}1"),
     }
-}
-
-fn documented(page: &str) -> BTreeSet<String> {
-    let mut documented = BTreeSet::new();
-    for (block, row) in rows(page) {
-        for key in keys(row) {
-            documented.insert(match block.as_str() {
-                "" => key.to_owned(),
-                block => format!("{block}.{key}"),
-            });
-        }
-    }
-    documented
-}
-
-/// The rows of keys, with the blocks that headings name; nothing at the top.
-fn rows(page: &str) -> Vec<(String, &str)> {
-    let mut block = String::new();
-    let mut rows = Vec::new();
-    for line in page.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            block = match heading {
-                "At the top" => String::new(),
-                heading => heading.replace('`', ""),
-            };
-        }
-        if line.starts_with("| `") {
-            rows.push((block.clone(), line));
-        }
-    }
-    rows
-}
-
-/// The first column.
-fn keys(row: &str) -> Vec<&str> {
-    let cell = row.trim_start_matches("| ").split(" |").next();
-    let pieces = cell.unwrap_or_default().split('`');
-    pieces
-        .filter(|piece| !piece.is_empty() && *piece != ", ")
-        .collect()
 }
