@@ -5,15 +5,16 @@ mod tls;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use planescape_agent_contract::{FileMode, ListenAddress, Listener, Owner};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -111,9 +112,30 @@ impl Bound {
 }
 
 /// A stream of either kind.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Looks at what comes first, and leaves it there; at nothing, where the kind of stream cannot.
+    fn poll_first(
+        &mut self,
+        context: &mut Context<'_>,
+        first: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl Stream for TcpStream {
+    fn poll_first(
+        &mut self,
+        context: &mut Context<'_>,
+        first: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_peek(context, first)
+    }
+}
+
+impl Stream for UnixStream {
+    fn poll_first(&mut self, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(0))
+    }
+}
 
 impl Socket {
     fn address(&self) -> String {
@@ -140,7 +162,10 @@ impl Socket {
     }
 }
 
-async fn talk(stream: impl Stream + 'static, proxy: Arc<Proxy>, rules: Rules) {
+async fn talk<S>(stream: S, proxy: Arc<Proxy>, rules: Rules)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(|request| {
         let proxy = Arc::clone(&proxy);
         async move { Ok::<_, std::convert::Infallible>(proxy.handle(request, rules).await) }
@@ -183,8 +208,6 @@ fn unix(path: &Path, access: Option<&(FileMode, Owner)>) -> anyhow::Result<Socke
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-
-    use tokio::net::TcpStream;
 
     use super::*;
 

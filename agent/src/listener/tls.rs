@@ -1,5 +1,6 @@
 //! The certificate of a listener, read again on SIGHUP, or whenever it has changed.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -20,6 +22,12 @@ use crate::files::{self, Digest};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// What requests begin with.
+const PLAIN: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
+
+const NO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// How the listener proves who it is, and whom it lets in.
 #[derive(Debug)]
@@ -88,15 +96,36 @@ impl Certificates {
 
     pub(super) async fn accept(
         &self,
-        stream: Box<dyn Stream>,
+        mut stream: Box<dyn Stream>,
     ) -> io::Result<TlsStream<Box<dyn Stream>>> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        let accepted = TlsAcceptor::from(config).accept(stream);
+        let accepted = async move {
+            if has_refused(&mut *stream).await? {
+                return Err(io::Error::other("the request is without TLS"));
+            }
+            TlsAcceptor::from(config).accept(stream).await
+        };
         match tokio::time::timeout(HANDSHAKE, accepted).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
+}
+
+/// Whether it began with a request without TLS, which is told so in the words of Go's server.
+async fn has_refused(stream: &mut dyn Stream) -> io::Result<bool> {
+    let mut room = [0; 5];
+    let mut first = ReadBuf::new(&mut room);
+    poll_fn(|context| stream.poll_first(context, &mut first)).await?;
+    if !PLAIN.contains(&first.filled()) {
+        return Ok(false);
+    }
+    // What was not read would have the connection reset before the client has seen the answer.
+    if stream.read(&mut [0; 1024]).await? > 0 {
+        stream.write_all(NO_TLS).await?;
+    }
+    stream.shutdown().await?;
+    Ok(true)
 }
 
 fn config(settings: &ListenerTls) -> anyhow::Result<ServerConfig> {
@@ -147,4 +176,39 @@ fn certificates(path: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 
 fn read(path: &str) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
     files::read(Path::new(path)).with_context(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_without_tls_is_told_what_it_lacks() {
+        let plain = told("GET /v1/sys/health HTTP/1.1\r\nHost: v\r\n\r\n").await;
+        assert_eq!(plain, (true, NO_TLS.to_vec()));
+
+        // The first bytes of a handshake stay where they are.
+        let greeting = told("\u{16}\u{3}\u{1}").await;
+        assert_eq!(greeting, (false, b"\x16\x03\x01".to_vec()));
+    }
+
+    /// Whether it was refused, and what came of it: the answer, or what is left to be read.
+    async fn told(sent: &str) -> (bool, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+
+        let is_refused = has_refused(&mut stream).await.unwrap();
+
+        let mut bytes = Vec::new();
+        let reader = if is_refused { &mut client } else { &mut stream };
+        reader.read_to_end(&mut bytes).await.unwrap();
+        (is_refused, bytes)
+    }
 }

@@ -1,7 +1,7 @@
 //! What goes back to whoever asked.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -62,6 +62,16 @@ pub(super) fn not_found() -> Answer {
     *answer.status_mut() = StatusCode::NOT_FOUND;
     let value = HeaderValue::from_static("nosniff");
     answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, value);
+    answer
+}
+
+/// In the words of Go's server, which closes the connection after it.
+pub(super) fn bad_request(problem: &str) -> Answer {
+    let text = format!("400 Bad Request: {problem}");
+    let mut answer = typed("text/plain; charset=utf-8", text);
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    let value = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, value);
     answer
 }
 

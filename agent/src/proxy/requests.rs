@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::header::HOST;
+use http::{Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use planescape_agent_core::{Input, Revocation, namespace};
@@ -24,6 +25,9 @@ impl Proxy {
         request: Request<Incoming>,
         rules: Rules,
     ) -> Answer {
+        if let Some(problem) = problem_of_host(&request) {
+            return answer::bad_request(problem);
+        }
         // As Go's server, which looks at what the escapes stand for.
         match &*percent_decoded_bytes(request.uri().path()) {
             b"/agent/v1/metrics" => {
@@ -70,6 +74,19 @@ impl Proxy {
             }
             Err((status, message)) => answer::error(status, message),
         }
+    }
+}
+
+/// What Go's server refuses, though no answer hangs on it.
+fn problem_of_host<B>(request: &Request<B>) -> Option<&'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => {
+            let needs_one = request.version() == Version::HTTP_11;
+            needs_one.then_some("missing required Host header")
+        }
+        (Some(_), None) => None,
+        (Some(_), Some(_)) => Some("too many Host headers"),
     }
 }
 
@@ -122,6 +139,24 @@ fn wish(body: &Bytes) -> Result<Revocation, (StatusCode, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_names_one_host() {
+        let problem = |version: Version, hosts: &[&str]| {
+            let request = Request::builder().version(version);
+            let request = hosts
+                .iter()
+                .fold(request, |request, host| request.header(HOST, *host));
+            problem_of_host(&request.body(()).unwrap())
+        };
+
+        let missing = Some("missing required Host header");
+        assert_eq!(problem(Version::HTTP_11, &[]), missing);
+        assert_eq!(problem(Version::HTTP_10, &[]), None);
+        assert_eq!(problem(Version::HTTP_11, &["v:8200"]), None);
+        let many = Some("too many Host headers");
+        assert_eq!(problem(Version::HTTP_10, &["v", "v"]), many);
+    }
 
     #[test]
     fn a_wish_says_what_is_to_be_forgotten() {
