@@ -26,6 +26,8 @@ pub(crate) use tls::Certificates;
 const CONNECTIONS: usize = 4096;
 /// Headers of a request; proxies in a row add their own.
 const MOST_HEADERS: usize = 1_000;
+/// What is read of a connection at once, and the most that its headers take; a long body is in several such buffers.
+const BUFFER: usize = 128 << 10;
 /// How long a connection may wait for its next request, as in `vault agent`: clients keep connections for some 90 s.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(300);
 /// After an accept that failed, for lack of descriptors for example.
@@ -178,6 +180,7 @@ where
         // Some clients close their side once they have asked.
         .half_close(true)
         .max_headers(MOST_HEADERS)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

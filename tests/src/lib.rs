@@ -11,7 +11,8 @@
 //! | [`Testbed::start`](testbed::Testbed::start) | and one node that runs pods | 12 s |
 //!
 //! In front of any of them, [`faults`] makes the network misbehave and [`tls`] shows a wrong
-//! certificate; [`scripted_vault`] gives the answers that a real Vault cannot be made to give.
+//! certificate; [`scripted_vault`] gives the answers that a real Vault cannot be made to give, and [`long_bodies`]
+//! gives and takes bodies of any length.
 
 pub mod address;
 pub mod chance;
@@ -21,6 +22,7 @@ pub mod demo;
 pub mod deployment;
 pub mod faults;
 pub mod image;
+pub mod long_bodies;
 pub mod machine;
 pub mod node;
 pub mod postgres;

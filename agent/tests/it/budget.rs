@@ -1,15 +1,19 @@
 //! The agent's budgets, measured on the binary that goes into the image.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use planescape_tests::address;
+use planescape_tests::long_bodies::{BodyServer, PART, Way, pass};
 use planescape_tests::programs::Program;
 use planescape_tests::testbed::Cluster;
-
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::process::Child;
 
-use crate::agent::{DATABASE, Place};
+use crate::agent::{DATABASE, Place, until};
 
 const LARGEST_BINARY: u64 = 6_000_000;
 /// With the certificates of public authorities.
@@ -18,6 +22,9 @@ const LARGEST_IMAGE: u64 = 6_000_000;
 const KIBIBYTES_WITH_ONE: u64 = 6 * 1024;
 const KIBIBYTES_WITH_MANY: u64 = 9 * 1024;
 const MANY: usize = 200;
+
+const LONG_BODY: usize = 64 << 20;
+const KIBIBYTES_FOR_A_BODY: u64 = 2 * 1024;
 
 #[test]
 fn the_binary_is_at_most_six_megabytes_and_static() {
@@ -90,12 +97,36 @@ async fn an_idle_agent_with_two_hundred_templates_holds_at_most_nine_mebibytes()
     assert!(kibibytes <= KIBIBYTES_WITH_MANY, "{kibibytes} KiB");
 }
 
+/// As backups of Vault do that are taken and put back: `vault` sends those in chunks.
+#[tokio::test]
+async fn a_long_body_passes_with_at_most_two_mebibytes_more() {
+    let vault = BodyServer::start().await.unwrap();
+    let program = program().await;
+    for way in [Way::FromVault, Way::ToVault, Way::ToVaultInChunks] {
+        let port = address::free([127, 0, 0, 1].into()).unwrap();
+        let place = Place::offline(&vault.url())
+            .setting("cache {}")
+            .listening(port);
+        let mut command = place.command_of(&program, &[]);
+        let mut agent = command.stderr(Stdio::null()).spawn().unwrap();
+        until("it listens", async || {
+            TcpStream::connect(port).await.is_ok()
+        })
+        .await;
+        pass(way, port, PART).await.unwrap();
+        let before = memory(&agent, "VmRSS:");
+
+        pass(way, port, LONG_BODY).await.unwrap();
+
+        let grown = memory(&agent, "VmHWM:").saturating_sub(before);
+        agent.kill().await.unwrap();
+        assert!(grown <= KIBIBYTES_FOR_A_BODY, "{way:?}: {grown} KiB");
+    }
+}
+
 /// What it holds a second after its last file.
 async fn resident(place: &Place) -> u64 {
-    let program = tokio::task::spawn_blocking(|| Program::Agent.build())
-        .await
-        .unwrap()
-        .unwrap();
+    let program = program().await;
     let mut agent = place
         .command_of(&program, &[])
         .stderr(Stdio::null())
@@ -104,12 +135,22 @@ async fn resident(place: &Place) -> u64 {
     assert!(place.wait().await.success());
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.id().unwrap())).unwrap();
+    let resident = memory(&agent, "VmRSS:");
     agent.kill().await.unwrap();
+    resident
+}
 
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    resident.trim().trim_end_matches(" kB").parse().unwrap()
+async fn program() -> PathBuf {
+    tokio::task::spawn_blocking(|| Program::Agent.build())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// A line of what the kernel says of it, in KiB.
+fn memory(agent: &Child, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.id().unwrap())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.unwrap().trim().trim_end_matches(" kB");
+    number.parse().unwrap()
 }

@@ -3,7 +3,7 @@
 //! * resident memory with 1, 200 and 500 templates, two seconds after the last file;
 //! * requests a second of 64 clients through a listener with a cache, and what is held after them;
 //! * resident memory with 1,000 clients whose connections stay;
-//! * by how much it grows while a body of 1 GiB passes;
+//! * by how much it grows while a body of 1 GiB passes, from Vault and to it;
 //! * from SIGTERM to the revocation and to the end, a hundred times, and where no name server answers;
 //! * processor time of an idle hour, from a minute.
 //!
