@@ -145,7 +145,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The values of a list; its `[` is already taken. A comma may follow the last one.
+    /// The values of a list; its `[` is already taken. Commas too many say nothing.
     fn list(&mut self) -> Result<Value, SyntaxError> {
         self.depth += 1;
         if self.depth > DEEPEST {
@@ -155,6 +155,7 @@ impl Parser<'_> {
         loop {
             match self.scanner.next()? {
                 Token::CloseBracket => break,
+                Token::Comma => continue,
                 token => values.push(self.value(token)?),
             }
             match self.scanner.next()? {

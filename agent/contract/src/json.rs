@@ -57,13 +57,17 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// The same for a list.
+    /// The same for a list, where commas too many say nothing.
     fn list(&mut self) -> Result<Vec<Value>, SyntaxError> {
         let mut values = Vec::new();
         self.enter()?;
         while self.peek() != Some(']') {
-            values.push(self.value()?);
-            self.separate(']')?;
+            if self.peek() == Some(',') {
+                self.position += 1;
+            } else {
+                values.push(self.value()?);
+                self.separate(']')?;
+            }
         }
         self.leave();
         Ok(values)
@@ -198,6 +202,14 @@ mod tests {
             .collect();
         assert_eq!(found, [("b", 2), ("a", 3), ("b", 5)]);
         assert_eq!(body[2].value, Value::Float(0.5));
+    }
+
+    #[test]
+    fn commas_too_many_in_a_list_say_nothing() {
+        let many = parse(r#"{"a": [, "x",, "y",]}"#);
+
+        assert_eq!(many, parse(r#"{"a": ["x", "y"]}"#));
+        assert!(many.is_ok());
     }
 
     #[test]

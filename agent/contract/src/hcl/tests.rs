@@ -22,6 +22,14 @@ fn several_settings_stand_on_one_line_with_or_without_commas() {
     assert_eq!(parse("a = 1, b = 2 c = 3"), parse("a = 1\nb = 2\nc = 3"));
 }
 
+/// A template that writes a list leaves some.
+#[test]
+fn commas_too_many_in_a_list_say_nothing() {
+    assert_eq!(parse(r#"a = [, "x",, "y",]"#), parse(r#"a = ["x", "y"]"#));
+    assert!(parse(r#"a = ["x" "y"]"#).is_err());
+    assert!(parse("a = [,]").is_ok());
+}
+
 #[test]
 fn numbers_are_decimal_octal_hexadecimal_or_fractions() {
     let body = parse("a = 0640\nb = 0x1F\nc = -3\nd = 0.9\ne = 0").unwrap();
