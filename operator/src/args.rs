@@ -5,6 +5,7 @@ pub mod election;
 pub mod jobs;
 pub mod limits;
 pub mod serving;
+mod vault;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

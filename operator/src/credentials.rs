@@ -59,8 +59,8 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
         .take_if(|namespace| namespace.is_empty());
     let addresses = settings.addresses()?;
     let audience = settings.audience()?.to_owned();
-    let revoker = Revoker::new(&settings);
-    let defaults = settings.defaults();
+    let revoker = Revoker::new(&settings)?;
+    let defaults = settings.defaults()?;
     let rate = settings.vault_logins_per_second;
     let ca_cert = settings.vault_ca_cert()?;
     let service = Service::start(settings.serving.listen).await?;

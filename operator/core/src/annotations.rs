@@ -174,8 +174,11 @@ pub fn is_quantity(text: &str) -> bool {
     values::quantity(text).is_ok()
 }
 
-/// The address of a Vault.
-pub(crate) fn vault_address(text: &str) -> Result<String, String> {
+/// The address of a Vault, as it is written.
+///
+/// # Errors
+/// It is none; what would be one.
+pub fn vault_address(text: &str) -> Result<String, String> {
     values::address(text)
 }
 
@@ -280,8 +283,7 @@ fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
     }
 }
 
-/// Methods are mounted below `auth/`, which people leave out.
-/// The path of an auth method, with `auth/` before it.
+/// The path of an auth method, with `auth/` before it, which people leave out.
 pub(crate) fn below_auth(path: &str) -> String {
     if path.starts_with("auth/") {
         return path.to_owned();

@@ -18,5 +18,6 @@ pub mod preflight;
 pub mod references;
 pub mod run;
 
+pub(crate) use block::is_path;
 pub use block::read;
 pub use order::{Content, Order, OrderedSecret};

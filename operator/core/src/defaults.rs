@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
+use crate::annotations;
+use crate::credentials;
+
 /// What a PlanescapeJob gets that does not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
@@ -56,6 +59,20 @@ pub fn lease_guard(text: &str) -> Result<Option<SignedDuration>, String> {
         ));
     }
     Ok(Some(duration))
+}
+
+/// Reads the mount of an auth method. `auth/` may be left out, as in an annotation.
+///
+/// # Errors
+/// It is no path.
+pub fn auth_path(text: &str) -> Result<String, String> {
+    let path = text.trim_matches('/');
+    if !credentials::is_path(path) {
+        return Err(format!(
+            "`{text}` is not a path: write for example auth/kubernetes"
+        ));
+    }
+    Ok(annotations::below_auth(path))
 }
 
 impl Default for Defaults {

@@ -7,10 +7,11 @@ use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use jiff::SignedDuration;
 use planescape_operator_core::credentials::addresses::Addresses;
-use planescape_operator_core::defaults::Defaults;
+use planescape_operator_core::defaults::{self, Defaults};
 
 use super::election::Election;
 use super::serving::Serving;
+use super::vault;
 
 /// The settings of `planescape credentials`. Each can be given by an environment variable as well.
 #[derive(Debug, Args)]
@@ -112,10 +113,13 @@ pub struct Credentials {
 impl Credentials {
     /// The Vaults that it may talk to.
     pub fn addresses(&self) -> anyhow::Result<Addresses> {
-        let lists = [&self.vault_address, &self.vault_addresses];
-        let lists: Vec<&str> = lists.into_iter().flatten().map(String::as_str).collect();
+        let one = vault::address(self.vault_address.as_ref())?;
+        let lists = [one.as_deref(), self.vault_addresses.as_deref()];
+        let lists: Vec<&str> = lists.into_iter().flatten().collect();
         let addresses = Addresses::parse(&lists.join(","));
-        let addresses = addresses.map_err(|message| anyhow!("--vault-addresses: {message}"))?;
+        let addresses = addresses.map_err(|message| {
+            anyhow!("--vault-addresses, PLANESCAPE_VAULT_ADDRESSES: {message}")
+        })?;
         ensure!(
             !addresses.is_empty(),
             "--vault-addresses, PLANESCAPE_VAULT_ADDRESSES: names no Vault; write for example https://vault.vault.svc:8200"
@@ -124,16 +128,25 @@ impl Credentials {
     }
 
     /// What the operator gives PlanescapeJobs that do not say otherwise, as far as a login depends on it.
-    pub fn defaults(&self) -> Defaults {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    pub fn defaults(&self) -> anyhow::Result<Defaults> {
+        let given = |text: &Option<String>| vault::given(text.as_ref()).map(str::to_owned);
         let usual = Defaults::default();
-        Defaults {
-            vault_address: given(&self.vault_address),
-            auth_path: given(&self.vault_auth_path).unwrap_or_else(|| usual.auth_path.clone()),
+        Ok(Defaults {
+            vault_address: vault::address(self.vault_address.as_ref())?,
+            auth_path: vault::auth_path(self.vault_auth_path.as_ref())?
+                .unwrap_or_else(|| usual.auth_path.clone()),
             namespace: given(&self.vault_namespace),
             audience: given(&self.vault_audience),
             ..usual
-        }
+        })
+    }
+
+    /// The mount of the auth method to log in at for revoking.
+    pub fn revocation_auth_path(&self) -> anyhow::Result<String> {
+        let path = defaults::auth_path(&self.revocation_auth_path);
+        path.map_err(|message| {
+            anyhow!("--revocation-auth-path, PLANESCAPE_REVOCATION_AUTH_PATH: {message}")
+        })
     }
 
     /// The audience of tokens.
@@ -148,13 +161,7 @@ impl Credentials {
 
     /// The certificates to trust Vault by.
     pub fn vault_ca_cert(&self) -> anyhow::Result<Option<String>> {
-        let given = self.vault_ca_cert.as_ref().filter(|path| !path.is_empty());
-        given
-            .map(|path| {
-                std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read Vault's CA from {path}"))
-            })
-            .transpose()
+        vault::ca_cert(self.vault_ca_cert.as_ref())
     }
 }
 
@@ -196,6 +203,28 @@ mod tests {
 
         let error = parse(&[]).unwrap().addresses().unwrap_err();
         assert!(error.to_string().contains("names no Vault"), "{error}");
+    }
+
+    #[test]
+    fn says_which_setting_is_wrong_and_what_to_write() {
+        for (arguments, said) in [
+            (
+                &["--vault-address=vault:8200"][..],
+                "--vault-address, PLANESCAPE_VAULT_ADDRESS: `vault:8200` is not an address: write https://vault:8200",
+            ),
+            (
+                &["--vault-address=http://a", "--vault-addresses=http://b,c:1"],
+                "--vault-addresses, PLANESCAPE_VAULT_ADDRESSES: `c:1` is not an address: write https://c:1",
+            ),
+        ] {
+            let error = parse(arguments).unwrap().addresses().unwrap_err();
+            assert_eq!(error.to_string(), said);
+        }
+        let settings = parse(&["--vault-auth-path=team"]).unwrap();
+        assert_eq!(settings.defaults().unwrap().auth_path, "auth/team");
+        let settings = parse(&["--revocation-auth-path=a b"]).unwrap();
+        let error = settings.revocation_auth_path().unwrap_err();
+        assert!(error.to_string().contains("is not a path"), "{error}");
     }
 
     #[test]

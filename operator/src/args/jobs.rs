@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use jiff::SignedDuration;
 use planescape_operator_core::annotations::is_quantity;
 use planescape_operator_core::defaults::{self, Defaults};
+
+use super::vault;
 
 /// What PlanescapeJobs get that do not say otherwise.
 #[derive(Debug, Args)]
@@ -100,19 +102,18 @@ impl Jobs {
     /// What PlanescapeJobs get that do not say otherwise. Empty settings count as absent, so that
     /// a manifest can leave a variable blank.
     pub fn defaults(&self) -> anyhow::Result<Defaults> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let given = |text: &Option<String>| vault::given(text.as_ref()).map(str::to_owned);
         let usual = Defaults::default();
-        let vault_ca_cert = given(&self.vault_ca_cert)
-            .map(|path| {
-                std::fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read Vault's CA from {path}"))
-            })
-            .transpose()?;
+        let agent_image = given(&self.agent_image).unwrap_or(usual.agent_image);
+        ensure!(
+            !agent_image.contains(char::is_whitespace),
+            "--agent-image, PLANESCAPE_AGENT_IMAGE: `{agent_image}` holds a blank or a line end; take it away"
+        );
         Ok(Defaults {
-            agent_image: given(&self.agent_image).unwrap_or(usual.agent_image),
-            vault_address: given(&self.vault_address),
-            vault_ca_cert,
-            auth_path: given(&self.vault_auth_path).unwrap_or(usual.auth_path),
+            agent_image,
+            vault_address: vault::address(self.vault_address.as_ref())?,
+            vault_ca_cert: vault::ca_cert(self.vault_ca_cert.as_ref())?,
+            auth_path: vault::auth_path(self.vault_auth_path.as_ref())?.unwrap_or(usual.auth_path),
             namespace: given(&self.vault_namespace),
             audience: given(&self.vault_audience),
             limits: resources(given(&self.agent_limits), usual.limits)
@@ -242,6 +243,42 @@ mod tests {
             error.to_string(),
             "cannot read Vault's CA from /nowhere/ca.crt"
         );
+    }
+
+    #[test]
+    fn refuses_what_every_planescapejob_would_be_blamed_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.crt");
+        std::fs::write(&file, "no certificate").unwrap();
+        let ca_cert = format!("--vault-ca-cert={}", file.display());
+        for (setting, said) in [
+            (
+                "--vault-address=vault.example:8200",
+                "--vault-address, PLANESCAPE_VAULT_ADDRESS: `vault.example:8200` is not an address: write https://vault.example:8200",
+            ),
+            (
+                "--vault-auth-path=auth/my cluster",
+                "--vault-auth-path, PLANESCAPE_VAULT_AUTH_PATH: `auth/my cluster` is not a path: write for example auth/kubernetes",
+            ),
+            (
+                "--agent-image= agent:1",
+                "--agent-image, PLANESCAPE_AGENT_IMAGE: ` agent:1` holds a blank",
+            ),
+            (&*ca_cert, "--vault-ca-cert, PLANESCAPE_VAULT_CA_CERT: "),
+        ] {
+            let error = defaults(&[setting]).unwrap_err().to_string();
+
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_auth_method_is_mounted_below_auth() {
+        for path in ["team", "auth/team", "/auth/team/"] {
+            let taken = defaults(&[&format!("--vault-auth-path={path}")]);
+
+            assert_eq!(taken.unwrap().auth_path, "auth/team", "{path}");
+        }
     }
 
     fn defaults(arguments: &[&str]) -> anyhow::Result<Defaults> {

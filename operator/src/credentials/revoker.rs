@@ -64,16 +64,18 @@ type Session = Arc<AsyncMutex<Option<SecretText>>>;
 
 impl Revoker {
     /// None where nobody is to revoke.
-    pub(super) fn new(settings: &Credentials) -> Option<Self> {
+    pub(super) fn new(settings: &Credentials) -> anyhow::Result<Option<Self>> {
         let role = settings.revocation_role.clone();
-        let role = role.filter(|role| !role.is_empty())?;
-        let path = settings.revocation_auth_path.trim_matches('/');
-        Some(Self {
+        let Some(role) = role.filter(|role| !role.is_empty()) else {
+            return Ok(None);
+        };
+        let path = settings.revocation_auth_path()?;
+        Ok(Some(Self {
             role,
             login: format!("{path}/login"),
             token_file: settings.revocation_token_file.clone(),
             sessions: Mutex::default(),
-        })
+        }))
     }
 
     /// Returns when Vault has said that the token is revoked, or that it knows none by this accessor; otherwise why

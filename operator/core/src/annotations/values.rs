@@ -122,18 +122,23 @@ pub(super) fn absolute_path(text: &str) -> Result<String, String> {
 
 /// An address of Vault, returned as it is written.
 pub(super) fn address(text: &str) -> Result<String, String> {
-    let parts = text.split_once("://");
-    let host = parts.filter(|(scheme, _)| {
-        ["https", "http"]
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
-    });
-    match host {
-        Some((_, host)) if !host.is_empty() && !host.starts_with(['/', ':']) => Ok(text.to_owned()),
-        Some(_) | None => Err(format!(
-            "`{text}` is not an address: write for example https://vault.vault.svc:8200"
-        )),
-    }
+    let is_host = |host: &str| {
+        let is_blank = host.contains(char::is_whitespace);
+        !host.is_empty() && !host.starts_with(['/', ':']) && !is_blank
+    };
+    let example = match text.split_once("://") {
+        Some((scheme, host)) => {
+            let mut known = ["https", "http"].iter();
+            if known.any(|known| scheme.eq_ignore_ascii_case(known)) && is_host(host) {
+                return Ok(text.to_owned());
+            }
+            None
+        }
+        None => is_host(text).then(|| format!("write https://{text}")),
+    };
+    let example =
+        example.unwrap_or_else(|| "write for example https://vault.vault.svc:8200".to_owned());
+    Err(format!("`{text}` is not an address: {example}"))
 }
 
 #[cfg(test)]
@@ -154,8 +159,16 @@ mod tests {
         for text in ["https://vault:8200", "HTTP://vault"] {
             assert_eq!(address(text).as_deref(), Ok(text));
         }
-        for text in ["vault:8200", "ftp://vault", "http://", "https://:8200"] {
-            assert!(address(text).is_err(), "{text}");
+        for (text, cure) in [
+            ("vault:8200", "write https://vault:8200"),
+            ("ftp://vault", "write for example https://"),
+            ("http://", "write for example https://"),
+            ("https://:8200", "write for example https://"),
+            ("https://vault :8200", "write for example https://"),
+            ("", "write for example https://"),
+        ] {
+            let message = address(text).unwrap_err();
+            assert!(message.contains(cure), "{message}");
         }
     }
 

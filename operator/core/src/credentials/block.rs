@@ -185,7 +185,7 @@ impl Reading {
 }
 
 /// Whether it names one place in Vault, and no other once its escapes are resolved.
-pub(super) fn is_path(path: &str) -> bool {
+pub(crate) fn is_path(path: &str) -> bool {
     let holds_odd = path.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#'));
     let path = percent_decoded(path);
     let is_odd = |part: &str| matches!(part, "" | "." | "..");
