@@ -69,7 +69,7 @@ mod unicode;
 mod url;
 mod value;
 mod version;
-mod yaml;
+pub mod yaml;
 
 pub use certificate::Certificate;
 pub use engine::{Engine, Output};

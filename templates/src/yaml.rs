@@ -10,3 +10,4 @@ mod scan;
 
 pub(crate) use emit::encode;
 pub(crate) use read::decode;
+pub use read::{Document, Node, documents};

@@ -13,7 +13,7 @@ use planescape_operator_core::manifest::Manifest;
 use planescape_operator_core::problem::Problem;
 use serde_json::Value;
 
-use super::manifests::{self, NOWHERE, listed};
+use super::manifests::{self, NOWHERE, Object};
 
 /// What to convert.
 #[derive(Debug, Subcommand)]
@@ -41,17 +41,21 @@ impl Convert {
         let mut output = String::new();
         let mut told = String::new();
         let mut wrong = Vec::new();
-        for cron_job in cron_jobs(file)? {
-            let name = cron_job["metadata"]["name"].as_str().unwrap_or_default();
-            match converted(&cron_job) {
-                Ok(Converted { job, notes }) => {
+        for object in cron_jobs(file)? {
+            let name = object.value["metadata"]["name"].as_str();
+            let name = name.unwrap_or_default();
+            match converted(&object.value) {
+                Ok(Converted { job, notes }) if object.is_sound() => {
                     output += "---\n";
                     output += &serde_saphyr::to_string(&job)?;
                     for note in notes {
                         writeln!(told, "{name}: {note}")?;
                     }
                 }
-                Err(problems) => wrong.push(format!("CronJob {name}:\n{}", listed(&problems))),
+                found => {
+                    let problems = object.listed(&found.err().unwrap_or_default());
+                    wrong.push(format!("CronJob {name}:\n{problems}"));
+                }
             }
         }
         if !wrong.is_empty() {
@@ -63,7 +67,7 @@ impl Convert {
     }
 }
 
-fn cron_jobs(file: &str) -> anyhow::Result<Vec<Value>> {
+fn cron_jobs(file: &str) -> anyhow::Result<Vec<Object>> {
     let cron_jobs = manifests::of_kind(file, "CronJob")?;
     if cron_jobs.is_empty() {
         bail!("{file} holds no CronJob; write it with: kubectl get cronjob NAME -o yaml");

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use planescape_operator_core::defaults::Defaults;
 use planescape_operator_core::explain::{Explanation, explain};
 
-use super::manifests::{self, NOWHERE, listed};
+use super::manifests::{self, NOWHERE};
 use crate::args::jobs::Jobs;
 
 const EXAMPLES: &str = r#"Examples:
@@ -43,8 +43,8 @@ impl Explain {
     /// # Errors
     /// A file that cannot be read, that holds no PlanescapeJob, or one that cannot run.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let manifests = manifests::of_kind(&self.file, "PlanescapeJob")?;
-        if manifests.is_empty() {
+        let objects = manifests::of_kind(&self.file, "PlanescapeJob")?;
+        if objects.is_empty() {
             bail!(
                 "{} holds no PlanescapeJob; for a CronJob there is: planescape convert cronjob",
                 self.file
@@ -54,12 +54,16 @@ impl Explain {
         let now = Timestamp::now();
         let mut explained = Vec::new();
         let mut wrong = Vec::new();
-        for manifest in &manifests {
-            let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
-            match explain(manifest, &defaults, now) {
-                Ok(explanation) => explained.push(with_settings(explanation)),
-                Err(problems) => {
-                    wrong.push(format!("PlanescapeJob {name}:\n{}", listed(&problems)))
+        for object in &objects {
+            let name = object.value["metadata"]["name"].as_str();
+            let name = name.unwrap_or_default();
+            match explain(&object.value, &defaults, now) {
+                Ok(explanation) if object.is_sound() => {
+                    explained.push(with_settings(explanation));
+                }
+                found => {
+                    let problems = object.listed(&found.err().unwrap_or_default());
+                    wrong.push(format!("PlanescapeJob {name}:\n{problems}"));
                 }
             }
         }

@@ -1,22 +1,38 @@
 //! Manifests as they stand in files: one object or several, of any kind, also in a list.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
 use planescape_operator_core::problem::Problem;
+use planescape_templates::yaml::{self, Node};
 use serde_json::{Number, Value};
 
 /// The address that stands for Vault as long as nobody names one.
 pub(super) const NOWHERE: &str = "https://vault.invalid";
 
-/// A line for each.
-pub(super) fn listed(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
-    lines.join("\n")
+/// An object of a file.
+pub(super) struct Object {
+    pub(super) value: Value,
+    /// What is wrong with the keys of the document that holds it, each with its line.
+    mistakes: Vec<String>,
 }
 
-/// The objects of one kind; - is standard input.
-pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
+impl Object {
+    /// Whether nothing is wrong with its document.
+    pub(super) fn is_sound(&self) -> bool {
+        self.mistakes.is_empty()
+    }
+
+    /// A line for each mistake and problem.
+    pub(super) fn listed(&self, problems: &[Problem]) -> String {
+        let problems = problems.iter().map(Problem::to_string);
+        let lines: Vec<String> = self.mistakes.iter().cloned().chain(problems).collect();
+        lines.join("\n")
+    }
+}
+
+/// The objects of one kind; - is standard input. What is wrong with others is told on standard error.
+pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Object>> {
     let text = if file == "-" {
         let mut text = String::new();
         std::io::stdin()
@@ -27,41 +43,100 @@ pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
         std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
     };
     let objects = objects(&text).with_context(|| format!("{file} is not YAML"))?;
-    let of_kind = objects.into_iter().filter(|object| object["kind"] == kind);
-    Ok(of_kind.collect())
+    let is_of_kind = |object: &Object| object.value["kind"] == kind;
+    let (of_kind, others): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(is_of_kind);
+    let told = mistakes(&of_kind);
+    let mut notes = std::io::stderr().lock();
+    for mistake in mistakes(&others) {
+        if !told.contains(&mistake) {
+            writeln!(notes, "planescape: {file}: {mistake}")?;
+        }
+    }
+    Ok(of_kind)
 }
 
-/// The objects of a text, of lists too, with the values that kubectl reads in it: 0400 is 256.
+/// What is wrong with the documents of some objects, each once.
+pub(super) fn mistakes(objects: &[Object]) -> Vec<&str> {
+    let mut found = Vec::new();
+    for mistake in objects.iter().flat_map(|object| &object.mistakes) {
+        if !found.contains(&mistake.as_str()) {
+            found.push(mistake.as_str());
+        }
+    }
+    found
+}
+
+/// The objects of a text, of lists too, with the keys and values that kubectl reads in it: 0400 is 256, and y is true.
 ///
 /// # Errors
-/// It is not YAML, or says a key twice.
-pub(super) fn objects(text: &str) -> anyhow::Result<Vec<Value>> {
-    // A whole cluster's objects are more than the parser takes unless it is told to. What aliases repeat stays limited.
-    let budget = serde_saphyr::budget! {
-        enforce_alias_anchor_ratio: false,
-        max_documents: usize::MAX,
-        max_events: usize::MAX,
-        max_nodes: usize::MAX,
-        max_total_scalar_bytes: usize::MAX,
+/// It is not YAML.
+pub(super) fn objects(text: &str) -> anyhow::Result<Vec<Object>> {
+    let documents: Vec<(Value, Vec<String>)> = match yaml::documents(text) {
+        Ok(documents) => documents.into_iter().map(of_yaml).collect(),
+        Err(message) => of_json(text).ok_or_else(|| anyhow!(message))?,
     };
-    let options = serde_saphyr::options! { budget: budget, legacy_octal_numbers: true };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, options).map_err(refusal)?;
-    let mut objects: Vec<Value> = documents.into_iter().flat_map(of_document).collect();
-    objects.iter_mut().for_each(write_whole_numbers);
-    Ok(objects)
+    let are_said =
+        |(value, mistakes): &(Value, Vec<String>)| !value.is_null() || !mistakes.is_empty();
+    let objects = documents.into_iter().filter(are_said);
+    let objects = objects.flat_map(|(value, mistakes)| {
+        let of_one = move |value| Object {
+            value,
+            mistakes: mistakes.clone(),
+        };
+        of_document(value).into_iter().map(of_one)
+    });
+    Ok(objects.collect())
 }
 
-fn refusal(error: serde_saphyr::Error) -> anyhow::Error {
-    if let serde_saphyr::Error::DuplicateMappingKey {
-        key: Some(key),
-        location,
-    } = error.without_snippet()
-    {
-        let line = location.line();
-        return anyhow!("line {line} says `{key}` a second time: leave one of them out");
+/// JSON need not be YAML 1.1, which takes no object right behind another one and no pairs of surrogates.
+fn of_json(text: &str) -> Option<Vec<(Value, Vec<String>)>> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let documents = values.map(|value| Some((value.ok()?, Vec::new())));
+    documents.collect()
+}
+
+fn of_yaml(document: yaml::Document) -> (Value, Vec<String>) {
+    let mut mistakes = document.mistakes;
+    let value = value(document.node, &mut mistakes);
+    (value, mistakes)
+}
+
+fn value(node: Node, mistakes: &mut Vec<String>) -> Value {
+    match node {
+        Node::Null => Value::Null,
+        Node::Bool(value) => value.into(),
+        Node::Int(number) => number.into(),
+        Node::Uint(number) => number.into(),
+        Node::Float(number) => whole(number)
+            .or_else(|| Number::from_f64(number))
+            .map_or_else(
+                || {
+                    mistakes.push(
+                        "`.inf` and `.nan` are no values of an object: put them in quotes"
+                            .to_owned(),
+                    );
+                    Value::Null
+                },
+                Value::Number,
+            ),
+        Node::Text(text) => text.into(),
+        Node::List(items) => items
+            .into_iter()
+            .map(|item| value(item, mistakes))
+            .collect(),
+        Node::Map(fields) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, node)| (name, value(node, mistakes)))
+                .collect()
+        }
     }
-    error.into()
+}
+
+/// kubectl sends 60.0 and 6e1 as 60.
+fn whole(number: f64) -> Option<Number> {
+    let is_whole = number.abs() < i64::MAX as f64 && number.fract() == 0.0;
+    is_whole.then(|| Number::from(number as i64))
 }
 
 /// Itself, or what it lists.
@@ -84,24 +159,6 @@ fn of_document(mut document: Value) -> Vec<Value> {
     items
 }
 
-/// kubectl sends 60.0 and 6e1 as 60.
-fn write_whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let whole = number.as_f64().filter(|number| {
-                let is_within = number.abs() < i64::MAX as f64;
-                is_within && number.fract() == 0.0
-            });
-            if let Some(whole) = whole {
-                *number = Number::from(whole as i64);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -122,8 +179,10 @@ mod tests {
             ("0.5", json!(0.5)),
             ("'0400'", json!("0400")),
             ("0", json!(0)),
+            ("yes", json!(true)),
+            ("yEs", json!("yEs")),
         ] {
-            let objects = objects(&format!("mode: {written}")).unwrap();
+            let objects = values(&format!("mode: {written}"));
 
             assert_eq!(objects, [json!({ "mode": sent })], "{written}");
         }
@@ -161,16 +220,37 @@ items: [{kind: Job, apiVersion: batch/v1}, {metadata: {}}]
         let job = json!({ "kind": "Job", "apiVersion": "batch/v1" });
         let with_items = json!({ "kind": "Job", "items": [1] });
         let expected = [cron_job, job, json!({ "metadata": {} }), with_items];
-        assert_eq!(objects(list).unwrap(), expected);
+        assert_eq!(values(list), expected);
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_named_with_its_line() {
-        let error = objects("spec:\n  suspend: true\n  suspend: false\n").unwrap_err();
+    fn a_key_that_stands_twice_is_a_mistake_of_its_document_alone() {
+        let text = "spec:\n  suspend: true\n  suspend: false\n---\nkind: Job\n";
 
-        assert_eq!(
-            error.to_string(),
-            "line 3 says `suspend` a second time: leave one of them out"
-        );
+        let objects = objects(text).unwrap();
+
+        let said = "line 3 says `suspend` a second time: leave one of them out";
+        assert_eq!(mistakes(&objects), [said]);
+        assert_eq!(objects[0].listed(&[]), said);
+        assert!(objects[1].is_sound() && objects[1].value["kind"] == "Job");
+    }
+
+    #[test]
+    fn reads_json_that_is_no_yaml() {
+        let text = "{\n\t\"a\": \"\\ud83d\\ude00\"}{\"b\": 1}";
+
+        assert_eq!(values(text), [json!({ "a": "😀" }), json!({ "b": 1 })]);
+    }
+
+    #[test]
+    fn what_json_has_no_number_for_is_a_mistake() {
+        let objects = objects("a: .nan").unwrap();
+
+        assert!(objects[0].listed(&[]).contains("put them in quotes"));
+    }
+
+    fn values(text: &str) -> Vec<Value> {
+        let objects = objects(text).unwrap();
+        objects.into_iter().map(|object| object.value).collect()
     }
 }

@@ -132,6 +132,28 @@ fn what_cannot_run_is_told_with_its_field_and_nothing_is_printed() {
     }
 }
 
+#[test]
+fn a_key_that_stands_twice_refuses_the_object_that_has_it_and_no_other() {
+    let of_another = explain(
+        &JOBS.replace("kind: ConfigMap", "kind: ConfigMap\nkind: ConfigMap"),
+        &[],
+    );
+    assert_eq!(of_another.code, Some(0), "{}", of_another.errors);
+    let told = "planescape: -: line 3 says `kind` a second time: leave one of them out\n";
+    assert_eq!(of_another.errors, told);
+
+    let own = explain(
+        &JOBS.replace(
+            "timeZone: Europe/Berlin",
+            "timeZone: Mars/Base\n  schedule: '@daily'",
+        ),
+        &[],
+    );
+    assert_eq!((own.code, &*own.out), (Some(1), ""));
+    let told = "PlanescapeJob nightly:\nline 11 says `schedule` a second time: leave one of them out\nspec.timeZone: ";
+    assert!(own.errors.contains(told), "{}", own.errors);
+}
+
 fn explain(input: &str, options: &[&str]) -> Outcome {
     planescape(&[&["explain", "-"], options].concat(), input)
 }

@@ -39,6 +39,18 @@ fn a_finding_is_shown_in_the_manifest_that_holds_the_template() {
 }
 
 #[test]
+fn a_manifest_that_says_a_key_twice_is_refused_with_the_place() {
+    let twice = MANIFEST.replace("  kind: Deployment\n", "  kind: Deployment\n  kind: Job\n");
+    let (_folder, path) = file("job.yaml", &twice);
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    let told =
+        format!("planescape: {path}: line 6 says `kind` a second time: leave one of them out\n");
+    assert_eq!((outcome.code, outcome.errors), (Some(1), told));
+}
+
+#[test]
 fn configurations_in_config_maps_are_linted_where_they_stand() {
     let manifest = r#"apiVersion: v1
 kind: ConfigMap

@@ -501,7 +501,7 @@ fn plain(value: &Value) -> Result<String, Failure> {
     })
 }
 
-fn float(number: f64) -> String {
+pub(super) fn float(number: f64) -> String {
     match shortest(number, 'g').as_str() {
         "+Inf" => ".inf".to_owned(),
         "-Inf" => "-.inf".to_owned(),

@@ -1,5 +1,7 @@
 //! The reader: documents, anchors, tags and what they make of a node.
 
+mod objects;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -15,19 +17,15 @@ use super::encoding;
 use super::resolve::{self, Resolved};
 use super::scan::{Mark, Scanner, Token};
 
+pub use objects::{Document, Node, documents};
+
 /// How deep collections may nest.
 const MAX_DEPTH: usize = 200;
 
 /// The first document of a text.
 pub(crate) fn decode(text: &[u8]) -> Result<Value, Failure> {
     let text = encoding::decoded(text)?;
-    let mut reader = Reader {
-        scanner: Scanner::new(&text),
-        anchors: HashMap::new(),
-        handles: Vec::new(),
-        depth: 0,
-        mistake: None,
-    };
+    let mut reader = Reader::new(&text);
     let value = reader.document()?;
     match reader.mistake {
         Some(mistake) => Err(mistake),
@@ -44,6 +42,8 @@ struct Reader {
     depth: usize,
     /// What is wrong with the values of a document that is sound otherwise.
     mistake: Option<Failure>,
+    /// What is wrong with keys, as far as somebody wants to know: templates do not.
+    odd_keys: Option<Vec<String>>,
 }
 
 /// What stands in front of a node.
@@ -75,6 +75,17 @@ fn error_at(problem: &str, mark: Mark, context: Mark) -> Failure {
 }
 
 impl Reader {
+    fn new(text: &str) -> Self {
+        Self {
+            scanner: Scanner::new(text),
+            anchors: HashMap::new(),
+            handles: Vec::new(),
+            depth: 0,
+            mistake: None,
+            odd_keys: None,
+        }
+    }
+
     fn peek(&mut self) -> Result<(Token, Mark), Failure> {
         self.scanner.peek()
     }
@@ -299,9 +310,8 @@ impl Reader {
             let (token, mark) = self.peek()?;
             match token {
                 Token::Key => {
-                    let (next, _) = self.next()?;
-                    let key = match next {
-                        Token::Key | Token::Value | Token::BlockEnd => Key::nil(),
+                    let key = match self.next()?.0 {
+                        Token::Key | Token::Value | Token::BlockEnd => Key::nil(mark),
                         _ => self.key(Place::Entry)?,
                     };
                     let was_right = self.mistake.is_none();
@@ -330,7 +340,7 @@ impl Reader {
     }
 
     fn key(&mut self, place: Place) -> Result<Key, Failure> {
-        let (token, _) = self.peek()?;
+        let (token, mark) = self.peek()?;
         let is_merge =
             matches!(&token, Token::Scalar { text, is_plain: true } if text.as_str() == "<<");
         let value = self.node(place)?;
@@ -340,7 +350,11 @@ impl Reader {
             let mistake = Failure::new("yaml: invalid map key: ").plain(&shown);
             self.mistake = Some(mistake);
         }
-        Ok(Key { value, is_merge })
+        Ok(Key {
+            value,
+            is_merge,
+            line: mark.line,
+        })
     }
 
     fn flow_sequence(&mut self, start: Mark) -> Result<Value, Failure> {
@@ -366,11 +380,12 @@ impl Reader {
 
     /// `[a: b]`: a mapping of one entry.
     fn single_entry(&mut self) -> Result<Value, Failure> {
-        let key = match self.next()?.0 {
+        let (token, mark) = self.next()?;
+        let key = match token {
             Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
                 // The original passes whatever stands there.
                 self.scanner.skip();
-                Key::nil()
+                Key::nil(mark)
             }
             _ => self.key(Place::Flow)?,
         };
@@ -396,7 +411,7 @@ impl Reader {
             match token {
                 Token::Key => {
                     let key = match self.next()?.0 {
-                        Token::Value | Token::FlowEntry | Token::FlowMappingEnd => Key::nil(),
+                        Token::Value | Token::FlowEntry | Token::FlowMappingEnd => Key::nil(mark),
                         _ => self.key(Place::Flow)?,
                     };
                     let was_right = self.mistake.is_none();
@@ -431,6 +446,9 @@ impl Reader {
     }
 
     fn entries(&mut self, entries: Vec<(Key, Value)>) -> Value {
+        if let Some(odd) = &mut self.odd_keys {
+            objects::check_keys(&entries, odd);
+        }
         mapping(entries).unwrap_or_else(|mistake| {
             self.mistake.get_or_insert(mistake);
             Value::Nil
@@ -443,13 +461,16 @@ struct Key {
     value: Value,
     /// Whether it asks for a merge.
     is_merge: bool,
+    /// Counted from zero.
+    line: usize,
 }
 
 impl Key {
-    fn nil() -> Self {
+    fn nil(mark: Mark) -> Self {
         Self {
             value: Value::Nil,
             is_merge: false,
+            line: mark.line,
         }
     }
 }
@@ -524,6 +545,7 @@ fn mapping(entries: Vec<(Key, Value)>) -> Result<Value, Failure> {
         Key {
             value: key,
             is_merge,
+            ..
         },
         value,
     ) in entries

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use planescape_agent_contract::{Template, TemplateText, Tree};
 use planescape_operator_core::{annotations, dialect};
 use planescape_templates::Options;
 use serde_json::Value;
 
-use crate::commands::manifests::objects;
+use crate::commands::manifests::{Object, mistakes, objects};
 use crate::commands::template::Reading;
 
 /// One template, and where in its file it is.
@@ -22,15 +22,19 @@ pub(super) struct Source {
 /// A file that is neither a manifest nor an agent's configuration is a template itself.
 pub(super) fn sources(path: &Path, bytes: &[u8], reading: &Reading) -> anyhow::Result<Vec<Source>> {
     let extension = path.extension().and_then(|extension| extension.to_str());
+    let file = path.display();
     let embedded = match (extension, std::str::from_utf8(bytes)) {
         (Some("hcl"), Ok(text)) => {
-            let file = path.display();
             let tree =
                 Tree::parse(text).with_context(|| format!("{file} is not a configuration"))?;
             Some(configuration(&tree))
         }
-        (Some("yaml" | "yml"), Ok(text)) => manifests(text, reading),
-        (Some("json"), Ok(text)) => manifests(text, reading).or_else(|| configured(text)),
+        (Some("yaml" | "yml"), Ok(text)) => {
+            manifests(text, reading).with_context(|| file.to_string())?
+        }
+        (Some("json"), Ok(text)) => manifests(text, reading)
+            .with_context(|| file.to_string())?
+            .or_else(|| configured(text)),
         _ => None,
     };
     Ok(embedded.unwrap_or_else(|| {
@@ -71,22 +75,29 @@ fn configuration(tree: &Tree) -> Vec<Source> {
 }
 
 /// The templates in every object, if these are objects.
-fn manifests(text: &str, reading: &Reading) -> Option<Vec<Source>> {
-    let objects = objects(text).ok()?;
-    let is_object = |object: &Value| object["apiVersion"].is_string() && object["kind"].is_string();
+fn manifests(text: &str, reading: &Reading) -> anyhow::Result<Option<Vec<Source>>> {
+    let Ok(objects) = objects(text) else {
+        return Ok(None);
+    };
+    let is_object = |Object { value, .. }: &Object| {
+        value["apiVersion"].is_string() && value["kind"].is_string()
+    };
     if objects.is_empty() || !objects.iter().all(is_object) {
-        return None;
+        return Ok(None);
     }
-    let annotated = objects
-        .iter()
+    let mistakes = mistakes(&objects);
+    ensure!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    let values = objects.iter().map(|object| &object.value);
+    let annotated = values
+        .clone()
         .flat_map(annotations::templates)
         .map(|(key, secret)| Source {
             within: Some(key),
             options: secret.options(),
             text: secret.template.into_bytes(),
         });
-    let mounted = objects.iter().flat_map(|object| mounted(object, reading));
-    Some(annotated.chain(mounted).collect())
+    let mounted = values.flat_map(|object| mounted(object, reading));
+    Ok(Some(annotated.chain(mounted).collect()))
 }
 
 /// The templates in ConfigMaps, which agents find as files: in their configurations, or by themselves where the name
