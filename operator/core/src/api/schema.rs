@@ -79,7 +79,7 @@ fn selector_rules() -> Value {
             "fieldPath": ".selector",
         },
         {
-            "rule": "!has(self.manualSelector)",
+            "rule": "!has(self.manualSelector) || !self.manualSelector",
             "message": "is set by the operator",
             "fieldPath": ".manualSelector",
         },

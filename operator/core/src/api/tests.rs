@@ -163,6 +163,10 @@ fn rejects_labels_and_selectors_that_are_ours() {
         ["spec.jobTemplate.spec.manualSelector"]
     );
     assert_eq!(
+        rejections(&with("/spec/jobTemplate/spec/manualSelector", json!(false))),
+        [""; 0]
+    );
+    assert_eq!(
         rejections(&with(
             "/spec/jobTemplate/spec/selector",
             json!({ "matchLabels": {} })

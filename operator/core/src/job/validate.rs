@@ -284,10 +284,14 @@ fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
         problems.push(Problem::template(field(pointer), message));
     };
     let template = &spec.job_template;
-    for ours in ["/spec/selector", "/spec/manualSelector"] {
-        if template.pointer(ours).is_some() {
-            refuse(ours, "is set by the operator");
-        }
+    let ours = |pointer: &str| template.pointer(pointer).filter(|value| !value.is_null());
+    let refusal = "is set by the operator; leave it out";
+    if ours("/spec/selector").is_some() {
+        refuse("/spec/selector", refusal);
+    }
+    // To say what a Job without it does asks for nothing.
+    if ours("/spec/manualSelector").is_some_and(|value| *value != false) {
+        refuse("/spec/manualSelector", refusal);
     }
     let policy = "/spec/template/spec/restartPolicy";
     if let Some(value) = template.pointer(policy)

@@ -164,6 +164,7 @@ fn names_what_the_api_server_refuses_with_its_field_and_the_cure() {
 fn takes_what_the_api_server_takes() {
     for (place, value) in [
         ("/spec/suspend", "null"),
+        ("/spec/jobTemplate/spec/manualSelector", "false"),
         ("/spec/successfulJobsHistoryLimit", "null"),
         ("/spec/timeZone", "null"),
         ("/spec/maxActiveRuns", "2147483647"),

@@ -21,7 +21,7 @@ fn names_problems_of_schedule_zone_and_template_together() {
     assert_eq!(
         problems,
         [
-            "spec.jobTemplate.spec.manualSelector: is set by the operator",
+            "spec.jobTemplate.spec.manualSelector: is set by the operator; leave it out",
             "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is not a boolean: write true or false",
             "spec.jobTemplate.spec.template.spec.containers: needs at least one container",
             "spec.jobTemplate.spec.template.spec.restartPolicy: must be Never or OnFailure",
