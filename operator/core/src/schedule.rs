@@ -9,6 +9,8 @@ mod cron;
 mod every;
 mod window;
 
+use jiff::civil::date;
+use jiff::fmt::temporal::Pieces;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +132,13 @@ pub fn zone(name: &str) -> Option<TimeZone> {
         .ok()
         // Etc/Unknown stands for UTC there, and is no zone.
         .filter(|zone| !is_local && !zone.is_unknown())
+}
+
+/// Whether a text that is no instant is one of the calendar's last hours, which are left out because they may be over it in
+/// another zone.
+pub fn is_beyond_time(text: &str) -> bool {
+    let pieces = Pieces::parse(text).ok();
+    pieces.is_some_and(|it| it.time().is_some() && it.date() >= date(9999, 12, 30))
 }
 
 #[cfg(test)]

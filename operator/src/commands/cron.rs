@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::v1alpha1::DstPolicy;
 use planescape_operator_core::schedule::{self, Schedule};
 
+/// So far a schedule is followed without an instant.
+const EIGHT_YEARS: SignedDuration = SignedDuration::from_hours(8 * 366 * 24);
+
 /// When a schedule fires.
 #[derive(Debug, Subcommand)]
 pub enum Cron {
@@ -82,17 +85,21 @@ impl Cron {
             Self::Next(ticks) => (ticks, Direction::Next),
             Self::Prev(ticks) => (ticks, Direction::Previous),
         };
-        let text = ticks.text(direction, Timestamp::now())?;
+        let zone = zone(&ticks.zone)?;
+        let found = ticks.find(direction, Timestamp::now(), &zone)?;
+        let text = ticks.text(&found, &zone)?;
         std::io::stdout().lock().write_all(text.as_bytes())?;
+        if found.len() < ticks.count as usize {
+            let end = ticks.end_of_time(direction);
+            writeln!(std::io::stderr(), "planescape: {end}")?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Ticks {
-    fn text(&self, direction: Direction, now: Timestamp) -> anyhow::Result<String> {
-        let zone = zone(&self.zone)?;
-        let ticks = self.ticks(direction, self.from.unwrap_or(now), &zone)?;
-        let ticks = ticks.iter().map(|tick| shown(*tick, &zone));
+    fn text(&self, found: &[Timestamp], zone: &TimeZone) -> anyhow::Result<String> {
+        let ticks = found.iter().map(|tick| shown(*tick, zone));
         if self.json {
             let ticks: Vec<String> = ticks.collect();
             return Ok(format!("{}\n", serde_json::to_string_pretty(&ticks)?));
@@ -100,12 +107,22 @@ impl Ticks {
         Ok(ticks.map(|tick| tick + "\n").collect())
     }
 
-    fn ticks(
+    /// Why there are no more.
+    fn end_of_time(&self, direction: Direction) -> String {
+        let (further, end) = match direction {
+            Direction::Next => ("later", "up to the year 9999"),
+            Direction::Previous => ("earlier", "from the year -9999 on"),
+        };
+        format!("`{}` has no {further} time {end}", self.schedule)
+    }
+
+    fn find(
         &self,
         direction: Direction,
-        from: Timestamp,
+        now: Timestamp,
         zone: &TimeZone,
     ) -> anyhow::Result<Vec<Timestamp>> {
+        let from = self.from.unwrap_or(now);
         let dst = match self.dst {
             Dst::Once => DstPolicy::OncePerOccurrence,
             Dst::Kubernetes => DstPolicy::Kubernetes,
@@ -136,6 +153,14 @@ impl Ticks {
         let ticks = std::iter::successors(first, |tick| step(*tick));
         let ticks: Vec<Timestamp> = ticks.take(self.count as usize).collect();
         if ticks.is_empty() {
+            // Intervals end with the calendar alone.
+            let ends = match direction {
+                Direction::Next => from.checked_add(EIGHT_YEARS),
+                Direction::Previous => from.checked_sub(EIGHT_YEARS),
+            };
+            if ends.is_err() || matches!(schedule, Schedule::Every(_)) {
+                bail!("{}", self.end_of_time(direction));
+            }
             let when = match direction {
                 Direction::Next => "after",
                 Direction::Previous => "before",
@@ -163,6 +188,12 @@ pub(super) fn shown(tick: Timestamp, zone: &TimeZone) -> String {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
+        if schedule::is_beyond_time(text) {
+            return format!(
+                "lies beyond {}: there is no later time, as the calendar ends with the year 9999",
+                Timestamp::MAX
+            );
+        }
         "is not a time with an offset: write for example 2026-03-08T00:00:00-05:00 or 2026-03-08T05:00:00Z"
             .to_owned()
     })

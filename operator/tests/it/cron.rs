@@ -93,6 +93,18 @@ fn ten_instants_after_now_are_printed_when_nothing_else_is_said() {
 }
 
 #[test]
+fn the_end_of_the_calendar_is_told_beside_the_last_instants() {
+    let from = "--from=9999-12-30T20:00:00Z";
+
+    let outcome = cron(&["next", "@hourly", from, "--json"]);
+
+    let ticks: Vec<String> = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(ticks.len(), 2);
+    let told = "planescape: `@hourly` has no later time up to the year 9999\n";
+    assert_eq!((outcome.code, &*outcome.errors), (Some(0), told));
+}
+
+#[test]
 fn what_is_no_schedule_is_told_with_what_would_be_one() {
     for (arguments, code, expected) in [
         (
@@ -120,6 +132,21 @@ fn what_is_no_schedule_is_told_with_what_would_be_one() {
             "write for example 2026-03-08T00:00:00-05:00",
         ),
         (&["next", "@daily", "--count=0"], 2, "1..=100000"),
+        (
+            &["next", "@daily", "--from=9999-12-31T23:59:00Z"],
+            2,
+            "there is no later time, as the calendar ends with the year 9999",
+        ),
+        (
+            &["next", "@daily", "--from=9999-12-30T20:00:00Z"],
+            1,
+            "`@daily` has no later time up to the year 9999",
+        ),
+        (
+            &["next", "@every 200h", "--from=9999-12-30T20:00:00Z"],
+            1,
+            "`@every 200h` has no later time up to the year 9999",
+        ),
     ] {
         let outcome = cron(arguments);
 

@@ -79,7 +79,7 @@ impl Calendar {
 
     pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let mut from = after.checked_add(INSTANT).ok()?;
-        let last = self.horizon(from, HORIZON_IN_DAYS)?;
+        let last = self.horizon(from, HORIZON_IN_DAYS);
         loop {
             let stretch = self.stretch(from);
             if stretch.makes_up && stretch.start == Some(from) {
@@ -97,16 +97,16 @@ impl Calendar {
     }
 
     pub(super) fn previous(&self, now: Timestamp) -> Option<Timestamp> {
-        self.last_from(self.horizon(now, -HORIZON_IN_DAYS)?, now)
+        self.last_from(self.horizon(now, -HORIZON_IN_DAYS), now)
     }
 
     /// The last instant not after `now`, if it is not much longer ago than `most`: nobody has to go through a year for a
     /// window of an hour.
     pub(super) fn recent(&self, now: Timestamp, most: SignedDuration) -> Option<Timestamp> {
-        let horizon = self.horizon(now, -HORIZON_IN_DAYS)?;
+        let horizon = self.horizon(now, -HORIZON_IN_DAYS);
         // A clock that is turned back reads the day before again.
         let first = now.checked_sub(most).ok();
-        let first = first.and_then(|first| self.horizon(first, -1));
+        let first = first.map(|first| self.horizon(first, -1));
         self.last_from(first.map_or(horizon, |first| first.max(horizon)), now)
     }
 
@@ -227,8 +227,9 @@ impl Calendar {
         }
     }
 
-    fn horizon(&self, from: Timestamp, days: i32) -> Option<Date> {
-        self.date(from).checked_add(Span::new().days(days)).ok()
+    /// So many days away, or where the calendar ends.
+    fn horizon(&self, from: Timestamp, days: i32) -> Date {
+        self.date(from).saturating_add(Span::new().days(days))
     }
 
     fn date(&self, instant: Timestamp) -> Date {

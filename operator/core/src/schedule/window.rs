@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Calendar, Error, Schedule, every};
+use super::{Calendar, Error, Schedule, every, is_beyond_time};
 use crate::api::v1alpha1::{DstPolicy, ExclusionWindow};
 
 /// A time in which no run starts. Its end is not part of it.
@@ -133,6 +133,10 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
+    // Who writes 9999-12-31T23:59:59Z means for ever.
+    if is_beyond_time(text) {
+        return Ok(Timestamp::MAX);
+    }
     let reading: Option<DateTime> = text.parse().ok();
     let zoned = reading.and_then(|reading| reading.to_zoned(zone.clone()).ok());
     zoned.map(|zoned| zoned.timestamp()).ok_or_else(|| {
@@ -143,6 +147,22 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_may_last_for_ever() {
+        for until in ["9999-12-31T23:59:59Z", "9999-12-31T00:00:00"] {
+            let window = ExclusionWindow {
+                from: Some("2026-12-24T00:00:00Z".into()),
+                until: Some(until.into()),
+                ..ExclusionWindow::default()
+            };
+
+            let window = Window::parse(&window, &TimeZone::UTC, DstPolicy::default()).unwrap();
+
+            let late: Timestamp = "9999-12-30T00:00:00Z".parse().unwrap();
+            assert!(window.contains(late), "{until}");
+        }
+    }
 
     #[test]
     fn holds_its_start_and_not_its_end() {

@@ -441,3 +441,23 @@ fn a_run_that_has_waited_for_its_turn_beyond_its_deadline_does_not_start() {
     );
     assert!(may(json!(null), None, "2026-11-24T12:30:00Z"));
 }
+
+#[test]
+fn a_status_of_the_year_9999_keeps_no_run_from_starting() {
+    let last = "9999-12-30T21:00:00Z";
+    for status in [
+        json!({ "lastScheduleTime": last }),
+        json!({ "lastScheduleTime": last, "settledSince": "2026-11-24T09:00:00Z" }),
+        json!({ "settledAhead": { "from": "2026-11-24T10:31:00Z", "until": last } }),
+    ] {
+        let mut job = cron("0 * * * *");
+        job["status"] = status;
+        job["status"]["scheduleReference"] =
+            json!({ "schedule": "0 * * * * UTC", "since": "2026-11-24T10:00:00Z" });
+
+        let plan = plan_of(&job, &[], "2026-11-24T10:30:00Z");
+
+        let next = Some(at("2026-11-24T11:00:00Z"));
+        assert_eq!((plan.next, plan.due), (next, next), "{job}");
+    }
+}

@@ -9,6 +9,9 @@ use crate::api::v1alpha1::PlanescapeJobStatus;
 /// A recorded instant this far ahead is the work of a wrong clock.
 pub(crate) const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// A series of instants that is longer was acted upon under no clock: it was written by hand, or the clock has jumped.
+const LONGEST_SERIES: SignedDuration = SignedDuration::from_hours(8 * 366 * 24);
+
 /// Which instants were acted upon.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settled {
@@ -28,7 +31,7 @@ impl Settled {
             return Self::default();
         };
         let known = status.settled_ahead.as_ref();
-        let known = known.map(|ahead| ahead.from.0..=ahead.until.0);
+        let known = known.map(|ahead| believed(ahead.from.0..=ahead.until.0, now));
         let (known, passed) = match known {
             Some(ahead) if *ahead.end() < now => (None, Some(*ahead.end())),
             known => (known, None),
@@ -57,7 +60,7 @@ impl Settled {
         }
         Self {
             last: Some(now).max(before.filter(|_| is_one)),
-            ahead: Some(from..=until),
+            ahead: Some(believed(from..=until, now)),
             clock_was_at: Some(wrong),
         }
     }
@@ -68,4 +71,13 @@ impl Settled {
             .as_ref()
             .is_some_and(|ahead| ahead.contains(&tick))
     }
+}
+
+/// Of a series from now on that nobody can have run, its end alone: the schedule would rest until then.
+fn believed(ahead: RangeInclusive<Timestamp>, now: Timestamp) -> RangeInclusive<Timestamp> {
+    let (from, until) = ahead.into_inner();
+    let is_near = from.duration_since(now) < LONGEST_SERIES;
+    let is_long = until.duration_since(from) > LONGEST_SERIES;
+    let from = if is_near && is_long { until } else { from };
+    from..=until
 }
