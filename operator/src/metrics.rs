@@ -242,9 +242,9 @@ impl Metrics {
         }
         // Counts instants that passed while nobody looked; the one that is settled now is counted above.
         let passed = |why: Skipped, count: fn(&PlanescapeJobStatus) -> i64| {
-            let told = count(after) - before.map_or(0, count);
+            let told = count(after).saturating_sub(before.map_or(0, count));
             let settled = i64::from(plan.skip.is_some_and(|skip| skip.why == why));
-            u64::try_from(told - settled).unwrap_or_default()
+            u64::try_from(told.saturating_sub(settled)).unwrap_or_default()
         };
         let missed = passed(Skipped::Missed, |status| status.skipped.missed);
         self.missed.inc_by(missed);

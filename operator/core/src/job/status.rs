@@ -453,17 +453,19 @@ fn resolved(facts: &Facts<'_>) -> Option<Resolved> {
 }
 
 fn skipped(facts: &Facts<'_>, before: &Skipped) -> Skipped {
-    let count = |is_one_more: bool| i64::from(is_one_more);
     let why = facts.plan.skip.map(|skip| skip.why);
-    let missed = missed(facts);
+    // Anybody may have written a status by hand.
+    let count = |before: i64, is_one_more: bool| before.saturating_add(is_one_more.into());
+    let missed = before.missed.saturating_add(missed(facts));
+    let excluded = before.excluded.saturating_add(left_out(facts));
     Skipped {
-        forbid: before.forbid + count(why == Some(plan::Skipped::Forbid)),
-        too_late: before.too_late + count(why == Some(plan::Skipped::TooLate)),
-        missed: before.missed + missed + count(why == Some(plan::Skipped::Missed)),
-        too_many: before.too_many + count(why == Some(plan::Skipped::TooMany)),
-        excluded: before.excluded + left_out(facts) + count(why == Some(plan::Skipped::Excluded)),
-        conflict: before.conflict + count(facts.applied.conflict.is_some()),
-        edited: before.edited + count(facts.plan.dropped.is_some()),
+        forbid: count(before.forbid, why == Some(plan::Skipped::Forbid)),
+        too_late: count(before.too_late, why == Some(plan::Skipped::TooLate)),
+        missed: count(missed, why == Some(plan::Skipped::Missed)),
+        too_many: count(before.too_many, why == Some(plan::Skipped::TooMany)),
+        excluded: count(excluded, why == Some(plan::Skipped::Excluded)),
+        conflict: count(before.conflict, facts.applied.conflict.is_some()),
+        edited: count(before.edited, facts.plan.dropped.is_some()),
     }
 }
 

@@ -338,15 +338,46 @@ fn a_run_that_began_after_its_deadline_has_as_long_for_its_secrets() {
     };
 
     let punctual = "2026-11-24T10:00:01Z";
-    assert!(!ends(&waiting, punctual, "2026-11-24T10:00:59Z"));
-    assert!(ends(&waiting, punctual, "2026-11-24T10:01:00Z"));
+    assert!(!ends(&waiting, punctual, "2026-11-24T10:01:00.999Z"));
+    assert!(ends(&waiting, punctual, "2026-11-24T10:01:01Z"));
+    assert!(ends(&waiting, punctual, "2026-11-24T11:30:00Z"));
     // A queue that has let it go makes no Secrets.
     waiting["spec"]["suspend"] = json!(false);
-    assert!(ends(&waiting, punctual, "2026-11-24T10:01:00Z"));
+    assert!(ends(&waiting, punctual, "2026-11-24T10:01:01Z"));
+    // It was decided in time, and made when that was over.
+    let just_late = "2026-11-24T10:01:00Z";
+    assert!(!ends(&waiting, just_late, "2026-11-24T10:02:00.999Z"));
     // The job was suspended until then.
     let late = "2026-11-24T12:00:00Z";
-    assert!(!ends(&waiting, late, "2026-11-24T12:00:59Z"));
-    assert!(ends(&waiting, late, "2026-11-24T12:01:00Z"));
+    assert!(!ends(&waiting, late, "2026-11-24T12:01:00.999Z"));
+    assert!(ends(&waiting, late, "2026-11-24T12:01:01Z"));
+}
+
+#[test]
+fn secrets_have_the_second_that_a_deadline_of_none_leaves_and_end_nothing_without_one() {
+    let mut waiting = run("2026-11-24T10:00:00Z");
+    waiting["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
+    let ends = |deadline: serde_json::Value, created: serde_json::Value, now: &str| {
+        let mut job = once();
+        job["spec"]["startingDeadlineSeconds"] = deadline;
+        let mut waiting = waiting.clone();
+        waiting["metadata"]["creationTimestamp"] = created;
+        let plan = plan_of(&job, &[waiting], now);
+        let mut actions = plan.actions.iter();
+        (
+            actions.any(|it| matches!(it, Action::End { .. })),
+            plan.wake,
+        )
+    };
+    let tick = json!("2026-11-24T10:00:00Z");
+
+    let second = Some(at("2026-11-24T10:00:01Z"));
+    let at_once = ends(json!(0), tick.clone(), "2026-11-24T10:00:00.030Z");
+    assert_eq!(at_once, (false, second));
+    assert!(ends(json!(0), tick.clone(), "2026-11-24T10:00:01Z").0);
+    // A Job that does not say when it was made counts from its instant.
+    assert!(ends(json!(0), json!(null), "2026-11-24T10:00:01Z").0);
+    assert!(!ends(json!(null), tick, "2026-11-25T10:00:00Z").0);
 }
 
 #[test]

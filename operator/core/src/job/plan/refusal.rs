@@ -1,6 +1,6 @@
 //! Ends a run that Vault refuses for good: its pod would be tried again for ever.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Action, Ending, Plan};
@@ -10,6 +10,9 @@ use crate::defaults::Defaults;
 use crate::job::observed::{Observed, ObservedJob};
 use crate::job::status::{lasting_refusal, said};
 use crate::job::validate::ValidatedJob;
+
+/// No run has its Secrets at the very instant, so that a part of a second is not late: a start is judged alike.
+const PART_OF_A_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 pub(super) fn end(
     plan: &mut Plan,
@@ -83,10 +86,11 @@ pub(super) fn end_late(
         let Some(due) = late.and_then(limit) else {
             continue;
         };
-        let due = match since > due {
+        let due = match since >= due {
             true => limit(since).unwrap_or(due),
             false => due,
         };
+        let due = due.saturating_add(PART_OF_A_SECOND).unwrap_or(due);
         if plan.has_come(due, now) {
             let why = match &run.credentials {
                 Some(report) => said(report),

@@ -172,6 +172,11 @@ fn counts_what_did_not_run() {
         Some(Time(at("2026-11-24T13:00:00Z")))
     );
     assert!(reasons(&scene, &after).contains(&"JobAlreadyActive".to_owned()));
+
+    let most = i64::MAX;
+    scene.job["status"] = json!({ "skipped": { "forbid": most, "missed": most - 1 } });
+    let after = scene.status();
+    assert_eq!((after.skipped.forbid, after.skipped.missed), (most, most));
 }
 
 #[test]

@@ -50,8 +50,8 @@ fn a_run_waits_for_vault_as_long_as_it_may_start() {
     );
 
     scene.job["spec"]["startingDeadlineSeconds"] = json!(60);
-    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:00:59Z"), None);
-    let late = "2026-11-24T10:01:00Z";
+    assert_eq!(ending(&scene.seen(&after), "2026-11-24T10:01:00Z"), None);
+    let late = "2026-11-24T10:01:01Z";
     assert_eq!(ending(&scene.seen(&after), late), Some("VaultUnavailable"));
     scene.jobs[0]["metadata"]["annotations"][SUPPLIED_ANNOTATION] = json!("true");
     assert_eq!(
