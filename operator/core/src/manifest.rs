@@ -6,7 +6,7 @@ mod fits;
 mod rules;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{PlanescapeJob, as_stored};
 use crate::defaults::Defaults;
@@ -41,11 +41,11 @@ impl Manifest {
         problems.extend(wrong);
         let job = match as_stored(written) {
             Ok(job) => job,
-            Err(_) if !problems.is_empty() => return Err(problems),
-            Err(error) => {
+            Err(error) if problems.is_empty() => {
                 let message = format!("a field has a value of another kind: {error}");
                 return Err(vec![Problem::template("spec", message)]);
             }
+            Err(_) => return Err(with_those_of_the_rest(problems, written, defaults, now)),
         };
         match validate(&job, defaults, now) {
             Ok((validated, material)) if problems.is_empty() => Ok(Self {
@@ -58,6 +58,53 @@ impl Manifest {
             Err(more) => Err(joined(problems, more)),
         }
     }
+}
+
+/// Everything that is wrong, although not every field can be read.
+fn with_those_of_the_rest(
+    problems: Vec<Problem>,
+    written: &Value,
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Vec<Problem> {
+    let Ok(job) = as_stored(&rest(written, &problems)) else {
+        return problems;
+    };
+    let Err(mut more) = validate(&job, defaults, now) else {
+        return problems;
+    };
+    if !written["spec"]["jobTemplate"].is_object() {
+        // An empty one stands for it, in which nothing is as it should be.
+        more.retain(|it| {
+            !it.field.starts_with("spec.jobTemplate") && !it.field.ends_with(".secretName")
+        });
+    }
+    joined(problems, more)
+}
+
+/// A manifest without the fields that have a problem, and with what it cannot be without.
+fn rest(written: &Value, problems: &[Problem]) -> Value {
+    let mut rest = written.clone();
+    for problem in problems {
+        let mut parts = problem.field.split(['.', '[']);
+        let (Some(part), Some(name)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let fields = rest.get_mut(part).and_then(Value::as_object_mut);
+        if let Some(fields) = fields
+            && !(name == "jobTemplate" && fields.get(name).is_some_and(Value::is_object))
+        {
+            fields.remove(name);
+        }
+    }
+    if let Some(spec) = rest.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.entry("jobTemplate").or_insert_with(|| json!({}));
+        if !written["spec"]["schedule"].is_null() {
+            // Without one it would run once, which has other rules.
+            spec.entry("schedule").or_insert_with(|| json!("@daily"));
+        }
+    }
+    rest
 }
 
 /// What both find is told once, in the operator's words, which know what the field is for.

@@ -266,6 +266,34 @@ fn names_all_that_is_wrong_and_nothing_twice() {
     );
 }
 
+#[test]
+fn names_what_is_wrong_with_the_rest_where_fields_cannot_be_read() {
+    let mut manifest = with("/spec/jobTemplate", Value::Null);
+    manifest["spec"]["schedule"] = json!(5);
+    manifest["spec"]["suspend"] = json!("true");
+    manifest["spec"]["timeZone"] = json!("Mars/Base");
+    manifest["spec"]["exclusionWindows"] = json!([{ "schedule": "@every 1h", "duration": "1h" }]);
+    manifest["spec"]["vault"] = json!({ "enabled": true, "role": "r", "secrets": [
+        { "name": "db", "path": "/", "secretName": "db" },
+    ] });
+
+    let mut told = told(&manifest);
+
+    told.sort();
+    let fields: Vec<&str> = told.iter().filter_map(|it| it.split(": ").next()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.exclusionWindows[0].schedule",
+            "spec.jobTemplate",
+            "spec.schedule",
+            "spec.suspend",
+            "spec.timeZone",
+            "spec.vault.secrets[0].path",
+        ]
+    );
+}
+
 fn told(manifest: &Value) -> Vec<String> {
     let problems = Manifest::read(manifest, &defaults(), now()).unwrap_err();
     problems.iter().map(Problem::to_string).collect()
