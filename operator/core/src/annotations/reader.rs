@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{keys, values};
+use super::{keys, shorthand, values};
 use crate::problem::Problem;
 
 /// The place of annotations in a PlanescapeJob.
@@ -13,6 +13,8 @@ const FIELD: &str = "spec.jobTemplate.spec.template.metadata.annotations";
 pub(super) struct Reader {
     entries: BTreeMap<String, Entry>,
     problems: Vec<Problem>,
+    /// Whether the author writes the shorthand, where what is missing is to be written then.
+    has_shorthand: bool,
 }
 
 struct Entry {
@@ -26,6 +28,7 @@ impl Reader {
         let mut reader = Self {
             entries: BTreeMap::new(),
             problems: Vec::new(),
+            has_shorthand: false,
         };
         let annotations = template
             .pointer("/metadata/annotations")
@@ -39,6 +42,10 @@ impl Reader {
             }
         }
         reader
+    }
+
+    pub(super) fn expect_shorthand(&mut self) {
+        self.has_shorthand = true;
     }
 
     /// Adds a value that was written at `field`. Two values of one key must be equal.
@@ -101,9 +108,11 @@ impl Reader {
     }
 
     pub(super) fn field(&self, name: &str) -> String {
-        match self.entries.get(name) {
-            Some(entry) => entry.field.clone(),
-            None => format!("{FIELD}[{}{name}]", keys::PREFIXES[0]),
+        let of_shorthand = shorthand::field(name).filter(|_| self.has_shorthand);
+        match (self.entries.get(name), of_shorthand) {
+            (Some(entry), _) => entry.field.clone(),
+            (None, Some(field)) => field.to_owned(),
+            (None, None) => format!("{FIELD}[{}{name}]", keys::PREFIXES[0]),
         }
     }
 

@@ -116,6 +116,8 @@ pub fn validate(
         (identity, schedule, injection, order, problems.is_empty())
     else {
         problems.sort();
+        // An agent and Secrets may lack the same.
+        problems.dedup();
         return Err(problems);
     };
     let asks_vault = injection.is_some() || order.is_some();

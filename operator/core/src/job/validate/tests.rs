@@ -212,6 +212,27 @@ fn the_operators_spread_is_for_recurring_jobs_that_ask_vault_and_do_not_say() {
     }
 }
 
+#[test]
+fn an_empty_vault_block_says_what_to_write() {
+    let problems = problems(json!({ "vault": {}, "jobTemplate": job_template() }));
+
+    let [address, path, role] = &problems[..] else {
+        panic!("{problems:?}");
+    };
+    assert!(
+        address.starts_with("spec.vault.address: is missing"),
+        "{address}"
+    );
+    assert!(
+        path.starts_with("spec.vault.path: is missing: write a path of Vault"),
+        "{path}"
+    );
+    assert_eq!(
+        role,
+        "spec.vault.role: is missing: the Vault role to log in as"
+    );
+}
+
 fn valid(schedule: &str) -> ValidatedJob {
     let spec = json!({ "schedule": schedule, "jobTemplate": job_template() });
     let valid = validate(&job(spec), &Defaults::default(), Timestamp::UNIX_EPOCH);
