@@ -17,8 +17,16 @@ use serde_json::json;
 
 use crate::cluster::client;
 
+/// What is shown of it where something is typed that it does not take.
+const USAGE: &str = "planescape run NAME [--namespace=NAME] [--args=ARG]... [--env=NAME=VALUE]...";
+
+const EXAMPLES: &str = "Examples:
+  planescape run nightly -n reports
+  planescape run nightly --args=--verbose --args=2026-11-24 --env LEVEL=debug";
+
 /// Which PlanescapeJob, and what is other than usual.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Run {
     /// The PlanescapeJob.
     #[arg(value_name = "NAME")]
@@ -28,9 +36,9 @@ pub struct Run {
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
 
-    /// Arguments of the first container, instead of the template's. One that begins with a dash is
-    /// written as --args=-v.
-    #[arg(long, value_name = "ARG", num_args = 1..)]
+    /// An argument of the first container; write --args for each of them. Together they stand in the place of the
+    /// template's. One that begins with a dash is written as --args=-v.
+    #[arg(long, value_name = "ARG")]
     args: Vec<String>,
 
     /// A variable of the first container. No secrets: it stands in the PlanescapeJob's annotations.
@@ -155,11 +163,13 @@ async fn write(
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use clap::Parser as _;
     use http::{Method, Request as Call, Response};
     use kube::client::Body;
     use serde_json::Value;
 
     use super::*;
+    use crate::args::{Arguments, Command};
 
     #[tokio::test]
     async fn a_request_takes_no_other_ones_place() {
@@ -183,6 +193,33 @@ mod tests {
         let asked = ask(&server, "2026-11-24T10:00:00Z").await.unwrap_err();
 
         assert!(asked.to_string().contains("try again"), "{asked}");
+    }
+
+    #[test]
+    fn each_argument_is_written_for_itself_wherever_the_name_stands() {
+        let parse = |arguments: &[&str]| {
+            let arguments = [&["planescape", "run"], arguments].concat();
+            Arguments::try_parse_from(arguments)
+        };
+        for arguments in [
+            ["--args", "x", "--args=-v", "my-job"],
+            ["my-job", "--args", "x", "--args=-v"],
+        ] {
+            let Command::Run(run) = parse(&arguments).unwrap().command else {
+                panic!("another command");
+            };
+            assert_eq!(
+                (&*run.name, run.args),
+                ("my-job", vec!["x".to_owned(), "-v".to_owned()])
+            );
+        }
+        let error = parse(&["my-job", "--args", "a", "b"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("'b'") && error.contains("[--args=ARG]..."),
+            "{error}"
+        );
     }
 
     fn job() -> Value {

@@ -96,7 +96,16 @@ async fn a_run_by_hand_has_its_own_arguments_and_happens_once() {
     bed.until("pjob/my-job", SOON, is_seen).await.unwrap();
 
     let printed = bed
-        .planescape(&["run", "my-job", "--args", "up", "1", "--env", "LEVEL=debug"])
+        .planescape(&[
+            "run",
+            "my-job",
+            "--args",
+            "up",
+            "--args",
+            "1",
+            "--env",
+            "LEVEL=debug",
+        ])
         .unwrap();
     let has_run = |job: &Value| job["status"]["reruns"].is_array();
     let job = bed.until("pjob/my-job", SOON, has_run).await.unwrap();
