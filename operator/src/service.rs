@@ -37,7 +37,7 @@ impl Service {
         let client = client::observed(client, metrics.clone(), skew.clone());
         let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("cannot listen on {listen}"))?;
+            .with_context(|| format!("--listen, PLANESCAPE_LISTEN: cannot listen on {listen}"))?;
         Ok(Self {
             client,
             metrics,

@@ -55,7 +55,7 @@ pub enum Error {
     #[error("a time zone in the schedule is not supported: use spec.timeZone")]
     ZonePrefix,
     /// No date in eight years fits.
-    #[error("never fires")]
+    #[error("never fires within eight years: look at its day and month")]
     Never,
 }
 

@@ -172,7 +172,7 @@ fn duration(text: &str) -> anyhow::Result<SignedDuration> {
         .context("is not a duration; write for example 1h")?;
     ensure!(
         duration >= SignedDuration::from_mins(1) && Duration::try_from(duration).is_ok(),
-        "is less than a minute"
+        "is less than a minute; write 1m, or more"
     );
     Ok(duration)
 }

@@ -74,7 +74,10 @@ impl Election {
         );
         timing.map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            anyhow!("--leader-elect-...: {}", problems.join("; "))
+            anyhow!(
+                "--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: {}; 15s, 10s and 2s fit each other",
+                problems.join("; ")
+            )
         })
     }
 
@@ -100,7 +103,7 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
         .parse()
         .ok()
         .context("is not a duration; write for example 15s")?;
-    Duration::try_from(duration).context("is negative")
+    Duration::try_from(duration).context("is negative; write for example 15s")
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ mod tests {
 
         assert_eq!(
             error.to_string(),
-            "cannot read Vault's CA from /nowhere/ca.crt"
+            "--vault-ca-cert, PLANESCAPE_VAULT_CA_CERT: cannot read /nowhere/ca.crt"
         );
     }
 

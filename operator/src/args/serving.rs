@@ -15,7 +15,8 @@ pub struct Serving {
         long,
         env = "PLANESCAPE_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "0.0.0.0:8080",
+        value_parser = address
     )]
     pub listen: SocketAddr,
 
@@ -36,4 +37,25 @@ pub struct Serving {
         default_value = "info"
     )]
     pub log_level: Level,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse();
+    address.map_err(|_| "is no address with a port: write for example 0.0.0.0:8080".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port() {
+        assert!(address("[::]:8080").is_ok());
+        for wrong in ["8080", "localhost:8080", ":8080", ""] {
+            assert!(
+                address(wrong).unwrap_err().contains("0.0.0.0:8080"),
+                "{wrong}"
+            );
+        }
+    }
 }

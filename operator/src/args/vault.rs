@@ -30,7 +30,9 @@ pub(super) fn ca_cert(setting: Option<&String>) -> anyhow::Result<Option<String>
         return Ok(None);
     };
     let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("cannot read Vault's CA from {path}"))?;
+    let text = text.with_context(|| {
+        format!("--vault-ca-cert, PLANESCAPE_VAULT_CA_CERT: cannot read {path}")
+    })?;
     ensure!(
         holds_certificates(&text),
         "--vault-ca-cert, PLANESCAPE_VAULT_CA_CERT: {path} holds no certificates; write the authorities that Vault's certificate comes from, in PEM"

@@ -23,7 +23,7 @@ const USER_AGENT: &str = concat!("planescape/", env!("CARGO_PKG_VERSION"));
 pub(crate) async fn connect() -> anyhow::Result<Client> {
     let mut config = Config::infer()
         .await
-        .context("cannot reach Kubernetes: neither in a pod nor with a kubeconfig")?;
+        .context("cannot reach Kubernetes: this is no pod, and no kubeconfig can be read; name one in KUBECONFIG")?;
     let value = HeaderValue::from_static(USER_AGENT);
     config.headers.push((header::USER_AGENT, value));
     Client::try_from(config).context("cannot reach Kubernetes")

@@ -70,6 +70,7 @@ impl Convert {
 fn cron_jobs(file: &str) -> anyhow::Result<Vec<Object>> {
     let cron_jobs = manifests::of_kind(file, "CronJob")?;
     if cron_jobs.is_empty() {
+        let file = manifests::shown(file);
         bail!("{file} holds no CronJob; write it with: kubectl get cronjob NAME -o yaml");
     }
     Ok(cron_jobs)

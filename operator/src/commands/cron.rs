@@ -33,8 +33,8 @@ const EXAMPLES: &str = r#"Examples:
 /// A schedule, and from where to look.
 #[derive(Debug, Args)]
 pub struct Ticks {
-    /// Five cron fields, @hourly and its like, or @every and a duration.
-    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    /// Five cron fields, @hourly and its like, or @every and a duration: one text, in quotes for the shell.
+    #[arg(value_name = "\"EXPR\"", allow_hyphen_values = true)]
     schedule: String,
 
     /// The IANA time zone that the schedule is read in, as in spec.timeZone.

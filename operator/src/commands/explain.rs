@@ -47,7 +47,7 @@ impl Explain {
         if objects.is_empty() {
             bail!(
                 "{} holds no PlanescapeJob; for a CronJob there is: planescape convert cronjob",
-                self.file
+                manifests::shown(&self.file)
             );
         }
         let defaults = self.defaults()?;

@@ -1,5 +1,6 @@
 //! Manifests as they stand in files: one object or several, of any kind, also in a list.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, anyhow};
@@ -33,15 +34,7 @@ impl Object {
 
 /// The objects of one kind; - is standard input. What is wrong with others is told on standard error.
 pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Object>> {
-    let text = if file == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
-        text
-    } else {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
-    };
+    let (file, text) = (shown(file), read(file)?);
     let objects = objects(&text).with_context(|| format!("{file} is not YAML"))?;
     let is_of_kind = |object: &Object| object.value["kind"] == kind;
     let (of_kind, others): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(is_of_kind);
@@ -53,6 +46,24 @@ pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Object>> {
         }
     }
     Ok(of_kind)
+}
+
+fn read(file: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = match file {
+        "-" => std::io::stdin().read_to_string(&mut text),
+        file => File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("cannot read {}", shown(file)))?;
+    Ok(text)
+}
+
+/// How messages name a file.
+pub(super) fn shown(file: &str) -> &str {
+    match file {
+        "-" => "standard input",
+        file => file,
+    }
 }
 
 /// What is wrong with the documents of some objects, each once.

@@ -82,7 +82,7 @@ A PUT without parameters answers any. Without `mounts`, paths are taken as they 
 pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("must be NAME=VALUE".to_owned()),
+        _ => Err("is no variable: write NAME=VALUE, for example LEVEL=debug".to_owned()),
     }
 }
 
@@ -139,9 +139,9 @@ impl Answers {
         let document = read(path)?;
         let name = path.display();
         let responses = Responses::from_json(&document);
-        responses
-            .map(Some)
-            .with_context(|| format!("{name} holds no responses"))
+        responses.map(Some).with_context(|| {
+            format!("{name} holds no responses, which planescape template render --help shows")
+        })
     }
 
     fn environment(&self) -> Environment {

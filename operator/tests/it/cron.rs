@@ -132,6 +132,8 @@ fn what_is_no_schedule_is_told_with_what_would_be_one() {
             "write for example 2026-03-08T00:00:00-05:00",
         ),
         (&["next", "@daily", "--count=0"], 2, "1..=100000"),
+        // As without quotes.
+        (&["next", "0", "2", "*", "*", "*"], 2, "\"EXPR\""),
         (
             &["next", "@daily", "--from=9999-12-31T23:59:00Z"],
             2,

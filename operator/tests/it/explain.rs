@@ -139,7 +139,8 @@ fn a_key_that_stands_twice_refuses_the_object_that_has_it_and_no_other() {
         &[],
     );
     assert_eq!(of_another.code, Some(0), "{}", of_another.errors);
-    let told = "planescape: -: line 3 says `kind` a second time: leave one of them out\n";
+    let told =
+        "planescape: standard input: line 3 says `kind` a second time: leave one of them out\n";
     assert_eq!(of_another.errors, told);
 
     let own = explain(

@@ -73,7 +73,7 @@ fn what_fails_says_where_in_one_message() {
             1,
             "file /nowhere: No such file",
         ),
-        ("", &["--env", "A"], 2, "must be NAME=VALUE"),
+        ("", &["--env", "A"], 2, "write NAME=VALUE"),
         (
             "",
             &["--responses", "/nowhere"],

@@ -25,7 +25,7 @@ fn names_problems_of_schedule_zone_and_template_together() {
             "spec.jobTemplate.spec.template.metadata.annotations[vault.hashicorp.com/agent-inject]: `maybe` is not a boolean: write true or false",
             "spec.jobTemplate.spec.template.spec.containers: needs at least one container",
             "spec.jobTemplate.spec.template.spec.restartPolicy: must be Never or OnFailure",
-            "spec.schedule: never fires",
+            "spec.schedule: never fires within eight years: look at its day and month",
         ]
     );
 }
@@ -77,7 +77,10 @@ fn names_what_has_no_meaning_beside_the_rest() {
             "{}: needs either from and until, or schedule and duration",
             window(4)
         ),
-        format!("{}.schedule: never fires", window(5)),
+        format!(
+            "{}.schedule: never fires within eight years: look at its day and month",
+            window(5)
+        ),
     ]) {
         assert!(problem.starts_with(&expected), "{problem} / {expected}");
     }
