@@ -169,9 +169,9 @@ pub struct TokenVolume {
     pub path: String,
 }
 
-/// Whether a text is a Kubernetes quantity.
-pub fn is_quantity(text: &str) -> bool {
-    values::quantity(text).is_ok()
+/// How much a Kubernetes quantity is; none where the text is no quantity.
+pub fn amount(text: &str) -> Option<f64> {
+    values::amount(text)
 }
 
 /// The address of a Vault, as it is written.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use jiff::SignedDuration;
-use planescape_operator_core::annotations::is_quantity;
+use planescape_operator_core::annotations::amount;
 use planescape_operator_core::defaults::{self, Defaults};
 
 use super::vault;
@@ -109,6 +109,11 @@ impl Jobs {
             !agent_image.contains(char::is_whitespace),
             "--agent-image, PLANESCAPE_AGENT_IMAGE: `{agent_image}` holds a blank or a line end; take it away"
         );
+        let limits = resources(given(&self.agent_limits), usual.limits)
+            .context("--agent-limits, PLANESCAPE_AGENT_LIMITS")?;
+        let requests = resources(given(&self.agent_requests), usual.requests)
+            .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?;
+        check_requests(&requests, &limits)?;
         Ok(Defaults {
             agent_image,
             vault_address: vault::address(self.vault_address.as_ref())?,
@@ -116,10 +121,8 @@ impl Jobs {
             auth_path: vault::auth_path(self.vault_auth_path.as_ref())?.unwrap_or(usual.auth_path),
             namespace: given(&self.vault_namespace),
             audience: given(&self.vault_audience),
-            limits: resources(given(&self.agent_limits), usual.limits)
-                .context("--agent-limits, PLANESCAPE_AGENT_LIMITS")?,
-            requests: resources(given(&self.agent_requests), usual.requests)
-                .context("--agent-requests, PLANESCAPE_AGENT_REQUESTS")?,
+            limits,
+            requests,
             relabels_pods: self.relabel_pods,
             vault_jitter_seconds: self.vault_jitter_seconds,
             refused_run_limit: limit(self.refused_run_limit),
@@ -146,7 +149,7 @@ fn resources(
         let (name, quantity) = item.split_once('=').unwrap_or((item, ""));
         let name = NAMES.into_iter().find(|known| *known == name.trim());
         let quantity = quantity.trim();
-        let is_quantity = quantity.is_empty() || is_quantity(quantity);
+        let is_quantity = quantity.is_empty() || amount(quantity).is_some();
         let (Some(name), true, true) = (name, item.contains('='), is_quantity) else {
             bail!("`{item}` is not a resource: write for example cpu=500m,memory=64Mi");
         };
@@ -157,6 +160,22 @@ fn resources(
         }
     }
     Ok(quantities)
+}
+
+/// Kubernetes refuses every pod whose containers ask for more than they may use.
+fn check_requests(
+    requests: &BTreeMap<&'static str, String>,
+    limits: &BTreeMap<&'static str, String>,
+) -> anyhow::Result<()> {
+    for (name, request) in requests {
+        let limit = limits.get(name);
+        if let Some(limit) = limit.filter(|limit| amount(request) > amount(limit)) {
+            bail!(
+                "--agent-requests, PLANESCAPE_AGENT_REQUESTS: {name}={request} is more than the limit, {name}={limit}; write less, or more in --agent-limits, PLANESCAPE_AGENT_LIMITS"
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -263,6 +282,10 @@ mod tests {
             (
                 "--agent-image= agent:1",
                 "--agent-image, PLANESCAPE_AGENT_IMAGE: ` agent:1` holds a blank",
+            ),
+            (
+                "--agent-limits=memory=8Mi",
+                "--agent-requests, PLANESCAPE_AGENT_REQUESTS: memory=16Mi is more than the limit, memory=8Mi; write less",
             ),
             (&*ca_cert, "--vault-ca-cert, PLANESCAPE_VAULT_CA_CERT: "),
         ] {

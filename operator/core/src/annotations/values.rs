@@ -88,25 +88,51 @@ pub(super) fn file_mode(text: &str) -> Result<String, String> {
 
 /// A Kubernetes quantity, returned as it is written.
 pub(super) fn quantity(text: &str) -> Result<String, String> {
-    let unsigned = text.strip_prefix('+').unwrap_or(text);
-    let digits = unsigned
-        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-        .unwrap_or(unsigned.len());
-    let (number, suffix) = unsigned.split_at(digits);
-    let is_exponent = suffix
-        .strip_prefix(['e', 'E'])
-        .is_some_and(|exponent| exponent.parse::<i8>().is_ok());
-    let is_unit = [
-        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-    ]
-    .contains(&suffix);
-    if number.parse::<f64>().is_ok() && (is_unit || is_exponent) {
+    if amount(text).is_some() {
         Ok(text.to_owned())
     } else {
         Err(format!(
             "`{text}` is not a quantity: write for example 100m or 64Mi"
         ))
     }
+}
+
+const UNITS: [(&str, f64); 16] = [
+    ("", 1.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+];
+
+/// How much a Kubernetes quantity is; none where the text is no quantity.
+pub(super) fn amount(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let digits = unsigned
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(digits);
+    let number: f64 = number.parse().ok()?;
+    let exponent = suffix.strip_prefix(['e', 'E']);
+    let exponent = exponent.and_then(|exponent| exponent.parse::<i8>().ok());
+    let unit = UNITS.iter().find(|(unit, _)| *unit == suffix);
+    let factor = match (exponent, unit) {
+        (Some(exponent), _) => 10_f64.powi(exponent.into()),
+        (None, Some((_, factor))) => *factor,
+        (None, None) => return None,
+    };
+    Some(number * factor)
 }
 
 /// An absolute path without `..`, without a slash at its end.
@@ -199,6 +225,9 @@ mod tests {
         }
         for text in ["", "64MB", "lots", "1.2.3", "1 Gi", "e3"] {
             assert!(quantity(text).is_err(), "{text}");
+        }
+        for (less, more) in [("999m", "1"), ("64M", "64Mi"), ("1e3", "2k"), ("1E", "1Ei")] {
+            assert!(amount(less) < amount(more), "{less} {more}");
         }
     }
 
