@@ -15,7 +15,7 @@ use crate::api::names::KUEUE_LABEL;
 use crate::defaults::Defaults;
 use crate::inject;
 use crate::job::validate::{Material, ValidatedJob, most_delay};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::problem::Problem;
 use crate::run::{self, Occasion};
 use crate::schedule::{Schedule, zone};
@@ -114,6 +114,16 @@ pub fn explain(
         lease_guard: injection.map(guard),
         warnings,
     })
+}
+
+/// What may not be meant in a manifest that cannot run, as far as it can be read.
+pub fn warnings(manifest: &Value) -> Vec<String> {
+    let (job, mut warnings) = manifest::readable(manifest);
+    if let Some(job) = job {
+        warnings.extend(annotations::unread(&job));
+        odd::warn_of_pods(&job, &mut warnings);
+    }
+    warnings
 }
 
 /// When the first run starts; `@every` counts from the creation, which is taken for now.

@@ -60,6 +60,13 @@ impl Manifest {
     }
 }
 
+/// What can be read of a manifest although it has problems, and the warnings of its fields.
+pub(crate) fn readable(written: &Value) -> (Option<PlanescapeJob>, Vec<String>) {
+    let (problems, warnings) = fields::check(written);
+    let job = as_stored(&rest(written, &problems));
+    (job.ok(), warnings)
+}
+
 /// Everything that is wrong, although not every field can be read.
 fn with_those_of_the_rest(
     problems: Vec<Problem>,

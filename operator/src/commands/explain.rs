@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 use planescape_operator_core::defaults::Defaults;
-use planescape_operator_core::explain::{Explanation, explain};
+use planescape_operator_core::explain::{Explanation, explain, warnings};
 
 use super::manifests::{self, NOWHERE};
 use crate::args::jobs::Jobs;
@@ -63,7 +63,10 @@ impl Explain {
                 }
                 found => {
                     let problems = object.listed(&found.err().unwrap_or_default());
-                    wrong.push(format!("PlanescapeJob {name}:\n{problems}"));
+                    let warnings = warnings(&object.value).into_iter();
+                    let warnings = warnings.map(|warning| format!("\nwarning: {warning}"));
+                    let warnings: String = warnings.collect();
+                    wrong.push(format!("PlanescapeJob {name}:\n{problems}{warnings}"));
                 }
             }
         }

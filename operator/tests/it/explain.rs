@@ -155,6 +155,22 @@ fn a_key_that_stands_twice_refuses_the_object_that_has_it_and_no_other() {
     assert!(own.errors.contains(told), "{}", own.errors);
 }
 
+#[test]
+fn what_cannot_run_is_warned_of_as_well() {
+    let wrong = JOBS
+        .replace("busybox:1.35", "busybox")
+        .replace("Berlin", "Bonn");
+
+    let outcome = explain(&wrong, &[]);
+
+    let warning =
+        "warning: spec.jobTemplate.spec.template.spec.containers[0].image: busybox names no tag";
+    assert_eq!(
+        (outcome.code, outcome.errors.matches(warning).count()),
+        (Some(1), 1)
+    );
+}
+
 fn explain(input: &str, options: &[&str]) -> Outcome {
     planescape(&[&["explain", "-"], options].concat(), input)
 }

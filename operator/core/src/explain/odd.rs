@@ -36,6 +36,16 @@ pub(super) fn warn(
     now: Timestamp,
     warnings: &mut Vec<String>,
 ) {
+    warn_of_pods(job, warnings);
+    warnings.extend(of_deadlines(job, validated, now));
+    warnings.extend(of_jitter(job, validated, now));
+    warnings.extend(of_limit(job, validated));
+    warnings.extend(of_windows(validated, now));
+    warnings.extend(of_clock(job, validated, now));
+}
+
+/// What depends on the pod template alone.
+pub(super) fn warn_of_pods(job: &PlanescapeJob, warnings: &mut Vec<String>) {
     let pod = &job.spec.job_template["spec"]["template"]["spec"];
     for kind in ["initContainers", "containers"] {
         for (position, container) in listed(&pod[kind]).enumerate() {
@@ -46,11 +56,6 @@ pub(super) fn warn(
         }
     }
     warnings.extend(of_logs(pod));
-    warnings.extend(of_deadlines(job, validated, now));
-    warnings.extend(of_jitter(job, validated, now));
-    warnings.extend(of_limit(job, validated));
-    warnings.extend(of_windows(validated, now));
-    warnings.extend(of_clock(job, validated, now));
 }
 
 fn listed(value: &Value) -> impl Iterator<Item = &Value> {

@@ -73,6 +73,31 @@ fn says_everything_that_is_wrong_with_its_field() {
 }
 
 #[test]
+fn warns_of_what_cannot_run_as_far_as_it_can_be_read() {
+    let mut manifest = nightly();
+    manifest["spec"]["suspend"] = json!("true");
+    let pod = &mut manifest["spec"]["jobTemplate"]["spec"]["template"];
+    pod["metadata"]["annotations"]["planescape.io/leas-guard"] = json!("5m");
+    pod["spec"]["containers"][0]["image"] = json!("busybox");
+    pod["spec"]["containers"][0]["comand"] = json!(["true"]);
+
+    let warnings = warnings(&manifest);
+
+    for told in [
+        "nobody reads planescape.io/leas-guard",
+        "busybox names no tag",
+        "did you mean `command`?",
+    ] {
+        assert!(
+            warnings.iter().any(|it| it.contains(told)),
+            "{told}: {warnings:?}"
+        );
+    }
+    manifest["spec"]["jobTemplate"] = Value::Null;
+    assert_eq!(super::warnings(&manifest), [""; 0]);
+}
+
+#[test]
 fn names_a_field_of_the_job_that_nobody_knows() {
     let mut manifest = nightly();
     let spec = &mut manifest["spec"]["jobTemplate"]["spec"];
