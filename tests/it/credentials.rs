@@ -3,6 +3,7 @@
 
 mod away;
 mod canary;
+mod denied;
 mod faults;
 mod flight;
 mod guard;

@@ -21,6 +21,9 @@ use super::run::Run;
 const SHORTEST_RETRY: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
 
+/// So much may the clocks of two machines differ, or one of them be set.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
+
 /// The annotations of a Job hold 256 KiB, and each read takes 250 bytes.
 const MOST_READS: usize = 40;
 
@@ -103,6 +106,8 @@ pub struct Holding {
     pub token_end: TokenEnd,
     /// Whether an answer may mean that the token has ended, so that Vault is to be asked for it.
     pub is_doubted: bool,
+    /// Until when it may live although Vault denies it everything: somebody may have renewed it before that.
+    latest: Option<Timestamp>,
 }
 
 /// What is known of a token's end.
@@ -464,6 +469,19 @@ impl Trouble {
 }
 
 impl Holding {
+    /// A token that may live.
+    #[must_use]
+    pub fn new(token: Life, leases: Vec<Lease>, unheard: usize) -> Self {
+        Self {
+            token,
+            leases,
+            unheard,
+            token_end: TokenEnd::Open,
+            is_doubted: false,
+            latest: None,
+        }
+    }
+
     /// Takes in what an answer to a request with the token says of it; whether that it has ended. OpenBao says no more of
     /// such a one than that it is denied, as it does where a policy forbids something: where its end is a guess, or our
     /// clock's word, Vault is to be asked for it.
@@ -484,13 +502,13 @@ impl Holding {
         is_denied && is_known
     }
 
-    /// The same of an answer to its revocation, which is tried once more where it seems to have ended.
+    /// The same of an answer to its revocation. One that is denied is not done, whatever our clock says of the token.
     pub fn hear_of_revocation(&mut self, error: &Error, now: Timestamp) -> bool {
         let has_ended = self.hear(error, now);
         if has_ended && self.token_end == TokenEnd::Presumed {
             self.token_end = TokenEnd::Denied;
         }
-        has_ended
+        has_ended && !self.is_end_presumed()
     }
 
     /// Takes in how long the token lives. Of what can be renewed Vault tells whole seconds, none in its last one.
@@ -498,6 +516,7 @@ impl Holding {
         let seconds = seconds.max(i64::from(is_renewable));
         self.token = self.token.confirmed(now, seconds, is_renewable);
         self.is_doubted = false;
+        self.latest = None;
     }
 
     /// Takes in why Vault does not say how long the token lives; whether that answers the question.
@@ -507,6 +526,8 @@ impl Holding {
         }
         let is_denied = matches!(error, Error::Refused(it) if it.kind() == Kind::Denied);
         if is_denied {
+            let end = self.token.end().unwrap_or(Timestamp::MAX);
+            self.latest = self.latest.max(Some(end));
             let life = self.token.denied(now);
             let is_past = life.end().is_some_and(|end| end <= now);
             let end = match is_past {
@@ -536,6 +557,24 @@ impl Holding {
     pub fn is_end_presumed(&self) -> bool {
         matches!(self.token_end, TokenEnd::Presumed | TokenEnd::Denied)
     }
+
+    /// When the token ends at the latest, whoever has renewed it last; none where it never does.
+    fn latest_end(&self) -> Option<Timestamp> {
+        let end = self.token.end()?;
+        Some(self.latest.map_or(end, |latest| latest.max(end)))
+    }
+
+    /// Whether Vault has denied its revocation, and it may live all the same.
+    fn may_live_on(&self, now: Timestamp) -> bool {
+        let end = self.latest_end();
+        let has_ended = end.is_some_and(|end| is_surely_past(end, now));
+        self.token_end == TokenEnd::Denied && !has_ended
+    }
+}
+
+/// Whether an instant has passed by any clock.
+fn is_surely_past(instant: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(instant) >= CLOCKS
 }
 
 #[cfg(test)]

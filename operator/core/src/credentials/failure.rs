@@ -45,7 +45,7 @@ pub enum Question<'a> {
     },
     /// The end of the token.
     Revocation,
-    /// Whether there is a lease whose token is revoked, named by a digest of its id.
+    /// Whether there still is a lease, named by a digest of its id.
     LeaseLookUp {
         /// The digest.
         digest: &'a str,
@@ -148,12 +148,19 @@ impl Failure {
         Self::new(run, Phase::Done, Reason::RevokeFailed, living_lease(digest))
     }
 
-    /// Vault has revoked the token, and was not asked whether a lease of it is gone, named by a digest of its id.
+    /// A lease lives, named by a digest of its id, whose token Vault has not said to be gone.
+    #[must_use]
+    pub fn of_lease_of_denied_token(run: &Run, digest: &str) -> Self {
+        let message = format!(
+            "lease {digest} lives, and so may its token: Vault denies it everything, and has not said that it is revoked"
+        );
+        Self::new(run, Phase::Done, Reason::RevokeFailed, message)
+    }
+
+    /// Vault was not asked whether a lease is gone, named by a digest of its id.
     #[must_use]
     pub fn of_unasked_lease(run: &Run, digest: &str, why: &str) -> Self {
-        let message = format!(
-            "Vault has revoked the token, and was not asked whether lease {digest} is gone: {why}"
-        );
+        let message = format!("Vault was not asked whether lease {digest} is gone: {why}");
         Self::new(run, Phase::Done, Reason::RevokeFailed, message)
     }
 
@@ -271,9 +278,7 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
             format!("cannot revoke lease {digest}: {error}")
         }
         Question::LeaseLookUp { digest } => {
-            format!(
-                "Vault has revoked the token, and does not say whether lease {digest} is gone: {error}"
-            )
+            format!("Vault does not say whether lease {digest} is gone: {error}")
         }
         Question::Revocation if is_denied => {
             format!("{error}; the role's policy needs: {REVOKE_POLICY}")

@@ -41,7 +41,7 @@ impl Task {
         match revoked {
             Ok(()) => self.lease_is_gone(index),
             Err(error) if self.hear(&error) => {}
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::Denied && !self.doubts() => {
+            Err(error) if is_denied(&error) && !self.doubts() => {
                 self.memory.may_not_revoke_leases = true;
             }
             Err(error) => return Err(Failure::of_vault(&self.run, question, &error)),
@@ -57,14 +57,17 @@ impl Task {
             Err(error) => Err(error),
         };
         drop(turn);
-        match revoked {
-            Ok(()) => {}
-            Err(error) if self.hear_of_revocation(&error) => {
-                if self.is_end_presumed() && !self.revoke_by_accessor().await {
-                    return Ok(());
-                }
+        let open = match revoked {
+            Ok(()) => None,
+            Err(error) if self.hear_of_revocation(&error) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = open {
+            // Who may ask for the token is asked first: it may have ended.
+            let is_settled = is_denied(&error) && !self.doubts();
+            if !is_settled || !self.revoke_by_accessor().await {
+                return Err(Failure::of_vault(&self.run, Question::Revocation, &error));
             }
-            Err(error) => return Err(Failure::of_vault(&self.run, Question::Revocation, &error)),
         }
         info!(
             job = self.run.job,
@@ -76,7 +79,7 @@ impl Task {
     }
 
     /// Whether Vault has said so of a token whose revocation it denies to itself: that may be because it has ended.
-    async fn revoke_by_accessor(&self) -> bool {
+    pub(super) async fn revoke_by_accessor(&self) -> bool {
         let record = self.record.as_ref();
         let accessor = record.map_or("", |record| record.state.accessor.as_str());
         let Some(revoker) = &self.program.revoker else {
@@ -107,7 +110,7 @@ impl Task {
     }
 
     /// Whether nothing but our clock says that the token has ended.
-    fn is_end_presumed(&self) -> bool {
+    pub(super) fn is_end_presumed(&self) -> bool {
         matches!(&self.memory.custody, Custody::Held(holding) if holding.is_end_presumed())
     }
 
@@ -144,6 +147,9 @@ impl Task {
                 self.lease_is_gone(index);
                 Ok(())
             }
+            Ok(Some(true)) if self.is_end_presumed() => {
+                Err(Failure::of_lease_of_denied_token(run, &named))
+            }
             Ok(Some(true)) => Err(Failure::of_living_lease(run, &named)),
             Ok(None) => {
                 self.memory.may_not_look_up_leases = true;
@@ -166,4 +172,8 @@ impl Task {
         self.memory.forget();
         Ok(())
     }
+}
+
+fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal) if refusal.kind() == Kind::Denied)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use planescape_agent_contract::digest;
-use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease, TokenEnd};
+use planescape_operator_core::credentials::decide::{Account, Custody, Holding, Lease};
 use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::life::Life;
@@ -29,15 +29,14 @@ impl Task {
         }
         match &record {
             None => self.memory.custody = Custody::Absent,
-            Some(record) => self.memory.hold(Holding {
-                token: record.state.life.recalled(now, outage),
-                leases: (record.state.leases.iter())
-                    .map(|lease| Lease::new(&lease.id, lease.life.recalled(now, outage)))
-                    .collect(),
-                unheard: record.state.unheard,
-                token_end: TokenEnd::Open,
-                is_doubted: false,
-            }),
+            Some(Record { state, .. }) => {
+                let leases = state.leases.iter();
+                let leases =
+                    leases.map(|lease| Lease::new(&lease.id, lease.life.recalled(now, outage)));
+                let token = state.life.recalled(now, outage);
+                let holding = Holding::new(token, leases.collect(), state.unheard);
+                self.memory.hold(holding);
+            }
         }
         self.memory.account = self.account(record.as_ref());
         self.record = record;
@@ -105,13 +104,8 @@ impl Task {
         }
         self.contents.clear();
         self.is_record_behind = false;
-        self.memory.hold(Holding {
-            token: record.state.life,
-            leases: Vec::new(),
-            unheard: before,
-            token_end: TokenEnd::Open,
-            is_doubted: false,
-        });
+        let holding = Holding::new(record.state.life, Vec::new(), before);
+        self.memory.hold(holding);
         self.memory.account = Account {
             accessor: Some(digest(&login.accessor)),
             login_request: Some(login.request).filter(|id| !id.is_empty()),
@@ -127,8 +121,9 @@ impl Task {
         let Some(old) = &self.record else {
             return Ok(());
         };
-        let (_turn, client) = vault.client().await;
+        let (turn, client) = vault.client().await;
         let revoked = vault.learn(client.revoke_self(bearer(&old.token)).await);
+        drop(turn);
         match revoked {
             Err(error) if !self.hear(&error) => {
                 Err(Failure::of_vault(&self.run, Question::Login, &error))
@@ -137,7 +132,12 @@ impl Task {
                 self.token_is_revoked();
                 Ok(())
             }
-            Err(_) => Ok(()),
+            Err(_) => {
+                if self.is_end_presumed() && self.revoke_by_accessor().await {
+                    self.token_is_revoked();
+                }
+                Ok(())
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Report};
 
 use super::words::{ended_by_ttl, left_to_its_ttl, lost, revoked, tell, told_with};
-use super::{Custody, Holding, Memory, Step, Subject, TokenEnd, Trouble};
+use super::{Custody, Holding, Memory, Step, Subject, TokenEnd, Trouble, is_surely_past};
 use crate::credentials::run::Run;
 
 /// How long the deletion of a Job waits for a Vault that does not answer.
@@ -21,14 +21,16 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
         Custody::Unknown => Step::Recall,
         Custody::Absent => release(run, memory, now),
         Custody::Held(holding) if is_past(holding, memory, run, now) => {
-            let report = left_to_its_ttl(run, memory, holding, now);
+            let report = given_up(run, memory, holding, now);
             tell(run, &report).unwrap_or(Step::Forget)
         }
         Custody::Held(holding) => part(run, memory, holding, now),
     };
     let waiting = memory.trouble(step.subject(), true);
     match waiting.filter(|it| it.waits(now)) {
-        Some(trouble) if matches!(step, Step::Tell(_)) => Step::Wait(Some(trouble.retry)),
+        Some(trouble) if matches!(step, Step::Tell(_)) || is_said(memory, &step) => {
+            Step::Wait(Some(trouble.retry))
+        }
         Some(trouble) => wait(run, memory, trouble, now),
         None => step,
     }
@@ -64,6 +66,15 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
             None => Step::RevokeToken,
         };
     }
+    // It may be a policy that denies, which somebody mends, and a clock that is wrong.
+    let may_live = holding.may_live_on(now);
+    if may_live && !memory.waits(Subject::Token, true, now) {
+        return Step::RevokeToken;
+    }
+    let last = match may_live {
+        true => Step::RevokeToken,
+        false => Step::Forget,
+    };
     if memory.may_not_look_up_leases {
         let report = match open
             .filter_map(|index| vault_has_tried(memory, index))
@@ -72,7 +83,7 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
             Some(_) => left_to_its_ttl(run, memory, holding, now),
             None => last_word(run, memory, holding, now),
         };
-        return tell(run, &report).unwrap_or(Step::Forget);
+        return tell(run, &report).unwrap_or(last);
     }
     let by_retry = |index: &usize| {
         let trouble = memory.trouble(Subject::Lease(*index), true);
@@ -82,9 +93,31 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
         Some(index) => Step::LookUpLease(index),
         None => {
             let report = last_word(run, memory, holding, now);
-            tell(run, &report).unwrap_or(Step::Forget)
+            tell(run, &report).unwrap_or(last)
         }
     }
+}
+
+/// Of a token whose revocation Vault has denied it is said that it may live, before it is tried again.
+fn is_said(memory: &Memory, step: &Step) -> bool {
+    let Custody::Held(holding) = &memory.custody else {
+        return false;
+    };
+    *step == Step::RevokeToken && holding.token_end == TokenEnd::Denied
+}
+
+/// Where nothing more is tried.
+fn given_up(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
+    let mut troubles = memory.troubles.iter();
+    let is_of_leases = troubles.any(|(subject, it)| it.is_of_end && is_lease(*subject));
+    match holding.token_end == TokenEnd::Denied && !is_of_leases {
+        true => ended_by_ttl(run, memory, holding, now),
+        false => left_to_its_ttl(run, memory, holding, now),
+    }
+}
+
+fn is_lease(subject: Subject) -> bool {
+    matches!(subject, Subject::Lease(_))
 }
 
 /// Nothing is revoked by the word of our clock.
@@ -137,8 +170,14 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
     let Some(since) = troubles.map(|it| it.since).min() else {
         return false;
     };
-    let is_refused = memory.troubles_of_revocation().any(|it| !it.is_outage);
-    let has_ended = is_refused && end_of(holding).is_some_and(|end| end <= now);
+    // A token whose revocation was denied has a last word of its own, and is tried again for as long as it may live.
+    let counts = |subject| holding.token_end != TokenEnd::Denied || is_lease(subject);
+    let mut troubles = memory.troubles.iter();
+    let is_refused = troubles.any(|(subject, it)| {
+        let is_of_vault = matches!(subject, Subject::Token | Subject::Lease(_));
+        it.is_of_end && is_of_vault && !it.is_outage && counts(*subject)
+    });
+    let has_ended = is_refused && end_of(holding).is_some_and(|end| is_surely_past(end, now));
     let limit = since.saturating_add(LONGEST_DELETION);
     let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
     has_ended || waits_too_long
@@ -146,8 +185,8 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
 
 /// When Vault ends by itself what is left.
 pub(super) fn end_of(holding: &Holding) -> Option<Timestamp> {
-    if matches!(holding.token_end, TokenEnd::Open | TokenEnd::Presumed) {
-        return holding.token.end();
+    if holding.token_end != TokenEnd::Said {
+        return holding.latest_end();
     }
     let open = holding.leases.iter().filter(|lease| !lease.is_revoked);
     let ends: Option<Vec<Timestamp>> = open.map(|lease| lease.life.end()).collect();

@@ -461,24 +461,15 @@ impl World {
                         let id = self.vault.leases[*known].id();
                         Lease::new(id, life.recalled(now, OUTAGE))
                     });
-                    self.memory.hold(Holding {
-                        token: record.token.recalled(now, OUTAGE),
-                        leases: leases.collect(),
-                        unheard: record.unheard,
-                        token_end: TokenEnd::Open,
-                        is_doubted: false,
-                    });
+                    let token = record.token.recalled(now, OUTAGE);
+                    let holding = Holding::new(token, leases.collect(), record.unheard);
+                    self.memory.hold(holding);
                 }
             },
             Step::LogIn => {
                 let record = self.record.as_ref().unwrap();
-                self.memory.hold(Holding {
-                    token: record.token,
-                    leases: Vec::new(),
-                    unheard: record.unheard - 1,
-                    token_end: TokenEnd::Open,
-                    is_doubted: false,
-                });
+                let holding = Holding::new(record.token, Vec::new(), record.unheard - 1);
+                self.memory.hold(holding);
             }
             Step::Read(index) => self.learn_of_read(*index),
             Step::Look(index) => {

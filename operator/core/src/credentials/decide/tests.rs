@@ -1,4 +1,5 @@
 mod clock;
+mod denied;
 mod lost;
 mod world;
 

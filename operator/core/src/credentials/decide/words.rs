@@ -5,7 +5,7 @@ use planescape_agent_contract::{Phase, Reason, Report};
 
 use super::ending::end_of;
 use super::supplying::{is_dead, is_present, sightings};
-use super::{Custody, Holding, Memory, Step};
+use super::{CLOCKS, Custody, Holding, Memory, Step};
 use crate::credentials::life::Life;
 use crate::credentials::run::{Run, Stage};
 
@@ -110,17 +110,29 @@ pub(super) fn lost(run: &Run, memory: &Memory, now: Timestamp) -> Report {
     told_with(run, memory, report)
 }
 
-/// Of a token that Vault denies everything: what it says of one that has ended may be no more than that.
+/// Of a token that Vault denies everything: what it says of one that has ended may be no more than that. It lives no longer than
+/// somebody may have renewed it for.
 pub(super) fn ended_by_ttl(
     run: &Run,
     memory: &Memory,
     holding: &Holding,
     now: Timestamp,
 ) -> Report {
+    let more_leases = holding.open();
+    let told = run.told.as_ref().filter(|told| {
+        let is_same = told.phase == Phase::Done && told.reason == Reason::CredentialsEnded;
+        is_same && told.at.is_some() && told.more_leases == more_leases
+    });
+    if let Some(told) = told {
+        return told.clone();
+    }
+    let latest = holding.latest_end();
+    let left = latest.map(|end| end.duration_since(now).saturating_add(CLOCKS).as_secs());
     let report = Report {
         message: Some(ENDED_BY_TTL.to_owned()),
-        more_leases: holding.open(),
+        more_leases,
         at: Some(now.as_second()),
+        ttl_seconds: left.map(|left| u64::try_from(left).unwrap_or(0)),
         max_seconds: run.told.as_ref().and_then(|told| told.max_seconds),
         ..Report::new(Phase::Done, Reason::CredentialsEnded)
     };

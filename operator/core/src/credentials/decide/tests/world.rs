@@ -151,7 +151,7 @@ impl World {
         match step.clone() {
             Step::Recall => {
                 self.memory.custody = match self.has_record {
-                    true => Custody::Held(holding(life, self.recorded.clone())),
+                    true => Custody::Held(Holding::new(life, self.recorded.clone(), 0)),
                     false => Custody::Absent,
                 };
             }
@@ -161,7 +161,7 @@ impl World {
                 self.is_token_alive = true;
                 self.is_denied = false;
                 self.has_record = true;
-                self.memory.hold(holding(life, Vec::new()));
+                self.memory.hold(Holding::new(life, Vec::new(), 0));
             }
             Step::Look(index) => {
                 let sighting = if self.has_secret {
@@ -292,16 +292,6 @@ pub(super) fn failure(reason: Reason, retry_after: Option<SignedDuration>) -> Fa
         is_silent: false,
         report: Report::new(Phase::Login, reason),
         retry_after,
-    }
-}
-
-fn holding(token: Life, leases: Vec<Lease>) -> Holding {
-    Holding {
-        token,
-        leases,
-        unheard: 0,
-        token_end: TokenEnd::Open,
-        is_doubted: false,
     }
 }
 

@@ -119,6 +119,11 @@ fn credentials_whose_end_vault_has_not_confirmed_are_not_called_revoked() {
     let reasons = reasons(&scene, &after);
     assert!(reasons.contains(&"LeaseUnconfirmed".to_owned()));
     assert!(!reasons.contains(&"LeaseRevoked".to_owned()));
+    let mut renewed = report;
+    renewed["ttl_seconds"] = json!(595);
+    let after = supplied(&renewed, ended("Complete")).status();
+    let until = after.runs[0].lease_until.clone();
+    assert_eq!(until, Some(Time(at("2026-11-24T10:10:05Z"))));
 }
 
 #[test]
