@@ -210,13 +210,18 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     let vault = program.vault_of(run).await?;
     let _turn = vault.preflight_turn().await;
     let (login, _) = program.log_in(run, &vault).await?;
-    let (_client_turn, client) = vault.client().await;
+    let (client_turn, client) = vault.client().await;
     if login.accessor.is_empty() && check.is_of_secrets() {
         return Err(Failure::of_batch_token(run));
     }
     let allowed = allowed(client, check, &login.token).await;
-    if !login.accessor.is_empty()
-        && let Err(error) = client.revoke_self(bearer(&login.token)).await
+    let revoked = match login.accessor.is_empty() {
+        true => Ok(()),
+        false => client.revoke_self(bearer(&login.token)).await,
+    };
+    drop(client_turn);
+    if let Err(error) = revoked
+        && !program.revoke_by_accessor(run, &login.accessor).await
     {
         let (namespace, job) = (&run.owner.namespace, &run.owner.name);
         warn!(

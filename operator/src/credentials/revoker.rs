@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use planescape_operator_core::credentials::addresses;
 use planescape_operator_core::credentials::left::{self, Place};
+use planescape_operator_core::credentials::run::Run;
 use planescape_vault::wire::fields;
 use planescape_vault::{Error, SecretText};
 use planescape_vault_client::Client;
 use tokio::sync::Mutex as AsyncMutex;
+use tracing::warn;
 
-use super::bearer;
 use super::vaults::{Vault, Vaults};
+use super::{Program, bearer};
 use crate::args::credentials::Credentials;
 
 /// Revokes tokens by their accessors.
@@ -61,6 +63,28 @@ pub(super) enum Unanswered {
 
 /// A token of ours; who finds none logs in, and the others wait for that.
 type Session = Arc<AsyncMutex<Option<SecretText>>>;
+
+impl Program {
+    /// Whether Vault has said that a token of a run, whose revocation it denies to itself, is gone. Nobody says so where nobody
+    /// is to revoke by accessors.
+    pub(super) async fn revoke_by_accessor(&self, run: &Run, accessor: &str) -> bool {
+        let Some(revoker) = self.revoker.as_ref().filter(|_| !accessor.is_empty()) else {
+            return false;
+        };
+        let place = run.order.place();
+        let revoked = revoker.revoke(&self.vaults, &place, accessor).await;
+        let word = match revoked.is_ok() {
+            true => "Done",
+            false => "RevokeFailed",
+        };
+        self.metrics.stepped("RevokeAccessor", word);
+        if let Err(trouble) = &revoked {
+            let (job, namespace) = (&run.job, &run.owner.namespace);
+            warn!(job, namespace, "a token may live on: {trouble}");
+        }
+        revoked.is_ok()
+    }
+}
 
 impl Revoker {
     /// None where nobody is to revoke.

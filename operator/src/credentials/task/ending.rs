@@ -9,7 +9,7 @@ use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_vault::mount::engine_of;
 use planescape_vault::{Error, Kind};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Task;
 use crate::credentials::bearer;
@@ -82,24 +82,7 @@ impl Task {
     pub(super) async fn revoke_by_accessor(&self) -> bool {
         let record = self.record.as_ref();
         let accessor = record.map_or("", |record| record.state.accessor.as_str());
-        let Some(revoker) = &self.program.revoker else {
-            return false;
-        };
-        if accessor.is_empty() {
-            return false;
-        }
-        let place = self.run.order.place();
-        let revoked = revoker.revoke(&self.program.vaults, &place, accessor).await;
-        let word = match revoked.is_ok() {
-            true => "Done",
-            false => "RevokeFailed",
-        };
-        self.program.metrics.stepped("RevokeAccessor", word);
-        if let Err(trouble) = &revoked {
-            let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
-            warn!(job, namespace, "a token may live on: {trouble}");
-        }
-        revoked.is_ok()
+        self.program.revoke_by_accessor(&self.run, accessor).await
     }
 
     /// Takes in what an answer to the revocation of the token says of it; whether that it has ended.

@@ -9,7 +9,7 @@ use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::Run;
-use planescape_vault::{Error, Kind, Login, SecretText};
+use planescape_vault::{Error, Kind, Login};
 use tracing::warn;
 
 use super::{Task, seconds};
@@ -74,7 +74,7 @@ impl Task {
             return Err(Failure::of_batch_token(run));
         }
         if login.has_limited_uses {
-            self.give_back(&vault, &login.token).await;
+            self.give_back(&vault, &login).await;
             return Err(Failure::of_limited_uses(run));
         }
         let before = match &self.memory.custody {
@@ -93,7 +93,7 @@ impl Task {
         };
         if let Err(error) = written {
             // Nobody would ever find it again.
-            let is_revoked = self.give_back(&vault, &login.token).await;
+            let is_revoked = self.give_back(&vault, &login).await;
             let is_answered = matches!(error, kube::Error::Api(_));
             if is_revoked && !is_answered && self.record.is_none() {
                 // It may have been written all the same.
@@ -142,15 +142,18 @@ impl Task {
     }
 
     /// Revokes a token that nothing is done with; whether Vault says so.
-    async fn give_back(&self, vault: &Vault, token: &SecretText) -> bool {
-        let (_turn, client) = vault.client().await;
-        match client.revoke_self(bearer(token)).await {
+    async fn give_back(&self, vault: &Vault, login: &Login) -> bool {
+        let (turn, client) = vault.client().await;
+        let revoked = client.revoke_self(bearer(&login.token)).await;
+        drop(turn);
+        match revoked {
             Ok(()) => true,
             Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => true,
             Err(error) => {
                 let job = &self.run.job;
                 warn!(job, "cannot revoke a token that nobody needs: {error}");
-                false
+                let accessor = &login.accessor;
+                self.program.revoke_by_accessor(&self.run, accessor).await
             }
         }
     }
