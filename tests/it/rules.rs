@@ -26,12 +26,18 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
     let cluster = Cluster::start().await.unwrap();
     let bed = Bed::new(&cluster, "rules").await.unwrap();
     prepare(&bed).await.unwrap();
-    for (file, account, attempts) in [
-        ("25-policy.yaml", "planescape-operator", of_the_operator()),
+    for (file, account, attempts, work) in [
+        (
+            "25-policy.yaml",
+            "planescape-operator",
+            of_the_operator(),
+            Vec::new(),
+        ),
         (
             "65-credentials-policy.yaml",
             "planescape-credentials",
             of_credentials(&bed.namespace),
+            work_of_credentials(),
         ),
     ] {
         let bind = format!(
@@ -49,6 +55,9 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
 
         for attempt in &attempts {
             until(&bed, account, attempt, Err(attempt.rule)).await;
+        }
+        for attempt in &work {
+            until(&bed, account, attempt, Ok(())).await;
         }
         for attempt in &attempts {
             let mut without = policy.clone();
@@ -144,10 +153,19 @@ async fn prepare(bed: &Bed<'_>) -> Result<()> {
             json!({ "planescape.io/job": "owner" }),
         ),
         ("foreign", json!([]), json!({})),
+        (
+            "left",
+            json!([]),
+            json!({ "planescape.io/credentials": "true", "planescape.io/job": "owner" }),
+        ),
     ] {
         let metadata = json!({ "name": name, "labels": labels, "ownerReferences": owners });
         bed.apply(&job(&metadata)).await?;
     }
+    let another = reference(bed, "batch/v1", "Job", "job/foreign").await?;
+    let held = json!({ "name": "held", "ownerReferences": [another],
+        "finalizers": ["planescape.io/vault-lease"] });
+    bed.apply(&job(&held)).await?;
     let job = reference(bed, "batch/v1", "Job", "job/mine").await?;
     let labels = json!({ "planescape.io/job": "owner", "job-name": "owner" });
     for (name, owners) in [("own", json!([job])), ("nobodys", json!([]))] {
@@ -251,7 +269,17 @@ fn of_credentials(namespace: &str) -> Vec<Attempt> {
             &secret("mine-new", &json!({ "immutable": false })),
         ),
         patch(
-            "credentials changes only Jobs of a PlanescapeJob, and of those that wait for no Secrets the report alone",
+            "credentials changes only Jobs of a PlanescapeJob or that it holds, and of those left behind the report alone",
+            "job foreign",
+            &annotated("planescape.io/revoked-p"),
+        ),
+        patch(
+            "credentials changes only Jobs of a PlanescapeJob or that it holds, and of those left behind the report alone",
+            "job left",
+            &json!({ "spec": { "suspend": false } }),
+        ),
+        patch(
+            "credentials changes of Jobs that wait for no Secrets the report alone",
             "job other",
             &json!({ "spec": { "suspend": false } }),
         ),
@@ -276,6 +304,29 @@ fn of_credentials(namespace: &str) -> Vec<Attempt> {
             &label,
         ),
     ]
+}
+
+/// What the program writes on Jobs, whoever owns them by then.
+fn work_of_credentials() -> Vec<Attempt> {
+    let held = json!({ "metadata": { "finalizers": ["planescape.io/vault-lease"] } });
+    let mut supplied = annotated("planescape.io/supplied");
+    supplied["spec"] = json!({ "suspend": false });
+    let work = |object, change: &Value| patch("admitted", object, change);
+    let mut all = vec![
+        work("job mine", &held),
+        work("job mine", &supplied),
+        work("job held", &supplied),
+        work("job held", &json!({ "metadata": { "finalizers": [] } })),
+    ];
+    for object in ["job mine", "job other", "job left", "job held"] {
+        all.push(work(object, &annotated("planescape.io/vault-report")));
+        all.push(work(object, &annotated("planescape.io/revoked-p")));
+    }
+    all
+}
+
+fn annotated(key: &str) -> Value {
+    json!({ "metadata": { "annotations": { key: "{}" } } })
 }
 
 fn attempt(rule: &'static str, words: &str) -> Attempt {

@@ -98,7 +98,7 @@ fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'stat
         ),
         (
             patch(other, json!({ "spec": { "suspend": true } })),
-            "of those that wait for no Secrets the report alone",
+            "of Jobs that wait for no Secrets the report alone",
         ),
         (
             patch_owner(json!({ "spec": { "suspend": true } })),
