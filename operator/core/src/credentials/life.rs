@@ -85,8 +85,11 @@ impl Life {
             (_, None) | (None, _) => SignedDuration::MAX,
         };
         let is_comparable = !self.is_first && !self.is_of_another_time(now);
+        // Near its maximum Vault grants ever less, whatever our clock makes of that.
+        let has_shrunk = renewed.seconds < self.seconds;
+        let is_last = is_comparable && has_shrunk && moved <= NO_PROGRESS;
         Self {
-            is_renewable: is_renewable && (!is_comparable || moved > NO_PROGRESS),
+            is_renewable: is_renewable && !is_last,
             ..renewed
         }
     }
@@ -310,6 +313,16 @@ mod tests {
         }
         let left = life.end().unwrap().duration_since(at(100)).as_secs();
         assert_eq!(left, 0, "{life:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_between_two_renewals_ends_none() {
+        let life = Life::new(at(0), 60, true).renewed(at(0), 5_400, true);
+
+        // So many seconds later, and set back by all of them but one.
+        let renewed = life.renewed(at(1), 5_400, true);
+
+        assert!(renewed.renewal(HOUR).is_some());
     }
 
     fn at(second: i64) -> Timestamp {

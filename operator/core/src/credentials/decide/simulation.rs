@@ -1,13 +1,16 @@
-//! Random histories of one run: ends, kills, outages and lost answers at any step. Afterwards no lease of an ended
-//! run lives, at no time is one called revoked that does, no pod starts with a lease that has ended, and as long as a run
-//! goes on nothing keeps what it works with from being renewed.
+//! Random histories of one run: ends, kills, outages and lost answers at any step, under clocks that differ and are set.
+//! Afterwards no lease of an ended run lives, at no time is one called revoked that does, none lives for longer than it is said
+//! to, no pod starts with a lease that has ended, and as long as a run goes on nothing keeps what it works with from being renewed.
 
+mod clocks;
+mod promises;
 mod vault;
 
 use super::*;
 use crate::credentials::run::{Lock, Stage};
 use crate::credentials::{Content, Order, OrderedSecret};
 use crate::job::identity::Identity;
+use clocks::Clocks;
 use planescape_agent_contract::{Phase, Reason};
 use planescape_vault::Refusal;
 use vault::{Record, Vault, VaultLease};
@@ -27,6 +30,7 @@ const LONGEST_NEGLECT: u32 = 20;
 #[test]
 fn no_lease_outlives_its_run_whatever_happens() {
     let (mut longest, mut left, mut again) = (SignedDuration::ZERO, 0, 0);
+    let (mut differing, mut set, mut narrow) = (0, 0, 0);
     for seed in 0..HISTORIES {
         let mut world = World::new(seed);
         for _ in 0..80 {
@@ -38,32 +42,41 @@ fn no_lease_outlives_its_run_whatever_happens() {
         let is_left = world.was_left;
         left += u64::from(is_left);
         again += u64::from(world.logins > 1);
+        differing += u64::from(world.clocks.differ);
+        set += world.clocks.set;
+        narrow += u64::from(world.narrow_denials > 0);
         let is_excused = is_left && world.run.deleted().is_some();
-        // A program that was killed after a revocation, or has not heard of it, is denied until the token's time is over.
+        // A program that was killed after a revocation, or has not heard of it, is denied until the token's time is over by
+        // any clock; and one whose policy lets it neither see nor revoke its token for as long as that lives.
+        let is_denied = world.is_silent || world.is_narrow;
         let most = LONGEST_RETRY * 2
-            + if world.is_silent {
-                LONGEST_LIFE
-            } else {
-                SignedDuration::ZERO
+            + match is_denied {
+                true => LONGEST_LIFE + CLOCKS * 2,
+                false => SignedDuration::ZERO,
             };
         assert!(calm <= most, "seed {seed}: {calm:#}");
         assert!(is_excused || !world.lives(), "seed {seed}: a lease lives");
         assert_eq!(world.untruth(), None, "seed {seed}");
         assert!(!world.run.is_claimed, "seed {seed}: its Job stays");
         assert!(world.record.is_none(), "seed {seed}: a record stays");
-        if !world.is_silent {
+        if !is_denied {
             longest = longest.max(calm);
         }
     }
     println!("{left} left to their TTL, which was said");
     println!("{again} logged in again, since their token had ended before they began");
     println!("gone {longest:#} after everything was calm, at most");
+    println!("{differing} with clocks that differ, which were set {set} times");
+    println!("{narrow} were denied their revocation by a policy");
     assert!(left > 0 && again > 0);
+    assert!(differing > 0 && set > 0 && narrow > 0);
 }
 
 struct World {
     seed: u64,
+    /// As Vault's clock says.
     now: Timestamp,
+    clocks: Clocks,
     run: Run,
     memory: Memory,
     vault: Vault,
@@ -81,6 +94,9 @@ struct World {
     may_look_up_leases: bool,
     /// Whether Vault says no more of a token that has ended than that it is denied, as OpenBao does.
     is_silent: bool,
+    /// Whether the role's policy lets a token neither look itself up nor revoke itself.
+    is_narrow: bool,
+    narrow_denials: u32,
     /// Whether a database that is down does not answer, where others refuse.
     hangs: bool,
 }
@@ -97,8 +113,9 @@ impl World {
             true => vec![secret("database")],
             false => vec![secret("database"), secret("queue")],
         };
-        Self {
+        let mut world = Self {
             seed,
+            clocks: Clocks::default(),
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             has_secret: vec![false; secrets.len()],
             run: Run {
@@ -133,8 +150,12 @@ impl World {
             may_revoke_leases: !seed.is_multiple_of(3),
             may_look_up_leases: !seed.is_multiple_of(9),
             is_silent: seed.is_multiple_of(5),
+            is_narrow: seed.is_multiple_of(11),
+            narrow_denials: 0,
             hangs: seed.is_multiple_of(7),
-        }
+        };
+        world.draw_clocks();
+        world
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -156,13 +177,13 @@ impl World {
             2 | 3 => self.kill(),
             4 => self.is_away = !self.is_away,
             12 => self.break_database(),
-            5 if !self.run.is_over(self.now) && self.below(3) == 0 => {
+            14 => self.set_clock(),
+            5 if !self.run.is_over(self.here()) && self.below(3) == 0 => {
                 self.run.stage = Stage::Over { deleted: None };
             }
             6 if self.run.deleted().is_none() && self.below(3) == 0 => {
-                self.run.stage = Stage::Over {
-                    deleted: Some(self.now),
-                };
+                let deleted = Some(self.at_api_server());
+                self.run.stage = Stage::Over { deleted };
             }
             // Somebody writes what the program would.
             13 if self.below(8) == 0 => {
@@ -188,9 +209,13 @@ impl World {
         self.vault.catch_up(self.now);
     }
 
+    /// Another one leads, or the same again.
     fn kill(&mut self) {
         self.memory = Memory::default();
         self.neglected.clear();
+        if self.below(2) == 0 {
+            self.set_clock();
+        }
     }
 
     fn pass(&mut self, time: SignedDuration) {
@@ -201,11 +226,12 @@ impl World {
     /// One step; how long to wait, and whether nothing is left to do. `fault`: 0 loses the request, 1 the answer, 2
     /// kills before what was done is known, 3 before anybody has heard of it.
     fn act(&mut self, fault: u64) -> bool {
-        let step = next(&self.run, &self.memory, OUTAGE, self.now);
+        let here = self.here();
+        let step = next(&self.run, &self.memory, OUTAGE, here);
         self.watch(&step);
         if let Step::Wait(until) = step {
-            let until = until.unwrap_or(self.now).max(self.now);
-            let wait = until.duration_since(self.now);
+            let until = until.unwrap_or(here).max(here);
+            let wait = until.duration_since(here);
             self.pass(wait.min(SignedDuration::from_secs(60)));
             return false;
         }
@@ -220,8 +246,8 @@ impl World {
         let is_answer_lost = matches!(fault, 1 | 3);
         let answer = if is_lost {
             Err(None)
-        } else if step.asks_with_token() && self.vault.token.is_none() {
-            self.hear_of_end(&step, is_answer_lost)
+        } else if step.asks_with_token() && (self.vault.token.is_none() || self.forbids(&step)) {
+            self.be_denied(&step, is_answer_lost)
         } else if let Some(refusal) = self.refusal(&step) {
             Err(Some(refusal))
         } else if self.perform(&step, is_answer_lost) {
@@ -244,8 +270,8 @@ impl World {
             self.holding().unheard += 1;
         }
         if matches!(step, Step::RenewToken | Step::RenewLease(_)) && is_lost {
-            let now = self.now;
-            self.memory.lose_renewal(step.subject(), OUTAGE, now);
+            let here = self.here();
+            self.memory.lose_renewal(step.subject(), OUTAGE, here);
         }
         let (phase, reason) = match (step, step.asks_vault()) {
             (Step::RevokeLease(_) | Step::RevokeToken | Step::LookUpLease(_), _) => {
@@ -263,39 +289,8 @@ impl World {
             is_outage: step.asks_vault() && status.is_none(),
             is_silent,
         };
-        self.memory.fail(&self.run, (step, failure), 0.5, self.now);
-    }
-
-    /// Counts for how many steps a renewal was due that nobody tried.
-    fn watch(&mut self, step: &Step) {
-        let Custody::Held(holding) = &self.memory.custody else {
-            return;
-        };
-        let token = (Subject::Token, holding.token);
-        let leases = holding.leases.iter().enumerate();
-        let leases = leases.map(|(index, lease)| (Subject::Lease(index), lease.life));
-        let is_running = self.run.stage == Stage::Running;
-        for (subject, life) in [token].into_iter().chain(leases) {
-            let is_due = life.renewal(OUTAGE).is_some_and(|due| due <= self.now);
-            let is_tried = step.subject() == subject;
-            // With the token everything has ended.
-            let is_lost = holding.token.renewal(OUTAGE).is_none();
-            let count = self.neglected.entry(subject).or_default();
-            *count = match is_running && is_due && !is_tried && !is_lost {
-                true => *count + 1,
-                false => 0,
-            };
-            assert!(
-                *count <= LONGEST_NEGLECT,
-                "{subject:?} is due and not renewed: {step:?}"
-            );
-        }
-        if matches!(step, Step::LetGo(_)) {
-            let record = self.record.as_ref().unwrap();
-            let mut leases = record.leases.iter();
-            let dead = leases.find(|(index, _)| self.vault.leases[*index].end <= self.now);
-            assert!(dead.is_none(), "a pod starts with a lease that has ended");
-        }
+        let here = self.here();
+        self.memory.fail(&self.run, (step, failure), 0.5, here);
     }
 
     fn holding(&mut self) -> &mut Holding {
@@ -317,17 +312,24 @@ impl World {
         &mut self.vault.leases[known]
     }
 
-    /// What comes of a step whose token has ended.
-    fn hear_of_end(&mut self, step: &Step, is_answer_lost: bool) -> Result<(), Option<u16>> {
+    /// Whether the role's policy does, though the token lives.
+    fn forbids(&self, step: &Step) -> bool {
+        self.is_narrow && matches!(step, Step::LookUpToken | Step::RevokeToken)
+    }
+
+    /// What comes of a step whose token has ended, or may not do it.
+    fn be_denied(&mut self, step: &Step, is_answer_lost: bool) -> Result<(), Option<u16>> {
         if is_answer_lost {
             return Err(None);
         }
-        let text = match self.is_silent {
+        let lives = self.vault.token.is_some();
+        self.narrow_denials += u32::from(lives);
+        let text = match self.is_silent || lives {
             true => "permission denied",
             false => "permission denied: invalid token",
         };
         let error = Error::Refused(Refusal::new(403, text.to_owned(), None));
-        let now = self.now;
+        let now = self.here();
         let holding = self.holding();
         let is_known = if *step == Step::LookUpToken {
             holding.miss(&error, now)
@@ -386,7 +388,7 @@ impl World {
 
     /// What a step does outside; whether its answer arrived. Without one the program knows nothing of it.
     fn perform(&mut self, step: &Step, is_answer_lost: bool) -> bool {
-        let now = self.now;
+        let (now, here) = (self.now, self.here());
         let end = |seconds: i64| {
             now.saturating_add(SignedDuration::from_secs(seconds))
                 .unwrap()
@@ -400,7 +402,9 @@ impl World {
                 self.run.stage = Stage::Running;
             }
             Step::Tell(report) => {
-                self.was_left |= report.reason == Reason::RevokeFailed && report.at.is_some();
+                let is_unsaid = report.reason == Reason::RevokeFailed
+                    || (report.phase == Phase::Done && report.reason == Reason::CredentialsEnded);
+                self.was_left |= is_unsaid && report.at.is_some();
                 self.run.told = Some(report.clone());
             }
             // A login whose answer is lost leaves a token that has leased nothing.
@@ -414,7 +418,7 @@ impl World {
                 self.vault.token = Some(end(first));
                 self.logins += 1;
                 self.record = Some(Record {
-                    token: Life::new(now, first, true),
+                    token: Life::new(here, first, true),
                     leases: Vec::new(),
                     unheard: before + 1,
                 });
@@ -451,7 +455,7 @@ impl World {
     }
 
     fn learn(&mut self, step: &Step) {
-        let now = self.now;
+        let now = self.here();
         match step {
             Step::Recall => match &self.record {
                 None => self.memory.custody = Custody::Absent,
@@ -483,7 +487,7 @@ impl World {
             Step::RenewToken | Step::RenewLease(_) => self.learn_of_renewal(step.subject()),
             Step::LookUpToken => {
                 let end = self.vault.token.expect("it lives");
-                let left = end.duration_since(now).as_secs();
+                let left = end.duration_since(self.now).as_secs();
                 self.holding().confirm(now, left, true);
             }
             Step::RevokeLease(_) if !self.may_revoke_leases => {
@@ -503,7 +507,7 @@ impl World {
     }
 
     fn learn_of_read(&mut self, index: usize) {
-        let life = Life::new(self.now, 3_600.min(self.longest_life), true);
+        let life = Life::new(self.here(), 3_600.min(self.longest_life), true);
         self.memory.sight(index, Sighting::Ready);
         let is_ready = |it: &Sighting| matches!(it, Sighting::Ready | Sighting::Present(_));
         let ready = self.memory.secrets.iter().filter(|it| is_ready(it));
@@ -519,7 +523,7 @@ impl World {
     }
 
     fn learn_of_renewal(&mut self, subject: Subject) {
-        let (now, renewed) = (self.now, self.longest_life);
+        let (now, here, renewed) = (self.now, self.here(), self.longest_life);
         let is_alive = match subject {
             Subject::Lease(index) => self.lease(index).end > now,
             Subject::Token | Subject::Work | Subject::Status => true,
@@ -530,26 +534,9 @@ impl World {
             Subject::Token | Subject::Work | Subject::Status => &mut holding.token,
         };
         *life = match is_alive {
-            true => life.renewed(now, renewed, true),
-            false => life.ended(now),
+            true => life.renewed(here, renewed, true),
+            false => life.ended(here),
         };
-    }
-
-    fn told(&self) -> Option<&Reason> {
-        let told = self.run.told.as_ref();
-        told.filter(|told| told.phase == Phase::Done)
-            .map(|told| &told.reason)
-    }
-
-    fn lives(&self) -> bool {
-        self.vault.token.is_some() || self.vault.leases.iter().any(|lease| lease.lives)
-    }
-
-    /// What the status says and is not so. Where nobody may look, or an answer was lost, it says that this is not known.
-    fn untruth(&self) -> Option<&'static str> {
-        let is_doubted = self.run.told.as_ref().is_some_and(Report::has_open_leases);
-        let is_revoked = self.told() == Some(&Reason::Revoked) && !is_doubted;
-        (is_revoked && self.lives()).then_some("`Revoked`, and a lease lives")
     }
 
     /// The run ends if it has not, everything works, and all is done; how long that took.
@@ -557,7 +544,7 @@ impl World {
         self.vault.is_down = false;
         self.vault.is_database_down = false;
         self.vault.catch_up(self.now);
-        if !self.run.is_over(self.now) {
+        if !self.run.is_over(self.here()) {
             self.run.stage = Stage::Over { deleted: None };
         }
         let calm = self.now;
