@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use planescape_agent_contract::Report;
 use planescape_operator_core::credentials::content::Contents;
 use planescape_operator_core::credentials::decide::{
     Custody, Holding, Memory, Step, TokenEnd, next,
@@ -219,25 +220,37 @@ impl Task {
                 }
                 (let_go, "let a Job go")
             }
-            Step::Tell(report) => {
-                if self.is_gone {
-                    self.run.told = Some(report);
-                    return Ok(());
-                }
-                let told = job::tell(clients, &self.run, &report).await;
-                if told.as_ref().is_err_and(job::is_never_taken) {
-                    let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
-                    warn!(job, namespace, "the Job has no room for what is told of it");
-                    self.run.told = Some(report);
-                    return Ok(());
-                }
-                (told, "tell a Job's status")
-            }
+            Step::Tell(report) => return self.tell(report).await,
             Step::Release => (job::release(clients, &self.run).await, "release a Job"),
             Step::Wait(_) | Step::Finish => return Ok(()),
         };
         self.learn(written.0.map_err(|error| self.refused(written.1, &error))?);
         Ok(())
+    }
+
+    /// A Job that has lost our label is told what becomes of its lease, and one that is gone is not there to hear it.
+    async fn tell(&mut self, report: Report) -> Result<(), Failure> {
+        let told = job::tell(&self.program.clients, &self.run, &report).await;
+        match told {
+            Ok(job) => {
+                self.learn(job);
+                if self.is_gone {
+                    self.run.told = Some(report);
+                }
+            }
+            Err(error) if job::is_never_taken(&error) || self.is_refused_for_good(&error) => {
+                let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
+                warn!(job, namespace, %error, "the Job does not take what is told of it");
+                self.run.told = Some(report);
+            }
+            Err(error) => return Err(self.refused("tell a Job's status", &error)),
+        }
+        Ok(())
+    }
+
+    /// A Job that nobody watches may be anybody's by now.
+    fn is_refused_for_good(&self, error: &kube::Error) -> bool {
+        self.is_gone && matches!(error, kube::Error::Api(_))
     }
 
     /// The Job as it is after a change of it. The watch may show an older one once more.

@@ -37,11 +37,18 @@ async fn a_run_that_somebody_takes_our_label_off_is_let_go_with_its_lease() {
     place.bed.kubectl(&label).await.unwrap();
 
     until_free(&place, &job).await;
+    place.until_lease("my-job", "Revoked").await.unwrap();
     assert_eq!(leases(cluster, "unlabelled").await.unwrap(), [""; 0]);
     // It would be held anew at once.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let log = place.log();
     assert!(!log.contains("cannot hold a Job"), "{log}");
+    assert!(!place.has_record(&job).await.unwrap());
+    // Its pods work with what was revoked: no other token makes that good.
+    let label = ["label", "job", &job, "planescape.io/credentials=true"];
+    place.bed.kubectl(&label).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    place.until_lease("my-job", "Revoked").await.unwrap();
     assert!(!place.has_record(&job).await.unwrap());
 }
 

@@ -18,8 +18,8 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// What pods get that do not say how long they may take to stop.
 const USUAL_GRACE: i64 = 30;
 
-/// How much longer than their grace period pods may take.
-const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
+/// How much longer than their grace period pods may take, and by how much the API server's clock may differ from ours.
+const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30 + 120);
 
 /// A run that gets Secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +138,13 @@ impl Run {
         }
     }
 
-    /// Since when the Job is being deleted.
+    /// Whether its Job is being deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.stage, Stage::Stopping(_)) || self.deleted().is_some()
+    }
+
+    /// Since when a Job without pods is being deleted.
     #[must_use]
     pub fn deleted(&self) -> Option<Timestamp> {
         match self.stage {
@@ -350,7 +356,7 @@ mod tests {
             json!({ "deletionTimestamp": deleted, "finalizers": ["foregroundDeletion"] });
         assert_eq!(
             stage(json!({ "metadata": foreground, "status": { "terminating": 1 } })),
-            Stage::Stopping("2026-11-24T10:01:00Z".parse().unwrap())
+            Stage::Stopping("2026-11-24T10:03:00Z".parse().unwrap())
         );
         assert_eq!(stage(json!({ "metadata": foreground })), gone);
     }

@@ -179,7 +179,7 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
     });
     let has_ended = is_refused && end_of(holding).is_some_and(|end| is_surely_past(end, now));
     let limit = since.saturating_add(LONGEST_DELETION);
-    let waits_too_long = run.deleted().is_some() && limit.is_ok_and(|limit| limit <= now);
+    let waits_too_long = run.is_deleted() && limit.is_ok_and(|limit| limit <= now);
     has_ended || waits_too_long
 }
 

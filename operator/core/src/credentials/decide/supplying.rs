@@ -1,6 +1,7 @@
 //! Of a run that has not ended: its Secrets, and that what it holds goes on living.
 
 use jiff::{SignedDuration, Timestamp};
+use planescape_agent_contract::Phase;
 
 use super::words::{ended, held, tell, told_with};
 use super::{Custody, Holding, Memory, Sighting, Step, Subject};
@@ -51,10 +52,10 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         return None;
     }
     if !run.is_claimed {
-        return Some(Step::Claim);
+        return Some(Step::Claim).filter(|_| memory.custody != Custody::Absent || !is_parted(run));
     }
     let Custody::Held(holding) = &memory.custody else {
-        return Some(Step::LogIn);
+        return Some(Step::LogIn).filter(|_| !is_parted(run));
     };
     let sightings = sightings(run, memory);
     let pause = pause(run, memory);
@@ -93,6 +94,12 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         Some((subject, _)) => renew(subject),
         None => Step::LetGo(held(run, memory, holding)),
     })
+}
+
+/// Whether its pods work with what was revoked, because somebody took our label off for a while: no other token makes that good.
+fn is_parted(run: &Run) -> bool {
+    let told = run.told.as_ref();
+    run.stage == Stage::Running && told.is_some_and(|told| told.phase == Phase::Done)
 }
 
 /// How long after one look at a Secret comes the next. Where somebody deletes it again and again, each new one has a lease of its

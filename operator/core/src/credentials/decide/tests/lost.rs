@@ -1,4 +1,4 @@
-//! Somebody deletes the record of a run's token, or takes away what its Job orders, or its finalizer.
+//! Somebody deletes the record of a run's token, or its Job, or takes away what that orders, its label or its finalizer.
 
 use super::*;
 
@@ -75,4 +75,35 @@ fn a_run_whose_finalizer_somebody_took_off_is_revoked_when_it_ends() {
     let revoked = ["RevokeLease(0)", "RevokeToken", "Tell(Revoked)"];
     assert_eq!(steps[..3], revoked);
     assert_eq!(steps[3..], ["Forget", "Finish"]);
+}
+
+#[test]
+fn a_run_whose_label_comes_back_is_not_held_by_a_token_that_its_pods_know_nothing_of() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    let stage = std::mem::replace(&mut world.run.stage, Stage::Over { deleted: None });
+    world.go_on();
+    assert_eq!(world.told(), "Revoked");
+    world.memory = Memory::default();
+    world.run.stage = stage;
+
+    assert_eq!(world.go_on(), ["Recall"]);
+    assert_eq!(world.told(), "Revoked");
+    world.run.stage = Stage::Over { deleted: None };
+    assert_eq!(world.go_on(), ["Finish"]);
+}
+
+#[test]
+fn the_deletion_of_a_job_whose_pods_never_stop_waits_for_vault_no_longer_than_another() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Stopping(world.now);
+    world.is_vault_down = true;
+
+    world.wait_for(SignedDuration::from_mins(9));
+    assert!(world.run.is_claimed);
+    world.wait_for(SignedDuration::from_mins(3));
+
+    assert_eq!(world.told(), "RevokeFailed");
+    assert!(!world.run.is_claimed);
 }
