@@ -138,7 +138,12 @@ fn open(holding: &Holding) -> impl Iterator<Item = usize> {
 /// What came of it where Vault could not revoke a lease.
 fn vault_has_tried(memory: &Memory, index: usize) -> Option<&Trouble> {
     let trouble = memory.trouble(Subject::Lease(index), true);
-    trouble.filter(|it| !it.is_outage && it.report.status != Some(RATE_LIMITED))
+    trouble.filter(|it| is_answer(it))
+}
+
+/// Whether Vault has looked at what it was asked for.
+fn is_answer(trouble: &Trouble) -> bool {
+    !trouble.is_outage && trouble.report.status != Some(RATE_LIMITED)
 }
 
 /// Whether whoever made this lease did not answer for another one.
@@ -164,7 +169,7 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
 }
 
 /// Whether a token that Vault does not revoke has ended by itself, or a Job waits too long for its deletion. A Vault that is away
-/// has refused nothing: it is asked when it is back, whatever our clock says.
+/// has refused nothing, nor has one that is asked too often: it is asked again, whatever our clock says.
 fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
     let troubles = memory.troubles_of_revocation();
     let Some(since) = troubles.map(|it| it.since).min() else {
@@ -175,7 +180,7 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
     let mut troubles = memory.troubles.iter();
     let is_refused = troubles.any(|(subject, it)| {
         let is_of_vault = matches!(subject, Subject::Token | Subject::Lease(_));
-        it.is_of_end && is_of_vault && !it.is_outage && counts(*subject)
+        it.is_of_end && is_of_vault && is_answer(it) && counts(*subject)
     });
     let has_ended = is_refused && end_of(holding).is_some_and(|end| is_surely_past(end, now));
     let limit = since.saturating_add(LONGEST_DELETION);
