@@ -169,8 +169,17 @@ async fn sweep(
     let mut wait = SHORTEST_RETRY;
     loop {
         match remembered(program, namespace, name, pod).await {
-            Ok(Some(left)) => return revoke(program, left, shutdown).await,
-            Ok(None) => return,
+            Ok(Remembered::At(left)) => return revoke(program, *left, shutdown).await,
+            Ok(Remembered::Nowhere) => {
+                warn!(
+                    namespace,
+                    job = name,
+                    pod,
+                    "nobody knows at which Vault the tokens of a pod's agent are: they end with their TTL"
+                );
+                return;
+            }
+            Ok(Remembered::Nothing) => return,
             Err(error) => warn!(
                 namespace,
                 job = name,
@@ -185,17 +194,26 @@ async fn sweep(
     }
 }
 
+/// What the status names of a pod that is gone.
+enum Remembered {
+    /// Nothing any more.
+    Nothing,
+    /// Tokens, and the Job is gone that would say where they are.
+    Nowhere,
+    At(Box<Left>),
+}
+
 /// The tokens of a pod that the status names, and where they are, as it says or else the Job.
 async fn remembered(
     program: &Program,
     namespace: &str,
     name: &str,
     pod: &str,
-) -> kube::Result<Option<Left>> {
+) -> kube::Result<Remembered> {
     let client = program.clients.of(Class::Record);
     let owners: Api<PlanescapeJob> = Api::namespaced(client.clone(), namespace);
     let Some(owner) = owners.get_opt(name).await? else {
-        return Ok(None);
+        return Ok(Remembered::Nothing);
     };
     let runs = owner.status.into_iter().flat_map(|status| status.runs);
     let mut holders = runs.flat_map(|run| {
@@ -206,7 +224,7 @@ async fn remembered(
     });
     let found = holders.find(|(_, it)| it.uid == pod && !it.accessors.is_empty());
     let Some(((job, job_uid), holder)) = found else {
-        return Ok(None);
+        return Ok(Remembered::Nothing);
     };
     let place = match holder.vault {
         Some(HolderVault { address, namespace }) => Some(Place { address, namespace }),
@@ -218,7 +236,10 @@ async fn remembered(
             pod.as_ref().and_then(place)
         }
     };
-    Ok(place.map(|place| Left {
+    let Some(place) = place else {
+        return Ok(Remembered::Nowhere);
+    };
+    Ok(Remembered::At(Box::new(Left {
         namespace: namespace.to_owned(),
         pod: holder.uid,
         job,
@@ -227,7 +248,7 @@ async fn remembered(
         accessors: holder.accessors,
         leases: Vec::new(),
         names_all_leases: false,
-    }))
+    })))
 }
 
 /// What is not known to be gone.
@@ -284,7 +305,16 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
         }
         // A reader of the status knows only what was told.
         let is_done = open.is_empty() && known == told;
-        if is_done || started.elapsed() > LONGEST_ATTEMPT {
+        if is_done {
+            return;
+        }
+        if started.elapsed() > LONGEST_ATTEMPT {
+            let (tokens, leases) = (open.accessors.len(), open.leases.len());
+            warn!(
+                left.namespace,
+                left.job, tokens, leases, "gives up what an agent has left after a day"
+            );
+            program.metrics.stepped("RevokeAccessor", "GivenUp");
             return;
         }
         tokio::select! {
