@@ -21,10 +21,17 @@ pub(super) struct Tended {
 /// A task, as the watch knows it.
 struct Entry {
     seen: watch::Sender<Seen>,
-    /// Whether its Job was gone, or had lost our label: then it only ends what it holds.
-    is_ending: bool,
-    /// The Job that bears our label again, and waits for that end.
-    next: Option<Run>,
+    standing: Standing,
+}
+
+/// Where a task stands.
+enum Standing {
+    /// Its Job is there.
+    Tending,
+    /// Its Job was gone, or had lost our label, and it ends what it holds. `next` bears our label again, and waits for that.
+    Ending { next: Option<Box<Run>> },
+    /// It has heard of the end of its Job before the watch has shown it, which may still show an older one.
+    Ended,
 }
 
 /// A run that is to get a task.
@@ -47,18 +54,17 @@ impl Tended {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                for (uid, entry) in &mut self.runs {
-                    if !listed.contains(uid) {
-                        entry.lose();
-                    }
-                }
+                let runs = &mut self.runs;
+                runs.retain(|uid, entry| listed.contains(uid) || entry.lose());
                 None
             }
             Event::Apply(job) => self.show(&job),
             Event::Delete(job) => {
-                let entry = job.uid().and_then(|uid| self.runs.get_mut(&uid));
-                if let Some(entry) = entry {
-                    entry.lose();
+                if let Some(uid) = job.uid() {
+                    let is_kept = self.runs.get_mut(&uid).is_none_or(Entry::lose);
+                    if !is_kept {
+                        self.runs.remove(&uid);
+                    }
                 }
                 None
             }
@@ -67,35 +73,37 @@ impl Tended {
 
     /// A task has ended. The run that has waited for that gets one now.
     pub(super) fn ended(&mut self, uid: &str) -> Option<Begun> {
-        let entry = self.runs.remove(uid)?;
-        entry.next.map(|run| self.begin(run))
+        let mut entry = self.runs.remove(uid)?;
+        if let Standing::Ending { next } = entry.standing {
+            return next.map(|run| self.begin(*run));
+        }
+        entry.standing = Standing::Ended;
+        self.runs.insert(uid.to_owned(), entry);
+        None
     }
 
     fn show(&mut self, job: &Job) -> Option<Begun> {
         let entry = job.uid().and_then(|uid| self.runs.get_mut(&uid));
-        match entry {
-            Some(entry) if entry.is_ending => {
-                entry.next = of(job);
-                None
-            }
-            Some(entry) => {
-                entry.seen.send_modify(|seen| {
-                    if let Seen::There(run) = seen {
-                        **run = run.again(job);
-                    }
-                });
-                None
-            }
-            None => of(job).map(|run| self.begin(run)),
+        let Some(entry) = entry else {
+            return of(job).map(|run| self.begin(run));
+        };
+        match &mut entry.standing {
+            Standing::Tending => entry.seen.send_modify(|seen| {
+                if let Seen::There(run) = seen {
+                    **run = run.again(job);
+                }
+            }),
+            Standing::Ending { next } => *next = of(job).map(Box::new),
+            Standing::Ended => {}
         }
+        None
     }
 
     fn begin(&mut self, run: Run) -> Begun {
         let (sender, seen) = watch::channel(Seen::There(Box::new(run.clone())));
         let entry = Entry {
             seen: sender,
-            is_ending: false,
-            next: None,
+            standing: Standing::Tending,
         };
         self.runs.insert(run.uid.clone(), entry);
         Begun { run, seen }
@@ -103,12 +111,17 @@ impl Tended {
 }
 
 impl Entry {
-    fn lose(&mut self) {
-        self.next = None;
-        if !self.is_ending {
-            self.is_ending = true;
-            self.seen.send_replace(Seen::Gone);
+    /// The watch shows its Job no more; whether there is a task yet.
+    fn lose(&mut self) -> bool {
+        match self.standing {
+            Standing::Tending => {
+                self.seen.send_replace(Seen::Gone);
+            }
+            Standing::Ending { .. } => {}
+            Standing::Ended => return false,
         }
+        self.standing = Standing::Ending { next: None };
+        true
     }
 }
 
@@ -165,6 +178,19 @@ mod tests {
 
         assert!(tended.ended("j").is_none());
         assert!(tended.take(Event::Apply(job("k"))).is_none(), "it has one");
+    }
+
+    /// The API server has said that it is gone.
+    #[test]
+    fn an_older_job_that_the_watch_shows_late_gets_no_other_task() {
+        let mut tended = Tended::default();
+        tended.take(Event::Apply(job("j")));
+
+        assert!(tended.ended("j").is_none());
+        assert!(tended.take(Event::Apply(job("j"))).is_none());
+        tended.take(Event::Delete(job("j")));
+
+        assert!(tended.runs.is_empty());
     }
 
     fn job(uid: &str) -> Job {
