@@ -1,6 +1,6 @@
 //! What is told of Vault before a first run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::Entry;
@@ -90,6 +90,30 @@ async fn a_namespace_that_does_not_let_it_in_is_left_alone() {
     let requests = cluster.vault.requests().unwrap();
     let login = |entry: &Entry| entry.is("update", "auth/kubernetes/login");
     assert!(!requests.iter().any(login));
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_revoke_itself_is_not_left_either() {
+    let cluster = Cluster::start().await.unwrap();
+    let place = Place::new(&cluster, "narrow").await.unwrap();
+    let narrow = json!({ "token_no_default_policy": true });
+    cluster.vault.let_runs_in("narrow", &narrow).await.unwrap();
+    let job = yearly("my-job", &json!({ "role": "narrow" }));
+    place.bed.apply(&job).await.unwrap();
+
+    until(&place, "True", "Ok").await;
+
+    // The one that is left belongs to who has revoked it.
+    let started = Instant::now();
+    loop {
+        let tokens = cluster.vault.leases("auth/kubernetes/login").await.unwrap();
+        if tokens.len() == 1 {
+            return;
+        }
+        let log = place.log();
+        assert!(started.elapsed() < LIMIT, "{tokens:?}\n{log}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The guide's job, as one that does not run before long.
