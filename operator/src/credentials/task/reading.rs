@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::Access;
 use planescape_operator_core::credentials::OrderedSecret;
 use planescape_operator_core::credentials::content::{self, Contents, Misfit};
@@ -20,7 +20,10 @@ use crate::credentials::secrets::{self, Found};
 use crate::credentials::vaults::{Purpose, Vault};
 
 /// An answer that does not fit is not asked for again soon: each one may be a user of a database.
-const MISFIT_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+const MISFIT_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+
+/// So often that doubles.
+const MOST_DOUBLINGS: usize = 3;
 
 impl Task {
     pub(super) async fn look(&mut self, index: usize) -> Result<(), Failure> {
@@ -42,10 +45,12 @@ impl Task {
         self.catch_up().await?;
         let ordered = self.run.order.secrets[index].clone();
         let (asked, answer, mount) = self.ask(&ordered).await?;
+        let leases = self.holding().map_or(0, |holding| holding.leases.len());
+        let pause = pause(leases, self.run.order.secrets.len());
         let misfit = |run, misfit: Misfit| {
             let failure = Failure::of_answer(run, &ordered.path, &misfit);
             Failure {
-                retry_after: Some(MISFIT_PAUSE),
+                retry_after: Some(pause),
                 ..failure
             }
         };
@@ -216,6 +221,12 @@ impl Task {
     }
 }
 
+/// How long an answer that does not fit is not asked for again. Each one before it has left a lease, which lives as long as the run.
+fn pause(leases: usize, secrets: usize) -> SignedDuration {
+    let needless = leases.saturating_sub(secrets);
+    MISFIT_PAUSE * (1_i32 << needless.min(MOST_DOUBLINGS))
+}
+
 /// Templates take as long as their limits let them, and must not keep other runs waiting.
 async fn contents(
     ordered: OrderedSecret,
@@ -278,5 +289,18 @@ pub(in crate::credentials) async fn mount_of(
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_never_fits_is_asked_for_ever_more_rarely() {
+        let minutes = |leases| pause(leases, 2).as_mins();
+
+        assert_eq!([0, 2, 3, 4, 5].map(minutes), [10, 10, 20, 40, 80]);
+        assert_eq!(minutes(1_000), 80);
     }
 }
