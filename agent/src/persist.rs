@@ -125,7 +125,8 @@ impl Persistent {
         })
     }
 
-    /// An answer with a lease, and when it was asked for: Vault may have counted from then on.
+    /// An answer, and when it was asked for: Vault may have counted from then on. As with `vault agent` the next life gets
+    /// it where its lease, or the token that it carries, can be renewed.
     pub(crate) fn keep(
         &self,
         key: Key,
@@ -133,6 +134,9 @@ impl Persistent {
         body: Zeroizing<String>,
         asked_at: SystemTime,
     ) -> bool {
+        if !secret.has_renewable_lease() && !secret.is_renewable() {
+            return false;
+        }
         let kept = Kept {
             lease_id: secret.lease_id().to_owned(),
             body: body.into(),

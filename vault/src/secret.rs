@@ -35,6 +35,8 @@ pub struct Auth {
     pub lease_duration: i64,
     /// Whether the token can be renewed.
     pub renewable: bool,
+    /// Whether it lives on when the token that has asked for it ends.
+    pub is_orphan: bool,
 }
 
 /// The place where a wrapped answer waits.
@@ -146,6 +148,7 @@ impl Auth {
             metadata,
             lease_duration: number(auth, "lease_duration"),
             renewable: flag(auth, "renewable"),
+            is_orphan: flag(auth, "orphan"),
         })
     }
 
@@ -162,6 +165,7 @@ impl Auth {
             self.lease_duration = newer.lease_duration;
         }
         self.renewable |= newer.renewable;
+        self.is_orphan |= newer.is_orphan;
     }
 }
 

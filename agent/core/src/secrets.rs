@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use planescape_agent_contract::Config;
 use planescape_templates::{Answer, Request};
+use planescape_vault::Grant;
 use planescape_vault::mount::Mount;
-use planescape_vault::{Grant, Secret};
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
@@ -31,7 +31,7 @@ use crate::lease::Lease;
 use crate::token::{Ticket, Token, TokenId};
 use answer::{found, undeleted};
 use call::call;
-use entry::{Activity, Entry, Hold, lane_of, lease_id};
+use entry::{Activity, Entry, Hold, hold, lane_of, lease_id};
 use lanes::Lanes;
 pub(crate) use leases::Leased;
 use leases::{Leases, lease_of};
@@ -414,12 +414,12 @@ impl Secrets {
                 lease: Some(lease), ..
             } => (lease.act_at(), Entry::lease_lane(lease)),
             Hold::Leased { lease: None, .. } | Hold::Nothing | Hold::Lost => {
-                let wait = self.refresh.wait(&answer, dice, now.wall);
-                (now.moment + wait, Lane::Read)
+                let at = self.refresh.due(&answer, ticket.sent, dice, now);
+                (at, Lane::Read)
             }
         };
         let expires = refresh::ends_at(&answer, ticket, now);
-        let is_leased = lease_id(&answer).is_some();
+        let is_leased = matches!(entry.hold, Hold::Leased { .. });
         self.leases.left(entry, now.moment);
         let taken = entry.replace_answer(answer);
         self.set_expiry(id, expires);
@@ -575,25 +575,5 @@ fn ticket(token: &Token, now: Moment) -> Ticket {
     Ticket {
         token: token.id,
         sent: now,
-    }
-}
-
-fn secret_of(answer: &Answer) -> Option<&Secret> {
-    match answer {
-        Answer::Secret(secret) => secret.as_ref(),
-        Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
-    }
-}
-
-fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment) -> Hold {
-    let Some(secret) = secret_of(answer).filter(|_| lease_id(answer).is_some()) else {
-        return Hold::Nothing;
-    };
-    let grant = Grant::new(secret.lease_duration(), true);
-    let lease = secret.is_renewable();
-    let lease = lease.then(|| Lease::new(grant, ticket, dice, now));
-    Hold::Leased {
-        by: ticket.token,
-        lease: lease.flatten(),
     }
 }

@@ -23,14 +23,14 @@ pub struct Contents {
     pub answers: Vec<KeptAnswer>,
 }
 
-/// An answer with a lease.
+/// An answer with a lease or a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Kept {
-    /// The lease.
+    /// The lease; empty where it is a token.
     pub lease_id: String,
     /// As it came.
     pub body: Plain,
-    /// When the lease was granted or renewed last, in milliseconds since 1970.
+    /// When that was granted or renewed last, in milliseconds since 1970.
     pub granted_at: u64,
     /// How long it lasts from then on, in milliseconds.
     pub ttl: u64,

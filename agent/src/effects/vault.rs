@@ -145,7 +145,6 @@ impl Vault {
         let result = self.client.call_seeing(call, &token, keep).await;
         if let (Ok(client::Answer::Secret(Some(secret))), Some(body), Some(key)) =
             (&result, body, key)
-            && secret.has_renewable_lease()
         {
             self.saves
                 .save(|cache| cache.keep(key, secret, body, asked_at));

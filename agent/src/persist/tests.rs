@@ -106,6 +106,30 @@ fn a_lease_counts_from_its_question_however_late_the_answer_was() {
 }
 
 #[test]
+fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
+    for is_renewable in [true, false] {
+        let folder = folder();
+        let first = open(&folder, true);
+        save(&first, |it| it.keep_token(&token("t-1")));
+        let text = format!(
+            r#"{{"lease_id": "", "renewable": false, "data": null, "auth": {{"client_token": "child",
+                "accessor": "a", "lease_duration": 3600, "renewable": {is_renewable}}}}}"#
+        );
+        let made = Secret::from_json(text.as_bytes()).unwrap();
+        let call = key(&call("auth/token/create"));
+        let asked_at = SystemTime::now() - Duration::from_secs(600);
+        save(&first, |it| {
+            it.keep(call.clone(), &made, Zeroizing::new(text), asked_at)
+        });
+
+        let taken = open(&folder, true).take(&call, SystemTime::now());
+
+        let taken = taken.map(|it| (it.secret == made, it.age.as_secs() / 60));
+        assert_eq!(taken, is_renewable.then_some((true, 10)));
+    }
+}
+
+#[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
     let first = open(&folder, true);

@@ -7,6 +7,7 @@
 
 mod endings;
 mod failures;
+mod made;
 mod overlap;
 mod programs;
 mod reads;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use planescape_templates::{Answer, Request};
+use planescape_vault::{Grant, Secret};
 
 use super::{Lane, Taken};
 use crate::backoff::Backoff;
 use crate::clock::Moment;
+use crate::dice::Dice;
 use crate::lease::{Lease, Step};
 use crate::token::{Ticket, TokenId};
 
@@ -42,7 +44,7 @@ pub(super) enum Activity {
 pub(super) enum Hold {
     /// Nothing: it is not leased.
     Nothing,
-    /// A lease, which ends with the token that it was read with.
+    /// A lease, or a token below ours, which ends with the token that it was read with.
     Leased { by: TokenId, lease: Option<Lease> },
     /// Its token was replaced, and nothing has replaced it yet.
     Lost,
@@ -84,8 +86,11 @@ impl Entry {
         };
         match (lease, &self.answer) {
             (Some(lease), _) => lease.maximum(),
-            // It cannot be extended at all.
-            (None, Some(Answer::Secret(Some(secret)))) => Some(secret.lease_duration()),
+            // It cannot be extended at all; of a token that says whoever uses it.
+            (None, Some(Answer::Secret(Some(secret)))) => {
+                let is_token = secret.client_token().is_some();
+                (!is_token).then(|| secret.lease_duration())
+            }
             (None, _) => None,
         }
     }
@@ -125,6 +130,37 @@ pub(super) fn lane_of(request: &Request) -> Lane {
         | Request::Pki {
             destination: None, ..
         } => Lane::Read,
+    }
+}
+
+/// The hold on an answer that has just come.
+pub(super) fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment) -> Hold {
+    let Some(secret) = secret_of(answer) else {
+        return Hold::Nothing;
+    };
+    let is_leased = lease_id(answer).is_some();
+    let is_child = secret.client_token().is_some() && !is_orphan(secret);
+    if !is_leased && !is_child {
+        return Hold::Nothing;
+    }
+    let grant = Grant::new(secret.lease_duration(), true);
+    let lease = is_leased && secret.is_renewable();
+    let lease = lease.then(|| Lease::new(grant, ticket, dice, now));
+    Hold::Leased {
+        by: ticket.token,
+        lease: lease.flatten(),
+    }
+}
+
+/// Whether it carries a token that lives on without the one that has asked for it.
+pub(super) fn is_orphan(secret: &Secret) -> bool {
+    secret.auth().is_some_and(|auth| auth.is_orphan)
+}
+
+pub(super) fn secret_of(answer: &Answer) -> Option<&Secret> {
+    match answer {
+        Answer::Secret(secret) => secret.as_ref(),
+        Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
     }
 }
 

@@ -33,9 +33,22 @@ impl Refresh {
         }
     }
 
+    /// When this answer is asked for again. A token counts from its question, which an earlier life may have asked.
+    pub(super) fn due(&self, answer: &Answer, sent: Moment, dice: &mut Dice, now: Now) -> Moment {
+        let wait = self.wait(answer, dice, now.wall);
+        match answer {
+            Answer::Secret(Some(secret)) if secret.client_token().is_some() => {
+                (sent + wait).max(now.moment + SHORTEST)
+            }
+            Answer::Secret(_) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => {
+                now.moment + wait
+            }
+        }
+    }
+
     /// How long this answer is good for. Lists are read again at each interval; secrets near
     /// the end of their lease, certificate, secret id or rotation, else at each interval too.
-    pub(super) fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
+    fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
         let secret = match answer {
             Answer::Secret(Some(secret)) => secret,
             Answer::Pki(certificate) => {
@@ -105,7 +118,7 @@ impl Secrets {
     }
 }
 
-/// When what an answer holds stops working: its lease ends, its certificate does, or its password was rotated and the
+/// When what an answer holds stops working: its lease or token ends, its certificate does, or its password was rotated and the
 /// new one should have been read by now.
 pub(super) fn ends_at(answer: &Answer, ticket: Ticket, now: Now) -> Option<Moment> {
     let secret = match answer {
@@ -113,7 +126,7 @@ pub(super) fn ends_at(answer: &Answer, ticket: Ticket, now: Now) -> Option<Momen
         Answer::Secret(secret) => secret.as_ref()?,
         Answer::List(_) | Answer::File(_) => return None,
     };
-    if secret.lease_id().is_empty() {
+    if secret.lease_id().is_empty() && secret.client_token().is_none() {
         let rotated = rotation(secret).map(|wait| wait + FRESH_PASSWORD);
         let left = rotated.or_else(|| certificate(secret, now.wall))?;
         return Some(now.moment + left);

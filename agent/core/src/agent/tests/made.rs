@@ -1,0 +1,98 @@
+//! Tokens that templates make.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::command::Command;
+use crate::input::Input;
+
+const CHILD: &str =
+    r#"{{ with secret "auth/token/create" "ttl=10h" }}{{ .Auth.ClientToken }}{{ end }}"#;
+const ORPHAN: &str =
+    r#"{{ with secret "auth/token/create-orphan" "ttl=10h" }}{{ .Auth.ClientToken }}{{ end }}"#;
+
+#[test]
+fn a_token_below_ours_is_made_anew_when_ours_is_replaced_and_an_orphan_is_not() {
+    for (text, is_orphan) in [(CHILD, false), (ORPHAN, true)] {
+        let made = token(36_000, is_orphan);
+        let mut world = ready(text, &made);
+        world.pass(Duration::from_secs(2530));
+        world.step();
+        world.renew_token(600);
+        world.pass(Duration::from_secs(421));
+        world.step();
+        world.log_in("t2", 3600);
+
+        let steps = serve(&mut world, &made, Duration::ZERO);
+
+        let is_made_anew = steps.iter().any(|step| step.starts_with("put auth/token"));
+        assert_eq!(is_made_anew, !is_orphan, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_token_of_an_earlier_life_is_replaced_before_its_end() {
+    let made = token(1200, false);
+    let mut world = World::new(&[CHILD]);
+    world.step();
+    world.log_in("t1", 3600);
+    serve(&mut world, &made, Duration::from_secs(900));
+    assert!(world.agent.is_ready());
+
+    world.pass(Duration::from_secs(100));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(145));
+    assert_eq!(world.step(), ["put auth/token/create as t1"]);
+}
+
+fn ready(text: &str, made: &str) -> World {
+    let mut world = World::new(&[text]);
+    world.step();
+    world.log_in("t1", 3600);
+    serve(&mut world, made, Duration::ZERO);
+    assert!(world.agent.is_ready());
+    world
+}
+
+/// Serves what is asked, and says what that was. Answers look as if they had been asked for so long ago.
+fn serve(world: &mut World, made: &str, age: Duration) -> Vec<String> {
+    let mut steps = Vec::new();
+    for _ in 0..10 {
+        for step in world.step() {
+            if let Some(rest) = step.strip_prefix("find mount of ") {
+                let path = rest.split(' ').next().unwrap_or_default();
+                world.find_mount(path, "token");
+            } else if step.starts_with("put") {
+                answer(world, made, age);
+            } else if step.starts_with("write") {
+                world.written();
+            }
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+fn answer(world: &mut World, made: &str, age: Duration) {
+    let asked = world.pending.iter().find_map(|command| match command {
+        Command::Read {
+            ticket, request, ..
+        } => Some((*ticket, request.clone())),
+        _ => None,
+    });
+    let (mut ticket, request) = asked.expect("something is asked for");
+    ticket.sent = ticket.sent.before(age);
+    let result = Ok(secret(made));
+    world.feed(Input::Answered {
+        ticket,
+        request,
+        result,
+    });
+}
+
+fn token(ttl: u64, is_orphan: bool) -> String {
+    format!(
+        r#"{{"lease_id": "", "renewable": false, "data": null, "auth": {{"client_token": "made",
+            "accessor": "accessor of made", "lease_duration": {ttl}, "renewable": true, "orphan": {is_orphan}}}}}"#
+    )
+}
