@@ -4,6 +4,7 @@
 mod ending;
 mod files;
 mod logins;
+mod made;
 mod programs;
 mod reload;
 mod requests;

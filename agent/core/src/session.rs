@@ -1,5 +1,6 @@
 //! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
 
+mod made;
 mod told;
 
 use std::collections::VecDeque;
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     login_request: Option<String>,
     /// Tokens that were replaced and may still live, with leases that programs still use.
     retired: Vec<Living>,
+    /// Tokens that templates have made and that end with no other one.
+    orphans: Vec<Living>,
     /// The token that ended last, with all that it leased, told to nobody yet.
     ended: Option<TokenId>,
     /// When the latest logins began.
@@ -122,6 +125,7 @@ impl Session {
             maximum: None,
             login_request: None,
             retired: Vec::new(),
+            orphans: Vec::new(),
             ended: None,
             logins: VecDeque::new(),
             next_id: 0,
@@ -179,8 +183,9 @@ impl Session {
     /// The accessors of all tokens that may live, the one in use first.
     pub(crate) fn accessors(&self) -> Vec<String> {
         let current = self.current.iter().map(|held| &held.accessor);
-        let retired = self.retired.iter().map(|living| &living.accessor);
-        let named = current.chain(retired).filter(|it| !it.is_empty());
+        let others = self.orphans.iter().chain(&self.retired);
+        let others = others.map(|living| &living.accessor);
+        let named = current.chain(others).filter(|it| !it.is_empty());
         named.cloned().collect()
     }
 
@@ -204,10 +209,11 @@ impl Session {
     /// Every token that may live, the one in use first.
     pub(crate) fn take_tokens(&mut self) -> Vec<Living> {
         let current = self.current.take().map(Living::from);
-        current.into_iter().chain(self.take_retired()).collect()
+        let own = current.into_iter().chain(std::mem::take(&mut self.orphans));
+        own.chain(self.take_retired()).collect()
     }
 
-    /// Every token that may live, except the one in use.
+    /// Every token that may live, except the one in use and those that files hold.
     pub(crate) fn take_retired(&mut self) -> Vec<Living> {
         std::mem::take(&mut self.retired)
     }
@@ -401,8 +407,11 @@ impl Session {
         id: TokenId,
         result: Result<(), Failure>,
     ) -> Option<Notice> {
-        let held = self.current.as_mut().filter(|held| held.token.id == id)?;
-        held.is_remembered = true;
+        if let Some(held) = self.current.as_mut().filter(|held| held.token.id == id) {
+            held.is_remembered = true;
+        } else if !self.is_orphan(id) {
+            return None;
+        }
         result
             .err()
             .map(|failure| Notice::NotRemembered { failure })

@@ -105,13 +105,14 @@ impl Agent {
         end
     }
 
-    /// The token that outlives the agent, as configured.
+    /// The tokens that outlive the agent, as configured.
     pub(super) fn kept(&self) -> Vec<String> {
         let is_kept = self.exit_after_auth || !self.revoke_on_exit;
-        self.accessor().filter(|_| is_kept).into_iter().collect()
+        let kept = is_kept.then(|| self.session.outliving());
+        kept.unwrap_or_default()
     }
 
-    /// How long that token lives on.
+    /// How long they live on.
     pub(super) fn kept_seconds(&self, now: Moment) -> Option<u64> {
         let life = self.session.life(now).filter(|_| !self.kept().is_empty());
         life.map(|life| life.as_secs())

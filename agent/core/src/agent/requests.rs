@@ -4,6 +4,7 @@ use planescape_templates::{Answer, Request};
 use planescape_vault::Grant;
 
 use super::Agent;
+use super::made::orphan;
 use crate::clock::{Moment, Now};
 use crate::command::Notice;
 use crate::failure::{Failure, Remedy};
@@ -44,6 +45,8 @@ impl Agent {
         now: Now,
     ) {
         let remedy = self.weigh(ticket, result.as_ref().err(), now.moment);
+        let made = result.as_ref().ok();
+        let made = made.and_then(|answer| orphan(request, answer));
         let reply = Reply {
             request,
             ticket,
@@ -56,6 +59,9 @@ impl Agent {
             self.overlap(request, before, now.moment);
         }
         self.take(request, taken, remedy, now.moment);
+        if let Some(made) = made {
+            self.adopt(made, now.moment);
+        }
     }
 
     /// A new lease is replaced early enough for an overlap, and the one before it lives on.

@@ -25,12 +25,13 @@ impl Session {
 
     /// The same, told to nobody.
     pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
-        let retired = self.retired.iter().map(|living| living.left(now));
+        let others = self.orphans.iter().chain(&self.retired);
+        let others = others.map(|living| living.left(now));
         let current = self
             .current
             .iter()
             .map(|held| Some(held.lease.as_ref()?.ttl()));
-        longest(current.chain(retired))
+        longest(current.chain(others))
     }
 
     /// Whether a renewal has changed what was told.

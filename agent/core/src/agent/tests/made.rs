@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use planescape_agent_contract::Reason;
+
 use super::world::*;
 use crate::command::Command;
 use crate::input::Input;
+use crate::token::TokenId;
 
 const CHILD: &str =
     r#"{{ with secret "auth/token/create" "ttl=10h" }}{{ .Auth.ClientToken }}{{ end }}"#;
@@ -43,6 +46,68 @@ fn a_token_of_an_earlier_life_is_replaced_before_its_end() {
     assert_eq!(world.step(), NOTHING);
     world.pass(Duration::from_secs(145));
     assert_eq!(world.step(), ["put auth/token/create as t1"]);
+}
+
+#[test]
+fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
+    let made = token(36_000, true);
+    let mut world = World::build(&[ORPHAN], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.feed(Input::Remembered {
+        token: TokenId(1),
+        result: Ok(()),
+    });
+    let steps = serve(&mut world, &made, Duration::ZERO);
+    assert!(steps.contains(&"remember made".to_owned()), "{steps:?}");
+    let report = world.report.as_ref().unwrap();
+    assert_eq!(report.unrevoked, ["accessor of 2", "accessor of made"]);
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1", "revoke made"]);
+    world.revoked(Ok(()));
+    world.revoked(Err(denied("permission denied", 403)));
+    let (_, report) = world.exit();
+    assert_eq!(report.reason, Reason::RevokeFailed);
+    assert_eq!(report.unrevoked, ["accessor of made"]);
+}
+
+#[test]
+fn an_orphan_that_the_cache_has_handed_on_is_one_of_those_that_are_left() {
+    let made = token(36_000, true);
+    let mut world = World::build(&[ORPHAN], |start| {
+        start.config.exit_after_auth = true;
+        start.left_tokens.extend([left("t0"), left("made")]);
+    });
+    world.step();
+    world.log_in("t1", 3600);
+
+    let steps = serve(&mut world, &made, Duration::from_secs(60));
+
+    let revoked = steps.iter().filter(|step| step.starts_with("revoke"));
+    assert!(revoked.eq(["revoke t0"]), "{steps:?}");
+    world.revoked(Ok(()));
+    let (_, report) = world.exit();
+    assert_eq!(report.reason, Reason::Rendered);
+    assert_eq!(report.unrevoked, ["accessor of 2", "accessor of made"]);
+}
+
+#[test]
+fn what_cannot_be_revoked_is_counted_and_what_others_made_is_left_alone() {
+    let of_others = CHILD.replace("create", "renew-self");
+    let batch = token(36_000, true).replace("accessor of made", "");
+    let orphan = token(36_000, true);
+    for (text, made, more) in [(ORPHAN, &batch, 1), (of_others.as_str(), &orphan, 0)] {
+        let mut world = ready(text, made);
+        world.feed(Input::Terminate);
+
+        assert_eq!(world.step(), ["revoke t1"], "{text}");
+        world.revoked(Ok(()));
+        let (_, report) = world.exit();
+        assert_eq!((report.reason, report.more_leases), (Reason::Revoked, more));
+    }
 }
 
 fn ready(text: &str, made: &str) -> World {

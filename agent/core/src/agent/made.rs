@@ -1,0 +1,52 @@
+//! Tokens that templates make. One below the agent's ends with that; an orphan would outlive it, in a file or in none.
+
+use planescape_templates::{Answer, Request};
+use planescape_vault::{Grant, Login, SecretText, Text};
+
+use super::Agent;
+use crate::clock::Moment;
+
+impl Agent {
+    /// It is named, remembered and revoked like the agent's own.
+    pub(super) fn adopt(&mut self, made: Login, now: Moment) {
+        if !self.revoke_on_exit {
+            return;
+        }
+        if made.accessor.is_empty() {
+            // Vault revokes no batch token: it can only be counted.
+            self.granted_to_others();
+            return;
+        }
+        if let Some(shutdown) = self.life.shutdown() {
+            let living = self.session.living(made, now);
+            shutdown.add(living, now);
+            return;
+        }
+        let remember = self.session.adopt(made, now);
+        self.commands.extend(remember);
+        self.introduce(now);
+    }
+}
+
+/// The orphan that an answer has made. Other answers speak of tokens, too, which are not the agent's to revoke.
+pub(super) fn orphan(request: &Request, answer: &Answer) -> Option<Login> {
+    let path = request.path();
+    if !path.contains("auth/token/create") && !path.contains("/login") {
+        return None;
+    }
+    let Answer::Secret(Some(secret)) = answer else {
+        return None;
+    };
+    let auth = secret.auth().filter(|auth| auth.is_orphan)?;
+    let text = |text: &Text| std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned);
+    let token = text(&auth.client_token)?;
+    // HTTP carries no other one.
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    Some(Login {
+        token: is_token.then(|| SecretText::new(token))?,
+        accessor: text(&auth.accessor)?,
+        grant: Grant::new(secret.lease_duration(), auth.renewable),
+        has_limited_uses: false,
+        request: String::new(),
+    })
+}

@@ -1,0 +1,49 @@
+//! Tokens that templates have made and that end with no other one: they go with the agent's own.
+
+use planescape_vault::Login;
+
+use super::Session;
+use crate::clock::Moment;
+use crate::command::Command;
+use crate::living::{Living, leave_out};
+use crate::token::TokenId;
+
+impl Session {
+    /// Takes one over, once, and says what is to be done that the next life finds it.
+    pub(crate) fn adopt(&mut self, made: Login, now: Moment) -> Option<Command> {
+        let is_it = |living: &Living| living.token.secret == made.token;
+        let current = self.current.as_ref();
+        let is_ours = current.is_some_and(|held| held.token.secret == made.token);
+        if is_ours || self.orphans.iter().any(is_it) {
+            return None;
+        }
+        // One that the persistent cache has handed on stands in the ledger.
+        let is_left = self.retired.iter().any(is_it);
+        self.retired.retain(|living| !is_it(living));
+        leave_out(&mut self.orphans, now);
+        let living = self.living(made, now);
+        let remember = (self.remembers && !is_left).then(|| Command::Remember {
+            token: living.token.clone(),
+            accessor: living.accessor.clone(),
+        });
+        self.orphans.push(living);
+        remember
+    }
+
+    /// The same for an agent on its way out.
+    pub(crate) fn living(&mut self, made: Login, now: Moment) -> Living {
+        let id = self.new_id();
+        Living::of_login(made, id, now)
+    }
+
+    /// The accessors of what outlives an agent that keeps its token.
+    pub(crate) fn outliving(&self) -> Vec<String> {
+        let own = self.accessor().map(str::to_owned);
+        let orphans = self.orphans.iter().map(|living| living.accessor.clone());
+        own.into_iter().chain(orphans).collect()
+    }
+
+    pub(super) fn is_orphan(&self, id: TokenId) -> bool {
+        self.orphans.iter().any(|living| living.token.id == id)
+    }
+}
