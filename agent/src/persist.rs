@@ -276,6 +276,11 @@ impl File {
 
     fn read(&self) -> anyhow::Result<Option<Contents>> {
         let bytes = match files::read(&self.path) {
+            Ok(bytes) if bytes.is_empty() => {
+                let path = self.path.display();
+                tracing::warn!(target: "agent.cache", %path, "the persistent cache is empty, and is begun anew");
+                return Ok(None);
+            }
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).context(self.path.display().to_string()),

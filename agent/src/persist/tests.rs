@@ -166,6 +166,17 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
 }
 
 #[test]
+fn an_empty_file_is_a_new_one() {
+    let folder = folder();
+    fs::write(folder.path().join(NAME), "").unwrap();
+
+    let first = open(&folder, false);
+    save(&first, |it| it.keep_token(&token("t-1")));
+
+    assert_eq!(open(&folder, false).preloaded(), Some(token("t-1")));
+}
+
+#[test]
 fn answers_are_handed_on_with_the_token_that_they_hang_on_and_never_without_it() {
     let folder = folder();
     let first = open(&folder, true);
