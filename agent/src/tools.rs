@@ -1,8 +1,10 @@
 //! What people write into a template's `command` and into a pod's hooks, for an image that holds
 //! nothing but the agent.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal as Number, kill as send};
 use nix::unistd::Pid;
 use planescape_agent_contract::{Signal, parse_duration};
+
+/// So much of a program's name is known to the kernel.
+const COMM: usize = 15;
 
 /// `kill [-SIGNAL] PID…`.
 #[must_use]
@@ -146,16 +151,50 @@ fn parent(id: i32) -> Option<i32> {
     after.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// By the name of the program, or by the first word that it was started with.
 fn runs(id: u32, names: &[String]) -> bool {
-    let comm = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-    let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-    let first = words.split(|byte| *byte == 0).next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    let base = first.rsplit('/').next().unwrap_or_default();
-    names
-        .iter()
-        .any(|name| name == comm.trim_end() || name == base || *name == first)
+    let read = |file: &str| fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+    let (comm, words) = (read("comm"), read("cmdline"));
+    let program = || fs::read_link(format!("/proc/{id}/exe")).ok();
+    let mut names = names.iter();
+    names.any(|name| is_named(name.as_bytes(), comm.trim_ascii_end(), &words, program))
+}
+
+/// By the name of the program, or by the first word that it was started with. A name that the kernel cuts is looked for in
+/// the first word that goes on like it, since it may be a script, else in the path of the program.
+fn is_named(
+    name: &[u8],
+    comm: &[u8],
+    words: &[u8],
+    program: impl FnOnce() -> Option<PathBuf>,
+) -> bool {
+    let mut words = words.split(|byte| *byte == 0).peekable();
+    let first = words.peek().copied().unwrap_or_default();
+    if name == comm || name == base(first) || name == first {
+        return true;
+    }
+    if name.len() <= COMM || !name.starts_with(comm) || comm.len() < COMM {
+        return false;
+    }
+    let whole = words.find_map(|word| {
+        // Some write what they do behind their name.
+        let mut parts = word.split(|byte| matches!(byte, b':' | b' '));
+        let title = base(parts.next().unwrap_or_default());
+        let both = [title, base(word)];
+        both.into_iter().find(|it| it.starts_with(comm))
+    });
+    if let Some(whole) = whole {
+        return whole == name;
+    }
+    let program = program();
+    let file = program.as_deref().and_then(|path| path.file_name());
+    let file = file.map(OsStr::as_encoded_bytes).unwrap_or_default();
+    // So the kernel marks one that was replaced on the disk.
+    name == file.strip_suffix(b" (deleted)").unwrap_or(file)
+}
+
+fn base(path: &[u8]) -> &[u8] {
+    let mut parts = path.rsplit(|byte| *byte == b'/');
+    parts.next().unwrap_or_default()
 }
 
 /// `sleep SECONDS…`.
@@ -234,6 +273,37 @@ mod tests {
         };
 
         assert_eq!(first_of_families(&[7, 9, 10, 12, 20], parent), [7, 20]);
+    }
+
+    #[test]
+    fn a_name_that_the_kernel_cuts_is_found_in_the_words_or_in_the_path_of_the_program() {
+        let program = Some("/opt/configuration-reloader (deleted)");
+        for (words, program, is_it) in [
+            ("/opt/configuration-reloader\0", None, true),
+            ("python3\0-u\0/opt/configuration-reloader\0", None, true),
+            ("configuration-reloader: worker 1/2\0", None, true),
+            ("worker 7\0", program, true),
+            ("worker 7\0", None, false),
+            ("worker 7\0", Some("/opt/configuration-rotator"), false),
+            (
+                "/opt/configuration-rotator\0/opt/configuration-reloader\0",
+                program,
+                false,
+            ),
+        ] {
+            let found = is_named(
+                b"configuration-reloader",
+                b"configuration-r",
+                words.as_bytes(),
+                || program.map(PathBuf::from),
+            );
+
+            assert_eq!(found, is_it, "{words:?} {program:?}");
+        }
+        let other = is_named(b"nginx-reloader", b"nginx", b"worker\0", || {
+            Some(PathBuf::from("/opt/nginx-reloader"))
+        });
+        assert!(!other, "the kernel has cut nothing");
     }
 
     #[test]
