@@ -31,6 +31,7 @@ use crate::sinks::Sinks;
 use crate::status::{Phase, Status};
 use crate::supervisor::Supervisor;
 use crate::token::{Token, TokenId};
+use crate::unwritten::Unwritten;
 use crate::verdict::Verdict;
 
 /// Everything the agent knows and intends.
@@ -41,6 +42,7 @@ pub struct Agent {
     secrets: Secrets,
     renderer: Renderer,
     sinks: Sinks,
+    unwritten: Unwritten,
     hooks: Hooks,
     supervisor: Option<Supervisor>,
     verdict: Verdict,
@@ -126,6 +128,7 @@ impl Agent {
             secrets,
             renderer: Renderer::new(texts, start.variables, start.seed),
             sinks: Sinks::new(config.auth.sinks.len()),
+            unwritten: Unwritten::default(),
             hooks,
             supervisor,
             verdict,

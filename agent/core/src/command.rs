@@ -277,7 +277,7 @@ pub enum Notice {
         /// Each place once, without values.
         warnings: Vec<Warning>,
     },
-    /// A file could not be written.
+    /// A file could not be written. Told once, and again when the failure is another one or ends the agent.
     WriteFailed {
         /// Which.
         destination: Destination,

@@ -42,6 +42,7 @@ mod supervisor;
 mod token;
 mod troubles;
 mod turns;
+mod unwritten;
 mod verdict;
 mod write;
 

@@ -72,7 +72,7 @@ pub(crate) fn tell(notice: &Notice) {
             failure, backoff, ..
         } => {
             let backoff = backoff.map(debug);
-            warn!(error = %failure, backoff, "cannot write file");
+            warn!(error = %failure, backoff, "cannot write file: make room for it, or let the agent write there; it is tried again until then");
         }
         Notice::HookFailed {
             file,

@@ -1,7 +1,5 @@
 //! The consequences of a rendered text and a written file.
 
-use std::time::Duration;
-
 use planescape_templates::{Pass, Request};
 
 use super::Agent;
@@ -11,9 +9,6 @@ use crate::failure::Failure;
 use crate::life::Life;
 use crate::shutdown::Shutdown;
 use crate::troubles::Concern;
-
-/// How long after a failed write the next one comes.
-const WRITE_BACKOFF: Duration = Duration::from_secs(2);
 
 impl Agent {
     pub(super) fn rendered(&mut self, template: usize, result: Result<Pass, String>, now: Moment) {
@@ -91,23 +86,28 @@ impl Agent {
                     }
                     Destination::Sink(index) => self.sinks.written(index),
                 }
+                self.unwritten.mend(destination);
                 self.verdict.mend(&Concern::Write(destination));
                 return;
             }
             Err(failure) => failure,
         };
-        let until = now + WRITE_BACKOFF;
+        let dice = &mut self.dice;
+        let (wait, is_news) = self.unwritten.fail(destination, &failure, dice);
+        let until = now + wait;
         match destination {
             Destination::Template(index) => self.renderer.not_written(index, until),
             Destination::Sink(index) => self.sinks.not_written(index, until),
         }
         let end = self.verdict.write_failed(destination, &failure);
         let end = end.filter(|_| self.life.is_working());
-        self.log(Some(Notice::WriteFailed {
-            destination,
-            failure,
-            backoff: end.is_none().then_some(WRITE_BACKOFF),
-        }));
+        if is_news || end.is_some() {
+            self.log(Some(Notice::WriteFailed {
+                destination,
+                failure,
+                backoff: end.is_none().then_some(wait),
+            }));
+        }
         self.stop_with(end, now);
     }
 

@@ -16,8 +16,9 @@ impl Agent {
         let exchange = self.renderer.exchange(reloaded.texts);
         for number in &exchange.gone {
             self.verdict.mend(&Concern::Template(*number));
-            let write = Concern::Write(Destination::Template(*number));
-            self.verdict.mend(&write);
+            let file = Destination::Template(*number);
+            self.verdict.mend(&Concern::Write(file));
+            self.unwritten.mend(file);
         }
         for request in &exchange.unwanted {
             self.secrets.forget(request, now);

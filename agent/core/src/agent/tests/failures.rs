@@ -239,25 +239,43 @@ fn what_a_standby_says_is_no_refusal() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_written_two_seconds_later() {
+fn a_file_that_cannot_be_written_is_tried_ever_more_rarely_and_told_once_for_each_cause() {
     let mut world = World::build(&["static"], |start| {
         start.config.template_config.exit_on_retry_failure = false;
+        start.config.planescape.give_up_after = None;
     });
     world.step();
     world.log_in("t1", 3600);
     assert_eq!(world.step(), ["write template 0: static"]);
+    let fail = |world: &mut World, message: &str| {
+        world.notices.clear();
+        world.feed(Input::Written {
+            destination: Destination::Template(0),
+            result: Err(Failure::File {
+                path: "/0".to_owned(),
+                message: message.to_owned(),
+            }),
+        });
+        assert_eq!(world.step(), NOTHING);
+        world.notices.len()
+    };
 
-    world.feed(Input::Written {
-        destination: Destination::Template(0),
-        result: Err(Failure::File {
-            path: "/0".to_owned(),
-            message: "No space left on device".to_owned(),
-        }),
-    });
-    assert_eq!(world.step(), NOTHING);
-    world.pass(Duration::from_secs(2));
+    let mut waits = Vec::new();
+    let mut told = Vec::new();
+    for message in ["No space left on device"; 9].iter().chain(&["EROFS"]) {
+        told.push(fail(&mut world, message));
+        let (at, _) = world.agent.poll_timeout().unwrap();
+        waits.push(at.since(world.now.moment).as_millis());
+        world.pass(at.since(world.now.moment));
+        assert_eq!(world.step(), ["write template 0: static"]);
+    }
+    world.written();
+    world.step();
 
-    assert_eq!(world.step(), ["write template 0: static"]);
+    assert_eq!(told, [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert!(waits[0] <= 250 && waits[8] >= 40_000, "{waits:?}");
+    assert!(waits[9] <= 60_000, "{waits:?}");
+    assert!(world.agent.is_ready());
 }
 
 #[test]
