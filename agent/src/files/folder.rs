@@ -3,8 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use planescape_vault::path::clean_bytes;
 use rustix::fs::{Mode, OFlags, fsync, mkdirat, open, openat};
 use rustix::io::Errno;
 
@@ -32,14 +34,18 @@ impl Place {
         let root = roots.max_by_key(|root| root.as_os_str().len());
         let folder = match root {
             Some(root) => {
-                let below = parent.strip_prefix(root).unwrap_or(parent);
-                descend(open(root, FOLDER, Mode::empty())?, below, creates)?
+                // No link is followed there, so that a path means what it says.
+                let below = clean(parent.strip_prefix(root).unwrap_or(parent));
+                descend(open(root, FOLDER, Mode::empty())?, &below, creates)?
             }
+            None if parent.exists() => open(parent, FOLDER, Mode::empty())?,
             None => {
-                if creates && !parent.exists() {
-                    std::fs::create_dir_all(parent)?;
+                // A folder that `..` leaves again need not be there, and is not made.
+                let parent = clean(parent);
+                if creates {
+                    std::fs::create_dir_all(&parent)?;
                 }
-                open(parent, FOLDER, Mode::empty())?
+                open(&parent, FOLDER, Mode::empty())?
             }
         };
         Ok(Self {
@@ -59,6 +65,10 @@ impl Place {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(openat(&self.folder, ".", flags, Mode::empty())?)
     }
+}
+
+fn clean(path: &Path) -> PathBuf {
+    OsString::from_vec(clean_bytes(path.as_os_str().as_bytes())).into()
 }
 
 fn descend(mut folder: OwnedFd, below: &Path, creates: bool) -> io::Result<OwnedFd> {

@@ -206,6 +206,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_the_path_leaves_again_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        for (shared, name) in [(vec![], "new"), (vec![folder.path().to_owned()], "own")] {
+            let path = folder.path().join(format!("left/../{name}/./secret"));
+            write(&target(path, None), &shared, b"one").unwrap();
+
+            assert!(folder.path().join(name).join("secret").exists());
+        }
+        assert!(!folder.path().join("left").exists());
+        // One that is there is entered as the system does it.
+        fs::create_dir(outside.path().join("deep")).unwrap();
+        symlink(outside.path().join("deep"), folder.path().join("link")).unwrap();
+        let path = folder.path().join("link/../secret");
+        write(&target(path, None), &[], b"one").unwrap();
+        assert!(outside.path().join("secret").exists());
+    }
+
+    #[test]
     fn what_a_killed_life_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["secret", "more"].map(|name| folder.path().join(name));
