@@ -25,7 +25,7 @@ use crate::life::Life;
 use crate::living::{LeftLeases, LeftToken};
 use crate::render::{Renderer, Texts};
 use crate::secrets::{Leased, Secrets};
-use crate::session::Session;
+use crate::session::{Asker, Session};
 use crate::shutdown::Awaited;
 use crate::sinks::Sinks;
 use crate::status::{Phase, Status};
@@ -175,7 +175,8 @@ impl Agent {
                 path,
                 result,
             } => {
-                let remedy = self.weigh(ticket, result.as_ref().err(), moment);
+                let asker = Asker::Mount(path.clone());
+                let remedy = self.weigh(ticket, asker, result.as_ref().err(), moment);
                 let trouble = self
                     .secrets
                     .mount_found(&path, result, &mut self.dice, moment);

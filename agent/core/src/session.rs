@@ -1,5 +1,6 @@
 //! Keeps a token: logs in, renews, logs in again when the token ends or is lost.
 
+mod doubt;
 mod made;
 mod told;
 
@@ -17,6 +18,8 @@ use crate::failure::{Failure, Remedy};
 use crate::lease::{Lease, Step};
 use crate::living::{LeftToken, Living, leave_out};
 use crate::token::{Ticket, Token, TokenId};
+use doubt::Doubts;
+pub(crate) use doubt::{Asker, Doubt};
 
 /// So many logins a minute, however often tokens die.
 const LOGINS: usize = 6;
@@ -75,6 +78,7 @@ struct Held {
     is_proven: bool,
     /// Whether a request was refused as if Vault did not know it.
     is_doubted: bool,
+    doubts: Doubts,
     /// When Vault last said that it knows it.
     known_at: Option<Moment>,
     /// Whether it was told that half the guard has passed.
@@ -98,15 +102,6 @@ enum Activity {
     Waiting {
         until: Moment,
     },
-}
-
-/// The meaning of a refusal that speaks of an invalid token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    /// Vault is asked whether it knows the token.
-    Checking,
-    /// It said so just now: the refusal has another cause.
-    Unfounded,
 }
 
 impl Session {
@@ -354,6 +349,7 @@ impl Session {
             is_remembered: !self.remembers,
             is_proven: false,
             is_doubted: false,
+            doubts: Doubts::default(),
             known_at: None,
             is_endangered: false,
         });
@@ -391,13 +387,6 @@ impl Session {
         }
         self.has_new_credentials = true;
         Some(Notice::NewCredentials)
-    }
-
-    /// A request of somebody else with this token was refused as if Vault did not know it.
-    pub(crate) fn refused(&mut self, id: TokenId, now: Moment) {
-        if self.is_current(id) {
-            self.doubt(now);
-        }
     }
 
     /// The token stands in the ledger, or cannot; it is used all the same, since a pod without
@@ -497,28 +486,6 @@ impl Session {
                 std::iter::once(failed).chain(unguarded).collect()
             }
         }
-    }
-
-    /// Vault answered a request with this token.
-    pub(crate) fn prove(&mut self, id: TokenId) {
-        if let Some(held) = self.current.as_mut().filter(|held| held.token.id == id)
-            && !held.is_proven
-        {
-            held.is_proven = true;
-            self.backoff.succeed();
-        }
-    }
-
-    /// A request was refused as if Vault did not know the token in use.
-    pub(crate) fn doubt(&mut self, now: Moment) -> Doubt {
-        let Some(held) = &mut self.current else {
-            return Doubt::Checking;
-        };
-        if held.known_at.is_some_and(|at| now.since(at) < MINUTE) {
-            return Doubt::Unfounded;
-        }
-        held.is_doubted = true;
-        Doubt::Checking
     }
 
     /// Takes in whether Vault knows the token.

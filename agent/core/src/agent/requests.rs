@@ -10,7 +10,7 @@ use crate::command::Notice;
 use crate::failure::{Failure, Remedy};
 use crate::life::Life;
 use crate::secrets::{Reply, Taken, Trouble};
-use crate::session::Doubt;
+use crate::session::{Asker, Doubt};
 use crate::token::Ticket;
 use crate::troubles::Concern;
 
@@ -20,18 +20,19 @@ impl Agent {
     pub(super) fn weigh(
         &mut self,
         ticket: Ticket,
+        asker: Asker,
         failure: Option<&Failure>,
         now: Moment,
     ) -> Remedy {
         let Some(failure) = failure else {
-            self.session.prove(ticket.token);
+            self.session.prove(ticket.token, &asker);
             return Remedy::Retry;
         };
         let remedy = failure.remedy();
         if remedy != Remedy::CheckToken || !self.session.is_current(ticket.token) {
             return remedy;
         }
-        match self.session.doubt(now) {
+        match self.session.doubt(asker, ticket.sent, now) {
             Doubt::Checking => Remedy::CheckToken,
             Doubt::Unfounded => Remedy::GiveUp,
         }
@@ -44,7 +45,8 @@ impl Agent {
         result: Result<Answer, Failure>,
         now: Now,
     ) {
-        let remedy = self.weigh(ticket, result.as_ref().err(), now.moment);
+        let asker = Asker::Read(request.path().to_owned());
+        let remedy = self.weigh(ticket, asker, result.as_ref().err(), now.moment);
         let made = result.as_ref().ok();
         let made = made.and_then(|answer| orphan(request, answer));
         let reply = Reply {
@@ -85,7 +87,8 @@ impl Agent {
         result: Result<Grant, Failure>,
         now: Moment,
     ) {
-        self.weigh(ticket, result.as_ref().err(), now);
+        let asker = Asker::Renewal(request.path().to_owned());
+        self.weigh(ticket, asker, result.as_ref().err(), now);
         let is_renewed = result.is_ok();
         let reply = Reply {
             request,

@@ -10,6 +10,7 @@ use crate::agent::Wake;
 use crate::command::{Destination, Notice};
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::token::TokenId;
 use crate::verdict::ExitCode;
 
 #[test]
@@ -150,6 +151,25 @@ fn a_token_that_vault_does_not_take_is_reported() {
     let (code, report) = world.exit();
     assert_eq!(code, ExitCode::Denied);
     assert_eq!(report.path.as_deref(), Some("database/creds/ro"));
+}
+
+#[test]
+fn a_token_that_dies_a_moment_after_vault_knew_it_is_noticed_by_the_next_one_that_is_refused() {
+    let mut world = World::build(&[DATABASE], |_| {});
+    world.get_ready(&CREDENTIALS.replace("90", "30"));
+    world.feed(Input::TokenRefused { token: TokenId(1) });
+    assert_eq!(world.step(), ["look up t1"]);
+    world.look_up(Ok(()));
+    world.feed(Input::TokenRefused { token: TokenId(1) });
+    assert_eq!(world.step(), NOTHING);
+
+    world.pass(Duration::from_secs(22));
+    assert_eq!(world.step(), ["renew lease database/creds/ro/1 as t1"]);
+    world.fail_lease(&denied("invalid token", 403));
+
+    assert_eq!(world.step(), ["look up t1"]);
+    world.look_up(Err(denied("invalid token", 403)));
+    assert_eq!(world.step(), ["log in"]);
 }
 
 #[test]
