@@ -316,6 +316,9 @@ impl Effects {
 
     fn introduce(&mut self, report: Report) {
         if report.names_leases {
+            let (leases, more) = (&report.leases, report.more_leases);
+            let saves = &self.vault.saves;
+            saves.save(|cache| cache.name_leases(leases, more));
             self.named.say(report.clone());
         }
         self.last_words.say(report);
@@ -336,7 +339,9 @@ impl Effects {
         let vault = self.vault.clone();
         let (told, named) = (self.last_words.finished(), self.named.finished());
         self.ask(async move {
-            let _ = tokio::time::timeout(LAST_FILES, async { tokio::join!(told, named) }).await;
+            let cached = vault.saves.finished();
+            let all = async { tokio::join!(told, named, cached) };
+            let _ = tokio::time::timeout(LAST_FILES, all).await;
             vault.read(ticket, request, call, token).await
         });
     }

@@ -14,6 +14,7 @@ mod clock;
 mod driver;
 mod effects;
 mod files;
+mod left;
 mod limits;
 mod listener;
 mod log;
@@ -44,6 +45,7 @@ use tokio::task::JoinHandle;
 
 use args::Arguments;
 use files::Ledger;
+use left::Left;
 use persist::Persistent;
 use reload::Reloading;
 use settings::{Places, Settings, Unusable};
@@ -87,7 +89,7 @@ pub fn check(arguments: &Arguments) -> ExitCode {
     let checked = Settings::load(arguments).and_then(|settings| {
         let own_codes = settings.config.has_own_exit_codes;
         let warnings = settings.config.warnings.clone();
-        let agent = Agent::new(start(settings, Some(Vec::new()), None), clock::now());
+        let agent = Agent::new(start(settings, Left::default()), clock::now());
         agent
             .map(|_| warnings)
             .map_err(|problems| Unusable::problems(&problems, own_codes))
@@ -407,19 +409,19 @@ async fn work(
     let (asker, questions) = status::questions();
     let beginning = async {
         let persistent = opening.await??;
-        let preloaded = persistent.preloaded();
+        let handed = persistent.handed();
         let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
-        anyhow::Ok((effects, preloaded))
+        anyhow::Ok((effects, handed))
     };
-    let (effects, preloaded) = tokio::select! {
+    let (effects, handed) = tokio::select! {
         begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
     let mut started = config.clone();
     // The agent has them.
     started.templates = Vec::new();
-    let left = left.ok().map(|left| persist::with(left, preloaded));
-    let agent = Agent::new(start(settings, left, left_leases), clock::now())
+    let left = Left::of_ledger(left, left_leases).with(handed);
+    let agent = Agent::new(start(settings, left), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(
         arguments.clone(),
@@ -442,20 +444,16 @@ fn reused_sink(config: &Config) -> Option<PathBuf> {
     Some(sink.path.clone().into())
 }
 
-fn start(
-    settings: Settings,
-    left: Option<Vec<LeftToken>>,
-    left_leases: Option<LeftLeases>,
-) -> Start {
+fn start(settings: Settings, left: Left) -> Start {
     Start {
         config: settings.config,
         texts: settings.texts,
         variables: std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        has_unread_ledger: left.is_none(),
-        left_leases,
-        left_tokens: left.unwrap_or_default(),
+        has_unread_ledger: left.is_unread,
+        left_leases: left.leases,
+        left_tokens: left.tokens,
         seed: clock::seed(),
     }
 }

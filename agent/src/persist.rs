@@ -11,8 +11,8 @@ use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use planescape_agent_contract::{FileMode, Owner, Persist};
-use planescape_agent_core::LeftToken;
-use planescape_agent_handover::{Contents, Kept, KeptAnswer, Plain, Random};
+use planescape_agent_core::LeftLeases;
+use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Plain, Random};
 use planescape_vault::{Call, Grant, Secret, SecretText};
 use zeroize::Zeroizing;
 
@@ -77,6 +77,15 @@ impl Persistent {
     /// The token of the last life, for the first login.
     pub(crate) fn preloaded(&self) -> Option<SecretText> {
         lock(&self.preloaded).clone()
+    }
+
+    /// The same for the end, and the leases that the last life has named.
+    pub(crate) fn handed(&self) -> Option<(SecretText, Option<LeftLeases>)> {
+        let token = self.preloaded()?;
+        let file = self.file.as_ref();
+        let named = file.and_then(|file| lock(&file.state).kept.named.clone());
+        let leases = named.map(|Named { leases, more }| LeftLeases { ids: leases, more });
+        Some((token, leases))
     }
 
     /// It is used now.
@@ -175,6 +184,19 @@ impl Persistent {
             let is_due = is_change && state.kept.token.is_some();
             if is_due {
                 state.kept.answers = answers;
+            }
+            is_due
+        })
+    }
+
+    /// The leases of all tokens, in place of those that were named before.
+    pub(crate) fn name_leases(&self, leases: &[String], more: usize) -> bool {
+        self.change(|state| {
+            let leases = leases.to_vec();
+            let named = Some(Named { leases, more });
+            let is_due = state.kept.token.is_some() && state.kept.named != named;
+            if is_due {
+                state.kept.named = named;
             }
             is_due
         })
@@ -310,16 +332,6 @@ impl File {
         let token = files::read(path).with_context(|| path.display().to_string())?;
         Ok(Zeroizing::new(token.trim_ascii().to_vec()))
     }
-}
-
-/// The tokens that earlier lives have left, and the one that the last of them hands on: it may live although it cannot be used.
-pub(crate) fn with(mut left: Vec<LeftToken>, preloaded: Option<SecretText>) -> Vec<LeftToken> {
-    let preloaded = preloaded.filter(|token| left.iter().all(|it| it.secret != *token));
-    left.extend(preloaded.map(|secret| LeftToken {
-        secret,
-        accessor: String::new(),
-    }));
-    left
 }
 
 fn leased(kept: &Kept, now: SystemTime) -> Option<Leased> {

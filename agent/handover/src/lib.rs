@@ -21,6 +21,18 @@ pub struct Contents {
     /// What listeners were given.
     #[serde(default)]
     pub answers: Vec<KeptAnswer>,
+    /// All leases, as the agent has named them last.
+    #[serde(default)]
+    pub named: Option<Named>,
+}
+
+/// The leases of the tokens that a life has to revoke.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Their ids.
+    pub leases: Vec<String>,
+    /// How many more there may be.
+    pub more: usize,
 }
 
 /// An answer with a lease or a token.

@@ -34,20 +34,22 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
 }
 
 #[test]
-fn the_token_that_is_handed_on_is_one_of_those_that_are_left_once() {
-    let of = |name| LeftToken {
-        secret: token(name),
-        accessor: "a".to_owned(),
-    };
-    let left = |preloaded: Option<&str>| {
-        let left = with(vec![of("t-1")], preloaded.map(token));
-        let names = left.iter().map(|it| it.secret.expose().to_owned());
-        names.collect::<Vec<_>>()
-    };
+fn the_leases_that_a_life_has_named_are_handed_on_with_their_token_alone() {
+    let folder = folder();
+    let first = open(&folder, true);
+    save(&first, |it| it.name_leases(&["db/0".to_owned()], 0));
+    save(&first, |it| it.keep_token(&token("t-1")));
+    assert_eq!(open(&folder, true).handed(), Some((token("t-1"), None)));
+    let leases = ["db/1".to_owned()];
+    save(&first, |it| it.name_leases(&leases, 2));
+    assert!(!first.name_leases(&leases, 2), "it stands there");
 
-    assert_eq!(left(None), ["t-1"]);
-    assert_eq!(left(Some("t-1")), ["t-1"]);
-    assert_eq!(left(Some("t-2")), ["t-1", "t-2"]);
+    let (_, named) = open(&folder, true).handed().unwrap();
+
+    let ids = leases.to_vec();
+    assert_eq!(named, Some(LeftLeases { ids, more: 2 }));
+    save(&first, |it| it.keep_token(&token("t-2")));
+    assert_eq!(open(&folder, true).handed(), Some((token("t-2"), None)));
 }
 
 #[test]

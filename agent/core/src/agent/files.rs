@@ -120,8 +120,8 @@ impl Agent {
         self.life = Life::Ready;
         self.verdict.ready();
         self.commands.push_back(Command::AnnounceReady);
+        self.introduce(now);
         if !self.exit_after_auth {
-            self.introduce(now);
             return;
         }
         // No file holds any more what earlier lives read.

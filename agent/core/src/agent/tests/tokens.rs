@@ -98,6 +98,24 @@ fn the_termination_message_names_every_lease_and_says_that_another_may_be_on_its
 }
 
 #[test]
+fn an_init_run_names_its_leases_for_the_life_that_goes_on_with_its_token() {
+    let mut world = World::build(&[DATABASE], |start| start.config.exit_after_auth = true);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("database/creds/ro", "database");
+    world.step();
+    world.answer("database/creds/ro", CREDENTIALS);
+    world.step();
+    world.written();
+    assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
+
+    let report = world.report.unwrap();
+    assert_eq!(report.leases, ["database/creds/ro/1"]);
+    assert_eq!((report.names_leases, report.more_leases), (true, 0));
+}
+
+#[test]
 fn the_leases_that_an_earlier_life_has_named_are_revoked_one_by_one() {
     let named = |start: &mut Start| {
         start.left_tokens.push(left("t0"));

@@ -1,0 +1,137 @@
+//! What earlier lives have left to be revoked.
+
+use std::io;
+
+use planescape_agent_core::{LeftLeases, LeftToken};
+use planescape_vault::SecretText;
+
+/// All of it.
+#[derive(Default)]
+pub(crate) struct Left {
+    pub(crate) tokens: Vec<LeftToken>,
+    /// The leases of these tokens, if they were named.
+    pub(crate) leases: Option<LeftLeases>,
+    /// Whether there may be other tokens, because the ledger could not be read.
+    pub(crate) is_unread: bool,
+}
+
+impl Left {
+    /// What stands in the ledger, and beside it.
+    pub(crate) fn of_ledger(
+        tokens: io::Result<Vec<LeftToken>>,
+        leases: Option<LeftLeases>,
+    ) -> Self {
+        Self {
+            is_unread: tokens.is_err(),
+            tokens: tokens.unwrap_or_default(),
+            leases,
+        }
+    }
+
+    /// With the token that the last life hands on, and the leases that it has named: the token may live although it cannot
+    /// be used.
+    pub(crate) fn with(mut self, handed: Option<(SecretText, Option<LeftLeases>)>) -> Self {
+        let Some((secret, named)) = handed else {
+            return self;
+        };
+        if self.tokens.iter().any(|it| it.secret == secret) {
+            self.leases = self.leases.take().or(named);
+            return self;
+        }
+        let count = self.tokens.len();
+        let of_ledger = self.leases.take();
+        let of_ledger = of_ledger.filter(|_| count > 0 || self.is_unread);
+        let mut leases = of_ledger.unwrap_or_else(|| unnamed(count));
+        let of_handed = named.unwrap_or_else(|| unnamed(1));
+        leases.ids.extend(of_handed.ids);
+        leases.more += of_handed.more;
+        self.leases = Some(leases);
+        self.tokens.push(LeftToken {
+            secret,
+            accessor: String::new(),
+        });
+        self
+    }
+}
+
+/// There may be some of each token.
+fn unnamed(tokens: usize) -> LeftLeases {
+    LeftLeases {
+        ids: Vec::new(),
+        more: tokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_that_is_handed_on_is_one_of_those_that_are_left_once() {
+        let names = |handed: Option<&str>| {
+            let handed = handed.map(|name| (secret(name), None));
+            let left = ledger(&["t-1"], None).with(handed);
+            let tokens = left.tokens.iter();
+            let names = tokens.map(|it| it.secret.expose().to_owned());
+            names.collect::<Vec<_>>()
+        };
+
+        assert_eq!(names(None), ["t-1"]);
+        assert_eq!(names(Some("t-1")), ["t-1"]);
+        assert_eq!(names(Some("t-2")), ["t-1", "t-2"]);
+    }
+
+    #[test]
+    fn each_token_counts_with_the_leases_that_were_named_for_it() {
+        let merged = |left: Left, named| {
+            let left = left.with(Some((secret("t-2"), named)));
+            let LeftLeases { ids, more } = left.leases.unwrap();
+            (ids.join(" "), more)
+        };
+        let told = |ids: &str, more: usize| (ids.to_owned(), more);
+
+        assert_eq!(merged(ledger(&[], None), None), told("", 1));
+        assert_eq!(merged(ledger(&[], None), leases("b", 0)), told("b", 0));
+        // Beside an empty ledger nothing is said of it.
+        assert_eq!(merged(ledger(&[], leases("a", 0)), None), told("", 1));
+        assert_eq!(
+            merged(ledger(&["t-1"], leases("a", 0)), leases("b", 0)),
+            told("a b", 0)
+        );
+        assert_eq!(merged(ledger(&["t-1"], None), leases("b", 2)), told("b", 3));
+        // One life has written both.
+        assert_eq!(
+            merged(ledger(&["t-2"], leases("a", 0)), leases("b", 0)),
+            told("a", 0)
+        );
+        assert_eq!(merged(ledger(&["t-2"], None), leases("b", 0)), told("b", 0));
+    }
+
+    #[test]
+    fn beside_a_ledger_that_cannot_be_read_the_token_that_is_handed_on_is_revoked_too() {
+        let unread = Left::of_ledger(Err(io::Error::other("x")), leases("a", 0));
+
+        let left = unread.with(Some((secret("t-2"), leases("b", 0))));
+
+        assert!(left.is_unread);
+        assert_eq!(left.tokens.len(), 1);
+        assert_eq!(left.leases.unwrap().ids, ["a", "b"]);
+    }
+
+    fn ledger(tokens: &[&str], leases: Option<LeftLeases>) -> Left {
+        let tokens = tokens.iter().map(|name| LeftToken {
+            secret: secret(name),
+            accessor: "a".to_owned(),
+        });
+        Left::of_ledger(Ok(tokens.collect()), leases)
+    }
+
+    fn leases(id: &str, more: usize) -> Option<LeftLeases> {
+        let ids = vec![id.to_owned()];
+        Some(LeftLeases { ids, more })
+    }
+
+    fn secret(name: &str) -> SecretText {
+        SecretText::new(name.to_owned())
+    }
+}
