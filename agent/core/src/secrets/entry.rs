@@ -153,11 +153,11 @@ pub(super) fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment
 }
 
 /// Whether it carries a token that lives on without the one that has asked for it.
-pub(super) fn is_orphan(secret: &Secret) -> bool {
+fn is_orphan(secret: &Secret) -> bool {
     secret.auth().is_some_and(|auth| auth.is_orphan)
 }
 
-pub(super) fn secret_of(answer: &Answer) -> Option<&Secret> {
+fn secret_of(answer: &Answer) -> Option<&Secret> {
     match answer {
         Answer::Secret(secret) => secret.as_ref(),
         Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
