@@ -225,6 +225,7 @@ impl Effects {
                 lease_id,
                 token,
             } => self.ask(vault.renew_lease(ticket, request, lease_id, token)),
+            Command::RenewMade(made) => self.ask(vault.renew_made(made)),
             Command::ReadFile {
                 request,
                 path,

@@ -147,7 +147,7 @@ impl Persistent {
             return false;
         }
         let kept = Kept {
-            lease_id: secret.lease_id().to_owned(),
+            lease_id: name(secret),
             body: body.into(),
             granted_at: milliseconds(asked_at),
             ttl: whole(secret.lease_duration()),
@@ -158,7 +158,7 @@ impl Persistent {
         })
     }
 
-    /// A lease goes on from when that was asked for.
+    /// A lease, or the token of an accessor, goes on from when that was asked for.
     pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) -> bool {
         self.change(|state| {
             let mut leased = state.kept.leased.values_mut();
@@ -331,6 +331,14 @@ impl File {
         let path = &self.token_file;
         let token = files::read(path).with_context(|| path.display().to_string())?;
         Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+    }
+}
+
+/// What its renewals call it: its lease, or the accessor of the token that it carries.
+fn name(secret: &Secret) -> String {
+    match (secret.lease_id(), secret.auth()) {
+        ("", Some(auth)) => String::from_utf8_lossy(auth.accessor.as_bytes()).into_owned(),
+        (id, _) => id.to_owned(),
     }
 }
 

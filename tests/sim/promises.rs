@@ -148,6 +148,7 @@ impl Promises {
             Command::Remember { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
+            | Command::RenewMade(_)
             | Command::ReadFile { .. }
             | Command::CheckFile { .. }
             | Command::Render { .. }

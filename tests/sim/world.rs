@@ -253,6 +253,7 @@ impl World {
             | Command::ReadFile { .. }
             | Command::CheckFile { .. }
             | Command::RenewLease { .. }
+            | Command::RenewMade(_)
             | Command::Render { .. }
             | Command::Write { .. }
             | Command::RunHook { .. }

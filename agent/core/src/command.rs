@@ -95,6 +95,8 @@ pub enum Command {
         /// The token that asks.
         token: SecretText,
     },
+    /// Extend the life of a token that a template has made.
+    RenewMade(Made),
     /// Run one pass over a template, where it does not hold up anything else.
     Render {
         /// The number of the text: at first `template[n]`, and no other text ever has it.
@@ -168,6 +170,19 @@ pub enum Command {
         /// Why.
         report: Report,
     },
+}
+
+/// A token that a template has made; it asks for itself.
+#[derive(Debug)]
+pub struct Made {
+    /// To be handed back.
+    pub ticket: Ticket,
+    /// The request whose answer carries it.
+    pub request: Request,
+    /// Its accessor.
+    pub accessor: String,
+    /// The token.
+    pub token: SecretText,
 }
 
 /// A file of the configuration.

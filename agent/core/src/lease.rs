@@ -201,7 +201,8 @@ impl Lease {
         self.act_at = (self.granted_at + ttl * 2 / 3).max(now + SPACING);
     }
 
-    fn replace_now(&mut self, now: Moment) {
+    /// It is gone, or cannot be extended.
+    pub(crate) fn replace_now(&mut self, now: Moment) {
         self.renewable = false;
         self.act_at = now;
     }

@@ -49,7 +49,7 @@ mod write;
 pub use agent::{Agent, Start, Wake};
 pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, RenewalOf, Revocation};
 pub use clock::{Moment, Now};
-pub use command::{Command, Destination, Notice};
+pub use command::{Command, Destination, Made, Notice};
 pub use failure::{Failure, Remedy};
 pub use input::{ChildEnd, Input, Reloaded};
 pub use living::{LeftLeases, LeftToken};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planescape_vault::{Login, SecretText};
+use planescape_vault::{Grant, Login, SecretText};
 
 use crate::clock::Moment;
 use crate::lease::gone_by;
@@ -55,14 +55,18 @@ impl Living {
 
     /// A token that comes too late to be used.
     pub(crate) fn of_login(login: Login, id: TokenId, now: Moment) -> Self {
-        let grant = login.grant;
-        let ttl = grant.ttl();
         let token = Token {
             id,
             secret: login.token,
         };
-        let gone_by = (!ttl.is_zero()).then(|| gone_by(grant, now));
-        Self::new(token, login.accessor, gone_by)
+        let mut living = Self::new(token, login.accessor, None);
+        living.extended(login.grant, now);
+        living
+    }
+
+    /// Vault has granted it another life.
+    pub(crate) fn extended(&mut self, grant: Grant, now: Moment) {
+        self.gone_by = (!grant.ttl().is_zero()).then(|| gone_by(grant, now));
     }
 
     /// When Vault has forgotten it by itself, if that is known.
@@ -99,8 +103,6 @@ pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use planescape_vault::Grant;
-
     use super::*;
 
     #[test]

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use planescape_agent_contract::Config;
 use planescape_templates::{Answer, Request};
-use planescape_vault::Grant;
 use planescape_vault::mount::Mount;
+use planescape_vault::{Grant, Text};
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
@@ -223,19 +223,14 @@ impl Secrets {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
-            let Some(lease_id) = entry.lease_id() else {
+            let ticket = ticket(token, now);
+            let Some(renewal) = entry.renewal(ticket, token) else {
                 self.schedule(id, now, Lane::Read);
                 continue;
             };
-            let ticket = ticket(token, now);
             entry.activity = Activity::Renewing(ticket);
             self.renewals.asked(entry.request.path(), &entry.engine);
-            commands.push(Command::RenewLease {
-                ticket,
-                request: entry.request.clone(),
-                lease_id,
-                token: token.secret.clone(),
-            });
+            commands.push(renewal);
         }
     }
 
@@ -283,6 +278,11 @@ impl Secrets {
                 });
             }
         }
+    }
+
+    /// The token that a request has made.
+    pub(crate) fn made(&self, request: &Request) -> Option<&Text> {
+        self.entries.get(self.ids.get(request)?)?.made()
     }
 
     /// When the lease of what a request gave ends, if it has one.
@@ -414,17 +414,17 @@ impl Secrets {
                 lease: Some(lease), ..
             } => (lease.act_at(), Entry::lease_lane(lease)),
             Hold::Leased { lease: None, .. } | Hold::Nothing | Hold::Lost => {
-                let at = self.refresh.due(&answer, ticket.sent, dice, now);
-                (at, Lane::Read)
+                let wait = self.refresh.wait(&answer, dice, now.wall);
+                (now.moment + wait, Lane::Read)
             }
         };
         let expires = refresh::ends_at(&answer, ticket, now);
-        let is_leased = matches!(entry.hold, Hold::Leased { .. });
+        let hangs_on_token = matches!(entry.hold, Hold::Leased { by: Some(_), .. });
         self.leases.left(entry, now.moment);
         let taken = entry.replace_answer(answer);
         self.set_expiry(id, expires);
         self.schedule(id, due.0, due.1);
-        if is_outdated && is_leased {
+        if is_outdated && hangs_on_token {
             self.lose(id, now.moment);
         }
         taken
@@ -510,8 +510,12 @@ impl Secrets {
             }
             Err(failure) => {
                 let wait = entry.backoff.fail(dice);
-                if let Some(lease) = entry.lease_mut() {
-                    lease.renewal_failed(&failure, wait, now);
+                let is_gone = entry.made().is_some() && failure.remedy() == Remedy::CheckToken;
+                match entry.lease_mut() {
+                    // It is the token that Vault does not know.
+                    Some(lease) if is_gone => lease.replace_now(now),
+                    Some(lease) => lease.renewal_failed(&failure, wait, now),
+                    None => {}
                 }
                 Notice::RenewalFailed {
                     request: Some(request.clone()),

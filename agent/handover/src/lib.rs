@@ -38,7 +38,7 @@ pub struct Named {
 /// An answer with a lease or a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Kept {
-    /// The lease; empty where it is a token.
+    /// The lease, or the accessor of the token.
     pub lease_id: String,
     /// As it came.
     pub body: Plain,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use planescape_agent_core::{Failure, Input, Ticket, Token};
+use planescape_agent_core::{Failure, Input, Made, Ticket, Token};
 use planescape_templates::{Answer, Request};
 use planescape_vault::{Call, Error, Kind, Refusal, SecretText};
 use planescape_vault_client::{self as client, Bearer, Client};
@@ -153,6 +153,31 @@ impl Vault {
             ticket,
             request,
             result: result.map(answer).map_err(Failure::Vault),
+        }
+    }
+
+    /// A token that a template has made renews itself.
+    pub(super) async fn renew_made(self, made: Made) -> Input {
+        let Made {
+            ticket,
+            request,
+            accessor,
+            token,
+        } = made;
+        let bearer = Bearer {
+            token: &token,
+            namespace: None,
+        };
+        let asked_at = SystemTime::now();
+        let result = self.client.renew_self(bearer, None).await;
+        if let Ok(grant) = result {
+            self.saves
+                .save(|cache| cache.renewed(&accessor, grant, asked_at));
+        }
+        Input::LeaseRenewed {
+            ticket,
+            request,
+            result: result.map_err(Failure::Vault),
         }
     }
 

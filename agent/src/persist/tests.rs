@@ -123,11 +123,14 @@ fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
         save(&first, |it| {
             it.keep(call.clone(), &made, Zeroizing::new(text), asked_at)
         });
+        let again = Grant::new(Duration::from_secs(3600), true);
+        let renewed_at = asked_at + Duration::from_secs(300);
+        save(&first, |it| it.renewed("a", again, renewed_at));
 
         let taken = open(&folder, true).take(&call, SystemTime::now());
 
         let taken = taken.map(|it| (it.secret == made, it.age.as_secs() / 60));
-        assert_eq!(taken, is_renewable.then_some((true, 10)));
+        assert_eq!(taken, is_renewable.then_some((true, 5)));
     }
 }
 

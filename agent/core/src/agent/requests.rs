@@ -87,8 +87,15 @@ impl Agent {
         result: Result<Grant, Failure>,
         now: Moment,
     ) {
-        let asker = Asker::Renewal(request.path().to_owned());
-        self.weigh(ticket, asker, result.as_ref().err(), now);
+        match (self.secrets.made(request), &result) {
+            // It was asked with itself.
+            (Some(made), Ok(grant)) => self.session.extended(made, *grant, now),
+            (Some(_), Err(_)) => {}
+            (None, _) => {
+                let asker = Asker::Renewal(request.path().to_owned());
+                self.weigh(ticket, asker, result.as_ref().err(), now);
+            }
+        }
         let is_renewed = result.is_ok();
         let reply = Reply {
             request,

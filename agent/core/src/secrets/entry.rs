@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use planescape_templates::{Answer, Request};
-use planescape_vault::{Grant, Secret};
+use planescape_vault::{Grant, Secret, SecretText, Text};
 
 use super::{Lane, Taken};
 use crate::backoff::Backoff;
 use crate::clock::Moment;
+use crate::command::{Command, Made};
 use crate::dice::Dice;
 use crate::lease::{Lease, Step};
-use crate::token::{Ticket, TokenId};
+use crate::token::{Ticket, Token, TokenId};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -44,8 +45,11 @@ pub(super) enum Activity {
 pub(super) enum Hold {
     /// Nothing: it is not leased.
     Nothing,
-    /// A lease, or a token below ours, which ends with the token that it was read with.
-    Leased { by: TokenId, lease: Option<Lease> },
+    /// A lease, or a token that a template has made. It ends with the token that it was read with, an orphan with none.
+    Leased {
+        by: Option<TokenId>,
+        lease: Option<Lease>,
+    },
     /// Its token was replaced, and nothing has replaced it yet.
     Lost,
 }
@@ -86,10 +90,9 @@ impl Entry {
         };
         match (lease, &self.answer) {
             (Some(lease), _) => lease.maximum(),
-            // It cannot be extended at all; of a token that says whoever uses it.
+            // It cannot be extended at all.
             (None, Some(Answer::Secret(Some(secret)))) => {
-                let is_token = secret.client_token().is_some();
-                (!is_token).then(|| secret.lease_duration())
+                Some(secret.lease_duration()).filter(|life| !life.is_zero())
             }
             (None, _) => None,
         }
@@ -108,6 +111,32 @@ impl Entry {
             Step::Renew => Lane::Renewal,
             Step::Replace => Lane::Read,
         }
+    }
+
+    /// The command that renews its lease, or the token in it.
+    pub(super) fn renewal(&self, ticket: Ticket, token: &Token) -> Option<Command> {
+        let request = self.request.clone();
+        if let Some(lease_id) = self.lease_id() {
+            return Some(Command::RenewLease {
+                ticket,
+                request,
+                lease_id,
+                token: token.secret.clone(),
+            });
+        }
+        let auth = secret_of(self.answer.as_ref()?)?.auth()?;
+        let text = |text: &Text| std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned);
+        Some(Command::RenewMade(Made {
+            ticket,
+            request,
+            accessor: text(&auth.accessor)?,
+            token: SecretText::new(text(&auth.client_token)?),
+        }))
+    }
+
+    /// The token that its answer carries.
+    pub(super) fn made(&self) -> Option<&Text> {
+        secret_of(self.answer.as_ref()?)?.client_token()
     }
 
     /// The id of its lease.
@@ -138,23 +167,17 @@ pub(super) fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment
     let Some(secret) = secret_of(answer) else {
         return Hold::Nothing;
     };
-    let is_leased = lease_id(answer).is_some();
-    let is_child = secret.client_token().is_some() && !is_orphan(secret);
-    if !is_leased && !is_child {
+    if lease_id(answer).is_none() && secret.client_token().is_none() {
         return Hold::Nothing;
     }
+    let is_orphan = secret.auth().is_some_and(|auth| auth.is_orphan);
     let grant = Grant::new(secret.lease_duration(), true);
-    let lease = is_leased && secret.is_renewable();
+    let lease = secret.is_renewable();
     let lease = lease.then(|| Lease::new(grant, ticket, dice, now));
     Hold::Leased {
-        by: ticket.token,
+        by: (!is_orphan).then_some(ticket.token),
         lease: lease.flatten(),
     }
-}
-
-/// Whether it carries a token that lives on without the one that has asked for it.
-fn is_orphan(secret: &Secret) -> bool {
-    secret.auth().is_some_and(|auth| auth.is_orphan)
 }
 
 fn secret_of(answer: &Answer) -> Option<&Secret> {

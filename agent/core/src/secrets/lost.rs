@@ -17,8 +17,8 @@ impl Secrets {
 
     fn leased_by(&self, is_meant: impl Fn(TokenId) -> bool) -> Vec<Id> {
         let leased = self.entries.iter().filter(|(_, entry)| match &entry.hold {
-            Hold::Leased { by, .. } => is_meant(*by),
-            Hold::Nothing | Hold::Lost => false,
+            Hold::Leased { by: Some(by), .. } => is_meant(*by),
+            Hold::Leased { by: None, .. } | Hold::Nothing | Hold::Lost => false,
         });
         leased.map(|(id, _)| *id).collect()
     }
@@ -33,7 +33,7 @@ impl Secrets {
         self.mounts.token_replaced();
         for id in self.leased_by(|by| by != current) {
             let entry = &self.entries[&id];
-            if let Hold::Leased { by, .. } = entry.hold
+            if let Hold::Leased { by: Some(by), .. } = entry.hold
                 && let (Some(expires), Some(end)) = (entry.expires, ends_by(by))
                 && end < expires
             {

@@ -33,22 +33,9 @@ impl Refresh {
         }
     }
 
-    /// When this answer is asked for again. A token counts from its question, which an earlier life may have asked.
-    pub(super) fn due(&self, answer: &Answer, sent: Moment, dice: &mut Dice, now: Now) -> Moment {
-        let wait = self.wait(answer, dice, now.wall);
-        match answer {
-            Answer::Secret(Some(secret)) if secret.client_token().is_some() => {
-                (sent + wait).max(now.moment + SHORTEST)
-            }
-            Answer::Secret(_) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => {
-                now.moment + wait
-            }
-        }
-    }
-
     /// How long this answer is good for. Lists are read again at each interval; secrets near
     /// the end of their lease, certificate, secret id or rotation, else at each interval too.
-    fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
+    pub(super) fn wait(&self, answer: &Answer, dice: &mut Dice, wall: SystemTime) -> Duration {
         let secret = match answer {
             Answer::Secret(Some(secret)) => secret,
             Answer::Pki(certificate) => {

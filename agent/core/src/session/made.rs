@@ -1,6 +1,6 @@
 //! Tokens that templates have made and that end with no other one: they go with the agent's own.
 
-use planescape_vault::Login;
+use planescape_vault::{Grant, Login, Text};
 
 use super::Session;
 use crate::clock::Moment;
@@ -34,6 +34,15 @@ impl Session {
     pub(crate) fn living(&mut self, made: Login, now: Moment) -> Living {
         let id = self.new_id();
         Living::of_login(made, id, now)
+    }
+
+    /// One of them lasts longer.
+    pub(crate) fn extended(&mut self, made: &Text, grant: Grant, now: Moment) {
+        let mut orphans = self.orphans.iter_mut();
+        let orphan = orphans.find(|it| it.token.secret.expose().as_bytes() == made.as_bytes());
+        if let Some(orphan) = orphan {
+            orphan.extended(grant, now);
+        }
     }
 
     /// The accessors of what outlives an agent that keeps its token.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use planescape_agent_contract::Reason;
+use planescape_vault::Grant;
 
 use super::world::*;
 use crate::command::Command;
+use crate::failure::Failure;
 use crate::input::Input;
 use crate::token::TokenId;
 
@@ -34,17 +36,25 @@ fn a_token_below_ours_is_made_anew_when_ours_is_replaced_and_an_orphan_is_not() 
 }
 
 #[test]
-fn a_token_of_an_earlier_life_is_replaced_before_its_end() {
+fn a_token_renews_itself_from_its_question_on_and_is_made_anew_when_vault_has_lost_it() {
     let made = token(1200, false);
     let mut world = World::new(&[CHILD]);
     world.step();
     world.log_in("t1", 3600);
+    // An earlier life has asked.
     serve(&mut world, &made, Duration::from_secs(900));
     assert!(world.agent.is_ready());
 
-    world.pass(Duration::from_secs(100));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.step(), ["renew made itself"]);
+    renewed(&mut world, Ok(grant(1200)));
     assert_eq!(world.step(), NOTHING);
-    world.pass(Duration::from_secs(145));
+    world.pass(Duration::from_secs(700));
+    assert_eq!(world.step(), NOTHING);
+    world.pass(Duration::from_secs(150));
+    assert_eq!(world.step(), ["renew made itself"]);
+    renewed(&mut world, Err(denied("invalid token", 403)));
+
     assert_eq!(world.step(), ["put auth/token/create as t1"]);
 }
 
@@ -136,6 +146,17 @@ fn serve(world: &mut World, made: &str, age: Duration) -> Vec<String> {
         }
     }
     steps
+}
+
+fn renewed(world: &mut World, result: Result<Grant, Failure>) {
+    let Some(Command::RenewMade(made)) = world.pending.pop() else {
+        panic!("nothing is renewed");
+    };
+    world.feed(Input::LeaseRenewed {
+        ticket: made.ticket,
+        request: made.request,
+        result,
+    });
 }
 
 fn answer(world: &mut World, made: &str, age: Duration) {

@@ -429,6 +429,7 @@ fn describe(command: &Command) -> String {
         Command::RenewLease {
             lease_id, token, ..
         } => format!("renew lease {lease_id} as {}", token.expose()),
+        Command::RenewMade(made) => format!("renew {} itself", made.token.expose()),
         Command::Render { template, .. } => format!("render template {template}"),
         Command::Write {
             destination: Destination::Template(index),
