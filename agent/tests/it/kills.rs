@@ -1,6 +1,7 @@
 //! The remains of an agent that was killed.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
@@ -171,7 +172,9 @@ async fn who_cannot_read_the_ledger_does_not_claim_that_all_is_revoked() {
 #[tokio::test]
 async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
     const REVOCATION: &str = "/v1/auth/token/revoke-self";
+    const READ: &str = "/v1/kv/a";
     let vault = ScriptedVault::start().await.unwrap();
+    let secret = Answer::ok(&json!({"data": {"a": "b"}}));
     let denied = Answer::error(403, "permission denied");
     vault
         .on(
@@ -185,9 +188,11 @@ async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
             Answer::login("t1", "a1", 3600),
         )
         .on("GET", "/v1/auth/token/lookup-self", denied)
+        .on("GET", READ, secret.clone().after(Duration::from_secs(60)))
+        .on("GET", READ, secret)
         .on("PUT", REVOCATION, Answer::empty());
     let place = Place::offline(&vault.url())
-        .template("text", "static")
+        .template("text", r#"{{ with secret "kv/a" }}{{ .Data.a }}{{ end }}"#)
         .setting(
             r#"cache { persist "kubernetes" {
               path = "FOLDER/cache"
@@ -205,7 +210,11 @@ async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
     fs::write(place.path("jwt"), "x").unwrap();
     let killed = place.start();
     let cache = place.path("cache/vault-agent-cache.db");
-    until("the token is handed on", async || cache.exists()).await;
+    until(
+        "the token is handed on, and something is read",
+        async || cache.exists() && vault.count("GET", READ) == 1,
+    )
+    .await;
     killed.signal(Signal::SIGKILL);
     killed.output().await;
 
