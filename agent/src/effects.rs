@@ -297,6 +297,7 @@ impl Effects {
                 self.vault.saves.save(|cache| cache.keep_answers(answers));
             }
             self.last_words.finished().await;
+            self.named.finished().await;
             while self.forgetting.join_next().await.is_some() {}
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;
