@@ -429,6 +429,58 @@ mod tests {
     }
 
     #[test]
+    fn a_tenth_of_a_second_before_the_last_chance_another_attempt_is_none() {
+        let chance = start() + Duration::from_secs(90);
+        for (before, step) in [
+            (101, Step::Renew),
+            (100, Step::Replace),
+            (99, Step::Replace),
+        ] {
+            let mut lease = lease(100);
+            let now = chance.before(Duration::from_millis(before));
+
+            lease.renewal_failed(&unreachable(), Duration::from_secs(1), now);
+
+            assert_eq!(lease.next_step(), step, "{before} ms before it");
+        }
+    }
+
+    #[test]
+    fn a_grant_that_is_two_seconds_short_or_a_quarter_of_a_brief_one_is_not_full() {
+        for (longest, granted, step) in [
+            (90, 89, Step::Renew),
+            (90, 88, Step::Replace),
+            (8, 7, Step::Renew),
+            (8, 6, Step::Replace),
+            (4, 3, Step::Replace),
+        ] {
+            let mut lease = lease(longest);
+
+            renew(&mut lease, granted);
+
+            assert_eq!(lease.next_step(), step, "{granted} of {longest}");
+        }
+    }
+
+    /// Vault may round, and is then taken to have granted the guard.
+    #[test]
+    fn a_guard_is_granted_where_vault_gives_two_seconds_more_and_not_where_it_gives_three() {
+        let guard = Duration::from_secs(60);
+        for (granted, is_guarded) in [(62, true), (63, false)] {
+            let mut lease = lease(3600).guarded(guard, start());
+            lease.renewal_asked();
+            renew(&mut lease, granted);
+
+            assert_eq!(lease.increment().is_some(), is_guarded, "{granted}");
+            let endangered = is_guarded.then(|| start() + guard / 2);
+            assert_eq!(lease.endangered_at(), endangered, "{granted}");
+        }
+        let mut lease = lease(62).guarded(guard, start());
+        lease.renewal_asked();
+        assert_eq!(lease.ttl(), guard, "nothing is left to be shortened");
+    }
+
+    #[test]
     fn a_wait_that_vault_asks_for_is_kept() {
         let mut lease = lease(100);
         let busy = Refusal::new(429, String::new(), Some(Duration::from_secs(25)));
