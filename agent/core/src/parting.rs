@@ -116,3 +116,101 @@ impl Parting {
         self.trouble.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::{Error, Refusal, SecretText};
+
+    use super::*;
+    use crate::token::TokenId;
+
+    #[test]
+    fn one_lease_alone_is_tried_first_and_eight_at_once_after_it() {
+        let mut parting = of(20);
+
+        assert_eq!(asked(&mut parting), ["01"]);
+        assert_eq!(asked(&mut parting), [""; 0], "its answer is awaited");
+        parting.revoked("01", Ok(()));
+        let next = asked(&mut parting);
+        assert_eq!(next.len(), AT_ONCE, "{next:?}");
+        assert_eq!(asked(&mut parting), [""; 0]);
+        parting.revoked("05", Ok(()));
+
+        assert_eq!(asked(&mut parting), ["10"]);
+        assert!(!parting.is_over(at(0)));
+        assert_eq!(parting.open().len(), 18);
+    }
+
+    #[test]
+    fn what_vault_says_of_one_lease_holds_for_the_others() {
+        for (answer, goes_on, is_told, is_trouble) in [
+            (Ok(()), true, false, false),
+            (Err(refused(400)), true, true, true),
+            (Err(refused(500)), true, true, true),
+            (Err(refused(403)), false, false, false),
+            (Err(refused(503)), false, true, false),
+            (Err(silent()), false, true, false),
+        ] {
+            let mut parting = of(3);
+            asked(&mut parting);
+            let is_open = answer.is_err();
+
+            let told = parting.revoked("01", answer.clone());
+
+            assert_eq!(!parting.is_over(at(0)), goes_on, "{answer:?}");
+            assert_eq!(asked(&mut parting).is_empty(), !goes_on, "{answer:?}");
+            assert_eq!(told.is_some(), is_told, "{answer:?}");
+            assert_eq!(parting.trouble().is_some(), is_trouble, "{answer:?}");
+            assert_eq!(parting.open().contains(&"01".to_owned()), is_open);
+        }
+    }
+
+    #[test]
+    fn leases_are_parted_with_for_three_seconds_at_most() {
+        let mut parting = of(1);
+        asked(&mut parting);
+
+        assert_eq!(parting.timeout(), at(3));
+        assert!(!parting.is_over(at(2)));
+        assert!(parting.is_over(at(3)));
+    }
+
+    /// As many leases, which are called by their numbers.
+    fn of(count: usize) -> Parting {
+        let leases = Leased {
+            ids: (1..=count).map(|number| format!("{number:02}")).collect(),
+            unheard: 0,
+        };
+        Parting::new(leases, at(0))
+    }
+
+    /// What is to be revoked now.
+    fn asked(parting: &mut Parting) -> Vec<String> {
+        let token = Token {
+            id: TokenId(1),
+            secret: SecretText::new("t1".to_owned()),
+        };
+        let commands = parting.advance(&token, at(0)).into_iter();
+        let ids = commands.map(|command| {
+            let Command::RevokeLease { lease_id, .. } = command else {
+                panic!("{command:?}");
+            };
+            lease_id
+        });
+        ids.collect()
+    }
+
+    fn refused(status: u16) -> Failure {
+        Error::Refused(Refusal::new(status, "no".to_owned(), None)).into()
+    }
+
+    fn silent() -> Failure {
+        Failure::Vault(Error::Silent {
+            address: "vault:8200".to_owned(),
+        })
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::since_boot(Duration::from_secs(seconds))
+    }
+}
