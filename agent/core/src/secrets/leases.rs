@@ -139,3 +139,93 @@ impl Secrets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_lease_that_nobody_has_heard_of_is_counted_where_vault_may_have_made_one() {
+        let (address, message) = (|| "vault:8200".to_owned(), String::new);
+        let refused = |status| Error::Refused(Refusal::new(status, String::new(), None));
+        for (error, may_have_made) in [
+            (
+                Error::Unreachable {
+                    address: address(),
+                    message: message(),
+                },
+                true,
+            ),
+            (Error::Silent { address: address() }, true),
+            (Error::Malformed { message: message() }, true),
+            (refused(502), true),
+            (refused(504), true),
+            (refused(503), false),
+            (refused(403), false),
+            (Error::Unsendable { what: "token" }, false),
+        ] {
+            let failure = Failure::from(error);
+            let list = Request::List {
+                path: "kv/".to_owned(),
+            };
+            for (request, mount, is_leased) in [
+                (read(), None, true),
+                (read(), Some(mount("database", "")), true),
+                (read(), Some(mount("kv", "1")), false),
+                (read(), Some(mount("kv", "2")), false),
+                (list, None, false),
+            ] {
+                let mut leases = Leases::default();
+
+                leases.unheard(&request, &failure, mount.as_ref());
+
+                let expected = usize::from(may_have_made && is_leased);
+                assert_eq!(
+                    leases.unheard, expected,
+                    "{failure:?} {request:?} {mount:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn leases_of_earlier_lives_are_named_or_counted_and_those_that_are_held_are_left_out() {
+        let named = |ids: &[&str], more| LeftLeases {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            more,
+        };
+        for (tokens, said, expected) in [
+            (0, None, (0, 0)),
+            (0, Some(named(&["a"], 1)), (0, 0)),
+            (2, None, (0, 2)),
+            (2, Some(named(&["a"], 1)), (1, 1)),
+        ] {
+            let left = Leased::of_earlier_lives(tokens, said);
+            assert_eq!((left.ids.len(), left.unheard), expected, "{tokens}");
+        }
+        let left = Leased::of_earlier_lives(1, Some(named(&["a", "b"], 1)));
+        let own = || Leased {
+            ids: ["b", "c"].map(str::to_owned).into(),
+            unheard: 4,
+        };
+
+        let others = left.with(own(), true);
+        let all = left.with(own(), false);
+
+        assert_eq!(others.ids, BTreeSet::from(["a".to_owned()]));
+        assert_eq!(others.unheard, 1);
+        assert_eq!((all.ids.len(), all.unheard), (3, 5));
+    }
+
+    fn read() -> Request {
+        Request::Read {
+            path: "database/creds/ro".to_owned(),
+        }
+    }
+
+    fn mount(kind: &str, version: &str) -> Mount {
+        Mount::new("mount/", kind, version)
+    }
+}
