@@ -385,3 +385,6 @@ fn cure(refusal: Option<&Failure>) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

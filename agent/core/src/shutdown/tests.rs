@@ -1,0 +1,165 @@
+use planescape_vault::{Error, Grant, Login, Refusal, SecretText};
+
+use super::*;
+
+const NOTHING_AWAITED: Awaited = Awaited {
+    login: false,
+    lease: false,
+};
+
+#[test]
+fn no_more_than_eight_tokens_are_revoked_at_once() {
+    let tokens = (1..=20).map(|number| token(number, 3600)).collect();
+    let mut shutdown = Shutdown::new(rendered(), tokens, at(0));
+
+    assert_eq!(revoked_now(&mut shutdown, 0), (1..=8).collect::<Vec<_>>());
+    assert_eq!(revoked_now(&mut shutdown, 0), [0; 0]);
+    shutdown.revoked(TokenId(3), Ok(()), &mut Dice::new(1), at(0));
+
+    assert_eq!(revoked_now(&mut shutdown, 0), [9]);
+}
+
+#[test]
+fn a_wait_that_vault_asks_for_is_kept() {
+    let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
+    revoked_now(&mut shutdown, 0);
+    let busy = Refusal::new(429, String::new(), Some(Duration::from_secs(7)));
+
+    let busy = Error::Refused(busy).into();
+    shutdown.revoked(TokenId(1), Err(busy), &mut Dice::new(1), at(0));
+
+    assert_eq!(revoked_now(&mut shutdown, 6), [0; 0]);
+    assert_eq!(shutdown.timeout(), at(7));
+    assert_eq!(revoked_now(&mut shutdown, 7), [1]);
+}
+
+/// OpenBao refuses to revoke one that has ended as it refuses for a policy.
+#[test]
+fn a_refusal_fails_the_agent_unless_the_time_of_all_that_were_refused_is_over() {
+    const OVER: u64 = 1;
+    const LIVES: u64 = 3600;
+    for (lives, misses_tokens, awaits_login, code, words) in [
+        (
+            &[OVER][..],
+            false,
+            false,
+            ExitCode::Done,
+            "may outlive its time",
+        ),
+        (
+            &[LIVES],
+            false,
+            false,
+            ExitCode::Unavailable,
+            "could not be revoked: ",
+        ),
+        (
+            &[OVER, LIVES],
+            false,
+            false,
+            ExitCode::Unavailable,
+            "could not be revoked: ",
+        ),
+        (
+            &[OVER],
+            true,
+            false,
+            ExitCode::Unavailable,
+            "could not be revoked: ",
+        ),
+        (&[OVER], false, true, ExitCode::Unavailable, "in time"),
+    ] {
+        let tokens = (1..).zip(lives).map(|(number, life)| token(number, *life));
+        let mut shutdown = Shutdown::new(rendered(), tokens.collect(), at(0));
+        if misses_tokens {
+            shutdown = shutdown.missing_tokens();
+        }
+        let asked = revoked_now(&mut shutdown, 10);
+        assert_eq!(asked.len(), lives.len());
+        for number in asked {
+            let id = TokenId(number);
+            shutdown.revoked(id, Err(denied()), &mut Dice::new(1), at(10));
+        }
+
+        let awaited = Awaited {
+            login: awaits_login,
+            lease: false,
+        };
+        let ended = if awaits_login { 20 } else { 10 };
+        let (ends_with, report) = exit(&mut shutdown, awaited, ended);
+
+        let case = format!("{lives:?} {misses_tokens} {awaits_login}");
+        assert_eq!(ends_with, code, "{case}");
+        let message = report.message.unwrap();
+        assert!(message.contains(words), "{case}: {message}");
+    }
+}
+
+#[test]
+fn leases_are_named_once_every_token_is_revoked_and_none_of_one_that_may_live() {
+    for (answers, is_named) in [
+        (&[Ok(()), Ok(())][..], true),
+        (&[Ok(()), Err(denied())], false),
+        (&[Err(denied()), Err(denied())], false),
+    ] {
+        let tokens = vec![token(1, 3600), token(2, 3600)];
+        let mut shutdown = Shutdown::new(rendered(), tokens, at(0));
+        revoked_now(&mut shutdown, 0);
+        shutdown.granted_to_others();
+        for (number, answer) in (1..).zip(answers) {
+            let id = TokenId(number);
+            shutdown.revoked(id, answer.clone(), &mut Dice::new(1), at(0));
+        }
+
+        let (_, report) = exit(&mut shutdown, NOTHING_AWAITED, 0);
+
+        assert_eq!(report.more_leases, usize::from(is_named), "{answers:?}");
+    }
+}
+
+/// The tokens whose revocation is due.
+fn revoked_now(shutdown: &mut Shutdown, seconds: u64) -> Vec<u64> {
+    let commands = shutdown.advance(NOTHING_AWAITED, |_| Leased::default(), at(seconds));
+    let tokens = commands.iter().filter_map(|command| {
+        let Command::Revoke { token } = command else {
+            return None;
+        };
+        Some(token.id.0)
+    });
+    tokens.collect()
+}
+
+fn exit(shutdown: &mut Shutdown, awaited: Awaited, seconds: u64) -> (ExitCode, Report) {
+    let commands = shutdown.advance(awaited, |_| Leased::default(), at(seconds));
+    match commands.into_iter().next_back() {
+        Some(Command::Exit { code, report }) => (code, report),
+        other => panic!("{other:?} instead of an exit"),
+    }
+}
+
+fn rendered() -> End {
+    End {
+        code: ExitCode::Done,
+        report: Report::new(Phase::Done, Reason::Rendered),
+    }
+}
+
+fn token(number: u64, seconds: u64) -> Living {
+    let login = Login {
+        accessor: format!("a{number}"),
+        token: SecretText::new(format!("t{number}")),
+        grant: Grant::new(Duration::from_secs(seconds), true),
+        has_limited_uses: false,
+        request: String::new(),
+    };
+    Living::of_login(login, TokenId(number), at(0))
+}
+
+fn denied() -> Failure {
+    let refusal = Refusal::new(403, "permission denied".to_owned(), None);
+    Error::Refused(refusal).into()
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::since_boot(Duration::from_secs(1000 + seconds))
+}
