@@ -156,3 +156,136 @@ fn secret_id(secret: &Secret) -> Option<Duration> {
 fn seconds(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().map(Duration::from_secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::TokenId;
+
+    /// What an answer holds, within what time it is read again, and when it stops working; in seconds.
+    const CASES: [(&str, (u64, u64), Option<u64>); 15] = [
+        (r#"{"data":{"a":"b"}}"#, (255, 285), None),
+        (r#"{"data":{"ttl":30}}"#, (255, 285), None),
+        (
+            r#"{"data":{"ttl":100,"rotation_period":3600}}"#,
+            (101, 101),
+            Some(105),
+        ),
+        (
+            r#"{"data":{"ttl":100,"rotation_schedule":"0 0 * * *"}}"#,
+            (101, 101),
+            Some(105),
+        ),
+        (
+            r#"{"lease_id":"l","lease_duration":60,"data":{"ttl":100,"rotation_period":3600}}"#,
+            (51, 57),
+            Some(59),
+        ),
+        (
+            r#"{"data":{"certificate":"c","expiration":1800000100}}"#,
+            (85, 95),
+            Some(100),
+        ),
+        (
+            r#"{"data":{"certificate":"c","expiration":1799999999}}"#,
+            (255, 285),
+            None,
+        ),
+        (r#"{"data":{"expiration":1800000100}}"#, (255, 285), None),
+        (
+            r#"{"lease_id":"l","lease_duration":60,"data":{"certificate":"c","expiration":1800000100}}"#,
+            (51, 57),
+            Some(59),
+        ),
+        (
+            r#"{"data":{"secret_id":"s","secret_id_ttl":99}}"#,
+            (85, 95),
+            None,
+        ),
+        (
+            r#"{"data":{"secret_id":"s","secret_id_ttl":0}}"#,
+            (255, 285),
+            None,
+        ),
+        (r#"{"data":{"secret_id_ttl":99}}"#, (255, 285), None),
+        (
+            r#"{"lease_id":"l","lease_duration":60,"data":{"secret_id":"s","secret_id_ttl":99}}"#,
+            (51, 57),
+            Some(59),
+        ),
+        (
+            r#"{"lease_id":"l","lease_duration":1,"data":{}}"#,
+            (1, 1),
+            Some(0),
+        ),
+        (
+            r#"{"lease_id":"l","lease_duration":0,"data":{}}"#,
+            (255, 285),
+            None,
+        ),
+    ];
+
+    #[test]
+    fn each_answer_is_read_again_before_or_just_after_it_stops_working() {
+        for (body, (earliest, latest), end) in CASES {
+            let answer = Answer::Secret(Some(Secret::from_json(body.as_bytes()).unwrap()));
+            // It was asked for a second ago.
+            let ticket = Ticket {
+                token: TokenId(1),
+                sent: now().moment.before(Duration::from_secs(1)),
+            };
+
+            let wait = refresh().wait(&answer, &mut Dice::new(1), now().wall);
+            let ends = ends_at(&answer, ticket, now());
+
+            let within = Duration::from_secs(earliest)..=Duration::from_secs(latest);
+            assert!(within.contains(&wait), "{wait:?}: {body}");
+            let end = end.map(|seconds| now().moment + Duration::from_secs(seconds));
+            assert_eq!(ends, end, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_kept_for_the_configured_share_of_its_validity_and_not_to_the_last_moment() {
+        for (from, to, good) in [
+            (0, 100, Some(90)),
+            (80, 20, Some(10)),
+            (89, 11, Some(1)),
+            (90, 10, None),
+            (200, 0, None),
+        ] {
+            let lasting = Duration::from_secs;
+            let wall = now().wall;
+            let certificate = Certificate {
+                validity: Some((wall - lasting(from), wall + lasting(to))),
+                ..Certificate::default()
+            };
+            let answer = Answer::Pki(certificate.clone());
+
+            let kept = refresh().good_for(&certificate, wall);
+            let wait = refresh().wait(&answer, &mut Dice::new(1), wall);
+
+            assert_eq!(kept, good.map(Duration::from_secs), "{from} {to}");
+            let otherwise = refresh().interval;
+            assert_eq!(wait, kept.unwrap_or(otherwise), "{from} {to}");
+            let end = now().moment + lasting(to);
+            assert_eq!(certificate_ends_at(&certificate, now()), Some(end));
+        }
+        let unknown = Certificate::default();
+        assert_eq!(refresh().good_for(&unknown, now().wall), None);
+    }
+
+    fn refresh() -> Refresh {
+        Refresh {
+            interval: Duration::from_secs(300),
+            threshold: Share::DEFAULT,
+        }
+    }
+
+    fn now() -> Now {
+        Now {
+            moment: Moment::since_boot(Duration::from_secs(1000)),
+            wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        }
+    }
+}
