@@ -250,15 +250,31 @@ mod tests {
     }
 
     #[test]
-    fn a_change_during_a_run_leads_to_another() {
-        let mut hooks = hooks(&["reload"]);
-        hooks.file_changed(0);
-        assert_eq!(run(&mut hooks), Some(0));
-        hooks.file_changed(0);
+    fn a_change_during_a_run_leads_to_another_at_once_however_the_run_ends() {
+        for succeeds in [true, false] {
+            let mut hooks = hooks(&["reload"]);
+            hooks.file_changed(0);
+            assert_eq!(run(&mut hooks), Some(0));
+            hooks.file_changed(0);
 
-        hooks.ended(0, true, &mut Dice::new(1), at(0));
+            hooks.ended(0, succeeds, &mut Dice::new(1), at(0));
 
-        assert_eq!(run(&mut hooks), Some(0));
+            assert_eq!(run(&mut hooks), Some(0), "{succeeds}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_woken_for_a_program_that_has_to_wait_for_others() {
+        let mut hooks = hooks(&["one", "two"]);
+        hooks.file_changed(0);
+        run(&mut hooks);
+        hooks.ended(0, false, &mut Dice::new(1), at(0));
+        assert!(hooks.timeout(|| false).is_some());
+
+        assert_eq!(hooks.timeout(|| true), None, "a file is being made");
+        hooks.file_changed(1);
+        assert_eq!(run(&mut hooks), Some(1));
+        assert_eq!(hooks.timeout(|| false), None, "another one runs");
     }
 
     #[test]

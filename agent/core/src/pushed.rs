@@ -189,6 +189,59 @@ mod tests {
     }
 
     #[test]
+    fn the_machine_is_named_where_that_is_wanted_and_it_has_a_name() {
+        let statsd = Receiver::Statsd("s:8125".to_owned());
+        for (names_host, host, start) in [
+            (true, "host-1", "vault.host-1.agent"),
+            (false, "host-1", "vault.agent"),
+            (true, "", "vault.agent"),
+        ] {
+            let telemetry = Telemetry {
+                names_host,
+                ..Telemetry::default()
+            };
+            let mut pushed = Pushed::new(&telemetry, &statsd, host);
+
+            let (packets, _) = told(&mut pushed, &metrics(0, 1), true);
+
+            assert!(packets[0].starts_with(start), "{packets:?}");
+        }
+    }
+
+    #[test]
+    fn dogstatsd_without_tags_gets_none() {
+        let mut pushed = pushed(&Receiver::Dogstatsd {
+            address: "d:8125".to_owned(),
+            tags: Vec::new(),
+        });
+
+        let (packets, _) = told(&mut pushed, &metrics(2, 0), true);
+
+        let lines = "my_team.agent.auth.success:2|c\nmy_team.agent.authenticated:0|g";
+        assert_eq!(packets, [lines]);
+    }
+
+    #[test]
+    fn a_packet_is_full_and_not_more() {
+        // Both lines together have 70 characters beside the prefix of each.
+        for (prefix, expected) in [(681, 1), (682, 2)] {
+            let telemetry = Telemetry {
+                prefix: "p".repeat(prefix),
+                names_host: true,
+                ..Telemetry::default()
+            };
+            let statsd = Receiver::Statsd("s:8125".to_owned());
+            let mut pushed = Pushed::new(&telemetry, &statsd, "host-1");
+
+            let (packets, _) = told(&mut pushed, &metrics(2, 1), true);
+
+            let lengths: Vec<usize> = packets.iter().map(String::len).collect();
+            assert_eq!(lengths.len(), expected, "{lengths:?}");
+            assert_eq!(lengths.iter().sum::<usize>(), 2 * prefix + 70);
+        }
+    }
+
+    #[test]
     fn what_was_not_taken_is_told_the_next_time() {
         let mut pushed = pushed(&Receiver::Statsite("s:8125".to_owned()));
 

@@ -112,6 +112,27 @@ fn revocations_take_along_what_hangs_on_them() {
             },
             &[1, 2, 3, 5, 6],
         ),
+        (
+            Revocation::Path {
+                prefix: "/v1/4".to_owned(),
+                namespace: "team/".to_owned(),
+            },
+            &[1, 2, 3, 4, 5, 6],
+        ),
+        (
+            Revocation::Leases {
+                prefix: "db/4".to_owned(),
+                namespace: "root/".to_owned(),
+            },
+            &[1, 2, 3, 5, 6],
+        ),
+        (
+            Revocation::Leases {
+                prefix: String::new(),
+                namespace: "root/".to_owned(),
+            },
+            &[1, 2, 3],
+        ),
         (Revocation::Token(token("none")), &[1, 2, 3, 4, 5, 6]),
         (Revocation::All, &[]),
     ];
@@ -212,6 +233,21 @@ fn what_is_asked_for_after_a_revocation_is_kept() {
     };
 
     assert!(cache.put(later, carried, 1, at(1)));
+}
+
+#[test]
+fn the_last_128_revocations_are_remembered() {
+    for (later, is_kept) in [(127, false), (128, true)] {
+        let mut cache = cache();
+        cache.revoke(Revocation::Lease("db/1".to_owned()), at(0));
+        for number in 0..later {
+            cache.revoke(Revocation::Lease(format!("other/{number}")), at(0));
+        }
+
+        put_lease(&mut cache, 1, "own", "db/1");
+
+        assert_eq!(!cache.is_empty(), is_kept, "{later}");
+    }
 }
 
 #[test]

@@ -118,6 +118,13 @@ fn the_agents_token_is_not_told_whatever_the_way_to_ask() {
             hidden,
         ),
         ("GET", "/v1/a/way/that/nobody/knows", "", LOOKUP, hidden),
+        (
+            "GET",
+            "/v1/a/way/that/nobody/knows",
+            "",
+            r#"{"data":{"id":"hvs.\u006fwn"}}"#,
+            Some(r#"{"data":{}}"#),
+        ),
         ("PUT", "/v1/auth/token/renew-self", "", RENEWAL, blank),
         (
             "PUT",
@@ -269,6 +276,36 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
     ] {
         assert_eq!(revoked(path, None), expected, "{path}");
     }
+}
+
+#[test]
+fn a_namespace_has_one_spelling() {
+    for (name, spelt) in [
+        ("", "root/"),
+        ("/", "root/"),
+        ("team", "team/"),
+        ("/a/b/", "a/b/"),
+    ] {
+        assert_eq!(namespace(name), spelt, "{name}");
+        let passage = decided(&Asking {
+            namespace: name,
+            ..asking("/v1/sys/revoke-prefix/db")
+        });
+        let passage = passage.unwrap();
+        let revoked = Revocation::Leases {
+            prefix: "db".to_owned(),
+            namespace: passage.namespace.clone(),
+        };
+        assert_eq!(passage.namespace, spelt);
+        assert_eq!(passage.revoked(None), Some(revoked), "{name}");
+    }
+}
+
+#[test]
+fn a_revocation_counts_where_vault_has_done_it_or_may_have() {
+    let count: Vec<u16> = (100..600).filter(|status| may_be_done(*status)).collect();
+
+    assert_eq!(count, [202, 204, 502, 504]);
 }
 
 #[test]
