@@ -12,6 +12,7 @@ mod overlap;
 mod programs;
 mod reads;
 mod reload;
+mod sessions;
 mod settings;
 mod status;
 mod tokens;
