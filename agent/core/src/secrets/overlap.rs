@@ -121,13 +121,9 @@ impl Secrets {
         if !self.formers.iter().any(|former| former.lease_id == id) {
             return None;
         }
-        let failure = match result {
-            Ok(()) => {
-                self.leases.ended(id);
-                self.formers.retain(|former| former.lease_id != id);
-                return None;
-            }
-            Err(failure) => failure,
+        let Err(failure) = result else {
+            self.leases.ended(id);
+            return None;
         };
         if failure.status() == Some(403) {
             self.formers.retain(|former| former.lease_id != id);

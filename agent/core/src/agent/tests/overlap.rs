@@ -71,6 +71,48 @@ fn no_overlap_makes_a_life_shorter_than_half() {
     assert_eq!(world.step(), ["get database/creds/ro as t1"]);
 }
 
+/// As often as it may live: until the end of its lease, with a renewal that nobody has heard of and some margin.
+#[test]
+fn an_old_credential_whose_time_is_over_is_not_revoked_any_more() {
+    let mut world = replaced();
+    written(&mut world);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+
+    let mut again = 0;
+    for _ in 0..10 {
+        world.lease_revoked(FIRST, Err(down()));
+        world.pass(Duration::from_secs(60));
+        let revocation = format!("revoke {FIRST}");
+        again += world.step().iter().filter(|it| **it == revocation).count();
+    }
+
+    assert!((1..=4).contains(&again), "{again} times in ten minutes");
+}
+
+#[test]
+fn an_overlap_replaces_a_credential_earlier_and_never_later() {
+    for (overlap, life, earliest, latest) in [
+        (600, "90", 45, 45),
+        (20, "90", 70, 70),
+        // Nine tenths of its life, whatever the overlap.
+        (1, "90", 76, 86),
+        (600, "0", 255, 285),
+    ] {
+        let mut world = overlapping(overlap);
+        let fixed = CREDENTIALS.replace("true", "false").replace("90", life);
+        world.get_ready(&fixed);
+
+        let (at, _) = world.agent.poll_timeout().unwrap();
+
+        let wait = at.since(world.now.moment).as_secs();
+        assert!(
+            (earliest..=latest).contains(&wait),
+            "{overlap} {life}: {wait}"
+        );
+    }
+}
+
 fn overlapping(seconds: u64) -> World {
     World::build(&[DATABASE], |start| {
         start.config.templates[0].overlap = Some(Duration::from_secs(seconds));
