@@ -20,6 +20,23 @@ fn no_more_than_eight_tokens_are_revoked_at_once() {
 }
 
 #[test]
+fn an_answer_that_may_bring_a_lease_is_waited_for_five_seconds() {
+    let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
+    let awaited = Awaited {
+        login: false,
+        lease: true,
+    };
+    let mut count = |seconds| {
+        let commands = shutdown.advance(awaited, |_| Leased::default(), at(seconds));
+        (commands.len(), shutdown.timeout())
+    };
+
+    assert_eq!(count(0), (0, at(5)));
+    assert_eq!(count(4), (0, at(5)));
+    assert_eq!(count(5), (1, at(20)), "its token is revoked");
+}
+
+#[test]
 fn a_wait_that_vault_asks_for_is_kept() {
     let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
     revoked_now(&mut shutdown, 0);

@@ -402,6 +402,7 @@ fn an_agent_that_keeps_its_token_still_revokes_those_of_earlier_lives() {
     assert_eq!(code, ExitCode::Done);
     assert_eq!(report.reason, Reason::Rendered);
     assert_eq!(report.unrevoked, ["accessor of 2"]);
+    assert_eq!(report.ttl_seconds, Some(3600), "of the one that is kept");
     assert!(!world.has_forgotten);
 }
 
@@ -586,13 +587,20 @@ fn no_lease_is_named_whose_token_may_live() {
 }
 
 #[test]
-fn what_a_listener_hands_out_on_the_way_out_is_counted() {
-    let mut world = World::ready(&["static"]);
-    world.feed(Input::Terminate);
-    assert_eq!(world.step(), ["revoke t1"]);
+fn what_a_listener_hands_out_is_counted_also_on_the_way_out() {
+    for is_early in [true, false] {
+        let mut world = World::ready(&["static"]);
+        if is_early {
+            world.feed(Input::Granted);
+        }
+        world.feed(Input::Terminate);
+        assert_eq!(world.step(), ["revoke t1"]);
 
-    world.feed(Input::Granted);
-    world.revoked(Ok(()));
+        if !is_early {
+            world.feed(Input::Granted);
+        }
+        world.revoked(Ok(()));
 
-    assert_eq!(world.exit().1.more_leases, 1);
+        assert_eq!(world.exit().1.more_leases, 1);
+    }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{Config, Overrides, Tree};
+use planescape_templates::{Answer, Request};
+use planescape_vault::Text;
 
 use super::world::*;
 use crate::input::{ChildEnd, Input};
@@ -157,6 +159,46 @@ fn no_command_that_fails_keeps_a_job_from_its_files() {
     assert_eq!(world.step(), ["run the hook of template 0"]);
     world.feed(failed());
     assert_eq!(world.step(), NOTHING);
+}
+
+#[test]
+fn a_program_that_ends_because_of_a_new_value_is_started_with_it() {
+    let mut world = World::build(&["static"], |start| {
+        set(start, PROGRAM);
+        start.texts = vec![br#"{{ file "/x" }}"#.to_vec()];
+    });
+    let start = "start the program with USER".to_owned();
+    world.step();
+    world.log_in("t1", 3600);
+    assert_eq!(world.step(), ["read file /x"]);
+    file(&mut world, "a");
+    world.step();
+    world.pass(Duration::from_secs(2));
+    assert!(world.step().contains(&start));
+
+    file(&mut world, "a");
+    assert!(
+        !world.step().contains(&"check file 0".to_owned()),
+        "a variable is no file"
+    );
+    file(&mut world, "b");
+    world.step();
+    world.pass(Duration::from_secs(2));
+    assert!(world.step().contains(&"signal 15".to_owned()));
+    world.feed(Input::ChildEnded(ChildEnd::Signal(15)));
+
+    let steps = world.step();
+    assert!(steps.contains(&start), "{steps:?}");
+    assert!(!steps.contains(&"revoke t1".to_owned()), "{steps:?}");
+}
+
+fn file(world: &mut World, content: &str) {
+    world.feed(Input::FileRead {
+        request: Request::File {
+            path: "/x".to_owned(),
+        },
+        result: Ok(Answer::File(Text::from(content))),
+    });
 }
 
 fn running() -> World {

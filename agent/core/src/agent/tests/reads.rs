@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_templates::{Answer, Request};
-use planescape_vault::{Error, Refusal, Text};
+use planescape_vault::{Call, Error, Refusal, SecretText, Text};
 
 use super::world::*;
 use crate::command::{Command, Notice};
@@ -146,6 +146,82 @@ fn an_empty_answer_to_a_read_makes_no_empty_file() {
     assert_eq!(world.step(), NOTHING);
     world.pass(Duration::from_millis(250));
     assert_eq!(world.step(), ["find mount of kv/a as t1"]);
+}
+
+#[test]
+fn a_version_that_is_deleted_makes_no_file() {
+    for (time, steps) in [
+        ("2026-01-01T00:00:00Z", &[][..]),
+        ("2028-01-01T00:00:00Z", &["write template 0: x"]),
+        ("", &["write template 0: x"]),
+    ] {
+        let mut world = World::new(&[r#"{{ with secret "kv/a" }}x{{ end }}"#]);
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+        world.find_mount("kv/a", "kv");
+        world.step();
+
+        let metadata = format!(r#"{{"deletion_time":"{time}","version":2}}"#);
+        world.answer(
+            "kv/a",
+            &format!(r#"{{"data":{{"data":null,"metadata":{metadata}}}}}"#),
+        );
+
+        assert_eq!(world.step(), steps, "{time}");
+    }
+}
+
+#[test]
+fn what_is_written_to_vault_are_the_parameters_of_the_text() {
+    let text = r#"{{ with secret "pki/issue/web" "common_name=a" "ttl=1h" }}x{{ end }}"#;
+    let mut world = World::new(&[text]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("pki/issue/web", "pki");
+
+    assert_eq!(world.step(), ["put pki/issue/web as t1"]);
+    let Some(Command::Read { call, .. }) = world.pending.first() else {
+        panic!("{:?}", world.pending);
+    };
+    let parameters = [("common_name", "a"), ("ttl", "1h")];
+    let parameters =
+        parameters.map(|(key, value)| (key.to_owned(), SecretText::new(value.to_owned())));
+    let expected = Call::Put {
+        path: "pki/issue/web".to_owned(),
+        parameters: parameters.to_vec(),
+        wrapped: false,
+    };
+    assert_eq!(*call, expected);
+}
+
+#[test]
+fn a_mount_that_vault_refuses_to_name_is_read_and_one_that_it_cannot_name_is_asked_for_again() {
+    for (failure, is_read) in [
+        (denied("method not allowed", 405), true),
+        (denied("permission denied", 403), true),
+        (denied("", 404), true),
+        (denied("", 429), false),
+        (denied("cannot write to readonly storage", 400), false),
+        (denied("Vault is sealed", 503), false),
+        (denied("internal error", 500), false),
+        (down(), false),
+    ] {
+        let mut world = World::new(&[r#"{{ with secret "kv/a" }}x{{ end }}"#]);
+        world.step();
+        world.log_in("t1", 3600);
+        world.step();
+
+        world.fail_mount("kv/a", &failure);
+
+        let at_once: &[&str] = if is_read { &["get kv/a as t1"] } else { &[] };
+        assert_eq!(world.step(), at_once, "{failure}");
+        if !is_read {
+            world.pass(Duration::from_millis(250));
+            assert_eq!(world.step(), ["find mount of kv/a as t1"], "{failure}");
+        }
+    }
 }
 
 #[test]

@@ -133,30 +133,62 @@ fn a_file_that_nothing_can_write_is_not_waited_for_when_it_is_gone() {
 
 #[test]
 fn a_command_that_is_mended_runs_although_its_file_is_as_it_was() {
+    for retries in [12, 0] {
+        let mut world = World::build(&["static"], |start| start.config.vault.retries = retries);
+        follow(&mut world, "command = \"relaod\"");
+        world.feed(Input::HookEnded {
+            hook: 0,
+            result: Err("no such file".to_owned()),
+        });
+        assert_eq!(world.step(), ["announce ready"]);
+
+        reload(&mut world, &[("/0", "static", "command = \"reload\"")], "");
+
+        assert_eq!(
+            world.step(),
+            ["exchange [1] for [2]", "write template 2: static"]
+        );
+        is_as_it_was(&mut world, 2);
+        assert_eq!(world.step(), ["run the hook of template 2"], "{retries}");
+    }
+}
+
+#[test]
+fn a_command_that_has_run_does_not_run_again_for_a_file_that_is_as_it_was() {
     let mut world = World::new(&["static"]);
-    reload(&mut world, &[("/0", "static", "command = \"relaod\"")], "");
-    assert_eq!(world.step(), ["log in", "exchange [0] for [1]"]);
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
-    assert_eq!(world.step(), ["run the hook of template 1"]);
+    follow(&mut world, "command = \"reload\"");
     world.feed(Input::HookEnded {
         hook: 0,
-        result: Err("no such file".to_owned()),
+        result: Ok(()),
     });
     assert_eq!(world.step(), ["announce ready"]);
 
-    reload(&mut world, &[("/0", "static", "command = \"reload\"")], "");
+    let more = "command = \"reload\" perms = \"0600\"";
+    reload(&mut world, &[("/0", "static", more)], "");
 
     assert_eq!(
         world.step(),
         ["exchange [1] for [2]", "write template 2: static"]
     );
+    is_as_it_was(&mut world, 2);
+    assert_eq!(world.step(), NOTHING);
+}
+
+/// An agent whose only file is just written and is followed by a command.
+fn follow(world: &mut World, command: &str) {
+    reload(world, &[("/0", "static", command)], "");
+    assert_eq!(world.step(), ["log in", "exchange [0] for [1]"]);
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+    assert_eq!(world.step(), ["run the hook of template 1"]);
+}
+
+fn is_as_it_was(world: &mut World, template: usize) {
     world.feed(Input::Written {
-        destination: Destination::Template(2),
+        destination: Destination::Template(template),
         result: Ok(false),
     });
-    assert_eq!(world.step(), ["run the hook of template 2"]);
 }
 
 #[test]
@@ -189,6 +221,18 @@ fn a_shorter_interval_does_not_wait_for_the_end_of_the_longer_one() {
     world.pass(Duration::from_secs(60));
 
     assert_eq!(world.step(), ["get database/creds/ro as t1"]);
+}
+
+#[test]
+fn a_shorter_interval_replaces_no_lease_before_its_time() {
+    let mut world = World::new(&[DATABASE]);
+    world.get_ready(&CREDENTIALS.replace("true", "false"));
+
+    let interval = "static_secret_render_interval = \"1m\"";
+    reload(&mut world, &[("/0", DATABASE, "")], interval);
+    world.pass(Duration::from_secs(60));
+
+    assert_eq!(world.step(), NOTHING);
 }
 
 /// Destinations, texts, and more lines of their blocks; and lines of `template_config`.
