@@ -5,6 +5,7 @@
     reason = "a test looks for one thing among many"
 )]
 
+mod certificates;
 mod endings;
 mod failures;
 mod made;

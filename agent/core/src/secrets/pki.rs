@@ -34,3 +34,26 @@ fn malformed(message: &str) -> Failure {
         message: message.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Text;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_kept_where_its_key_stands_beside_it() {
+        const LEAF: &str = include_str!("../../../../templates/testdata/pki/leaf.pem");
+        const KEY: &str = "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n";
+        for (text, is_kept) in [
+            (format!("{LEAF}{KEY}"), true),
+            (LEAF.to_owned(), false),
+            (KEY.to_owned(), false),
+            ("text".to_owned(), false),
+        ] {
+            let found = kept(&Answer::File(Text::from(text.as_str())));
+
+            assert_eq!(found.is_some(), is_kept, "{text}");
+        }
+    }
+}
