@@ -66,6 +66,15 @@ mod tests {
     fn no_file_changes_who_a_program_runs_as() {
         assert_eq!(FileMode::parse("04755"), FileMode::from_bits(0o755));
         assert_eq!(FileMode::from_bits(0o1204), FileMode::from_bits(0o204));
+        assert_eq!(FileMode::parse("7777"), FileMode::from_bits(0o777));
+    }
+
+    #[test]
+    fn bits_can_be_taken_away_and_are_shown_in_octal() {
+        let private = FileMode::RENDERED.without(0o055);
+
+        assert_eq!(private, FileMode::PRIVATE);
+        assert_eq!(format!("{private:?}"), "0o0600");
     }
 
     #[test]

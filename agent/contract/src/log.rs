@@ -130,3 +130,39 @@ pub struct LogOverrides {
     /// `-log-rotate-max-files`.
     pub rotate_max_files: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_formats_have_the_names_that_vault_agent_takes() {
+        for (names, level) in [
+            (&["trace", " Trace "][..], LogLevel::Trace),
+            (&["debug", "DEBUG"], LogLevel::Debug),
+            (&["", "info", "notice"], LogLevel::Info),
+            (&["warn", "warning"], LogLevel::Warn),
+            (&["err", "error"], LogLevel::Error),
+        ] {
+            for name in names {
+                assert_eq!(LogLevel::parse(name), Ok(level), "{name}");
+            }
+        }
+        for (names, format) in [
+            (&["", "standard"][..], LogFormat::Standard),
+            (&["json", " JSON"], LogFormat::Json),
+        ] {
+            for name in names {
+                assert_eq!(LogFormat::parse(name), Ok(format), "{name}");
+            }
+        }
+        assert!(LogLevel::parse("loud").is_err() && LogFormat::parse("xml").is_err());
+    }
+
+    #[test]
+    fn all_files_are_kept_some_or_none() {
+        let kept = [0, 3, -1].map(Keep::of);
+
+        assert_eq!(kept, [Keep::All, Keep::Newest(3), Keep::Newest(0)]);
+    }
+}

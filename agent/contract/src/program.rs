@@ -157,3 +157,40 @@ impl Signal {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_with_blanks_is_a_line_for_the_shell() {
+        let of = |words: &[&str]| Program::of(words.iter().map(|it| (*it).to_owned()).collect());
+        let words = |words: &[&str]| of(words).map(|it| it.words().join("|"));
+
+        for nothing in [&[][..], &[""], &[" \t"]] {
+            assert_eq!(of(nothing), None, "{nothing:?}");
+        }
+        assert_eq!(words(&["a"]).as_deref(), Some("a"));
+        assert_eq!(words(&["a b", "c"]).as_deref(), Some("a b|c"));
+        assert_eq!(words(&["a b"]).as_deref(), Some("sh|-c|a b"));
+    }
+
+    #[test]
+    fn a_program_is_the_same_however_long_it_may_take_and_a_signal_for_the_same_process() {
+        let run = |name: &str, seconds| Hook::Run {
+            program: Program::Direct(vec![name.to_owned()]),
+            timeout: Duration::from_secs(seconds),
+        };
+        let tell = |name: &str| Hook::Signal {
+            signal: Signal::TERMINATE,
+            process: name.to_owned(),
+        };
+
+        assert!(run("a", 1).does_the_same(&run("a", 2)));
+        assert!(!run("a", 1).does_the_same(&run("b", 1)));
+        assert!(tell("a").does_the_same(&tell("a")));
+        assert!(!tell("a").does_the_same(&tell("b")));
+        assert!(!tell("a").does_the_same(&run("a", 1)));
+        assert_eq!((run("a", 1).key(), tell("a").key()), ("command", "signal"));
+    }
+}

@@ -281,6 +281,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_is_said() {
+        let report = Report {
+            leases: vec!["l".to_owned()],
+            more_leases: 2,
+            names_leases: true,
+            more_reads: 3,
+            ..Report::new(Phase::Running, Reason::LoggedIn)
+        };
+
+        let text = serde_json::to_string(&report).unwrap();
+
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+
+    #[test]
+    fn leases_may_have_outlived_an_agent_that_has_ended_and_names_or_counts_some() {
+        for (phase, leases, more_leases, expected) in [
+            (Phase::Done, 0, 0, false),
+            (Phase::Done, 1, 0, true),
+            (Phase::Done, 0, 1, true),
+            (Phase::Running, 1, 1, false),
+        ] {
+            let report = Report {
+                leases: vec!["l".to_owned(); leases],
+                more_leases,
+                ..Report::new(phase, Reason::Revoked)
+            };
+
+            assert_eq!(report.has_open_leases(), expected, "{report:?}");
+        }
+    }
+
+    #[test]
     fn what_is_absent_is_left_out() {
         let report = Report::new(Phase::Done, Reason::TlsError);
 

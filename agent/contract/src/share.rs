@@ -43,5 +43,8 @@ mod tests {
         assert_eq!(all.of(Duration::from_secs(60)), Duration::from_secs(60));
         assert_eq!(all.around(0.05), None);
         assert_eq!(Share::new(0.05).unwrap().around(0.05), None);
+        assert_eq!(Share::new(0.75).unwrap().around(0.25), None);
+        let (low, high) = Share::new(0.5).unwrap().around(0.25).unwrap();
+        assert_eq!((low, high), (0.25, 0.75));
     }
 }

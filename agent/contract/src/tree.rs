@@ -208,3 +208,57 @@ impl Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_in_a_file_that_may_be_wrong_elsewhere() {
+        let tree = Tree::parse(
+            r#"
+            vault { address = "a" address_of = 1 }
+            Vault { Address = "b" }
+            other { address = "c" }
+            number { address = 5 }
+            address = "d"
+            "#,
+        )
+        .unwrap();
+
+        assert_eq!(tree.text("vault", "address"), Some("b"), "the last one");
+        assert_eq!(tree.text("other", "address"), Some("c"));
+        assert_eq!(tree.text("number", "address"), None);
+        assert_eq!(tree.text("address", "address"), None);
+        assert_eq!(tree.text("none", "address"), None);
+        assert!(tree.has("VAULT") && tree.has("address") && !tree.has("addres"));
+    }
+
+    #[test]
+    fn what_stands_side_by_side_is_not_nested() {
+        let many = 2 * DEEPEST;
+        for text in [
+            "a { }\n".repeat(many),
+            format!("a = [{}]", "[1],".repeat(many)),
+            format!("{{\"a\": [{}]}}", "{},".repeat(many)),
+        ] {
+            assert!(Tree::parse(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn as_deep_as_any_configuration_may_be_and_not_deeper() {
+        for (nested, is_read) in [(DEEPEST - 1, true), (DEEPEST, false)] {
+            for (open, close, start, end) in [
+                ("a { ", "} ", "", ""),
+                ("[", "]", "{\"a\": ", "}"),
+                ("[", "]", "a = ", ""),
+            ] {
+                let (open, close) = (open.repeat(nested), close.repeat(nested));
+                let text = format!("{start}{open}{close}{end}");
+
+                assert_eq!(Tree::parse(&text).is_ok(), is_read, "{text}");
+            }
+        }
+    }
+}

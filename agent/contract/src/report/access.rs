@@ -86,6 +86,11 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_how_sha_256_begins() {
+        assert_eq!(digest("abc"), "ba7816bf8f01cfea");
+    }
+
+    #[test]
     fn a_version_is_that_of_a_versioned_mount_and_no_field_of_a_secret() {
         let body = br#"{"data":{"data":{"a":"b"},"metadata":{"version":7}}}"#;
         let answer = Secret::from_json(body).unwrap();

@@ -37,3 +37,54 @@ fn refused(phase: Phase, kind: Kind, status: u16) -> Reason {
         Kind::Unavailable => Reason::ServerError,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planescape_vault::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_means_one_thing_at_a_login_and_may_mean_another_later() {
+        for (status, message, at_login, at_read) in [
+            (503, "Vault is sealed", Reason::Sealed, Reason::Sealed),
+            (473, "", Reason::Standby, Reason::Standby),
+            (429, "", Reason::RateLimited, Reason::RateLimited),
+            (500, "", Reason::ServerError, Reason::ServerError),
+            (307, "", Reason::RequestRefused, Reason::RequestRefused),
+            (
+                403,
+                "invalid audience (aud) claim",
+                Reason::AudienceMismatch,
+                Reason::AudienceMismatch,
+            ),
+            (
+                400,
+                "invalid role name",
+                Reason::RoleNotFound,
+                Reason::RequestRefused,
+            ),
+            (404, "", Reason::AuthMethodNotFound, Reason::SecretNotFound),
+            (
+                400,
+                "missing client token",
+                Reason::LoginDenied,
+                Reason::RequestRefused,
+            ),
+            (405, "", Reason::RequestRefused, Reason::RequestRefused),
+            (403, "", Reason::LoginDenied, Reason::PermissionDenied),
+            (
+                403,
+                "invalid token",
+                Reason::LoginDenied,
+                Reason::PermissionDenied,
+            ),
+        ] {
+            let error = Error::Refused(Refusal::new(status, message.to_owned(), None));
+
+            let told = [Phase::Login, Phase::Read].map(|phase| Reason::of(phase, &error));
+
+            assert_eq!(told, [at_login, at_read], "{status} {message}");
+        }
+    }
+}
