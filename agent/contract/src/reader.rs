@@ -521,3 +521,24 @@ pub fn parse_bool(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_differs_by_a_letter_and_one_more_for_each_three_of_the_key() {
+        for (key, known, is_meant) in [
+            ("ab", "ac", true),
+            ("ab", "cd", false),
+            ("abcd", "axxd", true),
+            ("abcd", "axxx", false),
+            ("abcdef", "abcxyz", true),
+            ("abcdef", "abwxyz", false),
+        ] {
+            let guess = closest(key, &BTreeSet::from([known]));
+
+            assert_eq!(guess.is_some(), is_meant, "{key} {known}");
+        }
+    }
+}

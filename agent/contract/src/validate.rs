@@ -332,6 +332,8 @@ fn namespace(name: &str) -> Option<String> {
 #[cfg(test)]
 mod alike_tests;
 #[cfg(test)]
+mod border_tests;
+#[cfg(test)]
 mod reference_tests;
 #[cfg(test)]
 mod tests;

@@ -104,6 +104,21 @@ fn what_a_method_cannot_do_without_is_asked_for() {
             "config.jwt_exp: is no number of minutes: write for example 15",
         ),
         (
+            "aws",
+            r#"type = "iam" role = "r" access_key = "a""#,
+            "config.secret_key: access_key and secret_key go together",
+        ),
+        (
+            "aws",
+            r#"type = "pigeon" role = "r""#,
+            "config.type: unknown type \"pigeon\": write iam or ec2",
+        ),
+        (
+            "azure",
+            r#"role = "r" resource = "x" object_id = "o" client_id = "c""#,
+            "config.client_id: only one of object_id and client_id can be given",
+        ),
+        (
             "token_file",
             "",
             "config.token_file_path: missing 'token_file_path' value",

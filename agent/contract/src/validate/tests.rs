@@ -383,6 +383,8 @@ fn telemetry_says_who_gets_metrics_and_whether_gauges_carry_the_machines_name() 
         all.receivers,
         [Receiver::Statsite(a), Receiver::Statsd(b), dogstatsd]
     );
+    let addresses: Vec<&str> = all.receivers.iter().map(Receiver::address).collect();
+    assert_eq!(addresses, ["a:1", "b:2", "unix:///c"]);
     for (text, names_host) in [
         ("statsd_address = \"b:2\"", true),
         ("statsd_address = \"b:2\" disable_hostname = true", false),
