@@ -479,6 +479,8 @@ fn template_config(reader: &mut Reader) -> TemplateConfig {
 }
 
 #[cfg(test)]
+mod border_tests;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod tests;

@@ -159,6 +159,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_unknown_annotation_of_the_injector_is_told_where_it_is_not_refused() {
+        let pod = |is_injected: &str| {
+            json!({
+                "vault.hashicorp.com/agent-inject": is_injected,
+                "openbao.org/rol": "reader",
+            })
+        };
+        let told = |is_injected: &str, vault: Value| {
+            let job = json!({
+                "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
+                "metadata": { "name": "my-job" },
+                "spec": { "schedule": "@once", "vault": vault, "jobTemplate": {
+                    "spec": { "template": {
+                        "metadata": { "annotations": pod(is_injected) }, "spec": { "containers": [] },
+                    } },
+                } },
+            });
+            unread(&serde_json::from_value(job).unwrap()).len()
+        };
+        let block = json!({ "role": "reader" });
+
+        assert_eq!(told("false", Value::Null), 1);
+        assert_eq!(told("true", Value::Null), 0);
+        assert_eq!(told("false", block), 0);
+    }
+
     fn of(place: &str, key: &str, value: &str) -> Vec<String> {
         let at = |here: &str| match here == place {
             true => json!({ "annotations": { key: value } }),

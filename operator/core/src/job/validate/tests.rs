@@ -178,6 +178,10 @@ fn refuses_what_the_agent_would_refuse() {
         refused(&[("vault.hashicorp.com/client-cert", "/tls/tls.crt")]),
         "[vault.hashicorp.com/client-key]: is missing: client_cert needs it"
     );
+    let device = refused(&[("vault.hashicorp.com/secret-volume-path", "/dev")]);
+    let field = "[vault.hashicorp.com/agent-inject-template-db]: ";
+    assert!(device.starts_with(field), "{device}");
+    assert!(device.contains("a device's place"), "{device}");
 }
 
 #[test]
