@@ -367,3 +367,47 @@ fn sinks_that_are_grouped_are_told_of_where_they_say_what_is_passed_over() {
         assert_eq!(fields, [field]);
     }
 }
+
+#[test]
+fn a_listener_speaks_the_versions_of_tls_that_are_said() {
+    let listener = |lines: &str| {
+        format!(
+            "{LOGIN} listener \"tcp\" {{ tls_cert_file = \"/c\" tls_key_file = \"/k\" {lines} }}"
+        )
+    };
+    for (lines, only_1_3, only_1_2) in [
+        ("", false, false),
+        ("tls_min_version = \"tls13\"", true, false),
+        ("tls_max_version = \"tls12\"", false, true),
+        (
+            "tls_min_version = \"tls13\" tls_max_version = \"tls13\"",
+            true,
+            false,
+        ),
+        (
+            "tls_min_version = \"tls12\" tls_max_version = \"tls12\"",
+            false,
+            true,
+        ),
+    ] {
+        let config = accept(&listener(lines));
+
+        let tls = config.proxy.listeners[0].tls.as_ref().unwrap();
+        assert_eq!(
+            (tls.only_1_3, tls.only_1_2),
+            (only_1_3, only_1_2),
+            "{lines}"
+        );
+    }
+    let demands = "tls_require_and_verify_client_cert = true";
+    stand_apart(
+        &listener(demands),
+        "tls_require_and_verify_client_cert needs it",
+        &listener(&format!("{demands} tls_client_ca_file = \"/ca\"")),
+    );
+    stand_apart(
+        &listener("tls_auto_reload_interval = \"4999ms\""),
+        "must be at least 5s",
+        &listener("tls_auto_reload_interval = \"5s\""),
+    );
+}

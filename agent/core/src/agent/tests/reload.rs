@@ -174,6 +174,26 @@ fn a_command_that_has_run_does_not_run_again_for_a_file_that_is_as_it_was() {
     assert_eq!(world.step(), NOTHING);
 }
 
+#[test]
+fn a_command_that_still_runs_holds_up_the_one_in_its_place_and_takes_nothing_of_it() {
+    let mut world = World::new(&["static"]);
+    follow(&mut world, "command = \"old\"");
+
+    reload(&mut world, &[("/0", "static", "command = \"new\"")], "");
+    assert_eq!(
+        world.step(),
+        ["exchange [1] for [2]", "write template 2: static"]
+    );
+    world.written();
+    assert_eq!(world.step(), NOTHING);
+    world.feed(Input::HookEnded {
+        hook: 0,
+        result: Ok(()),
+    });
+
+    assert_eq!(world.step(), ["run the hook of template 2"]);
+}
+
 /// An agent whose only file is just written and is followed by a command.
 fn follow(world: &mut World, command: &str) {
     reload(world, &[("/0", "static", command)], "");
