@@ -24,14 +24,15 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// The answer of an entry goes. Its lease may have been renewed without our hearing of it, by its life at most.
+    /// The answer of an entry goes, whatever holds the next one. Its lease may have been renewed without our hearing of it,
+    /// by its life at most.
     pub(super) fn left(&mut self, entry: &Entry, now: Moment) {
         self.left.retain(|(_, gone)| *gone > now);
         let (Some(id), Some(Answer::Secret(Some(secret)))) = (entry.lease_id(), &entry.answer)
         else {
             return;
         };
-        let end = entry.lease().map_or(now, |lease| lease.ends_at().max(now));
+        let end = entry.expires.map_or(now, |end| end.max(now));
         let life = secret.lease_duration();
         self.left.push((id, end + life + MARGIN));
     }

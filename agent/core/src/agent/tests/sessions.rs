@@ -196,6 +196,33 @@ fn the_shortest_life_after_which_vault_extends_nothing_is_reported() {
     );
 }
 
+/// It ends with the token under which it was read.
+#[test]
+fn a_lease_that_was_renewed_for_long_is_revoked_although_another_one_has_come() {
+    let mut world = World::ready(&[DATABASE]);
+    world.pass(Duration::from_secs(65));
+    world.step();
+    world.renew_lease(36_000);
+    world.pass(Duration::from_secs(2465));
+    assert_eq!(world.step(), ["renew token t1"]);
+    world.renew_token(600);
+    world.pass(Duration::from_secs(421));
+    assert_eq!(world.step(), ["log in"]);
+    world.log_in("t2", 36_000);
+    assert_eq!(world.step(), ["get database/creds/ro as t2"]);
+    let second = CREDENTIALS.replace("ro/1", "ro/2").replace("90", "0");
+    world.answer("database/creds/ro", &second);
+    world.step();
+    world.written();
+
+    // The first token has ten seconds left.
+    world.pass(Duration::from_secs(169));
+    world.step();
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
+}
+
 /// What ends with a token is told of at once, however long its lease would be.
 #[test]
 fn the_end_of_a_token_is_the_end_of_what_it_has_leased() {
