@@ -87,3 +87,49 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_goes_back_to_the_engine_that_has_answered() {
+        let mut lanes = Lanes::new(1);
+        lanes.put("a", at(0), Id(1));
+        lanes.put("b", at(0), Id(2));
+        lanes.put("b", at(1), Id(3));
+
+        assert_eq!(lanes.pop_due(at(5)), Some(Id(1)));
+        lanes.asked("a/x", "a");
+        assert_eq!(lanes.pop_due(at(5)), Some(Id(2)), "it is asked nothing");
+        lanes.asked("b/x", "b");
+        assert_eq!(lanes.pop_due(at(5)), None);
+        assert_eq!(lanes.first(), None, "an answer must come first");
+
+        lanes.answered("a/x");
+        assert_eq!(lanes.pop_due(at(5)), None, "of another engine");
+        lanes.answered("b/x");
+        assert_eq!(lanes.first(), Some(at(1)));
+        assert_eq!(lanes.pop_due(at(5)), Some(Id(3)));
+    }
+
+    #[test]
+    fn what_is_due_now_is_due_and_what_is_taken_is_not() {
+        let mut lanes = Lanes::new(1);
+        lanes.put("a", at(5), Id(1));
+        lanes.put("a", at(6), Id(2));
+
+        lanes.take("a", at(6), Id(2));
+
+        assert_eq!(lanes.pop_due(at(4)), None);
+        assert_eq!(lanes.pop_due(at(5)), Some(Id(1)));
+        assert_eq!(lanes.pop_due(at(9)), None);
+        assert!(lanes.queues.is_empty());
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::since_boot(Duration::from_secs(seconds))
+    }
+}

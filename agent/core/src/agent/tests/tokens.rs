@@ -375,6 +375,8 @@ fn a_guard_is_asked_for_at_once_and_its_half_is_told() {
     world.pass(Duration::from_secs(5));
     world.step();
     assert_eq!(world.notices.iter().filter(told).count(), 1, "once");
+    let (wake, _) = world.agent.poll_timeout().unwrap();
+    assert!(wake > world.now.moment, "nobody is woken for it again");
 }
 
 #[test]
