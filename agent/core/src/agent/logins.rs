@@ -102,9 +102,6 @@ impl Agent {
 
     pub(super) fn login_failed(&mut self, failure: Failure, now: Moment) {
         let wait = self.session.login_failed(&failure, &mut self.dice, now);
-        if !self.life.is_working() {
-            self.session.login_ended();
-        }
         let end = self.verdict.login_failed(&failure);
         let end = end.filter(|_| self.life.is_working());
         let backoff = end.is_none().then_some(wait);

@@ -67,6 +67,18 @@ fn credentials_that_come_during_a_login_for_others_are_not_forgotten_when_it_fai
 }
 
 #[test]
+fn a_login_that_fails_on_the_way_out_is_waited_for_no_more() {
+    let mut world = World::new(&["static"]);
+    world.step();
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+
+    world.fail_login(&down());
+
+    assert_eq!(world.step(), ["exit Interrupted Terminated"]);
+}
+
+#[test]
 fn a_token_that_no_guard_can_shorten_is_told_of_at_the_login() {
     for (seconds, is_renewable, has_limited_uses, told) in [
         (0, true, false, Some(None)),
