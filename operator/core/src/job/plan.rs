@@ -506,6 +506,8 @@ fn created(job: &PlanescapeJob) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
+mod boundary_tests;
+#[cfg(test)]
 mod field_tests;
 #[cfg(test)]
 mod policy_tests;

@@ -342,6 +342,13 @@ fn a_mark_of_another_planescapejob_starts_nothing_and_is_named() {
         json!({ "planescape.io/once-started": format!("{UID}/job") });
     let own = serde_json::from_value(copied).unwrap();
     assert_eq!(has_run_elsewhere(&own), None);
+    let settled = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
+    for (mut job, status) in [(cron("0 * * * *"), json!(null)), (once(), settled)] {
+        job["metadata"]["annotations"] = json!({ "planescape.io/once-started": "other/job" });
+        job["status"] = status;
+        let job = serde_json::from_value(job).unwrap();
+        assert_eq!(has_run_elsewhere(&job), None, "it says nothing of this one");
+    }
 }
 
 #[test]
@@ -451,8 +458,33 @@ fn a_template_is_checked_once_for_each_generation() {
         assert_eq!(checks(&job), expected, "{generation} {status} {reason}");
     }
     job["status"] = known(2, "Unknown", "NotChecked");
-    let plan = unfiltered_plan(&job, "2026-11-24T10:10:00Z");
+    let mut plan = unfiltered_plan(&job, "2026-11-24T10:10:00Z");
     assert_eq!(plan.wake, Some(at("2026-11-24T10:11:00Z")));
+    plan.put_off_check(at("2026-11-24T10:10:30Z"));
+    assert_eq!(
+        (plan.checks(), plan.wake),
+        (false, Some(at("2026-11-24T10:10:30Z")))
+    );
+    let early = unfiltered_plan(&job, "2026-11-24T10:00:59Z");
+    let minute_later = at("2026-11-24T10:01:00Z");
+    assert_eq!((early.checks(), early.wake), (false, Some(minute_later)));
+    assert!(unfiltered_plan(&job, "2026-11-24T10:01:00Z").checks());
+}
+
+#[test]
+fn a_template_is_checked_that_a_run_is_still_to_be_made_of() {
+    let settled = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
+    let mut suspended = once();
+    suspended["spec"]["suspend"] = json!(true);
+    for (mut job, status, is_checked) in [
+        (cron("0 * * * *"), settled.clone(), true),
+        (suspended, json!({}), true),
+        (once(), settled, false),
+    ] {
+        job["status"] = status;
+        let plan = unfiltered_plan(&job, "2026-11-24T10:10:00Z");
+        assert_eq!(plan.checks(), is_checked, "{job}");
+    }
 }
 
 #[test]

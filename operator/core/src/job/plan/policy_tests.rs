@@ -82,6 +82,8 @@ fn a_deletion_by_somebody_else_lifts_neither_deadline_nor_window_under_replace()
     assert_eq!(late, too_late);
     let before = deadline("2026-11-24T11:59:50Z", "2026-11-24T12:02:00Z");
     assert_eq!(before, too_late);
+    let second_before = deadline("2026-11-24T11:59:59Z", "2026-11-24T12:02:00Z");
+    assert_eq!(second_before, too_late, "it was before the instant");
     let in_time = deadline("2026-11-24T11:59:50Z", "2026-11-24T12:00:00Z");
     assert_eq!(in_time, waits);
     let ours = deadline("2026-11-24T12:00:00Z", "2026-11-24T12:02:00Z");
@@ -464,8 +466,8 @@ fn a_run_that_has_waited_for_its_turn_beyond_its_deadline_does_not_start() {
     };
     let noon = Some("2026-11-24T12:00:00Z");
 
-    assert!(may(json!(30), None, "2026-11-24T12:00:33Z"));
-    assert!(!may(json!(30), None, "2026-11-24T12:01:00Z"));
+    assert!(may(json!(30), None, "2026-11-24T12:00:35Z"));
+    assert!(!may(json!(30), None, "2026-11-24T12:00:35.001Z"));
     assert!(
         may(json!(30), noon, "2026-11-24T12:01:00Z"),
         "it was promised"

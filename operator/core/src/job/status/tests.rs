@@ -209,9 +209,9 @@ fn says_what_keeps_a_replacement_waiting() {
     } } });
     let mut scene = scene.with_agent(json!({}));
 
-    scene.now = at("2026-11-24T11:01:25Z");
+    scene.now = at("2026-11-24T11:01:30Z");
     let in_time = scene.status();
-    scene.now = at("2026-11-24T11:01:35Z");
+    scene.now = at("2026-11-24T11:01:30.001Z");
     let after = scene.status();
 
     assert_eq!(condition(&in_time, "Ready").0, "True");

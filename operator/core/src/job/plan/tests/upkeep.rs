@@ -12,13 +12,76 @@ fn lets_a_job_go_once_its_run_is_recorded_and_marked() {
     let mut job = once();
 
     assert_eq!(plan_of(&job, &runs, NOW).actions, []);
+    job["status"] = json!({});
+    assert_eq!(plan_of(&job, &runs, NOW).actions, []);
     job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z" });
     let mark = Action::MarkStarted {
         job_uid: "uid-2026-11-24T10:00:00Z".into(),
     };
-    assert_eq!(plan_of(&job, &runs, NOW).actions, [mark]);
+    let marking = plan_of(&job, &runs, NOW);
+    assert_eq!(marking.actions, [mark]);
+    assert!(marking.changes_the_object());
     job["metadata"]["annotations"] = json!({ "planescape.io/once-started": format!("{UID}/x") });
-    assert_eq!(plan_of(&job, &runs, NOW).actions, [release]);
+    let marked = plan_of(&job, &runs, NOW);
+    assert_eq!(marked.actions, [release]);
+    assert!(!marked.changes_the_object());
+}
+
+#[test]
+fn a_run_by_hand_is_let_go_and_takes_the_place_of_no_one_time_run() {
+    let mut job = once();
+    job["status"] = json!({ "reruns": ["1234567890"] });
+    let mut by_hand = run("2026-11-24T10:00:00Z");
+    by_hand["metadata"]["labels"] =
+        json!({ "planescape.io/run-uid": format!("{UID}-rerun-1234567890") });
+
+    let plan = plan_of(&job, &[by_hand], NOW);
+
+    assert!(plan.creates() && !plan.changes_the_object());
+    assert_eq!(released(&plan), 1);
+}
+
+#[test]
+fn a_job_that_goes_lets_each_of_its_runs_go() {
+    let mut job = cron("0 * * * *");
+    job["status"] = json!({});
+    let runs = [run("2026-11-24T10:00:00Z"), run("2026-11-24T11:00:00Z")];
+    let released_of = |job: &Value| released(&plan_of(job, &runs, "2026-11-24T11:10:00Z"));
+
+    assert_eq!(released_of(&job), 0, "nothing is recorded");
+    job["metadata"]["deletionTimestamp"] = json!("2026-11-24T11:05:00Z");
+    assert_eq!(released_of(&job), 2);
+}
+
+#[test]
+fn runs_by_hand_have_a_history_of_their_own() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["successfulJobsHistoryLimit"] = json!(1);
+    job["spec"]["rerunJobsHistoryLimit"] = json!(1);
+    let ticks = ["10:00", "10:10", "10:20"].map(|time| format!("2026-11-24T{time}:00Z"));
+    let mut runs = ticks.each_ref().map(|tick| run(tick));
+    for (position, run) in runs.iter_mut().enumerate() {
+        end(run, if position == 2 { "Failed" } else { "Complete" });
+        if position > 0 {
+            run["metadata"]["labels"] =
+                json!({ "planescape.io/run-uid": format!("{UID}-rerun-123456789{position}") });
+        }
+    }
+    let recorded = runs.each_ref().map(|run| {
+        json!({ "job": run["metadata"]["name"], "uid": run["metadata"]["uid"],
+            "scheduledTime": run["status"]["startTime"], "outcome": "Succeeded" })
+    });
+    job["status"] = json!({ "lastScheduleTime": ticks[0], "runs": recorded });
+
+    let plan = plan_of(&job, &runs, "2026-11-24T10:30:00Z");
+
+    let deleted = plan.actions.iter().filter_map(|action| {
+        let Action::Delete { uid, .. } = action else {
+            return None;
+        };
+        Some(uid.as_str())
+    });
+    assert_eq!(deleted.collect::<Vec<_>>(), [format!("uid-{}", ticks[1])]);
 }
 
 #[test]
