@@ -336,9 +336,8 @@ impl Plan {
                 plan.excluded = passed.excluded;
                 situation.settle(&mut plan, tick);
             }
-            let settles = plan.settles();
-            plan.next = situation.next(settles);
-            plan.due = situation.wake(settles);
+            plan.next = situation.next();
+            plan.due = situation.wake();
             plan.wake_by(plan.due);
             if is_edited(job, &reference) {
                 // When it was edited is known once it is read, and a run may be due before that.

@@ -248,10 +248,9 @@ impl Situation<'_> {
             .is_some_and(|deadline| lateness.as_secs() > deadline.as_secs())
     }
 
-    /// When the next instant has to be acted upon, if only to be skipped.
-    pub(super) fn wake(&self, is_settled: bool) -> Option<Timestamp> {
-        let is_over = is_settled || has_started(self.job);
-        if self.validated.schedule.is_once() && is_over {
+    /// When the next instant has to be acted upon, if only to be skipped. That of a one-time job is past as soon as there is one.
+    pub(super) fn wake(&self) -> Option<Timestamp> {
+        if self.validated.schedule.is_once() {
             return None;
         }
         self.after(self.now)

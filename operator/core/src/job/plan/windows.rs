@@ -151,8 +151,8 @@ impl Situation<'_> {
     }
 
     /// When the next run starts; nothing where windows leave none.
-    pub(super) fn next(&self, is_settled: bool) -> Option<Timestamp> {
-        let first = self.wake(is_settled)?;
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        let first = self.wake()?;
         if !self.is_excluded(first) {
             return Some(first);
         }
