@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::tests::{UID, at, cron, end, once, plan_of, plan_with_pods, pod, run, ticks};
 use super::*;
-use crate::api::names::ORDER_ANNOTATION;
+use crate::api::names::{CREDENTIALS_ANNOTATION, ENDED_ANNOTATION, ORDER_ANNOTATION};
 use crate::defaults::Defaults;
 use crate::job::validate::validate;
 
@@ -380,6 +380,49 @@ fn secrets_have_the_second_that_a_deadline_of_none_leaves_and_end_nothing_withou
     // A Job that does not say when it was made counts from its instant.
     assert!(ends(json!(0), json!(null), "2026-11-24T10:00:01Z").0);
     assert!(!ends(json!(null), tick, "2026-11-25T10:00:00Z").0);
+}
+
+#[test]
+fn a_run_without_its_secrets_is_ended_once_and_not_while_it_stops_or_works() {
+    let (tick, now) = ("2026-11-24T10:00:00Z", "2026-11-24T10:01:01Z");
+    let mut job = once();
+    job["spec"]["startingDeadlineSeconds"] = json!(60);
+    let mut waiting = run(tick);
+    waiting["spec"]["suspend"] = json!(true);
+    waiting["metadata"]["creationTimestamp"] = json!(tick);
+    waiting["metadata"]["annotations"][ORDER_ANNOTATION] = json!("{}");
+    let mut stopping = waiting.clone();
+    stopping["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:50Z");
+    let mut ended = waiting.clone();
+    ended["metadata"]["annotations"][ENDED_ANNOTATION] = json!("stuck");
+    let mut refused = waiting.clone();
+    let report = json!({ "phase": "login", "reason": "LoginDenied" });
+    refused["metadata"]["annotations"][CREDENTIALS_ANNOTATION] = json!(report.to_string());
+    job["status"] = json!({ "runs": [{
+        "job": refused["metadata"]["name"], "uid": refused["metadata"]["uid"], "outcome": "Running",
+        "scheduledTime": tick, "refusedSince": tick, "deniedSince": tick,
+    }] });
+    let mut works = pod("pod", tick);
+    works["status"] = json!({ "containerStatuses": [{
+        "name": "main", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+        "state": { "running": {} },
+    }] });
+    let endings = |run: &serde_json::Value, pods: &[serde_json::Value]| {
+        let plan = plan_with_pods(&job, std::slice::from_ref(run), pods, now);
+        let ends = plan.actions.iter().filter_map(|action| {
+            let Action::End { ending, .. } = action else {
+                return None;
+            };
+            Some(*ending)
+        });
+        ends.collect::<Vec<_>>()
+    };
+
+    assert_eq!(endings(&waiting, &[]), [Ending::VaultUnavailable]);
+    assert_eq!(endings(&refused, &[]), [Ending::VaultRefused]);
+    assert_eq!(endings(&stopping, &[]), []);
+    assert_eq!(endings(&ended, &[]), []);
+    assert_eq!(endings(&waiting, &[works]), []);
 }
 
 #[test]

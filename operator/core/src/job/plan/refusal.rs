@@ -86,6 +86,7 @@ pub(super) fn end_late(
         let Some(due) = late.and_then(limit) else {
             continue;
         };
+        // Kubernetes cuts the time of creation to whole seconds.
         let due = match since >= due {
             true => limit(since).unwrap_or(due),
             false => due,

@@ -1,6 +1,7 @@
 //! What is told of agents and their leases, from what they report.
 
 use super::*;
+use crate::api::names::ENDED_ANNOTATION;
 
 #[test]
 fn says_what_vault_refused_with_role_path_and_status() {
@@ -267,4 +268,31 @@ fn a_job_that_works_is_not_ended_because_vault_refuses_its_agent_after_a_restart
     }]);
 
     assert_eq!(ending(&scene), None);
+}
+
+#[test]
+fn a_refused_run_that_stops_was_ended_or_is_held_back_by_somebody_is_left_alone() {
+    let denied = json!({ "phase": "login", "reason": "LoginDenied" });
+    let denied = json!({ "state": terminated(77, &denied) });
+    let scene = Scene::injected().with_run(json!({})).with_agent(denied);
+    let scene = scene.seen(&scene.status());
+    let ending = |change: fn(&mut Value)| {
+        let mut changed = scene.clone();
+        change(&mut changed.jobs[0]);
+        secrets::ending(&changed, "2026-11-24T10:45:00Z")
+    };
+
+    assert_eq!(ending(|_| {}), Some("VaultRefused"));
+    assert_eq!(
+        ending(|job| job["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:44:50Z")),
+        None
+    );
+    assert_eq!(
+        ending(|job| job["metadata"]["annotations"][ENDED_ANNOTATION] = json!("Vault refuses it")),
+        None
+    );
+    assert_eq!(
+        ending(|job| job["spec"] = json!({ "template": {}, "suspend": true })),
+        None
+    );
 }
