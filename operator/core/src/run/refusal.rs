@@ -104,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_four_letters_is_one_and_of_values_in_each_other_the_longer_goes_first() {
+        let job = json!({ "env": [
+            { "name": "A", "value": "abc" }, { "name": "B", "value": "wxyz" },
+            { "name": "C", "value": "wxyz-1234" },
+        ] });
+
+        let message = without_values("abc, wxyz, wxyz-1234", &job);
+
+        assert_eq!(message, "abc, [...], [...]");
+    }
+
+    #[test]
     fn finds_values_wherever_a_pod_may_have_them() {
         let probe = json!({ "exec": { "command": ["probe-1"] } });
         let request =

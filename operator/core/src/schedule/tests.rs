@@ -48,6 +48,8 @@ const ACCEPTED: &[&str] = &[
     "@every 1h",
     "@every 1h30m",
     "@every 90s",
+    "@every 1m",
+    "@every 60000ms",
     "@every 1.5h",
     "@every .5h",
     "@every 1.h",
@@ -114,6 +116,8 @@ const REJECTED: &[&str] = &[
     "@every 1d",
     "@every  1h",
     "@every 1s",
+    "@every 59.9s",
+    "@every 1.5.5h",
     "@every 500ms",
     "@every 0s",
     "@every -1h",
@@ -421,6 +425,89 @@ fn counts_intervals_from_their_anchor() {
         schedule.next(anchor, at("2026-11-24T09:00:00Z")),
         Some(at("2026-11-24T11:30:10Z"))
     );
+}
+
+#[test]
+fn counts_the_intervals_between_two_instants_and_neither_of_these() {
+    let schedule = parse("@every 90s", TimeZone::UTC).unwrap();
+    let anchor = at("2026-11-24T10:00:00Z");
+    for (after, before, count) in [
+        ("2026-11-24T10:01:30Z", "2026-11-24T10:03:00Z", 0),
+        ("2026-11-24T10:01:30Z", "2026-11-24T10:03:00.000000001Z", 1),
+        ("2026-11-24T10:00:00Z", "2026-11-24T10:04:30Z", 2),
+        ("2026-11-24T09:00:00Z", "2026-11-24T10:04:31Z", 3),
+    ] {
+        let between = (at(after), at(before));
+        assert_eq!(
+            schedule.count(anchor, between, 9),
+            count,
+            "{after} {before}"
+        );
+        assert_eq!(schedule.count(anchor, between, 1), count.min(1));
+    }
+}
+
+#[test]
+fn once_is_the_instant_that_it_counts_from() {
+    let [before, once, after] = [9, 10, 11].map(|hour| at(&format!("2026-11-24T{hour:02}:00:00Z")));
+
+    assert_eq!(Schedule::Once.next(once, before), Some(once));
+    assert_eq!(Schedule::Once.next(once, once), None);
+    assert_eq!(Schedule::Once.previous(once, before), None);
+    assert_eq!(Schedule::Once.previous(once, once), Some(once));
+    for (between, count) in [
+        ((before, after), 1),
+        ((once, after), 0),
+        ((before, once), 0),
+    ] {
+        assert_eq!(Schedule::Once.count(once, between, 9), count);
+    }
+}
+
+#[test]
+fn reads_an_interval_in_each_unit_that_go_has() {
+    let anchor = at("2026-11-24T10:00:00Z");
+    for (text, seconds) in [
+        ("2h", 7_200),
+        ("2m", 120),
+        ("90s", 90),
+        ("90000ms", 90),
+        ("90000000us", 90),
+        ("90000000\u{b5}s", 90),
+        ("90000000\u{3bc}s", 90),
+        ("90000000000ns", 90),
+        ("1h2m3s4000ms", 3_727),
+    ] {
+        let schedule = parse(&format!("@every {text}"), TimeZone::UTC).unwrap();
+        let next = schedule.next(anchor, anchor).unwrap();
+        assert_eq!(next.duration_since(anchor).as_secs(), seconds, "{text}");
+    }
+}
+
+#[test]
+fn a_value_counts_once_however_often_a_field_names_it() {
+    let anchor = at("2026-11-24T10:00:00Z");
+    for (text, after, next) in [
+        (
+            "*,5 * * * *",
+            "2026-11-24T10:04:30Z",
+            "2026-11-24T10:05:00Z",
+        ),
+        (
+            "*/2,*/3 * * * *",
+            "2026-11-24T10:04:30Z",
+            "2026-11-24T10:06:00Z",
+        ),
+        // Two that say "any" say so together.
+        (
+            "0 0 13 * *,*",
+            "2026-11-24T10:00:00Z",
+            "2026-12-13T00:00:00Z",
+        ),
+    ] {
+        let schedule = parse(text, TimeZone::UTC).unwrap();
+        assert_eq!(schedule.next(anchor, at(after)), Some(at(next)), "{text}");
+    }
 }
 
 #[test]

@@ -199,6 +199,11 @@ mod tests {
             for instant in outside {
                 assert!(!window.contains(at(instant)), "{instant} {window:?}");
             }
+            let later = window.next_time(at(end));
+            assert!(
+                later.is_none_or(|later| later.start > at(end)),
+                "{window:?}"
+            );
         }
     }
 
@@ -260,6 +265,14 @@ mod tests {
             "2026-11-24T10:00:00Z",
             "2026-11-24T10:00:00Z",
             "2026-11-24T10:04:59Z",
+        ],
+        // Every other hour, with a pause of half of one.
+        [
+            "0 */2 * * *",
+            "90m",
+            "2026-11-24T11:30:00Z",
+            "2026-11-24T11:00:00Z",
+            "2026-11-24T12:30:00Z",
         ],
         // One that begins before the last is over, and days that meet.
         [
