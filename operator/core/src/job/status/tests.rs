@@ -1,4 +1,5 @@
 mod agents;
+mod each;
 mod left;
 mod receipts;
 mod secrets;
