@@ -3,6 +3,8 @@ mod each;
 mod left;
 mod receipts;
 mod secrets;
+mod series;
+mod shown;
 mod told;
 
 use k8s_openapi::api::batch::v1::Job;

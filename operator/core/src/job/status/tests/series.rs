@@ -1,0 +1,139 @@
+//! Which instants a status tells of, and which run it announces.
+
+use super::each::{hourly, told};
+use super::*;
+
+#[test]
+fn a_series_goes_on_until_an_instant_is_left_out() {
+    let window = json!([{ "from": "2026-11-24T10:30:00Z", "until": "2026-11-24T12:30:00Z" }]);
+    let told = |since: &str, windows: &Value, tick: &str| {
+        let mut scene = hourly().started();
+        scene.job["spec"]["exclusionWindows"] = windows.clone();
+        scene.job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z",
+            "settledSince": since, "settledBefore": "2026-11-24T08:00:00Z" });
+        scene.applied.started.as_mut().unwrap().tick = at(tick);
+        scene.now = at(tick) + jiff::SignedDuration::from_secs(1);
+        let after = scene.status();
+        let time = |time: Option<Time>| time.map(|time| time.0);
+        (time(after.settled_since), time(after.settled_before))
+    };
+    let (none, [eight, nine, ten, eleven, twelve, thirteen]) = (
+        json!([]),
+        [8, 9, 10, 11, 12, 13].map(|hour| format!("2026-11-24T{hour:02}:00:00Z")),
+    );
+
+    for (since, windows, tick, expected) in [
+        (&nine, &none, &eleven, (&nine, &eight)),
+        (&nine, &none, &thirteen, (&thirteen, &ten)),
+        (&nine, &window, &thirteen, (&thirteen, &ten)),
+        // The clock was ahead when that was written.
+        (&twelve, &none, &eleven, (&eleven, &ten)),
+        // It is told again.
+        (&ten, &none, &ten, (&ten, &eight)),
+    ] {
+        let expected = (Some(at(expected.0)), Some(at(expected.1)));
+        assert_eq!(told(since, windows, tick), expected, "{since} {tick}");
+    }
+}
+
+#[test]
+fn the_last_instant_moves_back_only_where_the_clock_was_ahead() {
+    let mut late = hourly().started();
+    late.job["status"] = json!({ "lastScheduleTime": "2026-11-24T11:00:00Z" });
+    late.now = at("2026-11-24T11:20:00Z");
+    let mut ahead = hourly();
+    ahead.job["status"] = json!({ "lastScheduleTime": "2026-11-24T15:00:00Z",
+        "settledSince": "2026-11-24T14:00:00Z",
+        "scheduleReference": { "schedule": "0 * * * * UTC", "since": "2026-11-24T08:00:00Z" } });
+
+    let late = late.status();
+    let ahead = ahead.status();
+
+    let last = |status: &PlanescapeJobStatus| status.last_schedule_time.as_ref().map(|it| it.0);
+    assert_eq!(last(&late), Some(at("2026-11-24T11:00:00Z")));
+    assert_eq!(last(&ahead), Some(at("2026-11-24T10:30:00Z")));
+    let known = ahead.settled_ahead.map(|it| (it.from.0, it.until.0));
+    let ran = (at("2026-11-24T14:00:00Z"), at("2026-11-24T15:00:00Z"));
+    assert_eq!((known, ahead.settled_since), (Some(ran), None));
+}
+
+#[test]
+fn a_run_that_was_told_to_its_end_and_forgotten_is_not_told_again() {
+    let runs = |tick: &str, rerun: Option<&str>| {
+        let mut scene = hourly().started();
+        scene.job["status"] =
+            json!({ "lastScheduleTime": "2026-11-24T12:00:00Z", "reruns": ["1111111111"] });
+        scene.now = at("2026-11-24T12:20:00Z");
+        let started = scene.applied.started.as_mut().unwrap();
+        (started.tick, started.rerun) = (at(tick), rerun.map(str::to_owned));
+        scene.status().runs.len()
+    };
+
+    for (tick, rerun, told) in [
+        ("2026-11-24T11:00:00Z", None, 0),
+        ("2026-11-24T12:00:00Z", None, 0),
+        ("2026-11-24T12:01:00Z", None, 1),
+        ("2026-11-24T12:10:00Z", Some("1111111111"), 0),
+        ("2026-11-24T12:10:00Z", Some("2222222222"), 1),
+    ] {
+        assert_eq!(runs(tick, rerun), told, "{tick} {rerun:?}");
+    }
+}
+
+#[test]
+fn an_announcement_of_another_run_or_of_a_time_to_come_is_made_anew() {
+    let announced = |tick: &str, since: &str| {
+        let mut scene = hourly();
+        scene.job["status"] = json!({
+            "lastScheduleTime": "2026-11-24T10:00:00Z",
+            "announcedRun": { "scheduledTime": tick, "since": since },
+        });
+        scene.now = at("2026-11-24T11:20:01.5Z");
+        json!(scene.status().announced_run)
+    };
+    let of_eleven =
+        |since: &str| json!({ "scheduledTime": "2026-11-24T11:00:00Z", "since": since });
+    let (now, before) = ("2026-11-24T11:20:01Z", "2026-11-24T11:20:00Z");
+
+    let eleven = "2026-11-24T11:00:00Z";
+    assert_eq!(announced(eleven, before), of_eleven(before));
+    assert_eq!(announced("2026-11-24T10:00:00Z", before), of_eleven(now));
+    assert_eq!(announced(eleven, "2026-11-24T11:30:00Z"), of_eleven(now));
+}
+
+#[test]
+fn a_run_by_hand_is_announced_until_it_is_refused() {
+    let announced = |refused: &str| {
+        let mut scene = hourly();
+        scene.job["status"] = json!({
+            "announcedRun": { "rerun": "1111111111", "since": "2026-11-24T10:29:00Z" },
+        });
+        scene.applied.refused_rerun = Some(RefusedRerun::by_the_api_server(refused.into(), "no"));
+        let (after, _) = told(&scene, |plan| {
+            plan.announced = Some(Announced::Rerun("1111111111".to_owned()));
+        });
+        after.announced_run.is_some()
+    };
+
+    assert!(announced("2222222222"));
+    assert!(!announced("1111111111"));
+}
+
+#[test]
+fn requests_are_remembered_in_the_order_in_which_they_came() {
+    let mut scene = hourly();
+    scene.job["status"] = json!({ "reruns": ["a", "b"] });
+    for (id, tick) in [("a", "2026-11-24T10:10:00Z"), ("c", "2026-11-24T10:05:00Z")] {
+        scene = scene.with_run(ended("Complete"));
+        let job = scene.jobs.last_mut().unwrap();
+        job["metadata"]["name"] = json!(format!("my-job-{id}"));
+        job["metadata"]["uid"] = json!(id);
+        job["metadata"]["labels"] = json!({ "planescape.io/run-uid": format!("u-rerun-{id}") });
+        job["metadata"]["annotations"]["planescape.io/scheduled-at"] = json!(tick);
+    }
+
+    let after = scene.status();
+
+    assert_eq!(after.reruns, ["c", "a", "b"]);
+    assert_eq!(after.last_schedule_time, None, "no instant is settled");
+}
