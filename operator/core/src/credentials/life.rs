@@ -243,6 +243,32 @@ mod tests {
     }
 
     #[test]
+    fn a_life_at_its_bound_is_long_enough_and_moves_too_little_and_is_granted_in_full() {
+        let enough = Life::new(at(0), 5_400, true);
+        assert_eq!(enough.renewal(HOUR), Some(at(1_800)));
+        let short = Life::new(at(0), 5_399, true);
+        assert_eq!(short.renewal(HOUR), Some(at(0)));
+        let soon = enough.renewed(at(0), 9, true).renewal(HOUR);
+        assert_eq!(soon, Some(at(5)), "not by thirds of nine seconds");
+
+        let life = enough.renewed(at(0), 60, true);
+        assert_eq!(life.renewed(at(20), 42, true).renewal(HOUR), None);
+        assert!(life.renewed(at(20), 43, true).renewal(HOUR).is_some());
+        let asked = |seconds| {
+            enough
+                .asked_for(SignedDuration::from_secs(seconds))
+                .maximum()
+        };
+        assert_eq!((asked(5_402), asked(5_403)), (None, Some(HOUR * 3 / 2)));
+        let denied = enough.denied(at(5_400));
+        assert_eq!(
+            (denied.end(), denied.renewal(HOUR)),
+            (Some(at(5_400)), None)
+        );
+        assert!(enough.denied(at(5_399)).renewal(HOUR).is_some());
+    }
+
+    #[test]
     fn what_stood_in_a_record_is_renewed_at_once() {
         let recalled = Life::new(at(0), 86_400, true).recalled(at(80_000), HOUR);
 

@@ -1,6 +1,7 @@
 mod clock;
 mod denied;
 mod lost;
+mod memory;
 mod world;
 
 use planescape_agent_contract::{Phase, Reason};
