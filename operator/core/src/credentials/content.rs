@@ -320,6 +320,27 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_may_be_as_large_as_it_may_and_has_at_least_one_key_of_its_own() {
+        let all = |body: &str| {
+            let made = of(
+                &ordered(Content::All),
+                &secret(body.as_bytes()),
+                false,
+                now(),
+            );
+            made.map(|contents| contents.len())
+        };
+        let largest = format!(r#"{{"data":{{"a":"{}"}}}}"#, "x".repeat(LARGEST_SECRET - 1));
+        let unnameable = Misfit::Unnameable {
+            field: "a b".into(),
+        };
+
+        assert_eq!(all(&largest), Ok(1));
+        assert_eq!(all(r#"{"data":{"a":null}}"#), Err(Misfit::Empty));
+        assert_eq!(all(r#"{"data":{"a b":"c"}}"#), Err(unnameable));
+    }
+
+    #[test]
     fn a_template_that_would_keep_others_waiting_is_stopped() {
         let large = r#"{{ range loop 2000000 }}x{{ end }}"#;
         let slow = r#"{{ range loop 9000000 }}{{ if "x" | toUpper | eq "y" }}{{ end }}{{ end }}"#;

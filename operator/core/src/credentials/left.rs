@@ -358,6 +358,45 @@ mod tests {
         assert!(denied.contains(POLICY), "{denied}");
     }
 
+    #[test]
+    fn a_lease_that_vault_does_not_have_is_gone_and_each_trouble_says_what_mends_it() {
+        let error = |status, text: &str| Error::Refused(Refusal::new(status, text.into(), None));
+        for (status, text, is_gone) in [
+            (400, "invalid lease", true),
+            (404, "invalid lease", true),
+            (403, "invalid lease", false),
+            (400, "lease not found in time", false),
+        ] {
+            let said = error(status, text);
+            assert_eq!(is_unknown_lease(&said), is_gone, "{status} {text}");
+        }
+        for (is_login, status, mends) in [
+            (true, 403, "must name its ServiceAccount"),
+            (true, 503, "cannot log in to revoke it"),
+            (false, 403, POLICY),
+            (false, 503, "cannot revoke it"),
+        ] {
+            let text = ["permission denied", "Vault is sealed"][usize::from(status != 403)];
+            let said = sentence("r", is_login, &error(status, text));
+            assert!(said.contains(mends), "{is_login} {status}: {said}");
+        }
+    }
+
+    #[test]
+    fn leases_of_a_namespace_are_not_looked_for() {
+        let report = json!({ "phase": "done", "reason": "Revoked", "leases": ["db/creds/x/1"] });
+        let mut pod = pod("Succeeded", &report);
+        let document = json!({
+            "vault": { "address": "http://vault:8200" },
+            "auto_auth": { "method": { "type": "kubernetes", "namespace": "team/" } },
+            "planescape": { "revoke_on_exit": true },
+        });
+        let value = BASE64_STANDARD.encode(document.to_string());
+        pod["spec"]["initContainers"][0]["env"][0]["value"] = json!(value);
+
+        assert_eq!(Left::of(&serde_json::from_value(pod).unwrap(), false), None);
+    }
+
     fn pod(phase: &str, report: &Value) -> Value {
         json!({
             "metadata": {

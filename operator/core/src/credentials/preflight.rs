@@ -230,6 +230,7 @@ fn paths(path: Option<String>, template: &Value) -> Vec<OrderedSecret> {
 mod tests {
     use std::time::Duration;
 
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -285,6 +286,10 @@ mod tests {
         assert_eq!(well.reason, Reason::Allowed);
         let short = check.judge(Grant::new(Duration::from_secs(60), false), &[]);
         assert_eq!(short.reason, Reason::TtlTooShort);
+        for seconds in [0, 3_600] {
+            let whole = check.judge(Grant::new(Duration::from_secs(seconds), false), &[]);
+            assert_eq!(whole.reason, Reason::Allowed, "{seconds} s, or for ever");
+        }
         let unknown = Allowed {
             capabilities: None,
             ..allowed("a/b", false, &[])
@@ -308,6 +313,10 @@ mod tests {
         };
         let check = Check::of(&job(&agent), &told, "vault", now()).unwrap();
         assert_eq!(check.run.order.secrets[0].path, "database/creds/ro");
+        assert!(!check.is_of_secrets() && of(&json!({})).unwrap().is_of_secrets());
+        let mut going = job(&json!({}));
+        going.metadata.deletion_timestamp = Some(Time(now()));
+        assert_eq!(Check::of(&going, &defaults(), "vault", now()), None);
         let elsewhere = json!({ "vault": { "role": "reader", "path": "kv/%2e%2e/sys/mounts" } });
         let check = Check::of(&job(&elsewhere), &told, "vault", now()).unwrap();
         assert!(check.run.order.secrets.is_empty());

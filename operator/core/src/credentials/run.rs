@@ -359,6 +359,36 @@ mod tests {
             Stage::Stopping("2026-11-24T10:03:00Z".parse().unwrap())
         );
         assert_eq!(stage(json!({ "metadata": foreground })), gone);
+        let done = json!({ "terminating": 1, "conditions": ended });
+        assert_eq!(
+            stage(json!({ "metadata": foreground, "status": done })),
+            gone
+        );
+        for (kind, status) in [("Suspended", "True"), ("Complete", "False")] {
+            let conditions = json!([{ "type": kind, "status": status }]);
+            let goes_on = stage(json!({ "status": { "conditions": conditions } }));
+            assert_eq!(goes_on, Stage::Waiting, "{kind} {status}");
+        }
+    }
+
+    #[test]
+    fn stands_somewhere_until_nothing_is_left_to_do_for_it() {
+        let standing = |stage: Stage, is_claimed: bool| {
+            let run = Run {
+                stage,
+                is_claimed,
+                ..run(json!({})).unwrap()
+            };
+            run.standing()
+        };
+        let over = Stage::Over { deleted: None };
+
+        assert_eq!(standing(Stage::Waiting, false), Some("Waiting"));
+        assert_eq!(standing(Stage::Running, true), Some("Running"));
+        let stopping = Stage::Stopping(Timestamp::UNIX_EPOCH);
+        assert_eq!(standing(stopping, true), Some("Stopping"));
+        assert_eq!(standing(over, true), Some("Ending"));
+        assert_eq!(standing(over, false), None);
     }
 
     #[test]

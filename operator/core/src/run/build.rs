@@ -157,6 +157,7 @@ mod tests {
     use crate::api::names::SUPPLIED_ANNOTATION;
     use crate::defaults::Defaults;
     use crate::job::validate::validate;
+    use crate::run::Request;
 
     #[test]
     fn a_run_with_secrets_is_in_its_queue_only_once_it_has_them() {
@@ -195,13 +196,49 @@ mod tests {
         assert_eq!(annotations["example.com/note"], "mine");
     }
 
+    #[test]
+    fn a_run_by_hand_is_made_as_it_was_asked_for_and_is_of_no_instant() {
+        let at = "2026-11-24T10:00:30Z".parse().unwrap();
+        let (validated, material) = validated(&Value::Null, "");
+        let request = Request {
+            token: "t".into(),
+            args: Some(vec!["up".into()]),
+            ..Request::default()
+        };
+        let id = rerun_id("u", "t");
+
+        let by_hand = build(
+            &validated,
+            &material,
+            &Occasion::Rerun {
+                at,
+                request: &request,
+            },
+        );
+
+        let metadata = &by_hand["metadata"];
+        assert_eq!(metadata["name"], format!("my-job-{id}"));
+        let pod = &by_hand["spec"]["template"];
+        let run_uid = pod["metadata"]["labels"][RUN_UID_LABEL].as_str().unwrap();
+        assert_eq!(name::rerun_of(run_uid), Some(id.as_str()));
+        assert_eq!(pod["spec"]["containers"][0]["args"], json!(["up"]));
+        let annotations = &metadata["annotations"];
+        assert_eq!(annotations[SCHEDULED_AT_ANNOTATION], "2026-11-24T10:00:30Z");
+        assert_eq!(annotations[CRONJOB_TIMESTAMP_ANNOTATION], Value::Null);
+    }
+
     fn built(vault: &Value, queue: &str) -> Value {
         let tick = "2026-11-24T10:00:00Z".parse().unwrap();
+        let (validated, material) = validated(vault, queue);
+        build(&validated, &material, &Occasion::Tick(tick))
+    }
+
+    fn validated(vault: &Value, queue: &str) -> (ValidatedJob, Material) {
         let job = json!({
             "apiVersion": "planescape.io/v1alpha1",
             "kind": "PlanescapeJob",
             "metadata": { "name": "my-job", "namespace": "team", "uid": "u" },
-            "spec": { "vault": vault, "jobTemplate": {
+            "spec": { "schedule": "@hourly", "vault": vault, "jobTemplate": {
                 "metadata": {
                     "labels": { KUEUE_LABEL: queue, "kueue.x-k8s.io/priority-class": "high" },
                     "annotations": { SUPPLIED_ANNOTATION: "true", "example.com/note": "mine" },
@@ -217,7 +254,7 @@ mod tests {
             vault_address: Some("http://vault:8200".to_owned()),
             ..Defaults::default()
         };
-        let (validated, material) = validate(&job, &defaults, tick).unwrap();
-        build(&validated, &material, &Occasion::Tick(tick))
+        let now = "2026-11-24T10:00:00Z".parse().unwrap();
+        validate(&job, &defaults, now).unwrap()
     }
 }

@@ -369,6 +369,43 @@ fn a_time_that_has_come_is_not_waited_for() {
 }
 
 #[test]
+fn a_run_is_active_until_it_is_complete_or_has_failed() {
+    let job = cron("0 * * * *");
+    let is_active = |kind: &str, status: &str| {
+        let mut running = run("2026-11-24T11:00:00Z");
+        running["status"]["conditions"] = json!([{ "type": kind, "status": status }]);
+        let plan = plan_of(&job, &[running], "2026-11-24T12:00:00Z");
+        plan.skip.map(|skip| skip.why) == Some(Skipped::Forbid)
+    };
+
+    for (kind, status, expected) in [
+        ("Suspended", "True", true),
+        ("FailureTarget", "True", true),
+        ("Complete", "False", true),
+        ("Complete", "True", false),
+        ("Failed", "True", false),
+    ] {
+        assert_eq!(is_active(kind, status), expected, "{kind} {status}");
+    }
+}
+
+#[test]
+fn a_run_that_lost_its_annotation_is_still_that_of_the_instant_that_its_label_names() {
+    let tick = at("2026-11-24T11:00:00Z");
+    let mut stripped = run("2026-11-24T11:00:00Z");
+    stripped["metadata"]["annotations"] = json!(null);
+    stripped["metadata"]["creationTimestamp"] = json!("2026-11-24T11:00:03Z");
+    let label = format!("{UID}-{}", tick.as_second());
+    stripped["metadata"]["labels"] = json!({ "planescape.io/run-uid": label });
+    end(&mut stripped, "Complete");
+
+    let plan = plan_of(&cron("0 * * * *"), &[stripped], "2026-11-24T11:00:05Z");
+
+    assert_eq!(ticks(&plan), []);
+    assert_eq!(plan.found.map(|found| found.tick), Some(tick));
+}
+
+#[test]
 fn a_run_that_stops_or_was_ended_or_lies_between_two_pods_is_not_stuck() {
     let mut job = cron("0 * * * *");
     job["spec"]["stuckAfterSeconds"] = json!(300);

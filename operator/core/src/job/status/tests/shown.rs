@@ -120,6 +120,25 @@ fn what_keeps_a_pod_from_starting_is_shown_as_long_as_it_does() {
 }
 
 #[test]
+fn a_pod_that_its_node_has_prepared_or_started_is_waited_for_no_more() {
+    let mut scene = hourly()
+        .with_run(json!({ "startTime": "2026-11-24T10:00:00Z" }))
+        .with_agent(json!({}));
+    let mut is_unprepared = |phase: &str, ready: &str, scheduled: &str| {
+        let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": "2026-11-24T10:00:05Z" });
+        scene.pods[0]["status"] = json!({ "phase": phase, "conditions": [
+            condition("PodReadyToStartContainers", ready), condition("PodScheduled", scheduled),
+        ] });
+        scene.with_facts(|facts| facts.plan.unprepared.is_some())
+    };
+
+    assert!(is_unprepared("Pending", "False", "True"));
+    assert!(!is_unprepared("Pending", "True", "True"));
+    assert!(!is_unprepared("Pending", "False", "False"));
+    assert!(!is_unprepared("Running", "False", "True"));
+}
+
+#[test]
 fn a_one_time_job_that_never_ran_says_why_and_goes_on_to() {
     let mut copied = Scene::once();
     copied.job["metadata"]["annotations"] = json!({ "planescape.io/once-started": "other/job" });
