@@ -112,6 +112,12 @@ fn what_settles_an_instant_is_read_afresh() {
 
     assert!(skipped.skip.is_some() && skipped.needs_fresh_reading(&typed));
     assert!(replaced.needs_fresh_reading(&typed));
+    let checking = unfiltered_plan(&job, "2026-11-24T10:30:00Z");
+    assert!(checking.needs_fresh_reading(&typed));
+    job["spec"]["schedule"] = json!("30 * * * *");
+    let edited = plan_of(&job, &[], "2026-11-24T10:40:00Z");
+    assert!(edited.actions.is_empty() && edited.skip.is_none());
+    assert!(edited.needs_fresh_reading(&typed), "it counts from now on");
 }
 
 #[test]

@@ -54,6 +54,23 @@ fn a_run_tells_who_logged_in_and_what_was_read_also_when_its_pods_are_gone() {
 }
 
 #[test]
+fn what_the_same_login_reads_later_is_told_too() {
+    let scene = |paths: &[&str]| {
+        let reads: Vec<Value> = paths.iter().map(|path| json!({ "path": path })).collect();
+        let report =
+            json!({ "phase": "running", "reason": "LoggedIn", "accessor": "a", "reads": reads });
+        let again = json!({ "state": { "running": {} }, "lastState": terminated(137, &report) });
+        Scene::injected().with_run(json!({})).with_agent(again)
+    };
+    let first = scene(&["kv/a"]).status();
+
+    let later = scene(&["kv/a", "kv/b"]).seen(&first).status();
+
+    let paths = later.runs[0].receipt.clone().unwrap().paths;
+    assert_eq!(paths, ["kv/a", "kv/b"]);
+}
+
+#[test]
 fn credentials_that_may_end_before_a_run_are_told_of_once() {
     let scene = |deadline: Value, max_seconds: Value| {
         let report = json!({ "phase": "done", "reason": "Revoked", "accessor": "a",

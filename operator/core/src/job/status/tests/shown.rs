@@ -2,6 +2,7 @@
 
 use super::each::{hourly, told};
 use super::*;
+use crate::api::names::PREFLIGHT_ANNOTATION;
 use crate::job::plan::{Skip, Skipped};
 
 #[test]
@@ -117,6 +118,36 @@ fn what_keeps_a_pod_from_starting_is_shown_as_long_as_it_does() {
     ] {
         assert_eq!(ready(pod.clone()).0, "Scheduled", "{pod}");
     }
+}
+
+#[test]
+fn what_was_found_before_the_first_run_is_shown_for_its_generation_and_told_once() {
+    let found = |reason: &str, generation: i64| {
+        let mut scene = Scene::injected();
+        scene.job["spec"]["schedule"] = json!("0 * * * *");
+        scene.now = at("2026-11-24T10:30:00Z");
+        let report = json!({ "phase": "login", "reason": reason, "message": "so" });
+        let found =
+            json!({ "generation": generation, "at": "2026-11-24T10:29:00Z", "report": report });
+        scene.job["metadata"]["annotations"] = json!({ PREFLIGHT_ANNOTATION: found.to_string() });
+        scene
+    };
+
+    let denied = found("LoginDenied", 1);
+    let after = denied.status();
+    let told = ("False", "LoginDenied", "so");
+    assert_eq!(condition(&after, "VaultReady"), told);
+    assert_eq!(condition(&after, "Ready").0, "True", "a run may do better");
+    assert_eq!(reasons(&denied, &after), ["VaultLoginFailed"]);
+    assert_eq!(reasons(&denied.seen(&after), &after), [""; 0]);
+    let allowed = found("Allowed", 1);
+    let after = allowed.status();
+    assert_eq!(condition(&after, "VaultReady").0, "True");
+    assert_eq!(reasons(&allowed, &after), [""; 0]);
+    let of_another_spec = found("LoginDenied", 2).status();
+    assert_eq!(condition(&of_another_spec, "VaultReady").0, "Unknown");
+    let running = denied.with_run(json!({})).status();
+    assert_eq!(condition(&running, "VaultReady").0, "Unknown");
 }
 
 #[test]
