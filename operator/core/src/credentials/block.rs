@@ -308,6 +308,41 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_pod_can_do_without_may_be_missing() {
+        let mut block = usual();
+        block["secrets"][0]["keys"] = json!({ "user": "username" });
+        let mut template = pod("vault-db-creds");
+        let variable = "/spec/template/spec/containers/0/env/0/valueFrom/secretKeyRef";
+        template.pointer_mut(variable).unwrap()["optional"] = json!(true);
+
+        assert!(order(&block, &template).is_ok());
+    }
+
+    #[test]
+    fn a_key_is_what_kubernetes_takes_for_one() {
+        let longest = "k".repeat(253);
+        for key in ["a", "A-b_c.9", ".a", longest.as_str()] {
+            assert!(is_key(key), "{key}");
+        }
+        let longer = "k".repeat(254);
+        for key in ["", ".", "..", "..a", "a b", "a/b", "ä", longer.as_str()] {
+            assert!(!is_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_no_annotation_holds_is_refused() {
+        let mut block = usual();
+        let text = "x".repeat(LARGEST_ORDER);
+        block["secrets"][0]["keyTemplates"] = json!({ "username": text });
+
+        let problems = order(&block, &pod("vault-db-creds")).unwrap_err();
+
+        let mut fields = problems.iter().map(|it| it.field.as_str());
+        assert!(fields.any(|it| it == "spec.vault.secrets"), "{problems:?}");
+    }
+
+    #[test]
     fn a_job_that_is_suspended_by_its_author_is_refused() {
         let mut template = pod("vault-db-creds");
         template["spec"]["suspend"] = json!(true);

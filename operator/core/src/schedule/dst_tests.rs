@@ -115,6 +115,31 @@ fn finds_in_either_direction_what_a_reading_of_every_minute_finds() {
 }
 
 #[test]
+fn names_the_reading_that_a_clock_leaves_out_and_none_that_it_goes_on_with() {
+    let turn = at("2027-03-28T01:00:00Z");
+    let later = turn + SignedDuration::from_secs(1);
+    for (text, before, reading) in [
+        ("30 2 * * *", later, Some("2027-03-28T02:30:00")),
+        ("0 2 * * *", later, Some("2027-03-28T02:00:00")),
+        ("59 1 * * *", later, None),
+        ("0 3 * * *", later, None),
+        ("30 * * * *", later, None),
+        ("30 2 * * *", turn, None),
+    ] {
+        let zone = super::zone("Europe/Berlin").unwrap();
+        let schedule = Schedule::parse(text, zone, DstPolicy::default()).unwrap();
+        let Schedule::Calendar(calendar) = schedule else {
+            panic!("{text}");
+        };
+
+        let found = calendar.left_out(at("2027-03-01T00:00:00Z"), before);
+
+        let told = found.map(|(reading, when)| (reading.to_string(), when));
+        assert_eq!(told, reading.map(|it| (it.to_owned(), turn)), "{text}");
+    }
+}
+
+#[test]
 fn counts_no_more_than_it_is_asked_to() {
     let schedule = Schedule::parse("* 9-17 * * *", TimeZone::UTC, DstPolicy::default()).unwrap();
     let between = (at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"));

@@ -208,6 +208,10 @@ fn a_clock_that_was_ahead_and_a_pod_that_knows_no_names_are_warned_of() {
     assert_eq!(words(&events), ["HostNetwork"]);
     let (_, again) = told(&scene.seen(&after), |_| {});
     assert_eq!(words(&again), [""; 0]);
+    let pod = &mut scene.job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    pod["dnsPolicy"] = json!("ClusterFirstWithHostNet");
+    let (_, events) = told(&scene, |_| {});
+    assert_eq!(words(&events), [""; 0]);
 }
 
 /// Halfway between two instants.

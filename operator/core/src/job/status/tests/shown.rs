@@ -2,7 +2,7 @@
 
 use super::each::{hourly, told};
 use super::*;
-use crate::api::names::PREFLIGHT_ANNOTATION;
+use crate::api::names::{ENDED_ANNOTATION, ENDED_AS_ANNOTATION, PREFLIGHT_ANNOTATION};
 use crate::job::plan::{Skip, Skipped};
 
 #[test]
@@ -191,6 +191,29 @@ fn a_one_time_job_that_never_ran_says_why_and_goes_on_to() {
         assert_eq!(condition(status, "Stalled").1, "MissedDeadline");
         assert_eq!(condition(status, "Ready").0, "False");
     }
+}
+
+#[test]
+fn a_run_that_was_ended_says_why_and_one_that_was_complete_before_does_not() {
+    let end = |how: &str, word: Option<&str>| {
+        let mut scene = Scene::once().with_run(ended(how));
+        let annotations = &mut scene.jobs[0]["metadata"]["annotations"];
+        annotations[ENDED_ANNOTATION] = json!("no pod has started");
+        annotations[ENDED_AS_ANNOTATION] = json!(word);
+        if word.is_none() {
+            annotations
+                .as_object_mut()
+                .unwrap()
+                .remove(ENDED_AS_ANNOTATION);
+        }
+        let run = scene.status().runs.remove(0);
+        (run.reason, run.message)
+    };
+    let told = |word: &str| (Some(word.to_owned()), Some("no pod has started".to_owned()));
+
+    assert_eq!(end("Failed", Some("Stuck")), told("Stuck"));
+    assert_eq!(end("Failed", None), told("VaultRefused"));
+    assert_eq!(end("Complete", Some("Stuck")), (None, None));
 }
 
 #[test]
