@@ -293,6 +293,8 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use planescape_vault::Refusal;
+
     use super::*;
     use crate::credentials::Order;
     use crate::credentials::run::{Lock, Stage};
@@ -326,6 +328,73 @@ mod tests {
         assert!(Failure::of_outage(&run(), read, &silent).is_outage);
         let unanswered = Failure::of_vault(&run(), read, &silent);
         assert!(unanswered.is_silent && !unanswered.is_outage);
+    }
+
+    #[test]
+    fn says_what_mends_a_refusal_where_somebody_can_mend_it() {
+        let read = |is_write| Question::Read {
+            path: "kv/a",
+            is_write,
+        };
+        let lease = Question::LeaseRevocation { digest: "d" };
+        let look = Question::LeaseLookUp { digest: "d" };
+        let (denied, ended) = ("permission denied", "invalid token");
+        for (question, message, reason, said) in [
+            (
+                Question::Login,
+                denied,
+                Reason::LoginDenied,
+                "must name ServiceAccount team/default",
+            ),
+            (
+                read(false),
+                denied,
+                Reason::PermissionDenied,
+                "path \"kv/a\" { capabilities = [\"read\"] }",
+            ),
+            (
+                read(true),
+                denied,
+                Reason::PermissionDenied,
+                "path \"kv/a\" { capabilities = [\"update\"] }",
+            ),
+            (
+                read(false),
+                ended,
+                Reason::CredentialsEnded,
+                "has ended, or somebody has revoked it",
+            ),
+            (
+                Question::TokenRenewal,
+                ended,
+                Reason::CredentialsEnded,
+                ended,
+            ),
+            (
+                Question::Revocation,
+                denied,
+                Reason::RevokeFailed,
+                REVOKE_POLICY,
+            ),
+            (
+                lease,
+                denied,
+                Reason::RevokeFailed,
+                "cannot revoke lease d: ",
+            ),
+            (
+                look,
+                denied,
+                Reason::RevokeFailed,
+                "whether lease d is gone: ",
+            ),
+        ] {
+            let error = Error::Refused(Refusal::new(403, message.to_owned(), None));
+            let report = Failure::of_vault(&run(), question, &error).report;
+            assert_eq!(report.reason, reason, "{question:?} {message}");
+            let text = report.message.unwrap_or_default();
+            assert!(text.contains(said), "{question:?}: {text}");
+        }
     }
 
     #[test]

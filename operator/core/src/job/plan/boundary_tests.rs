@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::tests::{UID, at, cron, end, plan_of, plan_with_pods, pod, run, ticks};
+use super::tests::{UID, at, cron, end, once, plan_of, plan_with_pods, pod, run, ticks};
 use super::*;
 use crate::api::names::ENDED_ANNOTATION;
 use crate::api::v1alpha1::PlanescapeJobStatus;
@@ -431,6 +431,58 @@ fn a_run_that_stops_or_was_ended_or_lies_between_two_pods_is_not_stuck() {
     assert!(!is_stuck(&stopping, &[]));
     assert!(!is_stuck(&ended, &[]));
     assert!(!is_stuck(&running, &[over]));
+}
+
+#[test]
+fn a_one_time_run_that_waits_for_one_by_hand_is_still_to_start() {
+    let mut job = once();
+    job["spec"]["concurrencyPolicy"] = json!("Forbid");
+    job["spec"]["forbidBehavior"] = json!("Queue");
+    job["status"] = json!({ "reruns": ["1234567890"] });
+    let mut by_hand = run("2026-11-24T10:00:00Z");
+    by_hand["metadata"]["labels"] =
+        json!({ "planescape.io/run-uid": format!("{UID}-rerun-1234567890") });
+
+    let plan = plan_of(&job, &[by_hand], "2026-11-24T10:00:01Z");
+
+    assert_eq!((plan.creates(), plan.next), (false, None));
+    assert_eq!(plan.pending, Some(at("2026-11-24T10:00:00Z")));
+    assert!(plan.starts_something());
+}
+
+#[test]
+fn what_a_run_waits_for_comes_before_what_is_recorded_and_that_before_tidying() {
+    let (job, uid) = ("my-job-1".to_owned(), "u".to_owned());
+    let delete = |why| Action::Delete {
+        job: job.clone(),
+        uid: uid.clone(),
+        version: None,
+        why,
+    };
+    let at = at("2026-11-24T10:00:00Z");
+    let actions = [
+        Action::Create { tick: at },
+        Action::Adopt {
+            job: job.clone(),
+            uid: uid.clone(),
+        },
+        delete(Deletion::Replace),
+        Action::Check { tick: at },
+        Action::MarkStarted {
+            job_uid: uid.clone(),
+        },
+        delete(Deletion::History),
+        Action::Release {
+            job: job.clone(),
+            uid: uid.clone(),
+        },
+    ];
+
+    let priorities = actions.map(|action| action.priority());
+
+    let (run, record, tidy) = (Priority::Run, Priority::Record, Priority::Tidy);
+    assert_eq!(priorities, [run, run, run, record, record, tidy, tidy]);
+    assert!(run < record && record < tidy);
 }
 
 fn ends(plan: &Plan) -> usize {

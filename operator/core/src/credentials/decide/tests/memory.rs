@@ -141,3 +141,24 @@ fn a_record_that_cannot_be_deleted_takes_the_last_word_of_no_lease_away() {
     assert!(steps.contains(&"Forget".to_owned()), "{steps:?}");
     assert_eq!(world.told(), "Revoked");
 }
+
+#[test]
+fn a_lease_is_given_up_where_vault_could_not_revoke_it_and_not_where_it_had_no_time() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.run.stage = Stage::Over { deleted: None };
+    let next = |status: u16| {
+        let mut world = world.clone();
+        let mut refused = failure(Reason::RateLimited, None);
+        refused.report.status = Some(status);
+        let step = Step::RevokeLease(0);
+        world
+            .memory
+            .fail(&world.run, (&step, refused), 0.0, world.now);
+        world.now += LONGEST_RETRY;
+        world.next()
+    };
+
+    assert_eq!(next(429), Step::RevokeLease(0));
+    assert_eq!(next(400), Step::RevokeToken);
+}

@@ -58,6 +58,48 @@ fn the_last_instant_moves_back_only_where_the_clock_was_ahead() {
 }
 
 #[test]
+fn a_run_that_is_gone_counts_as_the_last_as_far_as_clocks_may_differ() {
+    let last = |tick: &str| {
+        let mut scene = hourly();
+        scene.job["status"] = json!({ "runs": [{ "job": "my-job-1", "uid": "gone",
+            "scheduledTime": tick, "outcome": "Succeeded" }] });
+        let status = scene.status();
+        status.last_schedule_time.map(|it| it.0)
+    };
+    let five = "2026-11-24T10:35:00Z";
+
+    assert_eq!(last(five), Some(at(five)));
+    assert_eq!(last("2026-11-24T10:35:01Z"), None);
+}
+
+#[test]
+fn the_end_of_a_run_that_no_status_has_named_is_told_although_the_history_is_full() {
+    let mut scene = hourly();
+    scene.job["spec"]["rerunJobsHistoryLimit"] = json!(1);
+    for (id, tick) in [
+        ("known", "2026-11-24T10:10:00Z"),
+        ("new", "2026-11-24T10:05:00Z"),
+    ] {
+        scene = scene.with_run(ended("Complete"));
+        let job = scene.jobs.last_mut().unwrap();
+        job["metadata"]["name"] = json!(format!("my-job-{id}"));
+        job["metadata"]["uid"] = json!(id);
+        job["metadata"]["labels"] = json!({ "planescape.io/run-uid": format!("u-rerun-{id}") });
+        job["metadata"]["annotations"]["planescape.io/scheduled-at"] = json!(tick);
+    }
+    scene.job["status"] = json!({ "reruns": ["known"], "runs": [{ "job": "my-job-known",
+        "uid": "known", "scheduledTime": "2026-11-24T10:10:00Z", "outcome": "Succeeded",
+        "rerun": "known" }] });
+
+    let (after, events) = told(&scene, |_| {});
+
+    let names: Vec<&str> = after.runs.iter().map(|run| run.job.as_str()).collect();
+    assert_eq!(names, ["my-job-known", "my-job-new"]);
+    let jobs: Vec<_> = events.iter().map(|it| it.job.as_deref()).collect();
+    assert_eq!(jobs, [Some("my-job-new")]);
+}
+
+#[test]
 fn a_run_that_was_told_to_its_end_and_forgotten_is_not_told_again() {
     let runs = |tick: &str, rerun: Option<&str>| {
         let mut scene = hourly().started();
