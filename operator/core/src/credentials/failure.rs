@@ -416,6 +416,12 @@ mod tests {
         assert_eq!(reason(token, 404, missing), Reason::ServiceAccountNotFound);
         let record = reason("record a token", 404, missing);
         assert_eq!(record, Reason::KubernetesRefused);
+        let full = reason("create a Secret", 403, "exceeded quota");
+        assert_eq!(full, Reason::KubernetesRefused);
+        for (what, phase) in [(token, Phase::Login), ("create a Secret", Phase::Write)] {
+            let failure = Failure::of_kubernetes(&run(), what, None, "refused");
+            assert_eq!(failure.report.phase, phase, "{what}");
+        }
     }
 
     fn run() -> Run {

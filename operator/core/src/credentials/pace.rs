@@ -46,6 +46,8 @@ pub fn is_outage(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use planescape_vault::Refusal;
+
     use super::*;
 
     #[test]
@@ -67,6 +69,10 @@ mod tests {
         let refused = |status| Error::Refused(planescape_vault::wire::refusal(status, b"", None));
         for status in [403, 404, 500] {
             assert!(!is_outage(&refused(status)), "{status}");
+        }
+        for (status, message) in [(503, "Vault is sealed"), (472, "")] {
+            let refusal = Refusal::new(status, message.to_owned(), None);
+            assert!(is_outage(&Error::Refused(refusal)), "{status}");
         }
         assert!(is_outage(&Error::Silent {
             address: "vault:8200".to_owned()

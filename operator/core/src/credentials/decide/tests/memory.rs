@@ -162,3 +162,21 @@ fn a_lease_is_given_up_where_vault_could_not_revoke_it_and_not_where_it_had_no_t
     assert_eq!(next(429), Step::RevokeLease(0));
     assert_eq!(next(400), Step::RevokeToken);
 }
+
+#[test]
+fn a_run_that_was_given_nothing_on_lease_outlives_its_token_without_a_word_of_an_end() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    let now = world.now;
+    let mut leased = world.clone();
+    let holding = world.holding();
+    holding.leases.clear();
+    holding.token = holding.token.ended(now);
+    let holding = leased.holding();
+    holding.token = holding.token.ended(now);
+
+    for (mut world, told) in [(world, "LoggedIn"), (leased, "CredentialsEnded")] {
+        world.wait_for(SignedDuration::from_secs(5));
+        assert_eq!(world.told(), told);
+    }
+}

@@ -42,7 +42,7 @@ fn each_way_to_pass_without_a_run_is_counted_by_itself_and_told_in_words_of_its_
             "startingDeadlineSeconds",
         ),
     ] {
-        let (after, events) = told(&scene, |plan| plan.skip = Some(Skip { tick, why }));
+        let (after, events) = told_of(&scene, |plan| plan.skip = Some(Skip { tick, why }));
 
         let mut expected = counts.clone();
         expected[field] = json!(4);
@@ -75,7 +75,7 @@ fn more_than_a_hundred_that_were_missed_have_a_word_of_their_own() {
         (100, &["JobAlreadyActive", "MissSchedule"][..]),
         (101, &["JobAlreadyActive", "TooManyMissedTimes"][..]),
     ] {
-        let (_, events) = told(&hourly(), |plan| {
+        let (_, events) = told_of(&hourly(), |plan| {
             let why = Skipped::Forbid;
             (plan.skip, plan.missed) = (Some(Skip { tick, why }), missed);
         });
@@ -97,12 +97,12 @@ fn each_change_of_the_schedule_is_told_once() {
         let reference = json!({ "schedule": known, "since": "2026-11-24T10:00:00Z" });
         scene.job["status"] = json!({ "scheduleReference": reference });
 
-        let (after, events) = told(&scene, |_| {});
+        let (after, events) = told_of(&scene, |_| {});
         assert_eq!(words(&events), expected, "{known} {is_suspended}");
-        let (_, again) = told(&scene.seen(&after), |_| {});
+        let (_, again) = told_of(&scene.seen(&after), |_| {});
         assert_eq!(words(&again), [""; 0], "{known} {is_suspended}");
         if known == "30 * * * * UTC" || is_suspended {
-            let (_, events) = told(&scene, |plan| plan.dropped = Some(dropped));
+            let (_, events) = told_of(&scene, |plan| plan.dropped = Some(dropped));
             assert_eq!(words(&events), expected, "the run that it takes away");
             assert!(events[0].note.contains("10:20:00Z"), "{}", events[0].note);
         }
@@ -121,11 +121,11 @@ fn a_run_that_begins_to_wait_is_told_of_once_where_nothing_is_stopped_for_it() {
     };
 
     let queued = waiting("Forbid", "Queue");
-    let (after, events) = told(&queued, |_| {});
+    let (after, events) = told_of(&queued, |_| {});
     assert_eq!(words(&events), ["RunQueued"]);
-    let (_, again) = told(&queued.seen(&after), |_| {});
+    let (_, again) = told_of(&queued.seen(&after), |_| {});
     assert_eq!(words(&again), [""; 0]);
-    let (after, events) = told(&waiting("Replace", "Skip"), |_| {});
+    let (after, events) = told_of(&waiting("Replace", "Skip"), |_| {});
     assert!(after.pending_schedule_time.is_some());
     assert_eq!(words(&events), [""; 0]);
 }
@@ -137,7 +137,7 @@ fn what_becomes_of_a_request_for_a_run_by_hand_is_told() {
             id: "1234567890".to_owned(),
             problem: problem.map(str::to_owned),
         };
-        let (after, events) = told(&hourly(), |plan| plan.refused_rerun = Some(refused));
+        let (after, events) = told_of(&hourly(), |plan| plan.refused_rerun = Some(refused));
         assert_eq!(after.reruns, ["1234567890"]);
         let [event] = &events[..] else {
             panic!("{events:?}");
@@ -151,7 +151,7 @@ fn what_becomes_of_a_request_for_a_run_by_hand_is_told() {
 
     let mut scene = hourly().started();
     scene.applied.started.as_mut().unwrap().rerun = Some("1234567890".to_owned());
-    let (after, events) = told(&scene, |_| {});
+    let (after, events) = told_of(&scene, |_| {});
     assert_eq!(words(&events), ["Rerun", "SuccessfulCreate"]);
     let is_about = |event: &Event| event.job.as_deref() == Some("my-job-1");
     assert!(events.iter().all(is_about), "{events:?}");
@@ -181,7 +181,7 @@ fn what_was_done_to_jobs_is_told_of_each() {
     };
     let pair = |(reason, job): (&str, &str)| (reason.to_owned(), job.to_owned());
 
-    let (_, events) = told(&scene, |_| {});
+    let (_, events) = told_of(&scene, |_| {});
     let expected = [
         ("Replaced", "replaced"),
         ("Adopted", "adopted"),
@@ -197,20 +197,20 @@ fn what_was_done_to_jobs_is_told_of_each() {
 #[test]
 fn a_clock_that_was_ahead_and_a_pod_that_knows_no_names_are_warned_of() {
     let wrong = at("2026-11-24T15:00:00Z");
-    let (_, events) = told(&hourly(), |plan| plan.clock_was_at = Some(wrong));
+    let (_, events) = told_of(&hourly(), |plan| plan.clock_was_at = Some(wrong));
     assert_eq!(words(&events), ["ClockSkew"]);
     assert!(events[0].note.contains("15:00:00Z"), "{}", events[0].note);
 
     let mut scene = Scene::injected();
     scene.job["spec"]["schedule"] = json!("0 * * * *");
     scene.job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
-    let (after, events) = told(&scene, |_| {});
+    let (after, events) = told_of(&scene, |_| {});
     assert_eq!(words(&events), ["HostNetwork"]);
-    let (_, again) = told(&scene.seen(&after), |_| {});
+    let (_, again) = told_of(&scene.seen(&after), |_| {});
     assert_eq!(words(&again), [""; 0]);
     let pod = &mut scene.job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     pod["dnsPolicy"] = json!("ClusterFirstWithHostNet");
-    let (_, events) = told(&scene, |_| {});
+    let (_, events) = told_of(&scene, |_| {});
     assert_eq!(words(&events), [""; 0]);
 }
 
@@ -223,7 +223,7 @@ pub(super) fn hourly() -> Scene {
 }
 
 /// The status and the events where the plan is another.
-pub(super) fn told(
+pub(super) fn told_of(
     scene: &Scene,
     change: impl FnOnce(&mut Plan),
 ) -> (PlanescapeJobStatus, Vec<Event>) {

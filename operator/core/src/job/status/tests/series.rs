@@ -1,6 +1,6 @@
 //! Which instants a status tells of, and which run it announces.
 
-use super::each::{hourly, told};
+use super::each::{hourly, told_of};
 use super::*;
 
 #[test]
@@ -91,7 +91,7 @@ fn the_end_of_a_run_that_no_status_has_named_is_told_although_the_history_is_ful
         "uid": "known", "scheduledTime": "2026-11-24T10:10:00Z", "outcome": "Succeeded",
         "rerun": "known" }] });
 
-    let (after, events) = told(&scene, |_| {});
+    let (after, events) = told_of(&scene, |_| {});
 
     let names: Vec<&str> = after.runs.iter().map(|run| run.job.as_str()).collect();
     assert_eq!(names, ["my-job-known", "my-job-new"]);
@@ -151,7 +151,7 @@ fn a_run_by_hand_is_announced_until_it_is_refused() {
             "announcedRun": { "rerun": "1111111111", "since": "2026-11-24T10:29:00Z" },
         });
         scene.applied.refused_rerun = Some(RefusedRerun::by_the_api_server(refused.into(), "no"));
-        let (after, _) = told(&scene, |plan| {
+        let (after, _) = told_of(&scene, |plan| {
             plan.announced = Some(Announced::Rerun("1111111111".to_owned()));
         });
         after.announced_run.is_some()

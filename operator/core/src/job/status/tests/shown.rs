@@ -1,6 +1,6 @@
 //! What conditions say, and since when.
 
-use super::each::{hourly, told};
+use super::each::{hourly, told_of};
 use super::*;
 use crate::api::names::{ENDED_ANNOTATION, ENDED_AS_ANNOTATION, PREFLIGHT_ANNOTATION};
 use crate::job::plan::{Skip, Skipped};
@@ -180,7 +180,7 @@ fn a_one_time_job_that_never_ran_says_why_and_goes_on_to() {
 
     let scene = Scene::once();
     let tick = at("2026-11-24T10:00:00Z");
-    let (late, _) = told(&scene, |plan| {
+    let (late, _) = told_of(&scene, |plan| {
         let why = Skipped::TooLate;
         plan.skip = Some(Skip { tick, why });
     });

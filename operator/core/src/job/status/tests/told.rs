@@ -51,6 +51,13 @@ fn a_new_pod_of_a_refused_run_is_another_attempt_and_no_end_of_the_refusal() {
     let before = first.status();
     let tried = scene(&[refused("LoginDenied"), waits]).seen(&before);
     assert_eq!(told(&tried), (true, true));
+    let mut begun = tried.clone();
+    begun.pods[1]["status"]["containerStatuses"] = json!([{ "name": "main", "image": "",
+        "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} } }]);
+    assert_eq!(told(&begun), (false, false));
+    let mut over = tried;
+    over.pods[1]["status"]["phase"] = json!("Failed");
+    assert_eq!(told(&over), (false, false));
     let mut well = scene(&[refused("LoginDenied"), works]).seen(&before);
     well.pods[1]["status"]["initContainerStatuses"][0]["started"] = json!(true);
     well.pods[1]["status"]["initContainerStatuses"][0]["ready"] = json!(true);
