@@ -126,7 +126,7 @@ fn names_the_reading_that_a_clock_leaves_out_and_none_that_it_goes_on_with() {
         ("30 * * * *", later, None),
         ("30 2 * * *", turn, None),
     ] {
-        let zone = super::zone("Europe/Berlin").unwrap();
+        let zone = zone("Europe/Berlin").unwrap();
         let schedule = Schedule::parse(text, zone, DstPolicy::default()).unwrap();
         let Schedule::Calendar(calendar) = schedule else {
             panic!("{text}");
