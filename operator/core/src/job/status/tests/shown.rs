@@ -140,7 +140,7 @@ fn what_was_found_before_the_first_run_is_shown_for_its_generation_and_told_once
     assert_eq!(condition(&after, "Ready").0, "True", "a run may do better");
     assert_eq!(reasons(&denied, &after), ["VaultLoginFailed"]);
     assert_eq!(reasons(&denied.seen(&after), &after), [""; 0]);
-    let allowed = found("Allowed", 1);
+    let allowed = found("Ok", 1);
     let after = allowed.status();
     assert_eq!(condition(&after, "VaultReady").0, "True");
     assert_eq!(reasons(&allowed, &after), [""; 0]);
