@@ -7,7 +7,7 @@ mod waiting;
 use std::borrow::Borrow;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use planescape_agent_contract::Report;
@@ -73,6 +73,9 @@ pub struct ObservedJob {
     pub grace: SignedDuration,
     /// Whether the Job controller is to make pods for it.
     pub expects_pods: bool,
+    /// Of one that goes on, whether the Job controller has counted a pod of it, be it one that is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_had_pods: bool,
     /// Whether it bears our finalizer.
     pub is_tracked: bool,
     /// A digest of what it was made of.
@@ -307,6 +310,8 @@ impl ObservedJob {
         let uid = job.metadata.uid.clone()?;
         let spec = job.spec.as_ref();
         let status = job.status.as_ref();
+        let end = End::of(job);
+        let has_had_pods = end.is_none() && status.is_some_and(counts_a_pod);
         Some(Self {
             name: job.metadata.name.clone()?,
             version: None,
@@ -317,10 +322,11 @@ impl ObservedJob {
             started: status
                 .and_then(|status| status.start_time.as_ref())
                 .map(instant),
-            end: End::of(job),
+            end,
             deleting_since: job.metadata.deletion_timestamp.as_ref().map(instant),
             grace: grace(spec),
             expects_pods: spec.is_none_or(expects_pods),
+            has_had_pods,
             is_tracked: is_tracked(&job.metadata),
             template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
@@ -447,6 +453,16 @@ fn expects_pods(spec: &JobSpec) -> bool {
     spec.suspend != Some(true)
         && spec.parallelism != Some(0)
         && manager.is_none_or(|manager| manager == JOB_CONTROLLER)
+}
+
+fn counts_a_pod(status: &JobStatus) -> bool {
+    let counts = [
+        status.active,
+        status.terminating,
+        status.succeeded,
+        status.failed,
+    ];
+    counts.into_iter().flatten().any(|count| count > 0)
 }
 
 /// As its annotation says. Somebody may take that away, and the Job still runs: then as its label

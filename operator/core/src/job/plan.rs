@@ -474,7 +474,8 @@ fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
             continue;
         }
         expect_start(plan, job, now);
-        if !job.expects_pods || !job.pods.is_empty() {
+        // Another one takes the place of a pod that is gone, some time later.
+        if !job.expects_pods || job.has_had_pods || !job.pods.is_empty() {
             continue;
         }
         let due = job.started.and_then(|it| it.checked_add(FIRST_POD).ok());

@@ -25,6 +25,9 @@ pub struct Waiting {
     pub reason: String,
     /// Kubernetes' sentence for why.
     pub message: String,
+    /// Whether the container has run before: it waits to be started again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_run: bool,
 }
 
 impl Waiting {
@@ -35,10 +38,13 @@ impl Waiting {
         let container = containers.find_map(|container| {
             let waiting = container.state.as_ref()?.waiting.as_ref()?;
             let reason = waiting.reason.clone()?;
+            let last = container.last_state.as_ref();
+            let has_ended = last.is_some_and(|last| last.terminated.is_some());
             STUCK.contains(&reason.as_str()).then(|| Self {
                 container: Some(container.name.clone()),
                 reason,
                 message: waiting.message.clone().unwrap_or_default(),
+                has_run: has_ended || container.restart_count > 0,
             })
         });
         container.or_else(|| {
@@ -52,6 +58,7 @@ impl Waiting {
                 container: None,
                 reason: "Unschedulable".to_owned(),
                 message: unscheduled.message.clone().unwrap_or_default(),
+                has_run: false,
             })
         })
     }

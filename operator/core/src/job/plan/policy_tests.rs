@@ -298,6 +298,9 @@ fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
         "name": "main", "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } },
     }] });
     started["status"] = json!({ "phase": "Running" });
+    let mut restarting = waiting.clone();
+    restarting["status"]["containerStatuses"][0]["lastState"] =
+        json!({ "terminated": { "exitCode": 1 } });
     let endings = |pods: &[serde_json::Value], now: &str| {
         let plan = plan_with_pods(&job, &[running.clone()], pods, now);
         let ends = plan.actions.iter().filter_map(|action| {
@@ -317,8 +320,29 @@ fn a_run_whose_pods_do_not_start_is_ended_when_its_time_is_up() {
         panic!("{ended:?}");
     };
     assert!(why.contains("ImagePullBackOff: no such image"), "{why}");
-    assert!(endings(&[started], "2026-11-24T11:30:00Z").0.is_empty());
+    for begun in [started, restarting] {
+        assert!(endings(&[begun], "2026-11-24T11:30:00Z").0.is_empty());
+    }
     assert_eq!(endings(&[], "2026-11-24T11:30:00Z").0.len(), 1);
+}
+
+#[test]
+fn a_run_whose_pod_is_gone_waits_for_the_one_that_takes_its_place() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["stuckAfterSeconds"] = json!(300);
+    let planned = |counted: &str, pods: u32| {
+        let mut running = run("2026-11-24T11:00:00Z");
+        running["status"] = json!({ "startTime": "2026-11-24T11:00:00Z", counted: pods });
+        let plan = plan_of(&job, &[running], "2026-11-24T11:30:00Z");
+        let mut actions = plan.actions.iter();
+        let is_ended = actions.any(|action| matches!(action, Action::End { .. }));
+        (is_ended, plan.podless.is_some())
+    };
+
+    for counted in ["active", "terminating", "succeeded", "failed"] {
+        assert_eq!(planned(counted, 1), (false, false), "{counted}");
+        assert_eq!(planned(counted, 0), (true, true), "{counted}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Ending, Plan};
 use crate::api::PlanescapeJob;
-use crate::job::observed::{Observed, ObservedJob};
+use crate::job::observed::{Observed, ObservedJob, ObservedPod};
 
 pub(super) fn end(plan: &mut Plan, job: &PlanescapeJob, observed: &Observed, now: Timestamp) {
     let Some(limit) = job.spec.stuck_after_seconds.map(SignedDuration::from_secs) else {
@@ -32,13 +32,15 @@ fn stuck(run: &ObservedJob) -> Option<(Timestamp, String)> {
     let started = run.started.filter(|_| run.expects_pods)?;
     let live: Vec<_> = run.pods.iter().filter(|pod| !pod.is_over).collect();
     let Some(newest) = live.last() else {
-        let is_podless = run.pods.is_empty();
+        // Another one takes the place of a pod that is gone, some time later.
+        let is_podless = run.pods.is_empty() && !run.has_had_pods;
         return is_podless.then(|| (started, "the Job has no pod".to_owned()));
     };
-    let is_stuck = |pod: &&crate::job::observed::ObservedPod| {
-        pod.waiting.is_some() || pod.prepared_since.is_some()
+    let is_stuck = |pod: &ObservedPod| {
+        let waiting = pod.waiting.as_ref();
+        waiting.is_some_and(|it| !it.has_run) || pod.prepared_since.is_some()
     };
-    if !live.iter().all(is_stuck) {
+    if !live.iter().copied().all(is_stuck) {
         return None;
     }
     let since = newest.created.map_or(started, |made| made.max(started));

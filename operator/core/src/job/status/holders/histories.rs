@@ -63,6 +63,7 @@ impl World {
                 deleting_since: None,
                 grace: SignedDuration::from_secs(30),
                 expects_pods: true,
+                has_had_pods: true,
                 is_tracked: true,
                 template: None,
                 is_ended: false,
