@@ -229,7 +229,7 @@ pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
         return Standing::Rendered;
     }
     let has_agent = facts.validated.is_ok_and(|it| it.agent.is_some());
-    if run.credentials.is_some() && !has_agent {
+    if run.is_supplied && run.credentials.is_some() && !has_agent {
         return Standing::Supplied;
     }
     Standing::Pending

@@ -37,6 +37,24 @@ fn what_keeps_a_run_from_its_secrets_is_told_at_once_and_ends_it_in_the_end() {
 }
 
 #[test]
+fn nobody_says_that_the_secrets_of_a_run_are_there_that_ended_without_them() {
+    let denied = json!({
+        "phase": "read", "reason": "PermissionDenied", "message": "permission denied", "status": 403,
+    });
+    let before = waiting(&denied).status();
+    let mut ended_without = waiting(&json!({ "phase": "done", "reason": "Revoked" })).seen(&before);
+    ended_without.jobs[0]["status"] = ended("Failed");
+
+    let after = ended_without.status();
+
+    assert_eq!(after.runs[0].lease, Some(Lease::Revoked));
+    assert_eq!(
+        condition(&after, "VaultReady"),
+        condition(&before, "VaultReady")
+    );
+}
+
+#[test]
 fn a_run_waits_for_vault_as_long_as_it_may_start() {
     let report = json!({ "phase": "login", "reason": "Sealed", "message": "Vault is sealed" });
     let mut scene = waiting(&report);
