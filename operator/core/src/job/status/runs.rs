@@ -50,10 +50,18 @@ pub(super) fn merge(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Vec<Run>
             template: facts.validated.ok().map(|it| it.digest.clone()),
         });
     }
+    let unowned = &facts.observed.unowned;
     for run in &before.runs {
-        if !is_listed(&runs, &run.uid) {
-            runs.push(gone(run.clone(), facts.now));
+        if is_listed(&runs, &run.uid) {
+            continue;
         }
+        // It runs on, and is adopted or left behind.
+        let is_there = unowned.iter().any(|job| job.uid == run.uid);
+        runs.push(if is_there {
+            run.clone()
+        } else {
+            gone(run.clone(), facts.now)
+        });
     }
     runs.sort_by(|a, b| (b.scheduled_time.0, &b.job).cmp(&(a.scheduled_time.0, &a.job)));
     runs

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::names::JOB_LABEL;
 use crate::api::v1alpha1::Lease;
 use crate::defaults::Defaults;
 use crate::job::identity::Identity;
@@ -98,6 +99,24 @@ fn remembers_a_run_whose_job_was_deleted() {
     assert_eq!(after.runs[0].outcome, Outcome::Deleted);
     assert_eq!(condition(&after, "Failed").1, "JobDeleted");
     assert_eq!(reasons(&scene, &after), ["MissingJob"]);
+}
+
+#[test]
+fn a_run_whose_job_has_lost_its_owner_goes_on() {
+    let before = Scene::once().with_run(json!({})).status();
+    let mut lost = Scene::once().with_run(json!({})).seen(&before);
+    let metadata = lost.jobs[0]["metadata"].as_object_mut().unwrap();
+    metadata.remove("ownerReferences");
+    metadata.insert("labels".to_owned(), json!({ JOB_LABEL: "my-job" }));
+    let mut left_behind = lost.clone();
+    left_behind.job["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:01Z");
+
+    for scene in [lost, left_behind] {
+        let after = scene.status();
+
+        assert_eq!(after.runs, before.runs);
+        assert_eq!(reasons(&scene, &after), [""; 0]);
+    }
 }
 
 #[test]
