@@ -98,7 +98,12 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
     let annotations = map(&mut metadata, "annotations");
     if let (Schedule::Calendar(calendar), Occasion::Tick(_)) = (&validated.schedule, occasion) {
         let local = tick.to_zoned(calendar.zone().clone());
-        let local = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        // As Go writes RFC 3339, and so the controller of CronJobs.
+        let format = match local.offset().is_zero() {
+            true => "%Y-%m-%dT%H:%M:%SZ",
+            false => "%Y-%m-%dT%H:%M:%S%:z",
+        };
+        let local = local.strftime(format).to_string();
         set(annotations, &[(CRONJOB_TIMESTAMP_ANNOTATION, &local)]);
     }
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })

@@ -3,7 +3,9 @@ mod upkeep;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::names::{RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION};
+use crate::api::names::{
+    CRONJOB_TIMESTAMP_ANNOTATION, RUN_TRACKING_FINALIZER, SCHEDULED_AT_ANNOTATION,
+};
 use crate::defaults::Defaults;
 use crate::job::identity::Identity;
 use crate::job::observed::{KnownJob, KnownPod};
@@ -37,6 +39,20 @@ fn builds_the_job_of_a_scheduled_run_with_the_users_own_metadata() {
 
     let created = ticks(&plan).first().map(|tick| built(&job, *tick));
     insta::assert_json_snapshot!(created);
+}
+
+#[test]
+fn a_run_is_marked_with_its_instant_as_a_cronjobs_is() {
+    let marked = |zone: &str| {
+        let mut job = cron("0 2 * * *");
+        job["spec"]["timeZone"] = json!(zone);
+        let tick = at("2026-11-25T02:00:00Z");
+        built(&job, tick)["metadata"]["annotations"][CRONJOB_TIMESTAMP_ANNOTATION].take()
+    };
+
+    assert_eq!(marked("UTC"), "2026-11-25T02:00:00Z");
+    assert_eq!(marked("Europe/London"), "2026-11-25T02:00:00Z");
+    assert_eq!(marked("Asia/Kolkata"), "2026-11-25T07:30:00+05:30");
 }
 
 #[test]
