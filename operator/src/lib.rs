@@ -16,6 +16,7 @@ pub mod metrics;
 mod service;
 pub mod shutdown;
 mod turns;
+pub mod words;
 
 use tracing::info;
 

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use planescape_agent_contract::reference;
 use planescape_operator::args::{Arguments, Command};
 use planescape_operator::commands::crd;
-use planescape_operator::log;
+use planescape_operator::{log, words};
 use planescape_operator_core::annotations;
 
 fn main() -> ExitCode {
@@ -19,9 +19,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if tracing::dispatcher::has_been_set() {
-                tracing::error!("{error:#}");
+                tracing::error!("{}", words::of(&error));
             } else if !has_enough(&error) {
-                let _ = writeln!(std::io::stderr(), "planescape: {error:#}");
+                let _ = writeln!(std::io::stderr(), "planescape: {}", words::of(&error));
             }
             ExitCode::FAILURE
         }

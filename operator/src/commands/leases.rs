@@ -45,7 +45,8 @@ impl Leases {
     /// An API server that does not answer.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let client = client::connect().await?;
-        let scope = match (self.all_namespaces, self.namespace) {
+        let namespace = self.namespace.filter(|name| !name.is_empty());
+        let scope = match (self.all_namespaces, namespace) {
             (true, _) => Scope::All,
             (false, Some(namespace)) => Scope::Namespace(namespace),
             (false, None) => Scope::Namespace(client.default_namespace().to_owned()),
