@@ -270,9 +270,7 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
         }
         Question::Read { path, is_write } if is_denied => {
             let capability = if is_write { "update" } else { "read" };
-            format!(
-                "{error}; the role's policy needs: path \"{path}\" {{ capabilities = [\"{capability}\"] }}"
-            )
+            needs(error, path, capability)
         }
         Question::LeaseRevocation { digest } => {
             format!("cannot revoke lease {digest}: {error}")
@@ -283,12 +281,24 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
         Question::Revocation if is_denied => {
             format!("{error}; the role's policy needs: {REVOKE_POLICY}")
         }
+        Question::TokenRenewal if kind == Some(Kind::Denied) => {
+            needs(error, "auth/token/renew-self", "update")
+        }
+        Question::LeaseRenewal if kind == Some(Kind::Denied) => {
+            needs(error, "sys/leases/renew", "update")
+        }
         Question::Login
         | Question::Read { .. }
         | Question::TokenRenewal
         | Question::LeaseRenewal
         | Question::Revocation => error.to_string(),
     }
+}
+
+fn needs(error: &Error, path: &str, capability: &str) -> String {
+    format!(
+        "{error}; the role's policy needs: path \"{path}\" {{ capabilities = [\"{capability}\"] }}"
+    )
 }
 
 #[cfg(test)]
@@ -394,6 +404,30 @@ mod tests {
             assert_eq!(report.reason, reason, "{question:?} {message}");
             let text = report.message.unwrap_or_default();
             assert!(text.contains(said), "{question:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_a_policy_lacks_is_said_whatever_vault_denies() {
+        let denied = Refusal::new(403, "permission denied".to_owned(), None);
+        let denied = Error::Refused(denied);
+        let read = Question::Read {
+            path: "kv/data/app",
+            is_write: false,
+        };
+
+        for (question, path, capability) in [
+            (read, "kv/data/app", "read"),
+            (Question::TokenRenewal, "auth/token/renew-self", "update"),
+            (Question::LeaseRenewal, "sys/leases/renew", "update"),
+            (Question::Revocation, "auth/token/revoke-self", "update"),
+        ] {
+            let report = Failure::of_vault(&run(), question, &denied).report;
+            let line = format!("path \"{path}\" {{ capabilities = [\"{capability}\"] }}");
+            assert!(
+                report.message.is_some_and(|it| it.ends_with(&line)),
+                "{line}"
+            );
         }
     }
 
