@@ -116,10 +116,7 @@ fn ready(
         return Finding::new(KIND, false, "ReplaceBlocked", blocked(blocker));
     }
     if let Some(job) = &facts.plan.podless {
-        let message = format!(
-            "Job {job} has no pod; its events say why: kubectl describe job {job}; where a quota or a LimitRange wants other resources of {SIDECAR}, annotations such as agent-limits-cpu set them"
-        );
-        return Finding::new(KIND, false, "NoPods", message);
+        return Finding::new(KIND, false, "NoPods", podless(facts, job));
     }
     if let Some(message) = waiting(facts) {
         return Finding::new(KIND, false, "PodsWaiting", message);
@@ -222,6 +219,16 @@ fn changed_after_start(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option
             run.job
         )
     })
+}
+
+fn podless(facts: &Facts<'_>, job: &str) -> String {
+    let text = format!("Job {job} has no pod; its events say why: kubectl describe job {job}");
+    match facts.validated {
+        Ok(validated) if validated.agent.is_some() => format!(
+            "{text}; where a quota or a LimitRange wants other resources of {SIDECAR}, annotations such as agent-limits-cpu set them"
+        ),
+        Ok(_) | Err(_) => text,
+    }
 }
 
 /// What keeps the run that is on its way from starting.

@@ -279,8 +279,8 @@ fn says_that_a_job_has_no_pod() {
     let (status, reason, message) = condition(&after, "Ready");
     assert_eq!((status, reason), ("False", "NoPods"));
     assert!(
-        message.contains("kubectl describe job my-job-1"),
-        "{message}"
+        message.ends_with("kubectl describe job my-job-1"),
+        "there is no agent: {message}"
     );
     assert_eq!(reasons(&scene, &after), ["NoPods"]);
     let mut later = scene.seen(&after);
