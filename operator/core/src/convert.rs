@@ -24,6 +24,9 @@ const SAME: [&str; 4] = [
 /// What the API server, or whoever applied the CronJob, has written.
 const FOREIGN_ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
 
+/// Whose entries are no fields: there null is an empty text.
+const TEXTS_BY_NAME: [&str; 4] = ["labels", "annotations", "matchLabels", "nodeSelector"];
+
 /// What a CronJob becomes. Its fields are not checked here: the PlanescapeJob's are.
 pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let mut notes = Vec::new();
@@ -54,7 +57,9 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
             spec.insert(field.into(), value.clone());
         }
     }
-    spec.insert("jobTemplate".into(), from["jobTemplate"].clone());
+    let mut template = from["jobTemplate"].clone();
+    leave_nulls_out(&mut template);
+    spec.insert("jobTemplate".into(), template);
     let known = ["schedule", "timeZone", "concurrencyPolicy", "jobTemplate"];
     for field in from.as_object().into_iter().flat_map(Map::keys) {
         if !known.contains(&field.as_str()) && !SAME.contains(&field.as_str()) {
@@ -87,6 +92,27 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
         }),
         notes,
     })
+}
+
+/// What charts leave empty. In the fields of a CronJob null is absent; a server-side apply of a PlanescapeJob refuses it.
+fn leave_nulls_out(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            for (name, value) in fields.iter_mut() {
+                let texts = value.as_object_mut();
+                match texts.filter(|_| TEXTS_BY_NAME.contains(&name.as_str())) {
+                    Some(texts) => {
+                        let nulls = texts.values_mut().filter(|text| text.is_null());
+                        nulls.for_each(|text| *text = json!(""));
+                    }
+                    None => leave_nulls_out(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(leave_nulls_out),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Only what an author writes.
@@ -214,6 +240,24 @@ mod tests {
             "Replace"
         );
         assert_eq!(job(json!("Replace"))["spec"]["forbidBehavior"], json!(null));
+    }
+
+    #[test]
+    fn leaves_out_what_a_chart_has_left_empty() {
+        let template = json!({ "metadata": { "creationTimestamp": null, "labels": null }, "spec": {
+            "containers": [null, { "env": null, "command": [], "resources": {} }],
+            "nodeSelector": { "disk": null }, "volumes": null,
+        } });
+        let spec =
+            json!({ "schedule": "@daily", "jobTemplate": { "spec": { "template": template } } });
+
+        let job = cron_job(&json!({ "spec": spec })).unwrap().job;
+
+        let expected = json!({ "metadata": {}, "spec": {
+            "containers": [null, { "command": [], "resources": {} }],
+            "nodeSelector": { "disk": "" },
+        } });
+        assert_eq!(job["spec"]["jobTemplate"]["spec"]["template"], expected);
     }
 
     #[test]
