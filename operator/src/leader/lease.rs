@@ -80,19 +80,22 @@ impl SharedLease {
         record.write_to(lease.spec.get_or_insert_with(LeaseSpec::default));
         lease.metadata.managed_fields = None;
         let limit = self.timing.longest_call();
-        let written = if self.known.is_some() {
-            within(limit, self.api.replace(&self.name, &parameters, &lease)).await
-        } else {
+        let is_new = self.known.is_none();
+        let written = if is_new {
             lease.metadata.name = Some(self.name.clone());
             within(limit, self.api.create(&parameters, &lease)).await
+        } else {
+            within(limit, self.api.replace(&self.name, &parameters, &lease)).await
         };
         match written {
             Ok(lease) => {
                 self.known = Some(lease);
                 Ok(Written::Done)
             }
-            // It was changed, created or deleted by somebody else.
-            Err(Failed::Refused(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+            // It was changed, created or deleted by somebody else. Where one is created it is the namespace that is missing.
+            Err(Failed::Refused(kube::Error::Api(status)))
+                if status.code == 409 || (status.code == 404 && !is_new) =>
+            {
                 Ok(Written::TooLate)
             }
             Err(error) => Err(error).with_context(|| format!("Lease {}", self.name)),
@@ -115,5 +118,50 @@ async fn within<T>(
     match timeout(limit, call).await {
         Ok(answer) => answer.map_err(Failed::Refused),
         Err(_) => Err(Failed::NoAnswer(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tower::service_fn;
+
+    use super::*;
+
+    const NOT_FOUND: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"namespaces \"nowhere\" not found","reason":"NotFound","code":404}"#;
+
+    #[tokio::test]
+    async fn a_namespace_that_is_missing_is_no_other_leader() {
+        let server = service_fn(|_: Request<Body>| async {
+            let answer = Response::builder().status(404);
+            let answer = answer.body(Body::from(NOT_FOUND.as_bytes().to_vec()));
+            Ok::<_, Infallible>(answer.unwrap())
+        });
+        let client = Client::new(server, "nowhere");
+        let [lease, renew, retry] = [15, 10, 2].map(Duration::from_secs);
+        let timing = Timing::new(lease, renew, retry).unwrap();
+        let place = ("nowhere", "planescape-operator");
+        let mut lease = SharedLease::new(client, place, "me".to_owned(), timing);
+        let record = Record {
+            holder: "me".to_owned(),
+            duration: timing.lease_duration(),
+            acquired: None,
+            renewed: None,
+            transitions: 0,
+        };
+
+        let first = lease.write(&record).await;
+        lease.known = Some(Lease::default());
+        let later = lease.write(&record).await;
+
+        let said = first.err().map(|error| format!("{error:#}"));
+        assert_eq!(
+            said.as_deref(),
+            Some("Lease planescape-operator: namespaces \"nowhere\" not found")
+        );
+        assert!(matches!(later, Ok(Written::TooLate)), "somebody deleted it");
     }
 }
