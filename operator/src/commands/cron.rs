@@ -63,8 +63,10 @@ pub struct Ticks {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Dst {
     /// Each reading that the schedule names happens once (OncePerOccurrence).
+    #[value(alias = "OncePerOccurrence")]
     Once,
     /// What is left out does not happen, what comes again happens again (Kubernetes).
+    #[value(alias = "Kubernetes")]
     Kubernetes,
 }
 

@@ -28,16 +28,16 @@ fn the_policy_of_a_cronjob_leaves_out_what_the_clock_leaves_out() {
     let zone = "--tz=America/New_York";
     let from = "--from=2026-03-07T12:00:00-05:00";
 
-    let outcome = cron(&[
-        "next",
-        "30 2 * * *",
-        zone,
-        from,
-        "--count=1",
-        "--dst=kubernetes",
-    ]);
+    let next = |policy: &str| {
+        let outcome = cron(&["next", "30 2 * * *", zone, from, "--count=1", policy]);
+        outcome.out
+    };
 
-    assert_eq!(outcome.out, "2026-03-09T02:30:00-04:00\n");
+    for policy in ["--dst=kubernetes", "--dst=Kubernetes"] {
+        assert_eq!(next(policy), "2026-03-09T02:30:00-04:00\n", "{policy}");
+    }
+    let once = next("--dst=OncePerOccurrence");
+    assert_eq!(once, "2026-03-08T03:00:00-04:00\n");
 }
 
 #[test]
