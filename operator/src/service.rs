@@ -96,20 +96,27 @@ impl Service {
             let _finished = finished.drop_guard();
             work.await
         });
-
-        let mut result = Ok(());
-        while let Some(ended) = parts.join_next().await {
-            shutdown.cancel();
-            let ended = ended.context("a part of the program panicked").flatten();
-            if ended.as_ref().is_err_and(anyhow::Error::is::<Lost>) {
-                // Nothing that is left to do may be done.
-                return ended;
-            }
-            result = result.and(ended);
-        }
-        info!("ended");
-        result
+        until_ended(parts, &shutdown).await
     }
+}
+
+async fn until_ended(
+    mut parts: JoinSet<anyhow::Result<()>>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        shutdown.cancel();
+        let ended = ended.context("a part of the program panicked").flatten();
+        if ended.as_ref().is_err_and(anyhow::Error::is::<Lost>) {
+            // Nothing that is left to do may be done. Whoever waits for a task is gone before the runtime cancels that.
+            parts.shutdown().await;
+            return ended;
+        }
+        result = result.and(ended);
+    }
+    info!("ended");
+    result
 }
 
 /// The pod's name, and digits that differ from one life of a container to the next.
@@ -117,4 +124,26 @@ fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "planescape".to_owned());
     let digits = RandomState::new().hash_one(&host);
     format!("{host}_{digits:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_who_has_lost_the_lease_is_at_work_when_the_program_ends() {
+        let counted = Arc::new(());
+        let held = counted.clone();
+        let mut parts = JoinSet::new();
+        parts.spawn(async move {
+            let _held = held;
+            std::future::pending::<anyhow::Result<()>>().await
+        });
+        parts.spawn(async { Err(Lost.into()) });
+
+        let ended = until_ended(parts, &CancellationToken::new()).await;
+
+        assert!(ended.unwrap_err().is::<Lost>());
+        assert_eq!(Arc::strong_count(&counted), 1);
+    }
 }
