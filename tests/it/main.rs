@@ -3,6 +3,7 @@
 mod cleanup;
 mod control_plane;
 mod credentials;
+mod documents;
 mod faults;
 mod operator;
 mod rules;

@@ -201,28 +201,6 @@ fn nothing_is_left_undone() {
     }
 }
 
-#[test]
-fn every_relative_link_leads_somewhere() {
-    let pages = files(&root(), "md");
-    assert!(pages.len() > 5, "{pages:?}");
-    for page in pages {
-        let text = fs::read_to_string(&page).unwrap();
-        for link in links(&text) {
-            let target = link.split('#').next().unwrap();
-            let path = page.parent().unwrap().join(target);
-            assert!(path.exists(), "{} links to {link}", page.display());
-        }
-    }
-}
-
-/// Targets of Markdown links that are neither addresses nor places on the same page.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|link| !link.contains("://") && !link.starts_with('#'))
-}
-
 /// The names of everything a package is built from when it is built alone, tests left out.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new("cargo")
@@ -237,7 +215,7 @@ fn dependencies(package: &str) -> BTreeSet<String> {
     names.lines().map(|name| name.replace('_', "-")).collect()
 }
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("this package is in a folder of the repository")
@@ -252,7 +230,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// All files with an extension; build results and hidden folders are left out.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).expect("a folder that exists");
     for entry in entries.flatten() {
