@@ -9,6 +9,35 @@ use serde_json::Value;
 
 use crate::tidy::{files, root};
 
+/// Where words of conditions and events are made, beside the agent's.
+const REASONS: [&str; 11] = [
+    "operator/core/src/job/plan.rs",
+    "operator/core/src/job/status/conditions.rs",
+    "operator/core/src/job/status/events.rs",
+    "operator/core/src/job/status/fit.rs",
+    "operator/core/src/job/status/vault.rs",
+    "operator/core/src/problem.rs",
+    "operator/src/cluster/events.rs",
+    "operator/src/job/apply.rs",
+    "operator/src/job/attempt.rs",
+    "operator/src/job/create.rs",
+    "operator/src/job/report.rs",
+];
+
+/// What stands there with a capital and is neither a reason nor a condition.
+const NO_REASONS: [&str; 10] = [
+    "Conflict",
+    "False",
+    "Job",
+    "NamespaceTerminating",
+    "Normal",
+    "PlanescapeJob",
+    "Reconcile",
+    "Running",
+    "True",
+    "Warning",
+];
+
 #[test]
 fn every_relative_link_leads_somewhere() {
     let pages = read(files(&root(), "md"));
@@ -35,6 +64,52 @@ fn every_relative_link_leads_somewhere() {
                 page.display()
             );
         }
+    }
+}
+
+#[test]
+fn every_word_of_conditions_and_events_stands_on_a_page() {
+    let pages = page("docs/job-management-guide.md") + &page("docs/reference/events.md");
+    let named: BTreeSet<&str> = pages.split(|it: char| !it.is_ascii_alphabetic()).collect();
+    let of_the_agent = page("agent/contract/src/report.rs");
+    let mut words: BTreeSet<String> = of_the_agent
+        .lines()
+        .filter_map(|line| line.strip_suffix("\",")?.split_once(" = \""))
+        .map(|(_, word)| word.to_owned())
+        .collect();
+    assert!(words.len() > 30, "{words:?}");
+    for file in REASONS {
+        let text = page(file);
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let is_reason = |it: &&str| {
+            it.starts_with(|it: char| it.is_ascii_uppercase())
+                && it.len() > 2
+                && it.chars().all(|it| it.is_ascii_alphabetic())
+                && it.contains(|it: char| it.is_ascii_lowercase())
+                && !NO_REASONS.contains(it)
+        };
+        words.extend(quoted(code).filter(is_reason).map(str::to_owned));
+    }
+    let unnamed: Vec<_> = words
+        .iter()
+        .filter(|word| !named.contains(word.as_str()))
+        .collect();
+    assert!(
+        unnamed.is_empty(),
+        "no page says what these mean: {unnamed:?}"
+    );
+}
+
+#[test]
+fn the_page_of_metrics_names_each_reason_of_an_end() {
+    let source = page("operator/core/src/job/status/ended.rs");
+    let list = source.split("const REASONS").nth(1).unwrap();
+    let list = list.split("];").next().unwrap();
+    let page = page("docs/reference/metrics.md");
+    let reasons: Vec<_> = quoted(list).collect();
+    assert!(reasons.len() > 5, "{reasons:?}");
+    for reason in reasons {
+        assert!(page.contains(&format!("`{reason}`")), "{reason}");
     }
 }
 
@@ -72,6 +147,10 @@ fn objects(manifest: &str) -> Vec<Value> {
     text.split("\n---\n")
         .map(|object| serde_saphyr::from_str(object).unwrap())
         .collect()
+}
+
+fn page(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
 }
 
 fn read(paths: Vec<PathBuf>) -> BTreeMap<PathBuf, String> {
@@ -126,4 +205,10 @@ fn headings(text: &str) -> BTreeSet<String> {
         names.insert(name.collect());
     }
     names
+}
+
+/// What stands between quotation marks, and holds none.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
 }
