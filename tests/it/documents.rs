@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use planescape_tests::deployment::MANIFESTS;
 use serde_json::Value;
 
-use crate::tidy::{files, root};
+use crate::tidy::{files, root, sources};
 
 /// Where words of conditions and events are made, beside the agent's.
 const REASONS: [&str; 11] = [
@@ -68,6 +68,37 @@ fn every_relative_link_leads_somewhere() {
 }
 
 #[test]
+fn the_variables_of_the_programs_and_those_of_the_pages_are_the_same() {
+    let mut read = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let is_of_program = path.to_string_lossy().contains("operator/src/args");
+        for name in quoted(&text).filter(|it| it.starts_with("PLANESCAPE_")) {
+            if is_of_program {
+                read.insert(name.to_owned());
+            }
+            known.insert(name.to_owned());
+        }
+    }
+    let mut named = BTreeSet::new();
+    for (_, text) in pages().into_iter().chain(manifests()) {
+        let is_part = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_';
+        let words = text.split(|it: char| !is_part(it));
+        named.extend(
+            words
+                .filter(|it| it.starts_with("PLANESCAPE_"))
+                .map(str::to_owned),
+        );
+    }
+    assert!(read.len() > 20, "{read:?}");
+    let unnamed: Vec<_> = read.difference(&named).collect();
+    assert!(unnamed.is_empty(), "no page names {unnamed:?}");
+    let unknown: Vec<_> = named.difference(&known).collect();
+    assert!(unknown.is_empty(), "nobody reads {unknown:?}");
+}
+
+#[test]
 fn every_word_of_conditions_and_events_stands_on_a_page() {
     let pages = page("docs/job-management-guide.md") + &page("docs/reference/events.md");
     let named: BTreeSet<&str> = pages.split(|it: char| !it.is_ascii_alphabetic()).collect();
@@ -114,6 +145,36 @@ fn the_page_of_metrics_names_each_reason_of_an_end() {
 }
 
 #[test]
+fn every_file_and_every_test_that_a_page_names_is_there() {
+    let sources = sources();
+    let code: String = sources
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut count = 0;
+    for (page, text) in pages() {
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_name = word
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || "_-./:".contains(it));
+            if !is_name {
+                continue;
+            }
+            if let Some((_, test)) = word.rsplit_once("::").filter(|(_, it)| it.contains('_')) {
+                let is_there = code.contains(&format!("fn {test}("));
+                assert!(is_there, "{}: {word}", page.display());
+                count += 1;
+            } else if word.contains('/') && word.ends_with(".rs") {
+                let is_there = sources.iter().any(|path| path.ends_with(word));
+                assert!(is_there, "{}: {word}", page.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
 fn roles_for_one_namespace_allow_what_those_for_all_do() {
     let all = objects("60-credentials.yaml");
     let one = objects("one-namespace/60-credentials-access.yaml");
@@ -151,6 +212,17 @@ fn objects(manifest: &str) -> Vec<Value> {
 
 fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// What was once true of a version stays written, and is left out.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let mut paths = files(&root(), "md");
+    paths.retain(|path| !path.ends_with("CHANGELOG.md"));
+    read(paths)
+}
+
+fn manifests() -> BTreeMap<PathBuf, String> {
+    read(files(Path::new(MANIFESTS), "yaml"))
 }
 
 fn read(paths: Vec<PathBuf>) -> BTreeMap<PathBuf, String> {

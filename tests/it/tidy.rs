@@ -222,7 +222,7 @@ pub(super) fn root() -> PathBuf {
         .to_owned()
 }
 
-fn sources() -> Vec<PathBuf> {
+pub(super) fn sources() -> Vec<PathBuf> {
     ["agent", "operator", "templates", "tests", "vault"]
         .iter()
         .flat_map(|folder| files(&root().join(folder), "rs"))

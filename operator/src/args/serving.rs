@@ -10,7 +10,7 @@ use super::LogFormat;
 /// The address at which a program answers, and what it logs.
 #[derive(Clone, Debug, Args)]
 pub struct Serving {
-    /// The address at which /healthz and /readyz are answered.
+    /// The address at which /livez, /readyz and /metrics are answered.
     #[arg(
         long,
         env = "PLANESCAPE_LISTEN",
