@@ -1,5 +1,6 @@
 //! The Job of one run, from `spec.jobTemplate`.
 
+use jiff::Zoned;
 use serde_json::{Map, Value, json};
 
 use super::name;
@@ -97,16 +98,19 @@ pub fn build(validated: &ValidatedJob, material: &Material, occasion: &Occasion<
     }
     let annotations = map(&mut metadata, "annotations");
     if let (Schedule::Calendar(calendar), Occasion::Tick(_)) = (&validated.schedule, occasion) {
-        let local = tick.to_zoned(calendar.zone().clone());
-        // As Go writes RFC 3339, and so the controller of CronJobs.
-        let format = match local.offset().is_zero() {
-            true => "%Y-%m-%dT%H:%M:%SZ",
-            false => "%Y-%m-%dT%H:%M:%S%:z",
-        };
-        let local = local.strftime(format).to_string();
+        let local = as_go_writes(&tick.to_zoned(calendar.zone().clone()));
         set(annotations, &[(CRONJOB_TIMESTAMP_ANNOTATION, &local)]);
     }
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec })
+}
+
+/// RFC 3339 as the controller of CronJobs writes it.
+fn as_go_writes(instant: &Zoned) -> String {
+    let format = match instant.offset().is_zero() {
+        true => "%Y-%m-%dT%H:%M:%SZ",
+        false => "%Y-%m-%dT%H:%M:%S%:z",
+    };
+    instant.strftime(format).to_string()
 }
 
 /// A template that was made of a run's Job tells of that run, such as that it has its Secrets.
