@@ -386,6 +386,8 @@ impl Client {
                 let body = wire::parameters(&parameters, wrapped);
                 let request = Request {
                     body: Some(&body),
+                    // Vault wraps nothing without a time; `vault agent` always says this one.
+                    wrap: (path == "sys/wrapping/wrap").then_some(Duration::from_secs(300)),
                     ..Request::new(Method::Put, &path, Some(token))
                 };
                 self.http.send(request).await?
