@@ -60,7 +60,7 @@ impl Seal {
         }
     }
 
-    /// The sealed bytes as JSON; with a key of its own each time.
+    /// The sealed bytes as a line of JSON; with a key of its own each time.
     pub(crate) fn seal(&self, contents: &[u8]) -> anyhow::Result<Vec<u8>> {
         let theirs = self.their_key()?;
         let random = SystemRandom::new();
@@ -83,7 +83,9 @@ impl Seal {
             nonce: BASE64_STANDARD.encode(nonce),
             encrypted_payload: BASE64_STANDARD.encode(payload),
         };
-        Ok(serde_json::to_vec(&sealed)?)
+        let mut line = serde_json::to_vec(&sealed)?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     fn their_key(&self) -> anyhow::Result<Vec<u8>> {
@@ -145,6 +147,7 @@ mod tests {
 
             let sealed = seal.seal(b"hvs.token").unwrap();
 
+            assert!(sealed.ends_with(b"}\n"));
             let sealed: serde_json::Value = serde_json::from_slice(&sealed).unwrap();
             let part = |name: &str| {
                 BASE64_STANDARD

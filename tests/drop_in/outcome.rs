@@ -134,14 +134,17 @@ fn steady(value: &mut Value) {
     }
 }
 
-/// Of JSON only the keys: what is wrapped or sealed differs each time.
+/// Of JSON only the keys, and how it ends: what is wrapped or sealed differs each time.
 fn shape(content: &str) -> String {
     let is_id = |c: char| c.is_ascii_hexdigit() || c == '-';
     if content.len() == 36 && content.chars().all(is_id) {
         return "an id".to_owned();
     }
     match serde_json::from_str::<Value>(content) {
-        Ok(Value::Object(fields)) => format!("JSON with {:?}", fields.keys().collect::<Vec<_>>()),
+        Ok(Value::Object(fields)) => {
+            let end = &content[content.trim_end().len()..];
+            format!("JSON with {:?}{end:?}", fields.keys().collect::<Vec<_>>())
+        }
         _ => content.to_owned(),
     }
 }

@@ -56,7 +56,8 @@ fn encode(value: &impl Serialize) -> Body {
     // Measured first, since a vector that grows leaves copies behind.
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value).expect("maps of strings have a JSON form");
-    let mut body = Zeroizing::new(Vec::with_capacity(length.0));
+    // One more for who ends the line.
+    let mut body = Zeroizing::new(Vec::with_capacity(length.0 + 1));
     serde_json::to_writer(&mut *body, value).expect("maps of strings have a JSON form");
     body
 }
@@ -227,7 +228,7 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
 #[derive(Debug)]
 pub struct Wrapped(pub Body);
 
-/// Reads an answer that was wrapped: its `wrap_info`, in JSON with the fields of `vault agent`.
+/// Reads an answer that was wrapped: its `wrap_info`, a line of JSON with the fields of `vault agent`.
 ///
 /// # Errors
 /// It has none, or one without a token.
@@ -256,7 +257,8 @@ pub fn wrapped(body: &[u8]) -> Result<Wrapped, Error> {
     if info.token.is_empty() {
         return Err(malformed("the wrapped answer has no token"));
     }
-    let wrapped = encode(&info);
+    let mut wrapped = encode(&info);
+    wrapped.push(b'\n');
     let _wiped = Zeroizing::new(info.token);
     Ok(Wrapped(wrapped))
 }

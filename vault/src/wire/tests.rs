@@ -38,6 +38,16 @@ fn a_token_is_kept_whatever_stands_beside_it() {
 }
 
 #[test]
+fn a_wrapped_answer_is_one_line() {
+    let answer = br#"{"wrap_info":{"token":"t","ttl":300}}"#;
+
+    let line = wrapped(answer).unwrap().0;
+
+    assert!(line.starts_with(br#"{"token":"t","accessor":"","ttl":300,"#));
+    assert!(line.ends_with(b"}\n"));
+}
+
+#[test]
 fn an_answer_that_cannot_be_read_is_not_quoted() {
     let error = logged_in(br#"{"auth":"hvs.secret"}"#).unwrap_err();
 
