@@ -417,6 +417,7 @@ async fn work(
         begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
+    let says_so = !config.has_own_exit_codes && !arguments.combines_logs();
     let mut started = config.clone();
     // The agent has them.
     started.templates = Vec::new();
@@ -429,6 +430,10 @@ async fn work(
         effects.certified(),
     ));
     systemd::notify(systemd::State::Ready);
+    if says_so {
+        // Scripts wait for it.
+        println("==> Vault Agent started! Log data will stream in below:\n");
+    }
     let code = driver::drive(agent, effects, signals, questions).await;
     systemd::notify(systemd::State::Stopping);
     Ok(Some(code))

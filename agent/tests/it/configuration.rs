@@ -62,6 +62,36 @@ fn help_and_version_end_well() {
     }
 }
 
+#[test]
+fn it_says_that_it_has_started_as_vault_agent_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.hcl");
+    let sink = folder.path().join("token").display().to_string();
+    let ends_soon = format!(
+        r#"vault {{ address = "http://127.0.0.1:9" }}
+        auto_auth {{
+          method "token_file" {{
+            exit_on_err = true
+            config = {{ token_file_path = "/nowhere" }}
+          }}
+          sink "file" {{ config = {{ path = "{sink}" }} }}
+        }}"#
+    );
+    for (more, option, is_said) in [
+        ("", "-log-level=info", true),
+        ("", "-combine-logs", false),
+        ("planescape {}", "-log-level=info", false),
+    ] {
+        std::fs::write(&path, format!("{ends_soon}\n{more}\n")).unwrap();
+
+        let output = run(&[option, &format!("-config={}", path.display())], None);
+
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let says = printed.contains("==> Vault Agent started! Log data will stream in below:\n\n");
+        assert_eq!(says, is_said, "{more} {option}: {output:?}");
+    }
+}
+
 fn run(arguments: &[&str], config: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_planescape-agent"));
     command.args(arguments).env_clear();
