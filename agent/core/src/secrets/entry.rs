@@ -25,6 +25,8 @@ pub(super) struct Entry {
     /// When what the answer holds stops working, told to nobody yet.
     pub(super) expires: Option<Moment>,
     pub(super) backoff: Backoff,
+    /// The latest failure was a refusal, which another token may not meet.
+    pub(super) is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,22 @@ impl Entry {
             hold: Hold::Nothing,
             expires: None,
             backoff,
+            is_refused: false,
         }
+    }
+
+    /// Whether it waits to be read once more after a refusal. One that is lost already does not count: tokens that come
+    /// and go do not undo its backoff.
+    pub(super) fn waits_for_a_token(&self) -> bool {
+        let waits = matches!(
+            self.activity,
+            Activity::Due {
+                lane: Lane::Read,
+                ..
+            }
+        );
+        let fails = self.is_refused && self.backoff.failures() > 0;
+        waits && fails && matches!(self.hold, Hold::Nothing)
     }
 
     /// Takes an answer in, and says whether templates see something new.

@@ -1,5 +1,7 @@
 //! What becomes of secrets whose token or lease has ended, and of reads that fail.
 
+use planescape_vault::Kind;
+
 use super::entry::{Activity, Hold, lane_of};
 use super::{Id, Lane, Secrets, Taken, Trouble};
 use crate::clock::Moment;
@@ -23,7 +25,8 @@ impl Secrets {
         leased.map(|(id, _)| *id).collect()
     }
 
-    /// There is another token: what the old one leased ends with it, however long its lease is, and is read again.
+    /// There is another token: what the old one leased ends with it, however long its lease is, and is read again, as is
+    /// what was refused to it.
     pub(crate) fn token_replaced(
         &mut self,
         current: TokenId,
@@ -39,6 +42,12 @@ impl Secrets {
             {
                 self.set_expiry(id, Some(end));
             }
+            self.lose(id, now);
+        }
+        let refused = self.entries.iter();
+        let refused = refused.filter(|(_, entry)| entry.waits_for_a_token());
+        let refused: Vec<Id> = refused.map(|(id, _)| *id).collect();
+        for id in refused {
             self.lose(id, now);
         }
     }
@@ -78,6 +87,7 @@ impl Secrets {
         let asked = failure.retry_after().unwrap_or_default();
         let mut backoff = entry.backoff.fail(dice);
         let failures = entry.backoff.failures();
+        entry.is_refused = matches!(failure.kind(), Some(Kind::Denied | Kind::InvalidToken));
         let request = entry.request.clone();
         // A wait must not outlast what the file still holds.
         if let Some(end) = entry.expires.filter(|end| *end > now) {

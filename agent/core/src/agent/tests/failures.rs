@@ -136,6 +136,48 @@ fn what_works_does_not_hide_what_does_not() {
 }
 
 #[test]
+fn what_was_refused_to_a_token_is_read_at_once_with_the_next_one_and_no_more_often_than_before() {
+    const TEXT: &str = r#"{{ with secret "kv/a" }}{{ .Data.n }}{{ end }}"#;
+    let mut world = World::build(&[TEXT], |start| {
+        start.config.template_config.exit_on_retry_failure = false;
+        start.config.planescape = Planescape::default();
+    });
+    // How often it is asked for within this time.
+    let asked = |world: &mut World, seconds| {
+        let mut asked = 0;
+        for _ in 0..seconds {
+            for _ in 0..3 {
+                for step in world.step() {
+                    if step.starts_with("find mount") {
+                        world.find_mount("kv/a", "kv");
+                    } else if step.starts_with("get") {
+                        asked += 1;
+                        world.fail("kv/a", &denied("permission denied", 403));
+                    }
+                }
+            }
+            world.pass(Duration::from_secs(1));
+        }
+        asked
+    };
+    let replace = |world: &mut World, token| {
+        world.fail_token(&denied("invalid token", 403));
+        assert_eq!(world.step(), ["log in"]);
+        world.log_in(token, 3600);
+    };
+    world.step();
+    world.log_in("t1", 3600);
+    // The next attempt is half a minute away, at least.
+    asked(&mut world, 100);
+    while asked(&mut world, 1) == 0 {}
+
+    replace(&mut world, "t2");
+    assert_eq!(asked(&mut world, 20), 1);
+    replace(&mut world, "t3");
+    assert_eq!(asked(&mut world, 10), 0);
+}
+
+#[test]
 fn a_token_that_vault_does_not_take_is_reported() {
     let mut world = World::new(&[DATABASE]);
     world.step();
