@@ -203,8 +203,21 @@ impl Secret {
     }
 
     /// Reads an answer that was decoded already; what it lacks is empty.
+    ///
+    /// Some paths, such as `sys/health`, answer without `data`. What they say is the data then, as Vault's own client has it.
     #[must_use]
     pub fn of(answer: &Datum) -> Self {
+        let mut secret = Self::fields(answer);
+        let says_more = matches!(answer, Datum::Object(fields) if !fields.is_empty())
+            && answer.get("errors").is_none()
+            && text(answer, "mount_type").is_empty();
+        if says_more && secret == Self::fields(&Datum::Null) {
+            secret.data = answer.clone();
+        }
+        secret
+    }
+
+    fn fields(answer: &Datum) -> Self {
         Self {
             request_id: text(answer, "request_id"),
             lease_id: text(answer, "lease_id"),
@@ -408,6 +421,27 @@ mod tests {
 
         assert!(!secret.is_deleted(at(10)));
         assert!(secret.is_deleted(at(11)));
+    }
+
+    #[test]
+    fn an_answer_without_data_is_its_own_data() {
+        let data = |body: &str| {
+            let secret = Secret::from_json(body.as_bytes()).expect("a secret");
+            secret.data().get("sealed").is_some()
+        };
+
+        assert!(data(r#"{"initialized": true, "sealed": false}"#));
+        assert!(data(r#"{"data": null, "auth": null, "sealed": true}"#));
+        for other in [
+            r#"{"data": {}, "sealed": false}"#,
+            r#"{"request_id": "1", "sealed": false}"#,
+            r#"{"lease_duration": 1, "sealed": false}"#,
+            r#"{"auth": {}, "sealed": false}"#,
+            r#"{"mount_type": "kv", "sealed": false}"#,
+            r#"{"errors": [], "sealed": false}"#,
+        ] {
+            assert!(!data(other), "{other}");
+        }
     }
 
     #[test]
