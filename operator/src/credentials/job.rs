@@ -58,6 +58,11 @@ pub(super) fn is_never_taken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 413 | 422))
 }
 
+/// Whether nobody lets us write on the Job. What the API server cannot answer just now is another thing.
+pub(super) fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_forbidden())
+}
+
 /// Tells what became of the tokens that the agent of a pod has left, if the Job is still there.
 pub(super) async fn tell_revocation(
     clients: &Clients,
@@ -126,5 +131,35 @@ async fn change_job(
             }
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_cannot_answer_just_now_is_asked_again() {
+        let error = |code: u16, reason: &str| {
+            let status = kube::core::Status::failure("no", reason);
+            kube::Error::Api(status.with_code(code).boxed())
+        };
+
+        assert!(is_forbidden(&error(403, "Forbidden")));
+        assert!(is_never_taken(&error(422, "Invalid")));
+        for (code, reason) in [
+            (401, "Unauthorized"),
+            (409, "Conflict"),
+            (429, "TooManyRequests"),
+            (500, "InternalError"),
+            (503, "ServiceUnavailable"),
+            (504, "Timeout"),
+        ] {
+            let passing = error(code, reason);
+            assert!(
+                !is_forbidden(&passing) && !is_never_taken(&passing),
+                "{code}"
+            );
+        }
     }
 }

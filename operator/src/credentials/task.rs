@@ -238,7 +238,10 @@ impl Task {
                     self.run.told = Some(report);
                 }
             }
-            Err(error) if job::is_never_taken(&error) || self.is_refused_for_good(&error) => {
+            // A Job that nobody watches may be anybody's by now.
+            Err(error)
+                if job::is_never_taken(&error) || (self.is_gone && job::is_forbidden(&error)) =>
+            {
                 let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
                 warn!(job, namespace, %error, "the Job does not take what is told of it");
                 self.run.told = Some(report);
@@ -246,11 +249,6 @@ impl Task {
             Err(error) => return Err(self.refused("tell a Job's status", &error)),
         }
         Ok(())
-    }
-
-    /// A Job that nobody watches may be anybody's by now.
-    fn is_refused_for_good(&self, error: &kube::Error) -> bool {
-        self.is_gone && matches!(error, kube::Error::Api(_))
     }
 
     /// The Job as it is after a change of it. The watch may show an older one once more.
