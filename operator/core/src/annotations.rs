@@ -174,7 +174,7 @@ pub fn amount(text: &str) -> Option<f64> {
     values::amount(text)
 }
 
-/// The address of a Vault, as it is written.
+/// The address of a Vault, as it is written, without blanks around it.
 ///
 /// # Errors
 /// It is none; what would be one.

@@ -61,7 +61,7 @@ pub fn lease_guard(text: &str) -> Result<Option<SignedDuration>, String> {
     Ok(Some(duration))
 }
 
-/// Reads the mount of an auth method. `auth/` may be left out, as in an annotation.
+/// Reads the mount of an auth method. `auth/` may be left out, as in an annotation, and a namespace of Vault may stand before it.
 ///
 /// # Errors
 /// It is no path.
@@ -71,6 +71,9 @@ pub fn auth_path(text: &str) -> Result<String, String> {
         return Err(format!(
             "`{text}` is not a path: write for example auth/kubernetes"
         ));
+    }
+    if path.contains("/auth/") {
+        return Ok(path.to_owned());
     }
     Ok(annotations::below_auth(path))
 }

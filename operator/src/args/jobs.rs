@@ -162,6 +162,9 @@ fn resources(
     Ok(quantities)
 }
 
+/// A fraction is not exact: 9m is more than 0.009 by its last bit.
+const INEXACT: f64 = 1.0 + 1e-9;
+
 /// Kubernetes refuses every pod whose containers ask for more than they may use.
 fn check_requests(
     requests: &BTreeMap<&'static str, String>,
@@ -169,7 +172,9 @@ fn check_requests(
 ) -> anyhow::Result<()> {
     for (name, request) in requests {
         let limit = limits.get(name);
-        if let Some(limit) = limit.filter(|limit| amount(request) > amount(limit)) {
+        let exceeds =
+            |limit: &&String| amount(request) > amount(limit).map(|limit| limit * INEXACT);
+        if let Some(limit) = limit.filter(exceeds) {
             bail!(
                 "--agent-requests, PLANESCAPE_AGENT_REQUESTS: {name}={request} is more than the limit, {name}={limit}; write less, or more in --agent-limits, PLANESCAPE_AGENT_LIMITS"
             );
@@ -293,6 +298,22 @@ mod tests {
 
             assert!(error.starts_with(said), "{error}");
         }
+    }
+
+    #[test]
+    fn takes_what_agents_and_kubernetes_take() {
+        let taken = defaults(&[
+            "--vault-address= https://vault:8200\n",
+            "--vault-auth-path=team/auth/kubernetes",
+            "--vault-ca-cert= ",
+            "--agent-limits=cpu=0.009",
+            "--agent-requests=cpu=9m",
+        ]);
+
+        let taken = taken.unwrap();
+        assert_eq!(taken.vault_address.as_deref(), Some("https://vault:8200"));
+        assert_eq!(taken.auth_path, "team/auth/kubernetes");
+        assert_eq!(taken.vault_ca_cert, None);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 
 /// A setting that is blank counts as absent, so that a manifest can leave a variable blank.
 pub(super) fn given(text: Option<&String>) -> Option<&str> {
-    text.map(String::as_str).filter(|text| !text.is_empty())
+    text.map(String::as_str)
+        .filter(|text| !text.trim().is_empty())
 }
 
 /// The address of Vault.

@@ -146,8 +146,9 @@ pub(super) fn absolute_path(text: &str) -> Result<String, String> {
     Ok(path.to_owned())
 }
 
-/// An address of Vault, returned as it is written.
+/// An address of Vault, returned as it is written, without blanks around it: a block of YAML ends with a line end.
 pub(super) fn address(text: &str) -> Result<String, String> {
+    let text = text.trim();
     let is_host = |host: &str| {
         let is_blank = host.contains(char::is_whitespace);
         !host.is_empty() && !host.starts_with(['/', ':']) && !is_blank
@@ -184,6 +185,7 @@ mod tests {
     fn reads_an_address_whose_scheme_is_written_in_any_case() {
         for text in ["https://vault:8200", "HTTP://vault"] {
             assert_eq!(address(text).as_deref(), Ok(text));
+            assert_eq!(address(&format!(" {text}\n")).as_deref(), Ok(text));
         }
         for (text, cure) in [
             ("vault:8200", "write https://vault:8200"),
