@@ -65,6 +65,11 @@ fn a_token_that_vault_denies_everything_is_said_to_live_for_as_long_as_it_was_re
     );
     assert_eq!(told.at, Some(world.now.as_second()));
     assert_eq!(told.ttl_seconds, Some(longest.as_secs().unsigned_abs()));
+    let message = told.message.unwrap();
+    assert!(
+        message.contains("has ended by its TTL, or will"),
+        "{message}"
+    );
 }
 
 #[test]
