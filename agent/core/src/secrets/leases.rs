@@ -75,14 +75,13 @@ pub(super) fn lease_of(answer: &Answer, now: Moment) -> Option<(String, Moment)>
 fn may_have_made(failure: &Failure) -> bool {
     match failure {
         Failure::Vault(
-            Error::Unreachable { .. }
-            | Error::Unresolved { .. }
-            | Error::Silent { .. }
-            | Error::Malformed { .. },
+            Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. },
         ) => true,
         Failure::Vault(Error::Refused(refusal)) => matches!(refusal.status(), 502 | 504),
         // It was never asked.
-        Failure::Vault(Error::Untrusted { .. } | Error::Unsendable { .. })
+        Failure::Vault(
+            Error::Unresolved { .. } | Error::Untrusted { .. } | Error::Unsendable { .. },
+        )
         | Failure::File { .. } => false,
     }
 }
@@ -158,6 +157,13 @@ mod tests {
                     message: message(),
                 },
                 true,
+            ),
+            (
+                Error::Unresolved {
+                    address: address(),
+                    message: message(),
+                },
+                false,
             ),
             (Error::Silent { address: address() }, true),
             (Error::Malformed { message: message() }, true),

@@ -243,12 +243,10 @@ async fn contents(
 /// Whether an answer that was lost may have brought a lease. A gateway in between loses answers, too.
 fn may_have_leased(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. }
-        | Error::Unresolved { .. }
-        | Error::Silent { .. }
-        | Error::Malformed { .. } => true,
+        Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. } => true,
         Error::Refused(refusal) => matches!(refusal.status(), 502 | 504),
-        Error::Untrusted { .. } | Error::Unsendable { .. } => false,
+        // It was never asked.
+        Error::Unresolved { .. } | Error::Untrusted { .. } | Error::Unsendable { .. } => false,
     }
 }
 
@@ -302,5 +300,21 @@ mod tests {
 
         assert_eq!([0, 2, 3, 4, 5].map(minutes), [10, 10, 20, 40, 80]);
         assert_eq!(minutes(1_000), 80);
+    }
+
+    #[test]
+    fn who_was_never_asked_has_leased_nothing() {
+        let (address, message) = (|| "vault:8200".to_owned(), String::new);
+        let unresolved = Error::Unresolved {
+            address: address(),
+            message: message(),
+        };
+        let unreachable = Error::Unreachable {
+            address: address(),
+            message: message(),
+        };
+
+        assert!(!may_have_leased(&unresolved));
+        assert!(may_have_leased(&unreachable));
     }
 }
