@@ -410,7 +410,8 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
     let said = report.at.and_then(|at| Timestamp::from_second(at).ok());
     let until = match lease {
         Lease::RevokeFailed => said.and_then(|said| end_of(report, said)),
-        Lease::Expiring => said.and_then(|said| end_of(report, said).or(Some(said))),
+        Lease::Expiring if report.ttl_seconds.is_none() => said,
+        Lease::Expiring => said.and_then(|said| end_of(report, said)),
         Lease::Held
         | Lease::Revoked
         | Lease::RevokedByOperator

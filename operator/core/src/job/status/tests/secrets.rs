@@ -142,6 +142,10 @@ fn credentials_whose_end_vault_has_not_confirmed_are_not_called_revoked() {
     let after = supplied(&renewed, ended("Complete")).status();
     let until = after.runs[0].lease_until.clone();
     assert_eq!(until, Some(Time(at("2026-11-24T10:10:05Z"))));
+    // Longer than there is time.
+    renewed["ttl_seconds"] = json!(u64::MAX);
+    let after = supplied(&renewed, ended("Complete")).status();
+    assert_eq!(after.runs[0].lease_until, None);
 }
 
 #[test]
