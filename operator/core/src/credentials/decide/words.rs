@@ -121,7 +121,7 @@ pub(super) fn ended_by_ttl(
     let more_leases = holding.open();
     let told = run.told.as_ref().filter(|told| {
         let is_same = told.phase == Phase::Done && told.reason == Reason::CredentialsEnded;
-        is_same && told.at.is_some() && told.more_leases == more_leases
+        is_same && is_timed(told, memory) && told.more_leases == more_leases
     });
     if let Some(told) = told {
         return told.clone();
@@ -147,9 +147,8 @@ pub(super) fn left_to_its_ttl(
     now: Timestamp,
 ) -> Report {
     let known = run.told.as_ref();
-    if let Some(told) =
-        known.filter(|told| told.reason == Reason::RevokeFailed && told.at.is_some())
-    {
+    let last = known.filter(|told| told.reason == Reason::RevokeFailed && is_timed(told, memory));
+    if let Some(told) = last {
         return told.clone();
     }
     let report = memory.troubles_of_revocation().next().map(|it| &it.report);
@@ -162,4 +161,9 @@ pub(super) fn left_to_its_ttl(
         ..Report::new(Phase::Done, Reason::RevokeFailed)
     };
     told_with(run, memory, report)
+}
+
+/// Whether it says when it was told, of this token: a Job whose label came back before it began has had another one.
+fn is_timed(told: &Report, memory: &Memory) -> bool {
+    told.at.is_some() && told.accessor == memory.account.accessor
 }

@@ -86,3 +86,20 @@ fn the_deletion_of_a_job_waits_ten_minutes_for_a_token_that_is_denied() {
     assert!(!world.has_record && !world.run.is_claimed);
     assert_eq!(world.told(), "CredentialsEnded");
 }
+
+#[test]
+fn what_was_told_of_another_token_says_nothing_of_the_end_of_this_one() {
+    let mut world = denied();
+    let mut again = world.clone();
+    world.go_on();
+    let told = world.run.told.unwrap();
+    again.run.told = Some(Report {
+        accessor: Some("0123456789abcdef".to_owned()),
+        ttl_seconds: Some(1),
+        ..told.clone()
+    });
+
+    again.go_on();
+
+    assert_eq!(again.run.told, Some(told));
+}
