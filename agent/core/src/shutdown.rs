@@ -236,12 +236,13 @@ impl Shutdown {
         id: &str,
         result: Result<(), Failure>,
     ) -> Option<Notice> {
-        self.hear(&result);
+        self.hear(result.as_ref().err());
         self.parting.as_mut()?.revoked(id, result)
     }
 
-    fn hear(&mut self, result: &Result<(), Failure>) {
-        self.is_nameless = matches!(result, Err(Failure::Vault(Error::Unresolved { .. })));
+    /// What came of any request: one that was on its way may tell before a revocation does.
+    pub(crate) fn hear(&mut self, failure: Option<&Failure>) {
+        self.is_nameless = matches!(failure, Some(Failure::Vault(Error::Unresolved { .. })));
     }
 
     /// A token that Vault does not know is as good as revoked.
@@ -252,7 +253,7 @@ impl Shutdown {
         dice: &mut Dice,
         now: Moment,
     ) -> Option<Notice> {
-        self.hear(&result);
+        self.hear(result.as_ref().err());
         let mut tokens = self.tokens.iter();
         let index = tokens.position(|leaving| leaving.living.token.id == id)?;
         let Err(failure) = result else {

@@ -24,6 +24,9 @@ impl Agent {
         failure: Option<&Failure>,
         now: Moment,
     ) -> Remedy {
+        if let Some(shutdown) = self.life.shutdown() {
+            shutdown.hear(failure);
+        }
         let Some(failure) = failure else {
             self.session.prove(ticket.token, &asker);
             return Remedy::Retry;

@@ -9,6 +9,7 @@ mod certificates;
 mod endings;
 mod failures;
 mod made;
+mod nameless;
 mod overlap;
 mod programs;
 mod reads;

@@ -36,23 +36,6 @@ fn a_token_that_cannot_be_revoked_now_lets_the_others_pass() {
 }
 
 #[test]
-fn where_nobody_knows_the_name_of_vault_the_end_takes_less_than_ten_seconds() {
-    for (failure, patience) in [(nameless(), 9), (down(), 20)] {
-        let mut world = World::with_a_replaced_token();
-        world.feed(Input::Terminate);
-        world.step();
-        world.revoked(Err(failure.clone()));
-        world.revoked(Err(failure));
-
-        world.pass(Duration::from_secs(patience) - Duration::from_millis(1));
-        assert_eq!(world.step(), ["revoke t2", "revoke t1"], "{patience}");
-
-        world.pass(Duration::from_millis(1));
-        assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
-    }
-}
-
-#[test]
 fn a_token_that_an_earlier_life_left_is_revoked_too() {
     let mut world = World::with(|start| {
         start.left_tokens.push(left("t0"));
