@@ -36,6 +36,8 @@ pub(crate) struct Living {
     pub(crate) accessor: String,
     /// When Vault has forgotten it by itself; `None`: never, or not known.
     gone_by: Option<Moment>,
+    /// What Vault has granted last; `None`: no end, or not known.
+    granted: Option<Duration>,
 }
 
 impl Living {
@@ -44,6 +46,7 @@ impl Living {
             token,
             accessor,
             gone_by,
+            granted: None,
         }
     }
 
@@ -66,7 +69,13 @@ impl Living {
 
     /// Vault has granted it another life.
     pub(crate) fn extended(&mut self, grant: Grant, now: Moment) {
-        self.gone_by = (!grant.ttl().is_zero()).then(|| gone_by(grant, now));
+        self.granted = Some(grant.ttl()).filter(|ttl| !ttl.is_zero());
+        self.gone_by = self.granted.map(|_| gone_by(grant, now));
+    }
+
+    /// How long it outlives whoever renews it at most: nobody knows when the last renewal was.
+    pub(crate) fn granted(&self) -> Option<Duration> {
+        self.granted
     }
 
     /// When Vault has forgotten it by itself, if that is known.
@@ -126,10 +135,11 @@ mod tests {
         let of = |seconds| of(seconds, 1, now);
 
         let brief = of(60);
+        assert_eq!(brief.granted(), Some(Duration::from_secs(60)));
         assert!(!brief.is_gone(now + Duration::from_secs(60)));
         assert!(brief.is_gone(now + Duration::from_secs(66)));
         let endless = of(0);
-        assert_eq!(endless.left(now), None);
+        assert_eq!((endless.left(now), endless.granted()), (None, None));
         assert!(!endless.is_gone(now + Duration::from_hours(1000)));
     }
 

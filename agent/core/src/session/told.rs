@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Session;
 use crate::clock::Moment;
 use crate::lease::Lease;
-use crate::living::longest;
+use crate::living::{Living, longest};
 use crate::status::TokenStatus;
 
 impl Session {
@@ -25,13 +25,14 @@ impl Session {
 
     /// The same, told to nobody.
     pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
-        let others = self.orphans.iter().chain(&self.retired);
-        let others = others.map(|living| living.left(now));
+        let retired = self.retired.iter().map(|living| living.left(now));
+        // These are renewed, and it is read when the agent has ended.
+        let orphans = self.orphans.iter().map(Living::granted);
         let current = self
             .current
             .iter()
             .map(|held| Some(held.lease.as_ref()?.ttl()));
-        longest(current.chain(others))
+        longest(current.chain(orphans).chain(retired))
     }
 
     /// Whether a renewal has changed what was told.

@@ -84,6 +84,19 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
     assert_eq!(report.unrevoked, ["accessor of made"]);
 }
 
+/// Whoever reads the message counts from the end of the agent, which may have renewed it a moment before.
+#[test]
+fn an_orphan_is_told_with_all_that_vault_has_granted_however_late_it_is() {
+    let mut world = ready(ORPHAN, &token(36_000, true));
+    world.pass(Duration::from_secs(2530));
+    assert_eq!(world.step(), ["renew token t1"]);
+    world.renew_token(1800);
+    assert_eq!(world.step(), NOTHING);
+
+    let told = world.report.as_ref().unwrap();
+    assert_eq!(told.ttl_seconds, Some(36_000));
+}
+
 #[test]
 fn an_orphan_that_the_cache_has_handed_on_is_one_of_those_that_are_left() {
     let made = token(36_000, true);
