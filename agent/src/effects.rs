@@ -77,6 +77,8 @@ pub(crate) struct Effects {
     last_words: Newest<Report>,
     /// The same for the next life, of the leases.
     named: Newest<Report>,
+    /// The number under which the persistent cache has them, too.
+    names_saved: u64,
     /// The removal of the ledger.
     forgetting: JoinSet<()>,
     child: Child,
@@ -147,6 +149,7 @@ impl Effects {
             ready: ReadySocket::open(config.planescape.ready_socket.clone(), asker)?,
             last_words,
             named,
+            names_saved: 0,
             forgetting: JoinSet::new(),
             child: Child::new(config.exec.clone()),
             serving,
@@ -321,6 +324,7 @@ impl Effects {
             let (leases, more) = (&report.leases, report.more_leases);
             let saves = &self.vault.saves;
             saves.save(|cache| cache.name_leases(leases, more));
+            self.names_saved = saves.newest();
             self.named.say(report.clone());
         }
         self.last_words.say(report);
@@ -340,8 +344,9 @@ impl Effects {
     fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
         let vault = self.vault.clone();
         let (told, named) = (self.last_words.finished(), self.named.finished());
+        // Not for the answers to other reads, which are saved one after another.
+        let cached = vault.saves.reached(self.names_saved);
         self.ask(async move {
-            let cached = vault.saves.finished();
             let all = async { tokio::join!(told, named, cached) };
             let _ = tokio::time::timeout(LAST_FILES, all).await;
             vault.read(ticket, request, call, token).await

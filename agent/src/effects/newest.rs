@@ -40,21 +40,35 @@ impl<T: Clone + Send + Sync + 'static> Newest<T> {
         });
     }
 
+    /// The number of what is the newest now.
+    pub(super) fn newest(&self) -> u64 {
+        self.said.borrow().0
+    }
+
     /// Returns when what is the newest now is written.
     pub(super) fn finished(&self) -> impl Future<Output = ()> + Send + use<T> {
-        let newest = self.said.borrow().0;
+        self.reached(self.newest())
+    }
+
+    /// Returns when what had this number is written, or what came after it.
+    pub(super) fn reached(&self, number: u64) -> impl Future<Output = ()> + Send + use<T> {
         let mut written = self.written.clone();
         async move {
             // Without the work, the agent has ended.
-            let _ = written.wait_for(|it| *it >= newest).await;
+            let _ = written.wait_for(|it| *it >= number).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use planescape_agent_contract::{Phase, Reason, Report};
+    use tokio::sync::Mutex;
     use tokio::task::JoinSet;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::termination::Termination;
@@ -82,5 +96,32 @@ mod tests {
             assert_eq!(text, r#"{"phase":"running","reason":"Revoked"}"#);
             std::fs::write(&path, "").unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn who_needs_what_was_said_before_waits_for_nothing_that_came_after_it() {
+        let gate = Arc::new(Mutex::new(()));
+        let passed = Arc::clone(&gate);
+        let write = move |said: &u32| {
+            if *said == 2 {
+                drop(passed.blocking_lock());
+            }
+        };
+        let (place, work) = Newest::new(write);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
+        place.say(1);
+        let before = place.newest();
+        place.finished().await;
+        let closed = gate.lock().await;
+        place.say(2);
+
+        let waited = timeout(Duration::from_secs(5), place.reached(before)).await;
+        assert!(waited.is_ok());
+        let all = timeout(Duration::from_millis(50), place.finished()).await;
+        assert!(all.is_err(), "it cannot be written yet");
+
+        drop(closed);
+        place.finished().await;
     }
 }

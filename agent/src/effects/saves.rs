@@ -35,6 +35,16 @@ impl Saves {
         self.save(Persistent::forget_all);
     }
 
+    /// The number of what is to be saved now.
+    pub(super) fn newest(&self) -> u64 {
+        self.file.newest()
+    }
+
+    /// Returns when what had this number is saved.
+    pub(super) fn reached(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
+        self.file.reached(number)
+    }
+
     /// Returns when all that was to be saved is.
     pub(super) async fn finished(&self) {
         self.file.finished().await;
