@@ -9,6 +9,8 @@ use planescape_vault::SecretText;
 #[derive(Default)]
 pub(crate) struct Left {
     pub(crate) tokens: Vec<LeftToken>,
+    /// Tokens that templates have made and that no other one ends.
+    pub(crate) orphans: Vec<LeftToken>,
     /// The leases of these tokens, if they were named.
     pub(crate) leases: Option<LeftLeases>,
     /// Whether there may be other tokens, because the ledger could not be read.
@@ -24,6 +26,7 @@ impl Left {
         Self {
             is_unread: tokens.is_err(),
             tokens: tokens.unwrap_or_default(),
+            orphans: Vec::new(),
             leases,
         }
     }
@@ -51,6 +54,11 @@ impl Left {
             accessor: String::new(),
         });
         self
+    }
+
+    /// With what templates have made, whatever became of the token that made it.
+    pub(crate) fn with_orphans(self, orphans: Vec<LeftToken>) -> Self {
+        Self { orphans, ..self }
     }
 }
 

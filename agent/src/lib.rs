@@ -409,11 +409,12 @@ async fn work(
     let (asker, questions) = status::questions();
     let beginning = async {
         let persistent = opening.await??;
-        let handed = persistent.handed();
+        let orphans = persistent.orphans(std::time::SystemTime::now());
+        let handed = (persistent.handed(), orphans);
         let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
         anyhow::Ok((effects, handed))
     };
-    let (effects, handed) = tokio::select! {
+    let (effects, (handed, orphans)) = tokio::select! {
         begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
@@ -422,6 +423,7 @@ async fn work(
     // The agent has them.
     started.templates = Vec::new();
     let left = Left::of_ledger(left, left_leases).with(handed);
+    let left = left.with_orphans(orphans);
     let agent = Agent::new(start(settings, left), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(
@@ -459,6 +461,7 @@ fn start(settings: Settings, left: Left) -> Start {
         has_unread_ledger: left.is_unread,
         left_leases: left.leases,
         left_tokens: left.tokens,
+        left_orphans: left.orphans,
         seed: clock::seed(),
     }
 }

@@ -11,15 +11,18 @@ use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use planescape_agent_contract::{FileMode, Owner, Persist};
-use planescape_agent_core::LeftLeases;
-use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Plain, Random};
-use planescape_vault::{Call, Grant, Secret, SecretText};
+use planescape_agent_core::{LeftLeases, LeftToken};
+use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Orphan, Plain, Random};
+use planescape_vault::{Call, Grant, Login, Secret, SecretText};
 use zeroize::Zeroizing;
 
 use crate::files::{self, Target};
 
 /// As with `vault agent`, whose form is another one.
 const NAME: &str = "vault-agent-cache.db";
+
+/// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
+const MARGIN: u64 = 120_000;
 
 /// What the last life has left, and the file for the next one, if one is configured.
 pub(crate) struct Persistent {
@@ -88,6 +91,21 @@ impl Persistent {
         Some((token, leases))
     }
 
+    /// Tokens that templates of earlier lives have made and that may live, whatever became of the token that made them.
+    pub(crate) fn orphans(&self, now: SystemTime) -> Vec<LeftToken> {
+        let now = milliseconds(now);
+        let Some(file) = &self.file else {
+            return Vec::new();
+        };
+        let state = lock(&file.state);
+        let living = state.kept.orphans.iter().filter(|it| it.ends_at > now);
+        let left = living.map(|orphan| LeftToken {
+            secret: orphan.token.to_secret(),
+            accessor: orphan.accessor.clone(),
+        });
+        left.collect()
+    }
+
     /// It is used now.
     pub(crate) fn adopt(&self) {
         *lock(&self.preloaded) = None;
@@ -128,6 +146,7 @@ impl Persistent {
         self.change(|state| {
             state.kept = Contents {
                 token: Some(Plain::new(token.expose())),
+                orphans: std::mem::take(&mut state.kept.orphans),
                 ..Contents::default()
             };
             true
@@ -158,16 +177,39 @@ impl Persistent {
         })
     }
 
+    /// A token that a template has made, and that lives on without the agent's. One without an accessor cannot be revoked.
+    pub(crate) fn keep_orphan(&self, made: &Login, asked_at: SystemTime) -> bool {
+        let now = milliseconds(asked_at);
+        let orphan = Orphan {
+            token: Plain::new(made.token.expose()),
+            accessor: made.accessor.clone(),
+            ends_at: gone_by(made.grant, now),
+        };
+        !orphan.accessor.is_empty()
+            && self.change(|state| {
+                state.kept.orphans.retain(|it| it.ends_at > now);
+                state.kept.orphans.push(orphan);
+                true
+            })
+    }
+
     /// A lease, or the token of an accessor, goes on from when that was asked for.
     pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) -> bool {
         self.change(|state| {
+            let mut is_known = false;
+            let now = milliseconds(asked_at);
+            let mut orphans = state.kept.orphans.iter_mut();
+            if let Some(orphan) = orphans.find(|it| it.accessor == lease_id) {
+                orphan.ends_at = gone_by(grant, now);
+                is_known = true;
+            }
             let mut leased = state.kept.leased.values_mut();
-            let kept = leased.find(|kept| kept.lease_id == lease_id);
-            kept.is_some_and(|kept| {
-                kept.granted_at = milliseconds(asked_at);
+            if let Some(kept) = leased.find(|kept| kept.lease_id == lease_id) {
+                kept.granted_at = now;
                 kept.ttl = whole(grant.ttl());
-                true
-            })
+                is_known = true;
+            }
+            is_known
         })
     }
 
@@ -339,6 +381,14 @@ fn name(secret: &Secret) -> String {
     match (secret.lease_id(), secret.auth()) {
         ("", Some(auth)) => String::from_utf8_lossy(auth.accessor.as_bytes()).into_owned(),
         (id, _) => id.to_owned(),
+    }
+}
+
+/// In milliseconds since 1970. What Vault gives no time never ends.
+fn gone_by(grant: Grant, asked_at: u64) -> u64 {
+    match whole(grant.ttl()) {
+        0 => u64::MAX,
+        ttl => asked_at.saturating_add(ttl).saturating_add(MARGIN),
     }
 }
 

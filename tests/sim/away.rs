@@ -334,6 +334,7 @@ fn agent(seed: u64, now: Now) -> Agent {
         texts: TEXTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         variables: BTreeMap::new(),
         left_tokens: Vec::new(),
+        left_orphans: Vec::new(),
         has_unread_ledger: false,
         left_leases: None,
         seed,

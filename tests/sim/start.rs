@@ -85,6 +85,7 @@ pub(crate) fn agent(
         texts: TEMPLATES.map(|text| text.as_bytes().to_vec()).to_vec(),
         variables: BTreeMap::new(),
         left_tokens: left.to_vec(),
+        left_orphans: Vec::new(),
         has_unread_ledger: false,
         left_leases,
         seed: chance.below(1 << 20) as u64,

@@ -33,6 +33,7 @@ use crate::supervisor::Supervisor;
 use crate::token::{Token, TokenId};
 use crate::unwritten::Unwritten;
 use crate::verdict::Verdict;
+pub use made::orphan;
 
 /// Everything the agent knows and intends.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub struct Start {
     pub variables: BTreeMap<String, String>,
     /// Tokens that earlier lives of this agent left; revoked at the end with ours.
     pub left_tokens: Vec<LeftToken>,
+    /// Tokens that their templates have made and that files may hold: revoked at the end, and kept where ours is.
+    pub left_orphans: Vec<LeftToken>,
     /// Whether there may be others, because the ledger could not be read.
     pub has_unread_ledger: bool,
     /// The leases of those tokens, if the last life has named them.
@@ -120,7 +123,10 @@ impl Agent {
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
         let left_leases = Leased::of_earlier_lives(left.len(), start.left_leases);
-        let session = Session::new(&config, left);
+        let mut session = Session::new(&config, left);
+        if revokes {
+            session.inherit(start.left_orphans);
+        }
         let texts = Texts::parse(config.templates, start.texts)?;
         Ok(Self {
             life: Life::Starting,

@@ -46,7 +46,7 @@ mod unwritten;
 mod verdict;
 mod write;
 
-pub use agent::{Agent, Start, Wake};
+pub use agent::{Agent, Start, Wake, orphan};
 pub use cache::{Asked, Cache, Carried, Held, Key, Renewal, RenewalOf, Revocation};
 pub use clock::{Moment, Now};
 pub use command::{Command, Destination, Made, Notice};

@@ -24,6 +24,20 @@ pub struct Contents {
     /// All leases, as the agent has named them last.
     #[serde(default)]
     pub named: Option<Named>,
+    /// Tokens that templates have made, and that live on without `token`.
+    #[serde(default)]
+    pub orphans: Vec<Orphan>,
+}
+
+/// A token that whoever goes on has to revoke.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The token.
+    pub token: Plain,
+    /// Its accessor.
+    pub accessor: String,
+    /// When it is gone unless somebody renews it, in milliseconds since 1970.
+    pub ends_at: u64,
 }
 
 /// The leases of the tokens that a life has to revoke.

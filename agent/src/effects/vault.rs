@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use planescape_agent_core::{Failure, Input, Made, Ticket, Token};
+use planescape_agent_core::{Failure, Input, Made, Ticket, Token, orphan};
 use planescape_templates::{Answer, Request};
 use planescape_vault::{Call, Error, Kind, Refusal, SecretText};
 use planescape_vault_client::{self as client, Bearer, Client};
@@ -149,10 +149,16 @@ impl Vault {
             self.saves
                 .save(|cache| cache.keep(key, secret, body, asked_at));
         }
+        let result = result.map(answer).map_err(Failure::Vault);
+        if let Ok(answer) = &result
+            && let Some(made) = orphan(&request, answer)
+        {
+            self.saves.save(|cache| cache.keep_orphan(&made, asked_at));
+        }
         Input::Answered {
             ticket,
             request,
-            result: result.map(answer).map_err(Failure::Vault),
+            result,
         }
     }
 

@@ -135,6 +135,37 @@ fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
 }
 
 #[test]
+fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
+    let folder = folder();
+    let first = open(&folder, true);
+    save(&first, |it| it.keep_token(&token("t-1")));
+    let now = SystemTime::now();
+    let long_ago = now - Duration::from_secs(7200);
+    save(&first, |it| it.keep_orphan(&login("o-1", "a-1", 3600), now));
+    save(&first, |it| it.keep_orphan(&login("o-2", "a-2", 0), now));
+    save(&first, |it| it.keep_orphan(&login("batch", "", 3600), now));
+    save(&first, |it| {
+        it.keep_orphan(&login("o-3", "a-3", 3600), long_ago)
+    });
+    save(&first, |it| it.keep_token(&token("t-2")));
+    let handed = || {
+        let orphans = open(&folder, true).orphans(now);
+        let names = orphans
+            .iter()
+            .map(|it| format!("{} {}", it.secret.expose(), it.accessor));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(handed(), ["o-1 a-1", "o-2 a-2"]);
+
+    let again = Grant::new(Duration::from_secs(3600), true);
+    save(&first, |it| it.renewed("a-3", again, now));
+    assert_eq!(handed(), ["o-1 a-1", "o-2 a-2", "o-3 a-3"]);
+
+    save(&first, Persistent::forget_all);
+    assert!(handed().is_empty());
+}
+
+#[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
     let first = open(&folder, true);
@@ -275,6 +306,16 @@ fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
 
 fn token(text: &str) -> SecretText {
     SecretText::new(text.to_owned())
+}
+
+fn login(token: &str, accessor: &str, ttl: u64) -> Login {
+    Login {
+        token: SecretText::new(token.to_owned()),
+        accessor: accessor.to_owned(),
+        grant: Grant::new(Duration::from_secs(ttl), true),
+        has_limited_uses: false,
+        request: String::new(),
+    }
 }
 
 fn answer() -> KeptAnswer {

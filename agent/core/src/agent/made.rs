@@ -29,7 +29,8 @@ impl Agent {
 }
 
 /// The orphan that an answer has made. Other answers speak of tokens, too, which are not the agent's to revoke.
-pub(super) fn orphan(request: &Request, answer: &Answer) -> Option<Login> {
+#[must_use]
+pub fn orphan(request: &Request, answer: &Answer) -> Option<Login> {
     let path = request.path();
     if !path.contains("auth/token/create") && !path.contains("/login") {
         return None;

@@ -5,7 +5,7 @@ use planescape_vault::{Grant, Login, Text};
 use super::Session;
 use crate::clock::Moment;
 use crate::command::Command;
-use crate::living::{Living, leave_out};
+use crate::living::{LeftToken, Living, leave_out};
 use crate::token::TokenId;
 
 impl Session {
@@ -13,11 +13,18 @@ impl Session {
     pub(crate) fn adopt(&mut self, made: Login, now: Moment) -> Option<Command> {
         let is_it = |living: &Living| living.token.secret == made.token;
         let current = self.current.as_ref();
-        let is_ours = current.is_some_and(|held| held.token.secret == made.token);
-        if is_ours || self.orphans.iter().any(is_it) {
+        if current.is_some_and(|held| held.token.secret == made.token) {
             return None;
         }
-        // One that the persistent cache has handed on stands in the ledger.
+        if let Some(known) = self
+            .orphans
+            .iter_mut()
+            .find(|it| it.token.secret == made.token)
+        {
+            known.extended(made.grant, now);
+            return None;
+        }
+        // One that the ledger has handed on stands there.
         let is_left = self.retired.iter().any(is_it);
         self.retired.retain(|living| !is_it(living));
         leave_out(&mut self.orphans, now);
@@ -28,6 +35,16 @@ impl Session {
         });
         self.orphans.push(living);
         remember
+    }
+
+    /// Those of earlier lives: files may hold them still, so that they go with our own and not before.
+    pub(crate) fn inherit(&mut self, left: Vec<LeftToken>) {
+        for left in left {
+            // The ledger may have it, too.
+            self.retired.retain(|it| it.token.secret != left.secret);
+            let id = self.new_id();
+            self.orphans.push(Living::of_earlier_life(left, id));
+        }
     }
 
     /// The same for an agent on its way out.

@@ -118,6 +118,40 @@ fn an_orphan_that_the_cache_has_handed_on_is_one_of_those_that_are_left() {
 }
 
 #[test]
+fn an_orphan_of_an_earlier_life_is_revoked_at_the_end_whether_or_not_a_template_takes_it() {
+    for text in [ORPHAN, "static"] {
+        let mut world = World::build(&[text], |start| start.left_orphans.push(left("made")));
+        world.step();
+        world.log_in("t1", 3600);
+        serve(&mut world, &token(36_000, true), Duration::from_secs(60));
+        assert!(world.agent.is_ready());
+
+        world.feed(Input::Terminate);
+        assert_eq!(world.step(), ["revoke t1", "revoke made"], "{text}");
+    }
+}
+
+#[test]
+fn an_init_run_leaves_the_orphans_of_the_one_before_it_in_their_files_and_names_them() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.exit_after_auth = true;
+        start.left_orphans.push(left("made"));
+    });
+    world.step();
+    world.log_in("t1", 3600);
+
+    let steps = serve(&mut world, "", Duration::ZERO);
+
+    assert!(
+        steps.contains(&"exit Done Rendered".to_owned()),
+        "{steps:?}"
+    );
+    assert!(!steps.iter().any(|step| step.starts_with("revoke")));
+    let told = world.report.as_ref().unwrap();
+    assert_eq!(told.unrevoked, ["accessor of 2", "accessor of made"]);
+}
+
+#[test]
 fn what_cannot_be_revoked_is_counted_and_what_others_made_is_left_alone() {
     let of_others = CHILD.replace("create", "renew-self");
     let batch = token(36_000, true).replace("accessor of made", "");

@@ -90,6 +90,7 @@ impl World {
             texts: templates.iter().map(|t| t.as_bytes().to_vec()).collect(),
             variables: BTreeMap::new(),
             left_tokens: Vec::new(),
+            left_orphans: Vec::new(),
             has_unread_ledger: false,
             left_leases: None,
             seed: 1,
