@@ -172,7 +172,10 @@ impl Persistent {
             ttl: whole(secret.lease_duration()),
         };
         self.change(|state| {
-            state.kept.leased.insert(key, kept);
+            let now = milliseconds(asked_at);
+            let leased = &mut state.kept.leased;
+            leased.retain(|_, it| it.granted_at.saturating_add(it.ttl) > now);
+            leased.insert(key, kept);
             true
         })
     }

@@ -166,6 +166,25 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
 }
 
 #[test]
+fn what_has_ended_is_kept_no_longer() {
+    let folder = folder();
+    let cache = open(&folder, true);
+    save(&cache, |it| it.keep_token(&token("t-1")));
+    let now = SystemTime::now();
+    let long_ago = now - Duration::from_secs(120);
+    save(&cache, |it| {
+        it.keep(key(&call("a")), &secret(), body(), long_ago)
+    });
+
+    save(&cache, |it| {
+        it.keep(key(&call("b")), &secret(), body(), now)
+    });
+
+    let state = lock(&cache.file.as_ref().unwrap().state);
+    assert!(state.kept.leased.keys().eq([&key(&call("b"))]));
+}
+
+#[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
     let first = open(&folder, true);
