@@ -85,6 +85,15 @@ impl Login {
         }
     }
 
+    /// The namespace of reads, where it is another one.
+    pub(super) fn other_namespace(&self) -> Option<&str> {
+        let own = self.namespace.as_deref()?;
+        self.connection
+            .namespace
+            .as_deref()
+            .filter(|reads| *reads != own)
+    }
+
     /// Reads the certificates of the method again, where it has its own: those that the configuration names now.
     pub(super) fn renew_trust(&self, config: &Config) -> anyhow::Result<()> {
         let started = own_certificates(self.method.as_ref());

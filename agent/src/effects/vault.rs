@@ -86,7 +86,17 @@ impl Vault {
     }
 
     pub(super) async fn revoke(self, token: Token) -> Input {
-        let result = self.client.revoke_self(self.bearer(&token.secret)).await;
+        let mut result = self.client.revoke_self(self.bearer(&token.secret)).await;
+        let is_denied = matches!(&result, Err(Error::Refused(it)) if it.kind() == Kind::Denied);
+        if is_denied && let Some(namespace) = self.login.other_namespace() {
+            // One that a template has made is where that reads.
+            let bearer = Bearer {
+                token: &token.secret,
+                namespace: Some(namespace),
+            };
+            let again = self.client.revoke_self(bearer).await;
+            result = again.or(result);
+        }
         Input::Revoked {
             token: token.id,
             result: result.map_err(Failure::Vault),

@@ -12,7 +12,7 @@ use planescape_tests::tls::own_certificate;
 use planescape_tests::vault::{Tls, Vault};
 use serde_json::{Value, json};
 
-use crate::agent::{Place, until};
+use crate::agent::{Agent, Place, until};
 
 const SHORT: &str = r#"exit_after_auth = true
     planescape { give_up_after = "2s" revoke_on_exit = true termination_log = "FOLDER/report" }"#;
@@ -257,27 +257,12 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
         )
         .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
     let place = Place::offline(&vault.url());
-    std::fs::write(place.path("jwt"), "x").unwrap();
-    let folder = place.path("").display().to_string();
-    let config = format!(
-        r#"
-        vault {{ address = "{}" namespace = "team" }}
-        auto_auth {{ method "kubernetes" {{ namespace = "people" config {{ role = "r" token_path = "{folder}/jwt" }} }} }}
-        planescape {{ revoke_on_exit = true }}
-        template {{
-          contents = "{{{{ with secret \"database/creds/ro\" }}}}{{{{ .Data.username }}}}{{{{ end }}}}"
-          destination = "{folder}/out"
-        }}
-        "#,
-        vault.url()
+    let agent = start_in_two(
+        &place,
+        &vault,
+        r#"secret \"database/creds/ro\""#,
+        ".Data.username",
     );
-    let path = place.path("own.hcl");
-    std::fs::write(&path, config).unwrap();
-    let path = format!("-config={}", path.display());
-    // The place's own configuration, which comes last, stays unread.
-    let script = "exec \"$0\" \"$1\"";
-    let words = ["-c", script, env!("CARGO_BIN_EXE_planescape-agent"), &path];
-    let agent = place.start_as(Path::new("/bin/sh"), &words);
     until("it renews", async || {
         vault.count("PUT", "/v1/sys/leases/renew") > 0
     })
@@ -301,6 +286,65 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
     ];
     let expected = expected.map(|(path, namespace)| (path.to_owned(), Some(namespace.to_owned())));
     assert_eq!(asked, expected);
+}
+
+/// A token that a template has made is in the namespace of its read.
+#[tokio::test]
+async fn a_token_that_cannot_be_revoked_where_the_login_is_is_revoked_where_the_reads_are() {
+    const REVOCATION: &str = "/v1/auth/token/revoke-self";
+    let vault = ScriptedVault::start().await.unwrap();
+    let made = json!({ "auth": { "client_token": "o1", "accessor": "ao", "lease_duration": 3600,
+        "renewable": true, "orphan": true } });
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on("PUT", "/v1/auth/token/create-orphan", Answer::ok(&made))
+        .on("PUT", REVOCATION, Answer::error(403, "permission denied"))
+        .on("PUT", REVOCATION, Answer::empty());
+    let place = Place::offline(&vault.url());
+    let call = r#"secret \"auth/token/create-orphan\" \"ttl=1h\""#;
+    let agent = start_in_two(&place, &vault, call, ".Auth.ClientToken");
+    assert!(place.wait().await.success());
+    agent.terminate().await;
+
+    let requests = vault.requests().into_iter();
+    let revocations = requests.filter(|request| request.path == REVOCATION);
+    let mut asked: Vec<_> = revocations.filter_map(|it| it.namespace).collect();
+    asked.sort();
+    assert_eq!(asked, ["people/", "people/", "team/"]);
+    assert_eq!(place.report()["reason"], "Revoked");
+}
+
+/// Starts an agent that logs in in one namespace and reads in another.
+fn start_in_two(place: &Place, vault: &ScriptedVault, call: &str, value: &str) -> Agent {
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    let folder = place.path("").display().to_string();
+    let config = format!(
+        r#"
+        vault {{ address = "{}" namespace = "team" }}
+        auto_auth {{ method "kubernetes" {{ namespace = "people" config {{ role = "r" token_path = "{folder}/jwt" }} }} }}
+        planescape {{
+          revoke_on_exit = true
+          termination_log = "{folder}/report"
+          ready_socket = "{folder}/ready.sock"
+        }}
+        template {{
+          contents = "{{{{ with {call} }}}}{{{{ {value} }}}}{{{{ end }}}}"
+          destination = "{folder}/out"
+        }}
+        "#,
+        vault.url()
+    );
+    let path = place.path("own.hcl");
+    std::fs::write(&path, config).unwrap();
+    let path = format!("-config={}", path.display());
+    // The place's own configuration, which comes last, stays unread.
+    let script = "exec \"$0\" \"$1\"";
+    let words = ["-c", script, env!("CARGO_BIN_EXE_planescape-agent"), &path];
+    place.start_as(Path::new("/bin/sh"), &words)
 }
 
 /// The address of a server that reads the beginning of one handshake and answers nothing, and what it read.
