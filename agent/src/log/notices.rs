@@ -70,10 +70,7 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::RenderWarned { template, warnings } => rendered_oddly(*template, warnings),
         Notice::WriteFailed {
             failure, backoff, ..
-        } => {
-            let backoff = backoff.map(debug);
-            warn!(error = %failure, backoff, "cannot write file: make room for it, or let the agent write there; it is tried again until then");
-        }
+        } => write_failed(failure, *backoff),
         Notice::HookFailed {
             file,
             message,
@@ -107,6 +104,16 @@ fn unread(request: &Request, failure: &Failure) -> String {
             format!("(view) {request}: no secret exists at {path}: {failure}")
         }
         (true, _) => format!("(view) {request}: no secret exists at {path}"),
+    }
+}
+
+/// Nothing is tried again by an agent that ends.
+fn write_failed(failure: &Failure, backoff: Option<Duration>) {
+    match backoff {
+        Some(backoff) => {
+            warn!(error = %failure, ?backoff, "cannot write file: make room for it, or let the agent write there; it is tried again until then");
+        }
+        None => warn!(error = %failure, "cannot write file"),
     }
 }
 
