@@ -50,7 +50,8 @@ impl NameServer {
         asked.await.unwrap().expect("the agent asks for the name");
     }
 
-    /// Starts an agent that asks it, in a mount namespace of its own.
+    /// Starts an agent that asks it, in a mount namespace of its own. Names that stand in the file `hosts` of the place are
+    /// known without it.
     pub(crate) fn start_agent(&self, place: &Place) -> Agent {
         let resolver = place.path("resolv.conf");
         let text = format!(
@@ -58,10 +59,14 @@ impl NameServer {
             self.address
         );
         std::fs::write(&resolver, text).unwrap();
-        let script = "PATH=/usr/bin:/bin mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-        let resolver = resolver.to_str().unwrap();
+        let hosts = place.path("hosts");
+        if !hosts.exists() {
+            std::fs::write(&hosts, "").unwrap();
+        }
+        let script = "PATH=/usr/bin:/bin; mount --bind \"$0\" /etc/resolv.conf && mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
+        let (resolver, hosts) = (resolver.to_str().unwrap(), hosts.to_str().unwrap());
         let program = env!("CARGO_BIN_EXE_planescape-agent");
-        let words = ["-m", "/bin/sh", "-c", script, resolver, program];
+        let words = ["-m", "/bin/sh", "-c", script, resolver, hosts, program];
         place.start_as(Path::new("/usr/bin/unshare"), &words)
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use planescape_tests::faults::{Fault, Proxy};
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use tokio::process::Command;
 
@@ -145,6 +147,33 @@ async fn a_name_that_nobody_resolves_does_not_hold_up_the_end() {
         Some(143),
         "told to end before its files"
     );
+}
+
+/// The name is known at first. Then it is not, and the connections are cut.
+#[tokio::test]
+async fn where_a_name_server_is_silent_the_end_takes_less_than_ten_seconds() {
+    let (vault, _) = quick().await;
+    let proxy = Proxy::start(IpAddr::V4(Ipv4Addr::LOCALHOST), vault.address());
+    let proxy = proxy.await.unwrap();
+    let port = proxy.address().port();
+    let place =
+        Place::offline(&format!("http://vault.example.com:{port}")).template("text", "static");
+    std::fs::write(place.path("jwt"), "x").unwrap();
+    std::fs::write(place.path("hosts"), "127.0.0.1 vault.example.com\n").unwrap();
+    let server = NameServer::start(Failure::Silent);
+    let agent = server.start_agent(&place);
+    assert!(place.wait().await.success());
+    // The mount shows what the file says now.
+    std::fs::write(place.path("hosts"), "").unwrap();
+    proxy.set(Fault::None);
+
+    let told = Instant::now();
+    agent.terminate().await;
+
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let report = place.report();
+    assert_eq!(report["reason"], "RevokeFailed", "{report}");
 }
 
 #[tokio::test]

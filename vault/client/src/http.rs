@@ -16,7 +16,7 @@ use reqwest::{RequestBuilder, Response, Url};
 use crate::body::{Bodies, Failed};
 use crate::pace::Paced;
 pub use route::Admission;
-use route::{Route, Routes, Unresolved};
+use route::{PATIENCE, Route, Routes, Unresolved};
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -212,11 +212,10 @@ impl Http {
             Some(body) => builder.body(body.to_vec()),
             None => builder,
         };
-        let builder = match request.timeout {
-            Some(timeout) => builder.timeout(timeout.min(self.timeout)),
-            None => builder,
-        };
-        builder.send().await.map_err(|error| failure(&error, url))
+        let patience = self.timeout.min(request.timeout.unwrap_or(self.timeout));
+        let sent = builder.timeout(patience).send();
+        let sent = PATIENCE.scope(patience, sent).await;
+        sent.map_err(|error| failure(&error, url))
     }
 
     fn with_headers(

@@ -19,6 +19,16 @@ use crate::tls::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+tokio::task_local! {
+    /// How long the request may take that connects.
+    pub(super) static PATIENCE: Duration;
+}
+
+/// Of what a connection or a request may take: beyond it nobody would know whose fault it is.
+fn for_names(limit: Duration) -> Duration {
+    limit * 4 / 5
+}
+
 /// How to send one request.
 pub(super) struct Route {
     pub(super) client: Client,
@@ -213,8 +223,7 @@ fn client(
         host: url.host_str().unwrap_or_default().to_owned(),
         is_pinned: is_asked,
         guard,
-        // Before the connection takes too long: then nobody would know whose fault it is.
-        limit: settings.connect_timeout() * 4 / 5,
+        limit: for_names(settings.connect_timeout()),
     }));
     builder.build().context("cannot build the HTTP client")
 }
@@ -226,8 +235,16 @@ struct Resolver {
     /// Whatever name is asked for, the connection goes to the host.
     is_pinned: bool,
     guard: Option<Guard>,
-    /// How long name servers are waited for.
+    /// How long name servers are waited for at most.
     limit: Duration,
+}
+
+impl Resolver {
+    /// A revocation has less time than a connection.
+    fn patience(&self) -> Duration {
+        let own = PATIENCE.try_with(|all| for_names(*all));
+        own.map_or(self.limit, |own| own.min(self.limit))
+    }
 }
 
 /// Nobody says where a name leads.
@@ -253,7 +270,7 @@ impl Resolve for Resolver {
         // A proxy has another name.
         let guard = self.guard.clone();
         let guard = guard.filter(|_| name.eq_ignore_ascii_case(&self.host));
-        let limit = self.limit;
+        let limit = self.patience();
         Box::pin(async move {
             let address = name.trim_start_matches('[').trim_end_matches(']');
             let found: Vec<SocketAddr> = match address.parse::<IpAddr>() {
@@ -287,6 +304,24 @@ async fn look_up(name: &str, limit: Duration) -> Result<Vec<SocketAddr>, Unresol
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn name_servers_are_waited_for_less_long_than_the_request_may_take() {
+        let resolver = Resolver {
+            host: "vault".to_owned(),
+            is_pinned: false,
+            guard: None,
+            limit: Duration::from_secs(8),
+        };
+
+        for (all, names) in [(5, 4), (10, 8), (60, 8)] {
+            let asked = async { resolver.patience() };
+            let patience = PATIENCE.scope(Duration::from_secs(all), asked).await;
+            assert_eq!(patience, Duration::from_secs(names), "{all}");
+        }
+        // A request that is passed on says nothing of it.
+        assert_eq!(resolver.patience(), Duration::from_secs(8));
+    }
 
     #[tokio::test]
     async fn a_name_leads_nowhere_but_where_it_may() {
