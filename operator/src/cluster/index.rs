@@ -531,11 +531,12 @@ mod tests {
         let index = Index::new();
         let mut run = job("a", "my-job");
         run.metadata.labels = None;
+        run.status.get_or_insert_default().active = Some(1);
         let my_job = [("team".to_owned(), "my-job".to_owned())];
         assert_eq!(take(&index, Event::Apply(run.clone())), my_job);
 
         run.metadata.resource_version = Some("2".into());
-        run.status.get_or_insert_default().active = Some(1);
+        run.status.get_or_insert_default().active = Some(2);
         assert_eq!(take(&index, Event::Apply(run.clone())), []);
 
         run.metadata.finalizers = Some(vec!["planescape.io/run-tracking".into()]);
