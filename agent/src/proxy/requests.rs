@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use planescape_agent_core::{Input, Revocation, namespace};
 use planescape_vault::SecretText;
-use planescape_vault::path::percent_decoded_bytes;
+use planescape_vault::path::{clean_bytes, percent_decoded_bytes};
 use serde::Deserialize;
 
 use super::answer::{self, Answer};
@@ -28,8 +28,8 @@ impl Proxy {
         if let Some(problem) = problem_of_host(&request) {
             return answer::bad_request(problem);
         }
-        // As Go's server, which looks at what the escapes stand for.
-        match &*percent_decoded_bytes(request.uri().path()) {
+        match &*meant(request.uri().path()) {
+            b"*" => answer::empty(status_of_asterisk(request.method())),
             b"/agent/v1/metrics" => {
                 let status = self.asker.ask().await;
                 self.metrics.answer(&request, status.as_ref())
@@ -74,6 +74,29 @@ impl Proxy {
             }
             Err((status, message)) => answer::error(status, message),
         }
+    }
+}
+
+/// As Go's server, which looks at what the escapes stand for, and sends whoever asks for `//` to the shortest path of the
+/// same meaning. A slash at its end makes another one of it there.
+fn meant(path: &str) -> Vec<u8> {
+    let path = percent_decoded_bytes(path);
+    if !path.starts_with(b"/") {
+        return path;
+    }
+    let mut clean = clean_bytes(&path);
+    if path.ends_with(b"/") && clean != b"/" {
+        clean.push(b'/');
+    }
+    clean
+}
+
+/// Who asks for no path asks what the server can do.
+fn status_of_asterisk(method: &Method) -> StatusCode {
+    if method == Method::OPTIONS {
+        StatusCode::OK
+    } else {
+        StatusCode::BAD_REQUEST
     }
 }
 
@@ -156,6 +179,30 @@ mod tests {
         assert_eq!(problem(Version::HTTP_11, &["v:8200"]), None);
         let many = Some("too many Host headers");
         assert_eq!(problem(Version::HTTP_10, &["v", "v"]), many);
+    }
+
+    #[test]
+    fn the_agents_own_paths_are_known_however_they_are_spelt() {
+        for (path, expected) in [
+            ("/agent/v1/quit", "/agent/v1/quit"),
+            ("//agent/v1/quit", "/agent/v1/quit"),
+            ("/agent//v1/./x/../quit", "/agent/v1/quit"),
+            ("/%61gent/v1%2F/quit", "/agent/v1/quit"),
+            ("/agent/v1/quit/", "/agent/v1/quit/"),
+            ("//agent/v1/quit//", "/agent/v1/quit/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("*", "*"),
+            ("/*", "/*"),
+        ] {
+            assert_eq!(meant(path), expected.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_no_path_asks_what_the_server_can_do() {
+        assert_eq!(status_of_asterisk(&Method::OPTIONS), 200);
+        assert_eq!(status_of_asterisk(&Method::GET), 400);
     }
 
     #[test]
