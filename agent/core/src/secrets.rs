@@ -28,7 +28,7 @@ use crate::command::{Command, Notice};
 use crate::dice::Dice;
 use crate::failure::{Failure, Remedy};
 use crate::lease::Lease;
-use crate::token::{Ticket, Token, TokenId};
+use crate::token::{Ticket, Token};
 use answer::{found, undeleted};
 use call::call;
 use entry::{Activity, Entry, Hold, hold, lane_of, lease_id};
@@ -362,7 +362,7 @@ impl Secrets {
     pub(crate) fn answered(
         &mut self,
         reply: Reply<'_, Answer>,
-        current: Option<TokenId>,
+        current: Option<&Token>,
         dice: &mut Dice,
         now: Now,
     ) -> Taken {
@@ -387,7 +387,7 @@ impl Secrets {
             self.leases.stray(lease);
             return Taken::Unchanged;
         };
-        let is_outdated = current.is_some_and(|current| current != ticket.token);
+        let is_outdated = current.is_some_and(|current| current.id != ticket.token);
         let result = result.and_then(|answer| found(request, answer));
         let result = result.and_then(|answer| undeleted(answer, now));
         let result = result.and_then(|answer| pki::issued(request, answer));
@@ -408,7 +408,7 @@ impl Secrets {
         };
         self.maximum = self.maximum.into_iter().chain(entry.maximum()).min();
         entry.backoff.succeed();
-        entry.hold = hold(&answer, ticket, dice, now.moment);
+        entry.hold = hold(&answer, current, ticket, dice, now.moment);
         let due = match &entry.hold {
             Hold::Leased {
                 lease: Some(lease), ..

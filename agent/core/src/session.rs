@@ -161,7 +161,12 @@ impl Session {
         self.can_log_in && self.shared().is_none()
     }
 
-    /// The number of the token that we have.
+    /// The token that we have, whether or not requests may use it.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.current.as_ref().map(|held| &held.token)
+    }
+
+    /// Its number.
     pub(crate) fn current(&self) -> Option<TokenId> {
         self.current.as_ref().map(|held| held.token.id)
     }

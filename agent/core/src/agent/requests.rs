@@ -57,7 +57,7 @@ impl Agent {
             ticket,
             result,
         };
-        let current = self.session.current();
+        let current = self.session.token();
         let before = self.secrets.lease_id(request);
         let taken = self.secrets.answered(reply, current, &mut self.dice, now);
         if let Taken::Changed = &taken {

@@ -107,10 +107,9 @@ impl Entry {
         };
         match (lease, &self.answer) {
             (Some(lease), _) => lease.maximum(),
-            // It cannot be extended at all.
-            (None, Some(Answer::Secret(Some(secret)))) => {
-                Some(secret.lease_duration()).filter(|life| !life.is_zero())
-            }
+            // It cannot be extended at all, unless it is the agent's own token.
+            (None, Some(Answer::Secret(Some(secret)))) => Some(secret.lease_duration())
+                .filter(|life| !life.is_zero() && !secret.is_renewable()),
             (None, _) => None,
         }
     }
@@ -179,17 +178,27 @@ pub(super) fn lane_of(request: &Request) -> Lane {
     }
 }
 
-/// The hold on an answer that has just come.
-pub(super) fn hold(answer: &Answer, ticket: Ticket, dice: &mut Dice, now: Moment) -> Hold {
+/// The hold on an answer that has just come; `own` is the agent's token, which is renewed as such.
+pub(super) fn hold(
+    answer: &Answer,
+    own: Option<&Token>,
+    ticket: Ticket,
+    dice: &mut Dice,
+    now: Moment,
+) -> Hold {
     let Some(secret) = secret_of(answer) else {
         return Hold::Nothing;
     };
     if lease_id(answer).is_none() && secret.client_token().is_none() {
         return Hold::Nothing;
     }
-    let is_orphan = secret.auth().is_some_and(|auth| auth.is_orphan);
+    let is_own = own.is_some_and(|own| {
+        let made = secret.client_token();
+        made.is_some_and(|made| made.as_bytes() == own.secret.expose().as_bytes())
+    });
+    let is_orphan = !is_own && secret.auth().is_some_and(|auth| auth.is_orphan);
     let grant = Grant::new(secret.lease_duration(), true);
-    let lease = secret.is_renewable();
+    let lease = secret.is_renewable() && !is_own;
     let lease = lease.then(|| Lease::new(grant, ticket, dice, now));
     Hold::Leased {
         by: (!is_orphan).then_some(ticket.token),

@@ -59,6 +59,20 @@ fn a_token_renews_itself_from_its_question_on_and_is_made_anew_when_vault_has_lo
 }
 
 #[test]
+fn our_own_token_in_a_template_is_renewed_as_ours_alone() {
+    for is_orphan in [true, false] {
+        let own = token(3600, is_orphan).replace("\"made\"", "\"t1\"");
+        let mut world = ready(&CHILD.replace("create", "renew-self"), &own);
+
+        world.pass(Duration::from_secs(2530));
+        assert_eq!(world.step(), ["renew token t1"]);
+        world.renew_token(3600);
+        world.pass(Duration::from_secs(900));
+        assert_eq!(world.step(), ["put auth/token/renew-self as t1"]);
+    }
+}
+
+#[test]
 fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
     let made = token(36_000, true);
     let mut world = World::build(&[ORPHAN], |start| {
