@@ -40,6 +40,7 @@ impl Refresh {
             Answer::Secret(Some(secret)) => secret,
             Answer::Pki(certificate) => {
                 let good = self.good_for(certificate, wall);
+                let good = good.or_else(|| self.rest_of(certificate, wall));
                 return good.unwrap_or(self.interval).max(SHORTEST);
             }
             Answer::Secret(None) | Answer::List(_) | Answer::File(_) => return self.interval,
@@ -61,6 +62,14 @@ impl Refresh {
         let rotates_at = from.checked_add(self.threshold.of(life))?;
         let good = rotates_at.duration_since(wall).ok()?;
         (!good.is_zero()).then_some(good)
+    }
+
+    /// The same of one that was hardly good when it came: its life began long before. It is replaced before it ends, too; one
+    /// that had ended already says nothing of the next one.
+    fn rest_of(&self, certificate: &Certificate, wall: SystemTime) -> Option<Duration> {
+        let (_, to) = certificate.validity?;
+        let left = to.duration_since(wall).ok()?;
+        (!left.is_zero()).then(|| self.threshold.of(left).min(self.interval))
     }
 
     fn share_of(&self, life: Duration, dice: &mut Dice) -> Duration {
@@ -247,12 +256,15 @@ mod tests {
 
     #[test]
     fn a_certificate_is_kept_for_the_configured_share_of_its_validity_and_not_to_the_last_moment() {
-        for (from, to, good) in [
-            (0, 100, Some(90)),
-            (80, 20, Some(10)),
-            (89, 11, Some(1)),
-            (90, 10, None),
-            (200, 0, None),
+        for (from, to, good, otherwise) in [
+            (0, 100, Some(90), 0),
+            (80, 20, Some(10), 0),
+            (89, 11, Some(1), 0),
+            // What is left of it is shared.
+            (90, 10, None, 9),
+            (100, 1, None, 1),
+            (100_000, 1000, None, 300),
+            (200, 0, None, 300),
         ] {
             let lasting = Duration::from_secs;
             let wall = now().wall;
@@ -266,8 +278,7 @@ mod tests {
             let wait = refresh().wait(&answer, &mut Dice::new(1), wall);
 
             assert_eq!(kept, good.map(Duration::from_secs), "{from} {to}");
-            let otherwise = refresh().interval;
-            assert_eq!(wait, kept.unwrap_or(otherwise), "{from} {to}");
+            assert_eq!(wait, kept.unwrap_or(lasting(otherwise)), "{from} {to}");
             let end = now().moment + lasting(to);
             assert_eq!(certificate_ends_at(&certificate, now()), Some(end));
         }
