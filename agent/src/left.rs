@@ -13,7 +13,7 @@ pub(crate) struct Left {
     pub(crate) orphans: Vec<LeftToken>,
     /// The leases of these tokens, if they were named.
     pub(crate) leases: Option<LeftLeases>,
-    /// Whether there may be other tokens, because the ledger could not be read.
+    /// Whether there may be other tokens, because the ledger could not be read, or the persistent cache not be written.
     pub(crate) is_unread: bool,
 }
 
@@ -59,6 +59,12 @@ impl Left {
     /// With what templates have made, whatever became of the token that made it.
     pub(crate) fn with_orphans(self, orphans: Vec<LeftToken>) -> Self {
         Self { orphans, ..self }
+    }
+
+    /// The persistent cache may be older than its life was. A ledger knows the tokens that it lacks.
+    pub(crate) fn doubted(mut self, is_doubtful: bool, has_ledger: bool) -> Self {
+        self.is_unread |= is_doubtful && !has_ledger;
+        self
     }
 }
 
@@ -124,6 +130,19 @@ mod tests {
         assert!(left.is_unread);
         assert_eq!(left.tokens.len(), 1);
         assert_eq!(left.leases.unwrap().ids, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_cache_that_could_not_be_written_may_lack_a_token_that_no_ledger_knows() {
+        for (is_doubtful, has_ledger, is_unread) in [
+            (true, false, true),
+            (true, true, false),
+            (false, false, false),
+        ] {
+            let left = ledger(&[], None).doubted(is_doubtful, has_ledger);
+
+            assert_eq!(left.is_unread, is_unread, "{is_doubtful} {has_ledger}");
+        }
     }
 
     fn ledger(tokens: &[&str], leases: Option<LeftLeases>) -> Left {

@@ -410,11 +410,11 @@ async fn work(
     let beginning = async {
         let persistent = opening.await??;
         let orphans = persistent.orphans(std::time::SystemTime::now());
-        let handed = (persistent.handed(), orphans);
+        let handed = (persistent.handed(), orphans, persistent.is_doubtful());
         let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
         anyhow::Ok((effects, handed))
     };
-    let (effects, (handed, orphans)) = tokio::select! {
+    let (effects, (handed, orphans, is_doubtful)) = tokio::select! {
         begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
@@ -423,7 +423,8 @@ async fn work(
     // The agent has them.
     started.templates = Vec::new();
     let left = Left::of_ledger(left, left_leases).with(handed);
-    let left = left.with_orphans(orphans);
+    let has_ledger = config.planescape.ledger.is_some();
+    let left = left.with_orphans(orphans).doubted(is_doubtful, has_ledger);
     let agent = Agent::new(start(settings, left), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(

@@ -3,6 +3,8 @@
 //! An init container and the sidecar after it need one login and one database user then, not two.
 
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +22,8 @@ use crate::files::{self, Target};
 
 /// As with `vault agent`, whose form is another one.
 const NAME: &str = "vault-agent-cache.db";
+/// The mode of a file that could not follow: to give it needs no room on the disk.
+const DOUBTED: u32 = 0o400;
 
 /// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
 const MARGIN: u64 = 120_000;
@@ -37,6 +41,8 @@ struct File {
     token_file: PathBuf,
     /// Whether what comes is written down, too.
     is_written: bool,
+    /// Whether the last life could not write down all that it had to say.
+    is_doubtful: bool,
     state: Mutex<State>,
 }
 
@@ -104,6 +110,11 @@ impl Persistent {
             accessor: orphan.accessor.clone(),
         });
         left.collect()
+    }
+
+    /// Whether the last life may have had another token than the one that it has handed on.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_doubtful)
     }
 
     /// It is used now.
@@ -281,7 +292,8 @@ impl Persistent {
         };
         if let Err(error) = file.write(&contents) {
             let error = format!("{error:#}");
-            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life logs in again");
+            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life learns nothing new from it");
+            file.doubt();
         }
     }
 }
@@ -293,16 +305,22 @@ impl File {
             path: PathBuf::from(&persist.folder).join(NAME),
             token_file: persist.token_file.clone().into(),
             is_written: true,
+            is_doubtful: false,
             state: Mutex::default(),
         };
         files::check(&file.target(), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
         let token = match file.read() {
             Ok(None) => None,
-            Ok(Some(contents)) => {
+            Ok(Some(mut contents)) => {
                 let path = file.path.display();
                 tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
                 file.is_written = persist.keeps_after_import;
+                file.is_doubtful = file.is_doubted();
+                if file.is_doubtful {
+                    // There may be other leases than those that it names.
+                    contents.named = None;
+                }
                 file.take_over(contents)
             }
             Err(error) if persist.exits_on_error => {
@@ -363,6 +381,18 @@ impl File {
         let bytes = contents.seal(&self.service_account()?, &random)?;
         files::write(&self.target(), &[], &bytes)?;
         Ok(())
+    }
+
+    /// The next life is not to believe the names in it, nor that there is no other token.
+    fn doubt(&self) {
+        if fs::set_permissions(&self.path, Permissions::from_mode(DOUBTED)).is_err() {
+            self.remove();
+        }
+    }
+
+    fn is_doubted(&self) -> bool {
+        let found = fs::metadata(&self.path);
+        found.is_ok_and(|it| it.permissions().mode() & 0o777 == DOUBTED)
     }
 
     fn remove(&self) {

@@ -53,6 +53,30 @@ fn the_leases_that_a_life_has_named_are_handed_on_with_their_token_alone() {
 }
 
 #[test]
+fn the_names_in_a_cache_that_could_not_be_written_are_not_believed() {
+    let folder = folder();
+    let first = open(&folder, true);
+    save(&first, |it| it.keep_token(&token("t-1")));
+    save(&first, |it| it.name_leases(&["db/1".to_owned()], 0));
+    // Without it there is no key.
+    let jwt = folder.path().join("jwt");
+    fs::remove_file(&jwt).unwrap();
+    save(&first, |it| it.name_leases(&["db/2".to_owned()], 0));
+    fs::write(&jwt, "e.y.J\n").unwrap();
+
+    let second = open(&folder, true);
+
+    assert!(second.is_doubtful());
+    assert_eq!(second.handed(), Some((token("t-1"), None)));
+    let ids = vec!["db/2".to_owned()];
+    save(&second, |it| it.name_leases(&ids, 1));
+    let third = open(&folder, true);
+    assert!(!third.is_doubtful());
+    let named = LeftLeases { ids, more: 1 };
+    assert_eq!(third.handed(), Some((token("t-1"), Some(named))));
+}
+
+#[test]
 fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
     let folder = folder();
     let first = open(&folder, true);
