@@ -67,7 +67,8 @@ impl Place {
     }
 }
 
-fn clean(path: &Path) -> PathBuf {
+/// The shortest path of the same meaning, where no link is in it.
+pub(super) fn clean(path: &Path) -> PathBuf {
     OsString::from_vec(clean_bytes(path.as_os_str().as_bytes())).into()
 }
 
