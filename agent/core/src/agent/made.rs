@@ -28,6 +28,15 @@ impl Agent {
     }
 }
 
+/// Whether what an answer has made waits for somebody else, so that nobody here knows it.
+pub(super) fn is_wrapped(request: &Request, answer: &Answer) -> bool {
+    let Answer::Secret(Some(secret)) = answer else {
+        return false;
+    };
+    // What these wrap was there before.
+    secret.wrapping().is_some() && !request.path().contains("sys/wrapping/")
+}
+
 /// The orphan that an answer has made. Other answers speak of tokens, too, which are not the agent's to revoke.
 #[must_use]
 pub fn orphan(request: &Request, answer: &Answer) -> Option<Login> {

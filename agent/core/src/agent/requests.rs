@@ -4,7 +4,7 @@ use planescape_templates::{Answer, Request};
 use planescape_vault::Grant;
 
 use super::Agent;
-use super::made::orphan;
+use super::made::{is_wrapped, orphan};
 use crate::clock::{Moment, Now};
 use crate::command::Notice;
 use crate::failure::{Failure, Remedy};
@@ -50,8 +50,11 @@ impl Agent {
     ) {
         let asker = Asker::Read(request.path().to_owned());
         let remedy = self.weigh(ticket, asker, result.as_ref().err(), now.moment);
-        let made = result.as_ref().ok();
-        let made = made.and_then(|answer| orphan(request, answer));
+        let answer = result.as_ref().ok();
+        let made = answer.and_then(|answer| orphan(request, answer));
+        if answer.is_some_and(|answer| is_wrapped(request, answer)) {
+            self.granted_to_others();
+        }
         let reply = Reply {
             request,
             ticket,

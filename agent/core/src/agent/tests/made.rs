@@ -181,6 +181,24 @@ fn what_cannot_be_revoked_is_counted_and_what_others_made_is_left_alone() {
     }
 }
 
+#[test]
+fn what_waits_wrapped_for_somebody_else_is_counted() {
+    let wrapped =
+        r#"{"wrap_info": {"token": "w", "accessor": "a", "ttl": 300, "wrapped_accessor": "b"}}"#;
+    for (path, more) in [("auth/token/create", 1), ("sys/wrapping/wrap", 0)] {
+        let text = CHILD.replace("auth/token/create", path);
+        let text = text.replace("Auth.ClientToken", "WrapInfo.Token");
+        let mut world = ready(&text, wrapped);
+        world.feed(Input::Terminate);
+        world.step();
+        world.revoked(Ok(()));
+
+        let (_, report) = world.exit();
+
+        assert_eq!(report.more_leases, more, "{path}");
+    }
+}
+
 fn ready(text: &str, made: &str) -> World {
     let mut world = World::new(&[text]);
     world.step();
