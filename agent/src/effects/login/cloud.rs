@@ -68,6 +68,12 @@ async fn file(path: &str) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// A JSON answer. Where it is none, a parser's words would name neither who has answered nor what.
+fn parsed(answer: &str) -> anyhow::Result<Value> {
+    let parsed: Option<Value> = serde_json::from_str(answer).ok();
+    parsed.context("its answer is not JSON")
+}
+
 /// A text in a JSON answer.
 fn text(answer: &Value, name: &str) -> anyhow::Result<String> {
     match answer[name].as_str() {
@@ -92,4 +98,25 @@ fn encoded(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_answer_of_a_cloud_is_told_in_words_and_not_repeated() {
+        let told = |answer: &str| {
+            let found = parsed(answer).and_then(|answer| text(&answer, "access_token"));
+            found.map_err(|error| error.to_string())
+        };
+
+        assert_eq!(told(r#"{"access_token": "t"}"#), Ok("t".to_owned()));
+        let not_json = Err("its answer is not JSON".to_owned());
+        assert_eq!(told("<html>signed in</html>"), not_json);
+        let missing = Err("its answer has no access_token".to_owned());
+        for answer in ["{}", r#""s3cret""#, r#"{"access_token": ""}"#] {
+            assert_eq!(told(answer), missing, "{answer}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use planescape_vault::wire::{self, Body};
 use serde_json::Value;
 
 use super::sigv4::{self, Keys, Question};
-use super::{Services, encoded, text, variable};
+use super::{Services, encoded, parsed, text, variable};
 
 const QUESTION: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const METADATA: &str = "http://169.254.169.254";
@@ -162,7 +162,7 @@ async fn assume_role(
     ];
     let url = format!("{}/", endpoint.trim_end_matches('/'));
     let answer = services.ask(http::Method::POST, url, headers, form).await?;
-    let answer: Value = serde_json::from_str(&answer)?;
+    let answer = parsed(&answer)?;
     let result = &answer["AssumeRoleWithWebIdentityResponse"]["AssumeRoleWithWebIdentityResult"];
     let found = &result["Credentials"];
     Ok(Keys {
@@ -190,7 +190,7 @@ async fn of_container(services: &Services) -> anyhow::Result<Option<Keys>> {
 }
 
 fn of_json(answer: &str) -> anyhow::Result<Keys> {
-    let answer: Value = serde_json::from_str(answer)?;
+    let answer = parsed(answer)?;
     Ok(Keys {
         access: text(&answer, "AccessKeyId")?,
         secret: text(&answer, "SecretAccessKey")?,

@@ -5,7 +5,7 @@ use planescape_agent_contract::Azure;
 use planescape_vault::wire::{self, Body};
 use serde_json::Value;
 
-use super::{Services, encoded, text, variable};
+use super::{Services, encoded, parsed, text, variable};
 
 const METADATA: &str = "http://169.254.169.254";
 
@@ -44,7 +44,7 @@ async fn managed(azure: &Azure, services: &Services) -> anyhow::Result<String> {
         url.push_str(&format!("&{name}={}", encoded(id)));
     }
     let answer = services.get(url, flavour()).await?;
-    text(&serde_json::from_str(&answer)?, "access_token")
+    text(&parsed(&answer)?, "access_token")
 }
 
 /// Workload identity: the pod's token becomes one of the directory.
@@ -81,14 +81,14 @@ async fn federated(azure: &Azure, services: &Services) -> anyhow::Result<String>
     let answer = services
         .ask(http::Method::POST, url, headers, form.join("&"))
         .await?;
-    text(&serde_json::from_str(&answer)?, "access_token")
+    text(&parsed(&answer)?, "access_token")
 }
 
 /// A pod has no machine of its own: then the names stay empty.
 async fn machine(services: &Services) -> anyhow::Result<Value> {
     let url = format!("{}/metadata/instance?api-version=2017-08-01", metadata());
     match services.get(url, flavour()).await {
-        Ok(answer) => Ok(serde_json::from_str(&answer)?),
+        Ok(answer) => parsed(&answer),
         Err(_) if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => Ok(Value::Null),
         Err(error) => Err(error),
     }

@@ -14,7 +14,7 @@ use planescape_vault::wire::{self, Body};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Services, encoded, text, variable};
+use super::{Services, encoded, parsed, text, variable};
 
 const METADATA: &str = "metadata.google.internal";
 const CREDENTIALS: &str = "https://iamcredentials.googleapis.com";
@@ -67,7 +67,7 @@ async fn statement(
         Some(key) => key.access_token(now, services).await?,
         None => {
             let answer = metadata(services, "default/token").await?;
-            text(&serde_json::from_str(&answer)?, "access_token")?
+            text(&parsed(&answer)?, "access_token")?
         }
     };
     let account = match (&gcp.service_account, key) {
@@ -95,7 +95,7 @@ async fn statement(
     let answer = answer
         .await
         .with_context(|| format!("sign as {account}, which wants iam.serviceAccounts.signJwt"))?;
-    text(&serde_json::from_str(&answer)?, "signedJwt")
+    text(&parsed(&answer)?, "signedJwt")
 }
 
 /// That of the configuration or of the environment; `None` where the instance has to do.
@@ -177,7 +177,7 @@ impl Key {
         let answer = services
             .ask(http::Method::POST, self.tokens.clone(), headers, form)
             .await?;
-        text(&serde_json::from_str(&answer)?, "access_token")
+        text(&parsed(&answer)?, "access_token")
     }
 
     /// A JWT by RS256.
