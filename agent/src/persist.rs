@@ -292,7 +292,7 @@ impl Persistent {
         };
         if let Err(error) = file.write(&contents) {
             let error = format!("{error:#}");
-            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life learns nothing new from it");
+            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life takes no more than a token from it");
             file.doubt();
         }
     }
@@ -318,8 +318,12 @@ impl File {
                 file.is_written = persist.keeps_after_import;
                 file.is_doubtful = file.is_doubted();
                 if file.is_doubtful {
-                    // There may be other leases than those that it names.
-                    contents.named = None;
+                    // What is leased in it may be replaced or revoked, and there may be other leases than those that it names.
+                    contents = Contents {
+                        token: contents.token,
+                        orphans: contents.orphans,
+                        ..Contents::default()
+                    };
                 }
                 file.take_over(contents)
             }

@@ -53,10 +53,13 @@ fn the_leases_that_a_life_has_named_are_handed_on_with_their_token_alone() {
 }
 
 #[test]
-fn the_names_in_a_cache_that_could_not_be_written_are_not_believed() {
+fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     let folder = folder();
     let first = open(&folder, true);
     save(&first, |it| it.keep_token(&token("t-1")));
+    let (path, now) = (key(&call("a")), SystemTime::now());
+    save(&first, |it| it.keep(path.clone(), &secret(), body(), now));
+    save(&first, |it| it.keep_answers(vec![answer()]));
     save(&first, |it| it.name_leases(&["db/1".to_owned()], 0));
     // Without it there is no key.
     let jwt = folder.path().join("jwt");
@@ -68,6 +71,8 @@ fn the_names_in_a_cache_that_could_not_be_written_are_not_believed() {
 
     assert!(second.is_doubtful());
     assert_eq!(second.handed(), Some((token("t-1"), None)));
+    assert!(second.take(&path, now).is_none());
+    assert!(second.answers().is_empty());
     let ids = vec!["db/2".to_owned()];
     save(&second, |it| it.name_leases(&ids, 1));
     let third = open(&folder, true);
