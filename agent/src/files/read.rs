@@ -49,8 +49,10 @@ pub(crate) fn read_within(path: &Path, folders: &[String]) -> io::Result<Zeroizi
 /// belongs to somebody else, may hold what they like.
 pub(crate) fn read_own(path: &Path, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
     let place = Place::of(path, shared, false)?;
+    // Where it was written: the path as it stands may go through a folder that is not there.
     if !place.is_shared {
-        return read(path);
+        let found = openat(&place.folder, &place.name, READING, Mode::empty())?;
+        return content(regular(found)?);
     }
     let flags = READING | OFlags::NOFOLLOW;
     let found = openat(&place.folder, &place.name, flags, Mode::empty())?;
@@ -147,6 +149,10 @@ mod tests {
         assert!(read_own(&link, &shared).is_err());
         for path in [&open, &link] {
             assert_eq!(&**read_own(path, &[]).unwrap(), b"certificate");
+        }
+        let around = folder.path().join("no-folder/../own");
+        for shared in [&shared[..], &[][..]] {
+            assert_eq!(&**read_own(&around, shared).unwrap(), b"certificate");
         }
         if geteuid().is_root() {
             std::os::unix::fs::chown(&own, Some(1), None).unwrap();
