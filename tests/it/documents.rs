@@ -1,6 +1,9 @@
 //! What pages and manifests say of the programs, where a machine can hold it against the source.
 
-#![expect(clippy::unwrap_used, reason = "a page that cannot be read fails its test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a page that cannot be read fails its test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -6,6 +6,9 @@ use std::thread;
 
 use crate::agent::{Agent, Place};
 
+/// The last part of the address that no name server is given, so that nobody comes to listen there.
+const NOBODY: u8 = 255;
+
 /// How a name server fails.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Failure {
@@ -26,18 +29,22 @@ pub(crate) struct NameServer {
 impl NameServer {
     /// Only root may serve names.
     pub(crate) fn start(failure: Failure) -> Self {
+        if failure == Failure::Gone {
+            return Self {
+                address: address(NOBODY),
+                socket: None,
+            };
+        }
         let (address, socket) = bind();
-        let socket = match failure {
-            Failure::Gone => None,
-            Failure::Silent => Some(socket),
-            Failure::KnowsNothing => {
-                let answering = socket.try_clone().unwrap();
-                // It ends with the process: each one is one idle thread.
-                thread::spawn(move || know_nothing(&answering));
-                Some(socket)
-            }
-        };
-        Self { address, socket }
+        if failure == Failure::KnowsNothing {
+            let answering = socket.try_clone().unwrap();
+            // It ends with the process: each one is one idle thread.
+            thread::spawn(move || know_nothing(&answering));
+        }
+        Self {
+            address,
+            socket: Some(socket),
+        }
     }
 
     /// Waits until somebody asks for a name.
@@ -71,10 +78,14 @@ impl NameServer {
     }
 }
 
-fn bind() -> (Ipv4Addr, UdpSocket) {
+fn address(last: u8) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    (1..=254)
-        .map(|last| Ipv4Addr::new(127, high, low, last))
+    Ipv4Addr::new(127, high, low, last)
+}
+
+fn bind() -> (Ipv4Addr, UdpSocket) {
+    (1..NOBODY)
+        .map(address)
         .find_map(|address| Some((address, UdpSocket::bind((address, 53)).ok()?)))
         .expect("a free address of loopback, and leave to bind port 53")
 }

@@ -408,7 +408,11 @@ fn what_our_own_clock_alone_calls_over_is_not_called_revoked() {
             (told.phase, told.reason),
             (Phase::Done, Reason::CredentialsEnded)
         );
-        assert!(told.message.unwrap().contains("has not said that it is revoked"));
+        assert!(
+            told.message
+                .unwrap()
+                .contains("has not said that it is revoked")
+        );
         assert!(told.more_leases > 0 && told.at.is_some());
     }
 }
