@@ -283,8 +283,9 @@ fn auth(reader: &mut Reader, defaults: &Defaults) -> Auth {
     }
 }
 
-/// The path of an auth method, with `auth/` before it, which people leave out.
+/// The path of an auth method, with `auth/` before it, which people leave out, and without the slashes around it.
 pub(crate) fn below_auth(path: &str) -> String {
+    let path = path.trim_matches('/');
     if path.starts_with("auth/") {
         return path.to_owned();
     }

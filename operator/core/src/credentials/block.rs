@@ -236,6 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn the_slashes_around_an_auth_path_are_no_part_of_it() {
+        for path in ["auth/team", "/auth/team", "/team/", "auth/team/"] {
+            let mut block = usual();
+            block["authPath"] = json!(path);
+
+            let order = order(&block, &pod("vault-db-creds")).unwrap().unwrap();
+
+            assert_eq!(order.auth_path, "auth/team", "{path}");
+        }
+    }
+
+    #[test]
     fn a_block_that_is_off_or_only_a_file_orders_nothing() {
         let mut off = usual();
         off["enabled"] = json!(false);
