@@ -1,9 +1,9 @@
 //! Of a run that has not ended: its Secrets, and that what it holds goes on living.
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_agent_contract::Phase;
+use planescape_agent_contract::{Phase, Reason, Report};
 
-use super::words::{ended, held, tell, told_with};
+use super::words::{ended, held, outlived, tell, told_with};
 use super::{Custody, Holding, Memory, Sighting, Step, Subject};
 use crate::credentials::life::Life;
 use crate::credentials::run::{Run, Stage};
@@ -51,24 +51,25 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     if run.order.secrets.is_empty() || matches!(run.stage, Stage::Stopping(_)) {
         return None;
     }
+    if has_begun_before(run, memory) {
+        // Whether pods would work with what was revoked is seen before there is one more token.
+        if let Some(index) = unseen(run, memory, now) {
+            return Some(Step::Look(index));
+        }
+        if sightings(run, memory).any(is_present) {
+            return None;
+        }
+    }
     if !run.is_claimed {
         return Some(Step::Claim).filter(|_| memory.custody != Custody::Absent || !is_parted(run));
     }
     let Custody::Held(holding) = &memory.custody else {
         return Some(Step::LogIn).filter(|_| !is_parted(run));
     };
-    let sightings = sightings(run, memory);
-    let pause = pause(run, memory);
-    let is_due =
-        |seen: Timestamp| seen > now || seen.saturating_add(pause).is_ok_and(|it| it <= now);
-    let unseen = sightings.clone().position(|it| match it {
-        Sighting::Unknown => true,
-        Sighting::Present(seen) => is_due(seen),
-        Sighting::Missing | Sighting::Ready => false,
-    });
-    if let Some(index) = unseen {
+    if let Some(index) = unseen(run, memory, now) {
         return Some(Step::Look(index));
     }
+    let sightings = sightings(run, memory);
     let is_waiting = run.stage == Stage::Waiting;
     let open = sightings.clone().position(|it| !is_present(it));
     if let Some(index) = open {
@@ -100,6 +101,28 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
 fn is_parted(run: &Run) -> bool {
     let told = run.told.as_ref();
     run.stage == Stage::Running && told.is_some_and(|told| told.phase == Phase::Done)
+}
+
+/// Whether it waits for its Secrets although a token of it has come to its end, because somebody took our label off for a while:
+/// what was made with that token may still be there.
+fn has_begun_before(run: &Run, memory: &Memory) -> bool {
+    let is_past =
+        |told: &Report| told.phase == Phase::Done || told.reason == Reason::CredentialsEnded;
+    memory.custody == Custody::Absent
+        && run.stage == Stage::Waiting
+        && run.told.as_ref().is_some_and(is_past)
+}
+
+/// A Secret that is to be looked for.
+fn unseen(run: &Run, memory: &Memory, now: Timestamp) -> Option<usize> {
+    let pause = pause(run, memory);
+    let is_due =
+        |seen: Timestamp| seen > now || seen.saturating_add(pause).is_ok_and(|it| it <= now);
+    sightings(run, memory).position(|it| match it {
+        Sighting::Unknown => true,
+        Sighting::Present(seen) => is_due(seen),
+        Sighting::Missing | Sighting::Ready => false,
+    })
 }
 
 /// How long after one look at a Secret comes the next. Where somebody deletes it again and again, each new one has a lease of its
@@ -179,6 +202,12 @@ fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     let mut troubles = memory.troubles_of_supply();
     let trouble = troubles.find(|(subject, it)| *subject != Subject::Status && it.waits(now));
     let trouble = trouble.map(|(_, trouble)| trouble);
+    let may_be_left = |it: Sighting| it == Sighting::Unknown || is_present(it);
+    if has_begun_before(run, memory) && sightings(run, memory).any(may_be_left) {
+        // Whoever follows knows by this alone that there was a token.
+        let message = trouble.and_then(|it| it.report.message.clone());
+        return tell(run, &outlived(run, memory, message));
+    }
     let report = match (trouble, ended(run, memory, now), &memory.custody) {
         (_, Some(report), _) => report,
         (Some(trouble), None, _) => told_with(run, memory, trouble.report.clone()),

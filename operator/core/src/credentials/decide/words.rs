@@ -17,6 +17,8 @@ const ENDED_BY_TTL: &str = "Vault denies the token everything, as it may deny on
 
 const LOST: &str = "somebody has deleted the record of the run's token in the namespace of `planescape credentials`: nobody can revoke it, and it ends with its TTL";
 
+const OUTLIVED: &str = "a Secret of the run is there whose token has come to its end, because somebody took the label planescape.io/credentials off the Job for a while: what it holds may have ended with the token, and no pod gets it; delete the run's Secrets, and they are made anew";
+
 pub(super) fn tell(run: &Run, report: &Report) -> Option<Step> {
     let timeless = |report: &Report| Report {
         at: None,
@@ -70,6 +72,20 @@ pub(super) fn ended(run: &Run, memory: &Memory, now: Timestamp) -> Option<Report
         ..Report::new(Phase::Read, Reason::CredentialsEnded)
     };
     Some(told_with(run, memory, report))
+}
+
+/// Secrets are there of a token that has come to its end before the run began, or nobody can see whether they are. When that
+/// was stays said.
+pub(super) fn outlived(run: &Run, memory: &Memory, trouble: Option<String>) -> Report {
+    let told = run.told.as_ref();
+    let report = Report {
+        message: Some(trouble.unwrap_or_else(|| OUTLIVED.to_owned())),
+        at: told.and_then(|told| told.at),
+        ttl_seconds: told.and_then(|told| told.ttl_seconds),
+        max_seconds: told.and_then(|told| told.max_seconds),
+        ..Report::new(Phase::Read, Reason::CredentialsEnded)
+    };
+    told_with(run, memory, report)
 }
 
 fn lives(holding: &Holding) -> impl Iterator<Item = Life> {

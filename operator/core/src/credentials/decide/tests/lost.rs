@@ -94,6 +94,40 @@ fn a_run_whose_label_comes_back_is_not_held_by_a_token_that_its_pods_know_nothin
 }
 
 #[test]
+fn a_run_that_waits_again_is_not_let_go_with_what_was_revoked() {
+    let mut world = World::new(Stage::Waiting);
+    while !world.has_secret {
+        world.take(world.next());
+    }
+    world.run.stage = Stage::Over { deleted: None };
+    world.go_on();
+    assert_eq!(world.told(), "Revoked");
+    world.memory = Memory::default();
+    world.run.stage = Stage::Waiting;
+    world.refused = vec!["Look(0)"];
+
+    let blind = world.go_on();
+    world.refused.clear();
+    world.memory = Memory::default();
+    let again = world.go_on();
+
+    assert_eq!(blind, ["Recall", "Look(0)", "Tell(CredentialsEnded)"]);
+    assert_eq!(again, blind);
+    let told = world.run.told.clone().unwrap();
+    assert_eq!((told.phase, told.at.is_some()), (Phase::Read, true));
+    // Whoever follows sees the same.
+    world.memory = Memory::default();
+    assert_eq!(world.go_on(), ["Recall", "Look(0)"]);
+    assert_eq!((world.tokens, world.run.stage), (1, Stage::Waiting));
+    world.has_secret = false;
+    world.now = world.now.saturating_add(SECRET_CHECK).unwrap();
+    world.go_on();
+
+    assert_eq!((world.tokens, world.run.stage), (2, Stage::Running));
+    assert_eq!(world.told(), "LoggedIn");
+}
+
+#[test]
 fn the_deletion_of_a_job_whose_pods_never_stop_waits_for_vault_no_longer_than_another() {
     let mut world = World::new(Stage::Waiting);
     world.go_on();
