@@ -30,9 +30,13 @@ use super::revoker::Revoker;
 use super::{chance, job};
 use crate::cluster::client::scoped;
 use crate::cluster::gate::Class;
+use crate::job::brief;
 
 const SHORTEST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// The same where somebody has to let us write on the Job first.
+const LONGEST_WAIT_FOR_LEAVE: Duration = Duration::from_hours(1);
 
 /// A token that could not be revoked for so long has most likely ended by itself.
 const LONGEST_ATTEMPT: Duration = Duration::from_hours(24);
@@ -177,6 +181,7 @@ async fn sweep(
                     pod,
                     "nobody knows at which Vault the tokens of a pod's agent are: they end with their TTL"
                 );
+                program.metrics.stepped("RevokeAccessor", "GivenUp");
                 return;
             }
             Ok(Remembered::Nothing) => return,
@@ -271,6 +276,56 @@ impl Open {
     fn is_empty(&self) -> bool {
         self.accessors.is_empty() && self.leases.is_empty()
     }
+
+    /// What could not be done in a day, and what is to be said then.
+    fn given_up(&self) -> (&'static str, &'static str) {
+        let open = (self.accessors.is_empty(), self.leases.is_empty());
+        match open {
+            (false, _) => (
+                "RevokeAccessor",
+                "gives up what an agent has left after a day",
+            ),
+            (true, false) => (
+                "LookUpLease",
+                "looks no more after a day for leases that an agent has left, whose tokens are revoked",
+            ),
+            (true, true) => (
+                "Tell",
+                "does not tell after a day that what an agent has left is gone",
+            ),
+        }
+    }
+}
+
+/// What the Job says of what an agent has left.
+#[derive(Default)]
+struct Telling {
+    /// What was told, or is never taken.
+    told: Revocation,
+    /// Why the API server did not take what was told last.
+    trouble: Option<String>,
+    is_forbidden: bool,
+}
+
+impl Telling {
+    /// Takes in what came of telling an outcome; whether that is news.
+    fn hear(&mut self, outcome: &Revocation, answer: &kube::Result<()>) -> bool {
+        let error = answer.as_ref().err();
+        if error.is_none_or(job::is_never_taken) {
+            self.told.clone_from(outcome);
+        }
+        self.is_forbidden = error.is_some_and(job::is_forbidden);
+        let known = std::mem::replace(&mut self.trouble, error.map(brief));
+        self.trouble.is_some() && known != self.trouble
+    }
+
+    /// The longest pause between two attempts.
+    fn longest_retry(&self, open: &Open) -> Duration {
+        match self.is_forbidden && open.is_empty() {
+            true => LONGEST_WAIT_FOR_LEAVE,
+            false => LONGEST_RETRY,
+        }
+    }
 }
 
 /// Until Vault has said of every token and lease that it is gone, and the Job says so.
@@ -279,7 +334,7 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
         return;
     };
     let started = Instant::now();
-    let mut told = Revocation::default();
+    let mut telling = Telling::default();
     let mut known = Revocation::default();
     let mut open = Open::of(&left);
     let mut wait = SHORTEST_RETRY;
@@ -300,28 +355,26 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
         }
         outcome.has_no_lease = open.is_empty() && open.names_all_leases;
         known.clone_from(&outcome);
-        if outcome != told && tell(program, &left, &outcome).await {
-            told = outcome;
+        if outcome != telling.told {
+            tell(program, &left, &outcome, &mut telling).await;
         }
         // A reader of the status knows only what was told.
-        let is_done = open.is_empty() && known == told;
+        let is_done = open.is_empty() && known == telling.told;
         if is_done {
             return;
         }
         if started.elapsed() > LONGEST_ATTEMPT {
             let (tokens, leases) = (open.accessors.len(), open.leases.len());
-            warn!(
-                left.namespace,
-                left.job, tokens, leases, "gives up what an agent has left after a day"
-            );
-            program.metrics.stepped("RevokeAccessor", "GivenUp");
+            let (step, words) = open.given_up();
+            warn!(left.namespace, left.job, tokens, leases, "{words}");
+            program.metrics.stepped(step, "GivenUp");
             return;
         }
         tokio::select! {
             () = tokio::time::sleep(wait.mul_f64(1.0 + chance() / 4.0)) => {}
             () = shutdown.cancelled() => return,
         }
-        wait = (wait * 2).min(LONGEST_RETRY);
+        wait = (wait * 2).min(telling.longest_retry(&open));
     }
 }
 
@@ -394,14 +447,76 @@ fn whole_seconds() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Whether it stands on the Job, or there is no Job any more.
-async fn tell(program: &Program, left: &Left, outcome: &Revocation) -> bool {
-    match job::tell_revocation(&program.clients, left, outcome).await {
-        Ok(()) => true,
-        Err(error) => {
-            let (namespace, job) = (&left.namespace, &left.job);
-            warn!(namespace, job, "cannot tell of a revocation: {error}");
-            false
+/// Where there is no Job any more there is nobody to tell.
+async fn tell(program: &Program, left: &Left, outcome: &Revocation, telling: &mut Telling) {
+    let answer = job::tell_revocation(&program.clients, left, outcome).await;
+    if telling.hear(outcome, &answer)
+        && let Some(trouble) = &telling.trouble
+    {
+        let (namespace, job) = (&left.namespace, &left.job);
+        warn!(namespace, job, "cannot tell of a revocation: {trouble}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_not_told_for_ever_to_a_job_that_does_not_take_it() {
+        let outcome = revoked();
+        let mut telling = Telling::default();
+
+        assert!(telling.hear(&outcome, &refused(422, "Invalid")));
+        assert_eq!(telling.told, outcome);
+    }
+
+    #[test]
+    fn where_nobody_lets_us_tell_it_is_said_once_and_tried_ever_more_rarely() {
+        let (outcome, gone) = (revoked(), open(&[], &[]));
+        let mut telling = Telling::default();
+        assert_eq!(telling.longest_retry(&gone), LONGEST_RETRY);
+
+        assert!(telling.hear(&outcome, &refused(403, "Forbidden")));
+        assert!(!telling.hear(&outcome, &refused(403, "Forbidden")));
+
+        assert_ne!(telling.told, outcome, "somebody may allow it");
+        assert_eq!(telling.longest_retry(&gone), LONGEST_WAIT_FOR_LEAVE);
+        let alive = open(&["a"], &[]);
+        assert_eq!(telling.longest_retry(&alive), LONGEST_RETRY);
+        assert!(telling.hear(&outcome, &refused(503, "ServiceUnavailable")));
+        assert_eq!(telling.longest_retry(&gone), LONGEST_RETRY);
+        assert!(!telling.hear(&outcome, &Ok(())));
+        assert_eq!(telling.told, outcome);
+    }
+
+    #[test]
+    fn only_what_may_live_is_given_up() {
+        let step = |open: &Open| open.given_up().0;
+
+        assert_eq!(step(&open(&["a"], &["l"])), "RevokeAccessor");
+        assert_eq!(step(&open(&[], &["l"])), "LookUpLease");
+        assert_eq!(step(&open(&[], &[])), "Tell");
+    }
+
+    fn revoked() -> Revocation {
+        Revocation {
+            revoked: vec!["a".to_owned()],
+            ..Revocation::default()
         }
+    }
+
+    fn open(accessors: &[&str], leases: &[&str]) -> Open {
+        let all = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect();
+        Open {
+            accessors: all(accessors),
+            leases: all(leases),
+            names_all_leases: true,
+        }
+    }
+
+    fn refused(code: u16, reason: &str) -> kube::Result<()> {
+        let status = kube::core::Status::failure(reason, reason);
+        Err(kube::Error::Api(status.with_code(code).boxed()))
     }
 }
