@@ -25,7 +25,31 @@ pub(super) async fn claim(clients: &Clients, run: &Run) -> kube::Result<Option<J
 pub(super) async fn release(clients: &Clients, run: &Run) -> kube::Result<Option<Job>> {
     let change =
         json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": [LEASE_FINALIZER] } });
-    patch(clients, run, Class::Record, change).await
+    let released = patch(clients, run, Class::Record, change).await;
+    match released {
+        Err(error) if is_never_taken(&error) || is_forbidden(&error) => {
+            let client = clients.of(Class::Record);
+            let api = Api::namespaced(client, &run.owner.namespace);
+            unless_free(error, &api, target(run)).await
+        }
+        released => released,
+    }
+}
+
+/// A Job that has lost label, owner and finalizer is none of ours, and a policy keeps us from writing on it: that it is free is
+/// all that was wanted.
+async fn unless_free(
+    refused: kube::Error,
+    api: &Api<Job>,
+    target: Target<'_>,
+) -> kube::Result<Option<Job>> {
+    let live = api.get_metadata_opt(target.name).await?;
+    let is_held = live.is_some_and(|live| {
+        let is_same = live.metadata.uid.as_deref() == Some(target.uid);
+        let mut finalizers = live.metadata.finalizers.iter().flatten();
+        is_same && finalizers.any(|it| it == LEASE_FINALIZER)
+    });
+    if is_held { Err(refused) } else { Ok(None) }
 }
 
 /// Lets the Job have pods; where a queue decides when, hands it over to that.
@@ -93,12 +117,15 @@ async fn patch(
     class: Class,
     change: Value,
 ) -> kube::Result<Option<Job>> {
-    let job = Target {
+    change_job(clients, target(run), class, change).await
+}
+
+fn target(run: &Run) -> Target<'_> {
+    Target {
         namespace: &run.owner.namespace,
         name: &run.job,
         uid: &run.uid,
-    };
-    change_job(clients, job, class, change).await
+    }
 }
 
 /// A Job, which may be gone.
@@ -136,7 +163,44 @@ async fn change_job(
 
 #[cfg(test)]
 mod tests {
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_nobody_may_write_on_is_let_go_only_where_nobody_holds_it() {
+        let held = json!({ "uid": "mine", "finalizers": ["foregroundDeletion", LEASE_FINALIZER] });
+        let free = json!({ "uid": "mine", "finalizers": ["foregroundDeletion"] });
+        let anothers = json!({ "uid": "anothers", "finalizers": [LEASE_FINALIZER] });
+
+        assert!(after_a_refusal(held).await.is_err());
+        assert!(matches!(after_a_refusal(free).await, Ok(None)));
+        assert!(matches!(after_a_refusal(anothers).await, Ok(None)));
+    }
+
+    /// What becomes of the release of `mine`, which is refused, while the Job of that name is like this.
+    async fn after_a_refusal(mut metadata: Value) -> kube::Result<Option<Job>> {
+        metadata["name"] = json!("job");
+        let found = json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata,
+        });
+        let body = serde_json::to_vec(&found).unwrap();
+        let server = tower::service_fn(move |_: Request<Body>| {
+            let answer = Response::new(Body::from(body.clone()));
+            async move { Ok::<_, std::convert::Infallible>(answer) }
+        });
+        let api: Api<Job> = Api::namespaced(Client::new(server, "team"), "team");
+        let refused = kube::core::Status::failure("changes only Jobs that it holds", "Invalid");
+        let refused = kube::Error::Api(refused.with_code(422).boxed());
+        let target = Target {
+            namespace: "team",
+            name: "job",
+            uid: "mine",
+        };
+        unless_free(refused, &api, target).await
+    }
 
     #[test]
     fn what_the_api_server_cannot_answer_just_now_is_asked_again() {
