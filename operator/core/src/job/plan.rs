@@ -74,6 +74,8 @@ pub struct Plan {
     pub refused_rerun: Option<RefusedRerun>,
     /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
     pub clock_was_at: Option<Timestamp>,
+    /// Until when, as the status says and nobody can have done, every instant was acted upon.
+    pub unbelieved: Option<Timestamp>,
 }
 
 /// An instant whose run exists, and that the status does not tell of: whoever made it came no further.
@@ -305,6 +307,7 @@ impl Plan {
         let reference = reference::reference(job, validated.is_ok(), now);
         let settled = Settled::of(job.status.as_ref(), now);
         plan.clock_was_at = settled.clock_was_at;
+        plan.unbelieved = settled.unbelieved;
         plan.reference = Some(reference.clone());
         refusal::end(&mut plan, job, observed, defaults, now);
         stuck::end(&mut plan, job, observed, now);

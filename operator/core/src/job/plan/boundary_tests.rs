@@ -317,6 +317,23 @@ fn a_clock_was_wrong_that_was_more_than_five_minutes_ahead() {
 }
 
 #[test]
+fn no_status_is_believed_that_says_that_all_has_run_for_more_than_a_month_to_come() {
+    let settled = |from: &str, until: &str| {
+        let status = json!({ "settledAhead": { "from": from, "until": until } });
+        let status: PlanescapeJobStatus = serde_json::from_value(status).unwrap();
+        let settled = Settled::of(Some(&status), at("2026-11-24T10:30:00Z"));
+        let first = settled.ahead.map(|ahead| *ahead.start());
+        (first, settled.unbelieved)
+    };
+    let (from, far) = ("2026-11-24T11:00:00Z", "2036-01-01T00:00:00Z");
+    let (month, more) = ("2026-12-25T11:00:00Z", "2026-12-25T11:00:01Z");
+
+    assert_eq!(settled(from, month), (Some(at(from)), None));
+    assert_eq!(settled(from, more), (Some(at(more)), Some(at(more))));
+    assert_eq!(settled(far, far), (Some(at(far)), None));
+}
+
+#[test]
 fn another_interval_counts_from_the_edit() {
     let mut job = cron("@every 2h");
     job["status"] = json!({ "scheduleReference": { "schedule": "@every 1h UTC",

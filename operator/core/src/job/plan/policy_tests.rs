@@ -543,13 +543,16 @@ fn a_run_that_has_waited_for_its_turn_beyond_its_deadline_does_not_start() {
 }
 
 #[test]
-fn a_status_of_the_year_9999_keeps_no_run_from_starting() {
-    let last = "9999-12-30T21:00:00Z";
-    for status in [
-        json!({ "lastScheduleTime": last }),
-        json!({ "lastScheduleTime": last, "settledSince": "2026-11-24T09:00:00Z" }),
-        json!({ "settledAhead": { "from": "2026-11-24T10:31:00Z", "until": last } }),
-    ] {
+fn a_status_of_the_year_2028_or_9999_keeps_no_run_from_starting() {
+    let status = |last: &str| {
+        [
+            json!({ "lastScheduleTime": last }),
+            json!({ "lastScheduleTime": last, "settledSince": "2026-11-24T09:00:00Z" }),
+            json!({ "settledAhead": { "from": "2026-11-24T10:31:00Z", "until": last } }),
+        ]
+    };
+    let all = ["2028-01-01T00:00:00Z", "9999-12-30T21:00:00Z"].map(status);
+    for status in all.into_iter().flatten() {
         let mut job = cron("0 * * * *");
         job["status"] = status;
         job["status"]["scheduleReference"] =

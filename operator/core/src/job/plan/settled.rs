@@ -9,8 +9,9 @@ use crate::api::v1alpha1::PlanescapeJobStatus;
 /// A recorded instant this far ahead is the work of a wrong clock.
 pub(crate) const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// A series of instants that is longer was acted upon under no clock: it was written by hand, or the clock has jumped.
-const LONGEST_SERIES: SignedDuration = SignedDuration::from_hours(8 * 366 * 24);
+/// No clock is ahead by more for so long that all these instants were acted upon: a longer series was written by hand, or the
+/// clock has jumped.
+const LONGEST_SERIES: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// Which instants were acted upon.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub(crate) struct Settled {
     pub(crate) ahead: Option<RangeInclusive<Timestamp>>,
     /// The instant by which it is noticed now that the clock was ahead.
     pub(crate) clock_was_at: Option<Timestamp>,
+    /// The end of a series of instants that nobody can have acted upon, whatever the status says.
+    pub(crate) unbelieved: Option<Timestamp>,
 }
 
 impl Settled {
@@ -30,8 +33,16 @@ impl Settled {
         let Some(status) = status else {
             return Self::default();
         };
+        let mut unbelieved = None;
+        let mut believe = |ahead: RangeInclusive<Timestamp>| {
+            let kept = believed(&ahead, now);
+            if kept != ahead {
+                unbelieved = Some(*ahead.end());
+            }
+            kept
+        };
         let known = status.settled_ahead.as_ref();
-        let known = known.map(|ahead| believed(ahead.from.0..=ahead.until.0, now));
+        let known = known.map(|ahead| believe(ahead.from.0..=ahead.until.0));
         let (known, passed) = match known {
             Some(ahead) if *ahead.end() < now => (None, Some(*ahead.end())),
             known => (known, None),
@@ -45,6 +56,7 @@ impl Settled {
                 last,
                 ahead: known,
                 clock_was_at: None,
+                unbelieved,
             };
         };
         let before = status.settled_before.as_ref().map(|it| it.0);
@@ -58,10 +70,12 @@ impl Settled {
             from = from.min(*known.start());
             until = until.max(*known.end());
         }
+        let ahead = believe(from..=until);
         Self {
             last: Some(now).max(before.filter(|_| is_one)),
-            ahead: Some(believed(from..=until, now)),
+            ahead: Some(ahead),
             clock_was_at: Some(wrong),
+            unbelieved,
         }
     }
 
@@ -74,8 +88,8 @@ impl Settled {
 }
 
 /// Of a series from now on that nobody can have run, its end alone: the schedule would rest until then.
-fn believed(ahead: RangeInclusive<Timestamp>, now: Timestamp) -> RangeInclusive<Timestamp> {
-    let (from, until) = ahead.into_inner();
+fn believed(ahead: &RangeInclusive<Timestamp>, now: Timestamp) -> RangeInclusive<Timestamp> {
+    let (from, until) = (*ahead.start(), *ahead.end());
     let is_near = from.duration_since(now) < LONGEST_SERIES;
     let is_long = until.duration_since(from) > LONGEST_SERIES;
     let from = if is_near && is_long { until } else { from };

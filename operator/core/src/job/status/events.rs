@@ -160,6 +160,12 @@ fn of_schedule(facts: &Facts<'_>) -> Vec<Event> {
         );
         events.push(Event::warning("ClockSkew", note));
     }
+    if let Some(until) = facts.plan.unbelieved {
+        let note = format!(
+            "The status says that every run until {until} was acted upon already, so far ahead as nobody can have run: only that of {until} counts as run"
+        );
+        events.push(Event::warning("ClockSkew", note));
+    }
     if let Some(taken) = &facts.applied.conflict {
         events.push(Event::warning("NameConflict", taken.words()));
     }

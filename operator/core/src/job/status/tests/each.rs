@@ -200,6 +200,8 @@ fn a_clock_that_was_ahead_and_a_pod_that_knows_no_names_are_warned_of() {
     let (_, events) = told_of(&hourly(), |plan| plan.clock_was_at = Some(wrong));
     assert_eq!(words(&events), ["ClockSkew"]);
     assert!(events[0].note.contains("15:00:00Z"), "{}", events[0].note);
+    let (_, events) = told_of(&hourly(), |plan| plan.unbelieved = Some(wrong));
+    assert_eq!(words(&events), ["ClockSkew"]);
 
     let mut scene = Scene::injected();
     scene.job["spec"]["schedule"] = json!("0 * * * *");
