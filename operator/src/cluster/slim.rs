@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodStatus, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    ManagedFieldsEntry, ObjectMeta, OwnerReference, Time,
+};
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 
@@ -65,7 +67,7 @@ struct ContainerParts {
     env: Option<Vec<EnvVar>>,
 }
 
-/// All but who wrote which field.
+/// All but which fields somebody wrote.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MetadataParts {
@@ -79,6 +81,13 @@ struct MetadataParts {
     owner_references: Option<Vec<OwnerReference>>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
+    managed_fields: Option<Vec<WriterParts>>,
+}
+
+#[derive(Deserialize)]
+struct WriterParts {
+    subresource: Option<String>,
+    time: Option<Time>,
 }
 
 impl<'de> Deserialize<'de> for Slim<Job> {
@@ -96,7 +105,10 @@ impl<'de> Deserialize<'de> for Slim<Pod> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let pod = PodParts::deserialize(deserializer)?;
         Ok(Self(Pod {
-            metadata: pod.metadata.into(),
+            metadata: ObjectMeta {
+                managed_fields: None,
+                ..pod.metadata.into()
+            },
             spec: pod.spec.map(PodSpec::from),
             status: pod.status,
         }))
@@ -145,9 +157,22 @@ impl From<ContainerParts> for Container {
     }
 }
 
+impl From<WriterParts> for ManagedFieldsEntry {
+    fn from(parts: WriterParts) -> Self {
+        Self {
+            subresource: parts.subresource,
+            time: parts.time,
+            ..Self::default()
+        }
+    }
+}
+
 impl From<MetadataParts> for ObjectMeta {
     fn from(parts: MetadataParts) -> Self {
+        let writers = parts.managed_fields;
+        let writers = writers.map(|all| all.into_iter().map(ManagedFieldsEntry::from).collect());
         Self {
+            managed_fields: writers,
             name: parts.name,
             namespace: parts.namespace,
             uid: parts.uid,
@@ -214,7 +239,8 @@ mod tests {
             "finalizers": ["planescape.io/run-tracking"],
             "ownerReferences": [{ "apiVersion": "planescape.io/v1alpha1", "kind": "PlanescapeJob",
                 "name": "a", "uid": "o", "controller": true }],
-            "managedFields": [{ "manager": "m", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": {} } }],
+            "managedFields": [{ "manager": "m", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": {} },
+                "subresource": "status", "time": "2026-11-24T10:00:09Z" }],
         });
         let container =
             json!({ "name": "main", "image": "i", "env": [{ "name": "A", "value": "1" }] });
@@ -257,6 +283,10 @@ mod tests {
             let whole: Job = serde_json::from_value(job.clone()).unwrap();
             assert_eq!(KnownJob::of(&slim.0), KnownJob::of(&whole));
         }
+        job["status"]["conditions"] = json!([]);
+        let slim: Slim<Job> = serde_json::from_value(job).unwrap();
+        let known = KnownJob::of(&slim.0).unwrap();
+        assert!(known.run.podless_since.is_some());
         let slim: Slim<Pod> = serde_json::from_value(pod.clone()).unwrap();
         let whole: Pod = serde_json::from_value(pod).unwrap();
         let known = KnownPod::of(&slim.0);

@@ -76,6 +76,9 @@ pub struct ObservedJob {
     /// Of one that goes on, whether the Job controller has counted a pod of it, be it one that is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_had_pods: bool,
+    /// Of one that goes on and has had pods, and of which none is left: when the Job controller last wrote what it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub podless_since: Option<Timestamp>,
     /// Whether it bears our finalizer.
     pub is_tracked: bool,
     /// A digest of what it was made of.
@@ -327,6 +330,7 @@ impl ObservedJob {
             grace: grace(spec),
             expects_pods: spec.is_none_or(expects_pods),
             has_had_pods,
+            podless_since: podless_since(job).filter(|_| has_had_pods),
             is_tracked: is_tracked(&job.metadata),
             template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),
@@ -463,6 +467,19 @@ fn counts_a_pod(status: &JobStatus) -> bool {
         status.failed,
     ];
     counts.into_iter().flatten().any(|count| count > 0)
+}
+
+/// Whoever writes a status is named with the time of its last change. That of a Job changes no more while no pod can be made.
+fn podless_since(job: &Job) -> Option<Timestamp> {
+    let status = job.status.as_ref()?;
+    let left = [status.active, status.terminating];
+    if left.into_iter().flatten().any(|count| count > 0) {
+        return None;
+    }
+    let writers = job.metadata.managed_fields.iter().flatten();
+    let of_status = writers.filter(|writer| writer.subresource.as_deref() == Some("status"));
+    let times = of_status.filter_map(|writer| writer.time.as_ref());
+    times.map(instant).max()
 }
 
 /// As its annotation says. Somebody may take that away, and the Job still runs: then as its label

@@ -266,6 +266,9 @@ pub struct Blocker {
 /// How soon a Job that started has a pod.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long the Job controller may wait before another pod takes the place of one that is gone: six minutes, and its queue.
+const LONGEST_GAP: SignedDuration = SignedDuration::from_mins(10);
+
 /// How long a node may take to prepare a pod's volumes and network. The kubelet tries again every two minutes
 /// at most.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(30);
@@ -477,11 +480,16 @@ fn expect_pods(plan: &mut Plan, observed: &Observed, now: Timestamp) {
             continue;
         }
         expect_start(plan, job, now);
-        // Another one takes the place of a pod that is gone, some time later.
-        if !job.expects_pods || job.has_had_pods || !job.pods.is_empty() {
-            continue;
-        }
-        let due = job.started.and_then(|it| it.checked_add(FIRST_POD).ok());
+        let has_none_yet = job.pods.is_empty() && !job.has_had_pods;
+        let wanting = match stuck::gap(job) {
+            Some(since) => Some((since, LONGEST_GAP)),
+            None => job
+                .started
+                .filter(|_| has_none_yet)
+                .map(|it| (it, FIRST_POD)),
+        };
+        let wanting = wanting.filter(|_| job.expects_pods);
+        let due = wanting.and_then(|(since, limit)| since.checked_add(limit).ok());
         match due {
             Some(due) if due > now => plan.wake_by(Some(due)),
             Some(_) => plan.podless = plan.podless.take().or(Some(job.name.clone())),

@@ -451,6 +451,39 @@ fn a_run_that_stops_or_was_ended_or_lies_between_two_pods_is_not_stuck() {
 }
 
 #[test]
+fn a_run_whose_last_pod_is_gone_is_stuck_where_no_other_one_comes_for_long() {
+    let tick = "2026-11-24T11:00:00Z";
+    let mut gone = run(tick);
+    gone["status"]["failed"] = json!(1);
+    gone["metadata"]["managedFields"] = json!([
+        { "manager": "planescape", "time": "2026-11-24T11:29:00Z" },
+        { "manager": "kube-controller-manager", "subresource": "status", "time": "2026-11-24T11:20:00Z" },
+    ]);
+    let mut over = pod("pod", tick);
+    over["status"] = json!({ "phase": "Failed" });
+    let planned = |run: &Value, (limit, pods): (u32, &[Value]), now: &str| {
+        let mut job = cron("0 * * * *");
+        job["spec"]["stuckAfterSeconds"] = json!(limit);
+        let plan = plan_with_pods(&job, std::slice::from_ref(run), pods, now);
+        (ends(&plan) == 1, plan.podless.is_some(), plan.wake)
+    };
+
+    let (nine, ten) = ("2026-11-24T11:29:59Z", "2026-11-24T11:30:00Z");
+    for pods in [&[][..], std::slice::from_ref(&over)] {
+        let wake = Some(at(ten));
+        assert_eq!(planned(&gone, (300, pods), nine), (false, false, wake));
+        let wake = Some(at("2026-11-24T12:00:00Z"));
+        assert_eq!(planned(&gone, (300, pods), ten), (true, true, wake));
+        let wake = Some(at("2026-11-24T11:40:00Z"));
+        assert_eq!(planned(&gone, (1_200, pods), ten), (false, true, wake));
+    }
+    let next = pod("next", tick);
+    assert!(!planned(&gone, (300, &[over, next]), ten).0);
+    gone["status"]["active"] = json!(1);
+    assert!(!planned(&gone, (300, &[]), ten).0, "it is on its way");
+}
+
+#[test]
 fn a_one_time_run_that_waits_for_one_by_hand_is_still_to_start() {
     let mut job = once();
     job["spec"]["concurrencyPolicy"] = json!("Forbid");

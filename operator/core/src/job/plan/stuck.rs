@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Ending, Plan};
+use super::{Ending, LONGEST_GAP, Plan};
 use crate::api::PlanescapeJob;
 use crate::job::observed::{Observed, ObservedJob, ObservedPod};
 
@@ -17,6 +17,10 @@ pub(super) fn end(plan: &mut Plan, job: &PlanescapeJob, observed: &Observed, now
         let Some((since, why)) = stuck(run) else {
             continue;
         };
+        let limit = match gap(run) {
+            Some(_) => limit.max(LONGEST_GAP),
+            None => limit,
+        };
         let Ok(due) = since.checked_add(limit) else {
             continue;
         };
@@ -27,12 +31,21 @@ pub(super) fn end(plan: &mut Plan, job: &PlanescapeJob, observed: &Observed, now
     }
 }
 
+/// Since when another pod has not taken the place of the last one, some time after which it does.
+pub(super) fn gap(run: &ObservedJob) -> Option<Timestamp> {
+    let is_left = run.pods.iter().any(|pod| !pod.is_over);
+    run.podless_since.filter(|_| !is_left)
+}
+
 /// Since when, and why, where none of its pods gets on.
 fn stuck(run: &ObservedJob) -> Option<(Timestamp, String)> {
     let started = run.started.filter(|_| run.expects_pods)?;
     let live: Vec<_> = run.pods.iter().filter(|pod| !pod.is_over).collect();
     let Some(newest) = live.last() else {
-        // Another one takes the place of a pod that is gone, some time later.
+        if let Some(since) = gap(run) {
+            let why = "no other one has taken the place of the Job's last pod";
+            return Some((since, why.to_owned()));
+        }
         let is_podless = run.pods.is_empty() && !run.has_had_pods;
         return is_podless.then(|| (started, "the Job has no pod".to_owned()));
     };

@@ -64,6 +64,7 @@ impl World {
                 grace: SignedDuration::from_secs(30),
                 expects_pods: true,
                 has_had_pods: true,
+                podless_since: None,
                 is_tracked: true,
                 template: None,
                 is_ended: false,
