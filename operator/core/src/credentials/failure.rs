@@ -204,7 +204,8 @@ impl Failure {
             Some(403) if message.contains("cannot") && is_of_owner => (
                 Reason::NotGranted,
                 format!(
-                    ". The owner of the namespace allows it with: kubectl create rolebinding planescape-credentials -n {namespace} --clusterrole=planescape-credentials-runs --serviceaccount=planescape-system:planescape-credentials"
+                    ". The owner of the namespace allows it with: kubectl create rolebinding planescape-credentials -n {namespace} --clusterrole=planescape-credentials-runs --serviceaccount={}",
+                    account_in(message).unwrap_or("planescape-system:planescape-credentials")
                 ),
             ),
             Some(404) if is_of_account => {
@@ -293,6 +294,13 @@ fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
         | Question::LeaseRenewal
         | Question::Revocation => error.to_string(),
     }
+}
+
+/// The account of this program, as the API server calls it where it refuses something to it: `namespace:name`.
+fn account_in(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("\"system:serviceaccount:")?;
+    let (account, _) = rest.split_once('"')?;
+    Some(account)
 }
 
 fn needs(error: &Error, path: &str, capability: &str) -> String {
@@ -429,6 +437,21 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_to_be_granted_is_granted_to_the_account_that_was_refused() {
+        let message = |user: &str| {
+            let forbidden = format!("secrets is forbidden: User \"{user}\" cannot create resource");
+            let failure = Failure::of_kubernetes(&run(), "create a Secret", Some(403), &forbidden);
+            failure.report.message.unwrap()
+        };
+
+        let elsewhere = message("system:serviceaccount:vault-tools:credentials");
+        assert!(elsewhere.ends_with("--serviceaccount=vault-tools:credentials"));
+        let nowhere = message("kubernetes-admin");
+        let usual = "--serviceaccount=planescape-system:planescape-credentials";
+        assert!(nowhere.ends_with(usual), "{nowhere}");
     }
 
     #[test]

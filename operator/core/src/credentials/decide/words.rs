@@ -13,7 +13,7 @@ const UNVERIFIED: &str = "Vault has revoked the token; whether it could revoke e
 
 const UNHEARD: &str = "Vault has revoked the token; an answer of it was lost that may have held a lease, which nobody can name, and which Vault revokes with the token";
 
-const ENDED_BY_TTL: &str = "Vault denies the token everything, as it may deny one that lives, and has not said that it is revoked: it has ended by its TTL, or will; to know it, set PLANESCAPE_REVOCATION_ROLE";
+const ENDED_BY_TTL: &str = "Vault denies the token everything, as it may deny one that lives, and has not said that it is revoked: it has ended by its TTL, or will; to know it, let the role in PLANESCAPE_REVOCATION_ROLE revoke by accessor: path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }";
 
 const LOST: &str = "somebody has deleted the record of the run's token in the namespace of `planescape credentials`: nobody can revoke it, and it ends with its TTL";
 

@@ -55,7 +55,10 @@ pub(super) fn end(
                 .map_or(due, |late| due.max(late));
         }
         if plan.has_come(due, now) {
-            let why = format!("Vault has refused it since {since}: {}", refusal.said);
+            let why = format!(
+                "it has been without its secrets since {since}, and trying again does not help: {}",
+                refusal.said
+            );
             plan.end(run, Ending::VaultRefused, why);
         }
     }

@@ -67,7 +67,10 @@ pub fn events(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Vec<Event> {
     let before = facts.job.status.clone().unwrap_or_default();
     let mut events = Vec::new();
     events.extend(not_ready(&before, after));
-    events.extend(of_schedule(facts));
+    // A name that is taken may have been told by the condition.
+    let of_schedule = of_schedule(facts).into_iter();
+    let news: Vec<Event> = of_schedule.filter(|it| !events.contains(it)).collect();
+    events.extend(news);
     events.extend(of_edit(facts, &before));
     events.extend(queued(&before, after));
     events.extend(of_rerun(facts));

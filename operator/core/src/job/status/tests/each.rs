@@ -64,6 +64,10 @@ fn each_way_to_pass_without_a_run_is_counted_by_itself_and_told_in_words_of_its_
     let mut expected = counts;
     expected["conflict"] = json!(4);
     assert_eq!(json!(scene.status().skipped), expected);
+    let (_, events) = told_of(&scene, |_| {});
+    let taken = words(&events);
+    let taken = taken.into_iter().filter(|it| *it == "NameConflict");
+    assert_eq!(taken.count(), 1, "{events:?}");
 }
 
 #[test]
