@@ -1,5 +1,7 @@
 //! An error in words, for who has typed a command or reads the log.
 
+use kube::runtime::watcher;
+
 use crate::job::brief;
 
 /// The error and its causes, each once: many say in their own words what their cause says again.
@@ -19,6 +21,18 @@ pub fn of(error: &anyhow::Error) -> String {
         }
     }
     said
+}
+
+/// What went wrong with a watch, without the fields of the API server's answer.
+pub(crate) fn of_watch(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(cause) => format!("cannot list: {}", brief(cause)),
+        watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => {
+            format!("cannot watch: {}", brief(cause))
+        }
+        watcher::Error::WatchError(status) => status.message.clone(),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -42,6 +56,17 @@ mod tests {
             of(&error),
             "cannot read PlanescapeJob nightly: User \"viewer\" cannot get it"
         );
+    }
+
+    #[test]
+    fn what_the_api_server_says_of_a_watch_is_its_sentence() {
+        let status = Status::failure("pods is forbidden", "Forbidden").with_code(403);
+        let refused = kube::Error::Api(status.clone().boxed());
+        let list = watcher::Error::InitialListFailed(refused);
+        let expired = watcher::Error::WatchError(status.boxed());
+
+        assert_eq!(of_watch(&list), "cannot list: pods is forbidden");
+        assert_eq!(of_watch(&expired), "pods is forbidden");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::index::{Index, Kept};
 use super::planescape_jobs::KnownPlanescapeJob;
 use super::slim::Slim;
 use crate::job::queue::{Queue, Urgency};
+use crate::words;
 
 /// Objects in one answer of the API server: so many are in memory as a whole.
 const PAGE: u32 = 50;
@@ -114,7 +115,7 @@ impl Watch<'_> {
                         self.queue.push(name, urgency.get());
                     }
                 }
-                Err(error) => warn!("a watch failed: {error}"),
+                Err(error) => warn!("a watch failed: {}", words::of_watch(&error)),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -31,6 +31,7 @@ use super::{chance, job};
 use crate::cluster::client::scoped;
 use crate::cluster::gate::Class;
 use crate::job::brief;
+use crate::words;
 
 const SHORTEST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
@@ -74,7 +75,7 @@ pub(super) async fn run(
     let ours = watcher::Config::default().labels(JOB_LABEL);
     let mut pods = std::pin::pin!(watcher(pods, ours).default_backoff());
     let jobs = watcher(jobs, watcher::Config::default()).default_backoff();
-    let mut jobs = std::pin::pin!(jobs.applied_objects().map_err(anyhow::Error::new));
+    let mut jobs = std::pin::pin!(jobs.applied_objects());
     let mut agents = Agents {
         program,
         shutdown,
@@ -89,11 +90,14 @@ pub(super) async fn run(
             Some(ended) = agents.running.join_next() => ended.expect("a revocation does not panic"),
             Some(event) = pods.next() => match event {
                 Ok(event) => agents.take(event),
-                Err(error) => warn!("the watch of pods failed: {error}"),
+                Err(error) => warn!("the watch of pods failed: {}", words::of_watch(&error)),
             },
             Some(event) = jobs.next() => match event {
                 Ok(job) => agents.remember(&job),
-                Err(error) => warn!("the watch of PlanescapeJobs failed: {error}"),
+                Err(error) => {
+                    let said = words::of_watch(&error);
+                    warn!("the watch of PlanescapeJobs failed: {said}");
+                }
             },
         }
     }

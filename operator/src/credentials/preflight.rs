@@ -26,6 +26,7 @@ use super::task::mount_of;
 use super::{Program, bearer};
 use crate::cluster::client::scoped;
 use crate::cluster::gate::Class;
+use crate::words;
 
 /// A namespace that does not let us in is asked so rarely.
 const LONG: SignedDuration = SignedDuration::from_hours(1);
@@ -75,7 +76,10 @@ pub(super) async fn run(
             }
             Some(event) = jobs.next() => match event {
                 Ok(event) => checks.take(event),
-                Err(error) => warn!("the watch of PlanescapeJobs failed: {error}"),
+                Err(error) => {
+                    let said = words::of_watch(&error);
+                    warn!("the watch of PlanescapeJobs failed: {said}");
+                }
             },
             () = tokio::time::sleep(TICK) => {}
         }

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::Program;
 use super::task::tend;
 use crate::cluster::client::scoped;
+use crate::words;
 use tended::{Begun, Tended};
 
 /// How long steps that have begun may go on after a signal to end.
@@ -60,7 +61,7 @@ pub(super) async fn run(
                     let begun = tasks.tended.take(event);
                     tasks.begin(begun);
                 }
-                Some(Err(error)) => warn!("the watch failed: {error}"),
+                Some(Err(error)) => warn!("the watch failed: {}", words::of_watch(&error)),
                 None => anyhow::bail!("the watch ended"),
             },
         }
