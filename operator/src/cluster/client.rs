@@ -1,6 +1,9 @@
 //! The way to the API server: what changes the cluster goes through only while this operator leads, a
 //! limited number of calls at once, and the urgent ones first.
 
+use std::env;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +11,7 @@ use anyhow::Context as _;
 use http::{HeaderValue, Method, Request, Response, header};
 use k8s_openapi::NamespaceResourceScope;
 use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use tower::service_fn;
 
@@ -21,12 +25,36 @@ const USER_AGENT: &str = concat!("planescape/", env!("CARGO_PKG_VERSION"));
 
 /// A client of the cluster that this process runs in, or that its kubeconfig names.
 pub(crate) async fn connect() -> anyhow::Result<Client> {
-    let mut config = Config::infer()
-        .await
-        .context("cannot reach Kubernetes: this is no pod, and no kubeconfig can be read; name one in KUBECONFIG")?;
+    let mut config = configuration().await?;
     let value = HeaderValue::from_static(USER_AGENT);
     config.headers.push((header::USER_AGENT, value));
     Client::try_from(config).context("cannot reach Kubernetes")
+}
+
+async fn configuration() -> anyhow::Result<Config> {
+    if let Some(kubeconfig) = env::var_os("KUBECONFIG").as_deref().and_then(present) {
+        let kubeconfig = kubeconfig.context("cannot reach Kubernetes")?;
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        return config.context("cannot reach Kubernetes");
+    }
+    Config::infer()
+        .await
+        .context("cannot reach Kubernetes: this is no pod, and no kubeconfig can be read; name one in KUBECONFIG")
+}
+
+/// What stands in those files of a list that are there, where others are missing: kubectl passes over them.
+fn present(list: &OsStr) -> Option<anyhow::Result<Kubeconfig>> {
+    let files = env::split_paths(list).filter(|file| !file.as_os_str().is_empty());
+    let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|file| file.exists());
+    if there.is_empty() || missing.is_empty() {
+        return None;
+    }
+    let mut files = there.iter();
+    let merge = |merged: Kubeconfig, file: &PathBuf| -> anyhow::Result<Kubeconfig> {
+        Ok(merged.merge(Kubeconfig::read_from(file)?)?)
+    };
+    Some(files.try_fold(Kubeconfig::default(), merge))
 }
 
 /// How long a call may take once it is made: a webhook may take thirty seconds.
@@ -187,6 +215,22 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn a_kubeconfig_that_is_missing_is_passed_over_where_another_one_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let [there, missing] = ["there", "missing"].map(|name| folder.path().join(name));
+        std::fs::write(&there, "current-context: one").unwrap();
+        let read = |files: &[&PathBuf]| {
+            let kubeconfig = present(&env::join_paths(files).unwrap());
+            kubeconfig.map(|kubeconfig| kubeconfig.unwrap().current_context)
+        };
+
+        let one = Some("one".to_owned());
+        assert_eq!(read(&[&missing, &there]), Some(one));
+        assert_eq!(read(&[&there]), None);
+        assert_eq!(read(&[&missing]), None);
+    }
 
     #[tokio::test]
     async fn a_call_may_wait_for_its_turn_for_longer_than_it_may_take() {
