@@ -192,7 +192,8 @@ async fn sweep(
             Err(error) => warn!(
                 namespace,
                 job = name,
-                "cannot look for left tokens: {error}"
+                "cannot look for left tokens: {}",
+                brief(&error)
             ),
         }
         tokio::select! {

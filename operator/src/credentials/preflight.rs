@@ -26,6 +26,7 @@ use super::task::mount_of;
 use super::{Program, bearer};
 use crate::cluster::client::scoped;
 use crate::cluster::gate::Class;
+use crate::job::brief;
 use crate::words;
 
 /// A namespace that does not let us in is asked so rarely.
@@ -198,7 +199,8 @@ async fn attempt(program: &Program, check: &Check) -> Timestamp {
         warn!(
             namespace = owner.namespace,
             job = owner.name,
-            "cannot tell of a preflight: {error}"
+            "cannot tell of a preflight: {}",
+            brief(&error)
         );
         return later(LONG);
     }

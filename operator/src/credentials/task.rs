@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 use super::record::Record;
 use super::vaults::{Outages, Vault};
 use super::{Program, chance, job};
+use crate::job::brief;
 use crate::metrics::{Count, HeldOfRun};
 pub(super) use reading::mount_of;
 
@@ -243,7 +244,11 @@ impl Task {
                 if job::is_never_taken(&error) || (self.is_gone && job::is_forbidden(&error)) =>
             {
                 let (job, namespace) = (&self.run.job, &self.run.owner.namespace);
-                warn!(job, namespace, %error, "the Job does not take what is told of it");
+                let error = brief(&error);
+                warn!(
+                    job,
+                    namespace, error, "the Job does not take what is told of it"
+                );
                 self.run.told = Some(report);
             }
             Err(error) => return Err(self.refused("tell a Job's status", &error)),
