@@ -79,6 +79,9 @@ pub struct ObservedJob {
     /// Of one that goes on and has had pods, and of which none is left: when the Job controller last wrote what it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub podless_since: Option<Timestamp>,
+    /// Whether it was read, and bears our label no more: no watch shows what becomes of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_hidden: bool,
     /// Whether it bears our finalizer.
     pub is_tracked: bool,
     /// A digest of what it was made of.
@@ -232,6 +235,7 @@ impl KnownJob {
     pub fn fresh(job: &Job) -> Option<Self> {
         let mut known = Self::of(job)?;
         known.run.version = job.metadata.resource_version.as_deref().map(Into::into);
+        known.run.is_hidden = known.label.is_none();
         Some(known)
     }
 
@@ -331,6 +335,7 @@ impl ObservedJob {
             expects_pods: spec.is_none_or(expects_pods),
             has_had_pods,
             podless_since: podless_since(job).filter(|_| has_had_pods),
+            is_hidden: false,
             is_tracked: is_tracked(&job.metadata),
             template: annotation(&job.metadata, TEMPLATE_ANNOTATION).map(str::to_owned),
             is_ended: annotation(&job.metadata, ENDED_ANNOTATION).is_some(),

@@ -273,6 +273,9 @@ const LONGEST_GAP: SignedDuration = SignedDuration::from_mins(10);
 /// at most.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long the end of a run may go unseen that somebody took our label off.
+const HIDDEN_END: SignedDuration = SignedDuration::from_mins(1);
+
 /// How long a change of the schedule may go unread.
 const UNTOLD_EDIT: SignedDuration = SignedDuration::from_secs(5);
 
@@ -314,6 +317,9 @@ impl Plan {
         plan.reference = Some(reference.clone());
         refusal::end(&mut plan, job, observed, defaults, now);
         stuck::end(&mut plan, job, observed, now);
+        if observed.active().any(|run| run.is_hidden) {
+            plan.wake_by(now.checked_add(HIDDEN_END).ok());
+        }
         let Ok(validated) = validated else {
             return plan;
         };

@@ -177,3 +177,27 @@ fn gives_the_name_to_the_newest_runs_pods_only() {
         }]
     );
 }
+
+#[test]
+fn looks_again_at_a_run_that_somebody_took_our_label_off() {
+    let job: PlanescapeJob = typed(&cron("0 * * * *"));
+    let (defaults, now) = (Defaults::default(), at("2026-11-24T10:10:00Z"));
+    let validated = validate(&job, &defaults, now);
+    let validated = validated.as_ref().map(|(validated, _)| validated);
+    let validated = validated.map_err(Vec::as_slice);
+    let owner = Identity::of(&job.metadata).unwrap();
+    let wake = |labels: &Value| {
+        let mut run = run("2026-11-24T10:00:00Z");
+        run["metadata"]["labels"] = labels.clone();
+        let run: k8s_openapi::api::batch::v1::Job = typed(&run);
+        let known = [KnownJob::fresh(&run).unwrap()];
+        let pods: [KnownPod; 0] = [];
+        let observed = Observed::of(&owner, &known, &pods);
+        plan(&job, validated, &observed, &defaults, now).wake
+    };
+
+    let a_minute_later = Some(at("2026-11-24T10:11:00Z"));
+
+    assert_eq!(wake(&json!({ "team": "a" })), a_minute_later);
+    assert!(wake(&json!({ "planescape.io/job": "my-job" })) > a_minute_later);
+}

@@ -65,6 +65,7 @@ impl World {
                 expects_pods: true,
                 has_had_pods: true,
                 podless_since: None,
+                is_hidden: false,
                 is_tracked: true,
                 template: None,
                 is_ended: false,
