@@ -1,13 +1,15 @@
 //! Watches the Jobs that carry an order, and keeps a task for each.
 
+mod lost;
 mod tended;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use planescape_operator_core::api::names::CREDENTIALS_LABEL;
 use tokio::task::JoinSet;
@@ -41,6 +43,8 @@ pub(super) async fn run(
     let api: Api<Job> = scoped(client, scope);
     let ours = watcher::Config::default().labels(&format!("{CREDENTIALS_LABEL}=true"));
     let mut events = std::pin::pin!(watcher(api, ours).default_backoff());
+    let mut lost = std::pin::pin!(stream::once(lost::find(program, scope)));
+    let mut has_listed = false;
     let mut tasks = Tasks {
         program,
         shutdown,
@@ -58,12 +62,20 @@ pub(super) async fn run(
             }
             event = events.next() => match event {
                 Some(Ok(event)) => {
+                    has_listed |= matches!(event, Event::InitDone);
                     let begun = tasks.tended.take(event);
                     tasks.begin(begun);
                 }
                 Some(Err(error)) => warn!("the watch failed: {}", words::of_watch(&error)),
                 None => anyhow::bail!("the watch ended"),
             },
+            // Later than the list of the watch: of a Job that has lost the label since then, the watch tells.
+            Some(jobs) = lost.next(), if has_listed => {
+                for job in jobs {
+                    let begun = tasks.tended.lost(&job);
+                    tasks.begin(begun);
+                }
+            }
         }
     }
     let drained = async { while tasks.running.join_next().await.is_some() {} };

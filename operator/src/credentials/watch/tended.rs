@@ -71,6 +71,17 @@ impl Tended {
         }
     }
 
+    /// A Job that is held has lost our label before this program saw it.
+    pub(super) fn lost(&mut self, job: &Job) -> Option<Begun> {
+        let uid = job.uid()?;
+        if self.runs.contains_key(&uid) {
+            return None;
+        }
+        let begun = self.begin(of(job)?);
+        self.runs.get_mut(&uid)?.lose();
+        Some(begun)
+    }
+
     /// A task has ended. The run that has waited for that gets one now.
     pub(super) fn ended(&mut self, uid: &str) -> Option<Begun> {
         let mut entry = self.runs.remove(uid)?;
@@ -191,6 +202,19 @@ mod tests {
         tended.take(Event::Delete(job("j")));
 
         assert!(tended.runs.is_empty());
+    }
+
+    #[test]
+    fn a_job_that_lost_the_label_before_this_program_began_is_ended_like_one_that_is_gone() {
+        let mut tended = Tended::default();
+
+        let begun = tended.lost(&job("j")).unwrap();
+
+        assert!(matches!(*begun.seen.borrow(), Seen::Gone));
+        assert!(begun.seen.has_changed().unwrap(), "its task hears of it");
+        assert!(tended.lost(&job("j")).is_none(), "it has one");
+        assert!(tended.take(Event::Apply(job("j"))).is_none());
+        assert!(tended.ended("j").is_some(), "it bears the label again");
     }
 
     fn job(uid: &str) -> Job {
