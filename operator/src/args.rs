@@ -8,6 +8,7 @@ pub mod serving;
 mod vault;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use planescape_operator_core::manifest::is_label;
 
 use crate::commands::convert::Convert;
 use crate::commands::cron::Cron;
@@ -66,7 +67,12 @@ pub struct Operator {
     pub jobs: jobs::Jobs,
 
     /// The one namespace to watch; all when absent.
-    #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "PLANESCAPE_NAMESPACE",
+        value_name = "NAME",
+        value_parser = namespace_name
+    )]
     pub namespace: Option<String>,
 
     /// How several operators agree on who leads.
@@ -89,4 +95,47 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object per line.
     Json,
+}
+
+/// A namespace that can exist, or nothing. In one that cannot, the API server finds nothing, and says no more than that.
+fn namespace_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || (text.len() <= 63 && is_label(text)) {
+        return Ok(text.to_owned());
+    }
+    Err("is not the name of a namespace; write one, such as team, or nothing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_namespace_is_taken_that_cannot_exist() {
+        for right in ["", "team", "team-1", "a".repeat(63).as_str()] {
+            assert_eq!(namespace_name(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "a,b",
+            "a b",
+            "team ",
+            "Team",
+            "*",
+            "../x",
+            "a".repeat(64).as_str(),
+        ] {
+            assert!(namespace_name(wrong).is_err(), "{wrong}");
+        }
+        for program in [
+            "operator --namespace=a,b",
+            "operator --leader-elect-namespace=a,b",
+            "credentials --namespace=a,b",
+            "credentials --own-namespace=a,b",
+        ] {
+            let arguments = ["planescape"].into_iter().chain(program.split(' '));
+            let error = Arguments::try_parse_from(arguments)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("not the name of a namespace"), "{error}");
+        }
+    }
 }

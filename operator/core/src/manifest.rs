@@ -5,6 +5,8 @@ mod fields;
 mod fits;
 mod rules;
 
+pub use fits::is_label;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

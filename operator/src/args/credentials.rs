@@ -94,11 +94,21 @@ pub struct Credentials {
     pub revocation_token_file: PathBuf,
 
     /// The namespace of the records of tokens, which nobody else may read; the program's own when absent.
-    #[arg(long, env = "PLANESCAPE_CREDENTIALS_NAMESPACE", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "PLANESCAPE_CREDENTIALS_NAMESPACE",
+        value_name = "NAME",
+        value_parser = super::namespace_name
+    )]
     pub own_namespace: Option<String>,
 
     /// The one namespace whose runs get Secrets; all when absent.
-    #[arg(long, env = "PLANESCAPE_NAMESPACE", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "PLANESCAPE_NAMESPACE",
+        value_name = "NAME",
+        value_parser = super::namespace_name
+    )]
     pub namespace: Option<String>,
 
     /// How several such programs agree on who leads.

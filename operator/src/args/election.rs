@@ -25,7 +25,8 @@ pub struct Election {
     #[arg(
         long,
         env = "PLANESCAPE_LEADER_ELECT_NAMESPACE",
-        value_name = "NAMESPACE"
+        value_name = "NAMESPACE",
+        value_parser = super::namespace_name
     )]
     pub leader_elect_namespace: Option<String>,
 

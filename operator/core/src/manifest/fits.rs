@@ -23,7 +23,8 @@ pub(super) fn check(value: &Value, schema: &Value) -> Result<(), String> {
 }
 
 /// A DNS label, as RFC 1123 has it, but for its length.
-pub(super) fn is_label(text: &str) -> bool {
+#[must_use]
+pub fn is_label(text: &str) -> bool {
     is_name(text, "-")
 }
 
