@@ -53,6 +53,9 @@ pub(super) struct State {
     /// How many answers may have brought leases that are not in the list; one of them may be on its way.
     #[serde(default)]
     pub(super) unheard: usize,
+    /// Whether this is not the run's first token, and nobody knows the one before.
+    #[serde(default)]
+    pub(super) has_lost: bool,
 }
 
 /// One lease.
@@ -81,6 +84,7 @@ impl Record {
                 life: Life::new(now, 0, true),
                 leases: Vec::new(),
                 unheard: 1,
+                has_lost: false,
             }),
         })
     }
@@ -247,6 +251,7 @@ mod tests {
                 life: Life::new(Timestamp::UNIX_EPOCH, 60, true),
                 leases: Vec::new(),
                 unheard: 0,
+                has_lost: false,
             },
         };
 

@@ -102,6 +102,8 @@ pub struct Holding {
     pub leases: Vec<Lease>,
     /// How many more there may be, because answers were lost.
     pub unheard: usize,
+    /// Whether the run had another token before, whose record somebody has deleted.
+    pub has_lost: bool,
     /// What is known of the token's end. Vault comes to the leases when it can.
     pub token_end: TokenEnd,
     /// Whether an answer may mean that the token has ended, so that Vault is to be asked for it.
@@ -476,6 +478,7 @@ impl Holding {
             token,
             leases,
             unheard,
+            has_lost: false,
             token_end: TokenEnd::Open,
             is_doubted: false,
             latest: None,

@@ -34,7 +34,8 @@ impl Task {
                 let leases =
                     leases.map(|lease| Lease::new(&lease.id, lease.life.recalled(now, outage)));
                 let token = state.life.recalled(now, outage);
-                let holding = Holding::new(token, leases.collect(), state.unheard);
+                let mut holding = Holding::new(token, leases.collect(), state.unheard);
+                holding.has_lost = state.has_lost;
                 self.memory.hold(holding);
             }
         }
@@ -77,15 +78,17 @@ impl Task {
             self.give_back(&vault, &login).await;
             return Err(Failure::of_limited_uses(run));
         }
-        let before = match &self.memory.custody {
-            Custody::Held(holding) => holding.open(),
+        let (before, has_lost) = match &self.memory.custody {
+            Custody::Held(holding) => (holding.open(), holding.has_lost),
             // Somebody has deleted the record of one that was told of.
             Custody::Unknown | Custody::Absent => {
                 let told = run.told.as_ref();
-                usize::from(told.is_some_and(|told| told.accessor.is_some()))
+                let has_lost = told.is_some_and(|told| told.accessor.is_some());
+                (usize::from(has_lost), has_lost)
             }
         };
-        let record = record_of(run, &login, asked, before);
+        let mut record = record_of(run, &login, asked, before);
+        record.state.has_lost = has_lost;
         let records = &self.program.records;
         let written = match &self.record {
             Some(_) => records.replace(run, &record).await,
@@ -104,7 +107,8 @@ impl Task {
         }
         self.contents.clear();
         self.is_record_behind = false;
-        let holding = Holding::new(record.state.life, Vec::new(), before);
+        let mut holding = Holding::new(record.state.life, Vec::new(), before);
+        holding.has_lost = has_lost;
         self.memory.hold(holding);
         self.memory.account = Account {
             accessor: Some(digest(&login.accessor)),
@@ -170,6 +174,7 @@ fn record_of(run: &Run, login: &Login, asked: Timestamp, before: usize) -> Recor
             life: Life::new(asked, seconds(grant), grant.is_renewable()),
             leases: Vec::new(),
             unheard: before + 1,
+            has_lost: false,
         },
     }
 }

@@ -99,6 +99,9 @@ fn max_seconds(holding: &Holding) -> Option<u64> {
 }
 
 pub(super) fn revoked(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
+    if holding.has_lost {
+        return lost(run, memory, now);
+    }
     let open = holding.open();
     let message = match (open, open > holding.unheard) {
         (0, _) => None,

@@ -19,6 +19,20 @@ fn a_run_whose_record_was_deleted_is_not_called_held_or_revoked_in_the_end() {
 }
 
 #[test]
+fn a_run_is_not_called_revoked_whose_first_token_nobody_knows_any_more() {
+    let mut world = World::new(Stage::Waiting);
+    world.go_on();
+    world.holding().has_lost = true;
+    world.run.stage = Stage::Over { deleted: None };
+    world.go_on();
+
+    assert!(!world.is_token_alive && !world.run.is_claimed);
+    let told = world.run.told.unwrap();
+    assert_eq!(told.reason, Reason::RevokeFailed);
+    assert!(told.message.unwrap().contains("deleted the record"));
+}
+
+#[test]
 fn a_run_that_never_logged_in_leaves_without_a_word() {
     let mut world = World::new(Stage::Waiting);
     world.is_vault_down = true;
