@@ -44,6 +44,8 @@ struct File {
     /// Whether the last life could not write down all that it had to say.
     is_doubtful: bool,
     state: Mutex<State>,
+    /// Why it could not be written the last time.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -290,10 +292,13 @@ impl Persistent {
         let Some(contents) = contents else {
             return file.remove();
         };
-        if let Err(error) = file.write(&contents) {
-            let error = format!("{error:#}");
-            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life takes no more than a token from it");
+        let result = file.write(&contents);
+        if result.is_err() {
             file.doubt();
+        }
+        let news = news(&mut lock(&file.trouble), result);
+        if let Some(error) = news {
+            tracing::error!(target: "agent.cache", path = %file.path.display(), error, "cannot write the persistent cache: the next life takes no more than a token from it");
         }
     }
 }
@@ -307,6 +312,7 @@ impl File {
             is_written: true,
             is_doubtful: false,
             state: Mutex::default(),
+            trouble: Mutex::default(),
         };
         files::check(&file.target(), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
@@ -443,6 +449,14 @@ fn sink_token(path: &Path) -> Option<SecretText> {
     let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
     let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_token.then(|| SecretText::new(text.to_owned()))
+}
+
+/// What is to be told of an attempt to write: each renewal makes one, and a disk may be full for days.
+fn news(trouble: &mut Option<String>, result: anyhow::Result<()>) -> Option<String> {
+    let now = result.err().map(|error| format!("{error:#}"));
+    let is_new = *trouble != now;
+    trouble.clone_from(&now);
+    now.filter(|_| is_new)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -53,6 +53,22 @@ fn the_leases_that_a_life_has_named_are_handed_on_with_their_token_alone() {
 }
 
 #[test]
+fn why_the_cache_cannot_be_written_is_told_once_until_it_is_written_or_fails_otherwise() {
+    let mut trouble = None;
+    let mut told = |error: Option<&'static str>| {
+        let result = error.map_or(Ok(()), |error| Err(anyhow::anyhow!(error)));
+        news(&mut trouble, result)
+    };
+
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some("full")).as_deref(), Some("full"));
+    assert_eq!(told(Some("full")), None);
+    assert_eq!(told(Some("gone")).as_deref(), Some("gone"));
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some("gone")).as_deref(), Some("gone"));
+}
+
+#[test]
 fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     let folder = folder();
     let first = open(&folder, true);
