@@ -5,6 +5,7 @@
 mod append;
 mod beside;
 mod digest;
+mod doubt;
 mod folder;
 mod ledger;
 mod pid_file;
@@ -18,6 +19,7 @@ mod write;
 pub(crate) use append::append;
 pub(crate) use beside::write_beside;
 pub(crate) use digest::{Digest, digest};
+pub(crate) use doubt::{doubt, is_doubted};
 pub(crate) use ledger::Ledger;
 pub(crate) use pid_file::PidFile;
 pub(crate) use read::{read, read_own, read_within};

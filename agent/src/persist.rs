@@ -3,8 +3,6 @@
 //! An init container and the sidecar after it need one login and one database user then, not two.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,8 +20,6 @@ use crate::files::{self, Target};
 
 /// As with `vault agent`, whose form is another one.
 const NAME: &str = "vault-agent-cache.db";
-/// The mode of a file that could not follow: to give it needs no room on the disk.
-const DOUBTED: u32 = 0o400;
 
 /// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
 const MARGIN: u64 = 120_000;
@@ -322,7 +318,7 @@ impl File {
                 let path = file.path.display();
                 tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
                 file.is_written = persist.keeps_after_import;
-                file.is_doubtful = file.is_doubted();
+                file.is_doubtful = files::is_doubted(&file.path);
                 if file.is_doubtful {
                     // What is leased in it may be replaced or revoked, and there may be other leases than those that it names.
                     contents = Contents {
@@ -395,14 +391,9 @@ impl File {
 
     /// The next life is not to believe the names in it, nor that there is no other token.
     fn doubt(&self) {
-        if fs::set_permissions(&self.path, Permissions::from_mode(DOUBTED)).is_err() {
+        if files::doubt(&self.path).is_err() {
             self.remove();
         }
-    }
-
-    fn is_doubted(&self) -> bool {
-        let found = fs::metadata(&self.path);
-        found.is_ok_and(|it| it.permissions().mode() & 0o777 == DOUBTED)
     }
 
     fn remove(&self) {
