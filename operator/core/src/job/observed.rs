@@ -332,7 +332,7 @@ impl ObservedJob {
             end,
             deleting_since: job.metadata.deletion_timestamp.as_ref().map(instant),
             grace: grace(spec),
-            expects_pods: spec.is_none_or(expects_pods),
+            expects_pods: spec.is_none_or(expects_pods) && !status.is_some_and(rests),
             has_had_pods,
             podless_since: podless_since(job).filter(|_| has_had_pods),
             is_hidden: false,
@@ -462,6 +462,13 @@ fn expects_pods(spec: &JobSpec) -> bool {
     spec.suspend != Some(true)
         && spec.parallelism != Some(0)
         && manager.is_none_or(|manager| manager == JOB_CONTROLLER)
+}
+
+/// Whether the Job controller has suspended it, and has not seen yet that somebody lets it go on: until then its status tells of
+/// the time before.
+fn rests(status: &JobStatus) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.any(|it| it.type_ == "Suspended" && it.status == "True")
 }
 
 fn counts_a_pod(status: &JobStatus) -> bool {

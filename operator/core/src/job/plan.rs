@@ -266,8 +266,9 @@ pub struct Blocker {
 /// How soon a Job that started has a pod.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long the Job controller may wait before another pod takes the place of one that is gone: six minutes, and its queue.
-const LONGEST_GAP: SignedDuration = SignedDuration::from_mins(10);
+/// How long the Job controller may wait before another pod takes the place of one that is gone: ten minutes by the clock of
+/// that one's node, and its queue.
+const LONGEST_GAP: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long a node may take to prepare a pod's volumes and network. The kubelet tries again every two minutes
 /// at most.

@@ -468,19 +468,43 @@ fn a_run_whose_last_pod_is_gone_is_stuck_where_no_other_one_comes_for_long() {
         (ends(&plan) == 1, plan.podless.is_some(), plan.wake)
     };
 
-    let (nine, ten) = ("2026-11-24T11:29:59Z", "2026-11-24T11:30:00Z");
+    let (before, due) = ("2026-11-24T11:34:59Z", "2026-11-24T11:35:00Z");
     for pods in [&[][..], std::slice::from_ref(&over)] {
-        let wake = Some(at(ten));
-        assert_eq!(planned(&gone, (300, pods), nine), (false, false, wake));
+        let wake = Some(at(due));
+        assert_eq!(planned(&gone, (300, pods), before), (false, false, wake));
         let wake = Some(at("2026-11-24T12:00:00Z"));
-        assert_eq!(planned(&gone, (300, pods), ten), (true, true, wake));
+        assert_eq!(planned(&gone, (300, pods), due), (true, true, wake));
         let wake = Some(at("2026-11-24T11:40:00Z"));
-        assert_eq!(planned(&gone, (1_200, pods), ten), (false, true, wake));
+        assert_eq!(planned(&gone, (1_200, pods), due), (false, true, wake));
     }
     let next = pod("next", tick);
-    assert!(!planned(&gone, (300, &[over, next]), ten).0);
+    assert!(!planned(&gone, (300, &[over, next]), due).0);
     gone["status"]["active"] = json!(1);
-    assert!(!planned(&gone, (300, &[]), ten).0, "it is on its way");
+    assert!(!planned(&gone, (300, &[]), due).0, "it is on its way");
+}
+
+#[test]
+fn a_run_that_goes_on_after_a_suspension_is_not_stuck_for_the_time_before() {
+    let mut job = cron("0 * * * *");
+    job["spec"]["stuckAfterSeconds"] = json!(300);
+    let mut without_pods = run("2026-11-24T11:00:00Z");
+    without_pods["status"]["conditions"] = json!([{ "type": "Suspended", "status": "True" }]);
+    let mut after_a_pod = without_pods.clone();
+    after_a_pod["status"]["failed"] = json!(1);
+    after_a_pod["metadata"]["managedFields"] =
+        json!([{ "subresource": "status", "time": "2026-11-24T11:10:00Z" }]);
+    let planned = |run: &Value| {
+        let now = "2026-11-24T11:40:00Z";
+        let plan = plan_with_pods(&job, std::slice::from_ref(run), &[], now);
+        (ends(&plan) == 1, plan.podless.is_some())
+    };
+
+    // Somebody lets it go on, and the Job controller has not seen that.
+    for mut resumed in [without_pods, after_a_pod] {
+        assert_eq!(planned(&resumed), (false, false));
+        resumed["status"]["conditions"][0]["status"] = json!("False");
+        assert_eq!(planned(&resumed), (true, true));
+    }
 }
 
 #[test]
