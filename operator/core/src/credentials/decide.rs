@@ -10,7 +10,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use planescape_agent_contract::{Access, Report};
+use planescape_agent_contract::{Access, Reason, Report};
 use planescape_vault::mount::engine_of;
 use planescape_vault::{Error, Kind};
 
@@ -69,6 +69,15 @@ impl Account {
             reads: told.reads.clone(),
             more_reads: told.more_reads,
         }
+    }
+
+    /// The same, where no record is left; none of a token that Vault has revoked, which is not lost.
+    #[must_use]
+    pub fn of_lost(told: &Report) -> Self {
+        if told.reason == Reason::Revoked {
+            return Self::default();
+        }
+        Self::of(told)
     }
 
     /// Something was read.

@@ -49,7 +49,10 @@ impl Task {
     fn account(&self, record: Option<&Record>) -> Account {
         let told = self.run.told.as_ref();
         if let Some(told) = told.filter(|told| told.accessor.is_some()) {
-            return Account::of(told);
+            return match record {
+                Some(_) => Account::of(told),
+                None => Account::of_lost(told),
+            };
         }
         let Some(Record { state, .. }) = record else {
             return Account::default();
@@ -82,8 +85,7 @@ impl Task {
             Custody::Held(holding) => (holding.open(), holding.has_lost),
             // Somebody has deleted the record of one that was told of.
             Custody::Unknown | Custody::Absent => {
-                let told = run.told.as_ref();
-                let has_lost = told.is_some_and(|told| told.accessor.is_some());
+                let has_lost = self.memory.account.accessor.is_some();
                 (usize::from(has_lost), has_lost)
             }
         };

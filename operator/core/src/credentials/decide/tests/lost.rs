@@ -33,6 +33,21 @@ fn a_run_is_not_called_revoked_whose_first_token_nobody_knows_any_more() {
 }
 
 #[test]
+fn a_token_that_vault_has_revoked_is_not_lost_where_its_record_is_gone() {
+    let lost = |reason: Reason| {
+        let told = Report {
+            accessor: Some("0123456789abcdef".to_owned()),
+            ..Report::new(Phase::Done, reason)
+        };
+        Account::of_lost(&told).accessor
+    };
+
+    assert_eq!(lost(Reason::Revoked), None);
+    assert!(lost(Reason::RevokeFailed).is_some());
+    assert!(lost(Reason::CredentialsEnded).is_some(), "it may live");
+}
+
+#[test]
 fn a_run_that_never_logged_in_leaves_without_a_word() {
     let mut world = World::new(Stage::Waiting);
     world.is_vault_down = true;
