@@ -50,7 +50,8 @@ fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observe
     let may_go = |run: &&ObservedJob| {
         let is_marked = !is_once(job) || is_marked(job) || run.rerun.is_some();
         let is_complete = match run.end {
-            Some(_) => is_end_recorded(status, run),
+            // Nobody sees one again that bears our label no more, once its end is told. That comes before it is let go.
+            Some(_) => run.is_hidden || is_end_recorded(status, run),
             None => run.is_deleting() || !run.has_ttl,
         };
         is_going || (is_recorded(status, run) && is_marked && is_complete)

@@ -102,6 +102,35 @@ fn keeps_a_job_that_deletes_itself_until_its_end_is_recorded() {
 }
 
 #[test]
+fn a_job_that_deletes_itself_and_that_no_watch_shows_is_let_go_when_its_end_is_told() {
+    let mut job = cron("0 * * * *");
+    job["status"] = json!({ "lastScheduleTime": "2026-11-24T10:00:00Z", "runs": [
+        { "job": "my-job-29925240", "uid": "uid-2026-11-24T10:00:00Z",
+          "scheduledTime": "2026-11-24T10:00:00Z", "outcome": "Running" },
+    ] });
+    let job: PlanescapeJob = typed(&job);
+    let owner = Identity::of(&job.metadata).unwrap();
+    let let_go = |labels: &Value, has_ended: bool| {
+        let mut run = run("2026-11-24T10:00:00Z");
+        run["spec"]["ttlSecondsAfterFinished"] = json!(0);
+        run["metadata"]["labels"] = labels.clone();
+        if has_ended {
+            end(&mut run, "Complete");
+        }
+        let run: k8s_openapi::api::batch::v1::Job = typed(&run);
+        let known = [KnownJob::fresh(&run).unwrap()];
+        let pods: [KnownPod; 0] = [];
+        let observed = Observed::of(&owner, &known, &pods);
+        released(&plan(&job, Err(&[]), &observed, &Defaults::default(), at(NOW)))
+    };
+
+    let (hidden, shown) = (json!({}), json!({ "planescape.io/job": "my-job" }));
+    assert_eq!(let_go(&hidden, false), 0);
+    assert_eq!(let_go(&hidden, true), 1);
+    assert_eq!(let_go(&shown, true), 0);
+}
+
+#[test]
 fn prunes_the_oldest_runs_of_each_outcome() {
     let mut job = cron("0 * * * *");
     job["spec"]["successfulJobsHistoryLimit"] = json!(1);
