@@ -225,6 +225,25 @@ impl Persistent {
         })
     }
 
+    /// Vault has revoked a lease: whoever took its answer would use what works no more, though the token lives on.
+    pub(crate) fn lease_revoked(&self, lease_id: &str) -> bool {
+        self.change(|state| leave_out(&mut state.kept, lease_id))
+    }
+
+    /// The same of a token that a template has made.
+    pub(crate) fn orphan_revoked(&self, token: &SecretText) -> bool {
+        self.change(|state| {
+            let kept = &mut state.kept;
+            let mut orphans = kept.orphans.iter();
+            let Some(at) = orphans.position(|it| it.token.as_str() == token.expose()) else {
+                return false;
+            };
+            let orphan = kept.orphans.remove(at);
+            leave_out(kept, &orphan.accessor);
+            true
+        })
+    }
+
     /// What the last life's listeners were given.
     pub(crate) fn answers(&self) -> Vec<KeptAnswer> {
         let file = self.file.as_ref();
@@ -416,6 +435,13 @@ fn name(secret: &Secret) -> String {
         ("", Some(auth)) => String::from_utf8_lossy(auth.accessor.as_bytes()).into_owned(),
         (id, _) => id.to_owned(),
     }
+}
+
+/// Leaves out the answer whose lease, or whose token's accessor, this is, and says whether there was one.
+fn leave_out(kept: &mut Contents, lease_id: &str) -> bool {
+    let before = kept.leased.len();
+    kept.leased.retain(|_, it| it.lease_id != lease_id);
+    kept.leased.len() < before
 }
 
 /// In milliseconds since 1970. What Vault gives no time never ends.

@@ -97,6 +97,9 @@ impl Vault {
             let again = self.client.revoke_self(bearer).await;
             result = again.or(result);
         }
+        if result.is_ok() {
+            self.saves.save(|cache| cache.orphan_revoked(&token.secret));
+        }
         Input::Revoked {
             token: token.id,
             result: result.map_err(Failure::Vault),
@@ -110,6 +113,9 @@ impl Vault {
             namespace: None,
         };
         let result = self.client.revoke_lease(&lease_id, bearer).await;
+        if result.is_ok() {
+            self.saves.save(|cache| cache.lease_revoked(&lease_id));
+        }
         Input::LeaseRevoked {
             lease_id,
             result: result.map_err(Failure::Vault),

@@ -211,6 +211,38 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
 }
 
 #[test]
+fn what_is_revoked_is_handed_on_no_more_though_the_token_is() {
+    let folder = folder();
+    let first = open(&folder, true);
+    save(&first, |it| it.keep_token(&token("t-1")));
+    let now = SystemTime::now();
+    save(&first, |it| {
+        it.keep(key(&call("a")), &secret(), body(), now)
+    });
+    let text = r#"{"lease_id": "", "renewable": false, "data": null, "auth": {"client_token": "o-1",
+        "accessor": "a-1", "lease_duration": 3600, "renewable": true}}"#;
+    let made = Secret::from_json(text.as_bytes()).unwrap();
+    let made_by = key(&call("auth/token/create-orphan"));
+    let text = Zeroizing::new(text.to_owned());
+    save(&first, |it| it.keep(made_by.clone(), &made, text, now));
+    save(&first, |it| it.keep_orphan(&login("o-1", "a-1", 3600), now));
+    assert!(open(&folder, true).take(&key(&call("a")), now).is_some());
+    assert!(open(&folder, true).take(&made_by, now).is_some());
+
+    save(&first, |it| it.lease_revoked("database/creds/app/1"));
+    let second = open(&folder, true);
+    assert!(second.take(&key(&call("a")), now).is_none());
+    assert_eq!(second.orphans(now).len(), 1);
+    save(&first, |it| it.orphan_revoked(&token("o-1")));
+    assert!(!first.orphan_revoked(&token("t-1")), "it is none");
+
+    let second = open(&folder, true);
+    assert!(second.take(&made_by, now).is_none());
+    assert!(second.orphans(now).is_empty());
+    assert_eq!(second.preloaded(), Some(token("t-1")));
+}
+
+#[test]
 fn what_has_ended_is_kept_no_longer() {
     let folder = folder();
     let cache = open(&folder, true);

@@ -238,3 +238,54 @@ async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
         "nobody knows what the first one has leased"
     );
 }
+
+/// A policy may keep a token from revoking itself, and let it revoke its leases.
+#[tokio::test]
+async fn a_lease_that_is_revoked_is_not_taken_by_the_next_life_of_a_token_that_is_not() {
+    const READ: &str = "/v1/database/creds/app";
+    let vault = ScriptedVault::start().await.unwrap();
+    let known = json!({"data": {"id": "t0", "accessor": "a0", "ttl": 3600, "renewable": false}});
+    let first = Answer::leased("database/creds/app/1", 3600, &json!({"username": "first"}));
+    let second = Answer::leased("database/creds/app/2", 3600, &json!({"username": "second"}));
+    let denied = Answer::error(403, "permission denied");
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t0", "a0", 3600),
+        )
+        .on("GET", "/v1/auth/token/lookup-self", Answer::ok(&known))
+        .on("GET", READ, first)
+        .on("GET", READ, second)
+        .on("PUT", "/v1/sys/leases/revoke", Answer::empty())
+        .on("PUT", "/v1/auth/token/revoke-self", denied);
+    let place = Place::offline(&vault.url())
+        .template(
+            "text",
+            r#"{{ with secret "database/creds/app" }}{{ .Data.username }}{{ end }}"#,
+        )
+        .setting(
+            r#"cache { persist "kubernetes" {
+              path = "FOLDER/cache"
+              keep_after_import = true
+              service_account_token_file = "FOLDER/jwt"
+            } }"#,
+        )
+        .setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        );
+    fs::create_dir(place.path("cache")).unwrap();
+    fs::write(place.path("jwt"), "x").unwrap();
+    for expected in ["first", "second"] {
+        let agent = place.start();
+        assert!(place.wait().await.success());
+        assert_eq!(place.read("text").trim(), expected);
+        agent.terminate().await;
+        assert_eq!(place.report()["reason"], "RevokeFailed");
+    }
+    assert_eq!(vault.count("PUT", "/v1/auth/kubernetes/login"), 1);
+}
