@@ -124,8 +124,9 @@ impl Agent {
         let secrets = Secrets::new(&config);
         let left_leases = Leased::of_earlier_lives(left.len(), start.left_leases);
         let mut session = Session::new(&config, left);
+        let mut commands = VecDeque::new();
         if revokes {
-            session.inherit(start.left_orphans);
+            commands.extend(session.inherit(start.left_orphans));
         }
         let texts = Texts::parse(config.templates, start.texts)?;
         Ok(Self {
@@ -146,7 +147,7 @@ impl Agent {
             has_unread_ledger: start.has_unread_ledger,
             left_leases,
             has_told_of_reads: false,
-            commands: VecDeque::new(),
+            commands,
         })
     }
 

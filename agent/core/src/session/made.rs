@@ -29,22 +29,32 @@ impl Session {
         self.retired.retain(|living| !is_it(living));
         leave_out(&mut self.orphans, now);
         let living = self.living(made, now);
-        let remember = (self.remembers && !is_left).then(|| Command::Remember {
-            token: living.token.clone(),
-            accessor: living.accessor.clone(),
-        });
+        let remember = self.remember(&living, is_left);
         self.orphans.push(living);
         remember
     }
 
-    /// Those of earlier lives: files may hold them still, so that they go with our own and not before.
-    pub(crate) fn inherit(&mut self, left: Vec<LeftToken>) {
+    /// Those of earlier lives: files may hold them still, so that they go with our own and not before. Says what is to be done
+    /// that the next life finds them, which may get no cache any more.
+    pub(crate) fn inherit(&mut self, left: Vec<LeftToken>) -> Vec<Command> {
+        let mut commands = Vec::new();
         for left in left {
             // The ledger may have it, too.
+            let is_left = self.retired.iter().any(|it| it.token.secret == left.secret);
             self.retired.retain(|it| it.token.secret != left.secret);
             let id = self.new_id();
-            self.orphans.push(Living::of_earlier_life(left, id));
+            let living = Living::of_earlier_life(left, id);
+            commands.extend(self.remember(&living, is_left));
+            self.orphans.push(living);
         }
+        commands
+    }
+
+    fn remember(&self, living: &Living, is_left: bool) -> Option<Command> {
+        (self.remembers && !is_left).then(|| Command::Remember {
+            token: living.token.clone(),
+            accessor: living.accessor.clone(),
+        })
     }
 
     /// The same for an agent on its way out.

@@ -145,6 +145,21 @@ fn an_orphan_of_an_earlier_life_is_revoked_at_the_end_whether_or_not_a_template_
     }
 }
 
+/// The cache that hands it on is removed where it is not kept.
+#[test]
+fn an_orphan_of_an_earlier_life_is_remembered_where_the_ledger_lacks_it() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+        start.left_tokens.push(left("known"));
+        start.left_orphans.extend([left("known"), left("made")]);
+    });
+
+    let steps = world.step();
+
+    let remembered = steps.iter().filter(|step| step.starts_with("remember"));
+    assert!(remembered.eq(["remember made"]), "{steps:?}");
+}
+
 #[test]
 fn an_init_run_leaves_the_orphans_of_the_one_before_it_in_their_files_and_names_them() {
     let mut world = World::build(&["static"], |start| {
