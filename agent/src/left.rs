@@ -13,7 +13,8 @@ pub(crate) struct Left {
     pub(crate) orphans: Vec<LeftToken>,
     /// The leases of these tokens, if they were named.
     pub(crate) leases: Option<LeftLeases>,
-    /// Whether there may be other tokens, because the ledger could not be read, or the persistent cache not be written.
+    /// Whether there may be other tokens, because the ledger or the persistent cache could not be read, or the cache not be
+    /// written.
     pub(crate) is_unread: bool,
 }
 

@@ -37,7 +37,7 @@ struct File {
     token_file: PathBuf,
     /// Whether what comes is written down, too.
     is_written: bool,
-    /// Whether the last life could not write down all that it had to say.
+    /// Whether the last life could not write down all that it had to say, or this one cannot read it.
     is_doubtful: bool,
     state: Mutex<State>,
     /// Why it could not be written the last time.
@@ -353,6 +353,7 @@ impl File {
             }
             Err(error) => {
                 file.is_written = persist.keeps_after_import;
+                file.is_doubtful = true;
                 let error = format!("{error:#}");
                 tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
                 None

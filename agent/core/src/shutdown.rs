@@ -340,8 +340,8 @@ impl Shutdown {
                 // Of those that are known none is left.
                 report.accessor = None;
                 Some(
-                    "a token of an earlier life may be left: the ledger could not be read, or the \
-                     persistent cache not be written"
+                    "a token of an earlier life may be left: the ledger or the persistent cache \
+                     could not be read, or the cache not be written"
                         .to_owned(),
                 )
             }

@@ -295,6 +295,7 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
     );
     let opened = Persistent::open(Some(&persist(false)), None).unwrap();
     assert!(opened.preloaded().is_none());
+    assert!(opened.is_doubtful(), "its token may live");
 }
 
 #[test]
