@@ -121,7 +121,13 @@ fn a_job_that_deletes_itself_and_that_no_watch_shows_is_let_go_when_its_end_is_t
         let known = [KnownJob::fresh(&run).unwrap()];
         let pods: [KnownPod; 0] = [];
         let observed = Observed::of(&owner, &known, &pods);
-        released(&plan(&job, Err(&[]), &observed, &Defaults::default(), at(NOW)))
+        released(&plan(
+            &job,
+            Err(&[]),
+            &observed,
+            &Defaults::default(),
+            at(NOW),
+        ))
     };
 
     let (hidden, shown) = (json!({}), json!({ "planescape.io/job": "my-job" }));
