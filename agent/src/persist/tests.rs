@@ -71,8 +71,7 @@ fn why_the_cache_cannot_be_written_is_told_once_until_it_is_written_or_fails_oth
 #[test]
 fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let (path, now) = (key(&call("a")), SystemTime::now());
     save(&first, |it| it.keep(path.clone(), &secret(), body(), now));
     save(&first, |it| it.keep_answers(vec![answer()]));
@@ -100,12 +99,9 @@ fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
 #[test]
 fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let now = SystemTime::now();
-    save(&first, |it| {
-        it.keep(key(&call("a")), &secret(), body(), now)
-    });
+    keep(&first, "a", now);
     let grant = Grant::new(Duration::from_secs(3600), true);
     save(&first, |it| it.renewed("database/creds/app/1", grant, now));
 
@@ -123,15 +119,12 @@ fn a_lease_counts_from_its_last_renewal_and_not_beyond_its_end() {
 #[test]
 fn a_lease_counts_from_its_question_however_late_the_answer_was() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let now = SystemTime::now();
     let asked_at = now - Duration::from_secs(30);
     let text = BODY.replace("app/1", "app/2");
     let other = Secret::from_json(text.as_bytes()).unwrap();
-    save(&first, |it| {
-        it.keep(key(&call("a")), &secret(), body(), asked_at)
-    });
+    keep(&first, "a", asked_at);
     save(&first, |it| {
         it.keep(key(&call("b")), &other, Zeroizing::new(text), now)
     });
@@ -156,8 +149,7 @@ fn a_lease_counts_from_its_question_however_late_the_answer_was() {
 fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
     for is_renewable in [true, false] {
         let folder = folder();
-        let first = open(&folder, true);
-        save(&first, |it| it.keep_token(&token("t-1")));
+        let first = with_token(&folder);
         let text = format!(
             r#"{{"lease_id": "", "renewable": false, "data": null, "auth": {{"client_token": "child",
                 "accessor": "a", "lease_duration": 3600, "renewable": {is_renewable}}}}}"#
@@ -182,8 +174,7 @@ fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
 #[test]
 fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let now = SystemTime::now();
     let long_ago = now - Duration::from_secs(7200);
     save(&first, |it| it.keep_orphan(&login("o-1", "a-1", 3600), now));
@@ -213,12 +204,9 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
 #[test]
 fn what_is_revoked_is_handed_on_no_more_though_the_token_is() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let now = SystemTime::now();
-    save(&first, |it| {
-        it.keep(key(&call("a")), &secret(), body(), now)
-    });
+    keep(&first, "a", now);
     let text = r#"{"lease_id": "", "renewable": false, "data": null, "auth": {"client_token": "o-1",
         "accessor": "a-1", "lease_duration": 3600, "renewable": true}}"#;
     let made = Secret::from_json(text.as_bytes()).unwrap();
@@ -245,17 +233,12 @@ fn what_is_revoked_is_handed_on_no_more_though_the_token_is() {
 #[test]
 fn what_has_ended_is_kept_no_longer() {
     let folder = folder();
-    let cache = open(&folder, true);
-    save(&cache, |it| it.keep_token(&token("t-1")));
+    let cache = with_token(&folder);
     let now = SystemTime::now();
     let long_ago = now - Duration::from_secs(120);
-    save(&cache, |it| {
-        it.keep(key(&call("a")), &secret(), body(), long_ago)
-    });
+    keep(&cache, "a", long_ago);
 
-    save(&cache, |it| {
-        it.keep(key(&call("b")), &secret(), body(), now)
-    });
+    keep(&cache, "b", now);
 
     let state = lock(&cache.file.as_ref().unwrap().state);
     assert!(state.kept.leased.keys().eq([&key(&call("b"))]));
@@ -264,12 +247,9 @@ fn what_has_ended_is_kept_no_longer() {
 #[test]
 fn a_new_token_leaves_nothing_of_the_old_one() {
     let folder = folder();
-    let first = open(&folder, true);
-    save(&first, |it| it.keep_token(&token("t-1")));
+    let first = with_token(&folder);
     let now = SystemTime::now();
-    save(&first, |it| {
-        it.keep(key(&call("a")), &secret(), body(), now)
-    });
+    keep(&first, "a", now);
     save(&first, |it| it.keep_token(&token("t-2")));
 
     let second = open(&folder, true);
@@ -399,6 +379,20 @@ fn settings(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persist {
 
 fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
     Persistent::open(Some(&settings(folder, keeps_after_import)), None).unwrap()
+}
+
+/// A cache that goes on after its import and has the token `t-1`.
+fn with_token(folder: &tempfile::TempDir) -> Persistent {
+    let cache = open(folder, true);
+    save(&cache, |it| it.keep_token(&token("t-1")));
+    cache
+}
+
+/// What this path answered.
+fn keep(cache: &Persistent, path: &str, asked_at: SystemTime) {
+    save(cache, |it| {
+        it.keep(key(&call(path)), &secret(), body(), asked_at)
+    });
 }
 
 fn token(text: &str) -> SecretText {

@@ -84,6 +84,17 @@ impl Place {
         self
     }
 
+    /// Without a ledger, and what else is set by default.
+    pub(crate) fn revoking(self) -> Self {
+        self.setting(
+            r#"planescape {
+              revoke_on_exit = true
+              termination_log = "FOLDER/report"
+              ready_socket = "FOLDER/ready.sock"
+            }"#,
+        )
+    }
+
     /// How often a failed request is tried again before the agent ends.
     pub(crate) fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);

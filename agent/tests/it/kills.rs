@@ -199,13 +199,7 @@ async fn a_token_that_is_handed_on_and_denied_is_revoked_at_the_end() {
               service_account_token_file = "FOLDER/jwt"
             } }"#,
         )
-        .setting(
-            r#"planescape {
-              revoke_on_exit = true
-              termination_log = "FOLDER/report"
-              ready_socket = "FOLDER/ready.sock"
-            }"#,
-        );
+        .revoking();
     fs::create_dir(place.path("cache")).unwrap();
     fs::write(place.path("jwt"), "x").unwrap();
     let killed = place.start();
@@ -271,13 +265,7 @@ async fn a_lease_that_is_revoked_is_not_taken_by_the_next_life_of_a_token_that_i
               service_account_token_file = "FOLDER/jwt"
             } }"#,
         )
-        .setting(
-            r#"planescape {
-              revoke_on_exit = true
-              termination_log = "FOLDER/report"
-              ready_socket = "FOLDER/ready.sock"
-            }"#,
-        );
+        .revoking();
     fs::create_dir(place.path("cache")).unwrap();
     fs::write(place.path("jwt"), "x").unwrap();
     for expected in ["first", "second"] {

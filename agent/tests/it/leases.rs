@@ -103,13 +103,7 @@ async fn what_a_listener_has_handed_out_is_counted() {
         .await
         .template("static", "text")
         .setting("api_proxy { use_auto_auth_token = true }")
-        .setting(
-            r#"planescape {
-              revoke_on_exit = true
-              termination_log = "FOLDER/report"
-              ready_socket = "FOLDER/ready.sock"
-            }"#,
-        )
+        .revoking()
         .listening(port);
     let agent = place.start();
     assert!(place.wait().await.success());
@@ -145,13 +139,7 @@ async fn what_a_listener_may_have_handed_out_unheard_is_counted() {
         .variable("VAULT_CLIENT_TIMEOUT", "1s")
         .template("static", "text")
         .setting("api_proxy { use_auto_auth_token = true }")
-        .setting(
-            r#"planescape {
-              revoke_on_exit = true
-              termination_log = "FOLDER/report"
-              ready_socket = "FOLDER/ready.sock"
-            }"#,
-        )
+        .revoking()
         .listening(port);
     fs::write(place.path("jwt"), "x").unwrap();
     let agent = place.start();

@@ -194,13 +194,7 @@ async fn an_agent_whose_log_nobody_reads_any_more_goes_on() {
 async fn a_log_that_takes_nothing_holds_up_neither_work_nor_end() {
     for hanging in ["standard error", "log_file"] {
         let (vault, place) = quick().await;
-        let place = place.setting(
-            r#"planescape {
-              revoke_on_exit = true
-              termination_log = "FOLDER/report"
-              ready_socket = "FOLDER/ready.sock"
-            }"#,
-        );
+        let place = place.revoking();
         let fifo = place.path("log");
         mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         let pipe = full(&fifo);

@@ -426,13 +426,7 @@ fn an_agent_that_keeps_its_token_keeps_its_leases_too() {
         start.config.exit_after_auth = true;
         start.left_tokens.push(left("t0"));
     });
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.find_mount("database/creds/ro", "database");
-    world.step();
-    world.answer("database/creds/ro", CREDENTIALS);
-    world.step();
+    world.read_credentials();
     world.written();
 
     assert_eq!(world.step(), ["announce ready", "revoke t0"]);

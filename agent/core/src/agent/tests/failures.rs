@@ -347,13 +347,7 @@ fn a_text_that_does_not_fit_its_answers_ends_the_agent_only_where_it_is_to() {
         let mut world = World::build(&[text], |start| {
             start.config.templates[0].error_fatal = is_fatal;
         });
-        world.step();
-        world.log_in("t1", 3600);
-        world.step();
-        world.find_mount("database/creds/ro", "database");
-        world.step();
-        world.answer("database/creds/ro", CREDENTIALS);
-        world.step();
+        world.read_credentials();
 
         let ends = world.agent.poll_timeout().map(|(_, why)| why) == Some(Wake::Shutdown);
         assert_eq!(ends, is_fatal);

@@ -21,11 +21,7 @@ fn a_token_below_ours_is_made_anew_when_ours_is_replaced_and_an_orphan_is_not() 
     for (text, is_orphan) in [(CHILD, false), (ORPHAN, true)] {
         let made = token(36_000, is_orphan);
         let mut world = ready(text, &made);
-        world.pass(Duration::from_secs(2530));
-        world.step();
-        world.renew_token(600);
-        world.pass(Duration::from_secs(421));
-        world.step();
+        world.come_near_the_maximum();
         world.log_in("t2", 3600);
 
         let steps = serve(&mut world, &made, Duration::ZERO);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{FileMode, Owner, Sink};
-use planescape_vault::{Grant, Login, SecretText, Text};
+use planescape_vault::{Grant, Text};
 
 use super::world::*;
 use crate::agent::Start;
-use crate::command::{Command, Destination, Notice};
+use crate::command::{Destination, Notice};
 use crate::input::Input;
 use crate::token::TokenId;
 
@@ -91,7 +91,7 @@ fn a_token_that_no_guard_can_shorten_is_told_of_at_the_login() {
         let mut world = World::with(guarded);
         world.step();
 
-        log_in(&mut world, |login| {
+        world.log_in_with(|login| {
             login.grant = Grant::new(Duration::from_secs(seconds), is_renewable);
             login.has_limited_uses = has_limited_uses;
         });
@@ -130,12 +130,8 @@ fn a_renewal_that_changes_nothing_is_told_to_nobody_else() {
 fn the_login_and_what_was_read_stand_in_the_report() {
     let mut world = World::new(&[DATABASE]);
     world.step();
-    log_in(&mut world, |login| login.request = "r-1".to_owned());
-    world.step();
-    world.find_mount("database/creds/ro", "database");
-    world.step();
-    world.answer("database/creds/ro", CREDENTIALS);
-    world.step();
+    world.log_in_with(|login| login.request = "r-1".to_owned());
+    world.read_for_the_login();
     world.written();
     world.step();
 
@@ -282,13 +278,9 @@ fn a_wrapped_token_goes_into_its_sink_and_is_neither_used_nor_renewed() {
         start.config.auth.sinks.push(sink());
     });
     world.step();
-    let Some(Command::LogIn { ticket }) = world.pending.first() else {
-        panic!("{:?}", world.pending);
-    };
-    let ticket = *ticket;
 
     world.feed(Input::LoggedInWrapped {
-        ticket,
+        ticket: world.ticket("login"),
         result: Ok(Text::from("wrapped")),
     });
 
@@ -312,26 +304,6 @@ fn sink() -> Sink {
         wrap_ttl: None,
         encryption: None,
     }
-}
-
-/// The first login's answer, with another one than the usual token of an hour.
-fn log_in(world: &mut World, change: impl FnOnce(&mut Login)) {
-    let Some(Command::LogIn { ticket }) = world.pending.first() else {
-        panic!("{:?}", world.pending);
-    };
-    let ticket = *ticket;
-    let mut login = Login {
-        token: SecretText::new("t1".to_owned()),
-        accessor: "a1".to_owned(),
-        grant: grant(3600),
-        has_limited_uses: false,
-        request: String::new(),
-    };
-    change(&mut login);
-    world.feed(Input::LoggedIn {
-        ticket,
-        result: Ok(login),
-    });
 }
 
 fn written(world: &mut World, destination: Destination) {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{ListenAddress, Listener, Phase, Reason};
-use planescape_vault::{Login, SecretText};
 
 use super::world::*;
 use crate::agent::Start;
@@ -100,13 +99,7 @@ fn the_termination_message_names_every_lease_and_says_that_another_may_be_on_its
 #[test]
 fn an_init_run_names_its_leases_for_the_life_that_goes_on_with_its_token() {
     let mut world = World::build(&[DATABASE], |start| start.config.exit_after_auth = true);
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.find_mount("database/creds/ro", "database");
-    world.step();
-    world.answer("database/creds/ro", CREDENTIALS);
-    world.step();
+    world.read_credentials();
     world.written();
     assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
 
@@ -154,20 +147,7 @@ fn a_token_of_so_many_requests_is_told() {
     for has_limited_uses in [true, false] {
         let mut world = World::new(&["static"]);
         world.step();
-        let Some(Command::LogIn { ticket }) = world.pending.first() else {
-            panic!("{:?}", world.pending);
-        };
-        let ticket = *ticket;
-        world.feed(Input::LoggedIn {
-            ticket,
-            result: Ok(Login {
-                token: SecretText::new("t1".to_owned()),
-                accessor: "a1".to_owned(),
-                grant: grant(3600),
-                has_limited_uses,
-                request: String::new(),
-            }),
-        });
+        world.log_in_with(|login| login.has_limited_uses = has_limited_uses);
         world.step();
 
         let is_told = |notice: &Notice| matches!(notice, Notice::LimitedUses);
@@ -180,11 +160,7 @@ fn credentials_that_end_with_a_replaced_token_are_told_although_their_lease_is_l
     let long = CREDENTIALS.replace("90", "36000");
     let mut world = World::build(&[DATABASE], |_| {});
     world.get_ready(&long);
-    world.pass(Duration::from_secs(2530));
-    world.step();
-    world.renew_token(600);
-    world.pass(Duration::from_secs(421));
-    world.step();
+    world.come_near_the_maximum();
     // The old one has 179 s left.
     world.log_in("t2", 3600);
     assert_eq!(world.step(), ["get database/creds/ro as t2"]);

@@ -149,14 +149,35 @@ impl World {
     /// A ready agent whose token `t1`, near its maximum, was replaced by `t2`; `t1` has 179 s left.
     pub(super) fn with_a_replaced_token() -> Self {
         let mut world = Self::ready(&["static"]);
-        world.pass(Duration::from_secs(2530));
-        world.step();
-        world.renew_token(600);
-        world.pass(Duration::from_secs(421));
-        world.step();
+        world.come_near_the_maximum();
         world.log_in("t2", 3600);
         world.step();
         world
+    }
+
+    /// The token of an hour is renewed for ten minutes, which is its maximum, and the next login begins.
+    pub(super) fn come_near_the_maximum(&mut self) {
+        self.pass(Duration::from_secs(2530));
+        self.step();
+        self.renew_token(600);
+        self.pass(Duration::from_secs(421));
+        self.step();
+    }
+
+    /// Logs in, and gets what the template asks the database for.
+    pub(super) fn read_credentials(&mut self) {
+        self.step();
+        self.log_in("t1", 3600);
+        self.read_for_the_login();
+    }
+
+    /// The same after a login.
+    pub(super) fn read_for_the_login(&mut self) {
+        self.step();
+        self.find_mount("database/creds/ro", "database");
+        self.step();
+        self.answer("database/creds/ro", CREDENTIALS);
+        self.step();
     }
 
     /// An init run that has rendered with `t1`, after a life that left this token.
@@ -239,7 +260,7 @@ impl World {
     }
 
     /// The ticket of the latest such command.
-    fn ticket(&self, key: &str) -> Ticket {
+    pub(super) fn ticket(&self, key: &str) -> Ticket {
         let login = self.tickets.get("login");
         let unasked = Ticket {
             token: login.map_or(TokenId(99), |ticket| ticket.token),
@@ -268,15 +289,26 @@ impl World {
     }
 
     pub(super) fn log_in(&mut self, token: &str, ttl: u64) {
+        self.log_in_with(|login| {
+            login.token = SecretText::new(token.to_owned());
+            login.accessor = format!("accessor of {}", token.len());
+            login.grant = grant(ttl);
+        });
+    }
+
+    /// The login's answer, with what differs from a usual token of an hour.
+    pub(super) fn log_in_with(&mut self, change: impl FnOnce(&mut Login)) {
+        let mut login = Login {
+            token: SecretText::new("t1".to_owned()),
+            accessor: "a1".to_owned(),
+            grant: grant(3600),
+            has_limited_uses: false,
+            request: String::new(),
+        };
+        change(&mut login);
         self.feed(Input::LoggedIn {
             ticket: self.ticket("login"),
-            result: Ok(Login {
-                token: SecretText::new(token.to_owned()),
-                accessor: format!("accessor of {}", token.len()),
-                grant: grant(ttl),
-                has_limited_uses: false,
-                request: String::new(),
-            }),
+            result: Ok(login),
         });
     }
 
