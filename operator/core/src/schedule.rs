@@ -144,4 +144,6 @@ pub fn is_beyond_time(text: &str) -> bool {
 #[cfg(test)]
 mod dst_tests;
 #[cfg(test)]
+mod end_tests;
+#[cfg(test)]
 mod tests;

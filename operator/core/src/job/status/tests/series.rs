@@ -80,12 +80,7 @@ fn the_end_of_a_run_that_no_status_has_named_is_told_although_the_history_is_ful
         ("known", "2026-11-24T10:10:00Z"),
         ("new", "2026-11-24T10:05:00Z"),
     ] {
-        scene = scene.with_run(ended("Complete"));
-        let job = scene.jobs.last_mut().unwrap();
-        job["metadata"]["name"] = json!(format!("my-job-{id}"));
-        job["metadata"]["uid"] = json!(id);
-        job["metadata"]["labels"] = json!({ "planescape.io/run-uid": format!("u-rerun-{id}") });
-        job["metadata"]["annotations"]["planescape.io/scheduled-at"] = json!(tick);
+        scene = with_rerun(scene, id, tick);
     }
     scene.job["status"] = json!({ "reruns": ["known"], "runs": [{ "job": "my-job-known",
         "uid": "known", "scheduledTime": "2026-11-24T10:10:00Z", "outcome": "Succeeded",
@@ -166,16 +161,22 @@ fn requests_are_remembered_in_the_order_in_which_they_came() {
     let mut scene = hourly();
     scene.job["status"] = json!({ "reruns": ["a", "b"] });
     for (id, tick) in [("a", "2026-11-24T10:10:00Z"), ("c", "2026-11-24T10:05:00Z")] {
-        scene = scene.with_run(ended("Complete"));
-        let job = scene.jobs.last_mut().unwrap();
-        job["metadata"]["name"] = json!(format!("my-job-{id}"));
-        job["metadata"]["uid"] = json!(id);
-        job["metadata"]["labels"] = json!({ "planescape.io/run-uid": format!("u-rerun-{id}") });
-        job["metadata"]["annotations"]["planescape.io/scheduled-at"] = json!(tick);
+        scene = with_rerun(scene, id, tick);
     }
 
     let after = scene.status();
 
     assert_eq!(after.reruns, ["c", "a", "b"]);
     assert_eq!(after.last_schedule_time, None, "no instant is settled");
+}
+
+/// With a run by hand that is complete.
+fn with_rerun(scene: Scene, id: &str, tick: &str) -> Scene {
+    let mut scene = scene.with_run(ended("Complete"));
+    let job = scene.jobs.last_mut().unwrap();
+    job["metadata"]["name"] = json!(format!("my-job-{id}"));
+    job["metadata"]["uid"] = json!(id);
+    job["metadata"]["labels"] = json!({ "planescape.io/run-uid": format!("u-rerun-{id}") });
+    job["metadata"]["annotations"]["planescape.io/scheduled-at"] = json!(tick);
+    scene
 }
