@@ -456,12 +456,11 @@ impl Memory {
     }
 
     /// What Vault did not do at the end of a run.
-    fn troubles_of_revocation(&self) -> impl Iterator<Item = &Trouble> {
-        let troubles = self.troubles.iter();
-        let troubles = troubles.filter(|(subject, it)| {
+    fn troubles_of_revocation(&self) -> impl Iterator<Item = (Subject, &Trouble)> {
+        let troubles = self.troubles.iter().map(|(subject, it)| (*subject, it));
+        troubles.filter(|(subject, it)| {
             it.is_of_end && matches!(subject, Subject::Token | Subject::Lease(_))
-        });
-        troubles.map(|(_, trouble)| trouble)
+        })
     }
 
     /// Whether this is not to be tried yet.

@@ -108,8 +108,8 @@ fn is_said(memory: &Memory, step: &Step) -> bool {
 
 /// Where nothing more is tried.
 fn given_up(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
-    let mut troubles = memory.troubles.iter();
-    let is_of_leases = troubles.any(|(subject, it)| it.is_of_end && is_lease(*subject));
+    let mut troubles = memory.troubles_of_revocation();
+    let is_of_leases = troubles.any(|(subject, _)| is_lease(subject));
     match holding.token_end == TokenEnd::Denied && !is_of_leases {
         true => ended_by_ttl(run, memory, holding, now),
         false => left_to_its_ttl(run, memory, holding, now),
@@ -172,16 +172,13 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
 /// has refused nothing, nor has one that is asked too often: it is asked again, whatever our clock says.
 fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
     let troubles = memory.troubles_of_revocation();
-    let Some(since) = troubles.map(|it| it.since).min() else {
+    let Some(since) = troubles.map(|(_, it)| it.since).min() else {
         return false;
     };
     // A token whose revocation was denied has a last word of its own, and is tried again for as long as it may live.
     let counts = |subject| holding.token_end != TokenEnd::Denied || is_lease(subject);
-    let mut troubles = memory.troubles.iter();
-    let is_refused = troubles.any(|(subject, it)| {
-        let is_of_vault = matches!(subject, Subject::Token | Subject::Lease(_));
-        it.is_of_end && is_of_vault && is_answer(it) && counts(*subject)
-    });
+    let mut troubles = memory.troubles_of_revocation();
+    let is_refused = troubles.any(|(subject, it)| is_answer(it) && counts(subject));
     let has_ended = is_refused && end_of(holding).is_some_and(|end| is_surely_past(end, now));
     let limit = since.saturating_add(LONGEST_DELETION);
     let waits_too_long = run.is_deleted() && limit.is_ok_and(|limit| limit <= now);

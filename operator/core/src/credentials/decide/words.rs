@@ -170,7 +170,8 @@ pub(super) fn left_to_its_ttl(
     if let Some(told) = last {
         return told.clone();
     }
-    let report = memory.troubles_of_revocation().next().map(|it| &it.report);
+    let mut troubles = memory.troubles_of_revocation();
+    let report = troubles.next().map(|(_, trouble)| &trouble.report);
     let left = end_of(holding).map(|end| end.duration_since(now).as_secs());
     let report = Report {
         message: report.and_then(|report| report.message.clone()),
