@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
-use planescape_vault::{Error, Kind};
+use planescape_vault::{Error, Kind, Refusal};
 
 use super::addresses::Refused;
 use super::content::Misfit;
@@ -76,16 +76,9 @@ impl Failure {
             | Question::Revocation
             | Question::LeaseLookUp { .. } => Phase::Done,
         };
-        let (status, retry_after) = match error {
-            Error::Refused(refusal) => (Some(refusal.status()), refusal.retry_after()),
-            Error::Unreachable { .. }
-            | Error::Unresolved { .. }
-            | Error::Untrusted { .. }
-            | Error::Silent { .. }
-            | Error::Malformed { .. }
-            | Error::Unsendable { .. } => (None, None),
-        };
-        let is_ended = matches!(error, Error::Refused(it) if it.kind() == Kind::InvalidToken);
+        let refusal = answered(error);
+        let retry_after = refusal.and_then(Refusal::retry_after);
+        let is_ended = refusal.is_some_and(|it| it.kind() == Kind::InvalidToken);
         let reason = if phase == Phase::Done {
             Reason::RevokeFailed
         } else if phase == Phase::Read && is_ended {
@@ -106,7 +99,7 @@ impl Failure {
             message: Some(sentence(run, question, error)),
             role: Some(run.order.role.clone()),
             path,
-            status,
+            status: refusal.map(Refusal::status),
             ..Report::new(phase, reason)
         };
         Self {
@@ -250,16 +243,21 @@ pub fn living_lease(digest: &str) -> String {
     )
 }
 
-fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
-    let kind = match error {
-        Error::Refused(refusal) => Some(refusal.kind()),
+/// What Vault has answered, where it has.
+fn answered(error: &Error) -> Option<&Refusal> {
+    match error {
+        Error::Refused(refusal) => Some(refusal),
         Error::Unreachable { .. }
         | Error::Unresolved { .. }
         | Error::Untrusted { .. }
         | Error::Silent { .. }
         | Error::Malformed { .. }
         | Error::Unsendable { .. } => None,
-    };
+    }
+}
+
+fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
+    let kind = answered(error).map(Refusal::kind);
     let is_denied = matches!(kind, Some(Kind::Denied | Kind::InvalidToken));
     match question {
         Question::Login if is_denied || kind == Some(Kind::WrongAudience) => format!(
@@ -311,8 +309,6 @@ fn needs(error: &Error, path: &str, capability: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use planescape_vault::Refusal;
-
     use super::*;
     use crate::credentials::Order;
     use crate::credentials::run::{Lock, Stage};
