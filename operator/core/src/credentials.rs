@@ -18,6 +18,6 @@ pub mod preflight;
 pub mod references;
 pub mod run;
 
-pub(crate) use block::is_path;
+pub(crate) use block::auth_mount;
 pub use block::read;
 pub use order::{Content, Order, OrderedSecret};

@@ -66,12 +66,7 @@ pub fn lease_guard(text: &str) -> Result<Option<SignedDuration>, String> {
 /// # Errors
 /// It is no path.
 pub fn auth_path(text: &str) -> Result<String, String> {
-    let path = text.trim_matches('/');
-    if !credentials::is_path(path) {
-        return Err(format!(
-            "`{text}` is not a path: write for example auth/kubernetes"
-        ));
-    }
+    let path = credentials::auth_mount(text)?;
     if path.contains("/auth/") {
         return Ok(path.to_owned());
     }

@@ -64,8 +64,7 @@ impl Reading {
         };
         let auth_path = block.auth_path.as_deref();
         let auth_path = auth_path.filter(|path| !path.is_empty());
-        if let Some(path) = auth_path.filter(|path| !is_path(path.trim_matches('/'))) {
-            let message = format!("`{path}` is not a path: write for example auth/kubernetes");
+        if let Some(Err(message)) = auth_path.map(auth_mount) {
             self.refuse("spec.vault.authPath", message);
         }
         let namespace = block.namespace.clone().or(defaults.namespace.clone());
@@ -184,8 +183,22 @@ impl Reading {
     }
 }
 
+/// The mount of an auth method, without the slashes around it.
+///
+/// # Errors
+/// It is no path.
+pub(crate) fn auth_mount(text: &str) -> Result<&str, String> {
+    let path = text.trim_matches('/');
+    if is_path(path) {
+        return Ok(path);
+    }
+    Err(format!(
+        "`{text}` is not a path: write for example auth/kubernetes"
+    ))
+}
+
 /// Whether it names one place in Vault, and no other once its escapes are resolved.
-pub(crate) fn is_path(path: &str) -> bool {
+pub(super) fn is_path(path: &str) -> bool {
     let holds_odd = path.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#'));
     let path = percent_decoded(path);
     let is_odd = |part: &str| matches!(part, "" | "." | "..");
