@@ -16,13 +16,10 @@ use planescape_vault::{Error, Kind};
 
 use super::failure::Failure;
 use super::life::Life;
-use super::run::Run;
+use super::run::{CLOCKS, Run};
 
 const SHORTEST_RETRY: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
-
-/// So much may the clocks of two machines differ, or one of them be set.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
 
 /// The annotations of a Job hold 256 KiB, and each read takes 250 bytes.
 const MOST_READS: usize = 40;

@@ -18,8 +18,11 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// What pods get that do not say how long they may take to stop.
 const USUAL_GRACE: i64 = 30;
 
-/// How much longer than their grace period pods may take, and by how much the API server's clock may differ from ours.
-const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30 + 120);
+/// So much may the clocks of two machines differ, or one of them be set.
+pub(super) const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
+
+/// How much longer than their grace period pods may take, by the API server's clock and by ours.
+const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30).saturating_add(CLOCKS);
 
 /// A run that gets Secrets.
 #[derive(Clone, Debug, PartialEq)]
