@@ -465,8 +465,7 @@ fn leased(kept: &Kept, now: SystemTime) -> Option<Leased> {
 fn sink_token(path: &Path) -> Option<SecretText> {
     let bytes = files::read(path).ok()?;
     let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
-    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    is_token.then(|| SecretText::new(text.to_owned()))
+    SecretText::token(text.to_owned())
 }
 
 /// What is to be told of an attempt to write: each renewal makes one, and a disk may be full for days.

@@ -15,6 +15,14 @@ impl SecretText {
         Self(text)
     }
 
+    /// A token that HTTP can carry.
+    #[must_use]
+    pub fn token(text: String) -> Option<Self> {
+        let token = Self(text);
+        let is_token = !token.0.is_empty() && token.0.bytes().all(|byte| byte.is_ascii_graphic());
+        is_token.then_some(token)
+    }
+
     /// The text itself, for the one place that sends or writes it.
     #[must_use]
     pub fn expose(&self) -> &str {

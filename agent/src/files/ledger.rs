@@ -139,10 +139,8 @@ fn open(path: &Path) -> io::Result<fs::File> {
 /// A token that HTTP cannot carry is none.
 fn token(line: &[u8]) -> Option<LeftToken> {
     let Line { token, accessor } = serde_json::from_slice(line).ok()?;
-    let secret = SecretText::new(token);
-    let text = secret.expose();
-    let is_whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    is_whole.then_some(LeftToken { secret, accessor })
+    let secret = SecretText::token(token)?;
+    Some(LeftToken { secret, accessor })
 }
 
 #[cfg(test)]

@@ -49,11 +49,8 @@ pub fn orphan(request: &Request, answer: &Answer) -> Option<Login> {
     };
     let auth = secret.auth().filter(|auth| auth.is_orphan)?;
     let text = |text: &Text| std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned);
-    let token = text(&auth.client_token)?;
-    // HTTP carries no other one.
-    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     Some(Login {
-        token: is_token.then(|| SecretText::new(token))?,
+        token: SecretText::token(text(&auth.client_token)?)?,
         accessor: text(&auth.accessor)?,
         grant: Grant::new(secret.lease_duration(), auth.renewable),
         has_limited_uses: false,
