@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use planescape_agent_contract::{FileMode, Owner};
 use planescape_agent_core::{LeftLeases, LeftToken};
+use planescape_agent_handover::Named;
 use planescape_vault::SecretText;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
@@ -24,13 +25,6 @@ struct Line {
     token: String,
     #[serde(default)]
     accessor: String,
-}
-
-/// Stands in a file beside the ledger, which is written anew each time.
-#[derive(Serialize, Deserialize)]
-struct Named {
-    leases: Vec<String>,
-    more: usize,
 }
 
 impl Ledger {
@@ -105,6 +99,7 @@ impl Ledger {
         }
     }
 
+    /// The file with the names, which is written anew each time.
     fn beside(&self) -> Option<PathBuf> {
         let mut path = self.0.clone()?.into_os_string();
         path.push(".leases");
