@@ -85,13 +85,10 @@ impl Login {
         }
     }
 
-    /// The namespace of reads, where it is another one.
-    pub(super) fn other_namespace(&self) -> Option<&str> {
-        let own = self.namespace.as_deref()?;
-        self.connection
-            .namespace
-            .as_deref()
-            .filter(|reads| *reads != own)
+    /// Whether reads have a namespace, and it is another one.
+    pub(super) fn reads_elsewhere(&self) -> bool {
+        let both = (&self.namespace, &self.connection.namespace);
+        matches!(both, (Some(own), Some(reads)) if own != reads)
     }
 
     /// Reads the certificates of the method again, where it has its own: those that the configuration names now.

@@ -88,13 +88,8 @@ impl Vault {
     pub(super) async fn revoke(self, token: Token) -> Input {
         let mut result = self.client.revoke_self(self.bearer(&token.secret)).await;
         let is_denied = matches!(&result, Err(Error::Refused(it)) if it.kind() == Kind::Denied);
-        if is_denied && let Some(namespace) = self.login.other_namespace() {
-            // One that a template has made is where that reads.
-            let bearer = Bearer {
-                token: &token.secret,
-                namespace: Some(namespace),
-            };
-            let again = self.client.revoke_self(bearer).await;
+        if is_denied && self.login.reads_elsewhere() {
+            let again = self.client.revoke_self(of_read(&token.secret)).await;
             result = again.or(result);
         }
         if result.is_ok() {
@@ -107,12 +102,7 @@ impl Vault {
     }
 
     pub(super) async fn revoke_lease(self, lease_id: String, token: SecretText) -> Input {
-        // A lease is in the namespace of its read, not of the login.
-        let bearer = Bearer {
-            token: &token,
-            namespace: None,
-        };
-        let result = self.client.revoke_lease(&lease_id, bearer).await;
+        let result = self.client.revoke_lease(&lease_id, of_read(&token)).await;
         if result.is_ok() {
             self.saves.save(|cache| cache.lease_revoked(&lease_id));
         }
@@ -186,12 +176,8 @@ impl Vault {
             accessor,
             token,
         } = made;
-        let bearer = Bearer {
-            token: &token,
-            namespace: None,
-        };
         let asked_at = SystemTime::now();
-        let result = self.client.renew_self(bearer, None).await;
+        let result = self.client.renew_self(of_read(&token), None).await;
         if let Ok(grant) = result {
             self.saves
                 .save(|cache| cache.renewed(&accessor, grant, asked_at));
@@ -210,13 +196,9 @@ impl Vault {
         lease_id: String,
         token: SecretText,
     ) -> Input {
-        // A lease is in the namespace of its read, not of the login.
-        let bearer = Bearer {
-            token: &token,
-            namespace: None,
-        };
         let asked_at = SystemTime::now();
-        let result: Result<_, Error> = self.client.renew_lease(&lease_id, bearer, None).await;
+        let renewal = self.client.renew_lease(&lease_id, of_read(&token), None);
+        let result = renewal.await;
         if let Ok(grant) = result {
             self.saves
                 .save(|cache| cache.renewed(&lease_id, grant, asked_at));
@@ -226,6 +208,14 @@ impl Vault {
             request,
             result: result.map_err(Failure::Vault),
         }
+    }
+}
+
+/// A lease, and a token that a template has made, are in the namespace of their read, not of the login.
+fn of_read(token: &SecretText) -> Bearer<'_> {
+    Bearer {
+        token,
+        namespace: None,
     }
 }
 
