@@ -409,12 +409,15 @@ async fn work(
     let (asker, questions) = status::questions();
     let beginning = async {
         let persistent = opening.await??;
-        let orphans = persistent.orphans(std::time::SystemTime::now());
-        let handed = (persistent.handed(), orphans, persistent.is_doubtful());
+        let has_ledger = config.planescape.ledger.is_some();
+        let left = Left::of_ledger(left, left_leases)
+            .with(persistent.handed())
+            .with_orphans(persistent.orphans(std::time::SystemTime::now()))
+            .doubted(persistent.is_doubtful(), has_ledger);
         let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
-        anyhow::Ok((effects, handed))
+        anyhow::Ok((effects, left))
     };
-    let (effects, (handed, orphans, is_doubtful)) = tokio::select! {
+    let (effects, left) = tokio::select! {
         begun = beginning => begun?,
         () = signals.terminated() => return Ok(None),
     };
@@ -422,9 +425,6 @@ async fn work(
     let mut started = config.clone();
     // The agent has them.
     started.templates = Vec::new();
-    let left = Left::of_ledger(left, left_leases).with(handed);
-    let has_ledger = config.planescape.ledger.is_some();
-    let left = left.with_orphans(orphans).doubted(is_doubtful, has_ledger);
     let agent = Agent::new(start(settings, left), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
     signals.reload_with(Reloading::new(
