@@ -52,17 +52,11 @@ pub(super) struct Routes {
 #[derive(Clone, Debug)]
 struct Settings {
     server_name: Option<String>,
-    timeout: Duration,
+    connect_timeout: Duration,
     user_agent: String,
     /// The unix socket that all requests go to.
     socket: Option<PathBuf>,
     admission: Option<Admission>,
-}
-
-impl Settings {
-    fn connect_timeout(&self) -> Duration {
-        CONNECT_TIMEOUT.min(self.timeout)
-    }
 }
 
 /// Whether the address, as it is configured, may lead to this one.
@@ -87,7 +81,7 @@ impl Routes {
         let trust = Trust::new(&connection.tls, base.scheme() == "https")?;
         let settings = Settings {
             server_name: connection.tls.server_name.clone(),
-            timeout: connection.timeout,
+            connect_timeout: CONNECT_TIMEOUT.min(connection.timeout),
             user_agent: user_agent.to_owned(),
             socket,
             admission,
@@ -204,8 +198,7 @@ fn client(
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
-        .connect_timeout(settings.connect_timeout())
-        .timeout(settings.timeout)
+        .connect_timeout(settings.connect_timeout)
         .user_agent(&settings.user_agent);
     builder = if let Some(socket) = &settings.socket {
         builder.no_proxy().unix_socket(socket.as_path())
@@ -223,7 +216,7 @@ fn client(
         host: url.host_str().unwrap_or_default().to_owned(),
         is_pinned: is_asked,
         guard,
-        limit: for_names(settings.connect_timeout()),
+        limit: for_names(settings.connect_timeout),
     }));
     builder.build().context("cannot build the HTTP client")
 }
