@@ -41,11 +41,10 @@ pub(crate) struct Shutdown {
     parting: Option<Parting>,
     refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
-    settle_until: Moment,
+    /// From when on time counts.
+    since: Moment,
     /// Whether nobody says where Vault is.
     is_nameless: bool,
-    nameless_until: Moment,
-    deadline: Moment,
     /// When `advance` has something to do although nothing happened.
     wake_at: Moment,
 }
@@ -86,10 +85,8 @@ impl Shutdown {
             parting: None,
             refusals: Vec::new(),
             backoff: Backoff::request(),
-            settle_until: now + SETTLE,
+            since: now,
             is_nameless: false,
-            nameless_until: now + NAMELESS,
-            deadline: now + GRACE,
             wake_at: now,
         };
         for token in tokens {
@@ -100,9 +97,7 @@ impl Shutdown {
 
     /// What had to come first has come: from here on time counts.
     pub(crate) fn start_clock(&mut self, now: Moment) {
-        self.settle_until = now + SETTLE;
-        self.nameless_until = now + NAMELESS;
-        self.deadline = now + GRACE;
+        self.since = now;
         self.wake_at = now;
     }
 
@@ -166,8 +161,9 @@ impl Shutdown {
             let is_undone = !self.tokens.is_empty() || awaited.login;
             return self.exit(is_undone, awaited, now);
         }
-        if awaited.lease && !self.tokens.is_empty() && now < self.settle_until {
-            self.wake_at = self.settle_until.min(deadline);
+        let settled = self.since + SETTLE;
+        if awaited.lease && !self.tokens.is_empty() && now < settled {
+            self.wake_at = settled.min(deadline);
             return Vec::new();
         }
         let mut tokens = self.tokens.iter();
@@ -192,11 +188,8 @@ impl Shutdown {
 
     /// A login on its way may bring a token that only this life can revoke.
     fn deadline(&self, awaited: Awaited) -> Moment {
-        if self.is_nameless && !awaited.login {
-            self.nameless_until
-        } else {
-            self.deadline
-        }
+        let is_short = self.is_nameless && !awaited.login;
+        self.since + if is_short { NAMELESS } else { GRACE }
     }
 
     /// Somebody else was given a lease of a token, after they were counted.
