@@ -2,9 +2,9 @@
 
 mod doubt;
 mod made;
+mod often;
 mod told;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use planescape_agent_contract::Config;
@@ -20,6 +20,7 @@ use crate::living::{LeftToken, Living, leave_out};
 use crate::token::{Ticket, Token, TokenId};
 use doubt::Doubts;
 pub(crate) use doubt::{Asker, Doubt};
+use often::Often;
 
 /// So many logins a minute, however often tokens die.
 const LOGINS: usize = 6;
@@ -53,7 +54,7 @@ pub(crate) struct Session {
     /// The token that ended last, with all that it leased, told to nobody yet.
     ended: Option<TokenId>,
     /// When the latest logins began.
-    logins: VecDeque<Moment>,
+    logins: Often,
     next_id: u64,
     /// Whether new credentials lead to a new login.
     follows_new_credentials: bool,
@@ -122,7 +123,7 @@ impl Session {
             retired: Vec::new(),
             orphans: Vec::new(),
             ended: None,
-            logins: VecDeque::new(),
+            logins: Often::default(),
             next_id: 0,
             follows_new_credentials: auth.follows_new_credentials,
             can_log_in: auth.method.is_some(),
@@ -283,17 +284,11 @@ impl Session {
         if !self.can_log_in {
             return None;
         }
-        while self.logins.front().is_some_and(|it| *it + MINUTE <= now) {
-            self.logins.pop_front();
-        }
-        if let Some(first) = self.logins.front()
-            && self.logins.len() >= LOGINS
-        {
-            let until = *first + MINUTE;
+        if let Some(until) = self.logins.wait(now) {
             self.activity = Activity::Waiting { until };
             return None;
         }
-        self.logins.push_back(now);
+        self.logins.came(now);
         self.was_for_new_credentials = std::mem::take(&mut self.has_new_credentials);
         self.activity = Activity::LoggingIn;
         let ticket = Ticket {
@@ -426,7 +421,7 @@ impl Session {
         // Vault was not asked, and may be as soon as the file is there.
         let was_asked = !matches!(failure, Failure::File { .. });
         if !was_asked || self.backoff_is_explicit {
-            self.logins.pop_back();
+            self.logins.forgive();
         }
         let asked = failure.retry_after().unwrap_or_default();
         let wait = self.backoff.fail(dice).max(asked);

@@ -1,10 +1,11 @@
 //! Refusals that speak of an invalid token: Vault is asked whether it knows the token before they are believed. It may have
 //! lost it a moment later, so that one who was answered before, or asks for the first time, is reason to ask again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{LOGINS, MINUTE, Session};
+use super::often::Often;
+use super::{MINUTE, Session};
 use crate::clock::Moment;
 use crate::token::TokenId;
 
@@ -39,7 +40,7 @@ pub(super) struct Doubts {
     /// Who was refused, and when Vault was asked because of that.
     refused: BTreeMap<Asker, Moment>,
     /// When it was asked because of our own requests.
-    asked: VecDeque<Moment>,
+    asked: Often,
 }
 
 impl Doubts {
@@ -52,16 +53,14 @@ impl Doubts {
             };
             now.since(*at) < trust
         });
-        while self.asked.front().is_some_and(|it| *it + MINUTE <= now) {
-            self.asked.pop_front();
-        }
         let is_ours = asker != Asker::Others;
-        if self.refused.contains_key(&asker) || (is_ours && self.asked.len() >= LOGINS) {
+        let is_too_often = is_ours && self.asked.wait(now).is_some();
+        if is_too_often || self.refused.contains_key(&asker) {
             return false;
         }
         self.refused.insert(asker, now);
         if is_ours {
-            self.asked.push_back(now);
+            self.asked.came(now);
         }
         true
     }
@@ -107,6 +106,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LOGINS;
     use super::*;
 
     #[test]
