@@ -168,8 +168,8 @@ impl Session {
     }
 
     /// Its number.
-    pub(crate) fn current(&self) -> Option<TokenId> {
-        self.current.as_ref().map(|held| held.token.id)
+    fn current(&self) -> Option<TokenId> {
+        self.token().map(|token| token.id)
     }
 
     pub(crate) fn is_current(&self, id: TokenId) -> bool {
@@ -333,7 +333,7 @@ impl Session {
         });
         self.retire(now);
         // The persistent cache may hand on what stands in the ledger, too.
-        self.retired.retain(|it| it.token.secret != token.secret);
+        self.unretire(&token.secret);
         self.login_request = Some(login.request).filter(|id| !id.is_empty());
         let mut lease = Lease::new(login.grant, ticket, dice, now);
         // Each renewal would take one of the uses.

@@ -1,6 +1,6 @@
 //! Tokens that templates have made and that end with no other one: they go with the agent's own.
 
-use planescape_vault::{Grant, Login, Text};
+use planescape_vault::{Grant, Login, SecretText, Text};
 
 use super::Session;
 use crate::clock::Moment;
@@ -11,27 +11,23 @@ use crate::token::TokenId;
 impl Session {
     /// Takes one over, once, and says what is to be done that the next life finds it.
     pub(crate) fn adopt(&mut self, made: Login, now: Moment) -> Option<Command> {
-        let is_it = |living: &Living| living.token.secret == made.token;
-        let current = self.current.as_ref();
-        if current.is_some_and(|held| held.token.secret == made.token) {
+        if self.token().is_some_and(|own| own.secret == made.token) {
             return None;
         }
-        if let Some(known) = self
-            .orphans
-            .iter_mut()
-            .find(|it| it.token.secret == made.token)
-        {
+        let mut orphans = self.orphans.iter_mut();
+        if let Some(known) = orphans.find(|it| it.token.secret == made.token) {
             known.extended(made.grant, now);
             return None;
         }
-        // One that the ledger has handed on stands there.
-        let is_left = self.retired.iter().any(is_it);
-        self.retired.retain(|living| !is_it(living));
         leave_out(&mut self.orphans, now);
         let living = self.living(made, now);
-        let remember = self.remember(&living, is_left);
-        self.orphans.push(living);
-        remember
+        self.take_in(living)
+    }
+
+    /// The same for an agent on its way out.
+    pub(crate) fn living(&mut self, made: Login, now: Moment) -> Living {
+        let id = self.new_id();
+        Living::of_login(made, id, now)
     }
 
     /// Those of earlier lives: files may hold them still, so that they go with our own and not before. Says what is to be done
@@ -39,28 +35,28 @@ impl Session {
     pub(crate) fn inherit(&mut self, left: Vec<LeftToken>) -> Vec<Command> {
         let mut commands = Vec::new();
         for left in left {
-            // The ledger may have it, too.
-            let is_left = self.retired.iter().any(|it| it.token.secret == left.secret);
-            self.retired.retain(|it| it.token.secret != left.secret);
             let id = self.new_id();
-            let living = Living::of_earlier_life(left, id);
-            commands.extend(self.remember(&living, is_left));
-            self.orphans.push(living);
+            commands.extend(self.take_in(Living::of_earlier_life(left, id)));
         }
         commands
     }
 
-    fn remember(&self, living: &Living, is_left: bool) -> Option<Command> {
-        (self.remembers && !is_left).then(|| Command::Remember {
+    fn take_in(&mut self, living: Living) -> Option<Command> {
+        // One that the ledger has handed on, too, stands there.
+        let is_left = self.unretire(&living.token.secret);
+        let remember = (self.remembers && !is_left).then(|| Command::Remember {
             token: living.token.clone(),
             accessor: living.accessor.clone(),
-        })
+        });
+        self.orphans.push(living);
+        remember
     }
 
-    /// The same for an agent on its way out.
-    pub(crate) fn living(&mut self, made: Login, now: Moment) -> Living {
-        let id = self.new_id();
-        Living::of_login(made, id, now)
+    /// Takes a token out of those that only wait for the end, and says whether it was there.
+    pub(super) fn unretire(&mut self, secret: &SecretText) -> bool {
+        let before = self.retired.len();
+        self.retired.retain(|it| it.token.secret != *secret);
+        self.retired.len() < before
     }
 
     /// One of them lasts longer.
