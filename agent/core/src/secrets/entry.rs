@@ -186,12 +186,9 @@ pub(super) fn hold(
     dice: &mut Dice,
     now: Moment,
 ) -> Hold {
-    let Some(secret) = secret_of(answer) else {
+    let Some(secret) = secret_of(answer).filter(|secret| is_held(secret)) else {
         return Hold::Nothing;
     };
-    if lease_id(answer).is_none() && secret.client_token().is_none() {
-        return Hold::Nothing;
-    }
     let is_own = own.is_some_and(|own| {
         let made = secret.client_token();
         made.is_some_and(|made| made.as_bytes() == own.secret.expose().as_bytes())
@@ -206,6 +203,11 @@ pub(super) fn hold(
     }
 }
 
+/// Whether it ends with a lease, or with the token that it carries.
+pub(super) fn is_held(secret: &Secret) -> bool {
+    !secret.lease_id().is_empty() || secret.client_token().is_some()
+}
+
 fn secret_of(answer: &Answer) -> Option<&Secret> {
     match answer {
         Answer::Secret(secret) => secret.as_ref(),
@@ -215,12 +217,8 @@ fn secret_of(answer: &Answer) -> Option<&Secret> {
 
 /// The id of an answer's lease.
 pub(super) fn lease_id(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Secret(Some(secret)) => {
-            Some(secret.lease_id().to_owned()).filter(|id| !id.is_empty())
-        }
-        Answer::Secret(None) | Answer::List(_) | Answer::Pki(_) | Answer::File(_) => None,
-    }
+    let id = secret_of(answer)?.lease_id();
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 /// Whether a template sees the same in both.

@@ -6,7 +6,7 @@ use planescape_agent_contract::{Share, TemplateConfig};
 use planescape_templates::{Answer, Certificate, Request};
 use planescape_vault::{Grant, Secret};
 
-use super::entry::{Activity, Hold};
+use super::entry::{Activity, Hold, is_held};
 use super::{Lane, Secrets};
 use crate::clock::{Moment, Now};
 use crate::dice::Dice;
@@ -122,7 +122,7 @@ pub(super) fn ends_at(answer: &Answer, ticket: Ticket, now: Now) -> Option<Momen
         Answer::Secret(secret) => secret.as_ref()?,
         Answer::List(_) | Answer::File(_) => return None,
     };
-    if secret.lease_id().is_empty() && secret.client_token().is_none() {
+    if !is_held(secret) {
         let rotated = rotation(secret).map(|wait| wait + FRESH_PASSWORD);
         let left = rotated.or_else(|| certificate(secret, now.wall))?;
         return Some(now.moment + left);
