@@ -53,6 +53,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether Vault may have done what it was asked for, and its answer was lost. A gateway may have waited for that in vain.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Malformed { .. } => true,
+            Self::Refused(refusal) => matches!(refusal.status(), 502 | 504),
+            // It was never asked.
+            Self::Unresolved { .. } | Self::Untrusted { .. } | Self::Unsendable { .. } => false,
+        }
+    }
+}
+
 /// An error answer of Vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -200,6 +213,22 @@ fn is_read_only(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_was_never_asked_has_done_nothing() {
+        let (address, message) = (|| "vault:8200".to_owned(), String::new);
+        let unresolved = Error::Unresolved {
+            address: address(),
+            message: message(),
+        };
+        let unreachable = Error::Unreachable {
+            address: address(),
+            message: message(),
+        };
+
+        assert!(!unresolved.may_be_done());
+        assert!(unreachable.may_be_done());
+    }
 
     #[test]
     fn tells_what_an_error_means_from_status_and_text() {

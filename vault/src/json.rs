@@ -41,7 +41,7 @@ impl Datum {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => std::str::from_utf8(text).ok(),
+            Self::Text(text) => text.as_str(),
             _ => None,
         }
     }

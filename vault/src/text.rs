@@ -40,6 +40,12 @@ impl Text {
         }
     }
 
+    /// The text, if it is UTF-8.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.as_bytes()).ok()
+    }
+
     /// The bytes `from..to`, without a copy.
     ///
     /// # Panics

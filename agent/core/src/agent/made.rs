@@ -1,7 +1,7 @@
 //! Tokens that templates make. One below the agent's ends with that; an orphan would outlive it, in a file or in none.
 
 use planescape_templates::{Answer, Request};
-use planescape_vault::{Grant, Login, SecretText, Text};
+use planescape_vault::{Grant, Login, SecretText};
 
 use super::Agent;
 use crate::clock::Moment;
@@ -48,10 +48,9 @@ pub fn orphan(request: &Request, answer: &Answer) -> Option<Login> {
         return None;
     };
     let auth = secret.auth().filter(|auth| auth.is_orphan)?;
-    let text = |text: &Text| std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned);
     Some(Login {
-        token: SecretText::token(text(&auth.client_token)?)?,
-        accessor: text(&auth.accessor)?,
+        token: SecretText::token(auth.client_token.as_str()?.to_owned())?,
+        accessor: auth.accessor.as_str()?.to_owned(),
         grant: Grant::new(secret.lease_duration(), auth.renewable),
         has_limited_uses: false,
         request: String::new(),

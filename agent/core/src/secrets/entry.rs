@@ -141,12 +141,11 @@ impl Entry {
             });
         }
         let auth = secret_of(self.answer.as_ref()?)?.auth()?;
-        let text = |text: &Text| std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned);
         Some(Command::RenewMade(Made {
             ticket,
             request,
-            accessor: text(&auth.accessor)?,
-            token: SecretText::new(text(&auth.client_token)?),
+            accessor: auth.accessor.as_str()?.to_owned(),
+            token: SecretText::new(auth.client_token.as_str()?.to_owned()),
         }))
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use planescape_templates::{Answer, Request};
-use planescape_vault::Error;
 use planescape_vault::mount::Mount;
 
 use super::{Entry, Secrets, lease_id};
@@ -71,19 +70,8 @@ pub(super) fn lease_of(answer: &Answer, now: Moment) -> Option<(String, Moment)>
     Some((lease_id(answer)?, now + secret.lease_duration() + MARGIN))
 }
 
-/// Whether Vault may have made what it was asked for. A gateway may have waited for its answer in vain.
 fn may_have_made(failure: &Failure) -> bool {
-    match failure {
-        Failure::Vault(
-            Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. },
-        ) => true,
-        Failure::Vault(Error::Refused(refusal)) => matches!(refusal.status(), 502 | 504),
-        // It was never asked.
-        Failure::Vault(
-            Error::Unresolved { .. } | Error::Untrusted { .. } | Error::Unsendable { .. },
-        )
-        | Failure::File { .. } => false,
-    }
+    matches!(failure, Failure::Vault(error) if error.may_be_done())
 }
 
 fn is_kv(mount: &Mount) -> bool {
@@ -142,7 +130,7 @@ impl Secrets {
 
 #[cfg(test)]
 mod tests {
-    use planescape_vault::Refusal;
+    use planescape_vault::{Error, Refusal};
 
     use super::*;
 

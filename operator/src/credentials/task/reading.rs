@@ -101,7 +101,7 @@ impl Task {
         match vault.learn_of_engine(&lane, answer) {
             Ok(answer) => Ok((asked, answer, mount)),
             Err(error) => {
-                if !is_kv && may_have_leased(&error) {
+                if !is_kv && error.may_be_done() {
                     self.lose_answer();
                 }
                 Err(self.unread(question, &error))
@@ -240,16 +240,6 @@ async fn contents(
     made.await.unwrap_or(Err(Misfit::Unfinished))
 }
 
-/// Whether an answer that was lost may have brought a lease. A gateway in between loses answers, too.
-fn may_have_leased(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { .. } | Error::Silent { .. } | Error::Malformed { .. } => true,
-        Error::Refused(refusal) => matches!(refusal.status(), 502 | 504),
-        // It was never asked.
-        Error::Unresolved { .. } | Error::Untrusted { .. } | Error::Unsendable { .. } => false,
-    }
-}
-
 async fn call(
     client: &Client,
     ordered: &OrderedSecret,
@@ -300,21 +290,5 @@ mod tests {
 
         assert_eq!([0, 2, 3, 4, 5].map(minutes), [10, 10, 20, 40, 80]);
         assert_eq!(minutes(1_000), 80);
-    }
-
-    #[test]
-    fn who_was_never_asked_has_leased_nothing() {
-        let (address, message) = (|| "vault:8200".to_owned(), String::new);
-        let unresolved = Error::Unresolved {
-            address: address(),
-            message: message(),
-        };
-        let unreachable = Error::Unreachable {
-            address: address(),
-            message: message(),
-        };
-
-        assert!(!may_have_leased(&unresolved));
-        assert!(may_have_leased(&unreachable));
     }
 }
