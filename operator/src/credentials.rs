@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::credentials::Credentials;
-use crate::cluster::client::Clients;
+use crate::cluster::client::{self, Clients};
 use crate::leader::Leadership;
 use crate::metrics::{Metrics, Snapshot};
 use crate::service::Service;
@@ -54,9 +54,6 @@ struct Program {
 pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     planescape_vault_client::stay_out_of_core_files();
     settings.namespace.take_if(|namespace| namespace.is_empty());
-    settings
-        .own_namespace
-        .take_if(|namespace| namespace.is_empty());
     let addresses = settings.addresses()?;
     let audience = settings.audience()?.to_owned();
     let revoker = Revoker::new(&settings)?;
@@ -76,8 +73,7 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     let name = "planescape-credentials";
     let (leadership, candidate) = service.elect(&settings.election, name, scope.as_deref())?;
     let clients = Clients::new(&service.client, &leadership, CONCURRENCY);
-    let own = settings.own_namespace;
-    let own = own.unwrap_or_else(|| service.client.default_namespace().to_owned());
+    let own = client::namespace(&service.client, settings.own_namespace);
     let program = Arc::new(Program {
         records: Records::new(&clients, &own),
         clients,

@@ -195,6 +195,13 @@ where
     }
 }
 
+/// The namespace that somebody gives, or else the client's own. A blank one counts as absent.
+pub(crate) fn namespace(client: &Client, given: Option<String>) -> String {
+    given
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| client.default_namespace().to_owned())
+}
+
 /// A client that does something before and after another client's calls.
 fn wrapped<F>(
     client: Client,

@@ -45,11 +45,9 @@ impl Leases {
     /// An API server that does not answer.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let client = client::connect().await?;
-        let namespace = self.namespace.filter(|name| !name.is_empty());
-        let scope = match (self.all_namespaces, namespace) {
-            (true, _) => Scope::All,
-            (false, Some(namespace)) => Scope::Namespace(namespace),
-            (false, None) => Scope::Namespace(client.default_namespace().to_owned()),
+        let scope = match self.all_namespaces {
+            true => Scope::All,
+            false => Scope::Namespace(client::namespace(&client, self.namespace)),
         };
         let runs = Runs::list(client, &scope).await?;
         let may_live = |lease| !matches!(lease, Lease::Revoked | Lease::RevokedByOperator);

@@ -36,8 +36,7 @@ impl Print {
     }
 
     async fn find(self, client: Client) -> anyhow::Result<Receipt> {
-        let namespace = self.namespace.as_deref().filter(|name| !name.is_empty());
-        let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
+        let namespace = client::namespace(&client, self.namespace);
         let runs = Runs::list(client, &Scope::Namespace(namespace.clone())).await?;
         let found = runs.receipts().find(|receipt| receipt.job == self.run);
         let Some(receipt) = found else {

@@ -72,8 +72,7 @@ impl Run {
         now: Timestamp,
         patience: Duration,
     ) -> anyhow::Result<String> {
-        let namespace = self.namespace.as_deref().filter(|name| !name.is_empty());
-        let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
+        let namespace = client::namespace(&client, self.namespace);
         let name = &self.name;
         let api: Api<PlanescapeJob> = Api::namespaced(client, &namespace);
         let request = Request {
