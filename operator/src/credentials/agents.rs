@@ -419,16 +419,7 @@ async fn attempt(program: &Program, revoker: &Revoker, left: &Left, open: &mut O
     let mut outcome = Revocation::default();
     let (namespace, job) = (&left.namespace, &left.job);
     for accessor in std::mem::take(&mut open.accessors) {
-        let revoked = revoker
-            .revoke(&program.vaults, &left.place, &accessor)
-            .await;
-        let word = if revoked.is_ok() {
-            "Done"
-        } else {
-            "RevokeFailed"
-        };
-        program.metrics.stepped("RevokeAccessor", word);
-        match revoked {
+        match program.revoke(revoker, &left.place, &accessor).await {
             Ok(()) => {
                 info!(
                     namespace,

@@ -71,18 +71,28 @@ impl Program {
         let Some(revoker) = self.revoker.as_ref().filter(|_| !accessor.is_empty()) else {
             return false;
         };
-        let place = run.order.place();
-        let revoked = revoker.revoke(&self.vaults, &place, accessor).await;
-        let word = match revoked.is_ok() {
-            true => "Done",
-            false => "RevokeFailed",
-        };
-        self.metrics.stepped("RevokeAccessor", word);
+        let revoked = self.revoke(revoker, &run.order.place(), accessor).await;
         if let Err(trouble) = &revoked {
             let (job, namespace) = (&run.job, &run.owner.namespace);
             warn!(job, namespace, "a token may live on: {trouble}");
         }
         revoked.is_ok()
+    }
+
+    /// As [`Revoker::revoke`] has it, and counted.
+    pub(super) async fn revoke(
+        &self,
+        revoker: &Revoker,
+        place: &Place,
+        accessor: &str,
+    ) -> Result<(), String> {
+        let revoked = revoker.revoke(&self.vaults, place, accessor).await;
+        let word = match revoked.is_ok() {
+            true => "Done",
+            false => "RevokeFailed",
+        };
+        self.metrics.stepped("RevokeAccessor", word);
+        revoked
     }
 }
 
@@ -104,12 +114,7 @@ impl Revoker {
 
     /// Returns when Vault has said that the token is revoked, or that it knows none by this accessor; otherwise why
     /// not.
-    pub(super) async fn revoke(
-        &self,
-        vaults: &Vaults,
-        place: &Place,
-        accessor: &str,
-    ) -> Result<(), String> {
+    async fn revoke(&self, vaults: &Vaults, place: &Place, accessor: &str) -> Result<(), String> {
         let vault = vaults.of(place).await;
         let vault = vault.map_err(|refused| format!("Vault at {}: {refused}", place.address))?;
         match self.ask(place, &vault, Question::Revoke(accessor)).await {
