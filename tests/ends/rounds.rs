@@ -1,6 +1,7 @@
 //! Many rounds of the ways in which somebody revokes, while nobody is out of order and while agents are killed: within what
 //! time 99 of 100 leases are gone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,9 +11,6 @@ use crate::run;
 use crate::table::{By, End, Trouble, WAYS, Way, by};
 
 const TROUBLES: [Trouble; 2] = [Trouble::Nobody, Trouble::Agent];
-
-/// How long a lease lived, and how long it may.
-type Measured = (Option<Duration>, Duration);
 
 /// How long leases of one kind lived, the shortest first.
 struct Series {
@@ -45,7 +43,7 @@ pub(crate) fn report(ends: &[End]) -> Vec<String> {
     let mut late = Vec::new();
     for series in series(ends) {
         let seconds = |time: Duration| format!("{:.2}", time.as_secs_f64());
-        let [median, most, longest] = [50, 99, 100].map(|part| series.percentile(part));
+        let [median, most, longest] = [50, 99, 100].map(|part| percentile(&series.times, part));
         let (whose, trouble) = (series.whose, series.trouble.name());
         let (count, bound) = (series.times.len(), series.bound.as_secs());
         let (p50, p99, max) = (seconds(median), seconds(most), seconds(longest));
@@ -72,18 +70,17 @@ fn print_ways(ends: &[End]) {
             if of().count() == 0 {
                 continue;
             }
-            let cell = |whose, times: Vec<Option<Duration>>| {
-                let times = times.into_iter().map(|time| (time, Duration::ZERO));
-                let series = Series::new(trouble, whose, times.collect());
-                let [median, longest] = [50, 100].map(|part| series.percentile(part));
+            let cell = |times: Vec<Option<Duration>>| {
+                let times = sorted(times);
+                let [median, longest] = [50, 100].map(|part| percentile(&times, part));
                 format!("{:.1}, {:.1}", median.as_secs_f64(), longest.as_secs_f64())
             };
             println!(
                 "| {} | {} | {} | {} |",
                 way.words(),
                 trouble.name(),
-                cell("the agent's", of().map(|end| end.file).collect()),
-                cell("the Secret's", of().map(|end| end.secret).collect())
+                cell(of().map(|end| end.file).collect()),
+                cell(of().map(|end| end.secret).collect())
             );
         }
     }
@@ -94,8 +91,8 @@ fn series(ends: &[End]) -> Vec<Series> {
     let mut all = Vec::new();
     for trouble in TROUBLES {
         let of = || ends.iter().filter(move |end| end.trouble == trouble);
-        let of_files = of().map(|end| (end.file, end.bounds().0)).collect();
-        let of_secrets = of().map(|end| (end.secret, end.bounds().1)).collect();
+        let of_files = of().map(|end| (end.bounds().0, end.file));
+        let of_secrets = of().map(|end| (end.bounds().1, end.secret));
         all.extend(by_bound(trouble, "the agent's", of_files));
         all.extend(by_bound(trouble, "the Secret's", of_secrets));
     }
@@ -103,36 +100,36 @@ fn series(ends: &[End]) -> Vec<Series> {
 }
 
 /// One series for each bound: a way that may take longer hides no other one's lateness.
-fn by_bound(trouble: Trouble, whose: &'static str, measured: Vec<Measured>) -> Vec<Series> {
-    let mut bounds: Vec<Duration> = measured.iter().map(|(_, bound)| *bound).collect();
-    bounds.sort();
-    bounds.dedup();
-    let series = bounds.into_iter().map(|bound| {
-        let of_bound = measured.iter().filter(|(_, it)| *it == bound);
-        Series::new(trouble, whose, of_bound.copied().collect())
+fn by_bound(
+    trouble: Trouble,
+    whose: &'static str,
+    measured: impl Iterator<Item = (Duration, Option<Duration>)>,
+) -> Vec<Series> {
+    let mut bounds: BTreeMap<Duration, Vec<Option<Duration>>> = BTreeMap::new();
+    for (bound, time) in measured {
+        bounds.entry(bound).or_default().push(time);
+    }
+    let series = bounds.into_iter().map(|(bound, times)| Series {
+        trouble,
+        whose,
+        bound,
+        times: sorted(times),
     });
     series.collect()
 }
 
-impl Series {
-    fn new(trouble: Trouble, whose: &'static str, measured: Vec<Measured>) -> Self {
-        let bound = measured.iter().map(|(_, bound)| *bound).max();
-        let mut times: Vec<Duration> = measured.into_iter().filter_map(|(time, _)| time).collect();
-        times.sort();
-        Self {
-            trouble,
-            whose,
-            bound: bound.unwrap_or_default(),
-            times,
-        }
-    }
+/// Those that were measured, the shortest first.
+fn sorted(times: Vec<Option<Duration>>) -> Vec<Duration> {
+    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
+    times.sort();
+    times
+}
 
-    /// What so many hundredths of all do not exceed.
-    fn percentile(&self, hundredths: usize) -> Duration {
-        let place = (self.times.len() * hundredths).div_ceil(100);
-        let time = self.times.get(place.saturating_sub(1));
-        time.copied().unwrap_or_default()
-    }
+/// What so many hundredths of all do not exceed.
+fn percentile(sorted: &[Duration], hundredths: usize) -> Duration {
+    let place = (sorted.len() * hundredths).div_ceil(100);
+    let time = sorted.get(place.saturating_sub(1));
+    time.copied().unwrap_or_default()
 }
 
 #[test]
@@ -140,11 +137,10 @@ fn one_of_a_hundred_may_be_late_and_two_may_not() {
     let measured = |late: usize| {
         let times = (0..100).map(|index| if index < late { 9 } else { 1 });
         let times = times.map(|seconds| Some(Duration::from_secs(seconds)));
-        let measured = times.map(|time| (time, Duration::from_secs(3))).collect();
-        Series::new(Trouble::Nobody, "the agent's", measured)
+        sorted(times.collect())
     };
 
-    assert!(measured(1).percentile(99) <= Duration::from_secs(3));
-    assert!(measured(2).percentile(99) > Duration::from_secs(3));
-    assert_eq!(measured(1).percentile(100), Duration::from_secs(9));
+    assert!(percentile(&measured(1), 99) <= Duration::from_secs(3));
+    assert!(percentile(&measured(2), 99) > Duration::from_secs(3));
+    assert_eq!(percentile(&measured(1), 100), Duration::from_secs(9));
 }
