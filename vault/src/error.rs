@@ -64,6 +64,26 @@ impl Error {
             Self::Unresolved { .. } | Self::Untrusted { .. } | Self::Unsendable { .. } => false,
         }
     }
+
+    /// Vault's error answer, if there was one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Unreachable { .. }
+            | Self::Unresolved { .. }
+            | Self::Untrusted { .. }
+            | Self::Silent { .. }
+            | Self::Malformed { .. }
+            | Self::Unsendable { .. } => None,
+        }
+    }
+
+    /// Its meaning.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.refusal().map(Refusal::kind)
+    }
 }
 
 /// An error answer of Vault.

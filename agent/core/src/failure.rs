@@ -64,8 +64,8 @@ impl Failure {
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Vault(Error::Refused(refusal)) => Some(refusal.kind()),
-            Self::Vault(_) | Self::File { .. } => None,
+            Self::Vault(error) => error.kind(),
+            Self::File { .. } => None,
         }
     }
 

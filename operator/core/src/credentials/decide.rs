@@ -532,7 +532,7 @@ impl Holding {
         if self.hear(error, now) {
             return true;
         }
-        let is_denied = matches!(error, Error::Refused(it) if it.kind() == Kind::Denied);
+        let is_denied = error.kind() == Some(Kind::Denied);
         if is_denied {
             let end = self.token.end().unwrap_or(Timestamp::MAX);
             self.latest = self.latest.max(Some(end));

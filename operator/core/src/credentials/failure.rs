@@ -76,9 +76,9 @@ impl Failure {
             | Question::Revocation
             | Question::LeaseLookUp { .. } => Phase::Done,
         };
-        let refusal = answered(error);
+        let refusal = error.refusal();
         let retry_after = refusal.and_then(Refusal::retry_after);
-        let is_ended = refusal.is_some_and(|it| it.kind() == Kind::InvalidToken);
+        let is_ended = error.kind() == Some(Kind::InvalidToken);
         let reason = if phase == Phase::Done {
             Reason::RevokeFailed
         } else if phase == Phase::Read && is_ended {
@@ -243,21 +243,8 @@ pub fn living_lease(digest: &str) -> String {
     )
 }
 
-/// What Vault has answered, where it has.
-fn answered(error: &Error) -> Option<&Refusal> {
-    match error {
-        Error::Refused(refusal) => Some(refusal),
-        Error::Unreachable { .. }
-        | Error::Unresolved { .. }
-        | Error::Untrusted { .. }
-        | Error::Silent { .. }
-        | Error::Malformed { .. }
-        | Error::Unsendable { .. } => None,
-    }
-}
-
 fn sentence(run: &Run, question: Question<'_>, error: &Error) -> String {
-    let kind = answered(error).map(Refusal::kind);
+    let kind = error.kind();
     let is_denied = matches!(kind, Some(Kind::Denied | Kind::InvalidToken));
     match question {
         Question::Login if is_denied || kind == Some(Kind::WrongAudience) => format!(

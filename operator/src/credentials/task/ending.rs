@@ -41,7 +41,7 @@ impl Task {
         match revoked {
             Ok(()) => self.lease_is_gone(index),
             Err(error) if self.hear(&error) => {}
-            Err(error) if is_denied(&error) && !self.doubts() => {
+            Err(error) if error.kind() == Some(Kind::Denied) && !self.doubts() => {
                 self.memory.may_not_revoke_leases = true;
             }
             Err(error) => return Err(Failure::of_vault(&self.run, question, &error)),
@@ -64,7 +64,7 @@ impl Task {
         };
         if let Some(error) = open {
             // Who may ask for the token is asked first: it may have ended.
-            let is_settled = is_denied(&error) && !self.doubts();
+            let is_settled = error.kind() == Some(Kind::Denied) && !self.doubts();
             if !is_settled || !self.revoke_by_accessor().await {
                 return Err(Failure::of_vault(&self.run, Question::Revocation, &error));
             }
@@ -155,8 +155,4 @@ impl Task {
         self.memory.forget();
         Ok(())
     }
-}
-
-fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::Refused(refusal) if refusal.kind() == Kind::Denied)
 }

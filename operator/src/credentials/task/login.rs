@@ -9,7 +9,7 @@ use planescape_operator_core::credentials::failure::{Failure, Question};
 use planescape_operator_core::credentials::left::Place;
 use planescape_operator_core::credentials::life::Life;
 use planescape_operator_core::credentials::run::Run;
-use planescape_vault::{Error, Kind, Login};
+use planescape_vault::{Kind, Login};
 use tracing::warn;
 
 use super::{Task, seconds};
@@ -154,7 +154,7 @@ impl Task {
         drop(turn);
         match revoked {
             Ok(()) => true,
-            Err(Error::Refused(refusal)) if refusal.kind() == Kind::InvalidToken => true,
+            Err(error) if error.kind() == Some(Kind::InvalidToken) => true,
             Err(error) => {
                 let job = &self.run.job;
                 warn!(job, "cannot revoke a token that nobody needs: {error}");
