@@ -42,20 +42,16 @@ impl Convert {
         let mut told = String::new();
         let mut wrong = Vec::new();
         for object in cron_jobs(file)? {
-            let name = object.value["metadata"]["name"].as_str();
-            let name = name.unwrap_or_default();
-            match converted(&object.value) {
-                Ok(Converted { job, notes }) if object.is_sound() => {
+            let name = object.name();
+            match object.unless_wrong(converted(&object.value)) {
+                Ok(Converted { job, notes }) => {
                     output += "---\n";
                     output += &serde_saphyr::to_string(&job)?;
                     for note in notes {
                         writeln!(told, "{name}: {note}")?;
                     }
                 }
-                found => {
-                    let problems = object.listed(&found.err().unwrap_or_default());
-                    wrong.push(format!("CronJob {name}:\n{problems}"));
-                }
+                Err(problems) => wrong.push(format!("CronJob {name}:\n{problems}")),
             }
         }
         if !wrong.is_empty() {

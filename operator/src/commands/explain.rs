@@ -55,14 +55,10 @@ impl Explain {
         let mut explained = Vec::new();
         let mut wrong = Vec::new();
         for object in &objects {
-            let name = object.value["metadata"]["name"].as_str();
-            let name = name.unwrap_or_default();
-            match explain(&object.value, &defaults, now) {
-                Ok(explanation) if object.is_sound() => {
-                    explained.push(with_settings(explanation));
-                }
-                found => {
-                    let problems = object.listed(&found.err().unwrap_or_default());
+            let name = object.name();
+            match object.unless_wrong(explain(&object.value, &defaults, now)) {
+                Ok(explanation) => explained.push(with_settings(explanation)),
+                Err(problems) => {
                     let warnings = warnings(&object.value).into_iter();
                     let warnings = warnings.map(|warning| format!("\nwarning: {warning}"));
                     let warnings: String = warnings.collect();

@@ -19,13 +19,26 @@ pub(super) struct Object {
 }
 
 impl Object {
+    /// Its name, or nothing.
+    pub(super) fn name(&self) -> &str {
+        self.value["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// What was made of it, where its document has no mistakes. Otherwise what is wrong.
+    pub(super) fn unless_wrong<T>(&self, made: Result<T, Vec<Problem>>) -> Result<T, String> {
+        match made {
+            Ok(made) if self.is_sound() => Ok(made),
+            wrong => Err(self.listed(&wrong.err().unwrap_or_default())),
+        }
+    }
+
     /// Whether nothing is wrong with its document.
-    pub(super) fn is_sound(&self) -> bool {
+    fn is_sound(&self) -> bool {
         self.mistakes.is_empty()
     }
 
     /// A line for each mistake and problem.
-    pub(super) fn listed(&self, problems: &[Problem]) -> String {
+    fn listed(&self, problems: &[Problem]) -> String {
         let problems = problems.iter().map(Problem::to_string);
         let lines: Vec<String> = self.mistakes.iter().cloned().chain(problems).collect();
         lines.join("\n")
