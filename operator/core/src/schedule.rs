@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::v1alpha1::{DstPolicy, ONCE};
 use calendar::Calendar;
+pub use calendar::HORIZON_IN_DAYS;
 use every::Every;
 pub use window::Window;
 

@@ -8,10 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::v1alpha1::DstPolicy;
-use planescape_operator_core::schedule::{self, Schedule};
-
-/// So far a schedule is followed without an instant.
-const EIGHT_YEARS: SignedDuration = SignedDuration::from_hours(8 * 366 * 24);
+use planescape_operator_core::schedule::{self, HORIZON_IN_DAYS, Schedule};
 
 /// When a schedule fires.
 #[derive(Debug, Subcommand)]
@@ -155,10 +152,11 @@ impl Ticks {
         let ticks = std::iter::successors(first, |tick| step(*tick));
         let ticks: Vec<Timestamp> = ticks.take(self.count as usize).collect();
         if ticks.is_empty() {
+            let horizon = SignedDuration::from_hours(24 * i64::from(HORIZON_IN_DAYS));
             // Intervals end with the calendar alone.
             let ends = match direction {
-                Direction::Next => from.checked_add(EIGHT_YEARS),
-                Direction::Previous => from.checked_sub(EIGHT_YEARS),
+                Direction::Next => from.checked_add(horizon),
+                Direction::Previous => from.checked_sub(horizon),
             };
             if ends.is_err() || matches!(schedule, Schedule::Every(_)) {
                 bail!("{}", self.end_of_time(direction));

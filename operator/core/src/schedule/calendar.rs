@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use super::cron::Cron;
 use crate::api::v1alpha1::DstPolicy;
 
-/// Enough to get from 29 February 2096 to that of 2104.
-const HORIZON_IN_DAYS: i32 = 8 * 366;
+/// So far a schedule is followed without an instant: enough to get from 29 February 2096 to that of 2104.
+pub const HORIZON_IN_DAYS: i32 = 8 * 366;
 
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 
