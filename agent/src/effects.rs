@@ -1,7 +1,9 @@
 //! Does one command and reports one input. Never decides.
 
 mod certified;
+mod destinations;
 mod file_work;
+mod gathering;
 mod login;
 mod newest;
 mod passes;
@@ -17,7 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use planescape_agent_contract::{Config, Hook, Reason, Report, Template};
 use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
 use planescape_templates::{Answer, Effect, Request};
@@ -36,7 +37,10 @@ use crate::status::Asker;
 use crate::telemetry::Pusher;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
+pub(crate) use destinations::{check_sinks, remove_unfinished};
+use destinations::{shared_folders, sinks, target, templates};
 use file_work::FileWork;
+use gathering::More;
 use login::Login;
 use newest::Newest;
 use passes::Passes;
@@ -89,6 +93,8 @@ pub(crate) struct Effects {
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
     has_own_exit_codes: bool,
+    /// How many reads are on their way.
+    reads: usize,
 }
 
 impl Effects {
@@ -158,6 +164,7 @@ impl Effects {
             is_watching: !config.auth.follows_new_credentials,
             environment: Arc::new(programs::environment(connection)),
             has_own_exit_codes: config.has_own_exit_codes,
+            reads: 0,
         })
     }
 
@@ -176,10 +183,17 @@ impl Effects {
 
     /// The next result.
     pub(crate) async fn next(&mut self) -> Option<Input> {
+        let more = match self.reads {
+            0 => More::Nothing,
+            _ => More::IsToCome,
+        };
         tokio::select! {
             Some(result) = self.running.join_next() => match result {
                 Ok(input) => {
                     self.metrics.see(&input);
+                    if matches!(input, Input::Answered { .. }) {
+                        self.reads -= 1;
+                    }
                     if matches!(input, Input::NewCredentials) {
                         self.watch();
                     }
@@ -187,8 +201,8 @@ impl Effects {
                 }
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
-            input = self.passes.next() => Some(input),
-            input = self.file_work.next() => Some(input),
+            input = self.passes.next(more) => Some(input),
+            input = self.file_work.next(more) => Some(input),
             input = self.serving.next() => Some(input),
             end = self.child.ended() => Some(Input::ChildEnded(end)),
         }
@@ -342,6 +356,7 @@ impl Effects {
 
     /// Once it is told that a lease may be on its way. A node that hangs keeps nobody from the secrets.
     fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
+        self.reads += 1;
         let vault = self.vault.clone();
         let (told, named) = (self.last_words.finished(), self.named.finished());
         // Not for the answers to other reads, which are saved one after another.
@@ -475,25 +490,6 @@ impl Effects {
     }
 }
 
-/// Removes what a killed life left beside the files that this one writes.
-pub(crate) fn remove_unfinished(config: &Config) {
-    let templates: Vec<Target> = templates(config).collect();
-    let sinks = sinks(config);
-    let templates = templates.iter().map(|target| target.path.as_path());
-    let sinks = sinks.iter().map(|sink| sink.target.path.as_path());
-    files::remove_unfinished(templates.chain(sinks), &shared_folders(config));
-}
-
-/// Whether every sink can be written; a token without a place is a login in vain.
-pub(crate) fn check_sinks(config: &Config) -> anyhow::Result<()> {
-    let shared = shared_folders(config);
-    for sink in sinks(config) {
-        files::check(&sink.target, &shared)
-            .with_context(|| format!("error creating file sink: {}", sink.target.path.display()))?;
-    }
-    Ok(())
-}
-
 /// The files that a text writes beside its own come first: who waits for that one finds them.
 fn write_all(
     target: &Target,
@@ -548,29 +544,6 @@ async fn on_the_blocking_pool<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-}
-
-fn templates(config: &Config) -> impl Iterator<Item = Target> {
-    config.templates.iter().map(target)
-}
-
-fn target(template: &Template) -> Target {
-    Target {
-        path: template.target.file().unwrap_or_default().into(),
-        mode: template.mode,
-        create_parents: template.create_parents,
-        owner: template.owner.clone(),
-        backup: template.backup,
-    }
-}
-
-fn sinks(config: &Config) -> Vec<Sink> {
-    config.auth.sinks.iter().map(Sink::new).collect()
-}
-
-fn shared_folders(config: &Config) -> Vec<PathBuf> {
-    let folders = config.planescape.shared_folders.iter();
-    folders.map(PathBuf::from).collect()
 }
 
 fn file_failure(path: &str, error: &std::io::Error) -> Failure {

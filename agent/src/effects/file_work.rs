@@ -11,16 +11,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::gathering::{Gathering, More};
+
 /// How many threads work on files at most. A file system that hangs holds up these, and nothing else.
 const THREADS: usize = 8;
 
-/// How long nothing goes on before another thread is woken for what waits.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// How long nothing goes on before another thread is woken for what waits: longer than a thread waits for a processor.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 type Work = Box<dyn FnOnce() -> Input + Send>;
 
 pub(super) struct FileWork {
     waiting: Arc<Mutex<VecDeque<Work>>>,
+    gathering: Gathering,
     threads: JoinSet<()>,
     /// When something went on last: a thread was woken, or was done with a file.
     moved: Instant,
@@ -33,6 +36,7 @@ impl FileWork {
         let (sender, results) = mpsc::unbounded_channel();
         Self {
             waiting: Arc::default(),
+            gathering: Gathering::default(),
             threads: JoinSet::new(),
             moved: Instant::now(),
             results,
@@ -40,18 +44,19 @@ impl FileWork {
         }
     }
 
-    pub(super) fn start(&self, work: impl FnOnce() -> Input + Send + 'static) {
-        lock(&self.waiting).push_back(Box::new(work));
+    pub(super) fn start(&mut self, work: impl FnOnce() -> Input + Send + 'static) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.is_empty() {
+            self.gathering.begin();
+        }
+        waiting.push_back(Box::new(work));
     }
 
     /// The next result; waits for ever where there is none to come.
-    pub(super) async fn next(&mut self) -> Input {
+    pub(super) async fn next(&mut self, more: More) -> Input {
         loop {
             let may_wake = self.may_wake();
-            if may_wake && self.threads.is_empty() {
-                self.wake();
-                continue;
-            }
+            let is_first = self.threads.is_empty();
             tokio::select! {
                 biased;
                 Some(input) = self.results.recv() => {
@@ -59,7 +64,8 @@ impl FileWork {
                     return input;
                 }
                 Some(ended) = self.threads.join_next() => resume(ended),
-                () = sleep_until(self.moved + PATIENCE), if may_wake => self.wake(),
+                () = self.gathering.end(more), if may_wake && is_first => self.wake(),
+                () = sleep_until(self.moved + PATIENCE), if may_wake && !is_first => self.wake(),
             }
         }
     }
@@ -134,12 +140,16 @@ mod tests {
         }
 
         for _ in 0..20 {
-            let done = timeout(LONG, files.next()).await.expect("it is done");
+            let done = timeout(LONG, files.next(More::Nothing))
+                .await
+                .expect("it is done");
             assert!(matches!(done, Input::Terminate));
         }
 
         drop(release);
-        let done = timeout(LONG, files.next()).await.expect("it is done");
+        let done = timeout(LONG, files.next(More::Nothing))
+            .await
+            .expect("it is done");
         assert!(matches!(done, Input::Timeout));
     }
 

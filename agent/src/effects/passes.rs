@@ -7,12 +7,15 @@ use planescape_agent_core::{Input, Rendering};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::gathering::{Gathering, More};
+
 /// How many results may lie ready.
 const READY: usize = 64;
 
 /// The passes that are to be run, and those that are.
 pub(super) struct Passes {
     waiting: VecDeque<(usize, Rendering)>,
+    gathering: Gathering,
     running: JoinSet<()>,
     results: mpsc::Receiver<Input>,
     sender: mpsc::Sender<Input>,
@@ -23,6 +26,7 @@ impl Passes {
         let (sender, results) = mpsc::channel(READY);
         Self {
             waiting: VecDeque::new(),
+            gathering: Gathering::default(),
             running: JoinSet::new(),
             results,
             sender,
@@ -30,23 +34,27 @@ impl Passes {
     }
 
     pub(super) fn start(&mut self, template: usize, rendering: Rendering) {
+        if self.waiting.is_empty() {
+            self.gathering.begin();
+        }
         self.waiting.push_back((template, rendering));
     }
 
     /// The next result; waits for ever where there is none to come.
-    pub(super) async fn next(&mut self) -> Input {
+    pub(super) async fn next(&mut self, more: More) -> Input {
         loop {
-            if self.running.is_empty() && !self.waiting.is_empty() {
-                let batch = std::mem::take(&mut self.waiting);
-                let sender = self.sender.clone();
-                self.running.spawn_blocking(move || run(batch, &sender));
-            }
+            let may_run = self.running.is_empty() && !self.waiting.is_empty();
             tokio::select! {
                 biased;
                 Some(input) = self.results.recv() => return input,
                 Some(ended) = self.running.join_next() => if let Err(error) = ended {
                     std::panic::resume_unwind(error.into_panic());
                 },
+                () = self.gathering.end(more), if may_run => {
+                    let batch = std::mem::take(&mut self.waiting);
+                    let sender = self.sender.clone();
+                    self.running.spawn_blocking(move || run(batch, &sender));
+                }
                 else => std::future::pending().await,
             }
         }

@@ -1,0 +1,51 @@
+//! The files that the configuration names.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use planescape_agent_contract::{Config, Template};
+
+use super::sinks::Sink;
+use crate::files::{self, Target};
+
+/// Removes what a killed life left beside the files that this one writes.
+pub(crate) fn remove_unfinished(config: &Config) {
+    let templates: Vec<Target> = templates(config).collect();
+    let sinks = sinks(config);
+    let templates = templates.iter().map(|target| target.path.as_path());
+    let sinks = sinks.iter().map(|sink| sink.target.path.as_path());
+    files::remove_unfinished(templates.chain(sinks), &shared_folders(config));
+}
+
+/// Whether every sink can be written; a token without a place is a login in vain.
+pub(crate) fn check_sinks(config: &Config) -> anyhow::Result<()> {
+    let shared = shared_folders(config);
+    for sink in sinks(config) {
+        files::check(&sink.target, &shared)
+            .with_context(|| format!("error creating file sink: {}", sink.target.path.display()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn templates(config: &Config) -> impl Iterator<Item = Target> {
+    config.templates.iter().map(target)
+}
+
+pub(super) fn target(template: &Template) -> Target {
+    Target {
+        path: template.target.file().unwrap_or_default().into(),
+        mode: template.mode,
+        create_parents: template.create_parents,
+        owner: template.owner.clone(),
+        backup: template.backup,
+    }
+}
+
+pub(super) fn sinks(config: &Config) -> Vec<Sink> {
+    config.auth.sinks.iter().map(Sink::new).collect()
+}
+
+pub(super) fn shared_folders(config: &Config) -> Vec<PathBuf> {
+    let folders = config.planescape.shared_folders.iter();
+    folders.map(PathBuf::from).collect()
+}
