@@ -12,6 +12,8 @@ static OUTLETS: Mutex<Vec<Outlet>> = Mutex::new(Vec::new());
 
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_millis(500);
+/// Between two looks whether they are written, which takes microseconds.
+const LAST_LOOK: Duration = Duration::from_micros(50);
 
 /// From here on lines go there, too.
 pub(super) fn go_to(place: Place) -> io::Result<()> {
@@ -27,8 +29,9 @@ pub(super) fn reopen_file() {
 /// Waits until what was said is written; not for a place that takes nothing.
 pub(super) fn finish() {
     let begin = Instant::now();
+    lock().iter().for_each(Outlet::hurry);
     while begin.elapsed() < LAST_LINES && !lock().iter().all(Outlet::is_idle) {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(LAST_LOOK);
     }
 }
 

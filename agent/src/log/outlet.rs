@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
@@ -17,9 +17,10 @@ const MOST_WAITING: usize = 1024;
 const STACK: usize = 256 << 10;
 
 /// Lines that come one after another within less than this are many lines.
-const MOMENT: Duration = Duration::from_millis(1);
+const QUICK: Duration = Duration::from_millis(5);
 /// From so many on they are gathered for a moment: each would wake the thread, which costs more than to write it.
-const MANY: u32 = 64;
+const MANY: u32 = 16;
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// A place for lines.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) enum Place {
 pub(super) struct Outlet {
     lines: SyncSender<Arc<[u8]>>,
     state: Arc<State>,
+    thread: Thread,
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +50,15 @@ impl Outlet {
         let (lines, queue) = sync_channel(MOST_WAITING);
         let state = Arc::new(State::default());
         let known = Arc::clone(&state);
-        thread::Builder::new()
+        let started = thread::Builder::new()
             .name("log".to_owned())
             .stack_size(STACK)
             .spawn(move || write_all(place, &queue, &known))?;
-        Ok(Self { lines, state })
+        Ok(Self {
+            lines,
+            state,
+            thread: started.thread().clone(),
+        })
     }
 
     /// Never waits.
@@ -71,6 +77,11 @@ impl Outlet {
         self.say(&Arc::from([]));
     }
 
+    /// Gathers no longer.
+    pub(super) fn hurry(&self) {
+        self.thread.unpark();
+    }
+
     /// Whether every line is written that was said.
     pub(super) fn is_idle(&self) -> bool {
         self.state.waiting.load(Ordering::Relaxed) == 0
@@ -85,7 +96,7 @@ fn write_all(mut place: Place, lines: &Receiver<Arc<[u8]>>, state: &State) {
         let Ok(line) = lines.recv() else {
             return;
         };
-        quick = match asleep.elapsed() < MOMENT {
+        quick = match asleep.elapsed() < QUICK {
             true => quick.saturating_add(1),
             false => 0,
         };
@@ -93,7 +104,7 @@ fn write_all(mut place: Place, lines: &Receiver<Arc<[u8]>>, state: &State) {
             write_one(&mut place, &line, state, &mut fails);
         }
         if quick >= MANY {
-            thread::sleep(MOMENT);
+            thread::park_timeout(MOMENT);
         }
     }
 }
