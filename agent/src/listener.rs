@@ -1,17 +1,23 @@
 //! The agent listens on TCP or on a unix socket, with TLS or without.
 
+mod phases;
 mod tls;
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use planescape_agent_contract::{FileMode, ListenAddress, Listener, Owner};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -20,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::files::SocketFile;
 use crate::proxy::{Proxy, Rules};
+use phases::Phases;
 pub(crate) use tls::Certificates;
 
 /// How many connections a listener serves at once; more wait.
@@ -28,8 +35,6 @@ const CONNECTIONS: usize = 4096;
 const MOST_HEADERS: usize = 1_000;
 /// What is read of a connection at once, and the most that its headers take; a long body is in several such buffers.
 const BUFFER: usize = 128 << 10;
-/// How long a connection may wait for its next request, as in `vault agent`: clients keep connections for some 90 s.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(300);
 /// After an accept that failed, for lack of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -166,25 +171,46 @@ impl Socket {
 
 async fn talk<S>(stream: S, proxy: Arc<Proxy>, rules: Rules)
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
+    serve(stream, |request| Arc::clone(&proxy).handle(request, rules)).await;
+}
+
+/// Answers the requests of a connection, one after the other.
+async fn serve<S, A, B>(stream: S, answer: impl Fn(Request<Incoming>) -> A)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Future<Output = Response<B>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let phases = Phases::new();
     let service = service_fn(|request| {
-        let proxy = Arc::clone(&proxy);
-        async move { Ok::<_, std::convert::Infallible>(proxy.handle(request, rules).await) }
+        phases.asked();
+        let (phases, answer) = (phases.clone(), answer(request));
+        async move {
+            let answer = answer.await;
+            phases.answered();
+            Ok::<_, Infallible>(answer)
+        }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+    let connection = http1::Builder::new()
         // As Go writes them: scripts look for `X-Cache` in what curl prints.
         .title_case_headers(true)
         // Some clients close their side once they have asked.
         .half_close(true)
         .max_headers(MOST_HEADERS)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(target: "agent.listener", %error, "connection ended");
+        .serve_connection(TokioIo::new(phases.watch(stream)), service);
+    let served = phases.follow(pin!(connection)).await;
+    match served {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::debug!(target: "agent.listener", %error, "connection ended");
+        }
+        None => {
+            tracing::debug!(target: "agent.listener", "connection ended: its client sends no request");
+        }
     }
 }
 
