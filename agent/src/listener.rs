@@ -1,5 +1,6 @@
 //! The agent listens on TCP or on a unix socket, with TLS or without.
 
+mod accepts;
 mod phases;
 mod tls;
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use http::{Request, Response};
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::files::SocketFile;
 use crate::proxy::{Proxy, Rules};
+pub(crate) use accepts::Accepts;
 use phases::Phases;
 pub(crate) use tls::Certificates;
 
@@ -35,8 +37,6 @@ const CONNECTIONS: usize = 4096;
 const MOST_HEADERS: usize = 1_000;
 /// What is read of a connection at once, and the most that its headers take; a long body is in several such buffers.
 const BUFFER: usize = 128 << 10;
-/// After an accept that failed, for lack of descriptors for example.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A place where the agent listens, from before it serves there.
 pub(crate) struct Bound {
@@ -87,6 +87,7 @@ impl Bound {
         tracing::info!(target: "agent.listener", address = %self.socket.address(), "listening");
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut accepts = Accepts::default();
         loop {
             while connections.try_join_next().is_some() {}
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -95,11 +96,15 @@ impl Bound {
             let stream = match self.socket.accept().await {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::warn!(target: "agent.listener", %error, "cannot accept a connection");
-                    tokio::time::sleep(PAUSE).await;
+                    let (is_told, pause) = accepts.failed(Instant::now());
+                    if is_told {
+                        tracing::warn!(target: "agent.listener", %error, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
             };
+            accepts.succeeded();
             let (proxy, rules) = (Arc::clone(&proxy), self.rules);
             let certificates = self.certificates.clone();
             connections.spawn(async move {

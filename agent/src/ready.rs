@@ -7,13 +7,14 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::listener::Accepts;
 use crate::status::{self, Asker};
 
 const READY: &str = "ready\n";
@@ -80,15 +81,20 @@ impl Drop for ReadySocket {
 
 async fn serve(listener: UnixListener, is_ready: watch::Receiver<bool>, asker: Asker) {
     let mut waiting = JoinSet::new();
+    let mut accepts = Accepts::default();
     loop {
         tokio::select! {
             accepted = listener.accept(), if waiting.len() < WAITING => match accepted {
                 Ok((stream, _)) => {
+                    accepts.succeeded();
                     waiting.spawn(answer(stream, is_ready.clone(), asker.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the ready socket");
-                    tokio::time::sleep(RETRY).await;
+                    let (is_told, pause) = accepts.failed(Instant::now());
+                    if is_told {
+                        tracing::warn!(%error, "cannot accept on the ready socket");
+                    }
+                    tokio::time::sleep(pause).await;
                 }
             },
             Some(_) = waiting.join_next() => {}

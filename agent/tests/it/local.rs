@@ -190,6 +190,39 @@ async fn where_few_files_are_open_programs_begin_with_the_limit_that_the_agent_w
     assert_eq!(place.read("first"), "200\n");
 }
 
+#[tokio::test]
+async fn a_lack_of_descriptors_is_told_once_and_ends_with_the_clients_that_take_them() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let place = Place::offline(&vault.url())
+        .setting(r#"listener "unix" { address = "FOLDER/agent.sock" tls_disable = true }"#);
+    let limited = "ulimit -n 64 && exec \"$0\" \"$@\"";
+    let words = ["-c", limited, env!("CARGO_BIN_EXE_planescape-agent")];
+    let agent = place.start_as(Path::new("/bin/sh"), &words);
+    let socket = place.path("agent.sock");
+    until("it listens", async || socket.exists()).await;
+
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(UnixStream::connect(&socket).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(clients);
+    let mut client = UnixStream::connect(&socket).await.unwrap();
+    client
+        .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 8];
+    let answered = client.read_exact(&mut answer);
+    let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+    let output = agent.terminate().await;
+
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(answered.is_ok_and(|read| read.is_ok()), "{log}");
+    let told = log.matches("cannot accept a connection").count();
+    assert_eq!(told, 1, "{log}");
+}
+
 async fn limit_of_a_program(soft_limit: u32, count: usize) -> Place {
     let vault = ScriptedVault::start().await.unwrap();
     vault.on(
