@@ -99,7 +99,8 @@ impl Proxy {
         let read = timeout(self.patience, short::read(body)).await;
         let content = read.ok().and_then(Result::ok).ok_or_else(|| {
             let message = "failed to read request body";
-            answer::error(StatusCode::BAD_REQUEST, message)
+            tracing::error!(target: "agent.apiproxy", "{message}");
+            answer::error(StatusCode::INTERNAL_SERVER_ERROR, message)
         })?;
         let namespace = headers.get(NAMESPACE).and_then(|it| it.to_str().ok());
         let asking = Asking {

@@ -11,6 +11,7 @@ use planescape_agent_core::{Input, Revocation, namespace};
 use planescape_vault::SecretText;
 use planescape_vault::path::{clean_bytes, percent_decoded_bytes};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::answer::{self, Answer};
 use super::{Proxy, Rules};
@@ -60,12 +61,12 @@ impl Proxy {
         if !matches!(*request.method(), Method::POST | Method::PUT) {
             return answer::empty(StatusCode::OK);
         }
-        let body = Limited::new(request.into_body(), LONGEST_WISH);
-        let Ok(body) = body.collect().await else {
-            return answer::error(StatusCode::BAD_REQUEST, "failed to read request body");
-        };
         let Some(cache) = &self.cache else {
             return answer::empty(StatusCode::OK);
+        };
+        let body = Limited::new(request.into_body(), LONGEST_WISH);
+        let Ok(Ok(body)) = timeout(self.patience, body.collect()).await else {
+            return answer::error(StatusCode::BAD_REQUEST, "failed to read request body");
         };
         match wish(&body.to_bytes()) {
             Ok(revocation) => {

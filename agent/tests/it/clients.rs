@@ -184,6 +184,36 @@ async fn a_listener_says_how_the_agent_fares_and_waits_no_longer_than_configured
     agent.terminate().await;
 }
 
+#[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_no_longer_than_configured() {
+    let vault = ScriptedVault::start().await.unwrap();
+    let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
+    let place = Place::offline(&vault.url())
+        .variable("VAULT_CLIENT_TIMEOUT", "1s")
+        .setting("cache {}")
+        .listening(port);
+    let agent = place.start();
+    until("it listens", async || {
+        TcpStream::connect(port).await.is_ok()
+    })
+    .await;
+
+    for (path, expected) in [
+        ("/v1/kv/data/new", "HTTP/1.1 500"),
+        ("/agent/v1/cache-clear", "HTTP/1.1 400"),
+    ] {
+        let mut stream = TcpStream::connect(port).await.unwrap();
+        let request = format!("PUT {path} HTTP/1.1\r\nHost: v\r\nContent-Length: 9\r\n\r\n{{");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        let answered = stream.read_exact(&mut answer);
+        let answered = tokio::time::timeout(Duration::from_secs(9), answered).await;
+        assert!(answered.is_ok_and(|read| read.is_ok()), "{path}");
+        assert_eq!(String::from_utf8_lossy(&answer), expected, "{path}");
+    }
+    agent.terminate().await;
+}
+
 /// A database that hangs does not answer for half a minute; leases of others may end before.
 #[tokio::test]
 async fn a_renewal_that_is_not_answered_holds_up_no_other() {
