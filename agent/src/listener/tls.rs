@@ -23,6 +23,9 @@ use crate::files::{self, Digest};
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// What a handshake begins with.
+const HANDSHAKE_RECORD: u8 = 22;
+
 /// What requests begin with.
 const PLAIN: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
 
@@ -112,19 +115,22 @@ impl Certificates {
     }
 }
 
-/// Whether it began with a request without TLS, which is told so in the words of Go's server.
+/// Whether it began with something else than a handshake. A request is told so in the words of Go's server.
 async fn has_refused(stream: &mut dyn Stream) -> io::Result<bool> {
-    let mut room = [0; 5];
+    let mut room = [0; 1];
     let mut first = ReadBuf::new(&mut room);
     poll_fn(|context| stream.poll_first(context, &mut first)).await?;
-    if !PLAIN.contains(&first.filled()) {
+    if matches!(first.filled(), [] | [HANDSHAKE_RECORD]) {
         return Ok(false);
     }
-    // What was not read would have the connection reset before the client has seen the answer.
-    if stream.read(&mut [0; 1024]).await? > 0 {
+    let mut begun = [0; 5];
+    stream.read_exact(&mut begun).await?;
+    if PLAIN.contains(&begun.as_slice()) {
         stream.write_all(NO_TLS).await?;
     }
     stream.shutdown().await?;
+    // What was not read would have the connection reset before the client has seen the answer.
+    while stream.read(&mut [0; 1024]).await? > 0 {}
     Ok(true)
 }
 
@@ -186,25 +192,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_without_tls_is_told_what_it_lacks() {
-        let plain = told("GET /v1/sys/health HTTP/1.1\r\nHost: v\r\n\r\n").await;
-        assert_eq!(plain, (true, NO_TLS.to_vec()));
+        let request = "GET /v1/sys/health HTTP/1.1\r\nHost: v\r\n\r\n";
+        assert_eq!(told(&[request]).await, (true, NO_TLS.to_vec()));
+        let in_pieces = told(&["G", "ET", &request[3..]]).await;
+        assert_eq!(in_pieces, (true, NO_TLS.to_vec()));
 
+        assert_eq!(told(&["LIST /v1/kv"]).await, (true, Vec::new()));
         // The first bytes of a handshake stay where they are.
-        let greeting = told("\u{16}\u{3}\u{1}").await;
+        let greeting = told(&["\u{16}\u{3}\u{1}"]).await;
         assert_eq!(greeting, (false, b"\x16\x03\x01".to_vec()));
     }
 
     /// Whether it was refused, and what came of it: the answer, or what is left to be read.
-    async fn told(sent: &str) -> (bool, Vec<u8>) {
+    async fn told(pieces: &[&str]) -> (bool, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
-        client.write_all(sent.as_bytes()).await.unwrap();
-        client.shutdown().await.unwrap();
+        let sending = async {
+            for piece in pieces {
+                client.write_all(piece.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            client.shutdown().await.unwrap();
+        };
 
-        let is_refused = has_refused(&mut stream).await.unwrap();
+        let (is_refused, ()) = tokio::join!(has_refused(&mut stream), sending);
+        let is_refused = is_refused.unwrap();
 
         let mut bytes = Vec::new();
         let reader = if is_refused { &mut client } else { &mut stream };
