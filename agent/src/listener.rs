@@ -33,8 +33,8 @@ pub(crate) use tls::Certificates;
 
 /// How many connections a listener serves at once; more wait.
 const CONNECTIONS: usize = 4096;
-/// Headers of a request; proxies in a row add their own.
-const MOST_HEADERS: usize = 1_000;
+/// Headers of a request; proxies in a row add their own. hyper makes room for all of them with each request.
+const MOST_HEADERS: usize = 256;
 /// What is read of a connection at once, and the most that its headers take; a long body is in several such buffers.
 const BUFFER: usize = 128 << 10;
 
