@@ -24,6 +24,7 @@ use crate::status::Asker;
 use planescape_agent_handover::KeptAnswer;
 
 use cache::Caching;
+pub(crate) use forward::STREAM_PATIENCE;
 pub(crate) use metrics::Metrics;
 
 /// What all listeners share.

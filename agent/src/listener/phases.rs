@@ -12,20 +12,24 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
+use crate::proxy::STREAM_PATIENCE;
+
 /// How long the headers of a request may take; those of the first one from when the connection is there.
 const HEADERS: Duration = Duration::from_secs(10);
 /// How long a connection may rest between two requests: clients keep connections for some 90 s.
 const REST: Duration = Duration::from_secs(300);
+/// How long an answer may take to be sent: a client that leaves it unread would keep its place for ever.
+const SENDING: Duration = STREAM_PATIENCE;
 
-/// What a connection is at, and since when it was seen to wait for the client there.
-#[derive(Clone, Copy, Debug)]
+/// What a connection is at, and since when it was seen to wait for its client there.
+#[derive(Debug)]
 enum Phase {
     /// Headers are on their way.
     Headers(Option<Instant>),
     /// A request is being answered.
     Answering,
     /// The answer is on its way to the client.
-    Answered,
+    Answered(Option<Instant>),
     /// The next request may come.
     Rest(Option<Instant>),
 }
@@ -54,13 +58,13 @@ impl Phases {
 
     /// Its answer has begun; the client may take its time to read it.
     pub(super) fn answered(&self) {
-        *self.lock() = Phase::Answered;
+        *self.lock() = Phase::Answered(None);
     }
 
     /// Something has come; what comes while a request is answered is its body.
     fn came(&self) {
         let mut phase = self.lock();
-        if matches!(*phase, Phase::Answered | Phase::Rest(_)) {
+        if matches!(*phase, Phase::Answered(_) | Phase::Rest(_)) {
             *phase = Phase::Headers(None);
         }
     }
@@ -68,18 +72,21 @@ impl Phases {
     /// Nothing has come. hyper looks for more once an answer is sent, and not before.
     fn waits(&self) {
         let mut phase = self.lock();
-        if matches!(*phase, Phase::Answered) {
+        if matches!(*phase, Phase::Answered(_)) {
             *phase = Phase::Rest(None);
         }
     }
 
     /// When the client has kept the agent waiting for too long.
     fn due(&self) -> Option<Instant> {
-        match &mut *self.lock() {
-            Phase::Headers(since) => Some(*since.get_or_insert_with(Instant::now) + HEADERS),
-            Phase::Rest(since) => Some(*since.get_or_insert_with(Instant::now) + REST),
-            Phase::Answering | Phase::Answered => None,
-        }
+        let mut phase = self.lock();
+        let (since, limit) = match &mut *phase {
+            Phase::Headers(since) => (since, HEADERS),
+            Phase::Answered(since) => (since, SENDING),
+            Phase::Rest(since) => (since, REST),
+            Phase::Answering => return None,
+        };
+        Some(*since.get_or_insert_with(Instant::now) + limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
@@ -172,7 +179,7 @@ mod tests {
     use bytes::Bytes;
     use futures::stream;
     use http::Response;
-    use http_body_util::StreamBody;
+    use http_body_util::{Full, StreamBody};
     use hyper::body::Frame;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
@@ -238,6 +245,21 @@ mod tests {
         ask(&mut client).await;
 
         assert_eq!(cut_off_after(&mut client).await, 300);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_reads_is_given_up_after_an_hour() {
+        let (mut client, stream) = duplex(4096);
+        let body = Bytes::from(vec![0; 1 << 20]);
+        let answer = move |_| std::future::ready(Response::new(Full::new(body.clone())));
+        let serving = tokio::spawn(serve(stream, answer));
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let since = Instant::now();
+
+        serving.await.unwrap();
+
+        assert_eq!(since.elapsed().as_secs(), 3600);
     }
 
     #[tokio::test(start_paused = true)]

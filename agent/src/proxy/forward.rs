@@ -41,7 +41,7 @@ const HOP_BY_HOP: [&str; 6] = [
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// How long a body that streams may take.
-const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
+pub(crate) const STREAM_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A request without its body.
 struct Incomer {
