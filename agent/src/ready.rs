@@ -24,6 +24,8 @@ const WAIT: &str = "wait\n";
 const STATUS: &str = "status\n";
 /// No question is longer, in bytes.
 const LONGEST_QUESTION: u64 = 16;
+/// How long a client may take to say what it wants: one that says nothing keeps a place from others.
+const ASKING: Duration = Duration::from_secs(2);
 /// How long the agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(10);
@@ -106,8 +108,9 @@ async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bo
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from.take(LONGEST_QUESTION));
     let mut question = String::new();
-    let answer = match from.read_line(&mut question).await {
-        Ok(_) if question == WAIT => {
+    let asked = tokio::time::timeout(ASKING, from.read_line(&mut question)).await;
+    let answer = match asked {
+        Ok(Ok(_)) if question == WAIT => {
             let is_ready = tokio::select! {
                 // There is no more to say: when there is something to read, it went away.
                 _ = from.read_u8() => false,
@@ -115,7 +118,7 @@ async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bo
             };
             is_ready.then(|| READY.to_owned())
         }
-        Ok(_) if question == STATUS => {
+        Ok(Ok(_)) if question == STATUS => {
             let status = asker.ask().await;
             status.map(|status| format!("{:#}\n", status::json(&status)))
         }
@@ -164,14 +167,25 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_went_away_leave_room_for_others() {
+        another_is_let_in(|path| {
+            let mut gone = UnixStream::connect(path).unwrap();
+            gone.write_all(WAIT.as_bytes()).unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn those_who_say_nothing_leave_room_for_others() {
+        another_is_let_in(|path| UnixStream::connect(path).unwrap()).await;
+    }
+
+    /// Behind more clients than may wait, which last as long as what is returned of them.
+    async fn another_is_let_in<T>(client: impl Fn(&str) -> T) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket").display().to_string();
         let (asker, mut questions) = questions();
         let _socket = ReadySocket::open(Some(path.clone()), asker).unwrap();
-        for _ in 0..=WAITING {
-            let mut gone = UnixStream::connect(&path).unwrap();
-            gone.write_all(WAIT.as_bytes()).unwrap();
-        }
+        let _clients: Vec<T> = (0..=WAITING).map(|_| client(&path)).collect();
 
         let asking = tokio::task::spawn_blocking(move || status_at(&path));
         let question = tokio::time::timeout(PATIENCE, questions.next()).await;
