@@ -264,7 +264,7 @@ impl Proxy {
     ) -> Result<Response<StreamedBody>, Error> {
         for attempt in 0.. {
             let patience = deadline.saturating_duration_since(Instant::now());
-            let forwarded = incomer.forwarded(StreamedBody::from(body.to_vec()), patience);
+            let forwarded = incomer.forwarded(StreamedBody::from(body.clone()), patience);
             let result = self.client.forward(forwarded).await;
             let wait = asked_for(&result).unwrap_or_else(|| pause(attempt));
             let is_last = attempt >= self.retries || Instant::now() + wait >= deadline;
