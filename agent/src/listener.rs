@@ -214,7 +214,7 @@ where
             tracing::debug!(target: "agent.listener", %error, "connection ended");
         }
         None => {
-            tracing::debug!(target: "agent.listener", "connection ended: its client sends no request");
+            tracing::debug!(target: "agent.listener", "connection ended: its client took too long");
         }
     }
 }
