@@ -109,29 +109,31 @@ impl Bound {
             let certificates = self.certificates.clone();
             connections.spawn(async move {
                 let _slot = slot;
-                match certificates {
-                    None => talk(stream, proxy, rules).await,
+                let stream = match certificates {
+                    None => stream,
                     Some(certificates) => match certificates.accept(stream).await {
-                        Ok(stream) => talk(stream, proxy, rules).await,
+                        Ok(stream) => stream,
                         Err(error) => {
                             tracing::debug!(target: "agent.listener", %error, "TLS handshake failed");
+                            return;
                         }
                     },
-                }
+                };
+                serve(stream, |request| Arc::clone(&proxy).handle(request, rules)).await;
             });
         }
     }
 }
 
-/// A stream of either kind.
+/// A stream of any kind; one type for all of them, since each would have the whole of hyper's server for itself.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Looks at what comes first, and leaves it there; at nothing, where the kind of stream cannot.
-    fn poll_first(
-        &mut self,
-        context: &mut Context<'_>,
-        first: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<usize>>;
+    fn poll_first(&mut self, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(0))
+    }
 }
+
+impl Stream for UnixStream {}
 
 impl Stream for TcpStream {
     fn poll_first(
@@ -140,12 +142,6 @@ impl Stream for TcpStream {
         first: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         self.poll_peek(context, first)
-    }
-}
-
-impl Stream for UnixStream {
-    fn poll_first(&mut self, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(0))
     }
 }
 
@@ -172,13 +168,6 @@ impl Socket {
             }
         }
     }
-}
-
-async fn talk<S>(stream: S, proxy: Arc<Proxy>, rules: Rules)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    serve(stream, |request| Arc::clone(&proxy).handle(request, rules)).await;
 }
 
 /// Answers the requests of a connection, one after the other.

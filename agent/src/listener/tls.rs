@@ -97,16 +97,14 @@ impl Certificates {
         Ok(())
     }
 
-    pub(super) async fn accept(
-        &self,
-        mut stream: Box<dyn Stream>,
-    ) -> io::Result<TlsStream<Box<dyn Stream>>> {
+    pub(super) async fn accept(&self, mut stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         let accepted = async move {
             if has_refused(&mut *stream).await? {
                 return Err(io::Error::other("the request is without TLS"));
             }
-            TlsAcceptor::from(config).accept(stream).await
+            let stream = TlsAcceptor::from(config).accept(stream).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
         };
         match tokio::time::timeout(HANDSHAKE, accepted).await {
             Ok(accepted) => accepted,
@@ -114,6 +112,8 @@ impl Certificates {
         }
     }
 }
+
+impl Stream for TlsStream<Box<dyn Stream>> {}
 
 /// Whether it began with something else than a handshake. A request is told so in the words of Go's server.
 async fn has_refused(stream: &mut dyn Stream) -> io::Result<bool> {
