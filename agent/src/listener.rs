@@ -5,17 +5,16 @@ mod phases;
 mod tls;
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::io;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::files::SocketFile;
-use crate::proxy::{Proxy, Rules};
+use crate::proxy::{Answer, Proxy, Rules};
 pub(crate) use accepts::Accepts;
 use phases::Phases;
 pub(crate) use tls::Certificates;
@@ -119,7 +118,7 @@ impl Bound {
                         }
                     },
                 };
-                serve(stream, |request| Arc::clone(&proxy).handle(request, rules)).await;
+                serve(stream, move |request| Arc::clone(&proxy).handle(request, rules)).await;
             });
         }
     }
@@ -171,32 +170,34 @@ impl Socket {
 }
 
 /// Answers the requests of a connection, one after the other.
-async fn serve<S, A, B>(stream: S, answer: impl Fn(Request<Incoming>) -> A)
+async fn serve<S, A>(stream: S, answer: impl Fn(Request<Incoming>) -> A + Send)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
-    A: Future<Output = Response<B>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    A: Future<Output = Answer> + Send,
 {
     let phases = Phases::new();
-    let service = service_fn(|request| {
-        phases.asked();
-        let (phases, answer) = (phases.clone(), answer(request));
+    let seen = phases.clone();
+    let service = service_fn(move |request| {
+        seen.asked();
+        let (seen, answer) = (seen.clone(), answer(request));
         async move {
             let answer = answer.await;
-            phases.answered();
+            seen.answered();
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = http1::Builder::new()
-        // As Go writes them: scripts look for `X-Cache` in what curl prints.
-        .title_case_headers(true)
-        // Some clients close their side once they have asked.
-        .half_close(true)
-        .max_headers(MOST_HEADERS)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(phases.watch(stream)), service);
-    let served = phases.follow(pin!(connection)).await;
+    // Its type is forgotten: the compiler cannot follow that all of it may be sent.
+    let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send + '_>> = Box::pin(
+        http1::Builder::new()
+            // As Go writes them: scripts look for `X-Cache` in what curl prints.
+            .title_case_headers(true)
+            // Some clients close their side once they have asked.
+            .half_close(true)
+            .max_headers(MOST_HEADERS)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(phases.watch(stream)), service),
+    );
+    let served = phases.follow(connection).await;
     match served {
         Some(Ok(())) => {}
         Some(Err(error)) => {

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::status::Asker;
 use planescape_agent_handover::KeptAnswer;
 
+pub(crate) use answer::Answer;
 use cache::Caching;
 pub(crate) use forward::STREAM_PATIENCE;
 pub(crate) use metrics::Metrics;

@@ -94,10 +94,10 @@ impl Phases {
     }
 
     /// Goes along with a connection to its end, or until its client is too late.
-    pub(super) async fn follow<F: Future>(&self, mut connection: Pin<&mut F>) -> Option<F::Output> {
+    pub(super) async fn follow<F: Future + Unpin>(&self, mut connection: F) -> Option<F::Output> {
         let mut alarm = pin!(sleep(HEADERS));
         poll_fn(|context| {
-            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
                 return Poll::Ready(Some(ended));
             }
             let due = self.due();
@@ -174,30 +174,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
 
     use bytes::Bytes;
     use futures::stream;
     use http::Response;
-    use http_body_util::{Full, StreamBody};
+    use http_body_util::combinators::UnsyncBoxBody;
+    use http_body_util::{BodyExt as _, Full, StreamBody};
     use hyper::body::Frame;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinSet;
 
     use super::*;
     use crate::listener::serve;
 
     /// The client of a server that pauses before each answer, and before its body.
-    fn client(pause: Duration) -> DuplexStream {
+    fn client(pause: Duration) -> (DuplexStream, JoinSet<()>) {
         let (client, stream) = duplex(4096);
-        tokio::spawn(serve(stream, move |_| async move {
+        let mut server = JoinSet::new();
+        server.spawn(serve(stream, move |_| async move {
             sleep(pause).await;
             let body = stream::once(async move {
                 sleep(pause).await;
-                Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"text")))
+                Ok(Frame::data(Bytes::from_static(b"text")))
             });
-            Response::new(StreamBody::new(body))
+            Response::new(UnsyncBoxBody::new(StreamBody::new(body)))
         }));
-        client
+        (client, server)
     }
 
     async fn ask(client: &mut DuplexStream) {
@@ -222,11 +224,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn headers_come_within_ten_seconds() {
         for begun in ["", "GET / HTTP/1.1\r\nHost: x\r\n"] {
-            let mut client = client(Duration::ZERO);
+            let (mut client, _server) = client(Duration::ZERO);
             client.write_all(begun.as_bytes()).await.unwrap();
             assert_eq!(cut_off_after(&mut client).await, 10, "{begun:?}");
         }
-        let mut slow = client(Duration::ZERO);
+        let (mut slow, _server) = client(Duration::ZERO);
         ask(&mut slow).await;
         sleep(Duration::from_secs(200)).await;
         slow.write_all(b"GET / ").await.unwrap();
@@ -237,7 +239,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_rests_for_five_minutes() {
-        let mut client = client(Duration::ZERO);
+        let (mut client, _server) = client(Duration::ZERO);
         for _ in 0..3 {
             ask(&mut client).await;
             sleep(REST - Duration::from_secs(1)).await;
@@ -251,20 +253,22 @@ mod tests {
     async fn an_answer_that_nobody_reads_is_given_up_after_an_hour() {
         let (mut client, stream) = duplex(4096);
         let body = Bytes::from(vec![0; 1 << 20]);
-        let answer = move |_| std::future::ready(Response::new(Full::new(body.clone())));
-        let serving = tokio::spawn(serve(stream, answer));
+        let answer = move |_| {
+            let body = Full::new(body.clone()).map_err(Into::into);
+            std::future::ready(Response::new(UnsyncBoxBody::new(body)))
+        };
         let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         client.write_all(request).await.unwrap();
         let since = Instant::now();
 
-        serving.await.unwrap();
+        serve(stream, answer).await;
 
         assert_eq!(since.elapsed().as_secs(), 3600);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_takes_as_long_as_it_takes() {
-        let mut client = client(REST * 2);
+        let (mut client, _server) = client(REST * 2);
         ask(&mut client).await;
 
         assert_eq!(cut_off_after(&mut client).await, 300);
