@@ -102,6 +102,8 @@ pub struct Request {
     pub token: Option<String>,
     /// `X-Vault-Namespace`.
     pub namespace: Option<String>,
+    /// `X-Vault-Index`.
+    pub index: Option<String>,
     /// The body, or null if it is no JSON.
     pub body: Value,
     /// The same as it came.
@@ -214,6 +216,7 @@ async fn answer(
             path: path.clone(),
             token: header("x-vault-token"),
             namespace: header("x-vault-namespace"),
+            index: header("x-vault-index"),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             text: String::from_utf8_lossy(&body).into_owned(),
         });

@@ -116,7 +116,7 @@ impl Login {
                 return Input::LoggedIn { ticket, result };
             }
         };
-        let own_client = match self.own_client_now(slots).await {
+        let own_client = match self.own_client_now(vault, slots).await {
             Ok(client) => client,
             Err(failure) => {
                 let result = Err(failure);
@@ -292,7 +292,11 @@ impl Login {
     }
 
     /// The client with the method's own certificates, where it has some: they may come after the agent.
-    async fn own_client_now(&self, slots: &Semaphore) -> Result<Option<Arc<Client>>, Failure> {
+    async fn own_client_now(
+        &self,
+        vault: &Client,
+        slots: &Semaphore,
+    ) -> Result<Option<Arc<Client>>, Failure> {
         let Some(certificates) = own_certificates(self.method.as_ref()) else {
             return Ok(None);
         };
@@ -309,7 +313,7 @@ impl Login {
         };
         let built = on_the_blocking_pool(slots, build).await;
         let (client, seen) = built.map_err(|error| unusable(certificates, &error))?;
-        let client = Arc::new(client);
+        let client = Arc::new(client.for_reads_of(vault));
         let mut own = self.own();
         // Unless a reload has named others meanwhile.
         if own.tls == tls {

@@ -228,6 +228,48 @@ async fn a_client_certificate_may_stand_in_the_environment() {
     proxy.terminate().await;
 }
 
+/// A standby that answers reads by itself hears of the login a moment later, and says so where it is asked for that moment.
+#[tokio::test]
+async fn a_read_names_the_login_that_a_standby_has_to_know() {
+    const INDEX: &str = "v1:cluster:7:0:mac";
+    let vault = ScriptedVault::start().await.unwrap();
+    let login = Answer {
+        headers: vec![("x-vault-index", INDEX.to_owned())],
+        ..Answer::login("t1", "a1", 3600)
+    };
+    let mount = json!({ "data": { "path": "database/", "type": "database", "options": null } });
+    let read = "/v1/database/creds/ro";
+    vault
+        .on("PUT", "/v1/auth/kubernetes/login", login)
+        .on(
+            "GET",
+            "/v1/sys/internal/ui/mounts/database/creds/ro",
+            Answer::ok(&mount),
+        )
+        .on(
+            "GET",
+            read,
+            Answer::error(412, "required index state not present"),
+        )
+        .on(
+            "GET",
+            read,
+            Answer::leased("database/creds/ro/1", 3600, &json!({ "username": "v-1" })),
+        )
+        .on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    let text = r#"{{ with secret "database/creds/ro" }}{{ .Data.username }}{{ end }}"#;
+    let place = place(&vault.url()).template("out", text);
+
+    place.run().await;
+
+    assert_eq!(place.read("out").trim(), "v-1");
+    assert_eq!(vault.count("GET", read), 2);
+    for request in vault.requests() {
+        let expected = (request.method == "GET").then_some(INDEX);
+        assert_eq!(request.index.as_deref(), expected, "{}", request.path);
+    }
+}
+
 /// The community's Vault has no namespaces.
 #[tokio::test]
 async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_read() {

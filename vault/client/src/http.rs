@@ -1,5 +1,6 @@
 //! One request, one answer, at most one redirect.
 
+mod index;
 mod redirect;
 mod route;
 mod untrusted;
@@ -15,6 +16,7 @@ use reqwest::{RequestBuilder, Response, Url};
 
 use crate::body::{Bodies, Failed};
 use crate::pace::Paced;
+use index::{INDEX, Index};
 pub use route::Admission;
 use route::{PATIENCE, Route, Routes, Unresolved};
 
@@ -42,6 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) timeout: Option<Duration>,
     /// How long a token lives that holds the answer instead of us.
     pub(crate) wrap: Option<Duration>,
+    /// Whether its answer brings the token that reads come with from here on.
+    pub(crate) is_login: bool,
 }
 
 impl<'a> Request<'a> {
@@ -55,6 +59,7 @@ impl<'a> Request<'a> {
             body: None,
             timeout: None,
             wrap: None,
+            is_login: false,
         }
     }
 }
@@ -89,6 +94,7 @@ pub(crate) struct Http {
     headers: HeaderMap,
     follows_redirects: bool,
     paced: Arc<Paced>,
+    index: Arc<Index>,
 }
 
 impl Http {
@@ -107,6 +113,7 @@ impl Http {
             headers: headers(&connection.headers)?,
             follows_redirects: connection.follows_redirects,
             paced: Arc::new(Paced::new(connection.pace)),
+            index: Arc::default(),
         })
     }
 
@@ -129,6 +136,14 @@ impl Http {
         }
     }
 
+    /// The same connections, whose logins are for the reads of another one.
+    pub(crate) fn for_reads_of(self, reader: &Self) -> Self {
+        Self {
+            index: Arc::clone(&reader.index),
+            ..self
+        }
+    }
+
     /// The body of a successful answer.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Body, Error> {
         let mut url = self.url(&request);
@@ -140,6 +155,9 @@ impl Http {
             response = self.attempt(&url, &request).await?;
         }
         let status = response.status();
+        if request.is_login && status.is_success() {
+            self.index.of_login(response.headers());
+        }
         let retry_after = retry_after(response.headers());
         let body = self
             .bodies
@@ -242,6 +260,11 @@ impl Http {
         }
         if let Some(ttl) = request.wrap {
             builder = builder.header(WRAP_TTL, ttl.as_secs());
+        }
+        if let (Method::Get, Some(_)) = (request.method, request.token) {
+            for value in self.index.values() {
+                builder = builder.header(INDEX, value);
+            }
         }
         Ok(builder)
     }

@@ -97,6 +97,14 @@ impl Client {
         }
     }
 
+    /// The same client, whose logins are for the reads of another one: a standby has to know of them before it answers those.
+    #[must_use]
+    pub fn for_reads_of(self, reader: &Self) -> Self {
+        Self {
+            http: self.http.for_reads_of(&reader.http),
+        }
+    }
+
     /// `PUT` to the path of a login.
     ///
     /// # Errors
@@ -110,6 +118,7 @@ impl Client {
         let request = Request {
             namespace,
             body: Some(body),
+            is_login: true,
             ..Request::new(Method::Put, path, None)
         };
         wire::logged_in(&self.http.send(request).await?)
