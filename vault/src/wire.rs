@@ -211,13 +211,17 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
         ttl: u64,
         #[serde(default, deserialize_with = "lenient::flag")]
         renewable: bool,
+        #[serde(default, deserialize_with = "lenient::text")]
+        expire_time: String,
         #[serde(default, deserialize_with = "lenient::seconds")]
         num_uses: u64,
     }
     let known = decode::<Answer>(body)?.data;
+    // Whole seconds are told: in its last one a token that ends has none.
+    let least = u64::from(!known.expire_time.is_empty());
     Ok(Login {
         token,
-        grant: grant(known.ttl, known.renewable),
+        grant: grant(known.ttl.max(least), known.renewable),
         accessor: known.accessor,
         has_limited_uses: known.num_uses > 0,
         request: String::new(),

@@ -38,6 +38,21 @@ fn a_token_is_kept_whatever_stands_beside_it() {
 }
 
 #[test]
+fn a_token_in_its_last_second_is_none_that_never_ends() {
+    let ttl = |known: &str| {
+        let body = format!(r#"{{"data":{{"id":"t",{known}}}}}"#);
+        let token = SecretText::new("t".to_owned());
+        looked_up(token, body.as_bytes()).unwrap().grant.ttl()
+    };
+
+    assert_eq!(ttl(r#""ttl":0,"expire_time":null"#), Duration::ZERO);
+    let last = r#""ttl":0,"expire_time":"2026-11-27T06:58:49Z""#;
+    assert_eq!(ttl(last), Duration::from_secs(1));
+    let usual = r#""ttl":60,"expire_time":"2026-11-27T06:58:49Z""#;
+    assert_eq!(ttl(usual), Duration::from_secs(60));
+}
+
+#[test]
 fn a_wrapped_answer_is_one_line() {
     let answer = br#"{"wrap_info":{"token":"t","ttl":300}}"#;
 
