@@ -11,6 +11,7 @@ mod programs;
 mod saves;
 mod serving;
 mod sinks;
+mod text_file;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use crate::files::{self, Ledger, Stamps, Target};
+use crate::files::{self, Ledger, Stamps};
 use crate::log;
 use crate::persist::Persistent;
 use crate::proxy::Metrics;
@@ -38,7 +39,7 @@ use crate::telemetry::Pusher;
 use crate::termination::Termination;
 pub(crate) use certified::Certified;
 pub(crate) use destinations::{check_sinks, remove_unfinished};
-use destinations::{shared_folders, sinks, target, templates};
+use destinations::{shared_folders, sinks};
 use file_work::FileWork;
 use gathering::More;
 use login::Login;
@@ -48,6 +49,7 @@ use programs::Child;
 use saves::Saves;
 use serving::Serving;
 use sinks::Sink;
+use text_file::TextFile;
 use vault::Vault;
 
 const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
@@ -71,7 +73,7 @@ pub(crate) struct Effects {
     file_work: FileWork,
     vault: Vault,
     /// By the numbers of their texts.
-    templates: BTreeMap<usize, Target>,
+    templates: BTreeMap<usize, TextFile>,
     stamps: Arc<Stamps>,
     sinks: Vec<Sink>,
     shared: Arc<Vec<PathBuf>>,
@@ -127,6 +129,9 @@ impl Effects {
         let name = move |report: &Report| beside.name_leases(&report.leases, report.more_leases);
         let (named, naming) = Newest::new(name);
         running.spawn(naming);
+        if config.auth.method.is_some() {
+            tracing::info!(target: "agent.auth.handler", "starting auth handler");
+        }
         let serving = Serving::start(
             config,
             &file_slots,
@@ -146,7 +151,7 @@ impl Effects {
                 saves,
                 file_slots: Arc::new(Semaphore::new(LOGIN_FILES_AT_ONCE)),
             },
-            templates: templates(config).enumerate().collect(),
+            templates: TextFile::all(config).enumerate().collect(),
             stamps: Arc::default(),
             sinks: sinks(config),
             shared: Arc::new(shared_folders(config)),
@@ -295,6 +300,9 @@ impl Effects {
         if let Some(error) = report.message.as_ref().filter(|_| is_failure) {
             tracing::error!(error, exitCode = number, "runtime error encountered");
         }
+        if self.vault.login.has_method() {
+            tracing::info!(target: "agent.auth.handler", "auth handler stopped");
+        }
         // Nobody is told of files where there are none.
         if report.reason == Reason::Rendered && self.templates.is_empty() {
             tracing::info!(code = number, "agent ends");
@@ -425,7 +433,7 @@ impl Effects {
     }
 
     fn run_hook(&mut self, hook: usize, file: usize, follow_up: Hook) {
-        let path = self.templates[&file].path.display().to_string();
+        let path = self.templates[&file].path().display().to_string();
         let environment = Arc::clone(&self.environment);
         self.running.spawn(async move {
             let result = programs::follow(follow_up, &path, &environment).await;
@@ -435,15 +443,15 @@ impl Effects {
 
     fn write(&mut self, destination: Destination, contents: Text, effects: Vec<Effect>) {
         let shared = Arc::clone(&self.shared);
-        let target = match destination {
+        let file = match destination {
             Destination::Template(index) => self.templates[&index].clone(),
             Destination::Sink(index) => return self.write_sink(index, contents, shared),
         };
         let stamps = Arc::clone(&self.stamps);
         self.file_work.start(move || {
-            let result = write_all(&target, &shared, &contents, effects);
+            let result = file.write(&shared, &contents, effects);
             if let Destination::Template(index) = destination {
-                stamps.keep(index, &target.path);
+                stamps.keep(index, file.path());
             }
             Input::Written {
                 destination,
@@ -459,12 +467,12 @@ impl Effects {
             self.stamps.forget(*number);
         }
         let new = new.iter();
-        let new = new.map(|(number, template)| (*number, target(template)));
+        let new = new.map(|(number, template)| (*number, TextFile::new(template)));
         self.templates.extend(new);
     }
 
     fn check_file(&mut self, template: usize) {
-        let path = self.templates[&template].path.clone();
+        let path = self.templates[&template].path().to_path_buf();
         let stamps = Arc::clone(&self.stamps);
         self.file_work.start(move || Input::FileChecked {
             template,
@@ -490,26 +498,6 @@ impl Effects {
     }
 }
 
-/// The files that a text writes beside its own come first: who waits for that one finds them.
-fn write_all(
-    target: &Target,
-    shared: &[PathBuf],
-    contents: &Text,
-    effects: Vec<Effect>,
-) -> Result<bool, Failure> {
-    for effect in effects {
-        let written = files::write_beside(&effect, shared);
-        written.map_err(|(path, error)| file_failure(&path, &error))?;
-    }
-    let path = target.path.display().to_string();
-    match files::write(target, shared, contents) {
-        Ok(true) => {
-            tracing::info!("(runner) rendered {path:?}");
-            Ok(true)
-        }
-        Ok(false) => Ok(false),
-        Err(error) => Err(file_failure(&path, &error)),
-    }
 }
 
 /// A disk that hangs keeps nobody from the secrets, as one that is full does not.

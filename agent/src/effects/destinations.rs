@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use planescape_agent_contract::{Config, Template};
+use planescape_agent_contract::Config;
 
 use super::sinks::Sink;
-use crate::files::{self, Target};
+use super::text_file::TextFile;
+use crate::files;
 
 /// Removes what a killed life left beside the files that this one writes.
 pub(crate) fn remove_unfinished(config: &Config) {
-    let templates: Vec<Target> = templates(config).collect();
+    let templates: Vec<TextFile> = TextFile::all(config).collect();
     let sinks = sinks(config);
-    let templates = templates.iter().map(|target| target.path.as_path());
+    let templates = templates.iter().map(TextFile::path);
     let sinks = sinks.iter().map(|sink| sink.target.path.as_path());
     files::remove_unfinished(templates.chain(sinks), &shared_folders(config));
 }
@@ -25,20 +26,6 @@ pub(crate) fn check_sinks(config: &Config) -> anyhow::Result<()> {
             .with_context(|| format!("error creating file sink: {}", sink.target.path.display()))?;
     }
     Ok(())
-}
-
-pub(super) fn templates(config: &Config) -> impl Iterator<Item = Target> {
-    config.templates.iter().map(target)
-}
-
-pub(super) fn target(template: &Template) -> Target {
-    Target {
-        path: template.target.file().unwrap_or_default().into(),
-        mode: template.mode,
-        create_parents: template.create_parents,
-        owner: template.owner.clone(),
-        backup: template.backup,
-    }
 }
 
 pub(super) fn sinks(config: &Config) -> Vec<Sink> {

@@ -85,6 +85,10 @@ impl Login {
         }
     }
 
+    pub(super) fn has_method(&self) -> bool {
+        self.method.is_some()
+    }
+
     /// Whether reads have a namespace, and it is another one.
     pub(super) fn reads_elsewhere(&self) -> bool {
         let both = (&self.namespace, &self.connection.namespace);

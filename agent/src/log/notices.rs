@@ -16,9 +16,7 @@ const EXEC: &str = "agent.exec.server";
 pub(crate) fn tell(notice: &Notice) {
     match notice {
         Notice::LoginFailed { failure, backoff } => login_failed(failure, *backoff),
-        Notice::LoggedIn { accessor, ttl } => {
-            info!(target: HANDLER, %accessor, ?ttl, "authentication successful, sending token to sinks");
-        }
+        Notice::LoggedIn { accessor, ttl } => logged_in(accessor, *ttl),
         Notice::LoggedInWrapped => {
             info!(target: HANDLER, "authentication successful, sending wrapped token to sinks and pausing");
         }
@@ -82,6 +80,13 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::ChildKept => {
             info!(target: EXEC, "detected update, but not restarting process");
         }
+    }
+}
+
+fn logged_in(accessor: &str, ttl: Duration) {
+    info!(target: HANDLER, %accessor, ?ttl, "authentication successful, sending token to sinks");
+    if !ttl.is_zero() {
+        info!(target: HANDLER, "starting renewal process");
     }
 }
 

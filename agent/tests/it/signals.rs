@@ -72,6 +72,14 @@ async fn an_agent_without_files_does_not_say_that_it_rendered_them() {
     assert_eq!(output.status.code(), Some(0));
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("agent ends: code=0\n"), "{log}");
+    let life = [
+        "agent.auth.handler: starting auth handler\n",
+        "agent.auth.handler: authenticating\n",
+        "agent.auth.handler: starting renewal process\n",
+        "agent.auth.handler: auth handler stopped\n",
+    ];
+    assert!(life.map(|line| log.find(line)).is_sorted(), "{log}");
+    assert!(life.iter().all(|line| log.contains(line)), "{log}");
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ impl Texts {
         for (place, (mut settings, source)) in templates.into_iter().zip(sources).enumerate() {
             match Template::parse(&source, &options(&settings)) {
                 Ok(template) => {
-                    settings.text = TemplateText::Inline(String::new());
+                    if let TemplateText::Inline(text) = &mut settings.text {
+                        *text = String::new();
+                    }
                     texts.push(Parsed {
                         settings,
                         template: Arc::new(template),
