@@ -86,27 +86,17 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 /// Names all problems of the configuration and of its templates.
 #[must_use]
 pub fn check(arguments: &Arguments) -> ExitCode {
-    let checked = Settings::load(arguments).and_then(|settings| {
-        let own_codes = settings.config.has_own_exit_codes;
-        let warnings = settings.config.warnings.clone();
-        let agent = Agent::new(start(settings, Left::default()), clock::now());
-        agent
-            .map(|_| warnings)
-            .map_err(|problems| Unusable::problems(&problems, own_codes))
-    });
-    match checked {
-        Ok(warnings) => {
-            for warning in warnings {
-                println(&format!("warning: {warning}"));
-            }
-            println("the configuration is valid");
-            ExitCode::SUCCESS
+    let (lines, code) = match settings::check(arguments) {
+        Ok(mut lines) => {
+            lines.push("the configuration is valid".to_owned());
+            (lines, ExitCode::SUCCESS)
         }
-        Err(unusable) => {
-            println(&unusable.to_string());
-            ExitCode::FAILURE
-        }
+        Err(lines) => (lines, ExitCode::FAILURE),
+    };
+    for line in lines {
+        println(&line);
     }
+    code
 }
 
 /// Prints the version.

@@ -1,5 +1,7 @@
 //! Finds the configuration, reads it, and reads the template files it names.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
@@ -10,6 +12,7 @@ use planescape_agent_core::Texts;
 
 use crate::args::Arguments;
 use crate::files;
+pub(crate) use check::check;
 
 /// The configuration and the text of each of its templates.
 #[derive(Debug)]
@@ -73,10 +76,6 @@ impl Unusable {
 }
 
 impl Settings {
-    pub(crate) fn load(arguments: &Arguments) -> Result<Self, Unusable> {
-        Self::with_texts(load_config(arguments)?)
-    }
-
     /// Reads the template files that the configuration names.
     pub(crate) fn with_texts(config: Config) -> Result<Self, Unusable> {
         let (texts, lines) = split(config.templates.iter().map(|template| text(&template.text)));

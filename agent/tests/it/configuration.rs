@@ -92,6 +92,35 @@ fn it_says_that_it_has_started_as_vault_agent_does() {
     }
 }
 
+#[test]
+fn a_check_names_every_problem_of_the_configuration_and_of_its_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.hcl");
+    let text = r#"vault { address = "vault:8200" }
+        auto_auth { method "kubernetes" { config = { rol = "r" } } }
+        template { contents = "{{ if }}" destination = "/a" }
+        template { source = "/no/such/file" destination = "/b" }
+        template { contents = "{{ nosuch }}" destination = "/c" }"#;
+    std::fs::write(&path, text).unwrap();
+
+    let output = run(&["-check", &format!("-config={}", path.display())], None);
+
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let said = [
+        "auto_auth.method.config.role: missing 'role' value",
+        "vault.address: `vault:8200` is not an address",
+        "template[0]: ",
+        "template[2]: ",
+        "failed to read template: /no/such/file: ",
+        "warning: auto_auth.method.config.rol: ",
+    ];
+    for line in said {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert!(!printed.contains("template[1]"), "{printed}");
+}
+
 fn run(arguments: &[&str], config: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_planescape-agent"));
     command.args(arguments).env_clear();
