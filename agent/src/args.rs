@@ -12,6 +12,7 @@ use planescape_agent_contract::{LogFormat, LogLevel, LogOverrides, Overrides, pa
 
 use crate::generate::Wish;
 use vault::VaultArguments;
+pub(crate) use vault::variable;
 
 /// The task that the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -179,9 +179,9 @@ fn client(arguments: &Arguments) -> anyhow::Result<(Client, SecretText, String)>
         tracing::debug!("a crypto provider is installed already");
     }
     let vault = Vault::of(&arguments.overrides())?;
-    let token = match std::env::var("VAULT_TOKEN") {
-        Ok(token) if !token.is_empty() => token,
-        _ => {
+    let token = match args::variable("TOKEN") {
+        Some(token) => token,
+        None => {
             let path = token_file();
             let bytes = files::read(path.as_ref()).with_context(|| path.clone())?;
             String::from_utf8_lossy(&bytes).into_owned()
@@ -194,13 +194,10 @@ fn client(arguments: &Arguments) -> anyhow::Result<(Client, SecretText, String)>
 
 /// The file in which `vault login` leaves the token.
 fn token_file() -> String {
-    match std::env::var("VAULT_TOKEN_PATH") {
-        Ok(path) if !path.is_empty() => path,
-        _ => {
-            let home = std::env::var("HOME").unwrap_or_default();
-            format!("{}/.vault-token", home.trim_end_matches('/'))
-        }
-    }
+    args::variable("TOKEN_PATH").unwrap_or_else(|| {
+        let home = std::env::var("HOME").unwrap_or_default();
+        format!("{}/.vault-token", home.trim_end_matches('/'))
+    })
 }
 
 /// Does some work of a command. A name look-up that hangs holds up nothing when it is over.

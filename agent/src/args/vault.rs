@@ -132,7 +132,7 @@ impl VaultArguments {
 }
 
 /// What no option says: `BAO_…`, or `VAULT_…`. An empty text says nothing.
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let read = |prefix: &str| std::env::var(format!("{prefix}_{name}"));
     let said = |text: &String| !text.is_empty();
     let of_bao = read("BAO").ok().filter(said);

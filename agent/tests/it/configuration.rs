@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use planescape_tests::scripted_vault::{Answer, ScriptedVault};
+
 use crate::agent::Place;
 
 #[tokio::test]
@@ -89,6 +91,27 @@ fn it_says_that_it_has_started_as_vault_agent_does() {
         let printed = String::from_utf8_lossy(&output.stdout);
         let says = printed.contains("==> Vault Agent started! Log data will stream in below:\n\n");
         assert_eq!(says, is_said, "{more} {option}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_of_bao_is_the_one_that_is_revoked() {
+    let vault = ScriptedVault::start().await.unwrap();
+    vault.on("PUT", "/v1/auth/token/revoke-self", Answer::empty());
+    for (of_bao, revoked) in [("b", "b"), ("", "v")] {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_planescape-agent"))
+            .args(["token", "revoke", "-self"])
+            .env_clear()
+            .env("VAULT_ADDR", vault.url())
+            .env("BAO_TOKEN", of_bao)
+            .env("VAULT_TOKEN", "v")
+            .output()
+            .await
+            .unwrap();
+
+        assert!(output.status.success(), "{output:?}");
+        let last = vault.requests().pop().unwrap();
+        assert_eq!(last.token.as_deref(), Some(revoked));
     }
 }
 
