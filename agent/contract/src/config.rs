@@ -139,6 +139,8 @@ pub struct TemplateConfig {
     pub exit_on_retry_failure: bool,
     /// How often secrets without a lease are read again.
     pub static_secret_render_interval: Duration,
+    /// How often at least those are read again that say how long they last and have no lease, as in version 1 of KV.
+    pub kv_v1_render_interval: Option<Duration>,
     /// How many requests are in flight at once.
     pub max_connections: NonZeroUsize,
     /// The share of a non-renewable lease after which it is read again.

@@ -287,6 +287,9 @@ fn template_config(block: &Reader<'_>) -> TemplateConfig {
             .duration("static_secret_render_interval")
             .filter(|interval| !interval.is_zero())
             .unwrap_or(TemplateConfig::DEFAULT_INTERVAL),
+        kv_v1_render_interval: block
+            .duration("kv_v1_render_interval")
+            .filter(|interval| !interval.is_zero()),
         max_connections: connections.unwrap_or(TemplateConfig::DEFAULT_CONNECTIONS),
         lease_renewal_threshold: threshold.unwrap_or(Share::DEFAULT),
     };

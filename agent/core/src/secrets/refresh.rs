@@ -18,10 +18,12 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// How long the read after a rotation may take before the file's password is called old.
 const FRESH_PASSWORD: Duration = Duration::from_secs(4);
 
-/// The configured interval and share of a lease.
+/// The configured intervals and share of a lease.
 #[derive(Debug)]
 pub(super) struct Refresh {
     interval: Duration,
+    /// Of what says how long it lasts and has no lease.
+    of_kv_v1: Option<Duration>,
     threshold: Share,
 }
 
@@ -29,6 +31,7 @@ impl Refresh {
     pub(super) fn new(config: &TemplateConfig) -> Self {
         Self {
             interval: config.static_secret_render_interval,
+            of_kv_v1: config.kv_v1_render_interval,
             threshold: config.lease_renewal_threshold,
         }
     }
@@ -50,9 +53,24 @@ impl Refresh {
         }
         let life = certificate(secret, wall)
             .or_else(|| secret_id(secret))
-            .or_else(|| Some(secret.lease_duration()).filter(|ttl| !ttl.is_zero()))
+            .or_else(|| self.said_life(secret))
             .unwrap_or(self.interval);
         self.share_of(life, dice).max(SHORTEST)
+    }
+
+    /// What an answer says of its life. Without a lease nothing ends with it.
+    fn said_life(&self, secret: &Secret) -> Option<Duration> {
+        let said = Some(secret.lease_duration()).filter(|life| !life.is_zero())?;
+        let limit = self.of_kv_v1.filter(|_| !is_held(secret));
+        Some(limit.map_or(said, |limit| said.min(limit)))
+    }
+
+    /// The shortest interval that is shorter than it was.
+    fn shorter_than(&self, before: &Self) -> Option<Duration> {
+        let interval = (self.interval < before.interval).then_some(self.interval);
+        let is_shorter = |new: &Duration| before.of_kv_v1.is_none_or(|old| *new < old);
+        let of_kv_v1 = self.of_kv_v1.filter(is_shorter);
+        interval.into_iter().chain(of_kv_v1).min()
     }
 
     /// How long a certificate stays in use, if it is still good.
@@ -83,15 +101,14 @@ impl Refresh {
 impl Secrets {
     /// There are new settings. A shorter interval does not wait for the end of the longer one.
     pub(crate) fn reconfigure(&mut self, config: &TemplateConfig, now: Moment) {
-        let before = self.refresh.interval;
-        self.refresh = Refresh::new(config);
+        let before = std::mem::replace(&mut self.refresh, Refresh::new(config));
         let limit = config.max_connections.get();
         self.reads.set_limit(limit);
         self.renewals.set_limit(limit);
-        if self.refresh.interval < before {
+        if let Some(shorter) = self.refresh.shorter_than(&before) {
             let requests: Vec<Request> = self.ids.keys().cloned().collect();
             for request in &requests {
-                self.ask_again(request, now + self.refresh.interval);
+                self.ask_again(request, now + shorter);
             }
         }
     }
@@ -286,9 +303,58 @@ mod tests {
         assert_eq!(refresh().good_for(&unknown, now().wall), None);
     }
 
+    #[test]
+    fn a_secret_without_a_lease_that_says_its_life_is_read_again_at_an_interval_of_its_own() {
+        let leased = r#"{"lease_id":"l","lease_duration":2764800,"data":{}}"#;
+        let of_kv_v1 = r#"{"lease_duration":2764800,"data":{"a":"b"}}"#;
+        let with_a_short_ttl = r#"{"lease_duration":60,"data":{"ttl":"1m"}}"#;
+        for (body, interval, (earliest, latest)) in [
+            (of_kv_v1, None, (2_350_080, 2_626_560)),
+            (of_kv_v1, Some(600), (510, 570)),
+            (with_a_short_ttl, Some(600), (51, 57)),
+            (leased, Some(600), (2_350_080, 2_626_560)),
+        ] {
+            let refresh = Refresh {
+                of_kv_v1: interval.map(Duration::from_secs),
+                ..refresh()
+            };
+            let answer = Answer::Secret(Some(Secret::from_json(body.as_bytes()).unwrap()));
+
+            let wait = refresh.wait(&answer, &mut Dice::new(1), now().wall);
+
+            let within = Duration::from_secs(earliest)..=Duration::from_secs(latest);
+            assert!(within.contains(&wait), "{wait:?}: {body}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_shorter_than_before_is_read_sooner() {
+        let with = |interval, of_kv_v1: Option<u64>| Refresh {
+            interval: Duration::from_secs(interval),
+            of_kv_v1: of_kv_v1.map(Duration::from_secs),
+            ..refresh()
+        };
+        for (before, after, shorter) in [
+            ((300, None), (300, None), None),
+            ((300, None), (60, None), Some(60)),
+            ((300, None), (600, None), None),
+            ((300, None), (300, Some(900)), Some(900)),
+            ((300, Some(900)), (300, Some(900)), None),
+            ((300, Some(900)), (300, None), None),
+            ((300, Some(900)), (60, Some(600)), Some(60)),
+        ] {
+            let before = with(before.0, before.1);
+
+            let found = with(after.0, after.1).shorter_than(&before);
+
+            assert_eq!(found, shorter.map(Duration::from_secs));
+        }
+    }
+
     fn refresh() -> Refresh {
         Refresh {
             interval: Duration::from_secs(300),
+            of_kv_v1: None,
             threshold: Share::DEFAULT,
         }
     }
