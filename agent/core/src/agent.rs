@@ -50,6 +50,8 @@ pub struct Agent {
     dice: Dice,
     exit_after_auth: bool,
     revoke_on_exit: bool,
+    /// Whether others get the token: readers of sinks, clients of listeners, the next life.
+    shares_token: bool,
     /// Whether earlier lives may have left tokens that nobody knows.
     has_unread_ledger: bool,
     /// What those that are known may have leased.
@@ -129,6 +131,9 @@ impl Agent {
         if revokes {
             commands.extend(session.inherit(start.left_orphans));
         }
+        let shares_token = !config.auth.sinks.is_empty()
+            || !config.proxy.listeners.is_empty()
+            || config.proxy.persist.is_some();
         let texts = Texts::parse(config.templates, start.texts)?;
         Ok(Self {
             life: Life::Starting,
@@ -145,6 +150,7 @@ impl Agent {
             offers_token: !config.proxy.listeners.is_empty(),
             offered: None,
             revoke_on_exit: revokes,
+            shares_token,
             has_unread_ledger: start.has_unread_ledger,
             left_leases,
             has_told_of_reads: false,

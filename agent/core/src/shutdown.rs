@@ -34,6 +34,7 @@ pub(crate) struct Shutdown {
     keeps_token: bool,
     spares_tokens: bool,
     misses_tokens: bool,
+    is_excused: bool,
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
@@ -79,6 +80,7 @@ impl Shutdown {
             keeps_token: false,
             spares_tokens: false,
             misses_tokens: false,
+            is_excused: false,
             is_signalled: false,
             tokens: Vec::new(),
             has_revoked: false,
@@ -121,6 +123,14 @@ impl Shutdown {
     pub(crate) fn missing_tokens(self) -> Self {
         Self {
             misses_tokens: true,
+            ..self
+        }
+    }
+
+    /// Others wait for the end, who need no token: one that cannot be revoked is no failure, and does not hold them up for long.
+    pub(crate) fn excused(self) -> Self {
+        Self {
+            is_excused: true,
             ..self
         }
     }
@@ -188,7 +198,7 @@ impl Shutdown {
 
     /// A login on its way may bring a token that only this life can revoke.
     fn deadline(&self, awaited: Awaited) -> Moment {
-        let is_short = self.is_nameless && !awaited.login;
+        let is_short = (self.is_nameless || self.is_excused) && !awaited.login;
         self.since + if is_short { NAMELESS } else { GRACE }
     }
 
@@ -344,7 +354,7 @@ impl Shutdown {
         let is_clean = why.is_none();
         if let Some(why) = why.filter(|_| is_told) {
             // A container that has rendered is not to fail, and to be started again, for a token of an earlier life.
-            if !self.keeps_token && !is_over {
+            if !self.keeps_token && !self.is_excused && !is_over {
                 code = ExitCode::Unavailable;
             }
             report = Report {

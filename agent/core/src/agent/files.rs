@@ -124,10 +124,33 @@ impl Agent {
         if !self.exit_after_auth {
             return;
         }
-        // No file holds any more what earlier lives read.
-        let left = self.session.take_retired();
-        let end = self.rendered_end(now);
-        let shutdown = Shutdown::new(end, left, now).keeping_token();
+        let shutdown = match self.needs_token(now) {
+            true => {
+                // No file holds any more what earlier lives read.
+                let left = self.session.take_retired();
+                Shutdown::new(self.rendered_end(now), left, now).keeping_token()
+            }
+            false => self.leave_nothing(now),
+        };
         self.life = Life::Stopping(Box::new(shutdown));
+    }
+
+    /// Whether somebody lives by the token once the agent has ended, or nobody can revoke it.
+    fn needs_token(&self, now: Moment) -> bool {
+        let is_used = self.shares_token || self.session.has_orphans();
+        let is_needed = is_used || !self.secrets.need_no_token(now);
+        is_needed || !self.revoke_on_exit || self.accessor().is_none()
+    }
+
+    /// Everything was rendered, and nothing of it lives by a token.
+    fn leave_nothing(&mut self, now: Moment) -> Shutdown {
+        let mut end = self.rendered_end(now);
+        end.report.unrevoked.clear();
+        end.report.ttl_seconds = None;
+        let shutdown = Shutdown::new(end, self.session.take_tokens(), now).excused();
+        match self.has_unread_ledger {
+            true => shutdown.missing_tokens(),
+            false => shutdown,
+        }
     }
 }

@@ -8,6 +8,7 @@
 mod certificates;
 mod endings;
 mod failures;
+mod init_runs;
 mod made;
 mod nameless;
 mod overlap;

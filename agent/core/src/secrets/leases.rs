@@ -118,6 +118,15 @@ impl Secrets {
         self.leases.unheard += 1;
     }
 
+    /// Whether nothing that was read ends with the token, or is that token.
+    pub(crate) fn need_no_token(&self, now: Moment) -> bool {
+        let leases = self.leases(now);
+        let mut entries = self.entries.values();
+        let is_free = entries
+            .all(|entry| entry.made().is_none() && !entry.request.path().contains("auth/token/"));
+        is_free && leases.ids.is_empty() && leases.unheard == 0
+    }
+
     pub(crate) fn leases(&self, now: Moment) -> Leased {
         let held = self.entries.values().filter_map(Entry::lease_id);
         let left = self.leases.left.iter().filter(|(_, gone)| *gone > now);

@@ -68,6 +68,10 @@ impl Session {
         }
     }
 
+    pub(crate) fn has_orphans(&self) -> bool {
+        !self.orphans.is_empty()
+    }
+
     /// The accessors of what outlives an agent that keeps its token.
     pub(crate) fn outliving(&self) -> Vec<String> {
         let own = self.accessor().map(str::to_owned);

@@ -167,7 +167,7 @@ const KEYS: &[Key] = &[
     built(
         "agent-pre-populate-only",
         "true",
-        "`\"true\"`: an init container renders and exits. Quicker by two seconds; nothing is renewed, and the credentials live to their TTL. An attempt that fails revokes its token; where `restartPolicy` is `Never`, a Vault that is down delays the pod and does not fail it",
+        "`\"true\"`: an init container renders and exits. Quicker by two seconds; nothing is renewed, and the credentials live to their TTL; where nothing is leased, the token is revoked. An attempt that fails revokes its token; where `restartPolicy` is `Never`, a Vault that is down delays the pod and does not fail it",
     ),
     not_yet("agent-request-namespace"),
     built(

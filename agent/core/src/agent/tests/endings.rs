@@ -283,17 +283,6 @@ fn a_second_signal_ends_at_once_what_a_request_has_begun() {
 }
 
 #[test]
-fn ends_after_everything_is_rendered_if_told_so_and_keeps_the_token() {
-    let mut world = World::with(|start| start.config.exit_after_auth = true);
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    world.written();
-
-    assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
-}
-
-#[test]
 fn an_agent_that_would_end_after_rendering_revokes_when_it_fails_before() {
     let mut world = World::build(&[DATABASE], |start| start.config.exit_after_auth = true);
     world.step();

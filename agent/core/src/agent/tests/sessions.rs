@@ -296,7 +296,7 @@ fn guarded(start: &mut Start) {
     start.config.planescape.give_up_after = None;
 }
 
-fn sink() -> Sink {
+pub(super) fn sink() -> Sink {
     Sink {
         path: "/token".to_owned(),
         mode: FileMode::SINK,

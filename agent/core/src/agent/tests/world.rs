@@ -182,13 +182,11 @@ impl World {
 
     /// An init run that has rendered with `t1`, after a life that left this token.
     pub(super) fn rendered_beside(token: &str) -> Self {
-        let mut world = Self::with(|start| {
+        let mut world = Self::build(&[DATABASE], |start| {
             start.config.exit_after_auth = true;
             start.left_tokens.push(left(token));
         });
-        world.step();
-        world.log_in("t1", 3600);
-        world.step();
+        world.read_credentials();
         world.written();
         world
     }
