@@ -21,6 +21,8 @@ pub struct Connection {
     pub follows_redirects: bool,
     /// How often Vault is asked at most; as often as there is something to ask without it.
     pub pace: Option<Pace>,
+    /// Whether a connection stays for the next request.
+    pub keeps_idle: bool,
 }
 
 /// How often somebody is asked at most.

@@ -52,6 +52,8 @@ pub struct Vault {
     pub retries: u32,
     /// How often a proxied request is.
     pub proxy_retries: u32,
+    /// Whether a connection of proxied requests stays for the next one.
+    pub proxy_keeps_idle: bool,
 }
 
 impl Vault {

@@ -25,7 +25,12 @@ pub fn needs_start(started: &Config, new: &Config) -> Vec<&'static str> {
         let retries = (config.vault.retries, config.vault.proxy_retries);
         (limits, redirects, headers, retries)
     };
+    let stays = |config: &Config| {
+        let vault = &config.vault;
+        (vault.connection.keeps_idle, vault.proxy_keeps_idle)
+    };
     let differing = [
+        ("disable_keep_alives", stays(started) != stays(new)),
         ("vault.address", vault.address != new_vault.address),
         ("vault.namespace", vault.namespace != new_vault.namespace),
         ("vault", others(started) != others(new)),
@@ -140,6 +145,11 @@ mod tests {
             ("8200", "8201", &["vault.address"][..]),
             ("\"info\"", "\"debug\"", &[]),
             ("\"/ca\"", "\"/other\"", &[]),
+            (
+                "vault {",
+                "disable_idle_connections = [\"caching\"]\nvault {",
+                &["disable_keep_alives"],
+            ),
             ("\"/a\"", "\"/b\"", &[]),
             ("\"5m\"", "\"1m\"", &[]),
             ("vault {", "vault { retry { num_retries = 3 } ", &["vault"]),

@@ -182,7 +182,7 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
         );
     }
     check_reuse(root, &config);
-    let config = Config {
+    let mut config = Config {
         exit_after_auth: overrides.exit_after_auth.unwrap_or(config.exit_after_auth),
         ..config
     };
@@ -192,7 +192,7 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
             "an agent that starts a program does not end before it: remove exit_after_auth",
         );
     }
-    check_parts(root, overrides);
+    close_idle(&mut config.vault, &closing_parts(root, overrides));
     // Without effect, and a mistake all the same where they say what they cannot.
     root.ignore(&["cluster_name"]);
     root.boolean("disable_mlock");
@@ -201,8 +201,10 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
     config
 }
 
-/// Parts that are named by the keys or by variables have to be known.
-fn check_parts(root: &Reader<'_>, overrides: &Overrides) {
+/// The parts whose connections are closed after each request. A variable takes the place of its key; both have to name parts that
+/// are known.
+fn closing_parts(root: &Reader<'_>, overrides: &Overrides) -> Vec<String> {
+    let mut closing = Vec::new();
     for (key, said) in [
         (
             "disable_idle_connections",
@@ -210,13 +212,25 @@ fn check_parts(root: &Reader<'_>, overrides: &Overrides) {
         ),
         ("disable_keep_alives", &overrides.disable_keep_alives),
     ] {
-        let said = said.iter().flat_map(|text| text.split(','));
-        let said = said.map(|part| part.trim().to_lowercase());
-        let unknown = root.strings(key).into_iter().chain(said);
-        for part in unknown.filter(|part| !PARTS.contains(&part.as_str())) {
+        let written = root.strings(key);
+        let said = said.as_ref().map(|text| {
+            let parts = text.split(',').map(|part| part.trim().to_lowercase());
+            parts.collect::<Vec<_>>()
+        });
+        let all = written.iter().chain(said.iter().flatten());
+        for part in all.filter(|part| !PARTS.contains(&part.as_str())) {
             root.problem(key, format!("unknown {key} value: {part}"));
         }
+        closing.extend(said.unwrap_or(written));
     }
+    closing
+}
+
+/// Logins, renewals and reads share their connections, and so do requests of listeners, with a cache and without.
+fn close_idle(vault: &mut Vault, closing: &[String]) {
+    let stay = |parts: [&str; 2]| !closing.iter().any(|part| parts.contains(&part.as_str()));
+    vault.connection.keeps_idle = stay(["auto-auth", "templating"]);
+    vault.proxy_keeps_idle = stay(["caching", "proxying"]);
 }
 
 /// Whether there can be a token to use again.

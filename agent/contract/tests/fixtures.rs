@@ -116,18 +116,45 @@ const ACCEPTED: &[Accepted] = &[
     ),
     accepted!("config-vault-retry", |it: &Config| retries(it, 5)),
     accepted!("config-vault-retry-empty", |it: &Config| retries(it, 12)),
-    accepted!("config-disable-idle-connections-all", has_a_method),
-    accepted!("config-disable-idle-connections-auto-auth", has_a_method),
-    accepted!("config-disable-idle-connections-caching", has_a_method),
-    accepted!("config-disable-idle-connections-proxying", has_a_method),
-    accepted!("config-disable-idle-connections-templating", has_a_method),
-    accepted!("config-disable-idle-connections-empty", has_a_method),
-    accepted!("config-disable-keep-alives-all", has_a_method),
-    accepted!("config-disable-keep-alives-auto-auth", has_a_method),
-    accepted!("config-disable-keep-alives-caching", has_a_method),
-    accepted!("config-disable-keep-alives-proxying", has_a_method),
-    accepted!("config-disable-keep-alives-templating", has_a_method),
-    accepted!("config-disable-keep-alives-empty", has_a_method),
+    accepted!("config-disable-idle-connections-all", |it: &Config| closes(
+        it, true, true
+    )),
+    accepted!(
+        "config-disable-idle-connections-auto-auth",
+        |it: &Config| closes(it, true, false)
+    ),
+    accepted!("config-disable-idle-connections-caching", |it: &Config| {
+        closes(it, false, true)
+    }),
+    accepted!("config-disable-idle-connections-proxying", |it: &Config| {
+        closes(it, false, true)
+    }),
+    accepted!(
+        "config-disable-idle-connections-templating",
+        |it: &Config| closes(it, true, false)
+    ),
+    accepted!("config-disable-idle-connections-empty", |it: &Config| {
+        closes(it, false, false)
+    }),
+    accepted!("config-disable-keep-alives-all", |it: &Config| closes(
+        it, true, true
+    )),
+    accepted!(
+        "config-disable-keep-alives-auto-auth",
+        |it: &Config| closes(it, true, false)
+    ),
+    accepted!("config-disable-keep-alives-caching", |it: &Config| closes(
+        it, false, true
+    )),
+    accepted!("config-disable-keep-alives-proxying", |it: &Config| closes(
+        it, false, true
+    )),
+    accepted!("config-disable-keep-alives-templating", |it: &Config| {
+        closes(it, true, false)
+    }),
+    accepted!("config-disable-keep-alives-empty", |it: &Config| closes(
+        it, false, false
+    )),
     accepted!("config-env-templates-simple", |it: &Config| {
         starts(it, true, "SIGTERM") && it.templates.len() == 2
     }),
@@ -292,6 +319,12 @@ fn seconds(seconds: u64) -> Duration {
 
 fn has_a_method(it: &Config) -> bool {
     it.auth.method.is_some() && it.auth.mount_path == MountPath::new("auth/aws")
+}
+
+/// Whose connections are closed after each request: the agent's own, and those of its listeners.
+fn closes(it: &Config, own: bool, proxied: bool) -> bool {
+    let vault = &it.vault;
+    has_a_method(it) && vault.connection.keeps_idle != own && vault.proxy_keeps_idle != proxied
 }
 
 fn has_sealed_sinks(it: &Config) -> bool {

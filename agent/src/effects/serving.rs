@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use planescape_agent_contract::Config;
 use planescape_agent_core::{Input, Token};
+use planescape_vault::Connection;
 use planescape_vault_client::Client;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -47,7 +48,11 @@ impl Serving {
         if listeners.is_empty() {
             return Ok(serving);
         }
-        let (connection, listeners) = (config.vault.connection.clone(), listeners.to_vec());
+        let connection = Connection {
+            keeps_idle: config.vault.proxy_keeps_idle,
+            ..config.vault.connection.clone()
+        };
+        let listeners = listeners.to_vec();
         let read = move || {
             let client = Client::new(&connection, USER_AGENT)?;
             let listeners = listeners.into_iter().map(|listener| {

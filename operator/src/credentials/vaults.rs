@@ -153,6 +153,7 @@ impl Vaults {
             // It might lead to an address that nobody listed.
             follows_redirects: false,
             pace: None,
+            keeps_idle: true,
         }
     }
 }

@@ -38,9 +38,11 @@ pub(super) fn read(
             headers: headers(block, overrides),
             follows_redirects: follows_redirects(block, overrides),
             pace: pace(block, overrides),
+            keeps_idle: true,
         },
         retries,
         proxy_retries: proxy_retries(block, overrides).unwrap_or(retries),
+        proxy_keeps_idle: true,
     };
     warn_of_srv_lookup(block, overrides, &vault.connection.address);
     block.warn_unknown();

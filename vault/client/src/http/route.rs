@@ -54,6 +54,7 @@ struct Settings {
     server_name: Option<String>,
     connect_timeout: Duration,
     user_agent: String,
+    keeps_idle: bool,
     /// The unix socket that all requests go to.
     socket: Option<PathBuf>,
     admission: Option<Admission>,
@@ -83,6 +84,7 @@ impl Routes {
             server_name: connection.tls.server_name.clone(),
             connect_timeout: CONNECT_TIMEOUT.min(connection.timeout),
             user_agent: user_agent.to_owned(),
+            keeps_idle: connection.keeps_idle,
             socket,
             admission,
         };
@@ -200,6 +202,9 @@ fn client(
         .redirect(Policy::none())
         .connect_timeout(settings.connect_timeout)
         .user_agent(&settings.user_agent);
+    if !settings.keeps_idle {
+        builder = builder.pool_max_idle_per_host(0);
+    }
     builder = if let Some(socket) = &settings.socket {
         builder.no_proxy().unix_socket(socket.as_path())
     } else if is_asked {
@@ -296,6 +301,11 @@ async fn look_up(name: &str, limit: Duration) -> Result<Vec<SocketAddr>, Unresol
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
 
     #[tokio::test]
@@ -314,6 +324,61 @@ mod tests {
         }
         // A request that is passed on says nothing of it.
         assert_eq!(resolver.patience(), Duration::from_secs(8));
+    }
+
+    #[tokio::test]
+    async fn a_connection_stays_for_the_next_request_unless_it_is_not_to() {
+        // Another test may have done so.
+        let _ = crate::install_crypto_provider();
+        for (keeps_idle, expected) in [(true, 1), (false, 2)] {
+            let (address, connections) = server();
+            let connection = Connection {
+                address,
+                tls: Tls::default(),
+                namespace: None,
+                timeout: Duration::from_secs(5),
+                headers: Vec::new(),
+                follows_redirects: false,
+                pace: None,
+                keeps_idle,
+            };
+            let routes = Routes::new(&connection, "test", None).unwrap();
+
+            for _ in 0..2 {
+                let route = routes.to(routes.base()).unwrap();
+                let answer = route.client.get(route.url).send().await.unwrap();
+                assert_eq!(answer.text().await.unwrap(), "{}");
+                // A connection is given back a moment after its answer.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+
+            let count = connections.load(Ordering::SeqCst);
+            assert_eq!(count, expected, "{keeps_idle}");
+        }
+    }
+
+    /// Answers every request, and counts connections.
+    fn server() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                    for line in lines.map_while(Result::ok) {
+                        if line.is_empty() {
+                            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                            stream.write_all(answer).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        (address, connections)
     }
 
     #[tokio::test]
