@@ -131,6 +131,10 @@ impl Effects {
         running.spawn(naming);
         if config.auth.method.is_some() {
             tracing::info!(target: "agent.auth.handler", "starting auth handler");
+        } else {
+            tracing::info!(
+                "No auto_auth block found in config, the automatic authentication feature will not be started"
+            );
         }
         let serving = Serving::start(
             config,

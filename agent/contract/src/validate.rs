@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::config::{Auth, Config, Overrides, Planescape, Sink, TemplateConfig, Vault};
 use crate::proxy::ProxyToken;
 use crate::reader::{Notes, Reader};
-use crate::template::Template;
+use crate::template::{Target, Template};
 use crate::tree::{Body, Item, Tree, Value};
 use crate::{Problem, Problems, Share, parse_bool};
 
@@ -153,6 +153,7 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
             "no auto_auth, cache, or listener block found in config",
         );
     }
+    warn_of_unrendered(root, &auth, &templates);
     check_destinations(root, &auth, &templates);
     if auth.wrap_ttl.is_some() && !templates.is_empty() {
         root.problem(
@@ -199,6 +200,21 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
     root.duration("default_max_request_duration");
     root.warn_unknown();
     config
+}
+
+/// Nothing is read without a token.
+fn warn_of_unrendered(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
+    let Some(first) = templates.first().filter(|_| auth.method.is_none()) else {
+        return;
+    };
+    let key = match first.target {
+        Target::File(_) => "template",
+        Target::Variable(_) => "env_template",
+    };
+    root.warn(
+        key,
+        "is never rendered: nothing logs in without an auto_auth block",
+    );
 }
 
 /// The parts whose connections are closed after each request. A variable takes the place of its key; both have to name parts that

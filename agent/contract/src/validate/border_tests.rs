@@ -83,6 +83,21 @@ fn a_login_that_contradicts_itself_is_refused_and_its_neighbour_is_not() {
 }
 
 #[test]
+fn a_text_that_nobody_renders_is_warned_of() {
+    let listener = r#"listener "tcp" { tls_disable = true }"#;
+    for (texts, key) in [
+        (FILE, Some("template")),
+        (PROGRAM, Some("env_template")),
+        ("", None),
+    ] {
+        let config = accept(&format!("{listener}\n{texts}"));
+        let warned: Vec<&str> = config.warnings.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(warned, Vec::from_iter(key), "{texts}");
+    }
+    assert_eq!(accept(&format!("{LOGIN} {FILE}")).warnings, []);
+}
+
+#[test]
 fn a_token_that_is_not_the_agents_own_is_neither_revoked_nor_rendered_with() {
     let foreign = r#"method "token_file" { config { token_file_path = "/t" } }"#;
     let wrapped = kubernetes(r#"wrap_ttl = "5m""#);
