@@ -3,10 +3,12 @@
 mod vault;
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use planescape_agent_contract::{LogFormat, LogLevel, LogOverrides, Overrides, parse_duration};
 
@@ -185,15 +187,28 @@ enum TokenCommand {
 pub struct Usage(clap::Error);
 
 impl Usage {
-    /// Prints what clap has to say and gives the code to end with.
+    /// Prints what clap has to say and gives the code to end with. An unknown option is told in the words of `vault agent`, too.
     #[must_use]
     pub fn print(&self) -> ExitCode {
         // Nobody is left to tell when even this fails.
+        if let Some(option) = self.unknown_option() {
+            let _ = writeln!(io::stderr(), "flag provided but not defined: -{option}");
+        }
         let _ = self.0.print();
         match self.0.exit_code() {
             0 => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         }
+    }
+
+    fn unknown_option(&self) -> Option<&str> {
+        let what = self.0.get(ContextKind::InvalidArg);
+        let ContextValue::String(argument) =
+            what.filter(|_| self.0.kind() == ErrorKind::UnknownArgument)?
+        else {
+            return None;
+        };
+        argument.strip_prefix("--")
     }
 }
 
@@ -373,10 +388,17 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_refused() {
-        let words = ["planescape-agent", "-colour=red"].map(OsString::from);
+    fn an_unknown_option_is_refused_by_its_name() {
+        for (words, option) in [
+            (["agent", "-colour=red"], Some("colour")),
+            (["version", "surplus"], None),
+        ] {
+            let words = std::iter::once("planescape-agent").chain(words);
 
-        assert!(Arguments::parse(words).is_err());
+            let refused = Arguments::parse(words.map(OsString::from)).err();
+
+            assert_eq!(refused.unwrap().unknown_option(), option);
+        }
     }
 
     #[test]
