@@ -330,7 +330,11 @@ impl Agent {
         }
         let notice = self.session.endangered(now.moment);
         self.log(notice);
-        self.commands.extend(self.session.advance(now.moment));
+        let due = self.session.advance(now.moment);
+        let logs_in = matches!(due, Some(Command::LogIn { .. }));
+        let notice = (logs_in && self.session.is_replacing()).then_some(Notice::TokenEnds);
+        self.log(notice);
+        self.commands.extend(due);
         if let Some(token) = self.session.take_ended() {
             self.secrets.token_ended(token, now.moment);
         }

@@ -213,6 +213,8 @@ pub enum Notice {
     },
     /// The files of the login hold something new: the agent logs in again.
     NewCredentials,
+    /// The token is extended no further: the agent logs in again.
+    TokenEnds,
     /// There is a wrapped token.
     LoggedInWrapped,
     /// A token could not be written into the ledger: if the agent is killed, nobody revokes it.

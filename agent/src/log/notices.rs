@@ -23,6 +23,9 @@ pub(crate) fn tell(notice: &Notice) {
         Notice::NewCredentials => {
             info!(target: HANDLER, "auth method found new credentials, re-authenticating");
         }
+        Notice::TokenEnds => {
+            info!(target: HANDLER, "lifetime watcher done channel triggered, re-authenticating");
+        }
         Notice::NotRemembered { failure } => {
             warn!(error = %failure, "cannot write the token into the ledger: if this agent is killed, the token lives until its TTL");
         }

@@ -35,6 +35,12 @@ impl Session {
         longest(current.chain(orphans).chain(retired))
     }
 
+    /// Whether the first attempt is made to have another token than one that is good for a while yet.
+    pub(crate) fn is_replacing(&self) -> bool {
+        let is_first = self.backoff.failures() == 0;
+        is_first && self.current.is_some() && !self.was_for_new_credentials
+    }
+
     /// Whether a renewal has changed what was told.
     pub(crate) fn has_other_ttl(&self) -> bool {
         self.lease().map(Lease::ttl) != self.told_ttl

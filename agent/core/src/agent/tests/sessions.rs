@@ -296,6 +296,28 @@ fn guarded(start: &mut Start) {
     start.config.planescape.give_up_after = None;
 }
 
+#[test]
+fn a_login_for_the_end_of_a_token_is_told_and_no_other() {
+    let mut world = World::new(&["static"]);
+    let told = |world: &World| {
+        let ends = world.notices.iter().filter(|it| **it == Notice::TokenEnds);
+        ends.count()
+    };
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.written();
+    assert_eq!(told(&world), 0);
+
+    world.come_near_the_maximum();
+    assert_eq!(told(&world), 1);
+
+    world.fail_login(&down());
+    world.pass(Duration::from_secs(120));
+    assert!(world.step().contains(&"log in".to_owned()));
+    assert_eq!(told(&world), 1, "once");
+}
+
 pub(super) fn sink() -> Sink {
     Sink {
         path: "/token".to_owned(),
