@@ -83,7 +83,8 @@ impl Agent {
     ) {
         let notices = self.session.renewed(ticket, result, &mut self.dice, now);
         self.commands.extend(notices.into_iter().map(Command::Log));
-        if self.session.has_other_ttl() {
+        // On the way out the tokens are somebody else's to name.
+        if self.life.is_working() && self.session.has_other_ttl() {
             self.introduce(now);
         }
     }

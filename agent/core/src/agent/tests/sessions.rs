@@ -11,6 +11,22 @@ use crate::command::{Destination, Notice};
 use crate::input::Input;
 use crate::token::TokenId;
 
+/// Who is killed on the way out leaves what it has said last.
+#[test]
+fn a_renewal_that_is_answered_on_the_way_out_takes_nothing_back_of_who_the_agent_is() {
+    let mut world = World::ready(&["static"]);
+    world.pass(Duration::from_secs(2530));
+    assert_eq!(world.step(), ["renew token t1"]);
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t1"]);
+
+    world.renew_token(3600);
+    assert_eq!(world.step(), NOTHING);
+
+    let told = world.report.as_ref().unwrap();
+    assert_eq!(told.unrevoked, ["accessor of 2"]);
+}
+
 #[test]
 fn a_token_that_vault_knows_is_doubted_by_listeners_again_after_ten_seconds() {
     let mut world = World::ready(&["static"]);
