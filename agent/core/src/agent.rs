@@ -254,7 +254,8 @@ impl Agent {
         let has_token = self.session.usable().is_some();
         let sinks = self.sinks.timeout();
         let sinks = sinks.filter(|_| self.session.shared().is_some());
-        let texts = self.renderer.timeout().filter(|_| has_token);
+        let may_render = has_token && self.session.has_remembered_orphans();
+        let texts = self.renderer.timeout().filter(|_| may_render);
         let hooks = self.hooks.timeout(|| self.renderer.is_making());
         let child = self.supervisor.as_ref().and_then(Supervisor::timeout);
         let all = [
@@ -345,8 +346,8 @@ impl Agent {
         }
         let token = self.session.usable().cloned();
         self.offer(token.as_ref());
-        // No file without a login, not even one that asks for nothing.
-        if token.is_some() {
+        // No file without a login, not even one that asks for nothing, and none with an orphan that no next life would find.
+        if token.is_some() && self.session.has_remembered_orphans() {
             let secrets = &self.secrets;
             let passes = self
                 .renderer

@@ -51,6 +51,8 @@ pub(crate) struct Session {
     retired: Vec<Living>,
     /// Tokens that templates have made and that end with no other one.
     orphans: Vec<Living>,
+    /// Which of them are being written into the ledger.
+    unremembered: Vec<TokenId>,
     /// The token that ended last, with all that it leased, told to nobody yet.
     ended: Option<TokenId>,
     /// When the latest logins began.
@@ -122,6 +124,7 @@ impl Session {
             login_request: None,
             retired: Vec::new(),
             orphans: Vec::new(),
+            unremembered: Vec::new(),
             ended: None,
             logins: Often::default(),
             next_id: 0,
@@ -396,6 +399,7 @@ impl Session {
         id: TokenId,
         result: Result<(), Failure>,
     ) -> Option<Notice> {
+        self.unremembered.retain(|it| *it != id);
         if let Some(held) = self.current.as_mut().filter(|held| held.token.id == id) {
             held.is_remembered = true;
         } else if !self.is_orphan(id) {

@@ -21,7 +21,15 @@ impl Session {
         }
         leave_out(&mut self.orphans, now);
         let living = self.living(made, now);
-        self.take_in(living)
+        let id = living.token.id;
+        let remember = self.take_in(living);
+        self.unremembered.extend(remember.is_some().then_some(id));
+        remember
+    }
+
+    /// Whether the next life would find every orphan, as far as the ledger can be written.
+    pub(crate) fn has_remembered_orphans(&self) -> bool {
+        self.unremembered.is_empty()
     }
 
     /// The same for an agent on its way out.

@@ -82,6 +82,13 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
     });
     let steps = serve(&mut world, &made, Duration::ZERO);
     assert!(steps.contains(&"remember made".to_owned()), "{steps:?}");
+    let writes = |steps: &[String]| steps.contains(&"write template 0: made".to_owned());
+    assert!(!writes(&steps), "no next life would find it: {steps:?}");
+    world.feed(Input::Remembered {
+        token: TokenId(2),
+        result: Ok(()),
+    });
+    assert!(writes(&serve(&mut world, &made, Duration::ZERO)));
     let report = world.report.as_ref().unwrap();
     assert_eq!(report.unrevoked, ["accessor of 2", "accessor of made"]);
 
