@@ -366,6 +366,11 @@ impl Agent {
             // Whoever is killed from here on may leave a lease of which it has not heard.
             self.introduce(now.moment);
         }
+        for command in &asked {
+            if let Command::RenewMade(made) = command {
+                self.session.extending(&made.token);
+            }
+        }
         self.commands.extend(asked);
         if let Some(contents) = self.session.shared() {
             self.commands

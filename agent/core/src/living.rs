@@ -73,6 +73,17 @@ impl Living {
         self.gone_by = self.granted.map(|_| gone_by(grant, now));
     }
 
+    /// It is being extended: until that is answered, nobody knows when it ends.
+    pub(crate) fn extending(&mut self) {
+        self.gone_by = None;
+    }
+
+    /// Nobody has heard whether Vault has granted what it granted last.
+    pub(crate) fn perhaps_extended(&mut self, now: Moment) {
+        let again = self.granted.map(|ttl| Grant::new(ttl, true));
+        self.gone_by = again.map(|grant| gone_by(grant, now));
+    }
+
     /// How long it outlives whoever renews it at most: nobody knows when the last renewal was.
     pub(crate) fn granted(&self) -> Option<Duration> {
         self.granted

@@ -93,11 +93,13 @@ impl Agent {
         result: Result<Grant, Failure>,
         now: Moment,
     ) {
-        match (self.secrets.made(request), &result) {
+        match self.secrets.made(request) {
             // It was asked with itself.
-            (Some(made), Ok(grant)) => self.session.extended(made, *grant, now),
-            (Some(_), Err(_)) => {}
-            (None, _) => {
+            Some(made) => {
+                let grant = result.as_ref().ok().copied();
+                self.session.extended(made, grant, now);
+            }
+            None => {
                 let asker = Asker::Renewal(request.path().to_owned());
                 self.weigh(ticket, asker, result.as_ref().err(), now);
             }

@@ -67,17 +67,31 @@ impl Session {
         self.retired.len() < before
     }
 
-    /// One of them lasts longer.
-    pub(crate) fn extended(&mut self, made: &Text, grant: Grant, now: Moment) {
-        let mut orphans = self.orphans.iter_mut();
-        let orphan = orphans.find(|it| it.token.secret.expose().as_bytes() == made.as_bytes());
-        if let Some(orphan) = orphan {
-            orphan.extended(grant, now);
+    /// One of them is asked to last longer.
+    pub(crate) fn extending(&mut self, made: &SecretText) {
+        if let Some(orphan) = self.orphan(made.expose().as_bytes()) {
+            orphan.extending();
         }
     }
 
     pub(crate) fn has_orphans(&self) -> bool {
         !self.orphans.is_empty()
+    }
+
+    /// One of them lasts longer, or may, where Vault has not said so.
+    pub(crate) fn extended(&mut self, made: &Text, grant: Option<Grant>, now: Moment) {
+        let Some(orphan) = self.orphan(made.as_bytes()) else {
+            return;
+        };
+        match grant {
+            Some(grant) => orphan.extended(grant, now),
+            None => orphan.perhaps_extended(now),
+        }
+    }
+
+    fn orphan(&mut self, secret: &[u8]) -> Option<&mut Living> {
+        let mut orphans = self.orphans.iter_mut();
+        orphans.find(|it| it.token.secret.expose().as_bytes() == secret)
     }
 
     /// The accessors of what outlives an agent that keeps its token.

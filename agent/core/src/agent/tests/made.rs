@@ -114,6 +114,28 @@ fn an_orphan_is_told_with_all_that_vault_has_granted_however_late_it_is() {
     assert_eq!(told.ttl_seconds, Some(36_000));
 }
 
+/// Vault may have done what it was asked for.
+#[test]
+fn an_orphan_whose_renewal_was_not_heard_is_told_with_all_that_it_may_have_got() {
+    for (is_answered, expected) in [(false, None), (true, Some(1207))] {
+        let mut world = ready(ORPHAN, &token(1200, true));
+        world.pass(Duration::from_secs(850));
+        assert_eq!(world.step(), ["renew made itself"]);
+        if is_answered {
+            renewed(&mut world, Err(down()));
+        }
+        world.feed(Input::Terminate);
+        assert_eq!(world.step(), ["revoke t1", "revoke made"]);
+        world.revoked(Ok(()));
+        world.revoked(Err(denied("permission denied", 403)));
+
+        let (_, report) = world.exit();
+
+        assert_eq!(report.unrevoked, ["accessor of made"]);
+        assert_eq!(report.ttl_seconds, expected, "{is_answered}");
+    }
+}
+
 #[test]
 fn an_orphan_that_the_cache_has_handed_on_is_one_of_those_that_are_left() {
     let made = token(36_000, true);
