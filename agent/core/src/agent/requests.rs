@@ -66,10 +66,11 @@ impl Agent {
         if let Taken::Changed = &taken {
             self.overlap(request, before, now.moment);
         }
-        self.take(request, taken, remedy, now.moment);
+        // Before it is told what was taken in: that counts what cannot be revoked.
         if let Some(made) = made {
             self.adopt(made, now.moment);
         }
+        self.take(request, taken, remedy, now.moment);
     }
 
     /// A new lease is replaced early enough for an overlap, and the one before it lives on.

@@ -221,6 +221,23 @@ fn what_cannot_be_revoked_is_counted_and_what_others_made_is_left_alone() {
     }
 }
 
+/// Whoever is killed has said how many there may be.
+#[test]
+fn what_cannot_be_revoked_is_counted_as_soon_as_it_is_there() {
+    let batch = token(1200, true).replace("accessor of made", "");
+    let batch = batch.replace("\"renewable\": true", "\"renewable\": false");
+    let mut world = ready(ORPHAN, &batch);
+    assert_eq!(world.report.as_ref().unwrap().more_leases, 1);
+    world.pass(Duration::from_secs(1150));
+
+    let next = batch.replace("\"made\"", "\"next\"");
+    let steps = serve(&mut world, &next, Duration::ZERO);
+
+    let is_written = steps.contains(&"write template 0: next".to_owned());
+    assert!(is_written, "{steps:?}");
+    assert_eq!(world.report.as_ref().unwrap().more_leases, 2);
+}
+
 #[test]
 fn what_waits_wrapped_for_somebody_else_is_counted() {
     let wrapped =
