@@ -3,7 +3,7 @@
 use planescape_agent_core::Failure;
 use planescape_tests::chance::Chance;
 
-use crate::vault::{down, refused};
+use crate::vault::{down, nameless, refused};
 
 /// What goes wrong on the way.
 pub(crate) enum Fault {
@@ -16,7 +16,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn drawn(chance: &mut Chance) -> Self {
-        match chance.below(24) {
+        match chance.below(26) {
             0 => Self::Lost,
             1 => Self::Refused(down()),
             2 => Self::Refused(refused(403, "permission denied", None)),
@@ -24,6 +24,7 @@ impl Fault {
             4 => Self::Refused(refused(429, "", Some(chance.pick(&[1, 7])))),
             5 => Self::Refused(refused(403, "invalid token", None)),
             6 => Self::Refused(refused(473, "", None)),
+            7 => Self::Refused(nameless()),
             _ => Self::None,
         }
     }

@@ -19,16 +19,20 @@ pub(crate) struct Promises {
     has_exited: bool,
     pub(crate) hook_runs: bool,
     pub(crate) program_runs: bool,
-    /// The lease that each file holds, by the number of its text.
+    /// The lease or token that each file holds, by the number of its text.
     pub(crate) files: BTreeMap<usize, String>,
     /// Texts that are gone: nobody looks after their files.
     gone: BTreeSet<usize>,
     /// While a new configuration is being taken over: the new texts.
     taken_over: Option<BTreeSet<usize>>,
-    /// The lease that each request was answered with last.
+    /// The lease or token that each request was answered with last.
     pub(crate) latest: BTreeMap<Request, String>,
-    /// Leases whose end was told.
+    /// Leases and tokens whose end was told.
     told: BTreeSet<String>,
+    /// Made tokens whose last renewal failed.
+    failed: BTreeSet<String>,
+    /// What there was when texts were exchanged: it may be asked for anew.
+    exchanged: BTreeSet<String>,
 }
 
 impl Promises {
@@ -47,6 +51,8 @@ impl Promises {
         self.logins.clear();
         self.renewals.clear();
         self.latest.clear();
+        self.failed.clear();
+        self.exchanged.clear();
         self.gone.clear();
         self.is_leaving = false;
         self.has_exited = false;
@@ -54,11 +60,17 @@ impl Promises {
         self.program_runs = false;
     }
 
-    /// Leases that files hold, that the agent takes for current, and whose end it has not told.
-    pub(crate) fn untold(&self) -> impl Iterator<Item = (&usize, &String)> {
-        let is_current = |lease: &String| self.latest.values().any(|latest| latest == lease);
+    /// What files hold, and the agent takes for current.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&usize, &String)> {
+        let is_current = |held: &String| self.latest.values().any(|latest| latest == held);
         let files = self.files.iter();
-        files.filter(move |(_, lease)| is_current(lease) && !self.told.contains(*lease))
+        files.filter(move |(_, held)| is_current(held))
+    }
+
+    /// The same without that whose end was told.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = (&usize, &String)> {
+        self.held()
+            .filter(move |(_, held)| !self.told.contains(*held))
     }
 
     /// A file was written.
@@ -75,6 +87,7 @@ impl Promises {
     }
 
     fn see_exchange(&mut self, gone: &[usize], new: &[(usize, Template)]) {
+        self.exchanged.extend(self.latest.values().cloned());
         for number in gone {
             self.files.remove(number);
             self.gone.insert(*number);
@@ -99,8 +112,27 @@ impl Promises {
         self.breaks(format!("{broken}, because of a new configuration"));
     }
 
+    /// The ledger was asked to take a token.
     pub(crate) fn remember(&mut self, token: &str) {
         self.remembered.insert(token.to_owned());
+    }
+
+    pub(crate) fn is_remembered(&self, token: &str) -> bool {
+        self.remembered.contains(token)
+    }
+
+    /// A token was asked to last longer.
+    pub(crate) fn renewed_made(&mut self, token: &str, is_renewed: bool) {
+        if is_renewed {
+            self.failed.remove(token);
+        } else {
+            self.failed.insert(token.to_owned());
+        }
+    }
+
+    /// Whether a made token may end, or be made anew, although it could go on.
+    pub(crate) fn is_excused(&self, token: &str) -> bool {
+        self.failed.contains(token) || self.exchanged.contains(token)
     }
 
     pub(crate) fn see(&mut self, command: &Command, now: Moment) {
@@ -110,14 +142,10 @@ impl Promises {
         self.see_consequence(command);
         match command {
             Command::LogIn { .. } => self.see_login(now),
-            Command::RenewLease { lease_id, .. } => {
-                let before = self.renewals.insert(lease_id.clone(), now);
-                if before.is_some_and(|at| now.since(at) < Duration::from_millis(90)) {
-                    self.breaks(format!("{lease_id} is renewed without a pause"));
-                }
-            }
+            Command::RenewLease { lease_id, .. } => self.see_renewal(lease_id, now),
+            Command::RenewMade(made) => self.see_renewal(made.token.expose(), now),
             Command::Read { token, .. } | Command::FindMount { token, .. } => {
-                if !self.remembered.contains(token.expose()) {
+                if !self.is_remembered(token.expose()) {
                     self.breaks("a token is used that stands in no ledger");
                 }
             }
@@ -148,7 +176,6 @@ impl Promises {
             Command::Remember { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
-            | Command::RenewMade(_)
             | Command::ReadFile { .. }
             | Command::CheckFile { .. }
             | Command::Render { .. }
@@ -167,6 +194,13 @@ impl Promises {
     /// On the way out whoever uses the files has ended.
     fn is_in_use(&self, lease: &str) -> bool {
         !self.is_leaving && self.files.values().any(|held| held == lease)
+    }
+
+    fn see_renewal(&mut self, held: &str, now: Moment) {
+        let before = self.renewals.insert(held.to_owned(), now);
+        if before.is_some_and(|at| now.since(at) < Duration::from_millis(90)) {
+            self.breaks(format!("{held} is renewed without a pause"));
+        }
     }
 
     fn see_login(&mut self, now: Moment) {

@@ -7,21 +7,58 @@ use planescape_agent_contract::{Config, Overrides, Report, Tree};
 use planescape_agent_core::{Agent, LeftLeases, LeftToken, Now, Reloaded, Start, Texts};
 use planescape_tests::chance::Chance;
 
-/// The id of a lease stands in the file, so that the disk can be compared with Vault.
-const TEMPLATES: [&str; 4] = [
+/// The id of a lease stands in the file, or the token that a text has made, so that the disk can be compared with Vault.
+const TEMPLATES: [&str; 7] = [
     r#"{{ with secret "database/creds/a" }}{{ .LeaseID }}{{ end }}"#,
     r#"{{ with secret "database/creds/b" }}{{ .LeaseID }}{{ end }}{{ if file "/x" }}{{ end }}"#,
     r#"{{ range secrets "kv/" }}{{ end }}{{ with secret "kv/c" }}{{ .Data.password }}{{ end }}"#,
     "static",
+    r#"{{ with secret "auth/token/create" "ttl=10m" }}{{ .Auth.ClientToken }}{{ end }}"#,
+    r#"{{ with secret "auth/token/create-orphan" "ttl=10m" }}{{ .Auth.ClientToken }}{{ end }}"#,
+    r#"{{ with secret "auth/token/renew" "accessor=a" }}{{ .Auth.ClientToken }}{{ end }}"#,
 ];
 
+const LISTENER: &str = "listener \"tcp\" { address = \"127.0.0.1:8100\" tls_disable = true }";
+
 /// What stands in the blocks of files beside.
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 7] = [
     "command = \"reload\" overlap = \"10s\"",
     "wait = \"1s:4s\" overlap = \"1m\"",
     "command = \"reload\"",
     "",
+    "",
+    "command = \"reload\"",
+    "",
 ];
+
+/// What an agent and its later lives have in common, by the seed, so that every kind is among a hundred.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// Its token is shortened.
+    pub(crate) guards: bool,
+    /// Its token is wrapped for somebody else.
+    pub(crate) wraps: bool,
+    /// It has a listener.
+    pub(crate) listens: bool,
+    /// It can hardly ever write a file.
+    pub(crate) has_full_disk: bool,
+}
+
+impl Kind {
+    pub(crate) fn new(seed: u64, chance: &mut Chance) -> Self {
+        Self {
+            guards: chance.once_in(2),
+            wraps: seed.is_multiple_of(10),
+            listens: seed % 4 == 1,
+            has_full_disk: seed % 5 == 2,
+        }
+    }
+
+    /// Whether the next agent has a program.
+    pub(crate) fn starts_a_program(self, chance: &mut Chance) -> bool {
+        !self.wraps && chance.once_in(3)
+    }
+}
 
 /// Texts become files, or variables of a program.
 fn blocks(starts_a_program: bool, settings: &[(usize, &str)]) -> String {
@@ -43,9 +80,14 @@ fn blocks(starts_a_program: bool, settings: &[(usize, &str)]) -> String {
 /// What `guards` makes a token live for at most after its agent.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
-/// Whether the next agent has a program.
-pub(crate) fn starts_a_program(chance: &mut Chance) -> bool {
-    chance.once_in(3)
+/// Some of the texts, by their numbers. A program needs one variable at least; nothing can be rendered with a wrapped
+/// token.
+fn some_texts(chance: &mut Chance, kind: Kind) -> Vec<usize> {
+    if kind.wraps {
+        return Vec::new();
+    }
+    let others = (1..TEMPLATES.len()).filter(|_| chance.once_in(2));
+    std::iter::once(0).chain(others).collect()
 }
 
 /// An agent with a random configuration; a program gets its texts, or files do.
@@ -53,36 +95,41 @@ pub(crate) fn agent(
     chance: &mut Chance,
     left: &[LeftToken],
     left_leases: Option<LeftLeases>,
-    (guards, starts_a_program): (bool, bool),
+    (kind, starts_a_program): (Kind, bool),
     now: Now,
 ) -> Agent {
-    let settings: Vec<(usize, &str)> = SETTINGS.into_iter().enumerate().collect();
+    let texts = some_texts(chance, kind);
+    let settings: Vec<(usize, &str)> = texts.iter().map(|n| (*n, SETTINGS[*n])).collect();
     let flag = |chance: &mut Chance| chance.once_in(2);
+    let only = |text: &'static str, is_so: bool| if is_so { text } else { "" };
     let text = format!(
         r#"
         auto_auth {{
-          method "kubernetes" {{ config {{ role = "reader" }} }}
+          method "kubernetes" {{ {} config {{ role = "reader" }} }}
           sink "file" {{ config {{ path = "/token" }} }}
           enable_reauth_on_new_credentials = true
         }}
+        {}
         template_config {{ exit_on_retry_failure = {} max_connections_per_host = {} }}
-        planescape {{ revoke_on_exit = true ledger = "/ledger" exit_on_refusal = {} {} {} }}
+        planescape {{ revoke_on_exit = {} ledger = "/ledger" exit_on_refusal = {} {} {} }}
         {}"#,
+        only("wrap_ttl = \"5m\"", kind.wraps),
+        only(LISTENER, kind.listens),
         flag(chance),
         1 + chance.below(4),
+        !kind.wraps,
         flag(chance),
-        if flag(chance) {
-            "give_up_after = \"30s\""
-        } else {
-            ""
-        },
-        if guards { "lease_guard = \"1m\"" } else { "" },
+        only("give_up_after = \"30s\"", flag(chance)),
+        only("lease_guard = \"1m\"", kind.guards),
         blocks(starts_a_program, &settings)
     );
     let config = config(&text);
     let start = Start {
         config,
-        texts: TEMPLATES.map(|text| text.as_bytes().to_vec()).to_vec(),
+        texts: texts
+            .iter()
+            .map(|n| TEMPLATES[*n].as_bytes().to_vec())
+            .collect(),
         variables: BTreeMap::new(),
         left_tokens: left.to_vec(),
         left_orphans: Vec::new(),
@@ -100,7 +147,7 @@ pub(crate) fn reloaded(chance: &mut Chance, starts_a_program: bool) -> Reloaded 
     let mut texts = Vec::new();
     for (n, usual) in SETTINGS.into_iter().enumerate() {
         // A program needs one variable at least.
-        if n > 0 && chance.once_in(4) {
+        if n > 0 && chance.once_in(2) {
             continue;
         }
         let other = chance.once_in(3);

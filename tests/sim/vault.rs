@@ -1,5 +1,7 @@
 //! A model of Vault: tokens that end, leases that end with them.
 
+mod made;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use planescape_agent_core::{Failure, Moment};
 use planescape_vault::{Error, Grant, Login, Refusal, SecretText};
 
 use planescape_tests::chance::Chance;
+
+pub(crate) use made::{ORPHANS, is_of_us};
 
 /// What Vault knows.
 #[derive(Default)]
@@ -19,6 +23,14 @@ pub(crate) struct Vault {
 }
 
 struct Token {
+    accessor: String,
+    /// The token that it ends with.
+    parent: Option<String>,
+    /// Of one that ends with no other, the token that has asked for it.
+    maker: Option<String>,
+    is_renewable: bool,
+    life: Duration,
+    granted_at: Moment,
     ends_at: Option<Moment>,
     max_at: Moment,
     /// Its role grants periods, whatever is asked for.
@@ -41,6 +53,13 @@ pub(crate) fn down() -> Failure {
     })
 }
 
+pub(crate) fn nameless() -> Failure {
+    Failure::Vault(Error::Unresolved {
+        address: "vault:8200".to_owned(),
+        message: "no such host".to_owned(),
+    })
+}
+
 pub(crate) fn refused(code: u16, text: &str, wait: Option<u64>) -> Failure {
     let wait = wait.map(Duration::from_secs);
     Error::Refused(Refusal::new(code, text.to_owned(), wait)).into()
@@ -60,9 +79,17 @@ impl Vault {
         let token = format!("hvs.{}", self.issued);
         let ttl = chance.pick(&[0, 5, 60, 600, 3600]);
         let life = Duration::from_secs(ttl);
+        let accessor = format!("accessor-{}", self.issued);
+        let is_renewable = chance.below(4) > 0;
         self.tokens.insert(
             token.clone(),
             Token {
+                accessor: accessor.clone(),
+                parent: None,
+                maker: None,
+                is_renewable,
+                life,
+                granted_at: now,
                 ends_at: (ttl > 0).then(|| now + life),
                 max_at: now + life * 3,
                 is_periodic: chance.once_in(6),
@@ -70,24 +97,39 @@ impl Vault {
             },
         );
         Login {
-            accessor: format!("accessor-{}", self.issued),
+            accessor,
             token: SecretText::new(token),
-            grant: Grant::new(life, chance.below(4) > 0),
+            grant: Grant::new(life, is_renewable),
             has_limited_uses: chance.once_in(8),
             request: String::new(),
         }
     }
 
     pub(crate) fn knows(&self, token: &str, now: Moment) -> bool {
-        let token = self.tokens.get(token);
-        token.is_some_and(|token| token.ends_at.is_none_or(|end| end > now))
+        self.tokens.get(token).is_some_and(|token| {
+            let parent = token.parent.as_ref();
+            token.ends_at.is_none_or(|end| end > now)
+                && parent.is_none_or(|parent| self.knows(parent, now))
+        })
     }
 
-    /// Whether somebody else took the token away; it may be any.
-    pub(crate) fn lose_one(&mut self, chance: &mut Chance) {
-        let names: Vec<&String> = self.tokens.keys().collect();
+    /// What names the token.
+    pub(crate) fn accessor(&self, token: &str) -> Option<&str> {
+        Some(&self.tokens.get(token)?.accessor)
+    }
+
+    /// Whether the token is granted a life that goes on after this moment.
+    pub(crate) fn is_granted_beyond(&self, token: &str, moment: Moment) -> bool {
+        let token = self.tokens.get(token);
+        token.is_some_and(|token| token.ends_at.is_none_or(|end| end > moment))
+    }
+
+    /// Somebody else takes a token away; it may be any that lives.
+    pub(crate) fn lose_one(&mut self, chance: &mut Chance, now: Moment) {
+        let names = self.tokens.keys().filter(|name| self.knows(name, now));
+        let names: Vec<String> = names.cloned().collect();
         if !names.is_empty() {
-            let name = names[chance.below(names.len())].clone();
+            let name = chance.pick(&names);
             self.revoke(&name);
         }
     }
@@ -95,6 +137,8 @@ impl Vault {
     /// Vault comes to the leases when it can.
     pub(crate) fn revoke(&mut self, token: &str) {
         self.tokens.remove(token);
+        self.tokens
+            .retain(|_, other| other.parent.as_deref() != Some(token));
         let own = self.leases.extract_if(.., |_, lease| lease.token == token);
         self.waiting.extend(own);
     }
@@ -203,10 +247,13 @@ impl Vault {
         Ok(Grant::new(Duration::from_secs(left.as_secs()), true))
     }
 
-    /// When a lease ended by itself; `None` while it lives, or where it went with its token.
-    pub(crate) fn ended_at(&self, lease: &str, now: Moment) -> Option<Moment> {
-        let lease = self.leases.get(lease)?;
-        (lease.ends_at <= now).then_some(lease.ends_at)
+    /// When a lease, or a token that a file holds, ended by itself; `None` while it lives, or where it went with its token.
+    pub(crate) fn ended_at(&self, held: &str, now: Moment) -> Option<Moment> {
+        let end = match self.leases.get(held) {
+            Some(lease) => lease.ends_at,
+            None => self.tokens.get(held)?.ends_at?,
+        };
+        (end <= now).then_some(end)
     }
 }
 

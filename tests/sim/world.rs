@@ -1,21 +1,21 @@
 //! One agent with its later lives, Vault, the disk and the clock.
 
+mod answers;
+mod checks;
+
 use std::time::{Duration, SystemTime};
 
-use planescape_agent_contract::{Reason, Report};
+use planescape_agent_contract::Reason;
 use planescape_agent_core::{
-    Agent, ChildEnd, Command, Destination, ExitCode, Failure, Input, LeftLeases, LeftToken, Moment,
-    Notice, Now, Token, TokenId,
+    Agent, ChildEnd, Command, ExitCode, Input, LeftLeases, LeftToken, Moment, Notice, Now, Token,
+    TokenId,
 };
 use planescape_templates::Answer;
-use planescape_vault::mount::Mount;
-use planescape_vault::{Call, Secret, Text};
 
-use crate::coverage::{Coverage, name};
-use crate::fault::Fault;
+use crate::coverage::{Coverage, command_name, is_unresolved, name};
 use crate::promises::Promises;
-use crate::start::{GUARD, agent, named, reloaded, starts_a_program};
-use crate::vault::Vault;
+use crate::start::{GUARD, Kind, agent, named, reloaded};
+use crate::vault::{Vault, is_of_us};
 use planescape_tests::chance::Chance;
 
 const PASSWORD: &str = "s3cr3t-password";
@@ -23,6 +23,8 @@ const PASSWORD: &str = "s3cr3t-password";
 /// The program in `exec`, while it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Program {
+    /// It cannot be started.
+    Missing,
     Running,
     Told,
     Killed,
@@ -36,7 +38,7 @@ pub(crate) struct World {
     now: Now,
     running: Vec<Command>,
     ledger: Vec<LeftToken>,
-    guards: bool,
+    kind: Kind,
     starts_a_program: bool,
     /// Whether the agent said that its token ends before long, since it was last renewed.
     is_endangered: bool,
@@ -44,15 +46,25 @@ pub(crate) struct World {
     holds: Option<TokenId>,
     /// Since when that ends with the guard, unless it is renewed.
     guarded_since: Option<Moment>,
-    /// Tokens that reached this life, or stand in the ledger of an earlier one. Nothing was read
+    /// Tokens that reached this life and are its to revoke, or stand in the ledger of an earlier one. Nothing was read
     /// with any other.
     held: Vec<String>,
+    /// The one that the latest login brought.
+    own: String,
+    /// The one that the agent has handed to its listener.
+    offered: Option<Token>,
+    /// Whether Vault was asked whether it knows the token, and has not said so since.
+    is_doubted: bool,
+    /// When something last kept the agent from a renewal.
+    restless_at: Moment,
     is_stopping: Option<Moment>,
     /// How many asked this life to end.
     signals: usize,
     has_ended: bool,
     /// The leases that a life has named while it ran, for the next one and for others.
     named: Option<LeftLeases>,
+    /// The accessors that this life has named while it ran.
+    told: Option<Vec<String>>,
     program: Option<Program>,
     lives: usize,
     story: Vec<String>,
@@ -65,11 +77,11 @@ impl World {
             moment: Moment::since_boot(Duration::from_secs(1000)),
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
         };
-        let guards = chance.once_in(2);
-        let starts_a_program = starts_a_program(&mut chance);
+        let kind = Kind::new(seed, &mut chance);
+        let starts_a_program = kind.starts_a_program(&mut chance);
         Self {
-            agent: agent(&mut chance, &[], None, (guards, starts_a_program), now),
-            guards,
+            agent: agent(&mut chance, &[], None, (kind, starts_a_program), now),
+            kind,
             starts_a_program,
             chance,
             vault: Vault::default(),
@@ -81,10 +93,15 @@ impl World {
             holds: None,
             guarded_since: None,
             held: Vec::new(),
+            own: String::new(),
+            offered: None,
+            is_doubted: false,
+            restless_at: now.moment,
             is_stopping: None,
             signals: 0,
             has_ended: false,
             named: None,
+            told: None,
             program: None,
             lives: 1,
             story: Vec::new(),
@@ -107,19 +124,30 @@ impl World {
             self.begin_another_life();
         }
         if self.chance.once_in(300) {
-            self.vault.lose_one(&mut self.chance);
+            self.vault.lose_one(&mut self.chance, self.now.moment);
         }
         let input = match self.chance.below(100) {
             0 if self.chance.once_in(2) => Input::Quit,
             0 => Input::Terminate,
-            _ if self.program_ends() => {
-                let code = self.chance.pick(&[0, 3]);
-                Input::ChildEnded(ChildEnd::Code(code))
-            }
+            drawn => match self.program_end() {
+                Some(end) => Input::ChildEnded(end),
+                None => self.drawn(drawn),
+            },
+        };
+        self.feed(input, coverage);
+        // The driver wakes the agent at the moment it asked for.
+        self.feed(Input::Timeout, coverage);
+        self.check();
+    }
+
+    /// What a number below 100 stands for.
+    fn drawn(&mut self, number: usize) -> Input {
+        match number {
             99 if self.chance.once_in(8) => Input::NewCredentials,
-            98 if self.chance.once_in(4) => {
+            98 if !self.kind.wraps && self.chance.once_in(4) => {
                 Input::Reloaded(reloaded(&mut self.chance, self.starts_a_program))
             }
+            94..98 if self.offered.is_some() => self.proxied(),
             1..60 if !self.running.is_empty() => {
                 let index = self.chance.below(self.running.len());
                 let command = self.running.swap_remove(index);
@@ -129,25 +157,39 @@ impl World {
                 self.pass();
                 Input::Timeout
             }
-        };
-        self.feed(input, coverage);
-        // The driver wakes the agent at the moment it asked for.
-        self.feed(Input::Timeout, coverage);
-        self.check();
+        }
     }
 
-    fn program_ends(&mut self) -> bool {
-        let ends = match self.program {
-            None => false,
-            Some(Program::Running) => self.chance.once_in(300),
-            Some(Program::Told) => self.chance.once_in(20),
-            Some(Program::Killed) => self.chance.below(10) > 0,
+    fn program_end(&mut self) -> Option<ChildEnd> {
+        let ends = match self.program? {
+            Program::Missing => true,
+            Program::Running => self.chance.once_in(300),
+            Program::Told => self.chance.once_in(20),
+            Program::Killed => self.chance.below(10) > 0,
         };
-        if ends {
-            self.program = None;
-            self.promises.program_runs = false;
+        if !ends {
+            return None;
         }
-        ends
+        self.promises.program_runs = false;
+        let message = "no such file".to_owned();
+        Some(match self.program.take() {
+            Some(Program::Missing) => ChildEnd::NotStarted { message },
+            Some(Program::Killed) => ChildEnd::Signal(9),
+            _ => ChildEnd::Code(self.chance.pick(&[0, 3])),
+        })
+    }
+
+    /// Somebody asks the listener for a lease. A Vault that is behind the others does not know the token yet.
+    fn proxied(&mut self) -> Input {
+        let Some(own) = self.offered.clone() else {
+            return Input::Timeout;
+        };
+        let (token, now) = (own.secret.expose(), self.now.moment);
+        let is_behind = self.chance.once_in(6);
+        if is_behind || self.vault.lease(token, &mut self.chance, now).is_err() {
+            return Input::TokenRefused { token: own.id };
+        }
+        Input::Granted
     }
 
     fn pass(&mut self) {
@@ -162,13 +204,12 @@ impl World {
     }
 
     fn feed(&mut self, input: Input, coverage: &mut Coverage) {
-        let phase = match (self.is_stopping, self.agent.is_ready()) {
-            (Some(_), _) => "stopping",
-            (None, true) => "ready",
-            (None, false) => "starting",
-        };
         let name = name(&input);
+        let phase = self.phase();
         coverage.count(name, phase);
+        if is_unresolved(&input) {
+            coverage.count("Unresolved", phase);
+        }
         if ["Terminate", "Quit"].contains(&name) {
             self.is_stopping.get_or_insert(self.now.moment);
         }
@@ -176,41 +217,71 @@ impl World {
         if name != "Timeout" {
             self.story.push(format!("{:?} {input:?}", self.now.moment));
         }
-        if let Input::LoggedIn {
-            result: Ok(login),
-            ticket,
-        } = &input
-        {
-            self.holds = Some(ticket.token);
-            self.held.push(login.token.expose().to_owned());
-            self.guarded_since = None;
-            self.is_endangered = false;
-        }
-        if let Input::TokenRenewed {
-            ticket,
-            result: Ok(grant),
-        } = &input
-            && self.holds == Some(ticket.token)
-        {
-            self.guarded_since = (grant.ttl() == GUARD).then_some(ticket.sent);
-            self.is_endangered = false;
-        }
+        self.hear(&input);
         self.promises.takes_over(name == "Reloaded");
+        let phase = self.phase();
         self.agent.handle(input, self.now);
         while let Some(command) = self.agent.poll_command() {
             self.story
                 .push(format!("{:?}   {command:?}", self.now.moment));
+            let is_over = self.is_stopping.is_some();
+            coverage.count(
+                command_name(&command),
+                if is_over { "stopping" } else { phase },
+            );
             self.promises.see(&command, self.now.moment);
             self.start(command);
+        }
+    }
+
+    fn phase(&self) -> &'static str {
+        match (self.is_stopping, self.agent.is_ready()) {
+            (Some(_), _) => "stopping",
+            (None, true) => "ready",
+            (None, false) => "starting",
+        }
+    }
+
+    /// Notes what the agent is about to hear of its tokens.
+    fn hear(&mut self, input: &Input) {
+        match input {
+            Input::LoggedIn {
+                result: Ok(login),
+                ticket,
+            } => {
+                self.holds = Some(ticket.token);
+                login.token.expose().clone_into(&mut self.own);
+                self.held.push(self.own.clone());
+                self.guarded_since = None;
+                self.is_endangered = false;
+                self.is_doubted = false;
+            }
+            Input::TokenRenewed {
+                ticket,
+                result: Ok(grant),
+            } if self.holds == Some(ticket.token) => {
+                self.guarded_since = (grant.ttl() == GUARD).then_some(ticket.sent);
+                self.is_endangered = false;
+            }
+            Input::TokenLookedUp { result: Ok(()), .. } => self.is_doubted = false,
+            Input::Answered {
+                result: Ok(Answer::Secret(Some(secret))),
+                ..
+            } => {
+                // Of one that nobody can revoke there is no accessor.
+                let made = secret.auth().filter(|auth| is_of_us(auth));
+                let made = made.filter(|auth| !auth.accessor.is_empty());
+                let token = made.and_then(|auth| auth.client_token.as_str());
+                self.held.extend(token.map(str::to_owned));
+            }
+            _ => {}
         }
     }
 
     fn start(&mut self, command: Command) {
         match command {
             Command::Exit { code, report } => {
-                if report.reason == Reason::Revoked {
-                    self.check_revoked(&report);
-                }
+                self.check_end(&report);
                 let leaves_its_program = code == ExitCode::Interrupted && self.program.is_some();
                 if self.signals < 2 && (report.reason == Reason::Interrupted || leaves_its_program)
                 {
@@ -228,7 +299,17 @@ impl World {
                 self.holds = None;
                 self.running.push(command);
             }
-            Command::StartChild { .. } => self.program = Some(Program::Running),
+            Command::StartChild { variables } => {
+                for (_, value) in &variables {
+                    self.check_remembered(value);
+                }
+                let is_missing = self.chance.once_in(6);
+                self.program = Some(if is_missing {
+                    Program::Missing
+                } else {
+                    Program::Running
+                });
+            }
             Command::SignalChild { signal } => {
                 let told = match signal {
                     Some(_) => Program::Told,
@@ -240,11 +321,12 @@ impl World {
                 self.is_stopping.get_or_insert(self.now.moment);
             }
             Command::Log(Notice::Endangered { .. }) => self.is_endangered = true,
-            Command::Report(report) => self.named = Some(named(report)),
-            Command::Log(_)
-            | Command::Exchange { .. }
-            | Command::AnnounceReady
-            | Command::Offer { .. } => {}
+            Command::Report(report) => {
+                self.told = Some(report.unrevoked.clone());
+                self.named = Some(named(report));
+            }
+            Command::Offer { token, .. } => self.offered = Some(token),
+            Command::Log(_) | Command::Exchange { .. } | Command::AnnounceReady => {}
             command @ (Command::Remember { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
@@ -258,26 +340,10 @@ impl World {
             | Command::Write { .. }
             | Command::RunHook { .. }
             | Command::Revoke { .. }
-            | Command::RevokeLease { .. }) => self.running.push(command),
-        }
-    }
-
-    /// A status never claims what is not so.
-    fn check_revoked(&mut self, report: &Report) {
-        let now = self.now.moment;
-        let leases = self
-            .held
-            .iter()
-            .flat_map(|it| self.vault.outliving(it, now));
-        let mut unsaid = leases.filter(|it| !report.leases.contains(it));
-        if let Some(lease) = unsaid.next().filter(|_| report.more_leases == 0) {
-            let broken = format!("`Revoked`, and {lease} lives without a word");
-            self.promises.breaks(broken);
-        }
-        let alive = self.held.iter().find(|token| self.vault.knows(token, now));
-        if let Some(token) = alive.cloned() {
-            self.promises
-                .breaks(format!("`Revoked`, and {token} lives"));
+            | Command::RevokeLease { .. }) => {
+                self.check_command(&command);
+                self.running.push(command);
+            }
         }
     }
 
@@ -291,263 +357,27 @@ impl World {
             }
         }
         // Whoever revokes what a killed agent has left looks for what it has named, and then calls all of it gone.
-        let now = self.now.moment;
-        let named = self.named.as_ref().filter(|it| it.more == 0);
-        if let Some(lease) = named.and_then(|it| self.vault.unnamed(&self.held, &it.ids, now)) {
-            let broken = format!("killed, and {lease} lives without a word");
-            self.promises.breaks(broken);
-        }
+        self.check_last_word();
         self.promises.new_life();
         self.holds = None;
+        self.offered = None;
+        self.told = None;
+        self.is_doubted = false;
         self.guarded_since = None;
         let left = self.ledger.iter();
-        self.held = left.map(|left| left.secret.expose().to_owned()).collect();
-        self.starts_a_program = starts_a_program(&mut self.chance);
-        let kind = (self.guards, self.starts_a_program);
+        let left = left.map(|left| left.secret.expose().to_owned()).collect();
+        for token in std::mem::replace(&mut self.held, left) {
+            if !self.held.contains(&token) {
+                self.vault.disown(&token);
+            }
+        }
+        self.starts_a_program = self.kind.starts_a_program(&mut self.chance);
+        let kind = (self.kind, self.starts_a_program);
         let named = self.named.clone();
         self.agent = agent(&mut self.chance, &self.ledger, named, kind, self.now);
         self.is_stopping = None;
         self.signals = 0;
         self.has_ended = false;
         self.program = None;
-    }
-
-    fn check(&mut self) {
-        let now = self.now.moment;
-        let wake = self.agent.poll_timeout();
-        if let Some((at, why)) = wake
-            && at <= now
-        {
-            self.promises.breaks(format!(
-                "asks to be woken at a moment that is over: {why:?}"
-            ));
-        }
-        if let Some(since) = self.is_stopping
-            && !self.has_ended
-            && now.since(since) > Duration::from_secs(21 + 35)
-        {
-            self.promises.breaks("the end takes longer than its grace");
-        }
-        if self.is_stopping.is_none() {
-            let unsaid = self.unsaid();
-            if let Some(unsaid) = unsaid {
-                self.promises.breaks(unsaid);
-            }
-        }
-        self.check_guard();
-        if self.chance.once_in(100) {
-            let text = format!("{:?}", self.agent);
-            if text.contains("hvs.") || text.contains(PASSWORD) {
-                self.promises.breaks("a secret in a debug print");
-            }
-        }
-    }
-
-    /// The token ends with the guard, whatever becomes of the agent now.
-    fn check_guard(&mut self) {
-        if !self.guards {
-            return;
-        }
-        let now = self.now.moment;
-        if let Some(token) = self.vault.outlives(GUARD, now) {
-            let broken = format!("{token} outlives the guard");
-            self.promises.breaks(broken);
-        }
-    }
-
-    /// A token that is given up because its guard ran out was called endangered before.
-    fn check_danger(&mut self) {
-        let guarded = self.guarded_since.take();
-        let has_ended = guarded.is_some_and(|since| since + GUARD <= self.now.moment);
-        if has_ended && !self.is_endangered {
-            self.promises
-                .breaks("a token ended with its guard and nobody said so");
-        }
-    }
-
-    /// A file whose lease has ended without a word.
-    fn unsaid(&self) -> Option<String> {
-        let now = self.now.moment;
-        let mut untold = self.promises.untold();
-        let (template, lease) =
-            untold.find(|(_, lease)| self.vault.ended_at(lease, now).is_some())?;
-        Some(format!(
-            "template[{template}] holds {lease} and nobody says so"
-        ))
-    }
-
-    /// What the world says to a command, and does because of it.
-    fn answer(&mut self, command: Command) -> Input {
-        let fault = Fault::drawn(&mut self.chance);
-        let now = self.now.moment;
-        match command {
-            Command::LogIn { ticket } => {
-                self.promises.logins_in_flight = self.promises.logins_in_flight.saturating_sub(1);
-                let result = fault.around(|| Ok(self.vault.log_in(&mut self.chance, now)));
-                Input::LoggedIn { ticket, result }
-            }
-            Command::Remember { token, accessor } => {
-                self.promises.remember(token.secret.expose());
-                let secret = token.secret.clone();
-                self.ledger.push(LeftToken { secret, accessor });
-                Input::Remembered {
-                    token: token.id,
-                    result: Ok(()),
-                }
-            }
-            Command::RenewToken {
-                ticket,
-                token,
-                increment,
-            } => Input::TokenRenewed {
-                ticket,
-                result: fault.around(|| self.vault.renew_token(token.expose(), increment, now)),
-            },
-            Command::LookUpToken { ticket, token } => Input::TokenLookedUp {
-                ticket,
-                result: fault.around(|| self.vault.check(token.expose(), now)),
-            },
-            Command::FindMount {
-                ticket,
-                path,
-                token,
-            } => {
-                let mount = path.split('/').next().unwrap_or_default();
-                let mount = Mount::new(&format!("{mount}/"), "database", "1");
-                let known = self.vault.check(token.expose(), now);
-                Input::MountFound {
-                    ticket,
-                    result: fault.around(|| known.map(|()| mount)),
-                    path,
-                }
-            }
-            Command::Read {
-                ticket,
-                request,
-                call,
-                token,
-            } => {
-                let result = fault.around(|| self.read(&call, token.expose()));
-                if let Ok(Answer::Secret(Some(secret))) = &result {
-                    let lease = secret.lease_id().to_owned();
-                    self.promises.latest.insert(request.clone(), lease);
-                }
-                Input::Answered {
-                    ticket,
-                    request,
-                    result,
-                }
-            }
-            Command::RenewLease {
-                ticket,
-                request,
-                lease_id,
-                token,
-            } => Input::LeaseRenewed {
-                ticket,
-                request,
-                result: fault.around(|| self.vault.renew_lease(&lease_id, token.expose(), now)),
-            },
-            Command::Revoke { token } => self.revoke(&token, fault),
-            Command::RevokeLease { lease_id, token } => {
-                let revoke = || self.vault.revoke_lease(&lease_id, token.expose(), now);
-                let result = fault.around(revoke);
-                Input::LeaseRevoked { lease_id, result }
-            }
-            command => self.answer_locally(command, fault),
-        }
-    }
-
-    fn revoke(&mut self, token: &Token, fault: Fault) -> Input {
-        let known = self.vault.check(token.secret.expose(), self.now.moment);
-        let result = fault.before(known);
-        if result.is_ok() {
-            self.vault.revoke(token.secret.expose());
-        }
-        Input::Revoked {
-            token: token.id,
-            result,
-        }
-    }
-
-    fn answer_locally(&mut self, command: Command, fault: Fault) -> Input {
-        let broken = matches!(fault, Fault::Lost | Fault::Refused(_));
-        let disk = || Failure::File {
-            path: "/0".to_owned(),
-            message: "No space left on device".to_owned(),
-        };
-        match command {
-            Command::ReadFile { request, .. } => {
-                let text = self.chance.pick(&["a", "b"]);
-                Input::FileRead {
-                    request,
-                    result: match broken {
-                        true => Err(disk()),
-                        false => Ok(Answer::File(Text::from(text))),
-                    },
-                }
-            }
-            Command::CheckFile { template } => Input::FileChecked {
-                template,
-                is_intact: !broken,
-            },
-            Command::Render {
-                template,
-                rendering,
-            } => Input::Rendered {
-                template,
-                result: rendering.run(),
-            },
-            Command::RunHook { hook, .. } => {
-                self.promises.hook_runs = false;
-                Input::HookEnded {
-                    hook,
-                    result: match broken {
-                        true => Err("exit code 1".to_owned()),
-                        false => Ok(()),
-                    },
-                }
-            }
-            Command::Write {
-                destination,
-                contents,
-                ..
-            } => {
-                if let Destination::Template(template) = destination
-                    && !broken
-                {
-                    let lease = String::from_utf8_lossy(&contents).into_owned();
-                    self.promises.wrote(template, lease);
-                }
-                Input::Written {
-                    destination,
-                    result: match broken {
-                        true => Err(disk()),
-                        false => Ok(self.chance.below(3) > 0),
-                    },
-                }
-            }
-            other => panic!("{other:?} has no answer"),
-        }
-    }
-
-    fn read(&mut self, call: &Call, token: &str) -> Result<Answer, Failure> {
-        let body = match call {
-            Call::List { .. } => return Ok(Answer::List(vec!["a".to_owned()])),
-            Call::Get { path, .. } | Call::Put { path, .. } if path.starts_with("kv/") => {
-                self.vault.check(token, self.now.moment)?;
-                format!(r#"{{"data":{{"password":"{PASSWORD}"}}}}"#)
-            }
-            Call::Get { .. } | Call::Put { .. } => {
-                let (id, ttl) = self.vault.lease(token, &mut self.chance, self.now.moment)?;
-                let renewable = self.chance.below(4) > 0;
-                format!(
-                    r#"{{"lease_id":"{id}","lease_duration":{ttl},"renewable":{renewable},"data":{{}}}}"#
-                )
-            }
-        };
-        Ok(Answer::Secret(Some(
-            Secret::from_json(body.as_bytes()).unwrap(),
-        )))
     }
 }
