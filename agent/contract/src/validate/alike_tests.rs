@@ -415,6 +415,7 @@ fn what_has_no_effect_is_refused_where_it_says_what_it_cannot() {
         ("max_request_duration", "true", "\"9s\""),
         ("max_request_size", "\"abc\"", "-1"),
         ("x_forwarded_for_hop_skips", "-1", "\"1\""),
+        ("x_forwarded_for_hop_skips", "\"-1\"", "0"),
         ("x_forwarded_for_reject_not_present", "\"x\"", "\"false\""),
         ("redact_version", "\"yes\"", "1"),
         ("proxy_protocol_behavior", "\"abc\"", "\"use_always\""),

@@ -82,7 +82,11 @@ fn words_about_nodes_that_disagree_are_known_or_refused() {
         Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default())
     };
 
-    assert!(with(r#"enforce_consistency = "always" when_inconsistent = "retry""#).is_ok());
+    for (enforced, otherwise) in [("always", "retry"), ("never", "forward"), ("never", "fail")] {
+        let words =
+            format!("enforce_consistency = \"{enforced}\" when_inconsistent = \"{otherwise}\"");
+        assert!(with(&words).is_ok(), "{words}");
+    }
     assert!(with(r#"enforce_consistency = "sometimes""#).is_err());
     assert!(with(r#"when_inconsistent = "give up""#).is_err());
 }

@@ -195,6 +195,27 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_leases_that_were_left_lives_until_its_own_end() {
+        let at = |second| Moment::since_boot(Duration::from_secs(second));
+        let mut leases = Leases::default();
+        for (id, second) in [("a", 10), ("b", 20)] {
+            leases.stray(Some((id.to_owned(), at(second))));
+        }
+
+        for (id, second, lives) in [
+            ("a", 9, true),
+            ("a", 10, false),
+            ("b", 10, true),
+            ("b", 20, false),
+            ("c", 0, false),
+        ] {
+            assert_eq!(leases.may_live(id, at(second)), lives, "{id} {second}");
+        }
+        leases.ended("a");
+        assert!(!leases.may_live("a", at(0)) && leases.may_live("b", at(0)));
+    }
+
+    #[test]
     fn leases_of_earlier_lives_are_named_or_counted_and_those_that_are_held_are_left_out() {
         let named = |ids: &[&str], more| LeftLeases {
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),

@@ -106,6 +106,24 @@ fn a_request_that_fails_ends_the_agent_after_its_attempts_and_says_as_whom() {
 }
 
 #[test]
+fn a_login_that_is_refused_three_times_is_believed_also_where_vault_calls_a_token_invalid() {
+    for (status, message, is_believed) in [
+        (403, "permission denied", true),
+        (403, "invalid token", true),
+        (503, "Vault is sealed", false),
+    ] {
+        let refusal = Refusal::new(status, message.to_owned(), None);
+        let failure = Failure::from(Error::Refused(refusal));
+        let mut verdict = verdict();
+        verdict.exit_on_refusal = true;
+
+        let ends = [(); 3].map(|()| verdict.login_failed(&failure).is_some());
+
+        assert_eq!(ends, [false, false, is_believed], "{message}");
+    }
+}
+
+#[test]
 fn the_latest_trouble_is_told_until_it_is_mended() {
     let mut verdict = verdict();
     let failure = Failure::File {
