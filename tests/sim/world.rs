@@ -53,10 +53,8 @@ pub(crate) struct World {
     own: String,
     /// The one that the agent has handed to its listener.
     offered: Option<Token>,
-    /// Whether Vault was asked whether it knows the token, and has not said so since.
-    is_doubted: bool,
-    /// When something last kept the agent from a renewal.
-    restless_at: Moment,
+    /// When a renewal of what a text has made was last on its way.
+    renewing_at: Moment,
     is_stopping: Option<Moment>,
     /// How many asked this life to end.
     signals: usize,
@@ -95,8 +93,7 @@ impl World {
             held: Vec::new(),
             own: String::new(),
             offered: None,
-            is_doubted: false,
-            restless_at: now.moment,
+            renewing_at: now.moment,
             is_stopping: None,
             signals: 0,
             has_ended: false,
@@ -254,7 +251,6 @@ impl World {
                 self.held.push(self.own.clone());
                 self.guarded_since = None;
                 self.is_endangered = false;
-                self.is_doubted = false;
             }
             Input::TokenRenewed {
                 ticket,
@@ -263,7 +259,6 @@ impl World {
                 self.guarded_since = (grant.ttl() == GUARD).then_some(ticket.sent);
                 self.is_endangered = false;
             }
-            Input::TokenLookedUp { result: Ok(()), .. } => self.is_doubted = false,
             Input::Answered {
                 result: Ok(Answer::Secret(Some(secret))),
                 ..
@@ -362,7 +357,6 @@ impl World {
         self.holds = None;
         self.offered = None;
         self.told = None;
-        self.is_doubted = false;
         self.guarded_since = None;
         let left = self.ledger.iter();
         let left = left.map(|left| left.secret.expose().to_owned()).collect();

@@ -197,7 +197,7 @@ impl<T> Cache<T> {
             return false;
         }
         let ticket = Ticket {
-            token: TokenId(0),
+            token: TokenId::NONE,
             sent: asked.sent,
         };
         let (holds, grant) = match carried {
@@ -291,7 +291,7 @@ impl<T> Cache<T> {
         match result {
             Ok(grant) => {
                 let ticket = Ticket {
-                    token: TokenId(0),
+                    token: TokenId::NONE,
                     sent,
                 };
                 entry.backoff.succeed();

@@ -8,6 +8,7 @@ mod entry;
 mod lanes;
 mod leases;
 mod lost;
+mod made;
 mod mounts;
 mod overlap;
 mod pki;
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 use planescape_agent_contract::Config;
 use planescape_templates::{Answer, Request};
+use planescape_vault::Grant;
 use planescape_vault::mount::Mount;
-use planescape_vault::{Grant, Text};
 
 use crate::backoff::Backoff;
 use crate::clock::{Moment, Now};
@@ -31,7 +32,7 @@ use crate::lease::Lease;
 use crate::token::{Ticket, Token};
 use answer::{found, undeleted};
 use call::call;
-use entry::{Activity, Entry, Hold, hold, lane_of, lease_id};
+use entry::{Activity, Entry, Hold, hold, lane_of, lease_id, lease_lane};
 use lanes::Lanes;
 pub(crate) use leases::Leased;
 use leases::{Leases, lease_of};
@@ -51,6 +52,8 @@ pub(crate) struct Secrets {
     next_id: u32,
     reads: Lanes,
     renewals: Lanes,
+    /// Renewals of tokens that templates have made.
+    made: Lanes,
     files: Queue,
     expiries: Queue,
     mounts: Mounts,
@@ -76,6 +79,8 @@ struct Id(u32);
 enum Lane {
     Read,
     Renewal,
+    /// A token that a template has made asks for itself.
+    Made,
     File,
 }
 
@@ -125,6 +130,7 @@ impl Secrets {
             next_id: 0,
             reads: Lanes::new(limit),
             renewals: Lanes::new(limit),
+            made: Lanes::new(limit),
             files: Queue::default(),
             expiries: Queue::default(),
             mounts: Mounts::new(namespace.clone()),
@@ -181,7 +187,7 @@ impl Secrets {
         self.reading > 0
     }
 
-    /// The commands that are due. Without a token only local files can be read.
+    /// The commands that are due. Without a token only local files can be read, and tokens that templates have made renewed.
     pub(crate) fn advance(
         &mut self,
         token: Option<&Token>,
@@ -211,6 +217,7 @@ impl Secrets {
                 request: entry.request.clone(),
             });
         }
+        self.renew_made(&mut commands, now);
         if let Some(token) = token {
             self.renew(token, &mut commands, now);
             self.read(token, &mut commands, now);
@@ -280,11 +287,6 @@ impl Secrets {
         }
     }
 
-    /// The token that a request has made.
-    pub(crate) fn made(&self, request: &Request) -> Option<&Text> {
-        self.entries.get(self.ids.get(request)?)?.made()
-    }
-
     /// When the lease of what a request gave ends, if it has one.
     pub(crate) fn ends_at(&self, request: &Request) -> Option<Moment> {
         let entry = &self.entries[self.ids.get(request)?];
@@ -308,6 +310,7 @@ impl Secrets {
     pub(crate) fn timeout(&self, has_token: bool) -> Option<Moment> {
         let always = [self.files.first(), self.expiries.first()];
         let always = always.into_iter().flatten().map(|(at, _)| at);
+        let always = always.chain(self.made.first());
         let asking = [
             self.renewals.first(),
             self.reads.first(),
@@ -412,7 +415,7 @@ impl Secrets {
         let due = match &entry.hold {
             Hold::Leased {
                 lease: Some(lease), ..
-            } => (lease.act_at(), Entry::lease_lane(lease)),
+            } => (lease.act_at(), lease_lane(lease, &answer)),
             Hold::Leased { lease: None, .. } | Hold::Nothing | Hold::Lost => {
                 let wait = self.refresh.wait(&answer, dice, now.wall);
                 (now.moment + wait, Lane::Read)
@@ -489,6 +492,7 @@ impl Secrets {
             result,
         } = reply;
         self.renewals.answered(request.path());
+        self.made.answered(request.path());
         let &id = self.ids.get(request)?;
         let entry = self.entries.get_mut(&id)?;
         // Another one may be of a lease that was forgotten meanwhile.
@@ -523,9 +527,8 @@ impl Secrets {
                 }
             }
         };
-        let due = entry
-            .lease_mut()
-            .map(|lease| (lease.act_at(), Entry::lease_lane(lease)));
+        let due = entry.lease().zip(entry.answer.as_ref());
+        let due = due.map(|(lease, answer)| (lease.act_at(), lease_lane(lease, answer)));
         // Without a lease its token was replaced meanwhile.
         let (at, lane) = due.unwrap_or((now, Lane::Read));
         self.schedule(id, at, lane);
@@ -562,6 +565,7 @@ impl Secrets {
         match lane {
             Lane::Read => self.reads.put(engine, at, id),
             Lane::Renewal => self.renewals.put(engine, at, id),
+            Lane::Made => self.made.put(engine, at, id),
             Lane::File => self.files.put(at, id),
         }
     }
@@ -570,6 +574,7 @@ impl Secrets {
         match lane {
             Lane::Read => self.reads.take(engine, at, id),
             Lane::Renewal => self.renewals.take(engine, at, id),
+            Lane::Made => self.made.take(engine, at, id),
             Lane::File => self.files.take(at, id),
         }
     }

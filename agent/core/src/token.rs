@@ -8,6 +8,11 @@ use crate::clock::Moment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenId(pub(crate) u64);
 
+impl TokenId {
+    /// Of no login: what is asked for is not asked for with the agent's own token.
+    pub(crate) const NONE: Self = Self(0);
+}
+
 /// A token and its number.
 #[derive(Clone, Debug)]
 pub struct Token {

@@ -28,7 +28,7 @@ impl World {
             self.promises.breaks("the end takes longer than its grace");
         }
         if self.is_stopping.is_none() {
-            self.look_for_unrest();
+            self.look_for_renewals();
             let broken = self.unsaid().or_else(|| self.let_end());
             if let Some(broken) = broken.or_else(|| self.unnamed()) {
                 self.promises.breaks(broken);
@@ -76,32 +76,21 @@ impl World {
         ))
     }
 
-    /// Whether anything keeps the agent from a renewal for which it would have nothing to wait.
-    fn look_for_unrest(&mut self) {
-        let now = self.now.moment;
-        let keeps = |command: &Command| {
-            matches!(
-                command,
-                Command::LogIn { .. }
-                    | Command::LookUpToken { .. }
-                    | Command::Remember { .. }
-                    | Command::RenewLease { .. }
-                    | Command::RenewMade(_)
-            )
-        };
-        let has_token = self.agent.status(now).token.is_some() && !self.is_doubted;
-        if !has_token || self.running.iter().any(keeps) {
-            self.restless_at = now;
+    /// Whether a renewal is on its way that another one may have to wait for.
+    fn look_for_renewals(&mut self) {
+        let is_renewal = |command: &Command| matches!(command, Command::RenewMade(_));
+        if self.running.iter().any(is_renewal) {
+            self.renewing_at = self.now.moment;
         }
     }
 
-    /// A token that a text has made, that a file holds and that Vault would have extended, ended while nothing kept the
-    /// agent from asking.
+    /// A token that a text has made, that a file holds and that Vault would have extended, ended while no renewal was on its
+    /// way.
     fn let_end(&self) -> Option<String> {
         let now = self.now.moment;
         let is_let_end = |token: &str| {
             let granted_at = self.vault.let_end(token, &self.own, now);
-            granted_at.is_some_and(|at| at >= self.restless_at) && !self.promises.is_excused(token)
+            granted_at.is_some_and(|at| at >= self.renewing_at) && !self.promises.is_excused(token)
         };
         let mut held = self.promises.held();
         let (_, token) = held.find(|(_, token)| is_let_end(token))?;
@@ -188,7 +177,6 @@ impl World {
 
     pub(super) fn check_command(&mut self, command: &Command) {
         match command {
-            Command::LookUpToken { .. } => self.is_doubted = true,
             Command::Read { request, .. } => self.check_made_anew(request),
             Command::Write { contents, .. } => self.check_remembered(contents),
             Command::Revoke { token } => self.check_revocation(token.secret.expose()),

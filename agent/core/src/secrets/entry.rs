@@ -121,29 +121,22 @@ impl Entry {
         }
     }
 
-    /// The lane of a lease's next step.
-    pub(super) fn lease_lane(lease: &Lease) -> Lane {
-        match lease.next_step() {
-            Step::Renew => Lane::Renewal,
-            Step::Replace => Lane::Read,
-        }
+    /// The command that renews its lease.
+    pub(super) fn renewal(&self, ticket: Ticket, token: &Token) -> Option<Command> {
+        Some(Command::RenewLease {
+            ticket,
+            request: self.request.clone(),
+            lease_id: self.lease_id()?,
+            token: token.secret.clone(),
+        })
     }
 
-    /// The command that renews its lease, or the token in it.
-    pub(super) fn renewal(&self, ticket: Ticket, token: &Token) -> Option<Command> {
-        let request = self.request.clone();
-        if let Some(lease_id) = self.lease_id() {
-            return Some(Command::RenewLease {
-                ticket,
-                request,
-                lease_id,
-                token: token.secret.clone(),
-            });
-        }
+    /// The command that renews the token in it.
+    pub(super) fn renewal_of_made(&self, ticket: Ticket) -> Option<Command> {
         let auth = secret_of(self.answer.as_ref()?)?.auth()?;
         Some(Command::RenewMade(Made {
             ticket,
-            request,
+            request: self.request.clone(),
             accessor: auth.accessor.as_str()?.to_owned(),
             token: SecretText::new(auth.client_token.as_str()?.to_owned()),
         }))
@@ -174,6 +167,15 @@ pub(super) fn lane_of(request: &Request) -> Lane {
         | Request::Pki {
             destination: None, ..
         } => Lane::Read,
+    }
+}
+
+/// The lane of the next step of a lease, or of a token, that an answer carries.
+pub(super) fn lease_lane(lease: &Lease, answer: &Answer) -> Lane {
+    match lease.next_step() {
+        Step::Renew if lease_id(answer).is_none() => Lane::Made,
+        Step::Renew => Lane::Renewal,
+        Step::Replace => Lane::Read,
     }
 }
 

@@ -105,6 +105,7 @@ impl Secrets {
         let limit = config.max_connections.get();
         self.reads.set_limit(limit);
         self.renewals.set_limit(limit);
+        self.made.set_limit(limit);
         if let Some(shorter) = self.refresh.shorter_than(&before) {
             let requests: Vec<Request> = self.ids.keys().cloned().collect();
             for request in &requests {

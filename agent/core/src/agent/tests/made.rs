@@ -54,6 +54,19 @@ fn a_token_renews_itself_from_its_question_on_and_is_made_anew_when_vault_has_lo
     assert_eq!(world.step(), ["put auth/token/create as t1"]);
 }
 
+/// Whoever holds it in a file need not end because nobody can log in for a while.
+#[test]
+fn a_token_renews_itself_also_while_the_agent_has_none() {
+    let mut world = ready(ORPHAN, &token(1200, true));
+    world.fail_token(&denied("invalid token", 403));
+    assert_eq!(world.step(), ["log in"]);
+    world.pass(Duration::from_secs(850));
+
+    assert_eq!(world.step(), ["renew made itself"]);
+    renewed(&mut world, Err(denied("invalid token", 403)));
+    assert_eq!(world.step(), NOTHING, "that is for the login to replace");
+}
+
 #[test]
 fn our_own_token_in_a_template_is_renewed_as_ours_alone() {
     for is_orphan in [true, false] {

@@ -1,0 +1,36 @@
+//! Tokens that templates have made: each asks for itself, whatever becomes of the agent's own.
+
+use planescape_templates::Request;
+use planescape_vault::Text;
+
+use super::entry::Activity;
+use super::{Lane, Secrets};
+use crate::clock::Moment;
+use crate::command::Command;
+use crate::token::{Ticket, TokenId};
+
+impl Secrets {
+    /// The token that a request has made.
+    pub(crate) fn made(&self, request: &Request) -> Option<&Text> {
+        self.entries.get(self.ids.get(request)?)?.made()
+    }
+
+    pub(super) fn renew_made(&mut self, commands: &mut Vec<Command>, now: Moment) {
+        while let Some(id) = self.made.pop_due(now) {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let ticket = Ticket {
+                token: TokenId::NONE,
+                sent: now,
+            };
+            let Some(renewal) = entry.renewal_of_made(ticket) else {
+                self.schedule(id, now, Lane::Read);
+                continue;
+            };
+            entry.activity = Activity::Renewing(ticket);
+            self.made.asked(entry.request.path(), &entry.engine);
+            commands.push(renewal);
+        }
+    }
+}
