@@ -196,8 +196,8 @@ fn rows() -> impl Iterator<Item = (&'static str, Cells)> {
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [starting, ready, stopping] = PHASES;
-        writeln!(f, "{:<16}{starting:>12}{ready:>12}{stopping:>12}", "")?;
+        let ([starting, ready, stopping], name) = (PHASES, "");
+        writeln!(f, "{name:<16}{starting:>12}{ready:>12}{stopping:>12}")?;
         for (name, _) in rows() {
             let [starting, ready, stopping] =
                 PHASES.map(|phase| self.0.get(&(name, phase)).copied().unwrap_or(0));
