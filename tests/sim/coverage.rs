@@ -11,7 +11,7 @@ use crate::vault::is_of_us;
 
 const PHASES: [&str; 3] = ["starting", "ready", "stopping"];
 
-/// Of each phase: `+` where it has to be met, `-` where it must not be.
+/// Of each phase: `+` where it has to be met, `-` where it must not be, `.` where it may be.
 type Cells = &'static str;
 
 /// An agent whose token is wrapped for somebody else revokes nothing, and ends at once.

@@ -22,7 +22,7 @@ const LISTENER: &str = "listener \"tcp\" { address = \"127.0.0.1:8100\" tls_disa
 
 /// What stands in the blocks of files beside.
 const SETTINGS: [&str; 7] = [
-    "command = \"reload\" overlap = \"10s\"",
+    "command = \"reload\" overlap = \"3s\"",
     "wait = \"1s:4s\" overlap = \"1m\"",
     "command = \"reload\"",
     "",
