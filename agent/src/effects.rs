@@ -502,8 +502,6 @@ impl Effects {
     }
 }
 
-}
-
 /// A disk that hangs keeps nobody from the secrets, as one that is full does not.
 async fn in_time(
     limit: Duration,
