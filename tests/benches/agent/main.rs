@@ -1,7 +1,8 @@
 //! What the agents hold, use and how fast they are: `vault agent` and ours, one after the other on one Vault.
 //!
 //! * resident memory with 1, 200 and 500 templates, two seconds after the last file;
-//! * requests a second of 64 clients through a listener with a cache, and what is held after them;
+//! * requests a second of 64 clients through a listener with a cache, and what is held after them; and through a program
+//!   that does nothing but pass bytes on;
 //! * resident memory with 1,000 clients whose connections stay;
 //! * by how much it grows while a body of 1 GiB passes, from Vault and to it;
 //! * from SIGTERM to the revocation and to the end, a hundred times, and where no name server answers;
@@ -16,6 +17,7 @@
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
+mod bare;
 mod ends;
 mod process;
 mod proxied;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::bare::Bare;
 use crate::process::{Agent, Side};
 
 const CLIENTS: usize = 64;
@@ -21,8 +22,10 @@ const REQUESTS: [usize; 2] = [16_000, 160_000];
 const MANY_CLIENTS: usize = 1_000;
 
 pub(crate) async fn rates(sides: [Side<'_>; 2], folder: &Path, address: &str) -> Result<()> {
-    println!("| {CLIENTS} clients | `vault agent` | our agent | times more |");
-    println!("| --- | ---: | ---: | ---: |");
+    println!(
+        "| {CLIENTS} clients | `vault agent` | our agent | times more | bare sockets, times |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
     for (what, requests, method, path, body) in [
         (
             "KV reads, not kept",
@@ -41,10 +44,20 @@ pub(crate) async fn rates(sides: [Side<'_>; 2], folder: &Path, address: &str) ->
     ] {
         let mut rates = Vec::new();
         let request = request(method, path, body);
+        let mut answer = Vec::new();
         for side in sides {
-            let listening = listening(side, folder, address).await?;
-            rates.push(proxied(listening, &request, requests).await?);
+            let (agent, listen) = listening(side, folder, address).await?;
+            let mut client = Client::connect(listen).await?;
+            client.ask(&request).await?;
+            answer = client.answer;
+            rates.push(proxied(&agent, listen, &request, requests).await?);
         }
+        let vault = address.strip_prefix("http://").context("an address")?;
+        let bare = match body {
+            "" => Bare::PassOn(vault.to_owned()),
+            _ => Bare::Answer(answer.into()),
+        };
+        let (bare, _) = rate(bare.start()?, &request, requests).await?;
         let cells: String = rates
             .iter()
             .map(|passed| {
@@ -54,7 +67,11 @@ pub(crate) async fn rates(sides: [Side<'_>; 2], folder: &Path, address: &str) ->
                 )
             })
             .collect();
-        println!("| {what} | {cells}{:.1} |", rates[1].rate / rates[0].rate);
+        println!(
+            "| {what} | {cells}{:.1} | {bare:.0}/s, {:.1} |",
+            rates[1].rate / rates[0].rate,
+            bare / rates[0].rate
+        );
     }
     println!();
     Ok(())
@@ -128,12 +145,24 @@ pub(crate) async fn listening(
 }
 
 async fn proxied(
-    (agent, listen): (Agent, SocketAddr),
+    agent: &Agent,
+    listen: SocketAddr,
     request: &str,
     requests: usize,
 ) -> Result<Passed> {
-    Client::connect(listen).await?.ask(request).await?;
     let spent = agent.processor_time()?;
+    let (rate, slowest) = rate(listen, request, requests).await?;
+    let spent = agent.processor_time()? - spent;
+    Ok(Passed {
+        rate,
+        slowest,
+        processor: spent.as_secs_f64() * 1e6 / requests as f64,
+        held: agent.resident()?,
+    })
+}
+
+/// Requests a second, and the slowest hundredth in milliseconds.
+async fn rate(listen: SocketAddr, request: &str, requests: usize) -> Result<(f64, f64)> {
     let begun = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -154,14 +183,9 @@ async fn proxied(
         times.extend(done??);
     }
     let rate = requests as f64 / begun.elapsed().as_secs_f64();
-    let spent = agent.processor_time()? - spent;
     times.sort();
-    Ok(Passed {
-        rate,
-        slowest: times[times.len() * 99 / 100].as_secs_f64() * 1e3,
-        processor: spent.as_secs_f64() * 1e6 / requests as f64,
-        held: agent.resident()?,
-    })
+    let slowest = times[times.len() * 99 / 100].as_secs_f64() * 1e3;
+    Ok((rate, slowest))
 }
 
 /// One connection of a client that costs next to nothing, so that what is measured is the agent.
