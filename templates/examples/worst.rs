@@ -99,6 +99,26 @@ fn cases() -> Vec<(&'static str, String)> {
         ("a long name", format!("{{{{{}}}}}", "a".repeat(4_000_000))),
         ("many actions", "{{.}}".repeat(800_000)),
         ("many parentheses", format!("{{{{print{}}}}}", " (1)".repeat(900_000))),
+        ("a replacement of many groups", "{{len (regexReplaceAll `(a*)` (sprig_repeat 1000000 `$1`) (sprig_repeat 1000000 `a`))}}".to_owned()),
+        ("groups that are not there", "{{len (regexReplaceAll `(a)` (sprig_repeat 1000000 `$2`) (sprig_repeat 1000000 `a`))}}".to_owned()),
+        ("many terms in a range", ten_million(&format!("{{{{if and{}}}}}{{{{end}}}}", " 1".repeat(100_000)))),
+        (
+            "many fields in a range",
+            "{{$s := sprig_dict}}{{range 900}}{{$s = sprig_dict `a` $s}}{{end}}".to_owned()
+                + &ten_million(&format!("{{{{$x := $s{}}}}}", ".a".repeat(900))),
+        ),
+        ("a long cutset", "{{trim (print (sprig_repeat 1000000 `b`) `a`) (sprig_repeat 1000000 `a`)}}".to_owned()),
+        ("a path of a million maps", "{{len (explodeMap (sprig_dict (sprig_repeat 1000000 `a/`) 1))}}".to_owned()),
+        ("many different secrets", "{{range $i := loop 10000000}}{{with secret (print `a/` $i)}}{{end}}{{end}}".to_owned()),
+        ("many files to write", ten_million("{{writeToFile `/x` `` `` `0600` `y`}}")),
+        ("many places without a value", " ".repeat(900_000) + &ten_million("{{(sprig_dict).x}}")),
+        (
+            "texts held while others run",
+            format!("{{{{define `a`}}}}{}{{{{executeTemplate `a`}}}}{{{{end}}}}{{{{template `a`}}}}", "x".repeat(900_000)),
+        ),
+        ("a path with many parts", "{{len (sprig_clean (sprig_repeat 20000000 `a/../`))}}".to_owned()),
+        ("many mistakes", "{{with secret `x` | indent 4}}{{end}}".repeat(25_000)),
+        ("many calls to check", "{{if regexMatch `(a*)*b` (sprig_repeat 100000 `a`)}}{{end}}".repeat(15_000)),
         (
             "templates that call twice",
             (0..64)

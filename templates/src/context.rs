@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use planescape_vault::Text;
 
+use crate::error::Failure;
 use crate::meter::Meter;
 use crate::object::Object;
 use crate::options::{Environment, Options};
@@ -22,6 +23,17 @@ pub(crate) struct Gathered {
     pub(crate) missing: BTreeSet<Request>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) warnings: Vec<Warning>,
+    /// Where the actions stand that a warning is about.
+    warned: BTreeSet<usize>,
+}
+
+impl Gathered {
+    /// Whether the action at this place is still to be warned about: one in a range is told once, and of very many places
+    /// only some.
+    pub(crate) fn is_first_at(&mut self, offset: usize) -> bool {
+        const MOST: usize = 100;
+        self.warned.len() < MOST && self.warned.insert(offset)
+    }
 }
 
 pub(crate) struct Context<'t> {
@@ -71,11 +83,17 @@ impl<'t> Context<'t> {
     }
 
     /// The value of an answer, made once in a pass.
-    pub(crate) fn value_of(&mut self, request: Request) -> Option<Value> {
+    pub(crate) fn value_of(&mut self, request: Request) -> Result<Option<Value>, Failure> {
         if let Some(value) = self.known.get(&request) {
-            return Some(value.clone());
+            return Ok(Some(value.clone()));
         }
-        let value = match self.ask(request.clone())? {
+        if !self.gathered.used.contains(&request) {
+            self.meter.keep(held(&request))?;
+        }
+        let Some(answer) = self.ask(request.clone()) else {
+            return Ok(None);
+        };
+        let value = match answer {
             Answer::Secret(Some(secret)) => secret::value(secret),
             // A read that is known to find nothing looks like one that has found nothing yet.
             Answer::Secret(None) if matches!(request, Request::Read { .. }) => Value::Nil,
@@ -90,6 +108,25 @@ impl<'t> Context<'t> {
             Answer::File(content) => Value::Text(content.clone()),
         };
         self.known.insert(request, value.clone());
-        Some(value)
+        Ok(Some(value))
     }
+}
+
+/// The memory of a request in the sets that name it.
+fn held(request: &Request) -> usize {
+    const REQUEST: usize = 256;
+    const PARAMETER: usize = 128;
+    let (path, parameters) = match request {
+        Request::Read { path } | Request::List { path } | Request::File { path } => (path, None),
+        Request::Write { path, parameters }
+        | Request::Pki {
+            path, parameters, ..
+        } => (path, Some(parameters)),
+    };
+    let parameters: usize = parameters
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| PARAMETER + key.len() + value.len())
+        .sum();
+    3 * (REQUEST + path.len() + parameters)
 }

@@ -100,10 +100,16 @@ impl<'t> Run<'t> {
                 .quoted(name)
                 .words(" associated with template \"\""));
         }
+        // What was written so far is held meanwhile, and no longer.
+        let held = self.out.len();
+        self.context.meter.keep(held)?;
         let outer = std::mem::take(&mut self.out);
         let at = self.at;
         let result = self.run_body(name, Place::from(dot));
         self.at = at;
+        if result.is_ok() {
+            self.context.meter.memory -= held;
+        }
         let text = std::mem::replace(&mut self.out, outer);
         match result {
             Ok(_) => Ok(text),
@@ -278,7 +284,7 @@ impl<'t> Run<'t> {
     #[inline(never)]
     fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
         /// What finding a body costs, and a frame for its variables.
-        const BODY: usize = 64;
+        const BODY: usize = 160;
         self.context.meter.work = self.context.meter.work.saturating_add(BODY);
         if !self.bodies.contains_key(name) {
             let name = crate::quote::quoted(name);
@@ -303,14 +309,7 @@ impl<'t> Run<'t> {
                 let name = place.value.type_name();
                 return Err(self.error(&format!("can't print {node} of type {name}")));
             }
-            Value::Nil => {
-                let Position { line, column } = self.position();
-                self.context.gathered.warnings.push(Warning {
-                    line,
-                    column,
-                    message: format!("{node} has no value; `<no value>` is written"),
-                });
-            }
+            Value::Nil => self.warn_of_nothing(node),
             _ => {}
         }
         let limit = self
@@ -330,12 +329,22 @@ impl<'t> Run<'t> {
         })
     }
 
-    fn position(&self) -> Position {
+    #[cold]
+    #[inline(never)]
+    fn warn_of_nothing(&mut self, node: &dyn Display) {
         let offset = match self.at {
             At::Node(node) => node_offset(node),
             At::Start | At::Pipe(_) | At::Command(_) | At::Term(_) => 0,
         };
-        Position::of(offset, self.source)
+        if !self.context.gathered.is_first_at(offset) {
+            return;
+        }
+        let Position { line, column } = Position::of(offset, self.source);
+        self.context.gathered.warnings.push(Warning {
+            line,
+            column,
+            message: format!("{node} has no value; `<no value>` is written"),
+        });
     }
 
     #[inline(never)]
@@ -403,12 +412,18 @@ impl<'t> Run<'t> {
             }
             Value::Map(map) => {
                 // The body may change the map; Go's range works on a sorted copy too.
+                let held = map.borrow().len() * size_of::<(Place, Place)>();
+                let paid = self.context.meter.charge(held);
+                let paid = paid.and_then(|()| self.context.meter.keep(held));
+                paid.map_err(|failure| self.stop(&failure))?;
                 let entries: Vec<_> = map
                     .borrow()
                     .iter()
                     .map(|(key, item)| (text_key(key), Place::boxed(item.clone())))
                     .collect();
-                self.each(branch, entries)
+                let ran = self.each(branch, entries)?;
+                self.context.meter.memory -= held;
+                Ok(ran)
             }
             Value::StringMap(map) => self.each(
                 branch,

@@ -17,6 +17,8 @@ pub(crate) struct Function {
     pub(crate) call: Call,
     /// What one byte or element of its arguments costs, in units of work.
     pub(crate) weight: usize,
+    /// What it costs whatever it is given, besides what any call costs.
+    pub(crate) base: usize,
 }
 
 impl Function {
@@ -27,12 +29,19 @@ impl Function {
             variadic: None,
             call,
             weight: 1,
+            base: 0,
         }
     }
 
     /// Costs this much for each byte that it is given: measured where it is more than about a nanosecond.
     pub(crate) const fn weighing(mut self, units: usize) -> Self {
         self.weight = units;
+        self
+    }
+
+    /// Costs this much whatever it is given: measured where small arguments take more than about 64 nanoseconds.
+    pub(crate) const fn costing(mut self, units: usize) -> Self {
+        self.base = units;
         self
     }
 

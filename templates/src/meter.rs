@@ -34,8 +34,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Accounts for memory before it is taken. Nothing is ever given back: what a pass makes is bounded, not what it
-    /// holds at one time.
+    /// Accounts for memory before it is taken. Values give nothing back: what a pass makes is bounded, not what it holds
+    /// at one time.
     pub(crate) fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
         self.memory = self.memory.saturating_add(bytes);
         let limit = self.limits.memory;

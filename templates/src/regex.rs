@@ -168,6 +168,8 @@ impl Regex {
             at = if to == at { at + width(text, at) } else { to };
             last_end = Some(to);
             if !is_repeated {
+                // The list grows by doubling.
+                meter.keep(2 * size_of::<Span>())?;
                 found.push((from, to));
             }
         }
@@ -222,13 +224,15 @@ impl Regex {
                 false => self.groups(meter, text, span)?,
             };
             for part in &parts {
-                match part {
-                    Part::Text(own) => out.extend_from_slice(own),
+                let own = match part {
+                    Part::Text(own) => *own,
                     Part::Group(name) => {
+                        meter.charge(self.names.len())?;
                         let (from, to) = self.group(name, &spans).unwrap_or_default();
-                        out.extend_from_slice(&text[from..to]);
+                        &text[from..to]
                     }
-                }
+                };
+                write(meter, out, own)?;
             }
             Ok(())
         })
@@ -241,10 +245,7 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(meter, text, |_, out, _| {
-            out.extend_from_slice(replacement);
-            Ok(())
-        })
+        self.replace_with(meter, text, |meter, out, _| write(meter, out, replacement))
     }
 
     fn replace_with(
@@ -259,16 +260,14 @@ impl Regex {
             let Some((from, to)) = self.find_at(meter, text, at)? else {
                 break;
             };
-            out.extend_from_slice(&text[last_end..from]);
+            write(meter, &mut out, &text[last_end..from])?;
             if to > last_end || from == 0 {
-                let before = out.len();
                 replace(meter, &mut out, (from, to))?;
-                meter.charge(out.len() - before)?;
             }
             last_end = to;
             at = to.max(at + width(text, at));
         }
-        out.extend_from_slice(&text[last_end..]);
+        write(meter, &mut out, &text[last_end..])?;
         Ok(out)
     }
 
@@ -283,6 +282,20 @@ impl Regex {
             .filter(|(own, _)| *own == name)
             .find_map(|(_, span)| *span)
     }
+}
+
+/// Pays for a piece of a result before it is written.
+fn write(meter: &mut Meter, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), Failure> {
+    const PIECE: usize = 4;
+    meter.charge(PIECE + piece.len())?;
+    let limit = meter.limits.output;
+    if out.len() + piece.len() > limit {
+        return Err(Failure::limit(format!(
+            "output is larger than {limit} bytes"
+        )));
+    }
+    out.extend_from_slice(piece);
+    Ok(())
 }
 
 fn width(text: &[u8], at: usize) -> usize {

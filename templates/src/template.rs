@@ -177,6 +177,7 @@ impl Template {
             missing,
             effects,
             warnings,
+            ..
         } = run.context.gathered;
         match result {
             _ if !missing.is_empty() => Ok(Pass::Waiting { missing, used }),

@@ -132,11 +132,112 @@ fn endless_work_is_cut_off() {
         "{{range 100000}}{{printf `%999999d` 1}}{{end}}",
         "{{range 1000000}}{{regexMatch `(a*)*b` `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa`}}{{end}}",
         "{{replaceAll `` (sprig_repeat 100000 `x`) (sprig_repeat 100000 `y`)}}",
+        "{{regexReplaceAll `(a)|b` (sprig_repeat 1000 `$1`) (sprig_repeat 1000 `b`)}}",
+        "{{define `a`}}{{executeTemplate `b`}}{{executeTemplate `b`}}{{end}}{{define `b`}}{{end}}{{range 2000}}{{executeTemplate `a`}}{{end}}",
     ];
     for text in limits {
         let error = render_with(text.as_bytes(), &small()).expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }
+}
+
+#[test]
+fn each_term_and_each_field_is_paid_for() {
+    let terms = format!(
+        "{{{{range 9000}}}}{{{{if and{}}}}}{{{{end}}}}{{{{end}}}}",
+        " 1".repeat(200)
+    );
+    let fields = format!(
+        "{{{{$s := sprig_dict}}}}{{{{range 100}}}}{{{{$s = sprig_dict `a` $s}}}}{{{{end}}}}{{{{range 9000}}}}{{{{$x := $s{}}}}}{{{{end}}}}",
+        ".a".repeat(100)
+    );
+    let keys = format!(
+        "{{{{$s := sprig_dict}}}}{{{{range 2000}}}}{{{{$x := sprig_dig{} 1 $s}}}}{{{{end}}}}",
+        " `a`".repeat(100)
+    );
+    for text in [terms, fields, keys] {
+        let error = render_with(text.as_bytes(), &small()).expect_err(&text);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
+/// What a pass may hold is little; what it may do is not.
+fn narrow(memory: usize) -> Options {
+    Options {
+        limits: Limits {
+            memory,
+            ..Limits::default()
+        },
+        ..Options::default()
+    }
+}
+
+#[test]
+fn what_a_pass_gathers_takes_of_its_memory() {
+    let asks = "{{range $i := loop 1000}}{{with secret (print `a/` $i)}}{{end}}{{end}}";
+    let Ok(Pass::Waiting { missing, .. }) = render_with(asks.as_bytes(), &narrow(1 << 18)) else {
+        panic!("answers are missing");
+    };
+    assert!((100..500).contains(&missing.len()), "{}", missing.len());
+
+    let writes = "{{range 10000}}{{writeToFile `/x` `` `` `0600` `y`}}{{end}}";
+    let copies = "{{$t := sprig_repeat 100000 `a`}}{{range 10}}{{writeToFile `/x` `` `` `0600` `newline` $t}}{{end}}";
+    let paths = "{{len (explodeMap (sprig_dict (sprig_repeat 1000 `a/`) 1))}}";
+    for text in [writes, copies, paths] {
+        let error = render_with(text.as_bytes(), &narrow(1 << 19)).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
+#[test]
+fn a_replacement_makes_no_longer_a_text_than_others_may() {
+    let text = "{{len (regexReplaceAll `a` (sprig_repeat 1000 `b`) (sprig_repeat 100000 `a`))}}";
+    let error = failure(text);
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+}
+
+#[test]
+fn what_is_held_while_others_run_is_counted_and_given_back() {
+    let entries: String = (0..1_000).map(|n| format!("\"k{n}\":1,")).collect();
+    let map = format!("{{{{$m := parseJSON `{{{entries}\"z\":1}}`}}}}");
+    let held = [
+        format!(
+            "{{{{define `a`}}}}{}{{{{executeTemplate `a`}}}}{{{{end}}}}{{{{template `a`}}}}",
+            "x".repeat(100_000)
+        ),
+        format!(
+            "{map}{{{{define `a`}}}}{{{{$d := .}}}}{{{{range $d}}}}{{{{template `a` $d}}}}{{{{end}}}}{{{{end}}}}{{{{template `a` $m}}}}"
+        ),
+    ];
+    for text in held {
+        let error = render_with(text.as_bytes(), &narrow(1 << 20)).expect_err(&text);
+        assert!(error.message().contains("bytes of memory"), "{error}");
+    }
+
+    let given_back = [
+        format!(
+            "{{{{define `a`}}}}{{{{end}}}}{}{{{{range 100}}}}{{{{executeTemplate `a`}}}}{{{{end}}}}",
+            "x".repeat(100_000)
+        ),
+        format!("{map}{{{{range 100}}}}{{{{range $m}}}}x{{{{end}}}}{{{{end}}}}"),
+    ];
+    for text in given_back {
+        let outcome = render_with(text.as_bytes(), &narrow(1 << 20));
+        assert!(matches!(outcome, Ok(Pass::Complete(_))), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_place_without_a_value_is_told_once_and_of_many_places_some_are() {
+    let warned = |text: &str| {
+        let pass = render_with(text.as_bytes(), &Options::default());
+        let Ok(Pass::Complete(rendered)) = pass else {
+            panic!("{pass:?}");
+        };
+        rendered.warnings.len()
+    };
+    assert_eq!(warned("{{range 1000}}{{(sprig_dict).x}}{{end}}"), 1);
+    assert_eq!(warned(&"{{(sprig_dict).x}}".repeat(1_000)), 100);
 }
 
 #[test]

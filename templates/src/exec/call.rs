@@ -88,7 +88,7 @@ impl<'t> Run<'t> {
         let read: usize = values.iter().map(|place| size(&place.value)).sum();
         self.context
             .meter
-            .charge(CALL + read.saturating_mul(function.weight))?;
+            .charge(CALL + function.base + read.saturating_mul(function.weight))?;
         let is_short = self.context.meter.output_limit() < self.context.meter.limits.output;
         let result = match function.name {
             "executeTemplate" => self.execute_template(values),

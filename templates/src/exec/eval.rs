@@ -10,6 +10,11 @@ use crate::value::{Kind, Place, Value};
 use super::call::Arguments;
 use super::{At, Run, Stop};
 
+/// What evaluating one term costs, and finding one field. A chain is never longer than its template, so it is enough that
+/// the next node looks whether they can be paid.
+const TERM: usize = 16;
+const FIELD: usize = 24;
+
 impl<'t> Run<'t> {
     pub(super) fn pipeline(&mut self, dot: &Place, pipe: &'t Pipe) -> Result<Place, Stop> {
         self.at = At::Pipe(pipe);
@@ -110,6 +115,7 @@ impl<'t> Run<'t> {
     /// Evaluates a term that is not a literal; nothing for one that is.
     pub(super) fn operand(&mut self, dot: &Place, term: &'t Term) -> Option<Result<Place, Stop>> {
         self.at = At::Term(term);
+        self.context.meter.work += TERM;
         let none = || Arguments {
             args: &[],
             piped: None,
@@ -198,6 +204,7 @@ impl<'t> Run<'t> {
             .names
             .split_last()
             .expect("the parser makes no empty chains");
+        self.context.meter.work += fields.names.len() * FIELD;
         let mut receiver = receiver;
         for name in first {
             let none = Arguments {

@@ -46,6 +46,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(html(whole))
     })
     .weighing(6)
+    .costing(256)
     .rest(Type::Any),
     Function::new("js", &[], |context, args| {
         let whole = joined(context, args)?;

@@ -35,8 +35,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         some(context, args, false, true)
     }),
     Function::new("loop", &[], |_, args| looped(args)).rest(Type::Any),
-    Function::new("explodeMap", &[Type::Map], |_, args| {
-        explode(&args[0].value)
+    Function::new("explodeMap", &[Type::Map], |context, args| {
+        explode(context, &args[0].value)
     })
     .weighing(64),
     Function::new("mergeMap", &[Type::Map, Type::Map], |context, args| {
@@ -49,7 +49,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |context, args| merge(context, args, true),
     ),
     // Templates run where the others do.
-    Function::new("executeTemplate", &[Type::Text], |_, _| done("")).rest(Type::Any),
+    Function::new("executeTemplate", &[Type::Text], |_, _| done(""))
+        .costing(128)
+        .rest(Type::Any),
     Function::new("scratch", &[], |context, _| {
         Ok(Value::Object(Rc::clone(&context.scratch)))
     }),
@@ -130,23 +132,28 @@ fn bound(value: &Value) -> Result<i64, Failure> {
     }
 }
 
-fn explode(flat: &Value) -> Outcome {
+fn explode(context: &mut Context<'_>, flat: &Value) -> Outcome {
     let nested: Map = Map::default();
     if let Value::Map(flat) = flat {
         for (key, value) in flat.borrow().iter() {
-            plant(&nested, key, value).map_err(|failure| failure.under("explodeMap: "))?;
+            plant(context, &nested, key, value).map_err(|failure| failure.under("explodeMap: "))?;
         }
     }
     Ok(Value::Map(nested))
 }
 
 /// Puts a value at a path, making the maps on the way.
-fn plant(map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
+fn plant(context: &mut Context<'_>, map: &Map, path: &[u8], value: &Value) -> Result<(), Failure> {
+    context.meter.charge(path.len())?;
     let mut map = Rc::clone(map);
     let mut rest = path;
     let mut whole = path;
     while let Some(at) = rest.iter().position(|&byte| byte == b'/') {
         let top = Text::from(&rest[..at]);
+        context.meter.charge(4 * STEP)?;
+        if !map.borrow().contains_key(&top) {
+            context.meter.keep(MAP + ENTRY)?;
+        }
         let inner = map
             .borrow_mut()
             .entry(top.clone())

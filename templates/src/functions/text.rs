@@ -1,6 +1,6 @@
 //! Strings: cutting, joining, encoding, hashing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use base64::Engine;
@@ -27,25 +27,22 @@ const THREE: &[Type] = &[Type::Text, Type::Text, Type::Text];
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base64Decode", ONE, |_, args| {
         decode("base64Decode", &STANDARD, text(args, 0))
-    }),
+    })
+    .costing(128),
     Function::new("base64Encode", ONE, |_, args| {
         done(STANDARD.encode(text(args, 0)))
     }),
     Function::new("base64URLDecode", ONE, |_, args| {
         decode("base64URLDecode", &URL_SAFE, text(args, 0))
-    }),
+    })
+    .costing(128),
     Function::new("base64URLEncode", ONE, |_, args| {
         done(URL_SAFE.encode(text(args, 0)))
     }),
     Function::new("toLower", ONE, |_, args| done(case::lower(text(args, 0)))).weighing(8),
     Function::new("toUpper", ONE, |_, args| done(case::upper(text(args, 0)))).weighing(8),
     Function::new("toTitle", ONE, |_, args| done(case::titled(text(args, 0)))).weighing(24),
-    Function::new("trim", TWO, |_, args| {
-        let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
-        let whole = text(args, 1);
-        done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
-    })
-    .weighing(8),
+    Function::new("trim", TWO, trim_all).weighing(16),
     Function::new("trimPrefix", TWO, trim_prefix),
     Function::new("trimSuffix", TWO, trim_suffix),
     Function::new("trimSpace", ONE, trim_space),
@@ -76,18 +73,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sha256Hex", ONE, |_, args| {
         done(hex(&Sha256::digest(text(args, 0))))
     })
-    .weighing(6),
+    .weighing(6)
+    .costing(256),
     Function::new("md5sum", ONE, |_, args| {
         done(hex(&Md5::digest(text(args, 0))))
     })
-    .weighing(4),
+    .weighing(4)
+    .costing(256),
     Function::new("hmacSHA256Hex", TWO, |_, args| {
         let mut mac = Hmac::<Sha256>::new_from_slice(text(args, 1))
             .map_err(|_| Failure::new("invalid key"))?;
         mac.update(text(args, 0));
         done(hex(&mac.finalize().into_bytes()))
     })
-    .weighing(8),
+    .weighing(8)
+    .costing(640),
 ];
 
 const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -160,6 +160,16 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
         Some(second) if encoded[second] != b'=' => second - 1,
         Some(second) => rest(second + 1).unwrap_or(encoded.len()),
     }
+}
+
+pub(super) fn trim_all(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let mut cutset = BTreeSet::new();
+    // One after another: a set that is collected holds each character again first.
+    for c in unicode::chars(text(args, 0)) {
+        cutset.insert(c);
+    }
+    let whole = text(args, 1);
+    done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
 }
 
 pub(super) fn trim_prefix(_: &mut Context<'_>, args: &[Place]) -> Outcome {

@@ -18,11 +18,24 @@ use super::{Context, Function, Outcome, done, text};
 
 const ONE: &[Type] = &[Type::Text];
 
+/// What it costs to look for an answer.
+const ASKING: usize = 1_000;
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("secret", &[], secret).rest(Type::Text),
-    Function::new("secrets", ONE, secrets),
-    Function::new("pkiCert", &[], pki_cert).rest(Type::Text),
-    Function::new("file", ONE, file),
+    Function::new("secret", &[], secret)
+        .weighing(32)
+        .costing(ASKING)
+        .rest(Type::Text),
+    Function::new("secrets", ONE, secrets)
+        .weighing(32)
+        .costing(ASKING),
+    Function::new("pkiCert", &[], pki_cert)
+        .weighing(32)
+        .costing(ASKING)
+        .rest(Type::Text),
+    Function::new("file", ONE, file)
+        .weighing(32)
+        .costing(ASKING),
     Function::new("env", ONE, |context, args| {
         done(variable(context, text(args, 0)).unwrap_or_default())
     }),
@@ -50,6 +63,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Type::Text, Type::Text, Type::Text, Type::Text],
         write_to_file,
     )
+    .weighing(8)
+    .costing(256)
     .rest(Type::Text),
 ];
 
@@ -135,13 +150,18 @@ pub(crate) fn secrets_request(args: &[Place]) -> Result<Option<Request>, Failure
 }
 
 fn secret(context: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let answer = secret_request(args)?.and_then(|request| context.value_of(request));
-    Ok(answer.unwrap_or(Value::Nil))
+    let Some(request) = secret_request(args)? else {
+        return Ok(Value::Nil);
+    };
+    Ok(context.value_of(request)?.unwrap_or(Value::Nil))
 }
 
 fn secrets(context: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let answer = secrets_request(args)?.and_then(|request| context.value_of(request));
-    Ok(answer.unwrap_or(Value::TypedNil(Type::Strings)))
+    let nothing = Value::TypedNil(Type::Strings);
+    let Some(request) = secrets_request(args)? else {
+        return Ok(nothing);
+    };
+    Ok(context.value_of(request)?.unwrap_or(nothing))
 }
 
 fn pki_cert(context: &mut Context<'_>, args: &[Place]) -> Outcome {
@@ -156,7 +176,7 @@ fn pki_cert(context: &mut Context<'_>, args: &[Place]) -> Outcome {
         parameters,
         destination,
     };
-    Ok(context.value_of(request).unwrap_or(Value::Nil))
+    Ok(context.value_of(request)?.unwrap_or(Value::Nil))
 }
 
 fn file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
@@ -179,7 +199,7 @@ fn file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
             return Err(Failure::new(format!("'{path}' is outside of sandbox")));
         }
     }
-    let content = context.value_of(Request::File { path });
+    let content = context.value_of(Request::File { path })?;
     Ok(content.unwrap_or_else(|| Value::Text(Text::default())))
 }
 
@@ -206,6 +226,9 @@ fn timestamp(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     }
 }
 
+/// The memory of what a pass asks its caller to do, besides its texts.
+const EFFECT: usize = 256;
+
 fn write_to_file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let plain = |index: usize| String::from_utf8_lossy(text(args, index)).into_owned();
     let content = match args.len() {
@@ -222,11 +245,14 @@ fn write_to_file(context: &mut Context<'_>, args: &[Place]) -> Outcome {
         .and_then(|mode| u32::try_from(mode).map_err(|_| crate::number::NumberError::Range))
         .map_err(|error| error.failure("ParseUint", permissions))?;
     let content = if flags.contains("newline") {
+        context.meter.keep(content.len())?;
         Text::from([&content[..], b"\n"].concat())
     } else {
         content
     };
     context.meter.charge(content.len())?;
+    let words: usize = (0..3).map(|index| text(args, index).len()).sum();
+    context.meter.keep(EFFECT + words)?;
     context.gathered.effects.push(Effect::WriteFile {
         path: plain(0),
         user: plain(1),

@@ -244,18 +244,23 @@ pub(super) fn connected(whole: &[u8], connector: char) -> Vec<u8> {
 
 /// `some_words` become `SomeWords`.
 pub(super) fn pascal(whole: &[u8]) -> String {
-    let chars: Vec<char> = unicode::chars(whole).collect();
-    let leading = chars.iter().take_while(|&&c| is_connector(c)).count();
-    let mut out: String = chars[..leading].iter().collect();
-    let Some((&first, rest)) = chars[leading..].split_first() else {
-        // The last of nothing but connectors is written twice.
-        out.extend(chars.last());
-        return out;
+    let mut chars = unicode::chars(whole);
+    let mut out = String::new();
+    let first = loop {
+        match chars.next() {
+            Some(c) if is_connector(c) => out.push(c),
+            Some(c) => break c,
+            None => {
+                // The last of nothing but connectors is written twice.
+                let last = out.chars().next_back();
+                out.extend(last);
+                return out;
+            }
+        }
     };
     let mut in_capitals = is_upper(first);
     let mut last = unicode::upper(first);
-    for &c in rest {
-        let mut c = c;
+    for mut c in chars {
         if is_connector(c) && is_connector(last) {
             out.push(last);
             last = c;

@@ -100,7 +100,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "sprig_deepEqual",
         &[Type::Any, Type::Any],
         |context, args| deep_equal(context, &args[0].value, &args[1].value).map(Value::Bool),
-    ),
+    )
+    .costing(128),
     Function::new("sprig_fail", ONE, |_, args| {
         Err(Failure::new("").plain(text(args, 0)))
     }),

@@ -5,20 +5,27 @@ use std::collections::BTreeMap;
 use planescape_vault::Text;
 use planescape_vault::path::clean_bytes as clean;
 
+use crate::bytes;
 use crate::error::Failure;
 use crate::url::{Url, Userinfo};
 use crate::value::{Place, Type, Value};
 
 use super::defaults::kind_name;
-use super::{Function, ONE, Outcome, done, text};
+use super::{Context, Function, ONE, Outcome, done, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_base", ONE, |_, args| done(base(text(args, 0)))),
     Function::new("sprig_osBase", ONE, |_, args| done(base(text(args, 0)))),
-    Function::new("sprig_dir", ONE, |_, args| done(dir(text(args, 0)))),
-    Function::new("sprig_osDir", ONE, |_, args| done(dir(text(args, 0)))),
-    Function::new("sprig_clean", ONE, |_, args| done(clean(text(args, 0)))),
-    Function::new("sprig_osClean", ONE, |_, args| done(clean(text(args, 0)))),
+    Function::new("sprig_dir", ONE, dir).weighing(8),
+    Function::new("sprig_osDir", ONE, dir).weighing(8),
+    Function::new("sprig_clean", ONE, |context, args| {
+        cleaned(context, text(args, 0))
+    })
+    .weighing(8),
+    Function::new("sprig_osClean", ONE, |context, args| {
+        cleaned(context, text(args, 0))
+    })
+    .weighing(8),
     Function::new("sprig_ext", ONE, |_, args| done(ext(text(args, 0)))),
     Function::new("sprig_osExt", ONE, |_, args| done(ext(text(args, 0)))),
     Function::new("sprig_isAbs", ONE, |_, args| Ok(is_absolute(args))),
@@ -46,9 +53,19 @@ fn base(path: &[u8]) -> Vec<u8> {
     path[start.map_or(0, |slash| slash + 1)..=end].to_vec()
 }
 
-fn dir(path: &[u8]) -> Vec<u8> {
+fn dir(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let path = text(args, 0);
     let end = path.iter().rposition(|&byte| byte == b'/');
-    clean(&path[..end.map_or(0, |slash| slash + 1)])
+    cleaned(context, &path[..end.map_or(0, |slash| slash + 1)])
+}
+
+fn cleaned(context: &mut Context<'_>, path: &[u8]) -> Outcome {
+    // The parts are held until they are joined, in a list that grows by doubling.
+    let parts = bytes::count(path, b"/");
+    context
+        .meter
+        .keep(parts.saturating_mul(2 * size_of::<&[u8]>()))?;
+    done(clean(path))
 }
 
 fn ext(path: &[u8]) -> &[u8] {

@@ -12,7 +12,8 @@ use crate::bytes;
 use crate::fmt;
 use crate::functions::case;
 use crate::functions::text::{
-    STANDARD, decoded, hex, pieces, replace_all, split, trim_prefix, trim_space, trim_suffix,
+    STANDARD, decoded, hex, pieces, replace_all, split, trim_all, trim_prefix, trim_space,
+    trim_suffix,
 };
 use crate::quote;
 use crate::unicode;
@@ -23,8 +24,8 @@ use super::{Context, Function, ONE, Outcome, TWO, done, int, lists, shown, text}
 pub(super) const FUNCTIONS: &[Function] =
     &[
         Function::new("sprig_trim", ONE, trim_space),
-        Function::new("sprig_trimAll", TWO, trim_all).weighing(8),
-        Function::new("sprig_trimall", TWO, trim_all).weighing(8),
+        Function::new("sprig_trimAll", TWO, trim_all).weighing(16),
+        Function::new("sprig_trimall", TWO, trim_all).weighing(16),
         Function::new("sprig_trimPrefix", TWO, trim_prefix),
         Function::new("sprig_trimSuffix", TWO, trim_suffix),
         Function::new("sprig_upper", ONE, |_, args| {
@@ -143,6 +144,9 @@ pub(super) const FUNCTIONS: &[Function] =
         )
         .weighing(64),
         Function::new("sprig_shuffle", ONE, |context, args| {
+            context
+                .meter
+                .keep(text(args, 0).len().saturating_mul(size_of::<char>()))?;
             let mut chars: Vec<char> = unicode::chars(text(args, 0)).collect();
             for last in (1..chars.len()).rev() {
                 let other = next_random(context) % (last as u64 + 1);
@@ -169,15 +173,18 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new("sprig_sha1sum", ONE, |_, args| {
             done(hex(&Sha1::digest(text(args, 0))))
         })
-        .weighing(4),
+        .weighing(4)
+        .costing(256),
         Function::new("sprig_sha256sum", ONE, |_, args| {
             done(hex(&Sha256::digest(text(args, 0))))
         })
-        .weighing(6),
+        .weighing(6)
+        .costing(256),
         Function::new("sprig_sha512sum", ONE, |_, args| {
             done(hex(&Sha512::digest(text(args, 0))))
         })
-        .weighing(4),
+        .weighing(4)
+        .costing(384),
         Function::new("sprig_adler32sum", ONE, |_, args| {
             done(adler32(text(args, 0)).to_string())
         })
@@ -191,12 +198,6 @@ pub(super) fn next_random(context: &mut Context<'_>) -> u64 {
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
-}
-
-fn trim_all(_: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let cutset: Vec<char> = unicode::chars(text(args, 0)).collect();
-    let whole = text(args, 1);
-    done(whole.part(unicode::trim(whole, |c| cutset.contains(&c))))
 }
 
 fn recased(whole: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
