@@ -134,6 +134,9 @@ impl Rule {
     }
 }
 
+/// The most mistakes of one template that are told: finding the place of each takes as long as the template is.
+pub const MOST: usize = 100;
+
 /// One mistake. No text of it holds a value of a secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Finding {
@@ -151,7 +154,7 @@ pub struct Finding {
     pub suggestion: String,
 }
 
-/// Everything that is wrong with a text, in its order. With responses, paths are held against their
+/// What is wrong with a text, in its order, and no more than [`MOST`] of it. With responses, paths are held against their
 /// mounts and keys against their answers; `read` reads files that the template names.
 pub fn lint(
     text: &[u8],
@@ -174,6 +177,7 @@ pub fn lint(
     }
     findings.sort();
     findings.dedup();
+    findings.truncate(MOST);
     findings
 }
 

@@ -39,6 +39,35 @@ fn a_finding_is_shown_in_the_manifest_that_holds_the_template() {
 }
 
 #[test]
+fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+    let text = format!("{}{{{{ foo }}}}{}", "é".repeat(1_000), "y".repeat(1_000));
+    let (_folder, path) = file("long.ctmpl", &text);
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    let lines: Vec<&str> = outcome.out.lines().collect();
+    let (line, carets) = (lines[2], lines[3]);
+    assert_eq!(line.chars().count(), "1 | ".len() + 302, "{}", outcome.out);
+    let pointed = line.chars().zip(carets.chars());
+    let pointed: String = pointed
+        .filter(|(_, caret)| *caret == '^')
+        .map(|(c, _)| c)
+        .collect();
+    assert_eq!(pointed, "foo");
+}
+
+#[test]
+fn of_very_many_mistakes_it_says_that_more_may_be_left() {
+    let (_folder, path) = file("many.ctmpl", &"{{ template `x` }}\n".repeat(200));
+
+    let outcome = planescape(&["template", "lint", &path], "");
+
+    let last = "100 errors, 0 warnings in 1 template\n\
+                no more than 100 of one template are shown: mend these and look again\n";
+    assert!(outcome.out.ends_with(last), "{}", outcome.out);
+}
+
+#[test]
 fn a_manifest_that_says_a_key_twice_is_refused_with_the_place() {
     let twice = MANIFEST.replace("  kind: Deployment\n", "  kind: Deployment\n  kind: Job\n");
     let (_folder, path) = file("job.yaml", &twice);

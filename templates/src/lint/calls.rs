@@ -7,7 +7,7 @@ use crate::options::{Environment, Limits, Options};
 use crate::request::Answers;
 use crate::template::Template;
 
-use super::{Finding, Rule, at, located};
+use super::{Finding, MOST, Rule, at, located};
 use crate::value::{Place, Type, Value};
 
 /// What one call may cost while it is checked.
@@ -21,6 +21,9 @@ const LIMITS: Limits = Limits {
     work: 1 << 22,
     memory: 1 << 22,
 };
+
+/// What all calls together may cost while they are checked; those behind are left alone.
+const WORK: usize = 1 << 28;
 
 /// Their results depend on more than their arguments, or failing is what they are for.
 const OPEN: [&str; 14] = [
@@ -55,6 +58,7 @@ pub(super) fn findings(template: &Template) -> Vec<Finding> {
             environment: &environment,
         },
         findings: Vec::new(),
+        work: 0,
     };
     for list in template.bodies().values() {
         calls.list(list);
@@ -65,6 +69,8 @@ pub(super) fn findings(template: &Template) -> Vec<Finding> {
 struct Calls<'t> {
     input: Input<'t>,
     findings: Vec<Finding>,
+    /// What the calls so far have cost.
+    work: usize,
 }
 
 impl<'t> Calls<'t> {
@@ -81,7 +87,7 @@ impl<'t> Calls<'t> {
                     if let Some(pipe) = pipe {
                         self.pipe(pipe);
                     }
-                    if !self.input.bodies.contains_key(name) {
+                    if self.findings.len() < MOST && !self.input.bodies.contains_key(name) {
                         let shown = crate::quote::quoted(name);
                         let message = format!("template {shown} not defined");
                         self.find(*offset, shown.len(), message);
@@ -142,6 +148,9 @@ impl<'t> Calls<'t> {
 
     /// Inner calls first: what is wrong there is the reason for what is wrong outside.
     fn pipe(&mut self, pipe: &'t Pipe) {
+        if self.findings.len() >= MOST {
+            return;
+        }
         let before = self.findings.len();
         for arg in pipe.commands.iter().flat_map(|command| &command.args) {
             self.inner(arg);
@@ -178,8 +187,16 @@ impl<'t> Calls<'t> {
         }
     }
 
-    fn attempt(&self, act: impl FnOnce(&mut Run<'t>) -> Result<(), Stop>) -> Option<Finding> {
-        let error = act(&mut Run::new(self.input)).err()?;
+    fn attempt(&mut self, act: impl FnOnce(&mut Run<'t>) -> Result<(), Stop>) -> Option<Finding> {
+        /// What making a run costs.
+        const RUN: usize = 1_000;
+        if self.work > WORK {
+            return None;
+        }
+        let mut run = Run::new(self.input);
+        let outcome = act(&mut run);
+        self.work += RUN + run.context.meter.work;
+        let error = outcome.err()?;
         // Being expensive is no mistake.
         (error.kind() != ErrorKind::Limit).then(|| located(self.input.source, Rule::Call, &error))
     }

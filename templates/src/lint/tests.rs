@@ -34,6 +34,20 @@ fn what_does_not_parse_is_one_finding() {
 }
 
 #[test]
+fn of_very_many_mistakes_some_are_told() {
+    assert_eq!(found(&"{{ template `x` }}".repeat(1_000)).len(), MOST);
+    assert_eq!(found(&"{{ (secret `x`).nope }}".repeat(1_000)).len(), MOST);
+}
+
+#[test]
+fn calls_are_tried_until_they_have_cost_enough() {
+    let calls =
+        |count: usize| "{{ len (sprig_repeat 1000000 `a`) }}".repeat(count) + "{{ parseInt `x` }}";
+    assert_eq!(found(&calls(10)).len(), 1);
+    assert!(found(&calls(200)).is_empty());
+}
+
+#[test]
 fn mistakes_are_pointed_at_and_the_cure_is_named() {
     for (text, expected) in [
         (

@@ -13,7 +13,7 @@ use crate::template::Template;
 use crate::value::{Place, Value};
 
 use super::shape::{Kind, Shape};
-use super::{Finding, Rule, at, calls, paths};
+use super::{Finding, MOST, Rule, at, calls, paths};
 
 pub(super) fn findings(template: &Template, responses: Option<&Responses>) -> Vec<Finding> {
     let mut walk = Walk {
@@ -77,6 +77,9 @@ impl Walk<'_> {
     }
 
     fn node(&mut self, dot: &Shape, node: &Node) {
+        if self.is_full() {
+            return;
+        }
         match node {
             Node::Action(_, pipe) => {
                 self.pipe(dot, pipe);
@@ -148,7 +151,14 @@ impl Walk<'_> {
         value
     }
 
+    fn is_full(&self) -> bool {
+        self.findings.len() >= MOST
+    }
+
     fn command(&mut self, dot: &Shape, command: &Command, piped: Option<Shape>) -> Shape {
+        if self.is_full() {
+            return Shape::Unknown;
+        }
         let Some((word, args)) = command.args.split_first() else {
             return Shape::Unknown;
         };
@@ -231,6 +241,9 @@ impl Walk<'_> {
     }
 
     fn fields(&mut self, receiver: &Shape, fields: &Fields) -> Shape {
+        if self.is_full() {
+            return Shape::Unknown;
+        }
         if let Some(bad) = receiver.refuse(&fields.names) {
             let rule = match bad.kind {
                 Kind::SecretField => Rule::SecretField,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use planescape_templates::lint::{Finding, lint};
+use planescape_templates::lint::{Finding, MOST, lint};
 
 use super::{Answers, Reading};
 use place::Place;
@@ -63,7 +63,7 @@ impl Lint {
         let responses = self.answers.read()?;
         let environment = self.answers.environment();
         let mut found = Vec::new();
-        let mut templates = 0;
+        let (mut templates, mut is_cut) = (0, false);
         for path in &self.files {
             let file = super::shown(path);
             let bytes = super::read(path)?;
@@ -77,6 +77,7 @@ impl Lint {
                     &environment,
                     super::read_file,
                 );
+                is_cut |= findings.len() == MOST;
                 found.extend(findings.into_iter().map(|finding| Located {
                     file: file.clone(),
                     within: source.within.clone(),
@@ -86,7 +87,7 @@ impl Lint {
             }
         }
         let report = match self.format {
-            Format::Text => report::text(&found, templates),
+            Format::Text => report::text(&found, templates, is_cut),
             Format::Json => report::json(&found)?,
             Format::Sarif => report::sarif(&found)?,
         };

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use planescape_templates::lint::Rule;
+use planescape_templates::lint::{MOST, Rule};
 use serde_json::{Value, json};
 
 use super::Located;
 
-pub(super) fn text(found: &[Located], templates: usize) -> String {
+pub(super) fn text(found: &[Located], templates: usize, is_cut: bool) -> String {
     let mut out = String::new();
     for one in found {
         // Writing to a string cannot fail.
@@ -25,6 +25,12 @@ pub(super) fn text(found: &[Located], templates: usize) -> String {
         counted(warnings, "warning"),
         counted(templates, "template")
     );
+    if is_cut {
+        let _ = writeln!(
+            out,
+            "no more than {MOST} of one template are shown: mend these and look again"
+        );
+    }
     out
 }
 
@@ -49,17 +55,34 @@ fn write_one(out: &mut String, one: &Located) -> std::fmt::Result {
         message(one)
     )?;
     let margin = " ".repeat(line.to_string().len());
-    writeln!(out, "{margin} |\n{line} | {}", place.text)?;
+    let (shown, caret) = shown(&place.text, column, place.end);
+    writeln!(out, "{margin} |\n{line} | {shown}")?;
+    writeln!(out, "{margin} | {caret}")?;
+    writeln!(out, "{margin} = {}\n", finding.suggestion)
+}
+
+/// A line and what points at its mistake: of a long line the part around it.
+fn shown(line: &str, column: usize, end: usize) -> (String, String) {
+    const BEFORE: usize = 100;
+    const LONGEST: usize = 300;
+    let start = match column > LONGEST - BEFORE {
+        true => column - 1 - BEFORE,
+        false => 0,
+    };
+    let mut rest = line.chars().skip(start);
+    let part: String = rest.by_ref().take(LONGEST).collect();
+    let (left, right) = (start > 0, rest.next().is_some());
+    let dots = |is_cut: bool| if is_cut { "…" } else { "" };
+    let line = format!("{}{part}{}", dots(left), dots(right));
     // Tabs keep their width, whatever it is.
-    let before: String = place
-        .text
+    let mut caret: String = line
         .chars()
-        .take(column - 1)
+        .take(usize::from(left) + column - 1 - start)
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
-    let caret = "^".repeat(place.end - column);
-    writeln!(out, "{margin} | {before}{caret}")?;
-    writeln!(out, "{margin} = {}\n", finding.suggestion)
+    let room = LONGEST - (column - 1 - start);
+    caret.extend(std::iter::repeat_n('^', (end - column).min(room)));
+    (line, caret)
 }
 
 fn severity(rule: Rule) -> &'static str {
