@@ -190,10 +190,14 @@ fn what_a_pass_gathers_takes_of_its_memory() {
 }
 
 #[test]
-fn a_replacement_makes_no_longer_a_text_than_others_may() {
-    let text = "{{len (regexReplaceAll `a` (sprig_repeat 1000 `b`) (sprig_repeat 100000 `a`))}}";
-    let error = failure(text);
-    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+fn no_function_makes_a_longer_text_than_others_may() {
+    for text in [
+        "{{len (regexReplaceAll `a` (sprig_repeat 1000 `b`) (sprig_repeat 100000 `a`))}}",
+        "{{len (sprig_seq 1 9000000)}}",
+    ] {
+        let error = failure(text);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Numbers: lenient conversion, integer and decimal arithmetic, sequences.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use crate::error::Failure;
@@ -343,7 +344,10 @@ fn counted(
     context
         .meter
         .charge(usize::try_from(count.saturating_mul(16)).unwrap_or(usize::MAX))?;
-    let mut numbers = Vec::new();
+    context
+        .meter
+        .keep((count as usize).saturating_mul(size_of::<i64>()))?;
+    let mut numbers = Vec::with_capacity(count as usize);
     let mut next = start;
     for _ in 0..count {
         numbers.push(next);
@@ -368,8 +372,18 @@ fn seq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     };
     let stop = end.wrapping_add(sign(start, end));
     let numbers = counted(context, start, stop, step)?;
-    let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
-    done(texts.join(" "))
+    let width = |number: i64| number.to_string().len() + 1;
+    let longest = width(start).max(width(stop));
+    context.meter.makes(numbers.len().saturating_mul(longest))?;
+    let mut out = String::new();
+    for number in numbers {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{number}");
+    }
+    done(out)
 }
 
 /// The same seed gives the same numbers, so that a file changes only when its answers do.
