@@ -19,7 +19,7 @@ use crate::options::{Environment, Options};
 use crate::parse::Bodies;
 use crate::pass::Warning;
 use crate::request::{Answer, Answers};
-use crate::value::{Kind, Place, Value};
+use crate::value::{Kind, Map, Place, Value};
 
 use variables::Variables;
 
@@ -410,21 +410,7 @@ impl<'t> Run<'t> {
                 let items = items.iter().map(|item| Value::Int(*item).into());
                 self.each(branch, indexed(items))
             }
-            Value::Map(map) => {
-                // The body may change the map; Go's range works on a sorted copy too.
-                let held = map.borrow().len() * size_of::<(Place, Place)>();
-                let paid = self.context.meter.charge(held);
-                let paid = paid.and_then(|()| self.context.meter.keep(held));
-                paid.map_err(|failure| self.stop(&failure))?;
-                let entries: Vec<_> = map
-                    .borrow()
-                    .iter()
-                    .map(|(key, item)| (text_key(key), Place::boxed(item.clone())))
-                    .collect();
-                let ran = self.each(branch, entries)?;
-                self.context.meter.memory -= held;
-                Ok(ran)
-            }
+            Value::Map(map) => self.each_copied(map, branch),
             Value::StringMap(map) => self.each(
                 branch,
                 map.iter()
@@ -461,6 +447,22 @@ impl<'t> Run<'t> {
                 Err(self.stop(&Failure::new("range can't iterate over ").plain(&shown)))
             }
         }
+    }
+
+    /// The body may change the map; Go's range works on a sorted copy too.
+    fn each_copied(&mut self, map: &Map, branch: &'t Branch) -> Result<bool, Stop> {
+        let held = map.borrow().len() * size_of::<(Place, Place)>();
+        let paid = self.context.meter.charge(held);
+        let paid = paid.and_then(|()| self.context.meter.keep(held));
+        paid.map_err(|failure| self.stop(&failure))?;
+        let entries: Vec<_> = map
+            .borrow()
+            .iter()
+            .map(|(key, item)| (text_key(key), Place::boxed(item.clone())))
+            .collect();
+        let ran = self.each(branch, entries)?;
+        self.context.meter.memory -= held;
+        Ok(ran)
     }
 
     /// Counts from zero, in the type of the number.

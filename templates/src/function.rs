@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::meter::Meter;
 use crate::value::{Place, Type, Value};
 
 /// What a function gives back.
@@ -51,6 +52,14 @@ impl Function {
         self
     }
 
+    /// Pays for a call with these arguments, before it is done.
+    pub(crate) fn pay(&self, meter: &mut Meter, values: &[Place]) -> Result<(), Failure> {
+        /// What any call costs, whatever it is given.
+        const CALL: usize = 64;
+        let read: usize = values.iter().map(|place| size(&place.value)).sum();
+        meter.charge(CALL + self.base + read.saturating_mul(self.weight))
+    }
+
     /// The type of the argument at this place.
     pub(crate) fn parameter(&self, index: usize) -> Type {
         self.params
@@ -58,5 +67,34 @@ impl Function {
             .copied()
             .or(self.variadic)
             .unwrap_or(Type::Any)
+    }
+}
+
+/// Pays for what a call has made.
+pub(crate) fn take(meter: &mut Meter, value: &Value) -> Result<(), Failure> {
+    meter.charge(size(value))?;
+    meter.keep(held(value))
+}
+
+/// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
+fn held(value: &Value) -> usize {
+    const SMALL: usize = 256;
+    const ELEMENT: usize = 32;
+    const MAP: usize = 600;
+    match value {
+        Value::Text(text) | Value::Number(text) => text.len() / SMALL * SMALL,
+        Value::Map(_) | Value::StringMap(_) | Value::AnyMap(_) => {
+            MAP + value.len().unwrap_or(0) * 2 * ELEMENT
+        }
+        _ => value.len().map_or(0, |length| 64 + length * ELEMENT),
+    }
+}
+
+/// Roughly how many bytes a value holds at its first level.
+pub(crate) fn size(value: &Value) -> usize {
+    const ELEMENT: usize = 16;
+    match value {
+        Value::Text(text) | Value::Number(text) => text.len(),
+        _ => value.len().unwrap_or(1).saturating_mul(ELEMENT),
     }
 }

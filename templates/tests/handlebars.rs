@@ -81,10 +81,13 @@ fn endless_work_is_cut_off() {
     let loops = |inner: &str| "{{#each @root.l}}".repeat(12) + inner + &"{{/each}}".repeat(12);
     let replaced = "(replace ".repeat(40) + "s" + &" \"x\" \"xxxxxxxxxx\")".repeat(40);
     let document = format!(
-        "{{\"l\": [{}1], \"s\": \"{}\"}}",
+        "{{\"l\": [{}1], \"s\": \"{}\", \"n\": {}1{}}}",
         "1,".repeat(40),
-        "x".repeat(1_000)
+        "x".repeat(1_000),
+        "{\"a\":".repeat(100),
+        "}".repeat(100)
     );
+    let long_path = format!("@root.n{}", ".a".repeat(100));
     for (text, reason) in [
         (loops(""), "rendering takes more than 10000 steps"),
         (loops("{{@root.s}}"), "output is larger than 65536 bytes"),
@@ -95,6 +98,14 @@ fn endless_work_is_cut_off() {
         (
             format!("{{{{upper {replaced}}}}}"),
             "replace: output is larger than 65536 bytes",
+        ),
+        (
+            format!("{{{{#if (concat{})}}}}{{{{/if}}}}", " s".repeat(100)),
+            "concat: output is larger than 65536 bytes",
+        ),
+        (
+            loops(&format!("{{{{#if {long_path}}}}}{{{{/if}}}}")),
+            "functions do more than 1048576 units of work",
         ),
     ] {
         let template = Template::parse(text.as_bytes(), &small()).expect("it parses");

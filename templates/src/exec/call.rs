@@ -2,7 +2,7 @@
 
 use crate::ast::Term;
 use crate::error::Failure;
-use crate::function::Function;
+use crate::function::{self, Function};
 use crate::value::{Kind, Place, Type, Value};
 
 use super::{At, Run, Stop};
@@ -83,12 +83,7 @@ impl<'t> Run<'t> {
     }
 
     fn guarded(&mut self, function: &Function, values: &[Place]) -> Result<Place, Failure> {
-        /// What any call costs, whatever it is given.
-        const CALL: usize = 64;
-        let read: usize = values.iter().map(|place| size(&place.value)).sum();
-        self.context
-            .meter
-            .charge(CALL + function.base + read.saturating_mul(function.weight))?;
+        function.pay(&mut self.context.meter, values)?;
         let is_short = self.context.meter.output_limit() < self.context.meter.limits.output;
         let result = match function.name {
             "executeTemplate" => self.execute_template(values),
@@ -102,8 +97,7 @@ impl<'t> Run<'t> {
                 false => failure,
             }
         })?;
-        self.context.meter.charge(size(&value))?;
-        self.context.meter.keep(held(&value))?;
+        function::take(&mut self.context.meter, &value)?;
         Ok(value.into())
     }
 
@@ -229,28 +223,5 @@ fn literal_name(of: Type) -> &'static str {
         Kind::Float => "float",
         Kind::Complex => "complex",
         Kind::Invalid | Kind::List | Kind::Map | Kind::Pointer | Kind::Struct | Kind::Channel => "",
-    }
-}
-
-/// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
-fn held(value: &Value) -> usize {
-    const SMALL: usize = 256;
-    const ELEMENT: usize = 32;
-    const MAP: usize = 600;
-    match value {
-        Value::Text(text) | Value::Number(text) => text.len() / SMALL * SMALL,
-        Value::Map(_) | Value::StringMap(_) | Value::AnyMap(_) => {
-            MAP + value.len().unwrap_or(0) * 2 * ELEMENT
-        }
-        _ => value.len().map_or(0, |length| 64 + length * ELEMENT),
-    }
-}
-
-/// Roughly how many bytes a value holds at its first level.
-fn size(value: &Value) -> usize {
-    const ELEMENT: usize = 16;
-    match value {
-        Value::Text(text) | Value::Number(text) => text.len(),
-        _ => value.len().unwrap_or(1) * ELEMENT,
     }
 }

@@ -11,7 +11,7 @@ use planescape_vault::Text;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::function::Outcome;
+use crate::function::{self, Outcome, size};
 use crate::functions;
 use crate::value::{Place, Value};
 
@@ -92,15 +92,6 @@ pub(super) fn find(name: &str) -> Option<&'static Helper> {
     all.find(|helper| helper.name == name)
 }
 
-/// Roughly how many bytes a value holds at its first level.
-fn size(value: &Value) -> usize {
-    const ELEMENT: usize = 16;
-    match value {
-        Value::Text(text) | Value::Number(text) => text.len(),
-        value => value.len().unwrap_or(1).saturating_mul(ELEMENT),
-    }
-}
-
 impl Arguments<'_> {
     fn value(&self, index: usize) -> &Value {
         self.values.get(index).unwrap_or(&Value::Nil)
@@ -115,5 +106,8 @@ impl Arguments<'_> {
 fn go(context: &mut Context<'_>, function: &str, arguments: Vec<Value>) -> Outcome {
     let function = functions::find(function.as_bytes()).expect("the Go dialect has this function");
     let arguments: Vec<Place> = arguments.into_iter().map(Place::from).collect();
-    (function.call)(context, &arguments)
+    function.pay(&mut context.meter, &arguments)?;
+    let value = (function.call)(context, &arguments)?;
+    function::take(&mut context.meter, &value)?;
+    Ok(value)
 }

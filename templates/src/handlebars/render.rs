@@ -98,6 +98,10 @@ impl<'r, 't> Renderer<'r, 't> {
 
     /// Every element of every step counts, so that no loop is endless, however little it writes.
     fn count(&mut self) -> Result<(), Stop> {
+        /// What a node, or a step, costs.
+        const NODE: usize = 32;
+        let paid = self.run.context.meter.charge(NODE);
+        paid.map_err(|failure| self.stop(&failure))?;
         self.steps += 1;
         let limit = self.run.context.options.limits.iterations;
         if self.steps > limit {
@@ -166,6 +170,8 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn each(&mut self, tag: Tag, subject: &Value, block: &Block) -> Result<(), Stop> {
+        /// What handing on one entry costs.
+        const ENTRY: usize = 8;
         let entries: Vec<(Option<Text>, Value)> = match subject {
             Value::Nil => Vec::new(),
             Value::List(items) => items.iter().map(|item| (None, item.clone())).collect(),
@@ -185,6 +191,11 @@ impl<'r, 't> Renderer<'r, 't> {
         if entries.is_empty() {
             return self.otherwise(block);
         }
+        let held = entries.len() * size_of::<(Option<Text>, Value)>();
+        let meter = &mut self.run.context.meter;
+        let paid = meter.charge(entries.len() * ENTRY);
+        let paid = paid.and_then(|()| meter.keep(held));
+        paid.map_err(|failure| self.stop(&failure))?;
         let last = entries.len() - 1;
         for (index, (key, item)) in entries.into_iter().enumerate() {
             self.tag = tag;
@@ -198,6 +209,7 @@ impl<'r, 't> Renderer<'r, 't> {
             let key = step.value(Step::Key).or_else(|| step.value(Step::Index));
             self.inside(item, key, Some(step), block)?;
         }
+        self.run.context.meter.memory -= held;
         Ok(())
     }
 
@@ -243,7 +255,11 @@ impl<'r, 't> Renderer<'r, 't> {
         }
     }
 
-    fn look_up(&self, path: &Path) -> Option<Value> {
+    fn look_up(&mut self, path: &Path) -> Option<Value> {
+        /// What one segment costs, and one block around it. The next node looks whether they can be paid.
+        const SEGMENT: usize = 24;
+        let around = self.scopes.len() + path.segments.len();
+        self.run.context.meter.work += around * SEGMENT;
         let scope = self.scopes.len().checked_sub(1 + path.ups)?;
         let mut segments = path.segments.as_slice();
         let mut value = match &path.start {

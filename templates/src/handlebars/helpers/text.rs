@@ -30,11 +30,15 @@ pub(super) const HELPERS: &[Helper] = &[
             )))
         }
     }),
-    Helper::new("from_json", 1..=1, |_, args| {
+    Helper::new("from_json", 1..=1, |context, args| {
+        /// What reading one byte costs.
+        const BYTE: usize = 150;
         let text = args.text(0)?;
         if text.is_empty() {
             return Ok(Value::Nil);
         }
+        context.meter.charge(text.len().saturating_mul(BYTE))?;
+        context.meter.keep(json::memory(&text))?;
         json::read(&text).map_err(|failure| match failure.is_limit {
             true => failure,
             false => Failure::new("the text is not JSON"),
@@ -106,12 +110,15 @@ pub(super) const HELPERS: &[Helper] = &[
             vec![Value::Int(i64::from(blanks)), Value::Text(text)],
         )
     }),
-    Helper::new("concat", 1..=MANY, |_, args| {
+    Helper::new("concat", 1..=MANY, |context, args| {
         let texts = args
             .values
             .iter()
             .map(text_of)
             .collect::<Result<Vec<Text>, _>>()?;
+        let length: usize = texts.iter().map(|text| text.len()).sum();
+        context.meter.makes(length)?;
+        context.meter.keep(length)?;
         Ok(Value::text(texts.concat()))
     }),
 ];
