@@ -107,6 +107,7 @@ fn cases() -> Vec<(&'static str, String)> {
             "{{$s := sprig_dict}}{{range 900}}{{$s = sprig_dict `a` $s}}{{end}}".to_owned()
                 + &ten_million(&format!("{{{{$x := $s{}}}}}", ".a".repeat(900))),
         ),
+        ("each letter on a line of its own", "{{len (sprig_wrapWith 1 `x` (sprig_repeat 10000000 `a`))}}".to_owned()),
         ("a long sequence", "{{len (sprig_seq 1 5000000)}}".to_owned()),
         ("a long cutset", "{{trim (print (sprig_repeat 1000000 `b`) `a`) (sprig_repeat 1000000 `a`)}}".to_owned()),
         ("a path of a million maps", "{{len (explodeMap (sprig_dict (sprig_repeat 1000000 `a/`) 1))}}".to_owned()),

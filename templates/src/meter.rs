@@ -58,6 +58,20 @@ impl Meter {
         self.charge(bytes)
     }
 
+    /// Pays for a piece of a text before it is written.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), Failure> {
+        const PIECE: usize = 4;
+        self.charge(PIECE + piece.len())?;
+        let limit = self.limits.output;
+        if out.len() + piece.len() > limit {
+            return Err(Failure::limit(format!(
+                "output is larger than {limit} bytes"
+            )));
+        }
+        out.extend_from_slice(piece);
+        Ok(())
+    }
+
     /// The largest text that a function may make, as far as work and memory are left for one.
     pub(crate) fn output_limit(&self) -> usize {
         let work = self.limits.work.saturating_sub(self.work) / PRINTED;

@@ -232,7 +232,7 @@ impl Regex {
                         &text[from..to]
                     }
                 };
-                write(meter, out, own)?;
+                meter.write(out, own)?;
             }
             Ok(())
         })
@@ -245,7 +245,7 @@ impl Regex {
         text: &[u8],
         replacement: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        self.replace_with(meter, text, |meter, out, _| write(meter, out, replacement))
+        self.replace_with(meter, text, |meter, out, _| meter.write(out, replacement))
     }
 
     fn replace_with(
@@ -260,14 +260,14 @@ impl Regex {
             let Some((from, to)) = self.find_at(meter, text, at)? else {
                 break;
             };
-            write(meter, &mut out, &text[last_end..from])?;
+            meter.write(&mut out, &text[last_end..from])?;
             if to > last_end || from == 0 {
                 replace(meter, &mut out, (from, to))?;
             }
             last_end = to;
             at = to.max(at + width(text, at));
         }
-        write(meter, &mut out, &text[last_end..])?;
+        meter.write(&mut out, &text[last_end..])?;
         Ok(out)
     }
 
@@ -282,20 +282,6 @@ impl Regex {
             .filter(|(own, _)| *own == name)
             .find_map(|(_, span)| *span)
     }
-}
-
-/// Pays for a piece of a result before it is written.
-fn write(meter: &mut Meter, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), Failure> {
-    const PIECE: usize = 4;
-    meter.charge(PIECE + piece.len())?;
-    let limit = meter.limits.output;
-    if out.len() + piece.len() > limit {
-        return Err(Failure::limit(format!(
-            "output is larger than {limit} bytes"
-        )));
-    }
-    out.extend_from_slice(piece);
-    Ok(())
 }
 
 fn width(text: &[u8], at: usize) -> usize {

@@ -194,6 +194,7 @@ fn no_function_makes_a_longer_text_than_others_may() {
     for text in [
         "{{len (regexReplaceAll `a` (sprig_repeat 1000 `b`) (sprig_repeat 100000 `a`))}}",
         "{{len (sprig_seq 1 9000000)}}",
+        "{{len (sprig_wrapWith 1 (sprig_repeat 100000 `b`) (sprig_repeat 1000 `a`))}}",
     ] {
         let error = failure(text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{error}");

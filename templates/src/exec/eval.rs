@@ -25,6 +25,7 @@ impl<'t> Run<'t> {
             piped = Some(place.value.into());
         }
         let place = piped.unwrap_or_else(|| Value::Nil.into());
+        self.context.meter.work += pipe.declared.len() * TERM;
         for variable in &pipe.declared {
             if pipe.assigns {
                 self.assign(variable.name, &variable.text, place.clone())?;

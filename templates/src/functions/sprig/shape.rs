@@ -174,19 +174,19 @@ fn wrapped(
             rest = &rest[1..];
             continue;
         }
-        context.meter.charge(separator.len())?;
-        let space = rest[..=width].iter().rposition(|&byte| byte == b' ');
-        let late = rest[width..].iter().position(|&byte| byte == b' ');
-        let (line, skipped) = match (space, late) {
-            (Some(at), _) => (at, at + 1),
-            (None, _) if breaks_words => (width, width),
-            (None, Some(at)) => (width + at, width + at + 1),
-            (None, None) => break,
+        let is_blank = |byte: &u8| *byte == b' ';
+        let (line, skipped) = match rest[..=width].iter().rposition(is_blank) {
+            Some(at) => (at, at + 1),
+            None if breaks_words => (width, width),
+            None => match rest[width..].iter().position(is_blank) {
+                Some(at) => (width + at, width + at + 1),
+                None => break,
+            },
         };
-        out.extend_from_slice(&rest[..line]);
-        out.extend_from_slice(separator);
+        context.meter.write(&mut out, &rest[..line])?;
+        context.meter.write(&mut out, separator)?;
         rest = &rest[skipped..];
     }
-    out.extend_from_slice(rest);
+    context.meter.write(&mut out, rest)?;
     Ok(out)
 }
