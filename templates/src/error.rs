@@ -172,13 +172,15 @@ impl Failure {
 
     /// Adds a value as Go's `%q` would.
     pub(crate) fn quoted(self, value: &[u8]) -> Self {
-        let form = quote::quoted(value);
+        let (value, dots) = shortened(value);
+        let form = quote::quoted(value) + dots;
         self.shown(value, form)
     }
 
     /// Adds a value as it is.
     pub(crate) fn plain(self, value: &[u8]) -> Self {
-        let form = String::from_utf8_lossy(value).into_owned();
+        let (value, dots) = shortened(value);
+        let form = String::from_utf8_lossy(value).into_owned() + dots;
         self.shown(value, form)
     }
 
@@ -204,5 +206,14 @@ impl Failure {
                 Piece::Shown { .. } => "[redacted]",
             })
             .collect()
+    }
+}
+
+/// As much of a value as a message repeats: it would be held several times.
+fn shortened(value: &[u8]) -> (&[u8], &'static str) {
+    const LONGEST: usize = 1 << 16;
+    match value.get(..LONGEST) {
+        Some(start) if start.len() < value.len() => (start, "…"),
+        _ => (value, ""),
     }
 }

@@ -161,6 +161,36 @@ fn each_term_and_each_field_is_paid_for() {
     }
 }
 
+#[test]
+fn a_message_repeats_no_more_of_a_value_than_people_read() {
+    for call in ["parseInt $t", "sprig_fail $t", "parseBool $t"] {
+        let error = failure(&format!(
+            "{{{{$t := sprig_repeat 1000000 `a`}}}}{{{{{call}}}}}"
+        ));
+        let length = error.to_string().len();
+        assert!((10_000..100_000).contains(&length), "{call}: {length}");
+    }
+}
+
+#[test]
+fn what_is_compared_is_paid_for() {
+    let start = "{{$w := sprig_repeat 1000 `a`}}{{$d := sprig_dict}}{{range $i := loop 60}}{{$_ := sprig_set $d (print $w $i) 1}}{{end}}";
+    let texts =
+        "{{$w := sprig_repeat 1000 `a`}}{{$l := split `,` (sprig_repeat 50 (print $w `x,`))}}";
+    for (before, call) in [
+        (start, "sprig_deepEqual $d $d"),
+        (start, "sprig_deepCopy $d"),
+        (start, "sprig_merge (sprig_dict) $d"),
+        (texts, "sprig_deepEqual $l $l"),
+        (texts, "in $l (print $w `y`)"),
+        (texts, "sprig_uniq $l"),
+    ] {
+        let text = format!("{before}{{{{range 30}}}}{{{{$x := {call}}}}}{{{{end}}}}");
+        let error = render_with(text.as_bytes(), &small()).expect_err(&text);
+        assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
+    }
+}
+
 /// What a pass may hold is little; what it may do is not.
 fn narrow(memory: usize) -> Options {
     Options {

@@ -16,11 +16,11 @@ use crate::value::{Kind, Map, Place, Type, Value};
 use super::{Context, Function, Outcome, compare, done};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("in", &[Type::Any, Type::Any], |_, args| {
-        is_in(&args[0].value, &args[1].value).map(Value::Bool)
+    Function::new("in", &[Type::Any, Type::Any], |context, args| {
+        is_in(context, &args[0].value, &args[1].value).map(Value::Bool)
     }),
-    Function::new("contains", &[Type::Any, Type::Any], |_, args| {
-        is_in(&args[1].value, &args[0].value).map(Value::Bool)
+    Function::new("contains", &[Type::Any, Type::Any], |context, args| {
+        is_in(context, &args[1].value, &args[0].value).map(Value::Bool)
     }),
     Function::new("containsAll", WANTED, |context, args| {
         some(context, args, true, true)
@@ -59,17 +59,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const WANTED: &[Type] = &[Type::List, Type::Any];
 
-fn is_in(container: &Value, wanted: &Value) -> Result<bool, Failure> {
+fn is_in(context: &mut Context<'_>, container: &Value, wanted: &Value) -> Result<bool, Failure> {
     let invalid = || Failure::new("reflect: call of reflect.Value.Type on zero Value");
     if let Value::Strings(items) = container
         && let Value::Text(wanted) = wanted
     {
+        // Texts of other lengths are not looked at.
+        let alike = items.iter().filter(|item| item.len() == wanted.len());
+        context.meter.charge(alike.count() * wanted.len())?;
         return Ok(items.iter().any(|item| item == &**wanted));
     }
     if let Some(items) = container.items() {
         for item in &items {
             if item.kind() == Kind::Text && wanted.is_nil() {
                 return Err(invalid());
+            }
+            if let (Some(item), Some(wanted)) = (item.as_text(), wanted.as_text())
+                && item.len() == wanted.len()
+            {
+                context.meter.charge(item.len())?;
             }
             if compare::in_class(item, wanted) {
                 return Ok(true);
@@ -97,7 +105,7 @@ fn some(context: &mut Context<'_>, args: &[Place], at_end: bool, inverted: bool)
     let steps = wanted.len().saturating_mul(container.len().unwrap_or(1));
     context.meter.charge(steps.saturating_mul(ELEMENT))?;
     for item in &wanted {
-        if is_in(container, item)? != inverted {
+        if is_in(context, container, item)? != inverted {
             return Ok(Value::Bool(!at_end));
         }
     }
@@ -208,6 +216,11 @@ pub(super) fn holds(context: &mut Context<'_>, value: &Value, map: &Map) -> Resu
 /// What a look at one value costs.
 pub(super) const STEP: usize = 24;
 
+/// The bytes of the keys of a map, which are compared where one is looked for.
+pub(super) fn keys(map: &Map) -> usize {
+    map.borrow().keys().map(|key| key.len()).sum()
+}
+
 /// The memory of an entry of a map, with a small text in it.
 pub(super) const ENTRY: usize = 200;
 
@@ -252,6 +265,7 @@ pub(super) fn merge_maps(
         return Err(too_deep());
     }
     context.meter.charge(from.borrow().len() * 4 * STEP)?;
+    context.meter.charge(keys(from).saturating_mul(4))?;
     let entries: Vec<_> = from
         .borrow()
         .iter()

@@ -8,7 +8,7 @@ use crate::json::{self, Style};
 use crate::value::{Kind, Place, Type, Value};
 
 use super::collection::STEP;
-use super::{ANY, Context, Function, ONE, Outcome, done, shown, text};
+use super::{ANY, Context, Function, ONE, Outcome, collection, done, shown, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_default", ANY, |_, args| match args {
@@ -240,10 +240,18 @@ fn contents_alike(
                 }
             }
         }
-        (Value::Strings(a), Value::Strings(b)) => return Ok(a == b),
+        (Value::Strings(a), Value::Strings(b)) => {
+            context.meter.charge(a.joined_length(b""))?;
+            return Ok(a == b);
+        }
         (Value::Ints(a), Value::Ints(b)) => return Ok(a == b),
-        (Value::StringMap(a), Value::StringMap(b)) => return Ok(a == b),
+        (Value::StringMap(a), Value::StringMap(b)) => {
+            let lengths = a.iter().map(|(key, text)| key.len() + text.len());
+            context.meter.charge(lengths.sum())?;
+            return Ok(a == b);
+        }
         (Value::Map(a), Value::Map(b)) => {
+            context.meter.charge(collection::keys(a))?;
             let (a, b) = (a.borrow(), b.borrow());
             for ((a_key, a), (b_key, b)) in a.iter().zip(b.iter()) {
                 if a_key != b_key || !alike(context, a, b, pending)? {

@@ -165,6 +165,9 @@ fn uniq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     // A value without an order is compared with all others of its kind.
     let mut odd: Vec<Value> = Vec::new();
     for item in items(args, "find uniq on")? {
+        context
+            .meter
+            .charge(item.as_text().map_or(0, |text| 2 * text.len()))?;
         let is_new = match Plain::of(&item) {
             Some(item) => plain.insert(item),
             None if is_among(context, &odd, &item)? => false,

@@ -157,6 +157,9 @@ fn copy(context: &mut Context<'_>, value: &Value, depth: usize) -> Outcome {
     }
     Ok(match value {
         Value::Map(map) => {
+            context
+                .meter
+                .charge(collection::keys(map).saturating_mul(4))?;
             let map = map.borrow();
             let mut copied = BTreeMap::new();
             for (key, item) in map.iter() {
