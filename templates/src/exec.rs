@@ -116,7 +116,7 @@ impl<'t> Run<'t> {
             Err(error) => {
                 let text = error.to_string();
                 let words = text.strip_prefix("execute: ").unwrap_or(&text);
-                let mut failure = Failure::new(words);
+                let mut failure = Failure::new(both_ends(words));
                 failure.is_limit = error.kind() == crate::error::ErrorKind::Limit;
                 Err(failure)
             }
@@ -158,6 +158,7 @@ impl<'t> Run<'t> {
             ),
             At::Term(term) => (term.offset(), term.to_string()),
         };
+        let node = both_ends(&node);
         self.stop_at(Position::of(offset, self.source), &node, failure)
     }
 
@@ -542,6 +543,18 @@ impl<'t> Run<'t> {
         let text = String::from_utf8_lossy(text);
         Err(self.error(&format!("undefined variable: {text}")))
     }
+}
+
+/// A message without its middle if it is long: templates that call templates say at each level what the level below said.
+fn both_ends(words: &str) -> String {
+    const START: usize = 4 << 10;
+    const END: usize = 12 << 10;
+    if words.len() <= START + END {
+        return words.to_owned();
+    }
+    let start = &words[..words.floor_char_boundary(START)];
+    let end = &words[words.ceil_char_boundary(words.len() - END)..];
+    format!("{start} … {end}")
 }
 
 fn text_key(key: &Text) -> Place {

@@ -173,6 +173,21 @@ fn a_message_repeats_no_more_of_a_value_than_people_read() {
 }
 
 #[test]
+fn a_message_of_templates_in_templates_has_both_its_ends() {
+    on_a_small_stack(|| {
+        let call = format!("{{{{executeTemplate `a` `{}`}}}}", "b".repeat(90_000));
+        let error = failure(&format!("{{{{define `a`}}}}{call}{{{{end}}}}{call}"));
+        let message = error.message();
+        assert!(message.len() < 100_000, "{}", message.len());
+        assert!(message.starts_with("error calling executeTemplate: template: :1:"));
+        assert!(
+            message.ends_with("levels") || message.ends_with(')'),
+            "{message}"
+        );
+    });
+}
+
+#[test]
 fn what_is_compared_is_paid_for() {
     let start = "{{$w := sprig_repeat 1000 `a`}}{{$d := sprig_dict}}{{range $i := loop 60}}{{$_ := sprig_set $d (print $w $i) 1}}{{end}}";
     let texts =
