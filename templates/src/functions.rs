@@ -68,7 +68,11 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     let prefixed = format!("sprig_{name}");
     match find(prefixed.as_bytes()) {
         Some(function) => Some(function.name),
-        None => spelling::closest(name, TABLE.iter().map(|function| function.name)),
+        None => {
+            let mut names = TABLE.iter().map(|function| function.name);
+            let same = names.find(|own| own.eq_ignore_ascii_case(name));
+            same.or_else(|| spelling::closest(name, TABLE.iter().map(|function| function.name)))
+        }
     }
 }
 

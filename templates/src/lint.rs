@@ -253,7 +253,8 @@ fn syntax(text: &[u8], error: &Error) -> Finding {
             suggestion: match (cures::elsewhere(name), functions::nearest(name)) {
                 (Some(cure), _) => cure.to_owned(),
                 (None, Some(name)) => format!("did you mean `{name}`?"),
-                (None, None) => Rule::UnknownFunction.remedy().to_owned(),
+                (None, None) => cures::name(text, error, name)
+                    .unwrap_or_else(|| Rule::UnknownFunction.remedy().to_owned()),
             },
             ..finding
         },

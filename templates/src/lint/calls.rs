@@ -90,12 +90,22 @@ impl<'t> Calls<'t> {
                     if self.findings.len() < MOST && !self.input.bodies.contains_key(name) {
                         let shown = crate::quote::quoted(name);
                         let message = format!("template {shown} not defined");
-                        self.find(*offset, shown.len(), message);
+                        let cure =
+                            format!("define it here: `{{{{ define {shown} }}}}…{{{{ end }}}}`");
+                        self.find_cured(*offset, shown.len(), message, cure);
                     }
                 }
                 Node::Text(_) | Node::Break | Node::Continue => {}
             }
         }
+    }
+
+    fn find_cured(&mut self, offset: usize, width: usize, message: String, suggestion: String) {
+        let finding = at(self.input.source, offset, width, Rule::Call, message);
+        self.findings.push(Finding {
+            suggestion,
+            ..finding
+        });
     }
 
     fn find(&mut self, offset: usize, width: usize, message: String) {
@@ -135,7 +145,11 @@ impl<'t> Calls<'t> {
                 && let Err(failure) = crate::functions::secret_request(&texts)
             {
                 let message = format!("error calling secret: {}", failure.message(|_| true));
-                return self.find(*offset, function.name.len(), message);
+                if !message.starts_with("error calling secret: not k=v pair") {
+                    return self.find(*offset, function.name.len(), message);
+                }
+                let cure = "write a parameter as `name=value`, and a field of the secret as `(secret PATH).Data…`";
+                return self.find_cured(*offset, function.name.len(), message, cure.to_owned());
             }
             comes = match function.name {
                 "secret" => Some(Type::Secret),

@@ -6,10 +6,20 @@ use crate::error::Error;
 pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
     let message = error.message();
     if let Some(rest) = message.strip_prefix("undefined variable \"") {
-        let name = rest.split('"').next()?;
-        return Some(format!(
-            "declare it first, in this block or one around it: `{{{{ {name} := … }}}}`"
-        ));
+        return Some(declare(rest.split('"').next()?));
+    }
+    if let Some(name) = message.strip_prefix("undefined variable: ") {
+        return Some(declare(name));
+    }
+    if let Some(constant) = message.strip_prefix("malformed character constant: '") {
+        let inner = constant.strip_suffix('\'')?;
+        return Some(format!("write double quotes: `\"{inner}\"`"));
+    }
+    if message.starts_with("illegal number syntax: \"+") {
+        return Some("write `add A B` for numbers, `print A B` for texts".to_owned());
+    }
+    if message.starts_with("bad number syntax: \"-.") {
+        return Some("a blank follows `{{-`".to_owned());
     }
     if message.starts_with("unrecognized character in action: U+20") {
         return Some("write straight quotes: `\"`".to_owned());
@@ -30,15 +40,69 @@ pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
         };
         return Some(format!("write `.{own}`"));
     }
+    let (before, after) = around(text, error)?;
+    if message.starts_with("unexpected \"") {
+        return operator(before, after);
+    }
     let message = message.strip_prefix("bad character U+")?;
-    let line = text.split(|&byte| byte == b'\n').nth(error.line() - 1)?;
-    let (before, after) = line.split_at_checked(error.column()?)?;
     match message.get(..4)? {
         "002D" => dashed(before, after),
         "005B" => bracketed(before, after),
         "002F" => path(before, after),
         _ => None,
     }
+}
+
+fn declare(name: &str) -> String {
+    format!("declare it first, in this block or one around it: `{{{{ {name} := … }}}}`")
+}
+
+/// What stands before a mistake in its line, and what follows.
+fn around<'t>(text: &'t [u8], error: &Error) -> Option<(&'t [u8], &'t [u8])> {
+    let line = text.split(|&byte| byte == b'\n').nth(error.line() - 1)?;
+    line.split_at_checked(error.column()?)
+}
+
+/// What the operator of another language is here.
+fn operator(before: &[u8], after: &[u8]) -> Option<String> {
+    if after.starts_with(b"/*") {
+        return Some("write `{{/*` and `*/}}` without blanks".to_owned());
+    }
+    if after.starts_with(b"/") {
+        return path(before, after);
+    }
+    let written = [
+        ("==", "eq A B"),
+        ("!=", "ne A B"),
+        ("<=", "le A B"),
+        (">=", "ge A B"),
+        ("<", "lt A B"),
+        (">", "gt A B"),
+        ("&&", "and A B"),
+        ("!", "not A"),
+        ("?", "sprig_ternary A B CONDITION"),
+    ];
+    let mut written = written.iter();
+    let found = written.find(|(sign, _)| after.starts_with(sign.as_bytes()));
+    found.map(|(_, call)| format!("write `{call}`"))
+}
+
+/// What a name was meant to be that stands where none is known: a variable that is made, or a text.
+pub(super) fn name(text: &[u8], error: &Error, name: &str) -> Option<String> {
+    let (before, after) = around(text, error)?;
+    let rest = after.strip_prefix(name.as_bytes())?.trim_ascii_start();
+    if rest.starts_with(b":=") || rest.starts_with(b"=") && !rest.starts_with(b"==") {
+        return Some(format!(
+            "the name of a variable starts with a dollar: `${name}`"
+        ));
+    }
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let before = before.trim_ascii_end();
+    let start = before.iter().rposition(|byte| !word(byte));
+    let function = &before[start.map_or(0, |at| at + 1)..];
+    let is_argument = crate::functions::find(function).is_some();
+    (is_argument && !matches!(function, b"and" | b"or" | b"not"))
+        .then(|| format!("quote it: `\"{name}\"`"))
 }
 
 /// `.Data.data.api-key`: a key with a dash is no name.

@@ -80,11 +80,59 @@ fn mistakes_are_pointed_at_and_the_cure_is_named() {
         ),
         (
             "{{ with secret `x` `foo` }}{{ end }}",
-            "1:9 call: error calling secret: not k=v pair \"foo\"",
+            "1:9 call: error calling secret: not k=v pair \"foo\"; write a parameter as `name=value`, and a field of the secret as `(secret PATH).Data…`",
         ),
         (
             "{{ template `nope` }}",
-            "1:13 call: template \"nope\" not defined",
+            "1:13 call: template \"nope\" not defined; define it here: `{{ define \"nope\" }}…{{ end }}`",
+        ),
+        (
+            "{{ secret 'kv/data/app' }}",
+            "1:11 syntax: malformed character constant: 'kv/data/app'; write double quotes: `\"kv/data/app\"`",
+        ),
+        (
+            "{{ secret /kv/data/app }}",
+            "1:11 syntax: unexpected \"/\" in operand; quote it: `\"/kv/data/app\"`",
+        ),
+        (
+            "{{ if .x == 1 }}{{ end }}",
+            "1:10 syntax: unexpected \"=\" in operand; write `eq A B`",
+        ),
+        (
+            "{{ if .x && .y }}{{ end }}",
+            "1:10 syntax: unexpected \"&\" in operand; write `and A B`",
+        ),
+        (
+            "{{ if !.x }}{{ end }}",
+            "1:7 syntax: unexpected \"!\" in if; write `not A`",
+        ),
+        (
+            "{{ \"a\" + \"b\" }}",
+            "1:8 syntax: illegal number syntax: \"+\"; write `add A B` for numbers, `print A B` for texts",
+        ),
+        (
+            "{{ /* x */ }}",
+            "1:4 syntax: unexpected \"/\" in command; write `{{/*` and `*/}}` without blanks",
+        ),
+        (
+            "{{-.x}}",
+            "1:3 syntax: bad number syntax: \"-.x\"; a blank follows `{{-`",
+        ),
+        (
+            "{{ $x = 1 }}",
+            "1:9 call: undefined variable: $x; declare it first, in this block or one around it: `{{ $x := … }}`",
+        ),
+        (
+            "{{ x := 1 }}",
+            "1:4 unknown-function: function \"x\" not defined; the name of a variable starts with a dollar: `$x`",
+        ),
+        (
+            "{{ env PATH }}",
+            "1:8 unknown-function: function \"PATH\" not defined; quote it: `\"PATH\"`",
+        ),
+        (
+            "{{ tojson .x }}",
+            "1:4 unknown-function: function \"tojson\" not defined; did you mean `toJSON`?",
         ),
         (
             "{{ timestamp | add 1 }}",
