@@ -14,7 +14,7 @@ use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
 use crate::context::Context;
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
-use crate::meter::PRINTED;
+use crate::meter::{FLOAT, PRINTED};
 use crate::options::{Environment, Options};
 use crate::parse::Bodies;
 use crate::pass::Warning;
@@ -311,6 +311,7 @@ impl<'t> Run<'t> {
                 return Err(self.error(&format!("can't print {node} of type {name}")));
             }
             Value::Nil => self.warn_of_nothing(node),
+            Value::Float(_) => self.context.meter.work += FLOAT,
             _ => {}
         }
         let limit = self

@@ -6,6 +6,9 @@ use crate::options::Limits;
 /// What one byte of a printed value costs.
 pub(crate) const PRINTED: usize = 8;
 
+/// What the digits of a float cost.
+pub(crate) const FLOAT: usize = 512;
+
 /// The work and the memory of a pass.
 pub(crate) struct Meter {
     pub(crate) limits: Limits,

@@ -142,7 +142,7 @@ fn endless_work_is_cut_off() {
 }
 
 #[test]
-fn each_term_and_each_field_is_paid_for() {
+fn each_term_each_field_and_each_float_is_paid_for() {
     let terms = format!(
         "{{{{range 9000}}}}{{{{if and{}}}}}{{{{end}}}}{{{{end}}}}",
         " 1".repeat(200)
@@ -155,7 +155,8 @@ fn each_term_and_each_field_is_paid_for() {
         "{{{{$s := sprig_dict}}}}{{{{range 2000}}}}{{{{$x := sprig_dig{} 1 $s}}}}{{{{end}}}}",
         " `a`".repeat(100)
     );
-    for text in [terms, fields, keys] {
+    let floats = "{{range 4000}}{{$x := print 1.5e-300}}{{end}}".to_owned();
+    for text in [terms, fields, keys, floats] {
         let error = render_with(text.as_bytes(), &small()).expect_err(&text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }

@@ -7,6 +7,7 @@ use planescape_vault::Text;
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
+use crate::meter::FLOAT;
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
 
@@ -27,10 +28,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .rest(Type::Raw),
     Function::new("print", &[], |context, args| {
+        pay_floats(context, args)?;
         done(fmt::sprint(args, context.meter.output_limit())?)
     })
     .rest(Type::Any),
     Function::new("println", &[], |context, args| {
+        pay_floats(context, args)?;
         done(fmt::sprintln(args, context.meter.output_limit())?)
     })
     .rest(Type::Any),
@@ -63,6 +66,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .weighing(40)
     .rest(Type::Any),
 ];
+
+/// Finding the shortest digits of a float takes longer than writing them.
+fn pay_floats(context: &mut Context<'_>, args: &[Place]) -> Result<(), Failure> {
+    let floats = args
+        .iter()
+        .filter(|place| matches!(place.value, Value::Float(_)));
+    context.meter.charge(floats.count() * FLOAT)
+}
 
 fn len(place: &Place) -> Outcome {
     let value = &place.value;
