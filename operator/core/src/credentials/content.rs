@@ -344,7 +344,13 @@ mod tests {
     fn a_template_that_would_keep_others_waiting_is_stopped() {
         let large = r#"{{ range loop 2000000 }}x{{ end }}"#;
         let slow = r#"{{ range loop 9000000 }}{{ if "x" | toUpper | eq "y" }}{{ end }}{{ end }}"#;
-        for text in [large, slow] {
+        let endless =
+            r#"{{ regexReplaceAll "(a*)" (sprig_repeat 200000 "$1") (sprig_repeat 200000 "a") }}"#;
+        let many = format!(
+            "{{{{ range 200000 }}}}{{{{ if and{} }}}}{{{{ end }}}}{{{{ end }}}}",
+            " 1".repeat(10_000)
+        );
+        for text in [large, slow, endless, &many] {
             let templates = map(&[("a", text), ("b", text), ("c", text)]);
             let ordered = ordered(Content::Templates(templates));
             let misfit = of(&ordered, &secret(CREDENTIALS), false, now());
