@@ -109,6 +109,11 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         ("each letter on a line of its own", "{{len (sprig_wrapWith 1 `x` (sprig_repeat 10000000 `a`))}}".to_owned()),
         ("a long sequence", "{{len (sprig_seq 1 5000000)}}".to_owned()),
+        ("a class in very many places", "{{regexMatch (sprig_repeat 190 `\\pL{1000}`) `abc`}}".to_owned()),
+        (
+            "patterns of very many classes",
+            "{{range $i := loop 10000}}{{regexMatch (print `(?i)(\\pL|\\pN){0,900}` $i) `a`}}{{end}}".to_owned(),
+        ),
         ("a long cutset", "{{trim (print (sprig_repeat 1000000 `b`) `a`) (sprig_repeat 1000000 `a`)}}".to_owned()),
         ("a path of a million maps", "{{len (explodeMap (sprig_dict (sprig_repeat 1000000 `a/`) 1))}}".to_owned()),
         ("many different secrets", "{{range $i := loop 10000000}}{{with secret (print `a/` $i)}}{{end}}{{end}}".to_owned()),

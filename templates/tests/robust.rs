@@ -156,7 +156,12 @@ fn each_term_each_field_and_each_float_is_paid_for() {
         " `a`".repeat(100)
     );
     let floats = "{{range 4000}}{{$x := print 1.5e-300}}{{end}}".to_owned();
-    for text in [terms, fields, keys, floats] {
+    let parentheses = format!(
+        "{{{{range 9000}}}}{{{{{}1{}}}}}{{{{end}}}}",
+        "(".repeat(100),
+        ")".repeat(100)
+    );
+    for text in [terms, fields, keys, floats, parentheses] {
         let error = render_with(text.as_bytes(), &small()).expect_err(&text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }

@@ -46,6 +46,7 @@ impl<'t> Run<'t> {
             .args
             .split_first()
             .expect("the parser refuses empty commands");
+        self.context.meter.work += TERM;
         let arguments = Arguments { args, piped };
         match word {
             Term::Field(fields) => {

@@ -25,6 +25,9 @@ pub(super) struct Alphabet {
 /// What looking at one run costs, in units of work.
 const RUN: usize = 32;
 
+/// What finding out whether a class was met before costs for each of its ranges.
+const HASHED: usize = 8;
+
 impl Alphabet {
     /// What the classes of a program tell apart, and what its assertions do.
     pub(super) fn of(program: &Program, pay: Pay<'_>) -> Result<Self, Failure> {
@@ -35,14 +38,21 @@ impl Alphabet {
         let mut runs: BTreeMap<u32, Symbol> = BTreeMap::from([(0, 0)]);
         let mut count = 1;
         let mut seen: HashSet<&[Range]> = HashSet::new();
+        // The copies that a repetition makes of a class stand at one place.
+        let mut places: HashSet<*const Range> = HashSet::new();
         for class in program.classes().chain(&asked) {
-            if !seen.insert(class.ranges()) {
+            let ranges = class.ranges();
+            if !places.insert(ranges.as_ptr()) {
+                continue;
+            }
+            pay(ranges.len() * HASHED)?;
+            if !seen.insert(ranges) {
                 continue;
             }
             // The symbols that symbols become inside of the class.
             let mut inside: HashMap<Symbol, Symbol> = HashMap::new();
             let mut visits = 0;
-            for &(first, last) in class.ranges() {
+            for &(first, last) in ranges {
                 cut(&mut runs, first);
                 cut(&mut runs, last + 1);
                 for (_, symbol) in runs.range_mut(first..=last) {
