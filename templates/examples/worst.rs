@@ -109,6 +109,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         ("each letter on a line of its own", "{{len (sprig_wrapWith 1 `x` (sprig_repeat 10000000 `a`))}}".to_owned()),
         ("a long sequence", "{{len (sprig_seq 1 5000000)}}".to_owned()),
+        ("floats of a thousand digits", ten_million("{{$x := printf `%.1000f` 1e-300}}")),
         ("a class in very many places", "{{regexMatch (sprig_repeat 190 `\\pL{1000}`) `abc`}}".to_owned()),
         (
             "patterns of very many classes",

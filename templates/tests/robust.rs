@@ -156,12 +156,13 @@ fn each_term_each_field_and_each_float_is_paid_for() {
         " `a`".repeat(100)
     );
     let floats = "{{range 4000}}{{$x := print 1.5e-300}}{{end}}".to_owned();
+    let digits = "{{range 100}}{{$x := printf `%.500f` 1.5}}{{end}}".to_owned();
     let parentheses = format!(
         "{{{{range 9000}}}}{{{{{}1{}}}}}{{{{end}}}}",
         "(".repeat(100),
         ")".repeat(100)
     );
-    for text in [terms, fields, keys, floats, parentheses] {
+    for text in [terms, fields, keys, floats, digits, parentheses] {
         let error = render_with(text.as_bytes(), &small()).expect_err(&text);
         assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
     }

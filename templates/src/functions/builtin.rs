@@ -7,7 +7,7 @@ use planescape_vault::Text;
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
-use crate::meter::FLOAT;
+use crate::meter::{FLOAT, PRINTED};
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
 
@@ -37,12 +37,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(fmt::sprintln(args, context.meter.output_limit())?)
     })
     .rest(Type::Any),
-    Function::new("printf", &[Type::Text], |context, args| {
-        let limit = context.meter.output_limit();
-        done(fmt::printf(text(args, 0), &args[1..], limit)?)
-    })
-    .weighing(32)
-    .rest(Type::Any),
+    Function::new("printf", &[Type::Text], printf)
+        .weighing(32)
+        .rest(Type::Any),
     Function::new("html", &[], |context, args| {
         let whole = joined(context, args)?;
         context.meter.keep(whole.len() * 5)?;
@@ -66,6 +63,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .weighing(40)
     .rest(Type::Any),
 ];
+
+fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    /// What a digit costs of a float that has hundreds of them.
+    const DIGIT: usize = 6 * PRINTED;
+    let (format, values) = (text(args, 0), &args[1..]);
+    let holds_floats =
+        |place: &Place| matches!(place.value, Value::Float(_)) || place.value.is_container();
+    let is_precise = format.contains(&b'.') && values.iter().any(holds_floats);
+    let limit = context.meter.output_limit();
+    if !is_precise {
+        return done(fmt::printf(format, values, limit)?);
+    }
+    let text = fmt::printf(format, values, limit / (DIGIT / PRINTED))?;
+    context.meter.charge(text.len() * DIGIT)?;
+    done(text)
+}
 
 /// Finding the shortest digits of a float takes longer than writing them.
 fn pay_floats(context: &mut Context<'_>, args: &[Place]) -> Result<(), Failure> {
