@@ -31,13 +31,7 @@ pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
     }
     if message.ends_with("in type dependency.PemEncoded") {
         let field = message.strip_prefix("can't evaluate field ")?;
-        let own = match field.split(' ').next()? {
-            "certificate" | "cert" => "Cert",
-            "ca" | "issuing_ca" => "CA",
-            "ca_chain" | "chain" => "CAChain",
-            "private_key" | "key" => "Key",
-            _ => return None,
-        };
+        let own = of_certificate(field.split(' ').next()?)?;
         return Some(format!("write `.{own}`"));
     }
     let (before, after) = around(text, error)?;
@@ -51,6 +45,17 @@ pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
         "002F" => path(before, after),
         _ => None,
     }
+}
+
+/// The field of `pkiCert` for what Vault calls by this name.
+pub(super) fn of_certificate(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "certificate" | "cert" => "Cert",
+        "ca" | "issuing_ca" => "CA",
+        "ca_chain" | "chain" => "CAChain",
+        "private_key" | "key" => "Key",
+        _ => return None,
+    })
 }
 
 fn declare(name: &str) -> String {

@@ -9,12 +9,16 @@ use planescape_vault::{Secret, Text};
 use crate::object;
 use crate::value::Type;
 
+use super::cures;
+
 /// The origin of a value.
 #[derive(Clone)]
 pub(super) enum Shape {
     Unknown,
     /// Reached through these fields from a secret.
     Of(Rc<Origin>, Vec<Text>),
+    /// What `pkiCert` gives.
+    Certificate,
 }
 
 /// One call of `secret`.
@@ -55,15 +59,18 @@ impl Shape {
     /// The value that these fields lead to.
     pub(super) fn then(&self, names: &[Text]) -> Self {
         match self {
-            Self::Unknown => Self::Unknown,
+            Self::Certificate if names.is_empty() => Self::Certificate,
+            Self::Unknown | Self::Certificate => Self::Unknown,
             Self::Of(origin, fields) => Self::Of(Rc::clone(origin), [fields, names].concat()),
         }
     }
 
     /// The first field of a chain that cannot be right.
     pub(super) fn refuse(&self, names: &[Text]) -> Option<BadField> {
-        let Self::Of(origin, before) = self else {
-            return None;
+        let (origin, before) = match self {
+            Self::Unknown => return None,
+            Self::Certificate => return certificate_field(names),
+            Self::Of(origin, before) => (origin, before),
         };
         let whole = [before, names].concat();
         let found = secret_field(&whole)
@@ -77,7 +84,7 @@ impl Shape {
     /// The object at this place, if the responses have it.
     fn object(&self) -> Option<&Datum> {
         match self {
-            Self::Unknown => None,
+            Self::Unknown | Self::Certificate => None,
             Self::Of(origin, fields) => origin.at(fields).ok().flatten(),
         }
     }
@@ -90,7 +97,7 @@ impl Shape {
     /// Whether it is the `.Data` of a KV version 2 secret, whose keys are one level deeper.
     pub(super) fn is_versioned_data(&self) -> bool {
         match self {
-            Self::Unknown => false,
+            Self::Unknown | Self::Certificate => false,
             Self::Of(origin, fields) => {
                 origin.engine == Engine::Versioned
                     && matches!(fields.as_slice(), [data] if **data == *b"Data")
@@ -122,6 +129,29 @@ fn secret_field(fields: &[Text]) -> Option<BadField> {
         kind: Kind::SecretField,
         message: format!("a secret has no field `{first}`"),
         suggestion: nearest.map(|name| format!("did you mean `.{name}`?")),
+    })
+}
+
+/// Others than these are those of `secret "pki/issue/…"`.
+fn certificate_field(fields: &[Text]) -> Option<BadField> {
+    const KNOWN: [&str; 4] = ["Cert", "Key", "CA", "CAChain"];
+    let first = String::from_utf8_lossy(fields.first()?);
+    if KNOWN.contains(&&*first) {
+        return None;
+    }
+    let meant = match (&*first, fields.get(1)) {
+        ("Data", Some(second)) => String::from_utf8_lossy(second),
+        _ => first.clone(),
+    };
+    let suggestion = match cures::of_certificate(&meant) {
+        Some(own) => format!("write `.{own}`"),
+        None => "write `.Cert`, `.Key`, `.CA` or `.CAChain`".to_owned(),
+    };
+    Some(BadField {
+        index: 0,
+        kind: Kind::SecretField,
+        message: format!("a certificate has no field `{first}`"),
+        suggestion: Some(suggestion),
     })
 }
 

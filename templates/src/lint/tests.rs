@@ -34,6 +34,25 @@ fn what_does_not_parse_is_one_finding() {
 }
 
 #[test]
+fn a_certificate_has_its_own_fields() {
+    assert_eq!(
+        found("{{ with pkiCert .path }}{{ .Data.certificate }}{{ .Cert }}{{ .Nope }}{{ end }}"),
+        [
+            "1:28 secret-field: a certificate has no field `Data`; write `.Cert`",
+            "1:62 secret-field: a certificate has no field `Nope`; write `.Cert`, `.Key`, `.CA` or `.CAChain`",
+        ]
+    );
+}
+
+#[test]
+fn of_two_equal_fields_the_first_is_pointed_at() {
+    assert_eq!(
+        found("{{ with secret `kv/data/app` }}{{ .data.data.user }}{{ end }}"),
+        ["1:35 secret-field: a secret has no field `data`; did you mean `.Data`?"]
+    );
+}
+
+#[test]
 fn of_very_many_mistakes_some_are_told() {
     assert_eq!(found(&"{{ template `x` }}".repeat(1_000)).len(), MOST);
     assert_eq!(found(&"{{ (secret `x`).nope }}".repeat(1_000)).len(), MOST);
@@ -321,9 +340,7 @@ fn cures_are_named_where_the_answer_shows_what_was_meant() {
     let found = findings(text, Some(&certificate.expect("it is right")));
     assert_eq!(
         found,
-        [
-            "1:62 execution: can't evaluate field ca_chain in type dependency.PemEncoded; write `.CAChain`"
-        ]
+        ["1:62 secret-field: a certificate has no field `ca_chain`; write `.CAChain`"]
     );
 }
 

@@ -269,13 +269,15 @@ impl Walk<'_> {
     fn start(&self, fields: &Fields, index: usize) -> usize {
         let length = |names: &[Text]| names.iter().map(|name| name.len() + 1).sum::<usize>();
         let first = &fields.names[..1];
+        // Of the whole chain, since its first two fields may be the same.
+        let names = fields.names.iter();
+        let chain: Vec<u8> = names.flat_map(|name| [b".", &**name].concat()).collect();
         let begin = [fields.offset, fields.offset.saturating_sub(length(first))]
             .into_iter()
             .find(|&begin| {
-                let word = [b".", &*fields.names[0]].concat();
                 self.text
                     .get(begin..)
-                    .is_some_and(|text| text.starts_with(&word))
+                    .is_some_and(|text| text.starts_with(&chain))
             });
         begin.map_or(fields.offset, |begin| {
             begin + length(&fields.names[..index])
@@ -284,6 +286,9 @@ impl Walk<'_> {
 
     /// What a function reads, where its arguments are written out.
     fn request(&mut self, offset: usize, function: &str, args: &[Term]) -> Shape {
+        if function == "pkiCert" {
+            return Shape::Certificate;
+        }
         let texts: Option<Vec<Place>> = args
             .iter()
             .map(|arg| match arg {
