@@ -361,6 +361,8 @@ fn steps(context: &mut Context<'_>, start: i64, stop: i64, step: i64) -> Outcome
 }
 
 fn seq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    /// What writing one number costs.
+    const WRITTEN: usize = 32;
     let number = |index| int(args, index);
     let sign = |start: i64, end: i64| if end < start { -1 } else { 1 };
     let (start, end, step) = match args.len() {
@@ -374,6 +376,9 @@ fn seq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let numbers = counted(context, start, stop, step)?;
     let width = |number: i64| number.to_string().len() + 1;
     let longest = width(start).max(width(stop));
+    context
+        .meter
+        .charge(numbers.len().saturating_mul(WRITTEN))?;
     context.meter.makes(numbers.len().saturating_mul(longest))?;
     let mut out = String::new();
     for number in numbers {
