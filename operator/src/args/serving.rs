@@ -41,7 +41,7 @@ pub struct Serving {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse();
-    address.map_err(|_| "is no address with a port: write for example 0.0.0.0:8080".to_owned())
+    address.map_err(|_| "is not an address with a port: write for example 0.0.0.0:8080".to_owned())
 }
 
 #[cfg(test)]

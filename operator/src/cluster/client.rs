@@ -40,7 +40,7 @@ async fn configuration() -> anyhow::Result<Config> {
     }
     Config::infer()
         .await
-        .context("cannot reach Kubernetes: this is no pod, and no kubeconfig can be read; name one in KUBECONFIG")
+        .context("cannot reach Kubernetes: this is not a pod, and no kubeconfig can be read; name one in KUBECONFIG")
 }
 
 /// What stands in those files of a list that are there, where others are missing: kubectl passes over them.

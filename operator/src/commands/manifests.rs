@@ -136,7 +136,7 @@ fn value(node: Node, mistakes: &mut Vec<String>) -> Value {
             .map_or_else(
                 || {
                     mistakes.push(
-                        "`.inf` and `.nan` are no values of an object: put them in quotes"
+                        "`.inf` and `.nan` are not values of an object: put them in quotes"
                             .to_owned(),
                     );
                     Value::Null

@@ -82,7 +82,7 @@ A PUT without parameters answers any. Without `mounts`, paths are taken as they 
 pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("is no variable: write NAME=VALUE, for example LEVEL=debug".to_owned()),
+        _ => Err("is not a variable: write NAME=VALUE, for example LEVEL=debug".to_owned()),
     }
 }
 

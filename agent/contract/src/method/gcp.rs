@@ -97,7 +97,10 @@ fn lifetime(settings: &Reader<'_>) -> Duration {
     match u64::try_from(minutes.unwrap_or(MINUTES)) {
         Ok(minutes) => Duration::from_secs(minutes.saturating_mul(60)),
         Err(_) => {
-            settings.problem("jwt_exp", "is no number of minutes: write for example 15");
+            settings.problem(
+                "jwt_exp",
+                "is not a number of minutes: write for example 15",
+            );
             Duration::ZERO
         }
     }

@@ -101,7 +101,7 @@ fn what_a_method_cannot_do_without_is_asked_for() {
         (
             "gcp",
             r#"type = "iam" role = "r" jwt_exp = -1"#,
-            "config.jwt_exp: is no number of minutes: write for example 15",
+            "config.jwt_exp: is not a number of minutes: write for example 15",
         ),
         (
             "aws",

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 const LABEL: &str =
     "must be of lower-case letters, digits and hyphens, with a letter or digit at both ends";
 
-const KEY: &str = "is no name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, \
+const KEY: &str = "is not a name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, \
     perhaps behind a domain and one slash";
 const VALUE: &str =
     "may hold letters, digits, `-`, `_` and `.` alone, with a letter or digit at both ends";

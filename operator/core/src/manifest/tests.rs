@@ -87,7 +87,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "pod/metadata/annotations",
         r#"{"a/b/c": "x"}"#,
-        "spec.jobTemplate.spec.template.metadata.annotations[a/b/c]: is no name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, perhaps behind a domain and one slash",
+        "spec.jobTemplate.spec.template.metadata.annotations[a/b/c]: is not a name that it may have: 63 letters, digits, `-`, `_` and `.` at most, with a letter or digit at both ends, perhaps behind a domain and one slash",
     ),
     (
         "/metadata/finalizers",

@@ -65,7 +65,7 @@ pub(super) fn check_keys(entries: &[(Key, Value)], mistakes: &mut Vec<String>) {
         let line = key.line + 1;
         match name(&key.value) {
             None => mistakes.push(format!(
-                "line {line} has a key that is no text: put it in quotes"
+                "line {line} has a key that is not a text: put it in quotes"
             )),
             Some(name) if seen.contains(&name) => mistakes.push(format!(
                 "line {line} says `{name}` a second time: leave one of them out"
@@ -224,7 +224,7 @@ mod tests {
             vec![
                 "line 5 says `true` a second time: leave one of them out",
                 "line 6 says `c` a second time: leave one of them out",
-                "line 7 has a key that is no text: put it in quotes",
+                "line 7 has a key that is not a text: put it in quotes",
             ],
             vec![],
         ];
