@@ -295,6 +295,19 @@ impl Login {
         Ok(Body::new(secret_id.expose().as_bytes().to_vec()))
     }
 
+    /// The client to renew the token with, where the method has its own: Vault renews for the certificate that has logged in alone.
+    pub(super) async fn renewing_client(
+        &self,
+        slots: &Semaphore,
+    ) -> Result<Option<Arc<Client>>, Failure> {
+        let of_login = self.own().client.clone();
+        match of_login {
+            Some(client) => Ok(Some(client)),
+            // A token of another life, or of a sink.
+            None => self.own_client_now(slots).await,
+        }
+    }
+
     /// The client with the method's own certificates, where it has some: they may come after the agent.
     async fn own_client_now(
         &self,

@@ -69,12 +69,15 @@ impl Vault {
         token: SecretText,
         increment: Option<Duration>,
     ) -> Input {
-        let renewal = self.client.renew_self(self.bearer(&token), increment);
-        let result = renewal.await;
-        Input::TokenRenewed {
-            ticket,
-            result: result.map_err(Failure::Vault),
-        }
+        let result = match self.login.renewing_client(&self.file_slots).await {
+            Ok(own) => {
+                let client = own.as_ref().unwrap_or(&self.client);
+                let renewal = client.renew_self(self.bearer(&token), increment);
+                renewal.await.map_err(Failure::Vault)
+            }
+            Err(failure) => Err(failure),
+        };
+        Input::TokenRenewed { ticket, result }
     }
 
     pub(super) async fn look_up_token(self, ticket: Ticket, token: SecretText) -> Input {
