@@ -38,6 +38,8 @@ pub(crate) struct Renderer {
     active: BTreeSet<usize>,
     /// How many files were never written.
     unwritten: usize,
+    /// When all files were looked at last.
+    looked_at: Option<Moment>,
     variables: Arc<BTreeMap<String, String>>,
     seed: u64,
 }
@@ -90,6 +92,7 @@ impl Renderer {
         Self {
             active: files.keys().copied().collect(),
             unwritten: files.len(),
+            looked_at: None,
             next: files.len(),
             lingering: BTreeMap::new(),
             files,
@@ -198,10 +201,22 @@ impl Renderer {
         }
     }
 
-    /// An answer came again as it was: whoever changed or removed a file in between is found out.
-    pub(crate) fn checks(&self, request: &Request) -> Vec<Command> {
-        let users = self.users(request).into_iter();
-        let made = users.filter(|index| {
+    /// An answer came: whoever changed or removed a file in between is found out. A file of other answers, which may never
+    /// come again, is looked at twice in an interval.
+    pub(crate) fn checks(
+        &mut self,
+        request: &Request,
+        interval: Duration,
+        now: Moment,
+    ) -> Vec<Command> {
+        let is_due = |at| now.since(at) >= interval / 2;
+        let looked: Vec<usize> = if self.looked_at.is_some_and(is_due) {
+            self.looked_at = Some(now);
+            self.files.keys().copied().collect()
+        } else {
+            self.users(request)
+        };
+        let made = looked.into_iter().filter(|index| {
             let file = &self.files[index];
             file.state == Write::Done && file.target().file().is_some()
         });
@@ -398,6 +413,7 @@ impl Renderer {
         if file.written_at.replace(now).is_none() {
             self.unwritten -= 1;
         }
+        self.looked_at.get_or_insert(now);
         file.state.finish();
         self.active.insert(index);
     }

@@ -126,13 +126,13 @@ impl Agent {
                 // The first ones are told of together, when all are there.
                 if matches!(self.life, Life::Ready) {
                     self.introduce(now);
+                    self.check_files(request, now);
                 }
             }
             Taken::Same => {
                 self.verdict.mend(&Concern::Request(request.clone()));
                 if self.life.is_working() {
-                    let checks = self.renderer.checks(request);
-                    self.commands.extend(checks);
+                    self.check_files(request, now);
                     for template in self.renderer.users(request) {
                         self.ask_again(template, now);
                     }
@@ -141,6 +141,12 @@ impl Agent {
             Taken::Unchanged => self.verdict.mend(&Concern::Request(request.clone())),
             Taken::Failed(trouble) => self.request_failed(Some(trouble), remedy, now),
         }
+    }
+
+    fn check_files(&mut self, request: &Request, now: Moment) {
+        let interval = self.secrets.interval();
+        let checks = self.renderer.checks(request, interval, now);
+        self.commands.extend(checks);
     }
 
     pub(super) fn request_failed(&mut self, trouble: Option<Trouble>, remedy: Remedy, now: Moment) {

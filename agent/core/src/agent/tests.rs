@@ -9,6 +9,7 @@ mod certificates;
 mod endings;
 mod failures;
 mod init_runs;
+mod intact;
 mod made;
 mod nameless;
 mod overlap;

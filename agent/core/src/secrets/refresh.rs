@@ -99,6 +99,11 @@ impl Refresh {
 }
 
 impl Secrets {
+    /// How often what has no life of its own is read again.
+    pub(crate) fn interval(&self) -> Duration {
+        self.refresh.interval
+    }
+
     /// There are new settings. A shorter interval does not wait for the end of the longer one.
     pub(crate) fn reconfigure(&mut self, config: &TemplateConfig, now: Moment) {
         let before = std::mem::replace(&mut self.refresh, Refresh::new(config));

@@ -278,32 +278,6 @@ fn an_answer_that_says_what_the_last_one_said_renders_nothing() {
 }
 
 #[test]
-fn a_file_that_somebody_else_has_changed_is_made_anew_when_its_answer_comes_again() {
-    let mut world = World::new(&[r#"{{ file "/x" }}"#]);
-    world.step();
-    world.log_in("t1", 3600);
-    world.step();
-    file(&mut world, "a");
-    world.step();
-    world.written();
-    world.step();
-    let checked = |world: &mut World, is_intact| {
-        world.pass(Duration::from_secs(2));
-        world.step();
-        file(world, "a");
-        assert_eq!(world.step(), ["check file 0"]);
-        world.feed(Input::FileChecked {
-            template: 0,
-            is_intact,
-        });
-        world.step()
-    };
-
-    assert_eq!(checked(&mut world, true), NOTHING);
-    assert_eq!(checked(&mut world, false), ["write template 0: a"]);
-}
-
-#[test]
 fn a_local_file_that_did_not_change_renders_nothing() {
     let mut world = World::new(&[r#"{{ file "/x" }}"#]);
     world.step();
@@ -559,7 +533,7 @@ fn a_sandbox_is_handed_on_to_whoever_reads_the_file() {
     assert_eq!(within, &["/safe"]);
 }
 
-fn file(world: &mut World, content: &str) {
+pub(super) fn file(world: &mut World, content: &str) {
     world.feed(Input::FileRead {
         request: Request::File {
             path: "/x".to_owned(),
