@@ -391,7 +391,7 @@ impl Renderer {
             .min()
     }
 
-    /// Whether a text that does not fit its answers can end the agent.
+    /// Whether a text that does not fit its answers, or cannot be written, can end the agent.
     pub(crate) fn error_is_fatal(&self, index: usize) -> bool {
         let file = self.files.get(&index);
         file.is_none_or(|file| file.settings.error_fatal)

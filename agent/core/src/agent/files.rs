@@ -95,12 +95,18 @@ impl Agent {
         let dice = &mut self.dice;
         let (wait, is_news) = self.unwritten.fail(destination, &failure, dice);
         let until = now + wait;
-        match destination {
-            Destination::Template(index) => self.renderer.not_written(index, until),
-            Destination::Sink(index) => self.sinks.not_written(index, until),
-        }
+        let is_fatal = match destination {
+            Destination::Template(index) => {
+                self.renderer.not_written(index, until);
+                self.renderer.error_is_fatal(index)
+            }
+            Destination::Sink(index) => {
+                self.sinks.not_written(index, until);
+                true
+            }
+        };
         let end = self.verdict.write_failed(destination, &failure);
-        let end = end.filter(|_| self.life.is_working());
+        let end = end.filter(|_| is_fatal && self.life.is_working());
         if is_news || end.is_some() {
             self.log(Some(Notice::WriteFailed {
                 destination,

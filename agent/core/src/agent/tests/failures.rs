@@ -353,3 +353,27 @@ fn a_text_that_does_not_fit_its_answers_ends_the_agent_only_where_it_is_to() {
         assert_eq!(ends, is_fatal);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_ends_the_agent_only_where_it_is_to() {
+    for is_fatal in [true, false] {
+        let mut world = World::build(&["static"], |start| {
+            start.config.templates[0].error_fatal = is_fatal;
+        });
+        world.step();
+        world.log_in("t1", 3600);
+        assert_eq!(world.step(), ["write template 0: static"]);
+
+        world.feed(Input::Written {
+            destination: Destination::Template(0),
+            result: Err(Failure::File {
+                path: "/0".to_owned(),
+                message: "is a directory".to_owned(),
+            }),
+        });
+        world.step();
+
+        let ends = world.agent.poll_timeout().map(|(_, why)| why) == Some(Wake::Shutdown);
+        assert_eq!(ends, is_fatal);
+    }
+}
