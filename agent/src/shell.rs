@@ -21,6 +21,11 @@ const AGENTS: [&str; 2] = ["vault", "bao"];
 /// The program itself, wherever it lies.
 pub(crate) const OWN: &str = "/proc/self/exe";
 
+/// Whether this program answers to a name in a line, as the agent or as another shell.
+fn is_own(name: &str) -> bool {
+    AGENTS.contains(&name) || SHELLS.contains(&name) || name == "planescape-agent"
+}
+
 /// Whether there is another shell to be found.
 pub(crate) fn is_there() -> bool {
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
@@ -36,7 +41,7 @@ pub fn by_name(words: &[String]) -> Option<ExitCode> {
         return Some(shell(&words[1..]));
     }
     let builtin = Builtin::named(name)?;
-    let done = builtin.run(&words[1..], b"");
+    let done = builtin.run(&words[1..], None);
     say(&done.output);
     Some(ExitCode::from(done.code))
 }
@@ -163,10 +168,10 @@ fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
         },
     };
     let mut done = match Builtin::named(name) {
-        Some(builtin) => builtin.run(&words[1..], &input.unwrap_or_default()),
-        None if AGENTS.contains(&name) || name == "planescape-agent" => {
+        Some(builtin) => builtin.run(&words[1..], input.as_deref()),
+        None if is_own(name) => {
             let output = simple.output.as_ref().map(open).transpose();
-            return match output.map(|output| call_agent(&words, input, output, agent)) {
+            return match output.map(|output| call_own(&words, input, output, agent)) {
                 Ok(Ok(done)) => done,
                 Ok(Err(error)) => Done::failed("sh", &format!("{}: {error}", words[0])),
                 Err(message) => Done::failed("sh", &message),
@@ -185,7 +190,7 @@ fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
 }
 
 /// It writes into the file of a redirection itself, as long as it runs.
-fn call_agent(
+fn call_own(
     words: &[String],
     input: Option<Vec<u8>>,
     output: Option<File>,
@@ -335,6 +340,10 @@ mod tests {
 
         assert!(!one.exists());
         assert!(two.exists());
+
+        let line = format!("false &&\n\ntouch {}", one.display());
+        assert_eq!(run(&Line::parse(&line).unwrap(), false), 1);
+        assert!(!one.exists());
     }
 
     #[test]
@@ -346,6 +355,8 @@ mod tests {
             ("echo '${HOME}' \"it's\"", "${HOME} it's\n"),
             ("echo $NO_SUCH_VARIABLE.", ".\n"),
             ("echo -n a; echo \\$b", "a$b\n"),
+            ("echo a \\\n b \"c\\\nd\" e#f # g", "a b cd e#f\n"),
+            ("echo \"\\`\"", "`\n"),
         ];
         for (line, expected) in cases {
             let parsed = Line::parse(line).unwrap();

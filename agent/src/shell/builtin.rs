@@ -1,7 +1,7 @@
 //! The commands that the program is itself.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use base64::Engine;
@@ -40,10 +40,11 @@ impl Builtin {
         })
     }
 
-    pub(super) fn run(self, words: &[String], input: &[u8]) -> Done {
+    /// Without an input it reads that of the process.
+    pub(super) fn run(self, words: &[String], input: Option<&[u8]>) -> Done {
         match self {
             Self::Base64 => base64(words, input),
-            Self::Cat => cat(words, input),
+            Self::Cat => contents("cat", &words.iter().collect::<Vec<_>>(), input),
             Self::Echo => echo(words),
             Self::False => Done {
                 code: 1,
@@ -52,11 +53,11 @@ impl Builtin {
             Self::Kill => of("kill", tools::send_signals(words)),
             Self::PidOf => {
                 let ids = tools::processes(words);
-                let ids: Vec<String> = ids.iter().rev().map(ToString::to_string).collect();
-                Done {
-                    code: u8::from(ids.is_empty()),
-                    output: format!("{}\n", ids.join(" ")).into_bytes(),
+                if ids.is_empty() {
+                    return Self::False.run(&[], None);
                 }
+                let ids: Vec<String> = ids.iter().rev().map(ToString::to_string).collect();
+                Done::well(format!("{}\n", ids.join(" ")))
             }
             Self::Sleep => of("sleep", tools::wait_for(words)),
             Self::Touch => touch(words),
@@ -80,33 +81,57 @@ fn echo(words: &[String]) -> Done {
     Done::well(format!("{}{end}", words.join(" ")))
 }
 
-fn cat(words: &[String], input: &[u8]) -> Done {
-    if words.is_empty() {
-        return Done::well(input);
-    }
-    let mut output = Vec::new();
-    for path in words {
-        let read = File::open(path).and_then(|mut file| file.read_to_end(&mut output));
+/// What stands in these files; the input where there is none, or in the place of `-`. What fails leaves the others there.
+fn contents(name: &str, paths: &[&String], input: Option<&[u8]>) -> Done {
+    let input_alone = "-".to_owned();
+    let input_alone = [&input_alone];
+    let paths: &[&String] = if paths.is_empty() {
+        &input_alone
+    } else {
+        paths
+    };
+    let mut done = Done::well("");
+    for path in paths {
+        let read = match (path.as_str(), input) {
+            ("-", Some(input)) => {
+                done.output.extend_from_slice(input);
+                Ok(input.len())
+            }
+            ("-", None) => io::stdin().read_to_end(&mut done.output),
+            (path, _) => {
+                let file = File::open(path);
+                file.and_then(|mut file| file.read_to_end(&mut done.output))
+            }
+        };
         if let Err(error) = read {
-            return Done::failed("cat", &format!("{path}: {error}"));
+            done.code = Done::failed(name, &format!("{path}: {error}")).code;
         }
     }
-    Done::well(output)
+    done
 }
 
-fn base64(words: &[String], input: &[u8]) -> Done {
-    let decodes = words
-        .iter()
-        .any(|word| matches!(word.as_str(), "-d" | "-D" | "--decode"));
-    if !decodes {
-        return Done::well(format!("{}\n", BASE64_STANDARD.encode(input)));
+fn base64(words: &[String], input: Option<&[u8]>) -> Done {
+    let (mut decodes, mut paths) = (false, Vec::new());
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "-d" | "-D" | "--decode" => decodes = true,
+            // How long lines are to be: here there is one.
+            "-w" => drop(rest.next()),
+            flag if flag.starts_with('-') && flag != "-" => {}
+            _ => paths.push(word),
+        }
     }
-    let text: Vec<u8> = input
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    match BASE64_STANDARD.decode(text) {
+    let mut done = contents("base64", &paths, input);
+    if done.code != 0 {
+        done.output.clear();
+        return done;
+    }
+    if !decodes {
+        return Done::well(format!("{}\n", BASE64_STANDARD.encode(done.output)));
+    }
+    done.output.retain(|byte| !byte.is_ascii_whitespace());
+    match BASE64_STANDARD.decode(done.output) {
         Ok(bytes) => Done::well(bytes),
         Err(error) => Done::failed("base64", &format!("invalid input: {error}")),
     }

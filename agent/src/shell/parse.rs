@@ -1,7 +1,7 @@
 //! A line of the shell, read whole before any of it runs.
 
-use super::AGENTS;
 use super::builtin::Builtin;
+use super::is_own;
 
 /// Pipelines, and when each of them runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +89,18 @@ impl Line {
                 Token::Pipe => commands.push(Simple::default()),
                 Token::Joint(next) => {
                     let ended = std::mem::replace(&mut commands, vec![Simple::default()]);
-                    add(&mut pipelines, joint, ended)?;
-                    joint = next;
+                    let is_blank = ended == [Simple::default()] && next == Joint::Always;
+                    // `&&` at the end of a line asks about the next one.
+                    if !is_blank {
+                        add(&mut pipelines, joint, ended)?;
+                        joint = next;
+                    }
                 }
             }
         }
-        add(&mut pipelines, joint, commands)?;
+        if joint != Joint::Always || commands != [Simple::default()] {
+            add(&mut pipelines, joint, commands)?;
+        }
         Ok(Self { pipelines })
     }
 }
@@ -104,9 +110,6 @@ fn add(
     joint: Joint,
     commands: Vec<Simple>,
 ) -> Result<(), String> {
-    if commands == [Simple::default()] {
-        return Ok(());
-    }
     for command in &commands {
         check(command)?;
     }
@@ -123,9 +126,7 @@ fn check(command: &Simple) -> Result<(), String> {
         };
     };
     let base = name.rsplit('/').next().unwrap_or_default();
-    let is_known =
-        Builtin::named(base).is_some() || AGENTS.contains(&base) || base == "planescape-agent";
-    if is_known {
+    if Builtin::named(base).is_some() || is_own(base) {
         Ok(())
     } else {
         Err(format!("`{name}` is not in this image"))
@@ -148,6 +149,8 @@ impl<'a> Lexer<'a> {
         while let Some(&next) = self.rest.peek() {
             match next {
                 ' ' | '\t' => drop(self.rest.next()),
+                '\\' if self.joins_lines() => {}
+                '#' => while self.rest.next_if(|c| *c != '\n').is_some() {},
                 '\n' | ';' => {
                     self.rest.next();
                     tokens.push(Token::Joint(Joint::Always));
@@ -172,15 +175,28 @@ impl<'a> Lexer<'a> {
                     self.rest.next();
                     tokens.push(Token::In);
                 }
-                '>' => {
-                    self.rest.next();
-                    let appends = self.rest.next_if_eq(&'>').is_some();
-                    tokens.push(Token::Out { appends });
-                }
+                '>' => tokens.push(self.out()),
                 _ => tokens.push(self.word()?),
             }
         }
         Ok(tokens)
+    }
+
+    /// A backslash at the end of a line.
+    fn joins_lines(&mut self) -> bool {
+        let mut ahead = self.rest.clone();
+        let joins = ahead.next() == Some('\\') && ahead.next() == Some('\n');
+        if joins {
+            self.rest = ahead;
+        }
+        joins
+    }
+
+    /// `>` and `>>`.
+    fn out(&mut self) -> Token {
+        self.rest.next();
+        let appends = self.rest.next_if_eq(&'>').is_some();
+        Token::Out { appends }
     }
 
     fn word(&mut self) -> Result<Token, String> {
@@ -193,7 +209,9 @@ impl<'a> Lexer<'a> {
                     self.errors()?;
                     return Ok(Token::Errors);
                 }
+                '>' if text == "1" && parts.is_empty() => return Ok(self.out()),
                 '>' => break,
+                '\\' if self.joins_lines() => {}
                 '\\' => {
                     self.rest.next();
                     text.extend(self.rest.next());
@@ -221,7 +239,7 @@ impl<'a> Lexer<'a> {
                     flush(&mut text, &mut parts);
                     parts.push(self.dollar()?);
                 }
-                '`' | '(' | ')' | '*' | '?' | '[' | '#' => {
+                '`' | '(' | ')' | '*' | '?' | '[' => {
                     return Err(format!("`{next}` means nothing here"));
                 }
                 _ => {
@@ -253,8 +271,10 @@ impl<'a> Lexer<'a> {
             match self.rest.next() {
                 None => return Err("a quote is not closed".to_owned()),
                 Some('"') => break,
+                Some('`') => return Err("``` means nothing here".to_owned()),
                 Some('\\') => match self.rest.next() {
-                    Some(c @ ('"' | '\\' | '$')) => text.push(c),
+                    Some('\n') => {}
+                    Some(c @ ('"' | '\\' | '$' | '`')) => text.push(c),
                     Some(c) => text.extend(['\\', c]),
                     None => {}
                 },
@@ -361,6 +381,8 @@ mod tests {
             "/bin/sleep 5 && /bin/vault token revoke -address=http://vault:8200 -self",
             "kill -HUP $(pidof nginx)",
             "kill -s HUP \"$(cat /run/app.pid)\" 2>/dev/null || true",
+            "/bin/sh -c 'kill -HUP $(pidof nginx)'",
+            "# Tell it.\n\nkill -HUP \\\n  $(pidof nginx) ||\n\n  true # It was not there.\n",
             "pidof app | xargs-is-not-here; true",
         ] {
             let parsed = Line::parse(line);
@@ -377,6 +399,10 @@ mod tests {
             ("echo a &", "`&` starts nothing in the background here"),
             ("echo *", "`*` means nothing here"),
             ("echo `date`", "``` means nothing here"),
+            ("echo \"`date`\"", "``` means nothing here"),
+            ("&& echo a", "a command is missing"),
+            ("echo a &&", "a command is missing"),
+            ("echo a || && echo b", "a command is missing"),
             ("echo $(date)", "`date` is not in this image"),
             ("echo 'a", "a quote is not closed"),
             ("echo ${A:-b}", "`${A:-b}` is not a plain variable"),

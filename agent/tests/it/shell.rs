@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const AGENT: &str = env!("CARGO_BIN_EXE_planescape-agent");
 
 /// The flags, and the line.
-const LINES: [(&str, &str); 18] = [
+const LINES: [(&str, &str); 27] = [
     ("-c", "false; touch after"),
     ("-ec", "false; touch after"),
     ("-ec", "true && false; touch after"),
@@ -31,6 +31,15 @@ const LINES: [(&str, &str); 18] = [
         "-c",
         "echo 'no configuration' | vault agent -config=/dev/stdin",
     ),
+    ("-c", "sh -c 'echo a > out; false' || touch after"),
+    ("-c", "false &&\n touch after"),
+    ("-c", "echo a \\\n b \"c\\\nd\" # e\n# f\ntouch after"),
+    ("-c", "echo a 1> out; echo b 1>> out"),
+    ("-c", "echo aGVsbG8= > out; base64 -d out"),
+    ("-c", "echo a > out; echo b | cat out - out"),
+    ("-c", "echo a > out; cat no-such-file out; touch after"),
+    ("-c", "echo a | base64 - > out"),
+    ("-c", "echo a | sh -c 'cat > out'"),
 ];
 
 #[test]
