@@ -247,6 +247,9 @@ async fn renew(client: Arc<Client>, renewal: Renewal) -> Renewed {
     (renewal.engine, renewal.of, result, sent)
 }
 
+/// Which server answers, and how far behind it may be: the answer is none the less the one that is kept.
+const ABOUT_SERVERS: [&str; 3] = ["x-vault-forward", "x-vault-inconsistent", "x-vault-index"];
+
 /// What makes two requests the same: everything that Vault looks at. Names of programs and ids of
 /// requests change nothing.
 pub(super) fn key(
@@ -262,6 +265,7 @@ pub(super) fn key(
         // Vault takes a token from there, too.
         .filter(|name| name.starts_with("x-vault-") || *name == "authorization")
         .filter(|name| !matches!(*name, "x-vault-token" | "x-vault-request"))
+        .filter(|name| !ABOUT_SERVERS.contains(name))
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -396,6 +400,7 @@ mod tests {
 
         assert_eq!(with("user-agent", "curl"), plain);
         assert_eq!(with("x-request-id", "17"), plain);
+        assert_eq!(with("x-vault-index", "v1:x"), plain);
         assert_ne!(with("x-vault-namespace", "team"), plain);
         assert_ne!(with("authorization", "Bearer another"), plain);
         assert_ne!(with("x-vault-wrap-ttl", "5m"), plain);

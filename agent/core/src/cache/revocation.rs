@@ -4,6 +4,7 @@ use planescape_vault::SecretText;
 
 use super::{Cache, Holds, Key, REMEMBERED};
 use crate::clock::Moment;
+use crate::proxied;
 
 /// Something that is gone in Vault, or is to be forgotten here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Revocation {
     TokenAlone(SecretText),
     /// A lease.
     Lease(String),
-    /// All leases whose ids start so, in this namespace.
+    /// All leases whose ids start so, in this namespace, and all tokens that were made below that path.
     Leases {
         /// The start, of whole segments as Vault takes it.
         prefix: String,
@@ -53,14 +54,21 @@ impl Revocation {
             (Self::Accessor(accessor), Holds::Token { accessor: held, .. }) => held == accessor,
             (Self::Lease(id), Holds::Lease { id: held, .. }) => held == id,
             (Self::Leases { prefix, namespace }, Holds::Lease { id, .. }) => {
-                is_below(id, prefix) && in_namespace == namespace
+                is_below(id, prefix) && namespace_of(id, path, in_namespace) == *namespace
+            }
+            // Vault leases tokens, too, under the path that made them.
+            (Self::Leases { prefix, namespace }, Holds::Token { .. }) => {
+                let path = whole(path, in_namespace);
+                let path = path.strip_prefix(outer(namespace));
+                path.is_some_and(|path| is_below(path, prefix))
             }
             (Self::Path { prefix, namespace }, _) => {
                 path.starts_with(prefix.as_str()) && in_namespace == namespace
             }
             (Self::All, _) => true,
-            (Self::Accessor(_), Holds::Lease { .. })
-            | (Self::Lease(_) | Self::Leases { .. }, Holds::Token { .. }) => false,
+            (Self::Accessor(_), Holds::Lease { .. }) | (Self::Lease(_), Holds::Token { .. }) => {
+                false
+            }
         }
     }
 }
@@ -119,6 +127,30 @@ impl<T> Cache<T> {
             self.evict(&key);
         }
     }
+}
+
+/// A namespace as a path begins with it.
+fn outer(namespace: &str) -> &str {
+    namespace.strip_prefix("root/").unwrap_or(namespace)
+}
+
+/// A path behind its namespaces, wherever those were said.
+fn whole(path: &str, in_namespace: &str) -> String {
+    [
+        outer(in_namespace),
+        path.strip_prefix("/v1/").unwrap_or(path),
+    ]
+    .concat()
+}
+
+/// The namespace that a lease is in: what stands before the path that its id begins with.
+fn namespace_of(id: &str, path: &str, in_namespace: &str) -> String {
+    let made_by = id.rsplit_once('/').map_or(id, |(made_by, _)| made_by);
+    let whole = whole(path, in_namespace);
+    let outer = whole.strip_suffix(made_by);
+    let outer = outer.filter(|outer| outer.is_empty() || outer.ends_with('/'));
+    // The lease was handed out once more, by another path.
+    proxied::namespace(outer.unwrap_or(in_namespace))
 }
 
 fn is_below(id: &str, prefix: &str) -> bool {

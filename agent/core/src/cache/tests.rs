@@ -131,7 +131,7 @@ fn revocations_take_along_what_hangs_on_them() {
                 prefix: String::new(),
                 namespace: "root/".to_owned(),
             },
-            &[1, 2, 3],
+            &[],
         ),
         (Revocation::Token(token("none")), &[1, 2, 3, 4, 5, 6]),
         (Revocation::All, &[]),
@@ -279,6 +279,66 @@ fn cache() -> Cache<u8> {
     let mut cache = Cache::new(1);
     cache.set_own(token("own"), Some("accessor of own".to_owned()));
     cache
+}
+
+/// Whether something that a path has handed out in a namespace is gone once `db/creds` or `auth/users` of a namespace is.
+fn goes(path: &str, namespace: &str, carried: Carried, prefix: &str, revoked_in: &str) -> bool {
+    let mut cache = cache();
+    let asked = Asked {
+        path: path.to_owned(),
+        namespace: namespace.to_owned(),
+        ..asked(1, Some("own"))
+    };
+    assert!(cache.put(asked, carried, 1, at(0)));
+
+    let revocation = Revocation::Leases {
+        prefix: prefix.to_owned(),
+        namespace: revoked_in.to_owned(),
+    };
+    cache.revoke(revocation, at(0));
+
+    cache.is_empty()
+}
+
+#[test]
+fn what_is_leased_in_a_namespace_goes_there_wherever_the_request_named_that() {
+    for (path, namespace, is_in) in [
+        ("/v1/db/creds/a", "root/", "root/"),
+        ("/v1/db/creds/a", "team/", "team/"),
+        ("/v1/team/db/creds/a", "root/", "team/"),
+        ("/v1/sub/db/creds/a", "team/", "team/sub/"),
+        ("/v1/sys/wrapping/unwrap", "team/", "team/"),
+        ("/v1/xdb/creds/a", "team/", "team/"),
+    ] {
+        for revoked_in in ["root/", "team/", "team/sub/"] {
+            let carried = Carried::Lease {
+                id: "db/creds/a/1.x".to_owned(),
+                grant: Grant::new(Duration::from_secs(60), true),
+            };
+            let goes = goes(path, namespace, carried, "db/creds", revoked_in);
+            assert_eq!(goes, revoked_in == is_in, "{path} {namespace} {revoked_in}");
+        }
+    }
+}
+
+#[test]
+fn a_token_goes_with_the_leases_below_the_path_that_made_it() {
+    let path = "/v1/auth/users/login/a";
+    for (path, namespace, prefix, expected) in [
+        (path, "team/", "auth/users", true),
+        (path, "team/", "auth/user", false),
+        (path, "root/", "auth/users", false),
+        ("/v1/team/auth/users/login/a", "root/", "auth/users", true),
+    ] {
+        let carried = Carried::Token {
+            token: token("orphan"),
+            accessor: "accessor".to_owned(),
+            is_orphan: true,
+            grant: Grant::new(Duration::from_secs(60), true),
+        };
+        let goes = goes(path, namespace, carried, prefix, "team/");
+        assert_eq!(goes, expected, "{path} {namespace} {prefix}");
+    }
 }
 
 fn put_lease(cache: &mut Cache<u8>, number: u8, by: &str, id: &str) {

@@ -34,7 +34,9 @@ pub(super) fn by(passage: &Passage, body: Option<&[u8]>) -> Option<Revocation> {
         return by_path(passage);
     };
     Some(match body {
-        Some(body) => by_body(serde_json::from_slice(body).ok()?),
+        Some([]) => return None,
+        // Vault reads forms, too.
+        Some(body) => serde_json::from_slice(body).map_or(Revocation::All, by_body),
         None => Revocation::All,
     })
 }
@@ -53,10 +55,24 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     if let Some((_, id)) = after("revoke") {
         return Some(Revocation::Lease(id.to_owned()));
     }
-    let (before, prefix) = after("revoke-force").or_else(|| after("revoke-prefix"))?;
+    let prefixed = after("revoke-force").or_else(|| after("revoke-prefix"));
+    let (before, prefix) = match prefixed {
+        Some((before, prefix)) => (before, prefix.to_owned()),
+        None => with_a_mount(path)?,
+    };
     let outer = passage.namespace.trim_start_matches("root/");
     Some(Revocation::Leases {
-        prefix: prefix.to_owned(),
+        prefix,
         namespace: super::namespace(&format!("{outer}{before}")),
+    })
+}
+
+/// What was leased below a mount goes with it; nothing is below one that comes.
+fn with_a_mount(path: &str) -> Option<(&str, String)> {
+    let mut mounts = [("sys/mounts/", ""), ("sys/auth/", "auth/")].into_iter();
+    mounts.find_map(|(mounts, kind)| {
+        let (before, mount) = path.split_once(mounts)?;
+        let is_meant = before.is_empty() || before.ends_with('/');
+        is_meant.then(|| (before, [kind, mount].concat()))
     })
 }

@@ -227,6 +227,7 @@ fn a_revocation_is_understood_that_names_in_its_body_what_is_to_go() {
             Some(Revocation::Token(token("x"))),
         ),
         ("/v1/auth/token/revoke", "", None),
+        ("/v1/auth/token/revoke", "token=x", Some(Revocation::All)),
         (
             "/v1/auth/token/revoke-orphan",
             r#"{"token":"x"}"#,
@@ -275,6 +276,12 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
         ),
         ("/v1/sys/revoke-prefix/db", leases("db", "outer/")),
         ("/v1/kv/mysys/revoke/x", None),
+        ("/v1/sys/mounts/db", leases("db", "outer/")),
+        (
+            "/v1/team/sys/auth/users/",
+            leases("auth/users", "outer/team/"),
+        ),
+        ("/v1/kv/mysys/mounts/db", None),
     ] {
         assert_eq!(revoked(path, None), expected, "{path}");
     }
