@@ -27,6 +27,8 @@ const LOSS: usize = 0;
 
 const PATHS: [&str; 3] = ["db/creds/a", "db/creds/b", "aws/creds/c"];
 const NAMESPACES: [&str; 2] = ["root/", "team/"];
+/// Of leases, and of tokens.
+const PREFIXES: [&str; 5] = ["db/creds/a", "db", "aws", "auth/userpass", "auth/token"];
 
 #[test]
 fn nobody_is_given_what_is_gone() {
@@ -282,14 +284,13 @@ impl World {
     fn serve(&mut self, asked: &Asked, wish: Wish) -> Option<Kept> {
         let life = Duration::from_secs(self.chance.pick(&[3, 30, 600]));
         let token = asked.token.as_ref().map(SecretText::expose);
+        let path = asked.path.trim_start_matches("/v1/");
+        let place = (path, asked.namespace.as_str());
         let given = match wish {
-            Wish::Lease(n) => {
-                let place = (PATHS[n], asked.namespace.as_str());
-                self.tree.lease(token?, place, life, self.now)
-            }
-            Wish::Child => self.tree.create(Some(token?), life, self.now),
+            Wish::Lease(_) => self.tree.lease(token?, place, life, self.now),
+            Wish::Child => self.tree.create(Some(token?), place, life, self.now),
             Wish::Orphan if !self.tree.has_token(token?, self.now) => None,
-            Wish::Orphan | Wish::Login => self.tree.create(None, life, self.now),
+            Wish::Orphan | Wish::Login => self.tree.create(None, place, life, self.now),
         };
         Some(Kept {
             given: given?,
@@ -335,7 +336,7 @@ impl World {
             3 if self.leases.is_empty() => return,
             3 => Revocation::Lease(self.chance.pick(&self.leases)),
             _ => Revocation::Leases {
-                prefix: self.chance.pick(&["db/creds/a", "db", "aws"]).to_owned(),
+                prefix: self.chance.pick(&PREFIXES).to_owned(),
                 namespace: self.chance.pick(&NAMESPACES).to_owned(),
             },
         };

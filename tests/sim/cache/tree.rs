@@ -48,6 +48,8 @@ pub(crate) struct Tree {
 struct Token {
     parent: Option<String>,
     accessor: String,
+    /// The path that made it, and its namespace.
+    made_by: (String, String),
     life: Life,
 }
 
@@ -88,7 +90,7 @@ impl Tree {
 
     /// A token of the agent.
     pub(crate) fn log_in(&mut self, now: Moment) -> String {
-        let given = self.create(None, OWN_LIFE, now);
+        let given = self.create(None, ("", ""), OWN_LIFE, now);
         given.map_or_else(String::new, |it| it.name().to_owned())
     }
 
@@ -96,6 +98,7 @@ impl Tree {
     pub(crate) fn create(
         &mut self,
         parent: Option<&str>,
+        (path, namespace): (&str, &str),
         life: Duration,
         now: Moment,
     ) -> Option<Given> {
@@ -107,6 +110,7 @@ impl Tree {
         let token = Token {
             parent: parent.map(str::to_owned),
             accessor: accessor.clone(),
+            made_by: (format!("{path}/"), namespace.to_owned()),
             life: Life::new(life, now),
         };
         self.tokens.insert(name.clone(), token);
@@ -195,6 +199,13 @@ impl Tree {
                 self.take_leases(number, |id, lease| {
                     id.starts_with(&below) && lease.namespace == *namespace
                 });
+                let tokens = self.tokens.iter().filter(|(_, token)| {
+                    token.made_by.0.starts_with(&below) && token.made_by.1 == *namespace
+                });
+                let tokens: Vec<String> = tokens.map(|(name, _)| name.clone()).collect();
+                for name in tokens {
+                    self.take_token(&name, number);
+                }
             }
             // Of the agent's cache alone.
             Revocation::Path { .. } | Revocation::All => {}
