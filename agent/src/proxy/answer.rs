@@ -46,9 +46,12 @@ pub(super) fn error(status: StatusCode, message: &str) -> Answer {
 }
 
 /// Errors in Vault's form, with the line end that Go puts behind JSON.
+pub(super) fn errors_text(messages: &[&str]) -> String {
+    serde_json::json!({"errors": messages}).to_string() + "\n"
+}
+
 pub(super) fn errors(status: StatusCode, messages: &[&str]) -> Answer {
-    let text = serde_json::json!({"errors": messages}).to_string();
-    let mut answer = typed("application/json", text + "\n");
+    let mut answer = typed("application/json", errors_text(messages));
     *answer.status_mut() = status;
     answer
 }

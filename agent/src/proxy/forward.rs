@@ -387,13 +387,12 @@ async fn whole(response: Response<StreamedBody>, deadline: Instant) -> Result<Wh
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it did not end in time".to_owned(),
     };
+    let message = format!("failed to get the response: {why}");
+    let json = HeaderValue::from_static("application/json");
     Ok(Whole {
         status: StatusCode::INTERNAL_SERVER_ERROR,
-        headers: HeaderMap::new(),
-        body: Bytes::from(
-            serde_json::json!({"errors": [format!("failed to get the response: {why}")]})
-                .to_string(),
-        ),
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+        body: answer::errors_text(&[&message]).into(),
     })
 }
 
@@ -449,7 +448,42 @@ fn user_agent(original: Option<&HeaderValue>) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::{Body, Frame};
+
     use super::*;
+
+    /// A body that never comes.
+    struct Missing;
+
+    impl Body for Missing {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_an_error_in_vaults_form() {
+        let response = Response::builder().header(CONTENT_TYPE, "application/json");
+        let response = response.body(StreamedBody::wrap(Missing)).unwrap();
+
+        let Ok(whole) = whole(response, Instant::now()).await else {
+            panic!("nothing of it is passed on");
+        };
+
+        assert_eq!(whole.status, 500);
+        assert_eq!(whole.headers[CONTENT_TYPE], "application/json");
+        assert!(whole.body.ends_with(b"\"]}\n"));
+    }
 
     #[test]
     fn vault_says_how_long_to_wait_where_it_is_busy() {

@@ -31,6 +31,8 @@ impl Proxy {
         }
         match &*meant(request.uri().path()) {
             b"*" => answer::empty(status_of_asterisk(request.method())),
+            // Who asks for a tunnel names no path.
+            b"" => answer::not_found(),
             b"/agent/v1/metrics" => {
                 let status = self.asker.ask().await;
                 self.metrics.answer(&request, status.as_ref())
@@ -195,6 +197,7 @@ mod tests {
             ("//", "/"),
             ("*", "*"),
             ("/*", "/*"),
+            ("", ""),
         ] {
             assert_eq!(meant(path), expected.as_bytes(), "{path}");
         }
