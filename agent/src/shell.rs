@@ -88,6 +88,17 @@ fn run(line: &Line, stops_at_failure: bool) -> u8 {
         if !is_due {
             continue;
         }
+        if let [Simple { words, .. }] = &pipeline.commands[..]
+            && is_exit(words)
+        {
+            // Without a number it is what came before.
+            let has_number = words.len() > 1;
+            return if has_number {
+                run_pipeline(pipeline, false)
+            } else {
+                code
+            };
+        }
         let next = rest.peek().map(|(joint, _)| *joint);
         code = run_pipeline(pipeline, next.is_none());
         // A command that `&&` or `||` asks about does not fail the line.
@@ -96,6 +107,11 @@ fn run(line: &Line, stops_at_failure: bool) -> u8 {
         }
     }
     code
+}
+
+fn is_exit(words: &[Vec<Part>]) -> bool {
+    let name = words.first().map(Vec::as_slice);
+    matches!(name, Some([Part::Text(name)]) if name == "exit")
 }
 
 fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {

@@ -16,6 +16,7 @@ pub(super) enum Builtin {
     Base64,
     Cat,
     Echo,
+    Exit,
     False,
     Kill,
     PidOf,
@@ -30,6 +31,7 @@ impl Builtin {
             "base64" => Self::Base64,
             "cat" => Self::Cat,
             "echo" => Self::Echo,
+            "exit" => Self::Exit,
             "false" => Self::False,
             "kill" => Self::Kill,
             "pidof" => Self::PidOf,
@@ -46,15 +48,19 @@ impl Builtin {
             Self::Base64 => base64(words, input),
             Self::Cat => contents("cat", &words.iter().collect::<Vec<_>>(), input),
             Self::Echo => echo(words),
-            Self::False => Done {
-                code: 1,
-                output: Vec::new(),
-            },
+            Self::Exit => ends_with(
+                words
+                    .first()
+                    .map_or("0", String::as_str)
+                    .parse()
+                    .unwrap_or(2),
+            ),
+            Self::False => ends_with(1),
             Self::Kill => of("kill", tools::send_signals(words)),
             Self::PidOf => {
                 let ids = tools::processes(words);
                 if ids.is_empty() {
-                    return Self::False.run(&[], None);
+                    return ends_with(1);
                 }
                 let ids: Vec<String> = ids.iter().rev().map(ToString::to_string).collect();
                 Done::well(format!("{}\n", ids.join(" ")))
@@ -63,6 +69,13 @@ impl Builtin {
             Self::Touch => touch(words),
             Self::True => Done::well(""),
         }
+    }
+}
+
+fn ends_with(code: u8) -> Done {
+    Done {
+        code,
+        output: Vec::new(),
     }
 }
 

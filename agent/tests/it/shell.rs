@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const AGENT: &str = env!("CARGO_BIN_EXE_planescape-agent");
 
 /// The flags, and the line.
-const LINES: [(&str, &str); 27] = [
+const LINES: [(&str, &str); 31] = [
     ("-c", "false; touch after"),
     ("-ec", "false; touch after"),
     ("-ec", "true && false; touch after"),
@@ -40,6 +40,10 @@ const LINES: [(&str, &str); 27] = [
     ("-c", "echo a > out; cat no-such-file out; touch after"),
     ("-c", "echo a | base64 - > out"),
     ("-c", "echo a | sh -c 'cat > out'"),
+    ("-c", "exit 3; touch after"),
+    ("-c", "false; exit"),
+    ("-c", "true || exit 4; false || exit 5; touch after"),
+    ("-c", "exit 6 | cat; touch after"),
 ];
 
 #[test]
