@@ -28,7 +28,6 @@ use crate::clock;
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
-const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 /// Headers between two ends of one connection.
 const HOP_BY_HOP: [&str; 6] = [
     "keep-alive",
@@ -338,7 +337,8 @@ impl Incomer {
     }
 }
 
-/// Leaves out what is meant for the agent alone, and says what `vault agent` says.
+/// Leaves out what is meant for the agent alone, and says what `vault agent` says. `X-Vault-Request` is the client's to say: an
+/// agent behind this one may ask for it.
 fn clear(headers: &mut HeaderMap, meant: &str) {
     for name in HOP_BY_HOP {
         headers.remove(name);
@@ -352,9 +352,6 @@ fn clear(headers: &mut HeaderMap, meant: &str) {
     ] {
         headers.remove(name);
     }
-    headers
-        .entry(REQUEST)
-        .or_insert(HeaderValue::from_static("true"));
     if meant == "/v1/sys/wrapping/wrap" {
         // Vault wraps nothing without a time; `vault agent` always says this one.
         let five_minutes = HeaderValue::from_static("5m");
@@ -483,6 +480,22 @@ mod tests {
         assert_eq!(whole.status, 500);
         assert_eq!(whole.headers[CONTENT_TYPE], "application/json");
         assert!(whole.body.ends_with(b"\"]}\n"));
+    }
+
+    #[test]
+    fn only_a_client_says_that_a_request_is_meant() {
+        for said in [None, Some("true"), Some("yes")] {
+            let mut headers = HeaderMap::new();
+            headers.extend(said.map(|said| {
+                let name = HeaderName::from_static("x-vault-request");
+                (name, HeaderValue::from_static(said))
+            }));
+
+            clear(&mut headers, "/v1/kv/data/app");
+
+            let sent = headers.get("x-vault-request");
+            assert_eq!(sent.map(HeaderValue::as_bytes), said.map(str::as_bytes));
+        }
     }
 
     #[test]
