@@ -298,13 +298,14 @@ impl Login {
     /// The client to renew the token with, where the method has its own: Vault renews for the certificate that has logged in alone.
     pub(super) async fn renewing_client(
         &self,
+        vault: &Client,
         slots: &Semaphore,
     ) -> Result<Option<Arc<Client>>, Failure> {
         let of_login = self.own().client.clone();
         match of_login {
             Some(client) => Ok(Some(client)),
             // A token of another life, or of a sink.
-            None => self.own_client_now(slots).await,
+            None => self.own_client_now(vault, slots).await,
         }
     }
 

@@ -69,7 +69,11 @@ impl Vault {
         token: SecretText,
         increment: Option<Duration>,
     ) -> Input {
-        let result = match self.login.renewing_client(&self.file_slots).await {
+        let result = match self
+            .login
+            .renewing_client(&self.client, &self.file_slots)
+            .await
+        {
             Ok(own) => {
                 let client = own.as_ref().unwrap_or(&self.client);
                 let renewal = client.renew_self(self.bearer(&token), increment);

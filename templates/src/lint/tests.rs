@@ -105,6 +105,14 @@ fn mistakes_are_pointed_at_and_the_cure_is_named() {
             "{{ template `nope` }}",
             "1:13 call: template \"nope\" not defined; define it here: `{{ define \"nope\" }}…{{ end }}`",
         ),
+    ] {
+        assert_eq!(found(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn words_of_other_languages_are_answered_with_those_of_templates() {
+    for (text, expected) in [
         (
             "{{ secret 'kv/data/app' }}",
             "1:11 syntax: malformed character constant: 'kv/data/app'; write double quotes: `\"kv/data/app\"`",
