@@ -210,11 +210,11 @@ impl Session {
         matches!(self.activity, Activity::LoggingIn)
     }
 
-    /// Every token that may live, the one in use first.
+    /// Every token that may live, the one in use first, and those of logins before it: users of databases hang on these.
     pub(crate) fn take_tokens(&mut self) -> Vec<Living> {
         let current = self.current.take().map(Living::from);
-        let own = current.into_iter().chain(std::mem::take(&mut self.orphans));
-        own.chain(self.take_retired()).collect()
+        let own = current.into_iter().chain(self.take_retired());
+        own.chain(std::mem::take(&mut self.orphans)).collect()
     }
 
     /// Every token that may live, except the one in use and those that files hold.

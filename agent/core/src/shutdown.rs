@@ -73,8 +73,9 @@ pub(crate) struct Awaited {
 }
 
 impl Shutdown {
-    /// Starts the way out; `tokens` are to be revoked.
-    pub(crate) fn new(end: End, tokens: Vec<Living>, now: Moment) -> Self {
+    /// Starts the way out; `tokens` are to be revoked in this order. Those whose time is over keep no other one waiting.
+    pub(crate) fn new(end: End, mut tokens: Vec<Living>, now: Moment) -> Self {
+        tokens.sort_by_key(|living| living.is_gone(now));
         let mut shutdown = Self {
             end,
             keeps_token: false,

@@ -20,6 +20,14 @@ fn no_more_than_eight_tokens_are_revoked_at_once() {
 }
 
 #[test]
+fn a_token_whose_time_is_over_is_revoked_after_all_others() {
+    let tokens = vec![token(1, 1), token(2, 3600), token(3, 1), token(4, 3600)];
+    let mut shutdown = Shutdown::new(rendered(), tokens, at(10));
+
+    assert_eq!(revoked_now(&mut shutdown, 10), [2, 4, 1, 3]);
+}
+
+#[test]
 fn an_answer_that_may_bring_a_lease_is_waited_for_five_seconds() {
     let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
     let awaited = Awaited {

@@ -114,6 +114,18 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
     assert_eq!(report.unrevoked, ["accessor of made"]);
 }
 
+#[test]
+fn what_an_earlier_life_has_leased_is_revoked_before_an_orphan() {
+    let mut world = World::build(&[ORPHAN], |start| start.left_tokens.push(left("t0")));
+    world.step();
+    world.log_in("t1", 3600);
+    serve(&mut world, &token(36_000, true), Duration::ZERO);
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke t1", "revoke t0", "revoke made"]);
+}
+
 /// Whoever reads the message counts from the end of the agent, which may have renewed it a moment before.
 #[test]
 fn an_orphan_is_told_with_all_that_vault_has_granted_however_late_it_is() {
