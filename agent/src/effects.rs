@@ -4,6 +4,7 @@ mod certified;
 mod destinations;
 mod file_work;
 mod gathering;
+mod ledger;
 mod login;
 mod newest;
 mod passes;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use planescape_agent_contract::{Config, Hook, Reason, Report, Template};
-use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket, Token};
+use planescape_agent_core::{Command, Destination, ExitCode, Failure, Input, Ticket};
 use planescape_templates::{Answer, Effect, Request};
 use planescape_vault::{Call, SecretText, Text};
 use planescape_vault_client::Client;
@@ -59,9 +60,6 @@ const SINKS_AT_ONCE: usize = 8;
 
 /// The same of the files that logins need, which must not wait for a template's.
 const LOGIN_FILES_AT_ONCE: usize = 4;
-
-/// How long a token may take into the ledger before it is used without.
-const LEDGER: Duration = Duration::from_secs(5);
 
 /// How long files may take at the end, and the report that a secret is about to be read.
 const LAST_FILES: Duration = Duration::from_millis(500);
@@ -356,16 +354,6 @@ impl Effects {
         self.last_words.say(report);
     }
 
-    /// After what was to be written beside it.
-    fn forget_ledger(&mut self) {
-        let ledger = self.ledger.clone();
-        let named = self.named.finished();
-        self.forgetting.spawn(async move {
-            let _ = tokio::time::timeout(LAST_FILES, named).await;
-            on_the_blocking_pool(&Semaphore::new(1), move || ledger.forget_all()).await;
-        });
-    }
-
     /// Once it is told that a lease may be on its way. A node that hangs keeps nobody from the secrets.
     fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
         self.reads += 1;
@@ -403,20 +391,6 @@ impl Effects {
             self.watch();
         }
         self.ask(self.vault.clone().log_in(ticket));
-    }
-
-    fn remember(&mut self, token: Token, accessor: String) {
-        let ledger = self.ledger.clone();
-        let slots = Arc::clone(&self.vault.file_slots);
-        self.ask(async move {
-            let id = token.id;
-            let write = move || ledger.remember(&token.secret, &accessor);
-            let written = on_the_blocking_pool(&slots, write);
-            Input::Remembered {
-                token: id,
-                result: in_time(LEDGER, written).await,
-            }
-        });
     }
 
     fn read_file(&mut self, request: Request, path: String, within: Vec<String>) {
@@ -502,18 +476,6 @@ impl Effects {
     }
 }
 
-/// A disk that hangs keeps nobody from the secrets, as one that is full does not.
-async fn in_time(
-    limit: Duration,
-    written: impl Future<Output = std::io::Result<()>>,
-) -> Result<(), Failure> {
-    let late = |_| Err(std::io::ErrorKind::TimedOut.into());
-    let written = tokio::time::timeout(limit, written).await;
-    written
-        .unwrap_or_else(late)
-        .map_err(|error| file_failure("planescape.ledger", &error))
-}
-
 /// Whoever has to issue another certificate although there is one is told why.
 fn read_own(path: &str, shared: &[PathBuf]) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let bytes = files::read_own(path.as_ref(), shared);
@@ -540,21 +502,5 @@ fn file_failure(path: &str, error: &std::io::Error) -> Failure {
     Failure::File {
         path: path.to_owned(),
         message: error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_ledger_that_hangs_is_waited_for_only_so_long() {
-        let limit = Duration::from_millis(20);
-
-        let hung = in_time(limit, std::future::pending()).await;
-
-        let told = hung.unwrap_err().to_string();
-        assert_eq!(told, "planescape.ledger: timed out");
-        assert!(in_time(limit, async { Ok(()) }).await.is_ok());
     }
 }

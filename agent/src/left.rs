@@ -53,6 +53,7 @@ impl Left {
         self.tokens.push(LeftToken {
             secret,
             accessor: String::new(),
+            namespace: None,
         });
         self
     }
@@ -150,6 +151,7 @@ mod tests {
         let tokens = tokens.iter().map(|name| LeftToken {
             secret: secret(name),
             accessor: "a".to_owned(),
+            namespace: None,
         });
         Left::of_ledger(Ok(tokens.collect()), leases)
     }

@@ -106,6 +106,7 @@ impl Persistent {
         let left = living.map(|orphan| LeftToken {
             secret: orphan.token.to_secret(),
             accessor: orphan.accessor.clone(),
+            namespace: orphan.namespace.clone(),
         });
         left.collect()
     }
@@ -190,11 +191,17 @@ impl Persistent {
     }
 
     /// A token that a template has made, and that lives on without the agent's. One without an accessor cannot be revoked.
-    pub(crate) fn keep_orphan(&self, made: &Login, asked_at: SystemTime) -> bool {
+    pub(crate) fn keep_orphan(
+        &self,
+        made: &Login,
+        namespace: Option<String>,
+        asked_at: SystemTime,
+    ) -> bool {
         let now = milliseconds(asked_at);
         let orphan = Orphan {
             token: Plain::new(made.token.expose()),
             accessor: made.accessor.clone(),
+            namespace,
             ends_at: gone_by(made.grant, now),
         };
         !orphan.accessor.is_empty()

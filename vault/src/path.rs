@@ -29,6 +29,17 @@ pub fn clean_bytes(path: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The namespaces that a path names in front of an auth method, with the slash at their end. None may be called `auth`.
+#[must_use]
+pub fn before_auth(path: &str) -> Option<&str> {
+    let path = path.trim_start_matches('/');
+    if path.starts_with("auth/") {
+        return None;
+    }
+    let at = path.find("/auth/")?;
+    Some(&path[..=at])
+}
+
 /// A path whose percent escapes are resolved, or the path itself if they hide no UTF-8.
 #[must_use]
 pub fn percent_decoded(path: &str) -> String {
@@ -54,4 +65,24 @@ pub fn percent_decoded_bytes(path: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespaces_in_front_of_an_auth_method_are_told_from_its_own_path() {
+        for (path, namespaces) in [
+            ("auth/token/create", None),
+            ("/auth/token/create", None),
+            ("auth/team/auth/login", None),
+            ("author/creds/ro", None),
+            ("team/auth/token/create", Some("team/")),
+            ("/team/unit/auth/approle/login", Some("team/unit/")),
+            ("team/auth/people/auth/login", Some("team/")),
+        ] {
+            assert_eq!(before_auth(path), namespaces, "{path}");
+        }
+    }
 }

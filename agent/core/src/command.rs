@@ -183,6 +183,8 @@ pub struct Made {
     pub accessor: String,
     /// The token.
     pub token: SecretText,
+    /// Where it is, if the path of the request says so.
+    pub namespace: Option<String>,
 }
 
 /// A file of the configuration.

@@ -57,6 +57,6 @@ pub use proxied::{Asking, Passage, Refused, decide, may_be_done, namespace};
 pub use pushed::{Metric, Pushed};
 pub use render::{Rendering, Texts};
 pub use status::{Phase, Status, TextStatus, TokenStatus};
-pub use token::{Ticket, Token, TokenId};
+pub use token::{Ticket, Token, TokenId, made_in};
 pub use turns::Turns;
 pub use verdict::ExitCode;

@@ -18,6 +18,8 @@ pub struct LeftToken {
     pub secret: SecretText,
     /// Its accessor; may be empty.
     pub accessor: String,
+    /// Where it is, if the path of the template that made it says so.
+    pub namespace: Option<String>,
 }
 
 /// The leases of the tokens that earlier lives have left, as the last of them has named them.
@@ -52,8 +54,17 @@ impl Living {
 
     /// One that an earlier life has left.
     pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId) -> Self {
-        let LeftToken { secret, accessor } = left;
-        Self::new(Token { id, secret }, accessor, None)
+        let LeftToken {
+            secret,
+            accessor,
+            namespace,
+        } = left;
+        let token = Token {
+            id,
+            secret,
+            namespace,
+        };
+        Self::new(token, accessor, None)
     }
 
     /// A token that comes too late to be used.
@@ -61,6 +72,7 @@ impl Living {
         let token = Token {
             id,
             secret: login.token,
+            namespace: None,
         };
         let mut living = Self::new(token, login.accessor, None);
         living.extended(login.grant, now);

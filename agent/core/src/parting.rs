@@ -189,6 +189,7 @@ mod tests {
         let token = Token {
             id: TokenId(1),
             secret: SecretText::new("t1".to_owned()),
+            namespace: None,
         };
         let commands = parting.advance(&token, at(0)).into_iter();
         let ids = commands.map(|command| {

@@ -329,6 +329,7 @@ impl Session {
         let token = Token {
             id: ticket.token,
             secret: login.token,
+            namespace: None,
         };
         let remember = self.remembers.then(|| Command::Remember {
             token: token.clone(),

@@ -1,6 +1,7 @@
 //! Which token is meant, so that no answer is taken for one about another token.
 
 use planescape_vault::SecretText;
+use planescape_vault::path::before_auth;
 
 use crate::clock::Moment;
 
@@ -20,6 +21,15 @@ pub struct Token {
     pub id: TokenId,
     /// The token itself.
     pub secret: SecretText,
+    /// Where it is, if the path of the template that made it says so; otherwise it is where logins or reads are.
+    pub namespace: Option<String>,
+}
+
+/// The namespace of what a template makes with this path, if the path names it. It lies below that of all reads.
+#[must_use]
+pub fn made_in(path: &str, reads: Option<&str>) -> Option<String> {
+    let named = before_auth(path)?;
+    Some([reads.unwrap_or_default(), named].concat())
 }
 
 /// The token that asked Vault, and when; the shell hands it back with the answer. A grant

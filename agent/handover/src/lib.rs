@@ -36,6 +36,9 @@ pub struct Orphan {
     pub token: Plain,
     /// Its accessor.
     pub accessor: String,
+    /// Where it is, if the path that made it says so.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// When it is gone unless somebody renews it, in milliseconds since 1970.
     pub ends_at: u64,
 }

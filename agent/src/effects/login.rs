@@ -89,9 +89,14 @@ impl Login {
         self.method.is_some()
     }
 
+    /// The namespace of reads.
+    pub(super) fn reads_in(&self) -> Option<&str> {
+        self.connection.namespace.as_deref()
+    }
+
     /// Whether reads have a namespace, and it is another one.
     pub(super) fn reads_elsewhere(&self) -> bool {
-        let both = (&self.namespace, &self.connection.namespace);
+        let both = (self.namespace.as_deref(), self.reads_in());
         matches!(both, (Some(own), Some(reads)) if own != reads)
     }
 

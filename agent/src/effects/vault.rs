@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use planescape_agent_core::{Failure, Input, Made, Ticket, Token, orphan};
+use planescape_agent_core::{Failure, Input, Made, Ticket, Token, made_in, orphan};
 use planescape_templates::{Answer, Request};
 use planescape_vault::{Call, Error, Kind, Refusal, SecretText};
 use planescape_vault_client::{self as client, Bearer, Client};
@@ -93,9 +93,14 @@ impl Vault {
     }
 
     pub(super) async fn revoke(self, token: Token) -> Input {
-        let mut result = self.client.revoke_self(self.bearer(&token.secret)).await;
+        let named = token.namespace.as_deref();
+        let bearer = Bearer {
+            token: &token.secret,
+            namespace: named.or(self.login.namespace.as_deref()),
+        };
+        let mut result = self.client.revoke_self(bearer).await;
         let is_denied = result.as_ref().err().and_then(Error::kind) == Some(Kind::Denied);
-        if is_denied && self.login.reads_elsewhere() {
+        if is_denied && named.is_none() && self.login.reads_elsewhere() {
             let again = self.client.revoke_self(of_read(&token.secret)).await;
             result = again.or(result);
         }
@@ -166,7 +171,9 @@ impl Vault {
         if let Ok(answer) = &result
             && let Some(made) = orphan(&request, answer)
         {
-            self.saves.save(|cache| cache.keep_orphan(&made, asked_at));
+            let namespace = made_in(request.path(), self.login.reads_in());
+            self.saves
+                .save(|cache| cache.keep_orphan(&made, namespace, asked_at));
         }
         Input::Answered {
             ticket,
@@ -182,9 +189,14 @@ impl Vault {
             request,
             accessor,
             token,
+            namespace,
         } = made;
         let asked_at = SystemTime::now();
-        let result = self.client.renew_self(of_read(&token), None).await;
+        let bearer = Bearer {
+            namespace: namespace.as_deref(),
+            ..of_read(&token)
+        };
+        let result = self.client.renew_self(bearer, None).await;
         if let Ok(grant) = result {
             self.saves
                 .save(|cache| cache.renewed(&accessor, grant, asked_at));

@@ -25,6 +25,8 @@ struct Line {
     token: String,
     #[serde(default)]
     accessor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
 }
 
 impl Ledger {
@@ -47,14 +49,20 @@ impl Ledger {
         Ok(lines.filter_map(token).collect())
     }
 
-    /// Writes a token down; it stands on the disk when this returns.
-    pub(crate) fn remember(&self, token: &SecretText, accessor: &str) -> io::Result<()> {
+    /// Writes a token down, with its namespace where a template's path has named it; it stands on the disk when this returns.
+    pub(crate) fn remember(
+        &self,
+        token: &SecretText,
+        accessor: &str,
+        namespace: Option<&str>,
+    ) -> io::Result<()> {
         let Some(path) = &self.0 else {
             return Ok(());
         };
         let line = Line {
             token: token.expose().to_owned(),
             accessor: accessor.to_owned(),
+            namespace: namespace.map(str::to_owned),
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(token.expose().len() * 2 + 256));
         serde_json::to_writer(&mut *bytes, &line)?;
@@ -133,9 +141,16 @@ fn open(path: &Path) -> io::Result<fs::File> {
 
 /// A token that HTTP cannot carry is none.
 fn token(line: &[u8]) -> Option<LeftToken> {
-    let Line { token, accessor } = serde_json::from_slice(line).ok()?;
-    let secret = SecretText::token(token)?;
-    Some(LeftToken { secret, accessor })
+    let Line {
+        token,
+        accessor,
+        namespace,
+    } = serde_json::from_slice(line).ok()?;
+    Some(LeftToken {
+        secret: SecretText::token(token)?,
+        accessor,
+        namespace,
+    })
 }
 
 #[cfg(test)]
@@ -147,22 +162,19 @@ mod tests {
     #[test]
     fn every_token_of_every_life_is_found_again() {
         let (_folder, path, ledger) = ledger();
-        ledger.remember(&secret("t1"), "a1").unwrap();
+        ledger.remember(&secret("t1"), "a1", None).unwrap();
         // A life that is killed while it writes.
         let mut file = open(&path).unwrap();
         file.write_all(b"{\"token\":\"t").unwrap();
-        ledger.remember(&secret("t2"), "a2").unwrap();
-        ledger.remember(&secret("t3"), "").unwrap();
+        ledger.remember(&secret("t2"), "a2", Some("team/")).unwrap();
+        ledger.remember(&secret("t3"), "", None).unwrap();
 
-        let left: Vec<(String, String)> = ledger
-            .left_tokens()
-            .unwrap()
-            .into_iter()
-            .map(|left| (left.secret.expose().to_owned(), left.accessor))
-            .collect();
-
-        let pair = |token: &str, accessor: &str| (token.to_owned(), accessor.to_owned());
-        assert_eq!(left, [pair("t1", "a1"), pair("t2", "a2"), pair("t3", "")]);
+        let left = ledger.left_tokens().unwrap().into_iter();
+        let left = left.map(|it| {
+            let namespace = it.namespace.unwrap_or_default();
+            format!("{} {} {namespace}", it.secret.expose(), it.accessor)
+        });
+        assert!(left.eq(["t1 a1 ", "t2 a2 team/", "t3  "]));
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         ledger.forget_all();
@@ -205,7 +217,7 @@ mod tests {
         let elsewhere = folder.path().join("elsewhere");
         std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
 
-        assert!(ledger.remember(&secret("t1"), "a1").is_err());
+        assert!(ledger.remember(&secret("t1"), "a1", None).is_err());
         assert!(!elsewhere.exists());
     }
 

@@ -177,25 +177,33 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
     let first = with_token(&folder);
     let now = SystemTime::now();
     let long_ago = now - Duration::from_secs(7200);
-    save(&first, |it| it.keep_orphan(&login("o-1", "a-1", 3600), now));
-    save(&first, |it| it.keep_orphan(&login("o-2", "a-2", 0), now));
-    save(&first, |it| it.keep_orphan(&login("batch", "", 3600), now));
     save(&first, |it| {
-        it.keep_orphan(&login("o-3", "a-3", 3600), long_ago)
+        it.keep_orphan(&login("o-1", "a-1", 3600), None, now)
+    });
+    let team = || Some("team/".to_owned());
+    save(&first, |it| {
+        it.keep_orphan(&login("o-2", "a-2", 0), team(), now)
+    });
+    save(&first, |it| {
+        it.keep_orphan(&login("batch", "", 3600), None, now)
+    });
+    save(&first, |it| {
+        it.keep_orphan(&login("o-3", "a-3", 3600), None, long_ago)
     });
     save(&first, |it| it.keep_token(&token("t-2")));
     let handed = || {
         let orphans = open(&folder, true).orphans(now);
-        let names = orphans
-            .iter()
-            .map(|it| format!("{} {}", it.secret.expose(), it.accessor));
+        let names = orphans.into_iter().map(|it| {
+            let namespace = it.namespace.unwrap_or_default();
+            format!("{} {} {namespace}", it.secret.expose(), it.accessor)
+        });
         names.collect::<Vec<_>>()
     };
-    assert_eq!(handed(), ["o-1 a-1", "o-2 a-2"]);
+    assert_eq!(handed(), ["o-1 a-1 ", "o-2 a-2 team/"]);
 
     let again = Grant::new(Duration::from_secs(3600), true);
     save(&first, |it| it.renewed("a-3", again, now));
-    assert_eq!(handed(), ["o-1 a-1", "o-2 a-2", "o-3 a-3"]);
+    assert_eq!(handed(), ["o-1 a-1 ", "o-2 a-2 team/", "o-3 a-3 "]);
 
     save(&first, Persistent::forget_all);
     assert!(handed().is_empty());
@@ -213,7 +221,9 @@ fn what_is_revoked_is_handed_on_no_more_though_the_token_is() {
     let made_by = key(&call("auth/token/create-orphan"));
     let text = Zeroizing::new(text.to_owned());
     save(&first, |it| it.keep(made_by.clone(), &made, text, now));
-    save(&first, |it| it.keep_orphan(&login("o-1", "a-1", 3600), now));
+    save(&first, |it| {
+        it.keep_orphan(&login("o-1", "a-1", 3600), None, now)
+    });
     assert!(open(&folder, true).take(&key(&call("a")), now).is_some());
     assert!(open(&folder, true).take(&made_by, now).is_some());
 

@@ -330,6 +330,39 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
     assert_eq!(asked, expected);
 }
 
+/// The path of the read may name one below that of all reads.
+#[tokio::test]
+async fn a_token_is_revoked_in_the_namespace_that_its_path_names() {
+    const REVOCATION: &str = "/v1/auth/token/revoke-self";
+    let vault = ScriptedVault::start().await.unwrap();
+    let made = json!({ "auth": { "client_token": "o1", "accessor": "ao", "lease_duration": 3600,
+        "renewable": true, "orphan": true } });
+    vault
+        .on(
+            "PUT",
+            "/v1/auth/kubernetes/login",
+            Answer::login("t1", "a1", 3600),
+        )
+        .on(
+            "PUT",
+            "/v1/unit/auth/token/create-orphan",
+            Answer::ok(&made),
+        )
+        .on("PUT", REVOCATION, Answer::empty());
+    let place = Place::offline(&vault.url());
+    let call = r#"secret \"unit/auth/token/create-orphan\" \"ttl=1h\""#;
+    let agent = start_in_two(&place, &vault, call, ".Auth.ClientToken");
+    assert!(place.wait().await.success());
+    agent.terminate().await;
+
+    let requests = vault.requests().into_iter();
+    let revocations = requests.filter(|request| request.path == REVOCATION);
+    let mut asked: Vec<_> = revocations.filter_map(|it| it.namespace).collect();
+    asked.sort();
+    assert_eq!(asked, ["people/", "team/unit/"]);
+    assert_eq!(place.report()["reason"], "Revoked");
+}
+
 /// A token that a template has made is in the namespace of its read.
 #[tokio::test]
 async fn a_token_that_cannot_be_revoked_where_the_login_is_is_revoked_where_the_reads_are() {

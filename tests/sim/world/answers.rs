@@ -109,8 +109,11 @@ impl World {
         let result = match self.chance.once_in(6) {
             true => Err(full()),
             false => {
-                let secret = token.secret.clone();
-                self.ledger.push(LeftToken { secret, accessor });
+                self.ledger.push(LeftToken {
+                    secret: token.secret.clone(),
+                    accessor,
+                    namespace: token.namespace.clone(),
+                });
                 Ok(())
             }
         };

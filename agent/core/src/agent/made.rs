@@ -8,7 +8,7 @@ use crate::clock::Moment;
 
 impl Agent {
     /// It is named, remembered and revoked like the agent's own.
-    pub(super) fn adopt(&mut self, made: Login, now: Moment) {
+    pub(super) fn adopt(&mut self, made: Login, namespace: Option<String>, now: Moment) {
         if !self.revoke_on_exit {
             return;
         }
@@ -18,11 +18,11 @@ impl Agent {
             return;
         }
         if let Some(shutdown) = self.life.shutdown() {
-            let living = self.session.living(made, now);
+            let living = self.session.living(made, namespace, now);
             shutdown.add(living, now);
             return;
         }
-        let remember = self.session.adopt(made, now);
+        let remember = self.session.adopt(made, namespace, now);
         self.commands.extend(remember);
         self.introduce(now);
     }

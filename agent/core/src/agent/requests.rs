@@ -68,7 +68,8 @@ impl Agent {
         }
         // Before it is told what was taken in: that counts what cannot be revoked.
         if let Some(made) = made {
-            self.adopt(made, now.moment);
+            let namespace = self.secrets.made_in(request);
+            self.adopt(made, namespace, now.moment);
         }
         self.take(request, taken, remedy, now.moment);
     }

@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::command::{Command, Made};
 use crate::dice::Dice;
 use crate::lease::{Lease, Step};
-use crate::token::{Ticket, Token, TokenId};
+use crate::token::{Ticket, Token, TokenId, made_in};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -131,12 +131,13 @@ impl Entry {
         })
     }
 
-    /// The command that renews the token in it.
-    pub(super) fn renewal_of_made(&self, ticket: Ticket) -> Option<Command> {
+    /// The command that renews the token in it; `reads` is the namespace of all reads.
+    pub(super) fn renewal_of_made(&self, ticket: Ticket, reads: Option<&str>) -> Option<Command> {
         let auth = secret_of(self.answer.as_ref()?)?.auth()?;
         Some(Command::RenewMade(Made {
             ticket,
             request: self.request.clone(),
+            namespace: made_in(self.request.path(), reads),
             accessor: auth.accessor.as_str()?.to_owned(),
             token: SecretText::new(auth.client_token.as_str()?.to_owned()),
         }))

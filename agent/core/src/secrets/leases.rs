@@ -11,6 +11,7 @@ use super::{Entry, Secrets, lease_id};
 use crate::clock::Moment;
 use crate::failure::Failure;
 use crate::living::LeftLeases;
+use crate::token::made_in;
 
 /// Beside a life: a request may have been on its way for so long, and clocks drift.
 const MARGIN: Duration = Duration::from_secs(65);
@@ -113,6 +114,11 @@ impl Leased {
 }
 
 impl Secrets {
+    /// The namespace of a token that a request makes, if its path names one.
+    pub(crate) fn made_in(&self, request: &Request) -> Option<String> {
+        made_in(request.path(), self.namespace.as_deref())
+    }
+
     /// Somebody else was given a lease of our token, and does with it what they like.
     pub(crate) fn granted_to_others(&mut self) {
         self.leases.unheard += 1;

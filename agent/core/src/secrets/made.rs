@@ -24,7 +24,7 @@ impl Secrets {
                 token: TokenId::NONE,
                 sent: now,
             };
-            let Some(renewal) = entry.renewal_of_made(ticket) else {
+            let Some(renewal) = entry.renewal_of_made(ticket, self.namespace.as_deref()) else {
                 self.schedule(id, now, Lane::Read);
                 continue;
             };

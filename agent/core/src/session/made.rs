@@ -10,7 +10,12 @@ use crate::token::TokenId;
 
 impl Session {
     /// Takes one over, once, and says what is to be done that the next life finds it.
-    pub(crate) fn adopt(&mut self, made: Login, now: Moment) -> Option<Command> {
+    pub(crate) fn adopt(
+        &mut self,
+        made: Login,
+        namespace: Option<String>,
+        now: Moment,
+    ) -> Option<Command> {
         if self.token().is_some_and(|own| own.secret == made.token) {
             return None;
         }
@@ -20,7 +25,7 @@ impl Session {
             return None;
         }
         leave_out(&mut self.orphans, now);
-        let living = self.living(made, now);
+        let living = self.living(made, namespace, now);
         let id = living.token.id;
         let remember = self.take_in(living);
         self.unremembered.extend(remember.is_some().then_some(id));
@@ -33,9 +38,11 @@ impl Session {
     }
 
     /// The same for an agent on its way out.
-    pub(crate) fn living(&mut self, made: Login, now: Moment) -> Living {
+    pub(crate) fn living(&mut self, made: Login, namespace: Option<String>, now: Moment) -> Living {
         let id = self.new_id();
-        Living::of_login(made, id, now)
+        let mut living = Living::of_login(made, id, now);
+        living.token.namespace = namespace;
+        living
     }
 
     /// Those of earlier lives: files may hold them still, so that they go with our own and not before. Says what is to be done

@@ -115,6 +115,55 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
 }
 
 #[test]
+fn a_token_is_renewed_and_revoked_in_the_namespace_that_its_path_names() {
+    for (reads, place) in [(None, "team/"), (Some("people/"), "people/team/")] {
+        let mut world = World::build(&[&ORPHAN.replace("auth/", "team/auth/")], |start| {
+            start.config.planescape.ledger = Some("/ledger".to_owned());
+            start.config.vault.connection.namespace = reads.map(str::to_owned);
+        });
+        world.step();
+        world.log_in("t1", 3600);
+        world.feed(Input::Remembered {
+            token: TokenId(1),
+            result: Ok(()),
+        });
+        let mut places = Vec::new();
+        serve(&mut world, &token(1200, true), Duration::ZERO);
+        world.pass(Duration::from_secs(850));
+        assert_eq!(world.step(), ["renew made itself"]);
+        places.extend(world.pending.iter().map(place_of));
+        world.feed(Input::Terminate);
+        assert_eq!(world.step(), ["revoke t1", "revoke made"]);
+        places.extend(world.pending.iter().map(place_of));
+
+        assert_eq!(places, [place, "", place], "{reads:?}");
+    }
+}
+
+/// The next life knows the namespace from the ledger.
+#[test]
+fn a_token_stands_in_the_ledger_with_its_namespace_and_is_revoked_there_by_the_next_life() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+        let mut made = left("made");
+        made.namespace = Some("team/".to_owned());
+        start.left_orphans.push(made);
+    });
+    let steps = world.step();
+    assert!(steps.contains(&"remember made".to_owned()), "{steps:?}");
+    let mut remembered = world.pending.iter().map(place_of);
+    assert!(remembered.any(|place| place == "team/"));
+    world.log_in("t1", 3600);
+    world.step();
+
+    world.feed(Input::Terminate);
+    world.step();
+
+    let places: Vec<String> = world.pending.iter().map(place_of).collect();
+    assert_eq!(places, ["", "team/"]);
+}
+
+#[test]
 fn what_an_earlier_life_has_leased_is_revoked_before_an_orphan() {
     let mut world = World::build(&[ORPHAN], |start| start.left_tokens.push(left("t0")));
     world.step();
@@ -335,6 +384,16 @@ fn answer(world: &mut World, made: &str, age: Duration) {
         request,
         result,
     });
+}
+
+/// Where Vault is asked to, as far as a path has named it.
+fn place_of(command: &Command) -> String {
+    let namespace = match command {
+        Command::RenewMade(made) => &made.namespace,
+        Command::Remember { token, .. } | Command::Revoke { token } => &token.namespace,
+        _ => &None,
+    };
+    namespace.clone().unwrap_or_default()
 }
 
 fn token(ttl: u64, is_orphan: bool) -> String {

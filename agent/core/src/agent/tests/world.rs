@@ -45,6 +45,7 @@ pub(super) fn left(token: &str) -> LeftToken {
     LeftToken {
         secret: SecretText::new(token.to_owned()),
         accessor: format!("accessor of {token}"),
+        namespace: None,
     }
 }
 
