@@ -54,6 +54,7 @@ impl Left {
             secret,
             accessor: String::new(),
             namespace: None,
+            lasts: None,
         });
         self
     }
@@ -152,6 +153,7 @@ mod tests {
             secret: secret(name),
             accessor: "a".to_owned(),
             namespace: None,
+            lasts: None,
         });
         Left::of_ledger(Ok(tokens.collect()), leases)
     }

@@ -24,6 +24,9 @@ const NAME: &str = "vault-agent-cache.db";
 /// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
 const MARGIN: u64 = 120_000;
 
+/// The end of a token that has none, or one that nobody knows.
+const ENDLESS: u64 = u64::MAX;
+
 /// What the last life has left, and the file for the next one, if one is configured.
 pub(crate) struct Persistent {
     file: Option<File>,
@@ -107,6 +110,7 @@ impl Persistent {
             secret: orphan.token.to_secret(),
             accessor: orphan.accessor.clone(),
             namespace: orphan.namespace.clone(),
+            lasts: (orphan.ends_at < ENDLESS).then(|| Duration::from_millis(orphan.ends_at - now)),
         });
         left.collect()
     }
@@ -455,7 +459,7 @@ fn leave_out(kept: &mut Contents, lease_id: &str) -> bool {
 /// In milliseconds since 1970. What Vault gives no time never ends.
 fn gone_by(grant: Grant, asked_at: u64) -> u64 {
     match whole(grant.ttl()) {
-        0 => u64::MAX,
+        0 => ENDLESS,
         ttl => asked_at.saturating_add(ttl).saturating_add(MARGIN),
     }
 }

@@ -126,10 +126,10 @@ impl Agent {
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
         let left_leases = Leased::of_earlier_lives(left.len(), start.left_leases);
-        let mut session = Session::new(&config, left);
+        let mut session = Session::new(&config, left, now.moment);
         let mut commands = VecDeque::new();
         if revokes {
-            commands.extend(session.inherit(start.left_orphans));
+            commands.extend(session.inherit(start.left_orphans, now.moment));
         }
         let shares_token = !config.auth.sinks.is_empty()
             || !config.proxy.listeners.is_empty()

@@ -20,6 +20,8 @@ pub struct LeftToken {
     pub accessor: String,
     /// Where it is, if the path of the template that made it says so.
     pub namespace: Option<String>,
+    /// How long it may live on when this life starts; `None`: for ever, or not known.
+    pub lasts: Option<Duration>,
 }
 
 /// The leases of the tokens that earlier lives have left, as the last of them has named them.
@@ -53,18 +55,19 @@ impl Living {
     }
 
     /// One that an earlier life has left.
-    pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId) -> Self {
+    pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId, now: Moment) -> Self {
         let LeftToken {
             secret,
             accessor,
             namespace,
+            lasts,
         } = left;
         let token = Token {
             id,
             secret,
             namespace,
         };
-        Self::new(token, accessor, None)
+        Self::new(token, accessor, lasts.map(|lasts| now + lasts))
     }
 
     /// A token that comes too late to be used.

@@ -108,7 +108,7 @@ enum Activity {
 }
 
 impl Session {
-    pub(crate) fn new(config: &Config, left: Vec<LeftToken>) -> Self {
+    pub(crate) fn new(config: &Config, left: Vec<LeftToken>, now: Moment) -> Self {
         let (auth, settings) = (&config.auth, &config.planescape);
         let mut session = Self {
             current: None,
@@ -136,7 +136,7 @@ impl Session {
         };
         for left in left {
             let id = session.new_id();
-            session.retired.push(Living::of_earlier_life(left, id));
+            session.retired.push(Living::of_earlier_life(left, id, now));
         }
         session
     }

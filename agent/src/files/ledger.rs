@@ -150,6 +150,7 @@ fn token(line: &[u8]) -> Option<LeftToken> {
         secret: SecretText::token(token)?,
         accessor,
         namespace,
+        lasts: None,
     })
 }
 

@@ -194,16 +194,25 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
     let handed = || {
         let orphans = open(&folder, true).orphans(now);
         let names = orphans.into_iter().map(|it| {
-            let namespace = it.namespace.unwrap_or_default();
-            format!("{} {} {namespace}", it.secret.expose(), it.accessor)
+            let namespace = it.namespace.as_deref().unwrap_or("-");
+            let (token, accessor) = (it.secret.expose(), &it.accessor);
+            format!("{token} {accessor} {namespace} {:?}", it.lasts)
         });
         names.collect::<Vec<_>>()
     };
-    assert_eq!(handed(), ["o-1 a-1 ", "o-2 a-2 team/"]);
+    // Beside its time, what clocks may differ by.
+    assert_eq!(handed(), ["o-1 a-1 - Some(3720s)", "o-2 a-2 team/ None"]);
 
     let again = Grant::new(Duration::from_secs(3600), true);
     save(&first, |it| it.renewed("a-3", again, now));
-    assert_eq!(handed(), ["o-1 a-1 ", "o-2 a-2 team/", "o-3 a-3 "]);
+    assert_eq!(
+        handed(),
+        [
+            "o-1 a-1 - Some(3720s)",
+            "o-2 a-2 team/ None",
+            "o-3 a-3 - Some(3720s)"
+        ]
+    );
 
     save(&first, Persistent::forget_all);
     assert!(handed().is_empty());

@@ -113,6 +113,7 @@ impl World {
                     secret: token.secret.clone(),
                     accessor,
                     namespace: token.namespace.clone(),
+                    lasts: None,
                 });
                 Ok(())
             }

@@ -47,11 +47,11 @@ impl Session {
 
     /// Those of earlier lives: files may hold them still, so that they go with our own and not before. Says what is to be done
     /// that the next life finds them, which may get no cache any more.
-    pub(crate) fn inherit(&mut self, left: Vec<LeftToken>) -> Vec<Command> {
+    pub(crate) fn inherit(&mut self, left: Vec<LeftToken>, now: Moment) -> Vec<Command> {
         let mut commands = Vec::new();
         for left in left {
             let id = self.new_id();
-            commands.extend(self.take_in(Living::of_earlier_life(left, id)));
+            commands.extend(self.take_in(Living::of_earlier_life(left, id, now)));
         }
         commands
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Session;
 use crate::clock::Moment;
 use crate::lease::Lease;
-use crate::living::{Living, longest};
+use crate::living::longest;
 use crate::status::TokenStatus;
 
 impl Session {
@@ -26,8 +26,9 @@ impl Session {
     /// The same, told to nobody.
     pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
         let retired = self.retired.iter().map(|living| living.left(now));
-        // These are renewed, and it is read when the agent has ended.
-        let orphans = self.orphans.iter().map(Living::granted);
+        // These are renewed, and it is read when the agent has ended. Nobody renews one of an earlier life that no text takes.
+        let orphans = self.orphans.iter();
+        let orphans = orphans.map(|living| living.granted().or_else(|| living.left(now)));
         let current = self
             .current
             .iter()

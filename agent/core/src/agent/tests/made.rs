@@ -9,7 +9,9 @@ use super::world::*;
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::input::Input;
+use crate::living::LeftToken;
 use crate::token::TokenId;
+use crate::verdict::ExitCode;
 
 const CHILD: &str =
     r#"{{ with secret "auth/token/create" "ttl=10h" }}{{ .Auth.ClientToken }}{{ end }}"#;
@@ -242,6 +244,40 @@ fn an_orphan_of_an_earlier_life_is_revoked_at_the_end_whether_or_not_a_template_
         world.feed(Input::Terminate);
         assert_eq!(world.step(), ["revoke t1", "revoke made"], "{text}");
     }
+}
+
+/// Nobody renews it where no text takes it.
+#[test]
+fn an_orphan_of_an_earlier_life_is_told_with_its_end_and_fails_nobody_after_it() {
+    let mut world = World::build(&["static"], |start| {
+        start.left_orphans.push(LeftToken {
+            lasts: Some(Duration::from_secs(5000)),
+            ..left("made")
+        });
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    serve(&mut world, "", Duration::ZERO);
+    let told = world.report.as_ref().unwrap();
+    assert_eq!(told.ttl_seconds, Some(5000));
+    world.come_near_the_maximum();
+    world.log_in("t2", 36_000);
+    world.step();
+    world.pass(Duration::from_secs(2100));
+    world.step();
+
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), ["revoke t2", "revoke t1", "revoke made"]);
+    world.revoked(Ok(()));
+    world.revoked(Ok(()));
+    world.revoked(Err(denied("permission denied", 403)));
+
+    let (code, report) = world.exit();
+    assert_eq!(
+        (code, report.reason),
+        (ExitCode::Done, Reason::RevokeFailed)
+    );
+    assert_eq!(report.ttl_seconds, Some(0));
 }
 
 /// The cache that hands it on is removed where it is not kept.

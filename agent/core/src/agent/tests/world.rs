@@ -46,6 +46,7 @@ pub(super) fn left(token: &str) -> LeftToken {
         secret: SecretText::new(token.to_owned()),
         accessor: format!("accessor of {token}"),
         namespace: None,
+        lasts: None,
     }
 }
 
