@@ -83,8 +83,9 @@ pub(crate) struct Effects {
     named: Newest<Report>,
     /// The number under which the persistent cache has them, too.
     names_saved: u64,
-    /// The removal of the ledger.
+    /// The removal of the ledger, and of tokens in it.
     forgetting: JoinSet<()>,
+    ledger_slot: Arc<Semaphore>,
     child: Child,
     serving: Serving,
     metrics: Arc<Metrics>,
@@ -164,6 +165,7 @@ impl Effects {
             named,
             names_saved: 0,
             forgetting: JoinSet::new(),
+            ledger_slot: Arc::new(Semaphore::new(1)),
             child: Child::new(config.exec.clone()),
             serving,
             metrics,
@@ -221,6 +223,7 @@ impl Effects {
         match command {
             Command::LogIn { ticket } => self.log_in(ticket),
             Command::Remember { token, accessor } => self.remember(token, accessor),
+            Command::Forget { tokens } => self.forget(tokens),
             Command::RenewToken {
                 ticket,
                 token,

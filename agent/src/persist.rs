@@ -236,6 +236,15 @@ impl Persistent {
         })
     }
 
+    /// The same of the token of an accessor, as far as nobody has heard otherwise: until its next renewal nobody knows its end.
+    pub(crate) fn perhaps_renewed(&self, accessor: &str) -> bool {
+        self.change(|state| {
+            let mut orphans = state.kept.orphans.iter_mut();
+            let orphan = orphans.find(|it| it.accessor == accessor);
+            orphan.is_some_and(|orphan| std::mem::replace(&mut orphan.ends_at, ENDLESS) != ENDLESS)
+        })
+    }
+
     /// Vault has revoked a lease: whoever took its answer would use what works no more, though the token lives on.
     pub(crate) fn lease_revoked(&self, lease_id: &str) -> bool {
         self.change(|state| leave_out(&mut state.kept, lease_id))

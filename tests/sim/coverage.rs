@@ -49,9 +49,10 @@ const INPUTS: [(&str, Cells); 29] = [
 ];
 
 /// By the phase in which it was decided.
-const COMMANDS: [(&str, Cells); 24] = [
+const COMMANDS: [(&str, Cells); 25] = [
     ("LogIn", "++-"),
     ("Remember", "++-"),
+    ("Forget", "++-"),
     ("Offer", "++-"),
     ("RenewToken", "++-"),
     ("LookUpToken", "++-"),
@@ -115,6 +116,7 @@ pub(crate) fn command_name(command: &Command) -> &'static str {
     match command {
         Command::LogIn { .. } => "LogIn",
         Command::Remember { .. } => "Remember",
+        Command::Forget { .. } => "Forget",
         Command::Offer { .. } => "Offer",
         Command::RenewToken { .. } => "RenewToken",
         Command::LookUpToken { .. } => "LookUpToken",

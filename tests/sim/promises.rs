@@ -174,6 +174,7 @@ impl Promises {
             Command::Exit { .. } => self.has_exited = true,
             Command::Exchange { gone, new } => self.see_exchange(gone, new),
             Command::Remember { .. }
+            | Command::Forget { .. }
             | Command::RenewToken { .. }
             | Command::LookUpToken { .. }
             | Command::ReadFile { .. }

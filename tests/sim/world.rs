@@ -11,6 +11,7 @@ use planescape_agent_core::{
     TokenId,
 };
 use planescape_templates::Answer;
+use planescape_vault::SecretText;
 
 use crate::coverage::{Coverage, command_name, is_unresolved, name};
 use crate::promises::Promises;
@@ -289,6 +290,7 @@ impl World {
                 self.ledger.clear();
                 self.named = None;
             }
+            Command::Forget { tokens } => self.forget(&tokens),
             Command::LogIn { .. } => {
                 self.check_danger();
                 self.holds = None;
@@ -340,6 +342,16 @@ impl World {
                 self.running.push(command);
             }
         }
+    }
+
+    /// What lives stands in the ledger.
+    fn forget(&mut self, tokens: &[SecretText]) {
+        let now = self.now.moment;
+        if tokens.iter().any(|it| self.vault.knows(it.expose(), now)) {
+            self.promises
+                .breaks("a token that lives is left out of the ledger");
+        }
+        self.ledger.retain(|left| !tokens.contains(&left.secret));
     }
 
     /// The agent is killed, or has ended; what was on its way may have reached Vault.

@@ -336,6 +336,7 @@ impl Agent {
         let notice = (logs_in && self.session.is_replacing()).then_some(Notice::TokenEnds);
         self.log(notice);
         self.commands.extend(due);
+        self.commands.extend(self.session.forget());
         if let Some(token) = self.session.take_ended() {
             self.secrets.token_ended(token, now.moment);
         }
@@ -362,14 +363,14 @@ impl Agent {
         }
         let within = |request: &Request| renderer.sandboxes(request);
         let asked = self.secrets.advance(token.as_ref(), within, now.moment);
+        for command in &asked {
+            if let Command::RenewMade(made) = command {
+                self.session.made_renewal_asked(&made.token);
+            }
+        }
         if self.is_ready() && self.secrets.is_reading() && !self.has_told_of_reads {
             // Whoever is killed from here on may leave a lease of which it has not heard.
             self.introduce(now.moment);
-        }
-        for command in &asked {
-            if let Command::RenewMade(made) = command {
-                self.session.extending(&made.token);
-            }
         }
         self.commands.extend(asked);
         if let Some(contents) = self.session.shared() {

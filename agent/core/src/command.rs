@@ -27,6 +27,11 @@ pub enum Command {
         /// Its accessor.
         accessor: String,
     },
+    /// Leave tokens out of the ledger whose time is over for long: no later life is to try them. Has no result.
+    Forget {
+        /// The tokens.
+        tokens: Vec<SecretText>,
+    },
     /// Use this token for proxied requests. Has no result.
     Offer {
         /// The token.

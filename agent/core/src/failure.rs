@@ -76,6 +76,12 @@ impl Failure {
             if refusal.kind() == Kind::Invalid && !refusal.ends_renewals())
     }
 
+    /// Whether Vault may have done what it was asked for all the same.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.may_be_done())
+    }
+
     /// The HTTP status, where Vault gave one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use planescape_vault::{Grant, Login, SecretText};
 
 use crate::clock::Moment;
+use crate::failure::Failure;
 use crate::lease::gone_by;
 use crate::token::{Token, TokenId};
 
@@ -42,6 +43,10 @@ pub(crate) struct Living {
     gone_by: Option<Moment>,
     /// What Vault has granted last; `None`: no end, or not known.
     granted: Option<Duration>,
+    /// A renewal is on its way.
+    is_asked: bool,
+    /// Vault may have granted one whose answer was lost.
+    is_unsure: bool,
 }
 
 impl Living {
@@ -51,6 +56,8 @@ impl Living {
             accessor,
             gone_by,
             granted: None,
+            is_asked: false,
+            is_unsure: false,
         }
     }
 
@@ -86,17 +93,19 @@ impl Living {
     pub(crate) fn extended(&mut self, grant: Grant, now: Moment) {
         self.granted = Some(grant.ttl()).filter(|ttl| !ttl.is_zero());
         self.gone_by = self.granted.map(|_| gone_by(grant, now));
+        self.is_asked = false;
+        self.is_unsure = false;
     }
 
-    /// It is being extended: until that is answered, nobody knows when it ends.
-    pub(crate) fn extending(&mut self) {
-        self.gone_by = None;
+    /// A renewal is on its way: until its answer is heard, nobody knows when the token ends.
+    pub(crate) fn renewal_asked(&mut self) {
+        self.is_asked = true;
     }
 
-    /// Nobody has heard whether Vault has granted what it granted last.
-    pub(crate) fn perhaps_extended(&mut self, now: Moment) {
-        let again = self.granted.map(|ttl| Grant::new(ttl, true));
-        self.gone_by = again.map(|grant| gone_by(grant, now));
+    /// Nobody has heard that it was granted.
+    pub(crate) fn renewal_failed(&mut self, failure: &Failure) {
+        self.is_asked = false;
+        self.is_unsure |= failure.may_be_done();
     }
 
     /// How long it outlives whoever renews it at most: nobody knows when the last renewal was.
@@ -106,28 +115,29 @@ impl Living {
 
     /// When Vault has forgotten it by itself, if that is known.
     pub(crate) fn gone_by(&self) -> Option<Moment> {
-        self.gone_by
+        self.gone_by.filter(|_| !self.is_asked && !self.is_unsure)
     }
 
     pub(crate) fn is_gone(&self, now: Moment) -> bool {
-        self.gone_by.is_some_and(|gone| gone <= now)
+        self.gone_by().is_some_and(|gone| gone <= now)
     }
 
     /// How long it may live on; `None` where that is not known.
     pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
-        Some(self.gone_by?.since(now))
+        Some(self.gone_by()?.since(now))
     }
 }
 
-/// Leaves those out that have been over for longest, where there are many: a life may need thousands.
-pub(crate) fn leave_out(tokens: &mut Vec<Living>, now: Moment) {
+/// Takes those out that have been over for longest, where there are many: a life may need thousands.
+pub(crate) fn leave_out(tokens: &mut Vec<Living>, now: Moment) -> Vec<SecretText> {
     let over = tokens.iter().filter(|living| living.is_gone(now));
     let mut surplus = over.count().saturating_sub(OVER);
-    tokens.retain(|living| {
+    let left_out = tokens.extract_if(.., |living| {
         let goes = surplus > 0 && living.is_gone(now);
         surplus -= usize::from(goes);
-        !goes
+        goes
     });
+    left_out.map(|living| living.token.secret).collect()
 }
 
 /// Of several lives the longest; `None` where there is none, or one of them is not known.
@@ -138,6 +148,8 @@ pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use planescape_vault::{Error, Refusal};
+
     use super::*;
 
     #[test]
@@ -147,12 +159,34 @@ mod tests {
         tokens.push(of(0, 20, now));
         tokens.push(of(3600, 21, now));
 
-        leave_out(&mut tokens, now);
+        assert!(leave_out(&mut tokens, now).is_empty());
         assert_eq!(tokens.len(), 22);
-        leave_out(&mut tokens, now + Duration::from_secs(66));
+        let left_out = leave_out(&mut tokens, now + Duration::from_secs(66));
 
         let kept = tokens.iter().map(|living| living.token.id);
         assert!(kept.eq((12..22).map(TokenId)), "{tokens:?}");
+        let left_out = left_out.iter().map(SecretText::expose);
+        assert!(left_out.eq((0..12).map(|number| format!("t{number}"))));
+    }
+
+    #[test]
+    fn a_token_whose_renewal_may_have_been_granted_is_not_over() {
+        let now = Moment::since_boot(Duration::from_secs(1000));
+        let later = now + Duration::from_secs(100);
+        let refused = |status| Error::Refused(Refusal::new(status, String::new(), None));
+        for (error, is_over) in [(refused(504), false), (refused(403), true)] {
+            let mut brief = of(60, 1, now);
+            assert!(brief.is_gone(later));
+            brief.renewal_asked();
+            assert!(!brief.is_gone(later), "its answer is on its way");
+
+            brief.renewal_failed(&error.into());
+
+            assert_eq!(brief.is_gone(later), is_over);
+            assert_eq!(brief.left(later).is_some(), is_over);
+            brief.extended(Grant::new(Duration::from_secs(60), true), later);
+            assert!(brief.is_gone(later + Duration::from_secs(100)));
+        }
     }
 
     #[test]
@@ -172,7 +206,7 @@ mod tests {
     fn of(seconds: u64, number: u64, now: Moment) -> Living {
         let login = Login {
             accessor: "a".to_owned(),
-            token: SecretText::new("t".to_owned()),
+            token: SecretText::new(format!("t{number}")),
             grant: Grant::new(Duration::from_secs(seconds), true),
             has_limited_uses: false,
             request: String::new(),

@@ -8,7 +8,7 @@ mod told;
 use std::time::Duration;
 
 use planescape_agent_contract::Config;
-use planescape_vault::{Grant, Kind, Login, Text};
+use planescape_vault::{Grant, Kind, Login, SecretText, Text};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     unremembered: Vec<TokenId>,
     /// The token that ended last, with all that it leased, told to nobody yet.
     ended: Option<TokenId>,
+    /// Tokens that are over for long, and may stand in the ledger.
+    forgotten: Vec<SecretText>,
     /// When the latest logins began.
     logins: Often,
     next_id: u64,
@@ -126,6 +128,7 @@ impl Session {
             orphans: Vec::new(),
             unremembered: Vec::new(),
             ended: None,
+            forgotten: Vec::new(),
             logins: Often::default(),
             next_id: 0,
             follows_new_credentials: auth.follows_new_credentials,
@@ -204,6 +207,13 @@ impl Session {
     /// The token that has just ended, once.
     pub(crate) fn take_ended(&mut self) -> Option<TokenId> {
         self.ended.take()
+    }
+
+    /// Has those left out of the ledger that it is no use to try any more, once.
+    pub(crate) fn forget(&mut self) -> Option<Command> {
+        let tokens = std::mem::take(&mut self.forgotten);
+        let is_due = self.remembers && !tokens.is_empty();
+        is_due.then_some(Command::Forget { tokens })
     }
 
     pub(crate) fn is_logging_in(&self) -> bool {
@@ -536,7 +546,7 @@ impl Session {
 
     /// Keeps the token for the end: a node that is behind the others does not know what they know.
     fn retire(&mut self, now: Moment) {
-        leave_out(&mut self.retired, now);
+        self.forgotten.extend(leave_out(&mut self.retired, now));
         self.maximum = self.maximum();
         self.retired.extend(self.current.take().map(Living::from));
     }

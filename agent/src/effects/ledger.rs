@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use planescape_agent_core::{Failure, Input, Token};
+use planescape_vault::SecretText;
 use tokio::sync::Semaphore;
 
 use super::{Effects, LAST_FILES, file_failure, on_the_blocking_pool};
@@ -25,6 +26,20 @@ impl Effects {
             Input::Remembered {
                 token: id,
                 result: in_time(LEDGER, written).await,
+            }
+        });
+    }
+
+    /// One after another. What cannot be left out stays: the next life tries more tokens than it has to.
+    pub(super) fn forget(&mut self, tokens: Vec<SecretText>) {
+        // Those that are done.
+        while self.forgetting.try_join_next().is_some() {}
+        let ledger = self.ledger.clone();
+        let slot = Arc::clone(&self.ledger_slot);
+        self.forgetting.spawn(async move {
+            let written = on_the_blocking_pool(&slot, move || ledger.forget(&tokens)).await;
+            if let Err(error) = written {
+                tracing::debug!(%error, "cannot leave tokens out of the ledger that have ended");
             }
         });
     }

@@ -197,9 +197,14 @@ impl Vault {
             ..of_read(&token)
         };
         let result = self.client.renew_self(bearer, None).await;
-        if let Ok(grant) = result {
-            self.saves
-                .save(|cache| cache.renewed(&accessor, grant, asked_at));
+        match &result {
+            Ok(grant) => self
+                .saves
+                .save(|cache| cache.renewed(&accessor, *grant, asked_at)),
+            Err(error) if error.may_be_done() => {
+                self.saves.save(|cache| cache.perhaps_renewed(&accessor));
+            }
+            Err(_) => {}
         }
         Input::LeaseRenewed {
             ticket,

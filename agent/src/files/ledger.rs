@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use planescape_agent_contract::{FileMode, Owner};
 use planescape_agent_core::{LeftLeases, LeftToken};
@@ -18,7 +19,11 @@ use super::{Target, read, regular, remove_unfinished, write};
 
 /// The ledger's file, if one is configured.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger(Option<PathBuf>);
+pub(crate) struct Ledger {
+    path: Option<PathBuf>,
+    /// What is added while the file is written anew would be lost.
+    turn: Arc<Mutex<()>>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -31,13 +36,16 @@ struct Line {
 
 impl Ledger {
     pub(crate) fn new(path: Option<&str>) -> Self {
-        Self(path.map(Into::into))
+        Self {
+            path: path.map(Into::into),
+            turn: Arc::default(),
+        }
     }
 
     /// The tokens of earlier lives. A line that cannot be read is left out: its life was killed before it used the
     /// token.
     pub(crate) fn left_tokens(&self) -> io::Result<Vec<LeftToken>> {
-        let Some(path) = &self.0 else {
+        let Some(path) = &self.path else {
             return Ok(Vec::new());
         };
         let bytes = match read(path) {
@@ -56,7 +64,7 @@ impl Ledger {
         accessor: &str,
         namespace: Option<&str>,
     ) -> io::Result<()> {
-        let Some(path) = &self.0 else {
+        let Some(path) = &self.path else {
             return Ok(());
         };
         let line = Line {
@@ -68,6 +76,7 @@ impl Ledger {
         serde_json::to_writer(&mut *bytes, &line)?;
         let _wiped = Zeroizing::new(line.token);
         bytes.push(b'\n');
+        let _turn = self.turn();
         let mut file = open(path)?;
         // A life that was killed in the middle of a line must not spoil this one.
         if file.metadata()?.len() > 0 {
@@ -77,10 +86,34 @@ impl Ledger {
         file.sync_data()
     }
 
-    /// The leases of those tokens, as the last life has named them.
+    /// Leaves tokens out. Where the file cannot be written anew, all stay in it.
+    pub(crate) fn forget(&self, tokens: &[SecretText]) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let _turn = self.turn();
+        let bytes = match read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let mut kept = Zeroizing::new(Vec::with_capacity(bytes.len()));
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if token(line).is_some_and(|it| !tokens.contains(&it.secret)) {
+                kept.extend_from_slice(line);
+            }
+        }
+        write(&private(path.clone()), &[], &kept).map(drop)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leases of those tokens, as the last life has named them. What it has left half written goes.
     pub(crate) fn left_leases(&self) -> Option<LeftLeases> {
         let path = self.beside()?;
-        remove_unfinished(std::iter::once(path.as_path()), &[]);
+        let both = self.path.iter().chain([&path]);
+        remove_unfinished(both.map(PathBuf::as_path), &[]);
         let Named { leases, more } = serde_json::from_slice(&read(&path).ok()?).ok()?;
         Some(LeftLeases { ids: leases, more })
     }
@@ -92,13 +125,7 @@ impl Ledger {
             leases: leases.to_vec(),
             more,
         };
-        let target = Target {
-            path,
-            mode: Some(FileMode::PRIVATE),
-            create_parents: false,
-            owner: Owner::default(),
-            backup: false,
-        };
+        let target = private(path);
         let text = serde_json::to_vec(&named).map_err(io::Error::from);
         if let Err(error) = text.and_then(|text| write(&target, &[], &text)) {
             let path = target.path.display();
@@ -109,23 +136,35 @@ impl Ledger {
 
     /// The file with the names, which is written anew each time.
     fn beside(&self) -> Option<PathBuf> {
-        let mut path = self.0.clone()?.into_os_string();
+        let mut path = self.path.clone()?.into_os_string();
         path.push(".leases");
         Some(path.into())
     }
 
     /// No token in it lives on.
     pub(crate) fn forget_all(&self) {
+        let _turn = self.turn();
         if let Some(named) = self.beside() {
             // Without a token it says nothing.
             let _ = super::discard(&named);
         }
-        if let Some(path) = &self.0
+        if let Some(path) = &self.path
             && let Err(error) = super::discard(path)
         {
             let path = path.display();
             tracing::warn!(%path, %error, "cannot remove the ledger, whose tokens are revoked");
         }
+    }
+}
+
+/// A file for this agent alone.
+fn private(path: PathBuf) -> Target {
+    Target {
+        path,
+        mode: Some(FileMode::PRIVATE),
+        create_parents: false,
+        owner: Owner::default(),
+        backup: false,
     }
 }
 
@@ -180,6 +219,56 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         ledger.forget_all();
         assert!(ledger.left_tokens().unwrap().is_empty());
+    }
+
+    #[test]
+    fn tokens_that_have_ended_are_left_out_and_all_others_stay() {
+        let (folder, path, ledger) = ledger();
+        ledger.forget(&[secret("t1")]).unwrap();
+        assert!(!path.exists(), "nothing stood there");
+        for name in ["t1", "t2", "t3"] {
+            ledger.remember(&secret(name), name, None).unwrap();
+        }
+
+        ledger.forget(&[secret("t1"), secret("t3")]).unwrap();
+
+        ledger.remember(&secret("t4"), "a4", None).unwrap();
+        let names = || {
+            let left = ledger.left_tokens().unwrap().into_iter();
+            let names = left.map(|it| it.secret.expose().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(), "t2 t4");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // It cannot be written anew.
+        let before = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(ledger.forget(&[secret("t2")]).is_err());
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, before).unwrap();
+        assert_eq!(names(), "t2 t4");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Two threads change it, as on the pool.
+    #[test]
+    fn what_is_added_while_others_are_left_out_is_not_lost() {
+        let (_folder, _, ledger) = ledger();
+        let other = ledger.clone();
+        let adding = std::thread::spawn(move || {
+            for number in 0..200 {
+                let name = format!("t{number}");
+                other.remember(&secret(&name), "", None).unwrap();
+            }
+        });
+        while !adding.is_finished() {
+            ledger.forget(&[secret("x")]).unwrap();
+        }
+        adding.join().unwrap();
+
+        assert_eq!(ledger.left_tokens().unwrap().len(), 200);
     }
 
     #[test]

@@ -214,6 +214,10 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
         ]
     );
 
+    save(&first, |it| it.perhaps_renewed("a-3"));
+    assert!(!first.perhaps_renewed("a-3"), "it stands there");
+    assert_eq!(handed()[2], "o-3 a-3 - None");
+
     save(&first, Persistent::forget_all);
     assert!(handed().is_empty());
 }

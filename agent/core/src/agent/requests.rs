@@ -97,10 +97,7 @@ impl Agent {
     ) {
         match self.secrets.made(request) {
             // It was asked with itself.
-            Some(made) => {
-                let grant = result.as_ref().ok().copied();
-                self.session.extended(made, grant, now);
-            }
+            Some(made) => self.session.made_renewed(made, &result, now),
             None => {
                 let asker = Asker::Renewal(request.path().to_owned());
                 self.weigh(ticket, asker, result.as_ref().err(), now);

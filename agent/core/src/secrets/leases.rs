@@ -57,7 +57,7 @@ impl Leases {
     /// Vault may have made a lease, and nobody has heard its answer.
     pub(super) fn unheard(&mut self, request: &Request, failure: &Failure, mount: Option<&Mount>) {
         let is_leased = !matches!(request, Request::List { .. } | Request::File { .. });
-        if is_leased && may_have_made(failure) && !mount.is_some_and(is_kv) {
+        if is_leased && failure.may_be_done() && !mount.is_some_and(is_kv) {
             self.unheard += 1;
         }
     }
@@ -69,10 +69,6 @@ pub(super) fn lease_of(answer: &Answer, now: Moment) -> Option<(String, Moment)>
         return None;
     };
     Some((lease_id(answer)?, now + secret.lease_duration() + MARGIN))
-}
-
-fn may_have_made(failure: &Failure) -> bool {
-    matches!(failure, Failure::Vault(error) if error.may_be_done())
 }
 
 fn is_kv(mount: &Mount) -> bool {

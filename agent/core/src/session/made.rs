@@ -5,6 +5,7 @@ use planescape_vault::{Grant, Login, SecretText, Text};
 use super::Session;
 use crate::clock::Moment;
 use crate::command::Command;
+use crate::failure::Failure;
 use crate::living::{LeftToken, Living, leave_out};
 use crate::token::TokenId;
 
@@ -24,7 +25,7 @@ impl Session {
             known.extended(made.grant, now);
             return None;
         }
-        leave_out(&mut self.orphans, now);
+        self.forgotten.extend(leave_out(&mut self.orphans, now));
         let living = self.living(made, namespace, now);
         let id = living.token.id;
         let remember = self.take_in(living);
@@ -74,25 +75,30 @@ impl Session {
         self.retired.len() < before
     }
 
-    /// One of them is asked to last longer.
-    pub(crate) fn extending(&mut self, made: &SecretText) {
-        if let Some(orphan) = self.orphan(made.expose().as_bytes()) {
-            orphan.extending();
-        }
-    }
-
     pub(crate) fn has_orphans(&self) -> bool {
         !self.orphans.is_empty()
     }
 
-    /// One of them lasts longer, or may, where Vault has not said so.
-    pub(crate) fn extended(&mut self, made: &Text, grant: Option<Grant>, now: Moment) {
+    /// One of them is being renewed.
+    pub(crate) fn made_renewal_asked(&mut self, made: &SecretText) {
+        if let Some(orphan) = self.orphan(made.expose().as_bytes()) {
+            orphan.renewal_asked();
+        }
+    }
+
+    /// It was renewed, or not.
+    pub(crate) fn made_renewed(
+        &mut self,
+        made: &Text,
+        result: &Result<Grant, Failure>,
+        now: Moment,
+    ) {
         let Some(orphan) = self.orphan(made.as_bytes()) else {
             return;
         };
-        match grant {
-            Some(grant) => orphan.extended(grant, now),
-            None => orphan.perhaps_extended(now),
+        match result {
+            Ok(grant) => orphan.extended(*grant, now),
+            Err(failure) => orphan.renewal_failed(failure),
         }
     }
 

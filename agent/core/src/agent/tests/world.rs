@@ -438,6 +438,10 @@ fn describe(command: &Command) -> String {
     match command {
         Command::LogIn { .. } => "log in".to_owned(),
         Command::Remember { token, .. } => format!("remember {}", token.secret.expose()),
+        Command::Forget { tokens } => {
+            let tokens = tokens.iter().map(SecretText::expose);
+            format!("forget {}", tokens.collect::<Vec<_>>().join(" "))
+        }
         Command::RenewToken {
             token, increment, ..
         } => {
