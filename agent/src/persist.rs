@@ -168,7 +168,7 @@ impl Persistent {
     }
 
     /// An answer, and when it was asked for: Vault may have counted from then on. As with `vault agent` the next life gets
-    /// it where its lease, or the token that it carries, can be renewed.
+    /// it where its lease, or the token that it carries, can be renewed. None gets what another answer has replaced.
     pub(crate) fn keep(
         &self,
         key: Key,
@@ -176,19 +176,20 @@ impl Persistent {
         body: Zeroizing<String>,
         asked_at: SystemTime,
     ) -> bool {
-        if !secret.has_renewable_lease() && !secret.is_renewable() {
-            return false;
-        }
-        let kept = Kept {
-            lease_id: name(secret),
-            body: body.into(),
-            granted_at: milliseconds(asked_at),
-            ttl: whole(secret.lease_duration()),
-        };
+        let is_handed_on = secret.has_renewable_lease() || secret.is_renewable();
+        let now = milliseconds(asked_at);
         self.change(|state| {
-            let now = milliseconds(asked_at);
             let leased = &mut state.kept.leased;
+            if !is_handed_on {
+                return leased.remove(&key).is_some();
+            }
             leased.retain(|_, it| it.granted_at.saturating_add(it.ttl) > now);
+            let kept = Kept {
+                lease_id: name(secret),
+                body: body.into(),
+                granted_at: now,
+                ttl: whole(secret.lease_duration()),
+            };
             leased.insert(key, kept);
             true
         })

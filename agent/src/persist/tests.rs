@@ -171,6 +171,30 @@ fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
     }
 }
 
+/// It would be written into files that hold the newer one.
+#[test]
+fn an_answer_that_another_one_has_replaced_is_handed_on_no_more() {
+    let folder = folder();
+    let cache = with_token(&folder);
+    let now = SystemTime::now();
+    keep(&cache, "a", now);
+    keep(&cache, "b", now);
+    let text = BODY.replace("\"renewable\": true", "\"renewable\": false");
+    let newer = Secret::from_json(text.as_bytes()).unwrap();
+    let newer = |path: &str| {
+        let text = Zeroizing::new(text.clone());
+        cache.keep(key(&call(path)), &newer, text, now)
+    };
+    assert!(!newer("c"), "nothing is replaced");
+
+    assert!(newer("a"));
+    cache.write_down();
+
+    let second = open(&folder, true);
+    assert!(second.take(&key(&call("a")), now).is_none());
+    assert!(second.take(&key(&call("b")), now).is_some());
+}
+
 #[test]
 fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
     let folder = folder();
