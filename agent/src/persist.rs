@@ -40,8 +40,6 @@ struct File {
     token_file: PathBuf,
     /// Whether what comes is written down, too.
     is_written: bool,
-    /// Whether the last life could not write down all that it had to say, or this one cannot read it.
-    is_doubtful: bool,
     state: Mutex<State>,
     /// Why it could not be written the last time.
     trouble: Mutex<Option<String>>,
@@ -115,9 +113,10 @@ impl Persistent {
         left.collect()
     }
 
-    /// Whether the last life may have had another token than the one that it has handed on.
+    /// Whether earlier lives may have had other tokens than those that are handed on.
     pub(crate) fn is_doubtful(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| file.is_doubtful)
+        let file = self.file.as_ref();
+        file.is_some_and(|file| lock(&file.state).kept.misses_tokens)
     }
 
     /// It is used now.
@@ -161,6 +160,7 @@ impl Persistent {
             state.kept = Contents {
                 token: Some(Plain::new(token.expose())),
                 orphans: std::mem::take(&mut state.kept.orphans),
+                misses_tokens: state.kept.misses_tokens,
                 ..Contents::default()
             };
             true
@@ -346,25 +346,25 @@ impl File {
             path: PathBuf::from(&persist.folder).join(NAME),
             token_file: persist.token_file.clone().into(),
             is_written: true,
-            is_doubtful: false,
             state: Mutex::default(),
             trouble: Mutex::default(),
         };
         files::check(&file.target(), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
+        // The last life could not write down all that it had to say.
+        let is_doubted = files::is_doubted(&file.path);
         let token = match file.read() {
-            Ok(None) => None,
+            Ok(None) => file.take_over(missing(is_doubted)),
             Ok(Some(mut contents)) => {
                 let path = file.path.display();
                 tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
                 file.is_written = persist.keeps_after_import;
-                file.is_doubtful = files::is_doubted(&file.path);
-                if file.is_doubtful {
+                if is_doubted {
                     // What is leased in it may be replaced or revoked, and there may be other leases than those that it names.
                     contents = Contents {
                         token: contents.token,
                         orphans: contents.orphans,
-                        ..Contents::default()
+                        ..missing(true)
                     };
                 }
                 file.take_over(contents)
@@ -374,14 +374,16 @@ impl File {
             }
             Err(error) => {
                 file.is_written = persist.keeps_after_import;
-                file.is_doubtful = true;
                 let error = format!("{error:#}");
                 tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
-                None
+                file.take_over(missing(true))
             }
         };
         if !file.is_written {
             file.remove();
+            if lock(&file.state).kept.misses_tokens {
+                let _ = files::doubt(&file.path);
+            }
         }
         Ok((file, token))
     }
@@ -434,6 +436,8 @@ impl File {
     fn doubt(&self) {
         if files::doubt(&self.path).is_err() {
             self.remove();
+            // The file of somebody else can be removed, though not be marked.
+            let _ = files::doubt(&self.path);
         }
     }
 
@@ -448,6 +452,14 @@ impl File {
         let path = &self.token_file;
         let token = files::read(path).with_context(|| path.display().to_string())?;
         Ok(Zeroizing::new(token.trim_ascii().to_vec()))
+    }
+}
+
+/// No token, and whether there may be some all the same: whoever goes on is told so, however often this is written anew.
+fn missing(misses_tokens: bool) -> Contents {
+    Contents {
+        misses_tokens,
+        ..Contents::default()
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Contents {
     /// Tokens that templates have made, and that live on without `token`.
     #[serde(default)]
     pub orphans: Vec<Orphan>,
+    /// Whether lives before this one may have had tokens that stand nowhere.
+    #[serde(default)]
+    pub misses_tokens: bool,
 }
 
 /// A token that whoever goes on has to revoke.

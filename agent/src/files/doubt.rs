@@ -1,16 +1,23 @@
 //! The mark of a file that could not be written anew: its mode, which needs no room on the disk.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// The owner may read it, and nobody write it.
 const DOUBTED: u32 = 0o400;
 
-/// Marks what stands in the file as old.
+/// Marks what stands in the file as old. Where there is none, one that is empty says that there should be.
 pub(crate) fn doubt(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(DOUBTED))
+    match fs::set_permissions(path, Permissions::from_mode(DOUBTED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut options = OpenOptions::new();
+            let empty = options.write(true).create_new(true).mode(DOUBTED);
+            empty.open(path).map(drop)
+        }
+        marked => marked,
+    }
 }
 
 /// Whether it is marked so.

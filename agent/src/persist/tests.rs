@@ -91,9 +91,39 @@ fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     let ids = vec!["db/2".to_owned()];
     save(&second, |it| it.name_leases(&ids, 1));
     let third = open(&folder, true);
-    assert!(!third.is_doubtful());
     let named = LeftLeases { ids, more: 1 };
     assert_eq!(third.handed(), Some((token("t-1"), Some(named))));
+    // Nobody knows of what the first life had by then.
+    assert!(third.is_doubtful());
+    save(&third, |it| it.keep_token(&token("t-3")));
+    assert!(open(&folder, true).is_doubtful());
+    save(&third, Persistent::forget_all);
+    assert!(!open(&folder, true).is_doubtful());
+}
+
+#[test]
+fn a_cache_that_could_never_be_written_is_missed_until_all_is_forgotten() {
+    let folder = folder();
+    let first = open(&folder, true);
+    assert!(!first.is_doubtful());
+    let jwt = folder.path().join("jwt");
+    fs::remove_file(&jwt).unwrap();
+    save(&first, |it| it.keep_token(&token("t-1")));
+    fs::write(&jwt, "e.y.J\n").unwrap();
+
+    let second = open(&folder, true);
+
+    assert!(second.is_doubtful());
+    assert_eq!(second.handed(), None);
+    save(&second, |it| it.keep_token(&token("t-2")));
+    assert!(open(&folder, false).is_doubtful());
+    // That one has taken the file away.
+    assert!(open(&folder, true).is_doubtful());
+    // The first life gets on after all, and lacks nothing.
+    save(&first, |it| it.keep_token(&token("t-3")));
+    assert!(!open(&folder, true).is_doubtful());
+    save(&second, Persistent::forget_all);
+    assert!(!open(&folder, true).is_doubtful());
 }
 
 #[test]
