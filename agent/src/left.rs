@@ -13,23 +13,37 @@ pub(crate) struct Left {
     pub(crate) orphans: Vec<LeftToken>,
     /// The leases of these tokens, if they were named.
     pub(crate) leases: Option<LeftLeases>,
-    /// Whether there may be other tokens, because the ledger or the persistent cache could not be read, or the cache not be
-    /// written.
+    /// Whether there may be other tokens, because the ledger or the persistent cache could not be read or written.
     pub(crate) is_unread: bool,
+    /// Why the ledger could not be read.
+    pub(crate) trouble: Option<io::Error>,
 }
 
 impl Left {
     /// What stands in the ledger, and beside it.
     pub(crate) fn of_ledger(
         tokens: io::Result<Vec<LeftToken>>,
+        misses_tokens: bool,
         leases: Option<LeftLeases>,
     ) -> Self {
+        let (tokens, trouble) = match tokens {
+            Ok(tokens) => (tokens, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         Self {
-            is_unread: tokens.is_err(),
-            tokens: tokens.unwrap_or_default(),
+            is_unread: misses_tokens || trouble.is_some(),
+            tokens,
             orphans: Vec::new(),
             leases,
+            trouble,
         }
+    }
+
+    /// The accessors of its tokens; nothing where there may be others.
+    pub(crate) fn accessors(&self) -> Option<Vec<String>> {
+        let accessors = self.tokens.iter().map(|left| &left.accessor);
+        let accessors = accessors.filter(|accessor| !accessor.is_empty());
+        (!self.is_unread).then(|| accessors.cloned().collect())
     }
 
     /// With the token that the last life hands on, and the leases that it has named: the token may live although it cannot
@@ -126,13 +140,27 @@ mod tests {
 
     #[test]
     fn beside_a_ledger_that_cannot_be_read_the_token_that_is_handed_on_is_revoked_too() {
-        let unread = Left::of_ledger(Err(io::Error::other("x")), leases("a", 0));
+        let unread = Left::of_ledger(Err(io::Error::other("x")), false, leases("a", 0));
+        assert!(unread.trouble.is_some());
 
         let left = unread.with(Some((secret("t-2"), leases("b", 0))));
 
         assert!(left.is_unread);
         assert_eq!(left.tokens.len(), 1);
         assert_eq!(left.leases.unwrap().ids, ["a", "b"]);
+    }
+
+    #[test]
+    fn who_knows_that_a_token_is_missing_names_none_as_if_they_were_all() {
+        for (misses_tokens, named) in [(false, Some(vec!["a".to_owned()])), (true, None)] {
+            let tokens = ledger(&["t-1"], None).tokens;
+
+            let left = Left::of_ledger(Ok(tokens), misses_tokens, None);
+
+            assert_eq!(left.is_unread, misses_tokens);
+            assert_eq!(left.accessors(), named);
+            assert_eq!(left.tokens.len(), 1, "it is revoked all the same");
+        }
     }
 
     #[test]
@@ -155,7 +183,7 @@ mod tests {
             namespace: None,
             lasts: None,
         });
-        Left::of_ledger(Ok(tokens.collect()), leases)
+        Left::of_ledger(Ok(tokens.collect()), false, leases)
     }
 
     fn leases(id: &str, more: usize) -> Option<LeftLeases> {

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use planescape_agent_contract::{Config, Log, Phase, Reason, Report, Vault};
-use planescape_agent_core::{self as core, Agent, LeftLeases, LeftToken, Start};
+use planescape_agent_core::{self as core, Agent, Start};
 
 use planescape_vault::SecretText;
 use planescape_vault_client::{Bearer, Client};
@@ -277,8 +277,7 @@ fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> Exi
 /// The content of the disk before anything else happens.
 struct Found {
     settings: Settings,
-    left: io::Result<Vec<LeftToken>>,
-    left_leases: Option<LeftLeases>,
+    left: Left,
     last_word: LastWord,
 }
 
@@ -304,7 +303,6 @@ async fn live(arguments: Arguments) -> ExitCode {
     let Found {
         settings,
         left,
-        left_leases,
         last_word,
     } = found;
     let own_codes = last_word.has_own_exit_codes;
@@ -312,7 +310,7 @@ async fn live(arguments: Arguments) -> ExitCode {
         // Whoever kills this life before it has logged in must not hide what the earlier ones have left.
         last_word.say(Phase::Running, Reason::Starting, None);
     }
-    match work(settings, left, left_leases, &arguments, signals).await {
+    match work(settings, left, &arguments, signals).await {
         Ok(Some(code)) => ExitCode::from(code.of_process(own_codes)),
         Ok(None) => last_word.interrupted(),
         Err(error) => last_word.refuse(&format!("{error:#}")),
@@ -334,12 +332,11 @@ async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
 fn look(arguments: &Arguments) -> Result<Found, Refusal> {
     let config = settings::load_config(arguments).map_err(Refusal::of)?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
-    let left = ledger.left_tokens();
-    let left_leases = ledger.left_leases();
+    let left = of_ledger(&ledger);
     let last_word = LastWord {
         termination: Termination::new(config.planescape.termination_log.clone()),
         has_own_exit_codes: config.has_own_exit_codes,
-        left: accessors(&left),
+        left: left.accessors(),
     };
     let settings = match Settings::with_texts(config) {
         Ok(settings) => settings,
@@ -353,7 +350,6 @@ fn look(arguments: &Arguments) -> Result<Found, Refusal> {
         Ok(()) => Ok(Found {
             settings,
             left,
-            left_leases,
             last_word,
         }),
         Err(error) => Err(Refusal {
@@ -363,24 +359,24 @@ fn look(arguments: &Arguments) -> Result<Found, Refusal> {
     }
 }
 
-/// The accessors of what earlier lives have left; nothing where that is not known.
-fn accessors(left: &io::Result<Vec<LeftToken>>) -> Option<Vec<String>> {
-    let left = left.as_ref().ok()?;
-    let accessors = left.iter().map(|left| left.accessor.clone());
-    Some(accessors.filter(|accessor| !accessor.is_empty()).collect())
+fn of_ledger(ledger: &Ledger) -> Left {
+    Left::of_ledger(
+        ledger.left_tokens(),
+        ledger.misses_tokens(),
+        ledger.left_leases(),
+    )
 }
 
 /// Nothing where it was told to end before it has begun.
 async fn work(
     settings: Settings,
-    left: io::Result<Vec<LeftToken>>,
-    left_leases: Option<LeftLeases>,
+    left: Left,
     arguments: &Arguments,
     mut signals: Signals,
 ) -> anyhow::Result<Option<core::ExitCode>> {
     let config = &settings.config;
     log::start(&config.log, arguments.combines_logs())?;
-    if let Err(error) = &left {
+    if let Some(error) = &left.trouble {
         let path = config.planescape.ledger.as_deref().unwrap_or_default();
         tracing::warn!(path, %error, "cannot read the ledger: tokens of earlier lives end with their TTL");
     }
@@ -397,7 +393,7 @@ async fn work(
     let beginning = async {
         let persistent = opening.await??;
         let has_ledger = config.planescape.ledger.is_some();
-        let left = Left::of_ledger(left, left_leases)
+        let left = left
             .with(persistent.handed())
             .with_orphans(persistent.orphans(std::time::SystemTime::now()))
             .doubted(persistent.is_doubtful(), has_ledger);
@@ -478,7 +474,7 @@ impl Refusal {
                 termination_log,
             }) => (
                 termination_log.map_or(early.termination, |path| Termination::new(Some(path))),
-                accessors(&Ledger::new(ledger.as_deref()).left_tokens()),
+                of_ledger(&Ledger::new(ledger.as_deref())).accessors(),
             ),
             None => (early.termination, early.left),
         };

@@ -77,8 +77,7 @@ pub struct Start {
     pub left_tokens: Vec<LeftToken>,
     /// Tokens that their templates have made and that files may hold: revoked at the end, and kept where ours is.
     pub left_orphans: Vec<LeftToken>,
-    /// Whether there may be others, because the ledger or the persistent cache could not be read, or the cache not be
-    /// written.
+    /// Whether there may be others, because the ledger or the persistent cache could not be read or written.
     pub has_unread_ledger: bool,
     /// The leases of those tokens, if the last life has named them.
     pub left_leases: Option<LeftLeases>,

@@ -345,7 +345,7 @@ impl Shutdown {
                 report.accessor = None;
                 Some(
                     "a token of an earlier life may be left: the ledger or the persistent cache \
-                     could not be read, or the cache not be written"
+                     could not be read or written"
                         .to_owned(),
                 )
             }

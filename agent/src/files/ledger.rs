@@ -15,7 +15,12 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Target, read, regular, remove_unfinished, write};
+use super::{Target, doubt, is_doubted, read, regular, remove_unfinished, write};
+
+/// At the end of the name of the file with the leases, which is written anew each time.
+const LEASES: &str = ".leases";
+/// The same of the mark that a token could not be written down.
+const MISSES: &str = ".misses";
 
 /// The ledger's file, if one is configured.
 #[derive(Clone, Debug)]
@@ -77,13 +82,19 @@ impl Ledger {
         let _wiped = Zeroizing::new(line.token);
         bytes.push(b'\n');
         let _turn = self.turn();
-        let mut file = open(path)?;
-        // A life that was killed in the middle of a line must not spoil this one.
-        if file.metadata()?.len() > 0 {
-            bytes.insert(0, b'\n');
+        let added = add(path, bytes);
+        if added.is_err()
+            && let Some(mark) = self.beside(MISSES)
+        {
+            // Where that is denied, too, nothing is left to be done.
+            let _ = doubt(&mark);
         }
-        file.write_all(&bytes)?;
-        file.sync_data()
+        added
+    }
+
+    /// Whether a token could not be written down: it may live, and no later life knows it.
+    pub(crate) fn misses_tokens(&self) -> bool {
+        self.beside(MISSES).is_some_and(|mark| is_doubted(&mark))
     }
 
     /// Leaves tokens out. Where the file cannot be written anew, all stay in it.
@@ -111,7 +122,7 @@ impl Ledger {
 
     /// The leases of those tokens, as the last life has named them. What it has left half written goes.
     pub(crate) fn left_leases(&self) -> Option<LeftLeases> {
-        let path = self.beside()?;
+        let path = self.beside(LEASES)?;
         let both = self.path.iter().chain([&path]);
         remove_unfinished(both.map(PathBuf::as_path), &[]);
         let Named { leases, more } = serde_json::from_slice(&read(&path).ok()?).ok()?;
@@ -120,7 +131,9 @@ impl Ledger {
 
     /// Names them for the next life. What cannot be written must not leave what is no longer so.
     pub(crate) fn name_leases(&self, leases: &[String], more: usize) {
-        let Some(path) = self.beside() else { return };
+        let Some(path) = self.beside(LEASES) else {
+            return;
+        };
         let named = Named {
             leases: leases.to_vec(),
             more,
@@ -134,19 +147,21 @@ impl Ledger {
         }
     }
 
-    /// The file with the names, which is written anew each time.
-    fn beside(&self) -> Option<PathBuf> {
+    /// A file beside it.
+    fn beside(&self, end: &str) -> Option<PathBuf> {
         let mut path = self.path.clone()?.into_os_string();
-        path.push(".leases");
+        path.push(end);
         Some(path.into())
     }
 
     /// No token in it lives on.
     pub(crate) fn forget_all(&self) {
         let _turn = self.turn();
-        if let Some(named) = self.beside() {
-            // Without a token it says nothing.
-            let _ = super::discard(&named);
+        for end in [LEASES, MISSES] {
+            if let Some(path) = self.beside(end) {
+                // Without a token the names say nothing.
+                let _ = super::discard(&path);
+            }
         }
         if let Some(path) = &self.path
             && let Err(error) = super::discard(path)
@@ -166,6 +181,17 @@ fn private(path: PathBuf) -> Target {
         owner: Owner::default(),
         backup: false,
     }
+}
+
+/// Adds lines to the end.
+fn add(path: &Path, mut lines: Zeroizing<Vec<u8>>) -> io::Result<()> {
+    let mut file = open(path)?;
+    // A life that was killed in the middle of a line must not spoil this one.
+    if file.metadata()?.len() > 0 {
+        lines.insert(0, b'\n');
+    }
+    file.write_all(&lines)?;
+    file.sync_data()
 }
 
 fn open(path: &Path) -> io::Result<fs::File> {
@@ -298,6 +324,28 @@ mod tests {
         assert_eq!((left.ids, left.more), (vec!["db/2".to_owned()], 0));
         ledger.forget_all();
         assert_eq!(ledger.left_leases(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_token_that_could_not_be_written_down_is_missed_until_all_is_forgotten() {
+        let (folder, path, ledger) = ledger();
+        ledger.remember(&secret("t1"), "a1", None).unwrap();
+        assert!(!ledger.misses_tokens());
+        let before = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+
+        ledger.remember(&secret("t2"), "a2", None).unwrap_err();
+
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, before).unwrap();
+        ledger.remember(&secret("t3"), "a3", None).unwrap();
+        let next = Ledger::new(path.to_str());
+        assert!(next.misses_tokens());
+        assert_eq!(next.left_tokens().unwrap().len(), 2);
+        next.forget_all();
+        assert!(!next.misses_tokens());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 

@@ -119,7 +119,7 @@ async fn difference(cluster: &Cluster, fault: &str, expected: &str, mode: Mode) 
         Mode::Init => expected.to_owned(),
         Mode::Sidecar | Mode::Supervisor if fault == NO_LEDGER => {
             "69 RevokeFailed a token of an earlier life may be left: the ledger or the persistent cache \
-             could not be read, or the cache not be written; its leases end with their TTL [db]"
+             could not be read or written; its leases end with their TTL [db]"
                 .to_owned()
         }
         Mode::Sidecar | Mode::Supervisor => expected.replace("Rendered", "Revoked"),

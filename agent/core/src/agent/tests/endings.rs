@@ -84,9 +84,7 @@ fn nothing_is_said_to_be_revoked_while_nobody_knows_what_earlier_lives_have_left
     assert_eq!(report.reason, Reason::RevokeFailed);
     let message = report.message.unwrap();
     assert!(
-        message.contains(
-            "the ledger or the persistent cache could not be read, or the cache not be written"
-        ),
+        message.contains("the ledger or the persistent cache could not be read or written"),
         "{message}"
     );
     assert_eq!(report.accessor, None, "it is revoked");
