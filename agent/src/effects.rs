@@ -250,8 +250,9 @@ impl Effects {
                 ticket,
                 request,
                 lease_id,
+                namespace,
                 token,
-            } => self.ask(vault.renew_lease(ticket, request, lease_id, token)),
+            } => self.ask(vault.renew_lease(ticket, request, (lease_id, namespace), token)),
             Command::RenewMade(made) => self.ask(vault.renew_made(made)),
             Command::ReadFile {
                 request,

@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::dice::Dice;
 use crate::failure::Failure;
 use crate::lease::{Lease, Step};
-use crate::token::{Ticket, TokenId};
+use crate::token::{Ticket, TokenId, leased_in, made_in};
 
 pub use revocation::Revocation;
 
@@ -388,19 +388,31 @@ impl<T> Entry<T> {
             Holds::Lease { id, token } => (token, Some(id.clone())),
             Holds::Token { token, .. } => (token, None),
         };
+        let namespace = place(&self.path, &self.namespace, &self.holds);
         let engine = lease.as_deref().map(engine_of);
-        let engine = engine.map(|engine| [self.namespace.as_str(), engine].concat());
+        let engine = engine.map(|engine| [namespace.as_str(), engine].concat());
         Renewal {
             of: RenewalOf {
                 key,
                 number: self.number,
             },
-            namespace: self.namespace.clone(),
+            namespace,
             token: token.clone(),
             lease,
             engine: engine.unwrap_or_default(),
         }
     }
+}
+
+/// The namespace of what an answer holds: the path may name one below that of the request.
+fn place(path: &str, namespace: &str, holds: &Holds) -> String {
+    let path = path.strip_prefix("/v1/").unwrap_or(path);
+    let outer = Some(namespace).filter(|namespace| *namespace != "root/");
+    let named = match holds {
+        Holds::Lease { id, .. } => leased_in(path, id, outer),
+        Holds::Token { .. } => made_in(path, outer),
+    };
+    named.unwrap_or_else(|| namespace.to_owned())
 }
 
 /// Who answers for a lease; of an id without a role what it begins with.

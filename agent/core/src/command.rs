@@ -97,6 +97,8 @@ pub enum Command {
         request: Request,
         /// The lease.
         lease_id: String,
+        /// Where it is, if the path of the request says so.
+        namespace: Option<String>,
         /// The token that asks.
         token: SecretText,
     },

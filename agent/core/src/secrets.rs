@@ -231,7 +231,8 @@ impl Secrets {
                 continue;
             };
             let ticket = ticket(token, now);
-            let Some(renewal) = entry.renewal(ticket, token) else {
+            let reads = self.namespace.as_deref();
+            let Some(renewal) = entry.renewal(ticket, token, reads) else {
                 self.schedule(id, now, Lane::Read);
                 continue;
             };

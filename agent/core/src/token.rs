@@ -32,6 +32,15 @@ pub fn made_in(path: &str, reads: Option<&str>) -> Option<String> {
     Some([reads.unwrap_or_default(), named].concat())
 }
 
+/// The same of a lease: its id begins with the path of its read, without the namespace.
+pub(crate) fn leased_in(path: &str, lease_id: &str, reads: Option<&str>) -> Option<String> {
+    let (read, _) = lease_id.rsplit_once('/')?;
+    let named = path.trim_matches('/').strip_suffix(read)?;
+    named
+        .ends_with('/')
+        .then(|| [reads.unwrap_or_default(), named].concat())
+}
+
 /// The token that asked Vault, and when; the shell hands it back with the answer. A grant
 /// counts from the moment of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,4 +49,33 @@ pub struct Ticket {
     pub token: TokenId,
     /// When it was sent.
     pub sent: Moment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_in_the_namespace_that_stands_before_its_id_in_the_path_of_its_read() {
+        for (path, lease_id, reads, place) in [
+            ("database/creds/ro", "database/creds/ro/1", None, None),
+            ("/database/creds/ro", "database/creds/ro/1", None, None),
+            ("team/db/creds/ro", "team/db/creds/ro/1", Some("a/"), None),
+            ("team/db/creds/ro", "db/creds/ro/1.n", None, Some("team/")),
+            (
+                "/team/unit/db/creds/ro",
+                "db/creds/ro/1.n",
+                Some("a/"),
+                Some("a/team/unit/"),
+            ),
+            // Not of whole names.
+            ("teamdb/creds/ro", "db/creds/ro/1", None, None),
+            ("team/db/creds/ro", "other/creds/ro/1", None, None),
+            ("team/db/creds/ro", "", None, None),
+        ] {
+            let found = leased_in(path, lease_id, reads);
+
+            assert_eq!(found.as_deref(), place, "{path} {lease_id}");
+        }
+    }
 }

@@ -217,12 +217,15 @@ impl Vault {
         self,
         ticket: Ticket,
         request: Request,
-        lease_id: String,
+        (lease_id, namespace): (String, Option<String>),
         token: SecretText,
     ) -> Input {
         let asked_at = SystemTime::now();
-        let renewal = self.client.renew_lease(&lease_id, of_read(&token), None);
-        let result = renewal.await;
+        let bearer = Bearer {
+            namespace: namespace.as_deref(),
+            ..of_read(&token)
+        };
+        let result = self.client.renew_lease(&lease_id, bearer, None).await;
         if let Ok(grant) = result {
             self.saves
                 .save(|cache| cache.renewed(&lease_id, grant, asked_at));

@@ -63,6 +63,7 @@ impl World {
                 request,
                 lease_id,
                 token,
+                ..
             } => Input::LeaseRenewed {
                 ticket,
                 request,

@@ -2,9 +2,8 @@
 
 use planescape_vault::SecretText;
 
-use super::{Cache, Holds, Key, REMEMBERED};
+use super::{Cache, Holds, Key, REMEMBERED, place};
 use crate::clock::Moment;
-use crate::proxied;
 
 /// Something that is gone in Vault, or is to be forgotten here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl Revocation {
             (Self::Accessor(accessor), Holds::Token { accessor: held, .. }) => held == accessor,
             (Self::Lease(id), Holds::Lease { id: held, .. }) => held == id,
             (Self::Leases { prefix, namespace }, Holds::Lease { id, .. }) => {
-                is_below(id, prefix) && namespace_of(id, path, in_namespace) == *namespace
+                is_below(id, prefix) && place(path, in_namespace, holds) == *namespace
             }
             // Vault leases tokens, too, under the path that made them.
             (Self::Leases { prefix, namespace }, Holds::Token { .. }) => {
@@ -141,16 +140,6 @@ fn whole(path: &str, in_namespace: &str) -> String {
         path.strip_prefix("/v1/").unwrap_or(path),
     ]
     .concat()
-}
-
-/// The namespace that a lease is in: what stands before the path that its id begins with.
-fn namespace_of(id: &str, path: &str, in_namespace: &str) -> String {
-    let made_by = id.rsplit_once('/').map_or(id, |(made_by, _)| made_by);
-    let whole = whole(path, in_namespace);
-    let outer = whole.strip_suffix(made_by);
-    let outer = outer.filter(|outer| outer.is_empty() || outer.ends_with('/'));
-    // The lease was handed out once more, by another path.
-    proxied::namespace(outer.unwrap_or(in_namespace))
 }
 
 fn is_below(id: &str, prefix: &str) -> bool {

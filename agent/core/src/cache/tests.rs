@@ -275,6 +275,41 @@ fn a_renewal_says_nothing_about_what_came_in_its_place() {
     assert_eq!(cache.get(&key(1), at(61)), None);
 }
 
+#[test]
+fn what_lies_in_a_namespace_that_its_path_names_is_renewed_and_revoked_there() {
+    for (namespace, place) in [("root/", "team/"), ("people/", "people/team/")] {
+        let mut cache = cache();
+        let asked = |number, path: &str| Asked {
+            path: format!("/v1/team/{path}"),
+            namespace: namespace.to_owned(),
+            ..asked(number, Some("own"))
+        };
+        let grant = Grant::new(Duration::from_secs(60), true);
+        let id = "db/creds/ro/1".to_owned();
+        let lease = Carried::Lease { id, grant };
+        assert!(cache.put(asked(1, "db/creds/ro"), lease, 1, at(0)));
+        let made = Carried::Token {
+            token: token("child"),
+            accessor: "accessor of child".to_owned(),
+            is_orphan: false,
+            grant,
+        };
+        assert!(cache.put(asked(2, "auth/token/create"), made, 2, at(0)));
+
+        let due = cache.take_due(at(50));
+        let places: Vec<&str> = due.iter().map(|it| it.namespace.as_str()).collect();
+        assert_eq!(places, [place, place]);
+        let revoked = |namespace: &str| Revocation::Leases {
+            prefix: "db/creds".to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        cache.revoke(revoked(namespace), at(50));
+        assert_eq!(kept(&cache), [1, 2], "{namespace}");
+        cache.revoke(revoked(place), at(50));
+        assert_eq!(kept(&cache), [2], "{namespace}");
+    }
+}
+
 fn cache() -> Cache<u8> {
     let mut cache = Cache::new(1);
     cache.set_own(token("own"), Some("accessor of own".to_owned()));

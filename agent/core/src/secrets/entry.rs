@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::command::{Command, Made};
 use crate::dice::Dice;
 use crate::lease::{Lease, Step};
-use crate::token::{Ticket, Token, TokenId, made_in};
+use crate::token::{Ticket, Token, TokenId, leased_in, made_in};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -121,12 +121,19 @@ impl Entry {
         }
     }
 
-    /// The command that renews its lease.
-    pub(super) fn renewal(&self, ticket: Ticket, token: &Token) -> Option<Command> {
+    /// The command that renews its lease; `reads` is the namespace of all reads.
+    pub(super) fn renewal(
+        &self,
+        ticket: Ticket,
+        token: &Token,
+        reads: Option<&str>,
+    ) -> Option<Command> {
+        let lease_id = self.lease_id()?;
         Some(Command::RenewLease {
             ticket,
             request: self.request.clone(),
-            lease_id: self.lease_id()?,
+            namespace: leased_in(self.request.path(), &lease_id, reads),
+            lease_id,
             token: token.secret.clone(),
         })
     }

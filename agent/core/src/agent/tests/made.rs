@@ -118,8 +118,9 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
 
 #[test]
 fn a_token_is_renewed_and_revoked_in_the_namespace_that_its_path_names() {
+    let text = ORPHAN.replace("auth/", "team/auth/");
     for (reads, place) in [(None, "team/"), (Some("people/"), "people/team/")] {
-        let mut world = World::build(&[&ORPHAN.replace("auth/", "team/auth/")], |start| {
+        let mut world = World::build(&[text.as_str()], |start| {
             start.config.planescape.ledger = Some("/ledger".to_owned());
             start.config.vault.connection.namespace = reads.map(str::to_owned);
         });
@@ -140,6 +141,26 @@ fn a_token_is_renewed_and_revoked_in_the_namespace_that_its_path_names() {
 
         assert_eq!(places, [place, "", place], "{reads:?}");
     }
+}
+
+#[test]
+fn a_lease_is_renewed_in_the_namespace_that_its_path_names() {
+    const PATH: &str = "team/database/creds/ro";
+    let text = format!("{{{{ with secret {PATH:?} }}}}{{{{ .Data.username }}}}{{{{ end }}}}");
+    let mut world = World::new(&[text.as_str()]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount(PATH, "database");
+    world.step();
+    world.answer(PATH, CREDENTIALS);
+    world.step();
+    world.written();
+    world.step();
+    world.pass(Duration::from_secs(64));
+
+    assert_eq!(world.step(), ["renew lease database/creds/ro/1 as t1"]);
+    assert_eq!(place_of(&world.pending[0]), "team/");
 }
 
 /// The next life knows the namespace from the ledger.
@@ -487,6 +508,7 @@ fn answer(world: &mut World, made: &str, age: Duration) {
 fn place_of(command: &Command) -> String {
     let namespace = match command {
         Command::RenewMade(made) => &made.namespace,
+        Command::RenewLease { namespace, .. } => namespace,
         Command::Remember { token, .. } | Command::Revoke { token } => &token.namespace,
         _ => &None,
     };
