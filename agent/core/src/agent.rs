@@ -299,6 +299,7 @@ impl Agent {
             self.work(now);
         }
         self.advance_programs(now.moment);
+        let login = self.awaits_login();
         let Life::Stopping(shutdown) = &mut self.life else {
             return;
         };
@@ -307,7 +308,7 @@ impl Agent {
             return;
         }
         let awaited = Awaited {
-            login: self.revoke_on_exit && self.session.is_logging_in(),
+            login,
             lease: self.revoke_on_exit && self.secrets.is_reading(),
         };
         let (secrets, left) = (&self.secrets, &self.left_leases);

@@ -143,7 +143,7 @@ impl Shutdown {
     }
 
     /// A signal came. The first one asks for what happens already; another ends it at once.
-    pub(crate) fn signal(&mut self, now: Moment) -> Option<Command> {
+    pub(crate) fn signal(&mut self, awaits_login: bool, now: Moment) -> Option<Command> {
         if !std::mem::replace(&mut self.is_signalled, true) {
             return None;
         }
@@ -151,7 +151,7 @@ impl Shutdown {
         if report.phase == Phase::Done {
             report.reason = Reason::Interrupted;
         }
-        self.tell_of_tokens(&mut report, false, now);
+        self.tell_of_tokens(&mut report, awaits_login, now);
         self.tell_of_leases(&mut report);
         Some(Command::Exit {
             code: ExitCode::Interrupted,

@@ -14,11 +14,17 @@ use crate::verdict::{End, ExitCode};
 impl Agent {
     pub(super) fn terminate(&mut self, now: Moment) {
         self.quit(now);
+        let awaits_login = self.awaits_login();
         let shutdown = self.life.shutdown();
-        if let Some(exit) = shutdown.and_then(|it| it.signal(now)) {
+        if let Some(exit) = shutdown.and_then(|it| it.signal(awaits_login, now)) {
             self.commands.push_back(exit);
             self.life = Life::Ended;
         }
+    }
+
+    /// Whether a login is on its way whose token would have to be revoked.
+    pub(super) fn awaits_login(&self) -> bool {
+        self.revoke_on_exit && self.session.is_logging_in()
     }
 
     /// Asking twice is asking for the same.

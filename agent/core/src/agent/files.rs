@@ -133,7 +133,10 @@ impl Agent {
         let shutdown = match self.needs_token(now) {
             true => {
                 // No file holds any more what earlier lives read.
-                let left = self.session.take_retired();
+                let left = match self.revoke_on_exit {
+                    true => self.session.take_retired(),
+                    false => Vec::new(),
+                };
                 Shutdown::new(self.rendered_end(now), left, now).keeping_token()
             }
             false => self.leave_nothing(now),

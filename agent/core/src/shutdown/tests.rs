@@ -58,6 +58,21 @@ fn a_wait_that_vault_asks_for_is_kept() {
     assert_eq!(revoked_now(&mut shutdown, 7), [1]);
 }
 
+#[test]
+fn an_end_at_once_says_nothing_of_the_life_of_a_token_that_a_login_may_bring() {
+    for awaits_login in [false, true] {
+        let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
+        assert!(shutdown.signal(awaits_login, at(0)).is_none());
+
+        let Some(Command::Exit { report, .. }) = shutdown.signal(awaits_login, at(0)) else {
+            panic!("it goes on");
+        };
+
+        assert_eq!(report.unrevoked, ["a1"]);
+        assert_eq!(report.ttl_seconds.is_none(), awaits_login);
+    }
+}
+
 /// OpenBao refuses to revoke one that has ended as it refuses for a policy.
 #[test]
 fn a_refusal_fails_the_agent_unless_the_time_of_all_that_were_refused_is_over() {

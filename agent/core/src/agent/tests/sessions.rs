@@ -82,6 +82,29 @@ fn credentials_that_come_during_a_login_for_others_are_not_forgotten_when_it_fai
     assert_eq!(world.step(), ["log in"]);
 }
 
+/// It may be somebody else's, from a file.
+#[test]
+fn an_init_run_that_is_to_revoke_nothing_leaves_the_token_that_it_has_replaced() {
+    for revokes in [false, true] {
+        let mut world = World::with(|start| {
+            start.config.exit_after_auth = true;
+            start.config.planescape.revoke_on_exit = revokes;
+            start.config.auth.follows_new_credentials = true;
+        });
+        world.step();
+        world.log_in("t1", 3600);
+        world.feed(Input::NewCredentials);
+        world.step();
+        world.log_in("t2", 3600);
+        world.written();
+
+        let steps = world.step();
+
+        let is_revoked = steps.contains(&"revoke t1".to_owned());
+        assert_eq!(is_revoked, revokes, "{steps:?}");
+    }
+}
+
 #[test]
 fn a_login_that_fails_on_the_way_out_is_waited_for_no_more() {
     let mut world = World::new(&["static"]);
