@@ -1,9 +1,12 @@
 //! What earlier lives have left to be revoked.
 
 use std::io;
+use std::time::SystemTime;
 
 use planescape_agent_core::{LeftLeases, LeftToken};
 use planescape_vault::SecretText;
+
+use crate::persist::Persistent;
 
 /// All of it.
 #[derive(Default)]
@@ -46,9 +49,19 @@ impl Left {
         (!self.is_unread).then(|| accessors.cloned().collect())
     }
 
+    /// With all that the persistent cache hands on.
+    pub(crate) fn with_cache(self, cache: &Persistent, has_ledger: bool, now: SystemTime) -> Self {
+        let handed = cache.handed();
+        let are_named = handed.as_ref().is_some_and(|(_, named)| named.is_some());
+        self.with(handed)
+            .with_replaced(cache.replaced(), are_named)
+            .with_orphans(cache.orphans(now))
+            .doubted(cache.is_doubtful(), has_ledger)
+    }
+
     /// With the token that the last life hands on, and the leases that it has named: the token may live although it cannot
     /// be used.
-    pub(crate) fn with(mut self, handed: Option<(SecretText, Option<LeftLeases>)>) -> Self {
+    fn with(mut self, handed: Option<(SecretText, Option<LeftLeases>)>) -> Self {
         let Some((secret, named)) = handed else {
             return self;
         };
@@ -73,13 +86,32 @@ impl Left {
         self
     }
 
+    /// With those that it has replaced in a life that was killed. Where the leases are named, theirs are among them.
+    fn with_replaced(mut self, replaced: Vec<SecretText>, are_named: bool) -> Self {
+        for secret in replaced {
+            if self.tokens.iter().any(|it| it.secret == secret) {
+                continue;
+            }
+            if let Some(leases) = self.leases.as_mut().filter(|_| !are_named) {
+                leases.more += 1;
+            }
+            self.tokens.push(LeftToken {
+                secret,
+                accessor: String::new(),
+                namespace: None,
+                lasts: None,
+            });
+        }
+        self
+    }
+
     /// With what templates have made, whatever became of the token that made it.
-    pub(crate) fn with_orphans(self, orphans: Vec<LeftToken>) -> Self {
+    fn with_orphans(self, orphans: Vec<LeftToken>) -> Self {
         Self { orphans, ..self }
     }
 
     /// The persistent cache may be older than its life was. A ledger knows the tokens that it lacks.
-    pub(crate) fn doubted(mut self, is_doubtful: bool, has_ledger: bool) -> Self {
+    fn doubted(mut self, is_doubtful: bool, has_ledger: bool) -> Self {
         self.is_unread |= is_doubtful && !has_ledger;
         self
     }
@@ -110,6 +142,20 @@ mod tests {
         assert_eq!(names(None), ["t-1"]);
         assert_eq!(names(Some("t-1")), ["t-1"]);
         assert_eq!(names(Some("t-2")), ["t-1", "t-2"]);
+    }
+
+    #[test]
+    fn a_token_that_was_replaced_counts_with_its_leases_unless_they_are_named() {
+        for (named, more) in [(None, 2), (leases("b", 0), 0)] {
+            let are_named = named.is_some();
+            let left = ledger(&["t-1"], leases("a", 0)).with(Some((secret("t-3"), named)));
+
+            let left = left.with_replaced(vec![secret("t-1"), secret("t-2")], are_named);
+
+            let names: Vec<&str> = left.tokens.iter().map(|it| it.secret.expose()).collect();
+            assert_eq!(names, ["t-1", "t-3", "t-2"]);
+            assert_eq!(left.leases.unwrap().more, more);
+        }
     }
 
     #[test]

@@ -387,16 +387,15 @@ async fn work(
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
     let persist = config.proxy.persist.clone();
     let sink = reused_sink(config);
-    let opening =
-        tokio::task::spawn_blocking(move || Persistent::open(persist.as_ref(), sink.as_deref()));
+    let revokes = config.planescape.revoke_on_exit;
+    let opening = tokio::task::spawn_blocking(move || {
+        Persistent::open(persist.as_ref(), sink.as_deref(), revokes)
+    });
     let (asker, questions) = status::questions();
     let beginning = async {
         let persistent = opening.await??;
         let has_ledger = config.planescape.ledger.is_some();
-        let left = left
-            .with(persistent.handed())
-            .with_orphans(persistent.orphans(std::time::SystemTime::now()))
-            .doubted(persistent.is_doubtful(), has_ledger);
+        let left = left.with_cache(&persistent, has_ledger, std::time::SystemTime::now());
         let effects = effects::Effects::new(config, ledger, persistent, asker).await?;
         anyhow::Ok((effects, left))
     };

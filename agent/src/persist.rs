@@ -40,6 +40,8 @@ struct File {
     token_file: PathBuf,
     /// Whether what comes is written down, too.
     is_written: bool,
+    /// Whether tokens are to be revoked, those that others have replaced among them.
+    revokes: bool,
     state: Mutex<State>,
     /// Why it could not be written the last time.
     trouble: Mutex<Option<String>>,
@@ -71,8 +73,13 @@ impl Persistent {
     /// # Errors
     /// Where nothing can be written there; where what is there cannot be read, and the
     /// configuration says that this ends the agent.
-    pub(crate) fn open(persist: Option<&Persist>, sink: Option<&Path>) -> anyhow::Result<Self> {
-        let (file, found) = match persist.map(File::open).transpose()? {
+    pub(crate) fn open(
+        persist: Option<&Persist>,
+        sink: Option<&Path>,
+        revokes: bool,
+    ) -> anyhow::Result<Self> {
+        let file = persist.map(|persist| File::open(persist, revokes));
+        let (file, found) = match file.transpose()? {
             Some((file, found)) => (Some(file), found),
             None => (None, None),
         };
@@ -94,6 +101,15 @@ impl Persistent {
         let named = file.and_then(|file| lock(&file.state).kept.named.clone());
         let leases = named.map(|Named { leases, more }| LeftLeases { ids: leases, more });
         Some((token, leases))
+    }
+
+    /// The tokens of logins before that one.
+    pub(crate) fn replaced(&self) -> Vec<SecretText> {
+        let Some(file) = &self.file else {
+            return Vec::new();
+        };
+        let state = lock(&file.state);
+        state.kept.replaced.iter().map(Plain::to_secret).collect()
     }
 
     /// Tokens that templates of earlier lives have made and that may live, whatever became of the token that made them.
@@ -156,14 +172,30 @@ impl Persistent {
     /// This and what follows change memory alone, and say whether the file is to follow.
     pub(crate) fn keep_token(&self, token: &SecretText) -> bool {
         self.drop_leased();
+        let revokes = self.file.as_ref().is_some_and(|file| file.revokes);
         self.change(|state| {
+            let before = std::mem::take(&mut state.kept);
+            let mut replaced = before.replaced;
+            replaced.extend(before.token.filter(|_| revokes));
+            replaced.retain(|it| it.as_str() != token.expose());
             state.kept = Contents {
                 token: Some(Plain::new(token.expose())),
-                orphans: std::mem::take(&mut state.kept.orphans),
-                misses_tokens: state.kept.misses_tokens,
+                replaced,
+                orphans: before.orphans,
+                misses_tokens: before.misses_tokens,
                 ..Contents::default()
             };
             true
+        })
+    }
+
+    /// Tokens that are over for long: it is no use to hand them on.
+    pub(crate) fn forget(&self, tokens: &[SecretText]) -> bool {
+        self.change(|state| {
+            let replaced = &mut state.kept.replaced;
+            let before = replaced.len();
+            replaced.retain(|it| !tokens.iter().any(|gone| gone.expose() == it.as_str()));
+            replaced.len() < before
         })
     }
 
@@ -251,9 +283,10 @@ impl Persistent {
         self.change(|state| leave_out(&mut state.kept, lease_id))
     }
 
-    /// The same of a token that a template has made.
-    pub(crate) fn orphan_revoked(&self, token: &SecretText) -> bool {
-        self.change(|state| {
+    /// The same of a token that a template has made, or that another one has replaced.
+    pub(crate) fn token_revoked(&self, token: &SecretText) -> bool {
+        let is_replaced = self.forget(std::slice::from_ref(token));
+        let is_orphan = self.change(|state| {
             let kept = &mut state.kept;
             let mut orphans = kept.orphans.iter();
             let Some(at) = orphans.position(|it| it.token.as_str() == token.expose()) else {
@@ -262,7 +295,8 @@ impl Persistent {
             let orphan = kept.orphans.remove(at);
             leave_out(kept, &orphan.accessor);
             true
-        })
+        });
+        is_replaced || is_orphan
     }
 
     /// What the last life's listeners were given.
@@ -341,11 +375,12 @@ impl Persistent {
 
 impl File {
     /// The file, and the token of the last life.
-    fn open(persist: &Persist) -> anyhow::Result<(Self, Option<SecretText>)> {
+    fn open(persist: &Persist, revokes: bool) -> anyhow::Result<(Self, Option<SecretText>)> {
         let mut file = Self {
             path: PathBuf::from(&persist.folder).join(NAME),
             token_file: persist.token_file.clone().into(),
             is_written: true,
+            revokes,
             state: Mutex::default(),
             trouble: Mutex::default(),
         };
@@ -363,6 +398,7 @@ impl File {
                     // What is leased in it may be replaced or revoked, and there may be other leases than those that it names.
                     contents = Contents {
                         token: contents.token,
+                        replaced: contents.replaced,
                         orphans: contents.orphans,
                         ..missing(true)
                     };

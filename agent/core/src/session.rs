@@ -41,7 +41,9 @@ pub(crate) struct Session {
     guard: Option<Duration>,
     /// What was told of the token's life.
     told_ttl: Option<Duration>,
-    /// Whether tokens are written into the ledger before they are used.
+    /// Whether tokens are to be revoked.
+    revokes: bool,
+    /// Whether they are written into the ledger before they are used.
     remembers: bool,
     /// The shortest life after which Vault extended a token no further.
     maximum: Option<Duration>,
@@ -55,7 +57,7 @@ pub(crate) struct Session {
     unremembered: Vec<TokenId>,
     /// The token that ended last, with all that it leased, told to nobody yet.
     ended: Option<TokenId>,
-    /// Tokens that are over for long, and may stand in the ledger.
+    /// Tokens that are over for long, and may stand where the next life finds them.
     forgotten: Vec<SecretText>,
     /// When the latest logins began.
     logins: Often,
@@ -121,6 +123,7 @@ impl Session {
             told_ttl: None,
             // An agent that ends with a token that is to live on does not renew it.
             guard: settings.lease_guard.filter(|_| !config.exit_after_auth),
+            revokes: settings.revoke_on_exit,
             remembers: settings.revoke_on_exit && settings.ledger.is_some(),
             maximum: None,
             login_request: None,
@@ -209,10 +212,10 @@ impl Session {
         self.ended.take()
     }
 
-    /// Has those left out of the ledger that it is no use to try any more, once.
+    /// Has those left out that it is no use to hand on any more, once.
     pub(crate) fn forget(&mut self) -> Option<Command> {
         let tokens = std::mem::take(&mut self.forgotten);
-        let is_due = self.remembers && !tokens.is_empty();
+        let is_due = self.revokes && !tokens.is_empty();
         is_due.then_some(Command::Forget { tokens })
     }
 

@@ -16,6 +16,9 @@ pub use sealed::Random;
 pub struct Contents {
     /// The agent's token.
     pub token: Option<Plain>,
+    /// Tokens of logins before that one, which may live.
+    #[serde(default)]
+    pub replaced: Vec<Plain>,
     /// What was leased with it, by the calls.
     pub leased: BTreeMap<String, Kept>,
     /// What listeners were given.

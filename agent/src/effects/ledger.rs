@@ -32,6 +32,7 @@ impl Effects {
 
     /// One after another. What cannot be left out stays: the next life tries more tokens than it has to.
     pub(super) fn forget(&mut self, tokens: Vec<SecretText>) {
+        self.vault.saves.save(|cache| cache.forget(&tokens));
         // Those that are done.
         while self.forgetting.try_join_next().is_some() {}
         let ledger = self.ledger.clone();

@@ -123,7 +123,7 @@ mod tests {
             exits_on_error: true,
             token_file: folder.path().join("jwt").display().to_string(),
         };
-        Persistent::open(Some(&settings), None).unwrap()
+        Persistent::open(Some(&settings), None, true).unwrap()
     }
 
     fn token(number: usize) -> SecretText {

@@ -105,7 +105,7 @@ impl Vault {
             result = again.or(result);
         }
         if result.is_ok() {
-            self.saves.save(|cache| cache.orphan_revoked(&token.secret));
+            self.saves.save(|cache| cache.token_revoked(&token.secret));
         }
         Input::Revoked {
             token: token.id,

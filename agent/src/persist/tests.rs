@@ -201,6 +201,33 @@ fn a_token_that_a_template_has_made_is_handed_on_while_it_can_be_renewed() {
     }
 }
 
+#[test]
+fn tokens_that_another_one_has_replaced_are_handed_on_where_they_are_to_be_revoked() {
+    for revokes in [true, false] {
+        let folder = folder();
+        let settings = settings(&folder, true);
+        let open = || Persistent::open(Some(&settings), None, revokes).unwrap();
+        let first = open();
+        for number in 1..=5 {
+            save(&first, |it| it.keep_token(&token(&format!("t-{number}"))));
+        }
+        // A sink or a file may hold it again.
+        save(&first, |it| it.keep_token(&token("t-2")));
+        let replaced = || {
+            let replaced = open().replaced().into_iter();
+            let names = replaced.map(|it| it.expose().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(replaced(), if revokes { "t-1 t-3 t-4 t-5" } else { "" });
+
+        save(&first, |it| it.token_revoked(&token("t-3")));
+        save(&first, |it| it.forget(&[token("t-1"), token("t-5")]));
+
+        assert_eq!(replaced(), if revokes { "t-4" } else { "" });
+        assert!(!first.forget(&[token("t-2")]), "it is the one in use");
+    }
+}
+
 /// It would be written into files that hold the newer one.
 #[test]
 fn an_answer_that_another_one_has_replaced_is_handed_on_no_more() {
@@ -298,8 +325,8 @@ fn what_is_revoked_is_handed_on_no_more_though_the_token_is() {
     let second = open(&folder, true);
     assert!(second.take(&key(&call("a")), now).is_none());
     assert_eq!(second.orphans(now).len(), 1);
-    save(&first, |it| it.orphan_revoked(&token("o-1")));
-    assert!(!first.orphan_revoked(&token("t-1")), "it is none");
+    save(&first, |it| it.token_revoked(&token("o-1")));
+    assert!(!first.token_revoked(&token("t-1")), "it is none");
 
     let second = open(&folder, true);
     assert!(second.take(&made_by, now).is_none());
@@ -345,12 +372,14 @@ fn what_cannot_be_read_ends_the_agent_only_where_it_is_told_to() {
         ..settings(&folder, true)
     };
 
-    let error = Persistent::open(Some(&persist(true)), None).err().unwrap();
+    let error = Persistent::open(Some(&persist(true)), None, true)
+        .err()
+        .unwrap();
     assert!(
         format!("{error:#}")
             .ends_with("was sealed with another token of the ServiceAccount, or is damaged")
     );
-    let opened = Persistent::open(Some(&persist(false)), None).unwrap();
+    let opened = Persistent::open(Some(&persist(false)), None, true).unwrap();
     assert!(opened.preloaded().is_none());
     assert!(opened.is_doubtful(), "its token may live");
 }
@@ -394,7 +423,9 @@ fn a_sink_holds_a_token_for_the_next_life_or_nothing() {
     let sink = folder.path().join("sink");
     let found = |content: &[u8]| {
         fs::write(&sink, content).unwrap();
-        Persistent::open(None, Some(&sink)).unwrap().preloaded()
+        Persistent::open(None, Some(&sink), true)
+            .unwrap()
+            .preloaded()
     };
 
     assert_eq!(found(b"hvs.abc\n"), Some(token("hvs.abc")));
@@ -403,7 +434,7 @@ fn a_sink_holds_a_token_for_the_next_life_or_nothing() {
     }
     let missing = folder.path().join("none");
     assert!(
-        Persistent::open(None, Some(&missing))
+        Persistent::open(None, Some(&missing), true)
             .unwrap()
             .preloaded()
             .is_none()
@@ -455,7 +486,7 @@ fn settings(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persist {
 }
 
 fn open(folder: &tempfile::TempDir, keeps_after_import: bool) -> Persistent {
-    Persistent::open(Some(&settings(folder, keeps_after_import)), None).unwrap()
+    Persistent::open(Some(&settings(folder, keeps_after_import)), None, true).unwrap()
 }
 
 /// A cache that goes on after its import and has the token `t-1`.
