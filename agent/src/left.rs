@@ -82,6 +82,7 @@ impl Left {
             accessor: String::new(),
             namespace: None,
             lasts: None,
+            is_written: false,
         });
         self
     }
@@ -100,6 +101,7 @@ impl Left {
                 accessor: String::new(),
                 namespace: None,
                 lasts: None,
+                is_written: false,
             });
         }
         self
@@ -142,6 +144,9 @@ mod tests {
         assert_eq!(names(None), ["t-1"]);
         assert_eq!(names(Some("t-1")), ["t-1"]);
         assert_eq!(names(Some("t-2")), ["t-1", "t-2"]);
+        let left = ledger(&["t-1"], None).with(Some((secret("t-2"), None)));
+        let written = left.tokens.iter().map(|it| it.is_written);
+        assert!(written.eq([true, false]), "the ledger lacks it");
     }
 
     #[test]
@@ -228,6 +233,7 @@ mod tests {
             accessor: "a".to_owned(),
             namespace: None,
             lasts: None,
+            is_written: true,
         });
         Left::of_ledger(Ok(tokens.collect()), false, leases)
     }

@@ -124,6 +124,7 @@ impl Persistent {
             secret: orphan.token.to_secret(),
             accessor: orphan.accessor.clone(),
             namespace: orphan.namespace.clone(),
+            is_written: false,
             lasts: (orphan.ends_at < ENDLESS).then(|| Duration::from_millis(orphan.ends_at - now)),
         });
         left.collect()

@@ -125,8 +125,8 @@ impl Agent {
         let supervisor = exec.map(|exec| Supervisor::new(exec, count));
         let secrets = Secrets::new(&config);
         let left_leases = Leased::of_earlier_lives(left.len(), start.left_leases);
-        let mut session = Session::new(&config, left, now.moment);
-        let mut commands = VecDeque::new();
+        let mut session = Session::new(&config);
+        let mut commands = VecDeque::from(session.take_over(left, now.moment));
         if revokes {
             commands.extend(session.inherit(start.left_orphans, now.moment));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use planescape_vault::{Grant, Login, SecretText};
 
 use crate::clock::Moment;
+use crate::command::Command;
 use crate::failure::Failure;
 use crate::lease::gone_by;
 use crate::token::{Token, TokenId};
@@ -23,6 +24,8 @@ pub struct LeftToken {
     pub namespace: Option<String>,
     /// How long it may live on when this life starts; `None`: for ever, or not known.
     pub lasts: Option<Duration>,
+    /// Whether it stands in the ledger.
+    pub is_written: bool,
 }
 
 /// The leases of the tokens that earlier lives have left, as the last of them has named them.
@@ -68,6 +71,7 @@ impl Living {
             accessor,
             namespace,
             lasts,
+            is_written: _,
         } = left;
         let token = Token {
             id,
@@ -87,6 +91,14 @@ impl Living {
         let mut living = Self::new(token, login.accessor, None);
         living.extended(login.grant, now);
         living
+    }
+
+    /// Has it written into the ledger.
+    pub(crate) fn remember(&self) -> Command {
+        Command::Remember {
+            token: self.token.clone(),
+            accessor: self.accessor.clone(),
+        }
     }
 
     /// Vault has granted it another life.

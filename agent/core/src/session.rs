@@ -112,9 +112,9 @@ enum Activity {
 }
 
 impl Session {
-    pub(crate) fn new(config: &Config, left: Vec<LeftToken>, now: Moment) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let (auth, settings) = (&config.auth, &config.planescape);
-        let mut session = Self {
+        Self {
             current: None,
             activity: Activity::Idle,
             backoff: Backoff::between(auth.min_backoff, auth.max_backoff),
@@ -139,12 +139,29 @@ impl Session {
             has_new_credentials: false,
             was_for_new_credentials: false,
             wrapped: None,
-        };
-        for left in left {
-            let id = session.new_id();
-            session.retired.push(Living::of_earlier_life(left, id, now));
         }
-        session
+    }
+
+    /// Takes over what earlier lives have left to be revoked, each once. Says what is to be done that the next life finds it,
+    /// which may get no cache any more.
+    pub(crate) fn take_over(&mut self, left: Vec<LeftToken>, now: Moment) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for left in left {
+            let mut retired = self.retired.iter_mut();
+            if let Some(known) = retired.find(|it| it.token.secret == left.secret) {
+                // The cache has handed it on without.
+                if known.accessor.is_empty() {
+                    known.accessor = left.accessor;
+                }
+                continue;
+            }
+            let is_due = self.remembers && !left.is_written;
+            let id = self.new_id();
+            let living = Living::of_earlier_life(left, id, now);
+            commands.extend(is_due.then(|| living.remember()));
+            self.retired.push(living);
+        }
+        commands
     }
 
     fn new_id(&mut self) -> TokenId {
@@ -416,8 +433,9 @@ impl Session {
         self.unremembered.retain(|it| *it != id);
         if let Some(held) = self.current.as_mut().filter(|held| held.token.id == id) {
             held.is_remembered = true;
-        } else if !self.is_orphan(id) {
-            return None;
+        } else {
+            let mut others = self.orphans.iter().chain(&self.retired);
+            others.find(|living| living.token.id == id)?;
         }
         result
             .err()

@@ -216,6 +216,7 @@ fn token(line: &[u8]) -> Option<LeftToken> {
         accessor,
         namespace,
         lasts: None,
+        is_written: true,
     })
 }
 

@@ -115,6 +115,7 @@ impl World {
                     accessor,
                     namespace: token.namespace.clone(),
                     lasts: None,
+                    is_written: true,
                 });
                 Ok(())
             }

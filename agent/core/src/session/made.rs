@@ -7,7 +7,6 @@ use crate::clock::Moment;
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::living::{LeftToken, Living, leave_out};
-use crate::token::TokenId;
 
 impl Session {
     /// Takes one over, once, and says what is to be done that the next life finds it.
@@ -60,10 +59,7 @@ impl Session {
     fn take_in(&mut self, living: Living) -> Option<Command> {
         // One that the ledger has handed on, too, stands there.
         let is_left = self.unretire(&living.token.secret);
-        let remember = (self.remembers && !is_left).then(|| Command::Remember {
-            token: living.token.clone(),
-            accessor: living.accessor.clone(),
-        });
+        let remember = (self.remembers && !is_left).then(|| living.remember());
         self.orphans.push(living);
         remember
     }
@@ -112,9 +108,5 @@ impl Session {
         let own = self.accessor().map(str::to_owned);
         let orphans = self.orphans.iter().map(|living| living.accessor.clone());
         own.into_iter().chain(orphans).collect()
-    }
-
-    pub(super) fn is_orphan(&self, id: TokenId) -> bool {
-        self.orphans.iter().any(|living| living.token.id == id)
     }
 }

@@ -142,6 +142,30 @@ fn a_token_that_the_ledger_and_the_cache_have_is_one() {
     assert_eq!(world.step(), ["announce ready", "exit Done Rendered"]);
 }
 
+/// The cache is removed where it is not kept, and a ledger may name a token twice.
+#[test]
+fn what_earlier_lives_have_left_stands_in_the_ledger_and_is_revoked_once() {
+    let mut world = World::build(&["static"], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+        let mut unwritten = left("t2");
+        unwritten.is_written = false;
+        let mut nameless = left("t0");
+        nameless.accessor = String::new();
+        start.left_tokens.extend([nameless, left("t0"), unwritten]);
+    });
+    let steps = world.step();
+    let remembered = steps.iter().filter(|step| step.starts_with("remember"));
+    assert!(remembered.eq(["remember t2"]), "{steps:?}");
+    world.log_in("t1", 3600);
+    world.step();
+    let told = &world.report.as_ref().unwrap().unrevoked;
+    assert_eq!(told[1..], ["accessor of t0", "accessor of t2"]);
+
+    world.feed(Input::Terminate);
+
+    assert_eq!(world.step(), ["revoke t1", "revoke t0", "revoke t2"]);
+}
+
 #[test]
 fn a_token_of_so_many_requests_is_told() {
     for has_limited_uses in [true, false] {

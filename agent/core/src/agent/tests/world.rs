@@ -47,6 +47,7 @@ pub(super) fn left(token: &str) -> LeftToken {
         accessor: format!("accessor of {token}"),
         namespace: None,
         lasts: None,
+        is_written: true,
     }
 }
 
