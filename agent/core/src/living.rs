@@ -5,7 +5,6 @@ use std::time::Duration;
 use planescape_vault::{Grant, Login, SecretText};
 
 use crate::clock::Moment;
-use crate::command::Command;
 use crate::failure::Failure;
 use crate::lease::gone_by;
 use crate::token::{Token, TokenId};
@@ -91,14 +90,6 @@ impl Living {
         let mut living = Self::new(token, login.accessor, None);
         living.extended(login.grant, now);
         living
-    }
-
-    /// Has it written into the ledger.
-    pub(crate) fn remember(&self) -> Command {
-        Command::Remember {
-            token: self.token.clone(),
-            accessor: self.accessor.clone(),
-        }
     }
 
     /// Vault has granted it another life.

@@ -155,13 +155,21 @@ impl Session {
                 }
                 continue;
             }
-            let is_due = self.remembers && !left.is_written;
+            let is_written = left.is_written;
             let id = self.new_id();
             let living = Living::of_earlier_life(left, id, now);
-            commands.extend(is_due.then(|| living.remember()));
+            commands.extend(self.remember(&living).filter(|_| !is_written));
             self.retired.push(living);
         }
         commands
+    }
+
+    /// Has a token written into the ledger, where there is one.
+    pub(crate) fn remember(&self, living: &Living) -> Option<Command> {
+        self.remembers.then(|| Command::Remember {
+            token: living.token.clone(),
+            accessor: living.accessor.clone(),
+        })
     }
 
     fn new_id(&mut self) -> TokenId {

@@ -25,7 +25,10 @@ impl Agent {
         if let Some(shutdown) = self.life.shutdown() {
             self.session.login_ended();
             if self.revoke_on_exit {
-                shutdown.add(Living::of_login(login, ticket.token, now), now);
+                let living = Living::of_login(login, ticket.token, now);
+                // Whoever ends the pod may not wait until it is revoked.
+                self.commands.extend(self.session.remember(&living));
+                shutdown.add(living, now);
             }
             return;
         }

@@ -19,6 +19,7 @@ impl Agent {
         }
         if let Some(shutdown) = self.life.shutdown() {
             let living = self.session.living(made, namespace, now);
+            self.commands.extend(self.session.remember(&living));
             shutdown.add(living, now);
             return;
         }

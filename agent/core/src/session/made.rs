@@ -59,7 +59,7 @@ impl Session {
     fn take_in(&mut self, living: Living) -> Option<Command> {
         // One that the ledger has handed on, too, stands there.
         let is_left = self.unretire(&living.token.secret);
-        let remember = (self.remembers && !is_left).then(|| living.remember());
+        let remember = self.remember(&living).filter(|_| !is_left);
         self.orphans.push(living);
         remember
     }

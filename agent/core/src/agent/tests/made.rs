@@ -186,6 +186,27 @@ fn a_token_stands_in_the_ledger_with_its_namespace_and_is_revoked_there_by_the_n
     assert_eq!(places, ["", "team/"]);
 }
 
+#[test]
+fn an_orphan_that_comes_on_the_way_out_stands_in_the_ledger() {
+    let mut world = World::build(&[ORPHAN], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    world.feed(Input::Remembered {
+        token: TokenId(1),
+        result: Ok(()),
+    });
+    world.step();
+    world.find_mount("auth/token/create-orphan", "token");
+    assert_eq!(world.step(), ["put auth/token/create-orphan as t1"]);
+    world.feed(Input::Terminate);
+
+    answer(&mut world, &token(3600, true), Duration::ZERO);
+
+    assert_eq!(world.step(), ["remember made", "revoke t1", "revoke made"]);
+}
+
 /// A life may make thousands.
 #[test]
 fn orphans_that_are_over_for_long_are_left_out_of_the_ledger() {

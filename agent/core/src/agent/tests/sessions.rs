@@ -82,6 +82,21 @@ fn credentials_that_come_during_a_login_for_others_are_not_forgotten_when_it_fai
     assert_eq!(world.step(), ["log in"]);
 }
 
+/// Who ends the pod may not wait until it is revoked.
+#[test]
+fn a_login_that_ends_on_the_way_out_stands_in_the_ledger() {
+    let mut world = World::with(|start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+    });
+    world.step();
+    world.feed(Input::Terminate);
+    assert_eq!(world.step(), NOTHING);
+
+    world.log_in("t1", 3600);
+
+    assert_eq!(world.step(), ["remember t1", "revoke t1"]);
+}
+
 /// It may be somebody else's, from a file.
 #[test]
 fn an_init_run_that_is_to_revoke_nothing_leaves_the_token_that_it_has_replaced() {
