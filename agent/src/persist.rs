@@ -153,9 +153,12 @@ impl Persistent {
         }
     }
 
-    /// The key of a call; none without a file, for which nobody needs one.
-    pub(crate) fn key_of(&self, call: &Call) -> Option<Key> {
-        self.file.as_ref().map(|_| key(call))
+    /// The key of a call in a namespace; none without a file, for which nobody needs one.
+    pub(crate) fn key_of(&self, call: &Call, namespace: Option<&str>) -> Option<Key> {
+        let place = namespace.unwrap_or_default();
+        self.file
+            .as_ref()
+            .map(|_| [place, key(call).as_str()].concat())
     }
 
     /// What the last life has leased with this call, once, while it is good.

@@ -73,7 +73,7 @@ mod tests {
                 path: "database/creds/app".to_owned(),
                 query: None,
             };
-            let key = first.key_of(&call).unwrap();
+            let key = first.key_of(&call, None).unwrap();
             first.keep_token(&token(1));
             let secret = Secret::from_json(BODY.as_bytes()).unwrap();
             let body = Zeroizing::new(BODY.to_owned());

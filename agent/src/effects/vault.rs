@@ -140,7 +140,7 @@ impl Vault {
         call: Call,
         token: SecretText,
     ) -> Input {
-        let key = self.persistent.key_of(&call);
+        let key = self.persistent.key_of(&call, self.login.reads_in());
         if let Some(key) = &key
             && let Some(Leased { secret, age }) = self.persistent.take(key, SystemTime::now())
         {

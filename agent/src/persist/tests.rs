@@ -228,6 +228,31 @@ fn tokens_that_another_one_has_replaced_are_handed_on_where_they_are_to_be_revok
     }
 }
 
+/// A life may read elsewhere than the one before it, with the same token.
+#[test]
+fn an_answer_is_handed_on_to_reads_in_its_namespace_alone() {
+    let folder = folder();
+    let cache = with_token(&folder);
+    let (call, now) = (call("a"), SystemTime::now());
+    let place = cache.key_of(&call, Some("team/")).unwrap();
+    save(&cache, |it| it.keep(place, &secret(), body(), now));
+
+    let second = open(&folder, true);
+
+    for (namespace, is_there) in [
+        (None, false),
+        (Some("other/"), false),
+        (Some("team/"), true),
+    ] {
+        let place = second.key_of(&call, namespace).unwrap();
+        assert_eq!(
+            second.take(&place, now).is_some(),
+            is_there,
+            "{namespace:?}"
+        );
+    }
+}
+
 /// It would be written into files that hold the newer one.
 #[test]
 fn an_answer_that_another_one_has_replaced_is_handed_on_no_more() {
