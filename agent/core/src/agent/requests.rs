@@ -95,7 +95,7 @@ impl Agent {
         result: Result<Grant, Failure>,
         now: Moment,
     ) {
-        match self.secrets.made(request) {
+        match self.secrets.made(request, ticket) {
             // It was asked with itself.
             Some(made) => self.session.made_renewed(made, &result, now),
             None => {

@@ -10,9 +10,11 @@ use crate::command::Command;
 use crate::token::{Ticket, TokenId};
 
 impl Secrets {
-    /// The token that a request has made.
-    pub(crate) fn made(&self, request: &Request) -> Option<&Text> {
-        self.entries.get(self.ids.get(request)?)?.made()
+    /// The token that a request has made, if it is being renewed with this ticket: another one may have come meanwhile.
+    pub(crate) fn made(&self, request: &Request, ticket: Ticket) -> Option<&Text> {
+        let entry = self.entries.get(self.ids.get(request)?)?;
+        let is_renewing = entry.activity == Activity::Renewing(ticket);
+        entry.made().filter(|_| is_renewing)
     }
 
     pub(super) fn renew_made(&mut self, commands: &mut Vec<Command>, now: Moment) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_contract::Reason;
+use planescape_templates::Request;
 use planescape_vault::Grant;
 
 use super::world::*;
@@ -10,7 +11,7 @@ use crate::command::Command;
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::living::LeftToken;
-use crate::token::TokenId;
+use crate::token::{Ticket, TokenId};
 use crate::verdict::ExitCode;
 
 const CHILD: &str =
@@ -205,6 +206,35 @@ fn an_orphan_that_comes_on_the_way_out_stands_in_the_ledger() {
     answer(&mut world, &token(3600, true), Duration::ZERO);
 
     assert_eq!(world.step(), ["remember made", "revoke t1", "revoke made"]);
+}
+
+/// A text that was gone for a while may have made another one.
+#[test]
+fn the_answer_to_a_renewal_of_a_former_token_says_nothing_of_the_next_one() {
+    let mut world = World::new(&[ORPHAN]);
+    world.step();
+    world.log_in("t1", 3600);
+    world.step();
+    world.find_mount("auth/token/create-orphan", "token");
+    world.step();
+    let (ticket, request) = asked(&world);
+    answer(&mut world, &token(36_000, true), Duration::ZERO);
+    world.step();
+
+    world.feed(Input::LeaseRenewed {
+        ticket,
+        request,
+        result: Ok(grant(10)),
+    });
+
+    world.pass(Duration::from_secs(20));
+    world.feed(Input::Terminate);
+    world.step();
+    world.revoked(Ok(()));
+    world.revoked(Err(denied("permission denied", 403)));
+    let (code, report) = world.exit();
+    assert_eq!(code, ExitCode::Unavailable, "it lives for hours");
+    assert!(report.ttl_seconds > Some(35_000), "{report:?}");
 }
 
 /// A life may make thousands.
@@ -508,14 +538,18 @@ fn renewed(world: &mut World, result: Result<Grant, Failure>) {
     });
 }
 
-fn answer(world: &mut World, made: &str, age: Duration) {
+fn asked(world: &World) -> (Ticket, Request) {
     let asked = world.pending.iter().find_map(|command| match command {
         Command::Read {
             ticket, request, ..
         } => Some((*ticket, request.clone())),
         _ => None,
     });
-    let (mut ticket, request) = asked.expect("something is asked for");
+    asked.expect("something is asked for")
+}
+
+fn answer(world: &mut World, made: &str, age: Duration) {
+    let (mut ticket, request) = asked(world);
     ticket.sent = ticket.sent.before(age);
     let result = Ok(secret(made));
     world.feed(Input::Answered {
