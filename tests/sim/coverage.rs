@@ -51,7 +51,7 @@ const INPUTS: [(&str, Cells); 29] = [
 /// By the phase in which it was decided.
 const COMMANDS: [(&str, Cells); 25] = [
     ("LogIn", "++-"),
-    ("Remember", "++-"),
+    ("Remember", "+++"),
     ("Forget", "++-"),
     ("Offer", "++-"),
     ("RenewToken", "++-"),

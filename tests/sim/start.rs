@@ -42,6 +42,8 @@ pub(crate) struct Kind {
     pub(crate) listens: bool,
     /// It can hardly ever write a file.
     pub(crate) has_full_disk: bool,
+    /// Hardly anybody ends it, and its tokens live briefly, so that they become many.
+    pub(crate) lasts: bool,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             wraps: seed.is_multiple_of(10),
             listens: seed % 4 == 1,
             has_full_disk: seed % 5 == 2,
+            lasts: seed % 7 == 3,
         }
     }
 
@@ -93,7 +96,7 @@ fn some_texts(chance: &mut Chance, kind: Kind) -> Vec<usize> {
 /// An agent with a random configuration; a program gets its texts, or files do.
 pub(crate) fn agent(
     chance: &mut Chance,
-    left: &[LeftToken],
+    (left, misses_tokens): (&[LeftToken], bool),
     left_leases: Option<LeftLeases>,
     (kind, starts_a_program): (Kind, bool),
     now: Now,
@@ -133,7 +136,7 @@ pub(crate) fn agent(
         variables: BTreeMap::new(),
         left_tokens: left.to_vec(),
         left_orphans: Vec::new(),
-        has_unread_ledger: false,
+        has_unread_ledger: misses_tokens,
         left_leases,
         seed: chance.below(1 << 20) as u64,
     };

@@ -20,6 +20,8 @@ pub(crate) struct Vault {
     /// Leases whose token is revoked, and to which Vault has not come yet, by their ids.
     waiting: BTreeMap<String, Lease>,
     issued: u64,
+    /// Whether all its tokens live briefly.
+    is_brief: bool,
 }
 
 struct Token {
@@ -74,10 +76,20 @@ fn unknown() -> Failure {
 }
 
 impl Vault {
+    pub(crate) fn new(is_brief: bool) -> Self {
+        Self {
+            is_brief,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn log_in(&mut self, chance: &mut Chance, now: Moment) -> Login {
         self.issued += 1;
         let token = format!("hvs.{}", self.issued);
-        let ttl = chance.pick(&[0, 5, 60, 600, 3600]);
+        let ttl = match self.is_brief {
+            true => 5,
+            false => chance.pick(&[0, 5, 60, 600, 3600]),
+        };
         let life = Duration::from_secs(ttl);
         let accessor = format!("accessor-{}", self.issued);
         let is_renewable = chance.below(4) > 0;

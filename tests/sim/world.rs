@@ -39,6 +39,10 @@ pub(crate) struct World {
     now: Now,
     running: Vec<Command>,
     ledger: Vec<LeftToken>,
+    /// Tokens that could not be written into it, since it was last removed.
+    unwritten: Vec<String>,
+    /// Those of earlier lives, when this one began.
+    lost: Vec<String>,
     kind: Kind,
     starts_a_program: bool,
     /// Whether the agent said that its token ends before long, since it was last renewed.
@@ -79,15 +83,23 @@ impl World {
         let kind = Kind::new(seed, &mut chance);
         let starts_a_program = kind.starts_a_program(&mut chance);
         Self {
-            agent: agent(&mut chance, &[], None, (kind, starts_a_program), now),
+            agent: agent(
+                &mut chance,
+                (&[], false),
+                None,
+                (kind, starts_a_program),
+                now,
+            ),
             kind,
             starts_a_program,
             chance,
-            vault: Vault::default(),
+            vault: Vault::new(kind.lasts),
             promises: Promises::default(),
             now,
             running: Vec::new(),
             ledger: Vec::new(),
+            unwritten: Vec::new(),
+            lost: Vec::new(),
             is_endangered: false,
             holds: None,
             guarded_since: None,
@@ -118,15 +130,16 @@ impl World {
 
     /// One thing happens.
     pub(crate) fn step(&mut self, coverage: &mut Coverage) {
-        if self.has_ended || self.chance.once_in(400) {
+        let rarely = if self.kind.lasts { 20 } else { 1 };
+        if self.has_ended || self.chance.once_in(400 * rarely) {
             self.begin_another_life();
         }
         if self.chance.once_in(300) {
             self.vault.lose_one(&mut self.chance, self.now.moment);
         }
         let input = match self.chance.below(100) {
-            0 if self.chance.once_in(2) => Input::Quit,
-            0 => Input::Terminate,
+            0 if self.chance.once_in(2 * rarely) => Input::Quit,
+            0 if self.chance.once_in(rarely) => Input::Terminate,
             drawn => match self.program_end() {
                 Some(end) => Input::ChildEnded(end),
                 None => self.drawn(drawn),
@@ -288,6 +301,7 @@ impl World {
             }
             Command::ForgetAll { .. } => {
                 self.ledger.clear();
+                self.unwritten.clear();
                 self.named = None;
             }
             Command::Forget { tokens } => self.forget(&tokens),
@@ -380,7 +394,9 @@ impl World {
         self.starts_a_program = self.kind.starts_a_program(&mut self.chance);
         let kind = (self.kind, self.starts_a_program);
         let named = self.named.clone();
-        self.agent = agent(&mut self.chance, &self.ledger, named, kind, self.now);
+        self.lost.clone_from(&self.unwritten);
+        let left = (self.ledger.as_slice(), !self.lost.is_empty());
+        self.agent = agent(&mut self.chance, left, named, kind, self.now);
         self.is_stopping = None;
         self.signals = 0;
         self.has_ended = false;

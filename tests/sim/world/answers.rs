@@ -107,8 +107,11 @@ impl World {
     /// A ledger that cannot be written is asked all the same.
     fn remember(&mut self, token: &Token, accessor: String) -> Input {
         self.promises.remember(token.secret.expose());
-        let result = match self.chance.once_in(6) {
-            true => Err(full()),
+        let result = match self.chance.once_in(20) {
+            true => {
+                self.unwritten.push(token.secret.expose().to_owned());
+                Err(full())
+            }
             false => {
                 self.ledger.push(LeftToken {
                     secret: token.secret.clone(),

@@ -144,7 +144,9 @@ impl World {
         if report.reason != Reason::Revoked {
             return None;
         }
-        if let Some(token) = self.living().next() {
+        let mut lost = self.lost.iter();
+        let lost = lost.find(|token| self.vault.knows(token, now));
+        if let Some(token) = self.living().next().or(lost) {
             return Some(format!("`Revoked`, and {token} lives"));
         }
         if report.more_leases > 0 {
