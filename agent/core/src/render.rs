@@ -40,6 +40,8 @@ pub(crate) struct Renderer {
     unwritten: usize,
     /// When all files were looked at last.
     looked_at: Option<Moment>,
+    /// The files that are being looked at.
+    checking: BTreeSet<usize>,
     variables: Arc<BTreeMap<String, String>>,
     seed: u64,
 }
@@ -93,6 +95,7 @@ impl Renderer {
             active: files.keys().copied().collect(),
             unwritten: files.len(),
             looked_at: None,
+            checking: BTreeSet::new(),
             next: files.len(),
             lingering: BTreeMap::new(),
             files,
@@ -216,16 +219,21 @@ impl Renderer {
         } else {
             self.users(request)
         };
+        let files = &self.files;
         let made = looked.into_iter().filter(|index| {
-            let file = &self.files[index];
+            let file = &files[index];
             file.state == Write::Done && file.target().file().is_some()
         });
-        made.map(|template| Command::CheckFile { template })
+        // Each look at a file system that hangs would keep a thread from other files.
+        let checking = &mut self.checking;
+        made.filter(|index| checking.insert(*index))
+            .map(|template| Command::CheckFile { template })
             .collect()
     }
 
     /// A file that somebody else has changed or removed is made anew.
     pub(crate) fn file_checked(&mut self, index: usize, is_intact: bool) {
+        self.checking.remove(&index);
         if let Some(file) = self.files.get_mut(&index).filter(|_| !is_intact) {
             file.state.outdate();
             self.active.insert(index);
