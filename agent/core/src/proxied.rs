@@ -57,6 +57,8 @@ pub struct Passage {
     pub carries_own: bool,
     /// Whether its answer is about the agent's token: it is read whole, however long it is.
     pub is_about_own: bool,
+    /// Whether it takes away what stands at its path.
+    deletes: bool,
 }
 
 /// Why a request does not go to Vault.
@@ -112,6 +114,7 @@ pub fn decide(
         token: token.cloned(),
         carries_own,
         is_about_own,
+        deletes: asking.method == "DELETE",
     })
 }
 

@@ -58,7 +58,9 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     let prefixed = after("revoke-force").or_else(|| after("revoke-prefix"));
     let (before, prefix) = match prefixed {
         Some((before, prefix)) => (before, prefix.to_owned()),
-        None => with_a_mount(path)?,
+        None if passage.deletes => with_a_mount(path)?,
+        // Others read the settings of a mount, or change them.
+        None => return None,
     };
     let outer = passage.namespace.trim_start_matches("root/");
     Some(Revocation::Leases {
@@ -67,7 +69,7 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     })
 }
 
-/// What was leased below a mount goes with it; nothing is below one that comes.
+/// What was leased below a mount goes with it.
 fn with_a_mount(path: &str) -> Option<(&str, String)> {
     let mut mounts = [("sys/mounts/", ""), ("sys/auth/", "auth/")].into_iter();
     mounts.find_map(|(mounts, kind)| {

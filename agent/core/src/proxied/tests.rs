@@ -203,12 +203,23 @@ fn nobody_is_handed_the_agents_token_wrapped() {
 }
 
 fn revoked(path: &str, body: Option<&str>) -> Option<Revocation> {
+    revoked_by("PUT", path, body)
+}
+
+fn revoked_by(method: &str, path: &str, body: Option<&str>) -> Option<Revocation> {
     let passage = decided(&Asking {
-        method: "PUT",
+        method,
         namespace: "outer",
         ..asking(path)
     });
     passage.unwrap().revoked(body.map(str::as_bytes))
+}
+
+fn leases(prefix: &str, namespace: &str) -> Option<Revocation> {
+    Some(Revocation::Leases {
+        prefix: prefix.to_owned(),
+        namespace: namespace.to_owned(),
+    })
 }
 
 #[test]
@@ -255,12 +266,6 @@ fn a_revocation_is_understood_that_names_in_its_body_what_is_to_go() {
 
 #[test]
 fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
-    let leases = |prefix: &str, namespace: &str| {
-        Some(Revocation::Leases {
-            prefix: prefix.to_owned(),
-            namespace: namespace.to_owned(),
-        })
-    };
     let lease = || Some(Revocation::Lease("db/1".to_owned()));
     for (path, expected) in [
         ("/v1/sys/leases/revoke/db/1", lease()),
@@ -276,6 +281,15 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
         ),
         ("/v1/sys/revoke-prefix/db", leases("db", "outer/")),
         ("/v1/kv/mysys/revoke/x", None),
+    ] {
+        assert_eq!(revoked(path, None), expected, "{path}");
+    }
+}
+
+/// Vault may be away when somebody reads the settings of a mount, which takes nothing from anybody.
+#[test]
+fn what_was_leased_below_a_mount_goes_with_it_and_with_no_question_about_it() {
+    for (path, expected) in [
         ("/v1/sys/mounts/db", leases("db", "outer/")),
         (
             "/v1/team/sys/auth/users/",
@@ -283,7 +297,10 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
         ),
         ("/v1/kv/mysys/mounts/db", None),
     ] {
-        assert_eq!(revoked(path, None), expected, "{path}");
+        assert_eq!(revoked_by("DELETE", path, None), expected, "{path}");
+        for method in ["GET", "POST"] {
+            assert_eq!(revoked_by(method, path, None), None, "{method} {path}");
+        }
     }
 }
 
