@@ -63,7 +63,11 @@ impl Outlet {
 
     /// Never waits.
     pub(super) fn say(&self, line: &Arc<[u8]>) {
-        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        let before = self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        if before == MOST_WAITING / 2 {
+            // There is not room for all that may come in a moment.
+            self.hurry();
+        }
         if self.lines.try_send(Arc::clone(line)).is_err() {
             self.state.waiting.fetch_sub(1, Ordering::Relaxed);
             self.state.lost.fetch_add(1, Ordering::Relaxed);
@@ -179,5 +183,24 @@ mod tests {
         assert!(begin.elapsed() < Duration::from_secs(1));
         assert!(!outlet.is_idle());
         assert!(outlet.state.lost.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn nothing_is_gathered_any_longer_once_half_of_the_room_is_taken() {
+        let (lines, _queue) = sync_channel(MOST_WAITING);
+        let outlet = Outlet {
+            lines,
+            state: Arc::default(),
+            thread: thread::current(),
+        };
+        let line: Arc<[u8]> = Arc::from(*b"x");
+        let begin = Instant::now();
+
+        for _ in 0..=MOST_WAITING / 2 {
+            outlet.say(&line);
+        }
+        thread::park_timeout(Duration::from_secs(10));
+
+        assert!(begin.elapsed() < Duration::from_secs(5));
     }
 }
