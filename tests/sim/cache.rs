@@ -83,7 +83,8 @@ enum Flight {
     Asking(Asked, Wish),
     Answer(Asked, Option<Kept>),
     Revoking(Revocation, usize),
-    Revoked(Revocation, usize),
+    /// What the client's request comes to, and whether its answer says so.
+    Revoked(Revocation, usize, bool),
     Renewing(Renewal, Moment),
     Renewed(Renewal, Moment, Result<Grant, Failure>),
 }
@@ -251,15 +252,22 @@ impl World {
                 }
             }
             Flight::Revoking(revocation, number) => {
-                if self.chance.below(10) > 0 {
+                let is_done = self.chance.below(10) > 0;
+                if is_done {
                     self.unheard.insert(number);
                     self.tree.revoke(&revocation, number);
                 }
-                self.flights.push(Flight::Revoked(revocation, number));
+                let is_sure = is_done && self.chance.below(10) > 0;
+                let flight = Flight::Revoked(revocation, number, is_sure);
+                self.flights.push(flight);
             }
             // Without an answer it may be done all the same.
-            Flight::Revoked(revocation, number) => {
+            Flight::Revoked(revocation, number, is_sure) => {
                 self.unheard.remove(&number);
+                let revocation = match is_sure {
+                    true => revocation,
+                    false => revocation.unsure(),
+                };
                 self.cache.revoke(revocation, self.now);
             }
             Flight::Renewing(renewal, sent) => {

@@ -173,13 +173,17 @@ impl Proxy {
                 (None, response, Instant::now() + self.patience)
             }
         };
-        let is_done = match &response {
-            Ok(response) => may_be_done(response.status().as_u16()),
+        let (may_be_done, is_sure) = match &response {
+            Ok(response) => {
+                let status = response.status();
+                let may_be_done = may_be_done(status.as_u16());
+                (may_be_done, status == StatusCode::NO_CONTENT)
+            }
             // Vault may have done it all the same.
-            Err(_) => true,
+            Err(_) => (true, false),
         };
-        if is_done {
-            self.forget(incomer, body.as_deref());
+        if may_be_done {
+            self.forget(incomer, body.as_deref(), is_sure);
         }
         self.count_unheard(&incomer.passage, &response);
         let response = match response {
@@ -247,11 +251,14 @@ impl Proxy {
     }
 
     /// What the request revokes is kept no longer; `body` is its own, where it was read.
-    fn forget(&self, incomer: &Incomer, body: Option<&[u8]>) {
+    fn forget(&self, incomer: &Incomer, body: Option<&[u8]>, is_sure: bool) {
         if let Some(caching) = &self.cache
             && let Some(revocation) = incomer.passage.revoked(body)
         {
-            caching.revoke(revocation);
+            caching.revoke(match is_sure {
+                true => revocation,
+                false => revocation.unsure(),
+            });
         }
     }
 

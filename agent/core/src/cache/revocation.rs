@@ -35,6 +35,15 @@ pub enum Revocation {
 }
 
 impl Revocation {
+    /// What is to be forgotten where nobody knows whether Vault has done it: the tokens that a token made may hang on it still.
+    #[must_use]
+    pub fn unsure(self) -> Self {
+        match self {
+            Self::TokenAlone(token) => Self::Token(token),
+            other => other,
+        }
+    }
+
     /// Whether it ends what an answer holds; what hangs on that is none of its business.
     fn ends(&self, path: &str, in_namespace: &str, holds: &Holds) -> bool {
         match (self, holds) {

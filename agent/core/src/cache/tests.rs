@@ -83,6 +83,7 @@ fn revocations_take_along_what_hangs_on_them() {
         ),
         (Revocation::Accessor("accessor of own".to_owned()), &[1]),
         (Revocation::TokenAlone(token("child")), &[1, 3, 5, 6]),
+        (Revocation::TokenAlone(token("child")).unsure(), &[1, 6]),
         (Revocation::Lease("db/4".to_owned()), &[1, 2, 3, 5, 6]),
         (
             Revocation::Leases {
