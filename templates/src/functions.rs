@@ -12,6 +12,7 @@ mod sprig;
 mod text;
 mod world;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -104,10 +105,15 @@ pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
     match map {
         Value::Map(map) => map.get(key).map(Place::boxed),
         Value::StringMap(map) => map.get(key).cloned().map(|text| Value::Text(text).into()),
-        Value::AnyMap(entries) => entries.iter().find_map(|(own, item)| match own {
-            Value::Text(own) if **own == *key => Some(Place::boxed(item.clone())),
-            _ => None,
-        }),
+        // Its entries are in the order of `fmt::compare_keys`, which has texts behind nothing and before all others.
+        Value::AnyMap(entries) => {
+            let found = entries.binary_search_by(|(own, _)| match own {
+                Value::Nil => Ordering::Less,
+                Value::Text(own) => own.as_bytes().cmp(key),
+                _ => Ordering::Greater,
+            });
+            Some(Place::boxed(entries[found.ok()?].1.clone()))
+        }
         _ => None,
     }
 }

@@ -188,11 +188,9 @@ fn any_entry(map: &Value, key: &Value) -> Option<Place> {
     let Value::AnyMap(entries) = map else {
         return None;
     };
-    entries.iter().find_map(|(own, item)| {
-        let is_same = own.type_of() == key.type_of()
-            && fmt::compare_keys(own, key) == std::cmp::Ordering::Equal;
-        is_same.then(|| Place::boxed(item.clone()))
-    })
+    let found = entries.binary_search_by(|(own, _)| fmt::compare_keys(own, key));
+    let (own, item) = &entries[found.ok()?];
+    (own.type_of() == key.type_of()).then(|| Place::boxed(item.clone()))
 }
 
 fn map_key(map: &Value, key: &Value) -> Outcome {
