@@ -20,6 +20,10 @@ pub(crate) struct Function {
     pub(crate) weight: usize,
     /// What it costs whatever it is given, besides what any call costs.
     pub(crate) base: usize,
+    /// Whether it looks at no more than one place of a list or a map.
+    pub(crate) glances: bool,
+    /// Whether it gives back what was there before.
+    pub(crate) hands_on: bool,
 }
 
 impl Function {
@@ -31,6 +35,8 @@ impl Function {
             call,
             weight: 1,
             base: 0,
+            glances: false,
+            hands_on: false,
         }
     }
 
@@ -46,6 +52,19 @@ impl Function {
         self
     }
 
+    /// Looks at no more than one place of a list or a map, whose length costs nothing then: else a range would pay for the
+    /// square of it.
+    pub(crate) const fn glancing(mut self) -> Self {
+        self.glances = true;
+        self
+    }
+
+    /// Gives back what was there before, or pays itself for what it makes.
+    pub(crate) const fn handing_on(mut self) -> Self {
+        self.hands_on = true;
+        self
+    }
+
     /// Any number of these may follow.
     pub(crate) const fn rest(mut self, of: Type) -> Self {
         self.variadic = Some(of);
@@ -56,8 +75,20 @@ impl Function {
     pub(crate) fn pay(&self, meter: &mut Meter, values: &[Place]) -> Result<(), Failure> {
         /// What any call costs, whatever it is given.
         const CALL: usize = 64;
-        let read: usize = values.iter().map(|place| size(&place.value)).sum();
+        let read: usize = match self.glances {
+            true => values.iter().map(|place| surface(&place.value)).sum(),
+            false => values.iter().map(|place| size(&place.value)).sum(),
+        };
         meter.charge(CALL + self.base + read.saturating_mul(self.weight))
+    }
+
+    /// Pays for what a call has made.
+    pub(crate) fn take(&self, meter: &mut Meter, value: &Value) -> Result<(), Failure> {
+        if self.hands_on {
+            return Ok(());
+        }
+        meter.charge(size(value))?;
+        meter.keep(held(value))
     }
 
     /// The type of the argument at this place.
@@ -68,12 +99,6 @@ impl Function {
             .or(self.variadic)
             .unwrap_or(Type::Any)
     }
-}
-
-/// Pays for what a call has made.
-pub(crate) fn take(meter: &mut Meter, value: &Value) -> Result<(), Failure> {
-    meter.charge(size(value))?;
-    meter.keep(held(value))
 }
 
 /// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
@@ -90,11 +115,21 @@ fn held(value: &Value) -> usize {
     }
 }
 
+/// What a look at one element costs.
+const LOOK: usize = 16;
+
 /// Roughly how many bytes a value holds at its first level.
 pub(crate) fn size(value: &Value) -> usize {
-    const ELEMENT: usize = 16;
     match value {
         Value::Text(text) | Value::Number(text) => text.len(),
-        _ => value.len().unwrap_or(1).saturating_mul(ELEMENT),
+        _ => value.len().unwrap_or(1).saturating_mul(LOOK),
+    }
+}
+
+/// What a look at one place of a value costs.
+fn surface(value: &Value) -> usize {
+    match value {
+        Value::Text(_) | Value::Number(_) | Value::Object(_) => size(value),
+        _ => LOOK,
     }
 }

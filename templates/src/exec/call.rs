@@ -2,7 +2,7 @@
 
 use crate::ast::Term;
 use crate::error::Failure;
-use crate::function::{self, Function};
+use crate::function::Function;
 use crate::value::{Kind, Place, Type, Value};
 
 use super::{At, Run, Stop};
@@ -97,7 +97,7 @@ impl<'t> Run<'t> {
                 false => failure,
             }
         })?;
-        function::take(&mut self.context.meter, &value)?;
+        function.take(&mut self.context.meter, &value)?;
         Ok(value.into())
     }
 

@@ -19,9 +19,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("or", &[Type::Raw], |_, args| Ok(args[0].value.clone())).rest(Type::Raw),
     Function::new("not", &[Type::Raw], |_, args| {
         Ok(Value::Bool(!args[0].value.is_true()))
-    }),
-    Function::new("len", &[Type::Raw], |_, args| len(&args[0])),
-    Function::new("index", &[Type::Raw], |_, args| index(args)).rest(Type::Raw),
+    })
+    .glancing(),
+    Function::new("len", &[Type::Raw], |_, args| len(&args[0])).glancing(),
+    Function::new("index", &[Type::Raw], |_, args| index(args))
+        .glancing()
+        .handing_on()
+        .rest(Type::Raw),
     Function::new("slice", &[Type::Raw], |_, args| slice(args)).rest(Type::Raw),
     Function::new("call", &[Type::Raw], |context, args| {
         call(context, &args[0])

@@ -42,15 +42,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("mergeMap", &[Type::Map, Type::Map], |context, args| {
         merge(context, args, false)
     })
+    .glancing()
+    .handing_on()
     .rest(Type::MergeOption),
     Function::new(
         "mergeMapWithOverride",
         &[Type::Map, Type::Map],
         |context, args| merge(context, args, true),
-    ),
+    )
+    .glancing()
+    .handing_on(),
     // Templates run where the others do.
     Function::new("executeTemplate", &[Type::Text], |_, _| done(""))
         .costing(128)
+        .glancing()
         .rest(Type::Any),
     Function::new("scratch", &[], |context, _| {
         Ok(Value::Object(Rc::clone(&context.scratch)))
@@ -224,6 +229,9 @@ pub(super) fn keys(map: &Map) -> usize {
 /// The memory of an entry of a map, with a small text in it.
 pub(super) const ENTRY: usize = 200;
 
+/// The memory of an entry of a map whose key and value others hold, too.
+const SHARED: usize = 64;
+
 /// The memory of a map besides its entries.
 pub(super) const MAP: usize = 600;
 
@@ -241,6 +249,7 @@ fn merge(context: &mut Context<'_>, args: &[Place], overrides: bool) -> Outcome 
             merge_maps(context, (into, from), overrides, 0)?;
         }
         (Value::TypedNil(_), Value::Map(from)) => {
+            context.meter.keep(MAP)?;
             let fresh: Map = Map::default();
             merge_maps(context, (&fresh, from), overrides, 0)?;
             return Ok(Value::Map(fresh));
@@ -291,6 +300,9 @@ pub(super) fn merge_maps(
         }
         if holds(context, &value, into)? {
             return Err(Failure::new("a map cannot contain itself"));
+        }
+        if own.is_none() {
+            context.meter.keep(SHARED)?;
         }
         into.borrow_mut().insert(key, value);
     }

@@ -9,10 +9,13 @@ use crate::value::{Kind, Place, Type, Value};
 use super::Function;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("eq", &[Type::Raw], |_, args| eq(args).map(Value::Bool)).rest(Type::Raw),
+    Function::new("eq", &[Type::Raw], |_, args| eq(args).map(Value::Bool))
+        .glancing()
+        .rest(Type::Raw),
     Function::new("ne", PAIR, |_, args| {
         eq(args).map(|equal| Value::Bool(!equal))
-    }),
+    })
+    .glancing(),
     Function::new("lt", PAIR, |_, args| lt(args).map(Value::Bool)),
     Function::new("le", PAIR, |_, args| le(args).map(Value::Bool)),
     Function::new("gt", PAIR, |_, args| le(args).map(|le| Value::Bool(!le))),

@@ -36,14 +36,16 @@ static SCRATCH: &[Function] = &[
         with_store(args, |store| {
             Ok(store.get(text(args, 1)).cloned().unwrap_or(Value::Nil))
         })
-    }),
+    })
+    .handing_on(),
     Function::new("Set", &[Type::Text, Type::Any], |context, args| {
         context.meter.keep(ENTRY)?;
         with_store(args, |store| {
             store.insert(text(args, 1).clone(), args[2].value.clone());
             done("")
         })
-    }),
+    })
+    .glancing(),
     Function::new("SetX", &[Type::Text, Type::Any], |context, args| {
         context.meter.keep(ENTRY)?;
         with_store(args, |store| {
@@ -53,17 +55,20 @@ static SCRATCH: &[Function] = &[
                 .or_insert_with(|| value.clone());
             done("")
         })
-    }),
+    })
+    .glancing(),
     Function::new(
         "MapSet",
         &[Type::Text, Type::Text, Type::Any],
         |context, args| map_set(context, args, true),
-    ),
+    )
+    .glancing(),
     Function::new(
         "MapSetX",
         &[Type::Text, Type::Text, Type::Any],
         |context, args| map_set(context, args, false),
-    ),
+    )
+    .glancing(),
     Function::new("MapValues", &[Type::Text], |_, args| {
         with_store(args, |store| {
             Ok(match store.get(text(args, 1)) {

@@ -11,7 +11,7 @@ use planescape_vault::Text;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::function::{self, Outcome, size};
+use crate::function::{Outcome, size};
 use crate::functions;
 use crate::value::{Place, Value};
 
@@ -108,6 +108,6 @@ fn go(context: &mut Context<'_>, function: &str, arguments: Vec<Value>) -> Outco
     let arguments: Vec<Place> = arguments.into_iter().map(Place::from).collect();
     function.pay(&mut context.meter, &arguments)?;
     let value = (function.call)(context, &arguments)?;
-    function::take(&mut context.meter, &value)?;
+    function.take(&mut context.meter, &value)?;
     Ok(value)
 }

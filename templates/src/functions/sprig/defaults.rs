@@ -17,26 +17,33 @@ pub(super) const FUNCTIONS: &[Function] = &[
         [default, ..] => Ok(default.value.clone()),
         [] => Ok(Value::Nil),
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Any),
     Function::new("sprig_empty", ANY, |_, args| {
         Ok(Value::Bool(is_empty(&args[0].value)))
-    }),
+    })
+    .glancing(),
     Function::new("sprig_coalesce", &[], |_, args| {
         let found = args.iter().find(|place| !is_empty(&place.value));
         Ok(found.map_or(Value::Nil, |place| place.value.clone()))
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Any),
     Function::new("sprig_all", &[], |_, args| {
         Ok(Value::Bool(
             !args.iter().any(|place| is_empty(&place.value)),
         ))
     })
+    .glancing()
     .rest(Type::Any),
     Function::new("sprig_any", &[], |_, args| {
         Ok(Value::Bool(
             args.iter().any(|place| !is_empty(&place.value)),
         ))
     })
+    .glancing()
     .rest(Type::Any),
     Function::new(
         "sprig_ternary",
@@ -45,7 +52,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let index = usize::from(!args[2].value.is_true());
             Ok(args[index].value.clone())
         },
-    ),
+    )
+    .glancing()
+    .handing_on(),
     Function::new("sprig_toString", ANY, |context, args| {
         done(shown(context, &args[0].value)?)
     }),
@@ -75,11 +84,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("sprig_typeOf", ANY, |_, args| {
         done(args[0].value.type_name())
-    }),
+    })
+    .glancing(),
     Function::new("sprig_typeIs", TYPED, |_, args| {
         let name = args[1].value.type_name();
         Ok(Value::Bool(**text(args, 0) == *name.as_bytes()))
-    }),
+    })
+    .glancing(),
     Function::new("sprig_typeIsLike", TYPED, |_, args| {
         let name = args[1].value.type_name();
         let wanted = text(args, 0);
@@ -88,14 +99,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 .strip_prefix('*')
                 .is_some_and(|name| **wanted == *name.as_bytes());
         Ok(Value::Bool(is_like))
-    }),
+    })
+    .glancing(),
     Function::new("sprig_kindOf", ANY, |_, args| {
         done(kind_name(&args[0].value))
-    }),
+    })
+    .glancing(),
     Function::new("sprig_kindIs", TYPED, |_, args| {
         let name = kind_name(&args[1].value);
         Ok(Value::Bool(**text(args, 0) == *name.as_bytes()))
-    }),
+    })
+    .glancing(),
     Function::new(
         "sprig_deepEqual",
         &[Type::Any, Type::Any],

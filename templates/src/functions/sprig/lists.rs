@@ -16,8 +16,12 @@ const PAIR: &[Type] = &[Type::Any, Type::Any];
 const CHUNK: &[Type] = &[Type::Int, Type::Any];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("sprig_list", &[], list).rest(Type::Any),
-    Function::new("sprig_tuple", &[], list).rest(Type::Any),
+    Function::new("sprig_list", &[], list)
+        .glancing()
+        .rest(Type::Any),
+    Function::new("sprig_tuple", &[], list)
+        .glancing()
+        .rest(Type::Any),
     Function::new("sprig_first", ANY, |_, args| {
         let items = items(args, "find first on")?;
         Ok(items.first().cloned().unwrap_or(Value::Nil))

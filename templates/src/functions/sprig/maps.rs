@@ -12,11 +12,14 @@ use super::{ANY, Context, Function, Outcome, collection, done, shown, text};
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_dict", &[], dict)
         .weighing(8)
+        .glancing()
         .rest(Type::Any),
     Function::new("sprig_get", KEYED, |_, args| {
         let found = map(args, 0).borrow().get(text(args, 1)).cloned();
         found.map_or_else(|| done(""), Ok)
-    }),
+    })
+    .glancing()
+    .handing_on(),
     Function::new(
         "sprig_set",
         &[Type::Map, Type::Text, Type::Any],
@@ -33,16 +36,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 .insert(text(args, 1).clone(), args[2].value.clone());
             Ok(args[0].value.clone())
         },
-    ),
+    )
+    .glancing()
+    .handing_on(),
     Function::new("sprig_unset", KEYED, |_, args| {
         map(args, 0).borrow_mut().remove(text(args, 1));
         Ok(args[0].value.clone())
-    }),
+    })
+    .glancing()
+    .handing_on(),
     Function::new("sprig_hasKey", KEYED, |_, args| {
         Ok(Value::Bool(
             map(args, 0).borrow().contains_key(text(args, 1)),
         ))
-    }),
+    })
+    .glancing(),
     Function::new("sprig_keys", &[], |_, args| {
         let keys = (0..args.len()).flat_map(|index| {
             map(args, index)
@@ -82,26 +90,38 @@ pub(super) const FUNCTIONS: &[Function] = &[
             .filter_map(|index| map(args, index).borrow().get(text(args, 0)).cloned());
         Ok(Value::list(found.collect()))
     })
+    .glancing()
     .rest(Type::Map),
     Function::new("sprig_merge", &[Type::Map], |context, args| {
         merge(context, args, false)
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Map),
     Function::new("sprig_mustMerge", &[Type::Map], |context, args| {
         merge(context, args, false)
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Map),
     Function::new("sprig_mergeOverwrite", &[Type::Map], |context, args| {
         merge(context, args, true)
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Map),
     Function::new("sprig_mustMergeOverwrite", &[Type::Map], |context, args| {
         merge(context, args, true)
     })
+    .glancing()
+    .handing_on()
     .rest(Type::Map),
     Function::new("sprig_deepCopy", ANY, copied),
     Function::new("sprig_mustDeepCopy", ANY, copied),
-    Function::new("sprig_dig", &[], dig).rest(Type::Any),
+    Function::new("sprig_dig", &[], dig)
+        .glancing()
+        .handing_on()
+        .rest(Type::Any),
 ];
 
 const KEYED: &[Type] = &[Type::Map, Type::Text];
