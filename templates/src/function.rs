@@ -122,6 +122,11 @@ const LOOK: usize = 16;
 pub(crate) fn size(value: &Value) -> usize {
     match value {
         Value::Text(text) | Value::Number(text) => text.len(),
+        // Whoever asks a version for something reads the whole of it.
+        Value::Object(object) if object.type_of() == Type::Version => {
+            let texts = object.fields().iter().filter_map(|(_, own)| own.as_text());
+            LOOK + texts.map(|text| text.len()).sum::<usize>()
+        }
         _ => value.len().unwrap_or(1).saturating_mul(LOOK),
     }
 }

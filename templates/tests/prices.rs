@@ -1,6 +1,8 @@
 //! What a template pays for: what its functions visit and make, and not what they only pass on.
 
-use planescape_templates::{Answers, Environment, Error, Limits, Options, Pass, Template};
+use planescape_templates::{
+    Answers, Environment, Error, ErrorKind, Limits, Options, Pass, Template,
+};
 
 fn render_with(text: &str, limits: Limits) -> Result<Pass, Error> {
     let options = Options {
@@ -16,6 +18,20 @@ fn assert_cheap(text: &str) {
         matches!(outcome, Ok(Pass::Complete(_))),
         "{text}: {outcome:?}"
     );
+}
+
+/// In a range that is short enough for a function that costs what any call costs.
+fn assert_dear(start: &str, call: &str) {
+    let limits = Limits {
+        work: 1 << 20,
+        ..Limits::default()
+    };
+    let text =
+        |turns: usize| format!("{start}{{{{range {turns}}}}}{{{{$x := {call}}}}}{{{{end}}}}");
+    let once = render_with(&text(1), limits);
+    assert!(matches!(once, Ok(Pass::Complete(_))), "{call}: {once:?}");
+    let error = render_with(&text(300), limits).expect_err(call);
+    assert_eq!(error.kind(), ErrorKind::Limit, "{call}: {error}");
 }
 
 #[test]
@@ -49,6 +65,64 @@ fn what_was_there_before_takes_no_memory_again() {
     assert_cheap(&format!(
         "{{{{$t := sprig_dict `x` (sprig_dict{table})}}}}{{{{$r := {row}}}}}{{{{range 20000}}}}{{{{$x := index $t `x`}}}}{{{{$x = sprig_default $r $x}}}}{{{{end}}}}"
     ));
+}
+
+#[test]
+fn a_text_that_is_made_of_nested_values_is_paid_for() {
+    let start = format!(
+        "{{{{$l := split `,` (sprig_repeat 100 `abcdefghi,`)}}}}{{{{$l = sprig_list{}}}}}",
+        " $l".repeat(20)
+    );
+    for call in [
+        "sprig_toDecimal $l",
+        "sprig_dict $l 1",
+        "sprig_toStrings (sprig_list $l $l)",
+    ] {
+        assert_dear(&start, call);
+    }
+
+    let narrow = Limits {
+        memory: 1 << 20,
+        ..Limits::default()
+    };
+    let held = format!(
+        "{start}{{{{len (sprig_toStrings (sprig_list{}))}}}}",
+        " $l".repeat(100)
+    );
+    let error = render_with(&held, narrow).expect_err("it takes more");
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+}
+
+#[test]
+fn a_joined_text_is_refused_before_it_is_made() {
+    let text = "{{$l := split `,` (sprig_repeat 200 `a,`)}}{{len (sprig_join (sprig_repeat 1000000 `b`) $l)}}";
+    let error = render_with(text, Limits::default()).expect_err("it is too long");
+    assert!(error.message().contains("output is larger"), "{error}");
+}
+
+#[test]
+fn each_digit_of_a_long_float_and_each_byte_of_a_long_version_is_paid_for() {
+    assert_dear("", "printf `%f` 1e300");
+    let version = "{{$v := sprig_semver (print `1.0.0-` (sprig_repeat 10000 `a`))}}";
+    assert_dear(version, "$v.Major");
+}
+
+#[test]
+fn a_long_word_of_a_constraint_is_paid_for_as_often_as_it_is_read() {
+    let call = |length: usize| {
+        format!("{{{{sprig_semverCompare (print (sprig_repeat {length} `1`) `.x`) `1.0.0`}}}}")
+    };
+    let limits = Limits {
+        work: 1 << 20,
+        ..Limits::default()
+    };
+    let kind = |length| {
+        render_with(&call(length), limits)
+            .expect_err("no number is so long")
+            .kind()
+    };
+    assert_ne!(kind(100), ErrorKind::Limit);
+    assert_eq!(kind(1_000), ErrorKind::Limit);
 }
 
 #[test]

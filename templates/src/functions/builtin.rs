@@ -74,14 +74,23 @@ fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let (format, values) = (text(args, 0), &args[1..]);
     let holds_floats =
         |place: &Place| matches!(place.value, Value::Float(_)) || place.value.is_container();
-    let is_precise = format.contains(&b'.') && values.iter().any(holds_floats);
     let limit = context.meter.output_limit();
-    if !is_precise {
+    if !asks_for_digits(format) || !values.iter().any(holds_floats) {
         return done(fmt::printf(format, values, limit)?);
     }
     let text = fmt::printf(format, values, limit / (DIGIT / PRINTED))?;
     context.meter.charge(text.len() * DIGIT)?;
     done(text)
+}
+
+/// Whether a verb may ask for hundreds of digits: one with a precision, or one that writes no exponent.
+fn asks_for_digits(format: &[u8]) -> bool {
+    let mut verbs = format.split(|&byte| byte == b'%').skip(1);
+    verbs.any(|verb| {
+        let is_before = |byte: &&u8| b"+-# 0123456789.*[]".contains(*byte);
+        let before = verb.iter().take_while(is_before).count();
+        verb[..before].contains(&b'.') || matches!(verb.get(before), Some(b'f' | b'F'))
+    })
 }
 
 /// Finding the shortest digits of a float takes longer than writing them.

@@ -20,6 +20,7 @@ use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt;
+use crate::meter::PRINTED;
 use crate::strings::Strings;
 use crate::value::{Place, Type, Value};
 
@@ -80,8 +81,18 @@ fn shown(context: &Context<'_>, value: &Value) -> Result<Text, Failure> {
     }
 }
 
+/// The text of any value, paid for where it had to be made: it may be longer than what the value holds at its first level.
+fn paid(context: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
+    let text = shown(context, value)?;
+    if value.as_text().is_none() {
+        context.meter.charge(text.len().saturating_mul(PRINTED))?;
+        context.meter.keep(text.len())?;
+    }
+    Ok(text)
+}
+
 /// The texts of all elements that are not nil; anything but a list counts as one element.
-fn texts(context: &Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
+fn texts(context: &mut Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
     let texts: Vec<Text> = match value {
         Value::Strings(items) => return Ok(Rc::clone(items)),
         Value::Nil => Vec::new(),
@@ -89,9 +100,9 @@ fn texts(context: &Context<'_>, value: &Value) -> Result<Rc<Strings>, Failure> {
             Some(items) => items
                 .iter()
                 .filter(|item| !item.is_nil())
-                .map(|item| shown(context, item))
+                .map(|item| paid(context, item))
                 .collect::<Result<_, _>>()?,
-            None => vec![shown(context, value)?],
+            None => vec![paid(context, value)?],
         },
     };
     Ok(Rc::new(Strings::from(texts)))

@@ -290,6 +290,6 @@ pub(super) fn joined(
     separator: &[u8],
 ) -> Result<Text, Failure> {
     let texts = texts(context, value)?;
-    context.meter.charge(texts.joined_length(separator))?;
+    context.meter.makes(texts.joined_length(separator))?;
     Ok(Text::from(texts.join(separator)))
 }

@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::value::{Map, Place, Type, Value};
 
 use super::collection::{ENTRY, MAP};
-use super::{ANY, Context, Function, Outcome, collection, done, shown, text};
+use super::{ANY, Context, Function, Outcome, collection, done, paid, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_dict", &[], dict)
@@ -136,7 +136,7 @@ fn map(args: &[Place], index: usize) -> Map {
 fn dict(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let mut entries = BTreeMap::new();
     for pair in args.chunks(2) {
-        let key = shown(context, &pair[0].value)?;
+        let key = paid(context, &pair[0].value)?;
         let value = match pair.get(1) {
             Some(place) => place.value.clone(),
             None => Value::text(""),

@@ -8,7 +8,7 @@ use crate::fmt::shortest;
 use crate::number::{Base, parse_float, parse_int};
 use crate::value::{Place, Type, Value};
 
-use super::{ANY, Context, Function, ONE, Outcome, done, int, shown, text};
+use super::{ANY, Context, Function, ONE, Outcome, done, int, paid, text};
 
 const PAIR: &[Type] = &[Type::Any, Type::Any];
 
@@ -28,7 +28,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .weighing(16),
     Function::new("sprig_toDecimal", ANY, |context, args| {
-        let text = shown(context, &args[0].value)?;
+        let text = paid(context, &args[0].value)?;
         Ok(Value::Int64(parse_int(&text, Base::Fixed(8)).unwrap_or(0)))
     }),
     Function::new("sprig_add1", ANY, |_, args| {

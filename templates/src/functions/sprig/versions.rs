@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::value::{Place, Type, Value};
 use crate::version::{Shape, Version, Words};
 
-use super::{Function, ONE, Outcome, TWO, done, text};
+use super::{Context, Function, ONE, Outcome, TWO, done, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_semver", ONE, |_, args| {
@@ -16,8 +16,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Version::parse(own)?.value(own.clone()))
     })
     .weighing(24),
-    Function::new("sprig_semverCompare", TWO, |_, args| {
-        let constraints = constraints(text(args, 0))?;
+    Function::new("sprig_semverCompare", TWO, |context, args| {
+        let constraints = constraints(context, text(args, 0))?;
         let version = Version::parse(text(args, 1))?;
         let fits = |all: &Vec<Constraint>| all.iter().all(|one| one.holds(&version));
         Ok(Value::Bool(constraints.iter().any(fits)))
@@ -237,8 +237,8 @@ impl Constraint {
 }
 
 /// Any of these, each of which is all of some.
-fn constraints(text: &[u8]) -> Result<Vec<Vec<Constraint>>, Failure> {
-    let text = without_ranges(text);
+fn constraints(context: &mut Context<'_>, text: &[u8]) -> Result<Vec<Vec<Constraint>>, Failure> {
+    let text = without_ranges(context, text)?;
     let segments = crate::bytes::split(&text, b"||", usize::MAX);
     segments.into_iter().map(segment).collect()
 }
@@ -292,14 +292,20 @@ fn constraint(words: &mut Words<'_>) -> Option<(Operator, Shape)> {
 }
 
 /// Puts `1.2 - 1.4` as two comparisons.
-fn without_ranges(text: &[u8]) -> Vec<u8> {
+fn without_ranges(context: &mut Context<'_>, text: &[u8]) -> Result<Vec<u8>, Failure> {
+    /// What reading one byte costs.
+    const BYTE: usize = 4;
     let mut out = text.to_vec();
     let mut at = 0;
     while at < text.len() {
         let mut words = Words { text, at };
         words.blanks();
-        match range(&mut words) {
+        let found = range(&mut words);
+        // A long word is read again from each of its places.
+        context.meter.charge((words.at - at) * BYTE)?;
+        match found {
             Some((least, most)) => {
+                context.meter.charge(out.len())?;
                 let whole = &text[at..words.at];
                 let comparisons = [b">= ", least, b", <= ", most, b" "].concat();
                 if let Some(found) = crate::bytes::find(&out, whole) {
@@ -310,7 +316,7 @@ fn without_ranges(text: &[u8]) -> Vec<u8> {
             None => at += 1,
         }
     }
-    out
+    Ok(out)
 }
 
 fn range<'t>(words: &mut Words<'t>) -> Option<(&'t [u8], &'t [u8])> {
