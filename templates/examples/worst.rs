@@ -127,6 +127,39 @@ fn cases() -> Vec<(&'static str, String)> {
         ("a path with many parts", "{{len (sprig_clean (sprig_repeat 20000000 `a/../`))}}".to_owned()),
         ("many mistakes", "{{with secret `x` | indent 4}}{{end}}".repeat(25_000)),
         ("many calls to check", "{{if regexMatch `(a*)*b` (sprig_repeat 100000 `a`)}}{{end}}".repeat(15_000)),
+        ("a list joined to itself", format!("{{{{$l := sprig_until 1000000}}}}{{{{len (sprig_concat{})}}}}", " $l".repeat(50))),
+        (
+            "the keys of one map",
+            format!(
+                "{{{{$m := sprig_dict}}}}{{{{range $i := loop 10000}}}}{{{{$x := sprig_set $m (print $i) 1}}}}{{{{end}}}}{{{{len (sprig_keys{})}}}}",
+                " $m".repeat(5_000)
+            ),
+        ),
+        ("chunks of one element", "{{len (sprig_chunk 1 (sprig_until 2000000))}}".to_owned()),
+        ("texts in a row", format!("{{{{$t := sprig_repeat 60000000 `a`}}}}{{{{len (sprig_cat{})}}}}", " $t".repeat(12))),
+        ("a text in quotes", "{{len (sprig_quote (sprig_repeat 60000000 `\x00`))}}".to_owned()),
+        ("a text joined with itself", "{{$l := split `,` (sprig_repeat 1000 `a,`)}}{{len (sprig_join (sprig_repeat 1000000 `b`) $l)}}".to_owned()),
+        (
+            "keys of nested lists",
+            format!(
+                "{{{{$l := split `,` (sprig_repeat 1000 `abcdefg,`)}}}}{{{{$l = sprig_list{}}}}}{{{{$d := sprig_dict}}}}{{{{range 10000}}}}{{{{$d = sprig_dict $l $d}}}}{{{{end}}}}",
+                " $l".repeat(1_000)
+            ),
+        ),
+        ("merges of one mapping", {
+            let keys: String = (0..10_000).map(|n| format!("k{n}: 1, ")).collect();
+            format!("{{{{len (parseYAML `{{a: &a {{{keys}}}, l: [{}]}}`)}}}}", "{<<: *a, z: 2}, ".repeat(10_000))
+        }),
+        ("a field of a long document", {
+            let keys: String = (0..50_000).map(|n| format!("{n}: 1, ")).collect();
+            format!("{{{{$m := parseYAML `{{{keys}}}`}}}}{}", ten_million("{{$x := $m.zzz}}"))
+        }),
+        ("long floats", ten_million("{{$x := printf `%f` 1e300}}")),
+        (
+            "a long version",
+            "{{$v := sprig_semver (print `1.0.0-` (sprig_repeat 1000000 `a`))}}".to_owned() + &ten_million("{{$x := $v.Major}}"),
+        ),
+        ("a constraint of one long word", "{{sprig_semverCompare (sprig_repeat 1000000 `1`) `1.0.0`}}".to_owned()),
         (
             "templates that call twice",
             (0..64)

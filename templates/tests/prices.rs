@@ -101,6 +101,35 @@ fn a_joined_text_is_refused_before_it_is_made() {
 }
 
 #[test]
+fn texts_in_a_row_are_no_longer_than_one_may_be() {
+    let limits = Limits {
+        output: 1 << 16,
+        ..Limits::default()
+    };
+    let text = "{{$t := sprig_repeat 30000 `a`}}{{len (sprig_cat $t $t $t)}}";
+    let error = render_with(text, limits).expect_err("it is too long");
+    assert!(error.message().contains("output is larger"), "{error}");
+}
+
+#[test]
+fn what_the_merges_of_a_document_copy_is_paid_for() {
+    let keys: String = (0..1_000).map(|n| format!("k{n}: 1, ")).collect();
+    let text = |merges: usize| {
+        let merged = "{<<: *a, z: 2}, ".repeat(merges);
+        format!("{{{{$x := parseYAML `{{a: &a {{{keys}}}, l: [{merged}]}}`}}}}")
+    };
+    assert_cheap(&text(50));
+    let narrow = Limits {
+        memory: 1 << 20,
+        ..Limits::default()
+    };
+    let error = render_with(&text(50), narrow).expect_err("it takes more");
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    let error = render_with(&text(200), Limits::default()).expect_err("it takes more");
+    assert!(error.message().contains("excessive aliasing"), "{error}");
+}
+
+#[test]
 fn each_digit_of_a_long_float_and_each_byte_of_a_long_version_is_paid_for() {
     assert_dear("", "printf `%f` 1e300");
     let version = "{{$v := sprig_semver (print `1.0.0-` (sprig_repeat 10000 `a`))}}";

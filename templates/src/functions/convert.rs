@@ -42,7 +42,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         text if text.is_empty() => Ok(Value::map(BTreeMap::new())),
         text => {
             context.meter.keep(json::memory(text))?;
-            crate::yaml::decode(text)
+            let (value, merged) = crate::yaml::decode(text)?;
+            context.meter.charge(merged * MERGED)?;
+            context.meter.keep(merged * ENTRY)?;
+            Ok(value)
         }
     })
     .weighing(400),
@@ -94,6 +97,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .weighing(60),
 ];
+
+/// What an entry of a document costs that a merge has copied, and its memory.
+const MERGED: usize = 128;
+const ENTRY: usize = 64;
 
 fn parse_bool(text: &Text) -> Outcome {
     match &text[..] {

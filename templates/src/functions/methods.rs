@@ -189,5 +189,6 @@ static TIME: &[Function] = &[
             Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
         },
         _ => Ok(Value::Nil),
-    }),
+    })
+    .weighing(64),
 ];

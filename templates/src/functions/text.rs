@@ -69,7 +69,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         split(context, &whole.part(trimmed), text(args, 0))
     }),
     Function::new("join", &[Type::Text, Type::Strings], join),
-    Function::new("splitToMap", THREE, |_, args| Ok(split_to_map(args))).weighing(64),
+    Function::new("splitToMap", THREE, |context, args| {
+        /// The memory of one pair besides its place in the map: two texts, and a place in a list.
+        const PAIR: usize = 96;
+        let count = bytes::count(text(args, 2), text(args, 0));
+        context.meter.keep(count.saturating_mul(PAIR))?;
+        Ok(split_to_map(args))
+    })
+    .weighing(64),
     Function::new("sha256Hex", ONE, |_, args| {
         done(hex(&Sha256::digest(text(args, 0))))
     })

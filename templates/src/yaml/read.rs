@@ -22,14 +22,17 @@ pub use objects::{Document, Node, documents};
 /// How deep collections may nest.
 const MAX_DEPTH: usize = 200;
 
-/// The first document of a text.
-pub(crate) fn decode(text: &[u8]) -> Result<Value, Failure> {
+/// How many entries the merges of a text may copy.
+const MOST_MERGED: usize = 100_000;
+
+/// The first document of a text, and how many entries its merges have copied.
+pub(crate) fn decode(text: &[u8]) -> Result<(Value, usize), Failure> {
     let text = encoding::decoded(text)?;
     let mut reader = Reader::new(&text);
     let value = reader.document()?;
     match reader.mistake {
         Some(mistake) => Err(mistake),
-        None => Ok(value),
+        None => Ok((value, reader.merged)),
     }
 }
 
@@ -44,6 +47,8 @@ struct Reader {
     mistake: Option<Failure>,
     /// What is wrong with keys, as far as somebody wants to know: templates do not.
     odd_keys: Option<Vec<String>>,
+    /// How many entries merges have copied.
+    merged: usize,
 }
 
 /// What stands in front of a node.
@@ -83,6 +88,7 @@ impl Reader {
             depth: 0,
             mistake: None,
             odd_keys: None,
+            merged: 0,
         }
     }
 
@@ -449,7 +455,7 @@ impl Reader {
         if let Some(odd) = &mut self.odd_keys {
             objects::check_keys(&entries, odd);
         }
-        mapping(entries).unwrap_or_else(|mistake| {
+        mapping(entries, &mut self.merged).unwrap_or_else(|mistake| {
             self.mistake.get_or_insert(mistake);
             Value::Nil
         })
@@ -539,7 +545,7 @@ type Own = BTreeMap<Ordered, Value>;
     clippy::mutable_key_type,
     reason = "a key is a scalar, in which nothing changes"
 )]
-fn mapping(entries: Vec<(Key, Value)>) -> Result<Value, Failure> {
+fn mapping(entries: Vec<(Key, Value)>, merged: &mut usize) -> Result<Value, Failure> {
     let mut own = Own::new();
     for (
         Key {
@@ -551,7 +557,7 @@ fn mapping(entries: Vec<(Key, Value)>) -> Result<Value, Failure> {
     ) in entries
     {
         if is_merge {
-            merge(&mut own, &value)?;
+            merge(&mut own, &value, merged)?;
             continue;
         }
         own.insert(Ordered(key), value);
@@ -564,16 +570,20 @@ fn mapping(entries: Vec<(Key, Value)>) -> Result<Value, Failure> {
     clippy::mutable_key_type,
     reason = "a key is a scalar, in which nothing changes"
 )]
-fn merge(own: &mut Own, value: &Value) -> Result<(), Failure> {
+fn merge(own: &mut Own, value: &Value, merged: &mut usize) -> Result<(), Failure> {
     match value {
         Value::AnyMap(entries) => {
+            *merged += entries.len();
+            if *merged > MOST_MERGED {
+                return Err(Failure::limit("yaml: document contains excessive aliasing"));
+            }
             for (key, value) in entries.iter() {
                 own.insert(Ordered(key.clone()), value.clone());
             }
             Ok(())
         }
         Value::List(items) => items.iter().rev().try_for_each(|item| match item {
-            Value::AnyMap(_) => merge(own, item),
+            Value::AnyMap(_) => merge(own, item, merged),
             _ => Err(not_a_map()),
         }),
         _ => Err(not_a_map()),

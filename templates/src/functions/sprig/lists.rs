@@ -48,7 +48,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_mustPush", PAIR, append),
     Function::new("sprig_prepend", PAIR, prepend),
     Function::new("sprig_mustPrepend", PAIR, prepend),
-    Function::new("sprig_concat", &[], concat).rest(Type::Any),
+    Function::new("sprig_concat", &[], concat)
+        .handing_on()
+        .rest(Type::Any),
     Function::new("sprig_reverse", ANY, reverse),
     Function::new("sprig_mustReverse", ANY, reverse),
     Function::new("sprig_uniq", ANY, uniq).weighing(2),
@@ -134,7 +136,13 @@ fn prepend(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     Ok(Value::list(items))
 }
 
-fn concat(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+/// The memory of an element of a list.
+pub(super) const ELEMENT: usize = 32;
+
+fn concat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    // One list may be given many times.
+    let length: usize = args.iter().filter_map(|place| place.value.len()).sum();
+    context.meter.keep(length.saturating_mul(ELEMENT))?;
     let mut joined = Vec::new();
     for place in args {
         let items = elements(&place.value, |kind| {
@@ -265,7 +273,9 @@ fn out_of_slice() -> Failure {
     Failure::new("reflect.Value.Slice: slice index out of bounds")
 }
 
-fn chunk(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+fn chunk(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    /// The memory of a chunk besides its elements.
+    const HEAD: usize = 96;
     let items = items(&args[1..], "chunk")?;
     let size = int(args, 0);
     // A negative size leaves no chunks, or fewer than none; but one element is always a chunk of its own.
@@ -275,6 +285,7 @@ fn chunk(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     if !(0.0..=last + 1.0).contains(&count) || size < 0 && count > 0.0 && !is_single {
         return Err(Failure::new("runtime error: makeslice: len out of range"));
     }
+    context.meter.keep((count as usize).saturating_mul(HEAD))?;
     let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
     let chunks = items
         .chunks(size)

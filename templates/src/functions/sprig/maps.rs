@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::value::{Map, Place, Type, Value};
 
 use super::collection::{ENTRY, MAP};
+use super::lists::ELEMENT;
 use super::{ANY, Context, Function, Outcome, collection, done, paid, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -51,7 +52,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ))
     })
     .glancing(),
-    Function::new("sprig_keys", &[], |_, args| {
+    Function::new("sprig_keys", &[], |context, args| {
+        // One map may be given many times.
+        let length: usize = args.iter().filter_map(|place| place.value.len()).sum();
+        context.meter.keep(length.saturating_mul(ELEMENT))?;
         let keys = (0..args.len()).flat_map(|index| {
             map(args, index)
                 .borrow()
@@ -61,6 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         });
         Ok(Value::strings(keys.collect()))
     })
+    .handing_on()
     .rest(Type::Map),
     Function::new("sprig_values", &[Type::Map], |_, args| {
         Ok(Value::list(

@@ -97,7 +97,10 @@ pub(super) const FUNCTIONS: &[Function] =
         ),
         Function::new("sprig_quote", &[], |context, args| {
             joined(context, args, |context, value| {
-                Ok(quote::quoted(&shown(context, value)?).into_bytes())
+                let shown = shown(context, value)?;
+                // No byte takes more than four in quotes.
+                context.meter.makes(shown.len().saturating_mul(4))?;
+                Ok(quote::quoted(&shown).into_bytes())
             })
         })
         .weighing(16)
@@ -255,15 +258,21 @@ fn initials(whole: &[u8]) -> String {
 fn joined(
     context: &mut Context<'_>,
     args: &[Place],
-    show: impl Fn(&Context<'_>, &Value) -> Result<Vec<u8>, super::Failure>,
+    show: impl Fn(&mut Context<'_>, &Value) -> Result<Vec<u8>, super::Failure>,
 ) -> Outcome {
-    let mut out: Vec<Vec<u8>> = Vec::new();
-    for place in args.iter().filter(|place| !place.value.is_nil()) {
+    let mut out = Vec::new();
+    for (index, place) in args
+        .iter()
+        .filter(|place| !place.value.is_nil())
+        .enumerate()
+    {
         let shown = show(context, &place.value)?;
-        context.meter.charge(shown.len())?;
-        out.push(shown);
+        if index > 0 {
+            out.push(b' ');
+        }
+        context.meter.write(&mut out, &shown)?;
     }
-    done(out.join(&b' '))
+    done(out)
 }
 
 /// The memory of one numbered piece: two texts and a place in a map.
