@@ -81,9 +81,10 @@ fn endless_work_is_cut_off() {
     let loops = |inner: &str| "{{#each @root.l}}".repeat(12) + inner + &"{{/each}}".repeat(12);
     let replaced = "(replace ".repeat(40) + "s" + &" \"x\" \"xxxxxxxxxx\")".repeat(40);
     let document = format!(
-        "{{\"l\": [{}1], \"s\": \"{}\", \"n\": {}1{}}}",
+        "{{\"l\": [{}1], \"s\": \"{}\", \"b\": \"{}\", \"n\": {}1{}}}",
         "1,".repeat(40),
         "x".repeat(1_000),
+        "YWFh".repeat(150_000),
         "{\"a\":".repeat(100),
         "}".repeat(100)
     );
@@ -102,6 +103,10 @@ fn endless_work_is_cut_off() {
         (
             format!("{{{{#if (concat{})}}}}{{{{/if}}}}", " s".repeat(100)),
             "concat: output is larger than 65536 bytes",
+        ),
+        (
+            "{{#if (base64_decode b)}}{{/if}}".to_owned(),
+            "base64_decode: functions do more than 1048576 units of work",
         ),
         (
             loops(&format!("{{{{#if {long_path}}}}}{{{{/if}}}}")),

@@ -130,8 +130,12 @@ fn written(context: &mut Context<'_>, function: &str, args: &Arguments<'_>) -> O
 /// A text: other bytes would be written as they are, and are rarely meant to stand in one.
 fn base64_decode(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let text = args.text(0)?;
-    let decoded = go(context, "base64Decode", vec![Value::Text(text)])
-        .map_err(|_| Failure::new("the text is not base64"))?;
+    let decoded = go(context, "base64Decode", vec![Value::Text(text)]).map_err(|failure| {
+        match failure.is_limit {
+            true => failure,
+            false => Failure::new("the text is not base64"),
+        }
+    })?;
     match decoded.as_text() {
         Some(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(
             "the bytes are not UTF-8 text; write a binary file with output \"base64-decoded\"",
