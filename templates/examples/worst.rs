@@ -154,6 +154,10 @@ fn cases() -> Vec<(&'static str, String)> {
             let keys: String = (0..50_000).map(|n| format!("{n}: 1, ")).collect();
             format!("{{{{$m := parseYAML `{{{keys}}}`}}}}{}", ten_million("{{$x := $m.zzz}}"))
         }),
+        (
+            "short lists of floats",
+            format!("{{{{$l := sprig_list{}}}}}", " 0.30000000000000004".repeat(12)) + &ten_million("{{$x := sprig_join `,` $l}}"),
+        ),
         ("long floats", ten_million("{{$x := printf `%f` 1e300}}")),
         (
             "a long version",

@@ -14,7 +14,8 @@ use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
 use crate::context::Context;
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
-use crate::meter::{FLOAT, PRINTED};
+use crate::function::pay_floats;
+use crate::meter::PRINTED;
 use crate::options::{Environment, Options};
 use crate::parse::Bodies;
 use crate::pass::Warning;
@@ -311,7 +312,14 @@ impl<'t> Run<'t> {
                 return Err(self.error(&format!("can't print {node} of type {name}")));
             }
             Value::Nil => self.warn_of_nothing(node),
-            Value::Float(_) => self.context.meter.work += FLOAT,
+            Value::Float(_)
+            | Value::List(_)
+            | Value::Lists(_)
+            | Value::Map(_)
+            | Value::AnyMap(_) => {
+                let paid = pay_floats(&mut self.context.meter, &place.value, 0);
+                paid.map_err(|failure| self.stop(&failure))?;
+            }
             _ => {}
         }
         let limit = self

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::meter::Meter;
+use crate::meter::{FLOAT, Meter};
 use crate::value::{Place, Type, Value};
 
 /// What a function gives back.
@@ -24,6 +24,8 @@ pub(crate) struct Function {
     pub(crate) glances: bool,
     /// Whether it gives back what was there before.
     pub(crate) hands_on: bool,
+    /// Whether it writes its arguments out, with all that is in them.
+    pub(crate) writes: bool,
 }
 
 impl Function {
@@ -37,6 +39,7 @@ impl Function {
             base: 0,
             glances: false,
             hands_on: false,
+            writes: false,
         }
     }
 
@@ -65,6 +68,12 @@ impl Function {
         self
     }
 
+    /// Writes its arguments out, and pays for each float in them.
+    pub(crate) const fn writing(mut self) -> Self {
+        self.writes = true;
+        self
+    }
+
     /// Any number of these may follow.
     pub(crate) const fn rest(mut self, of: Type) -> Self {
         self.variadic = Some(of);
@@ -79,7 +88,13 @@ impl Function {
             true => values.iter().map(|place| surface(&place.value)).sum(),
             false => values.iter().map(|place| size(&place.value)).sum(),
         };
-        meter.charge(CALL + self.base + read.saturating_mul(self.weight))
+        meter.charge(CALL + self.base + read.saturating_mul(self.weight))?;
+        if self.writes {
+            for place in values {
+                pay_floats(meter, &place.value, 0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Pays for what a call has made.
@@ -112,6 +127,40 @@ fn held(value: &Value) -> usize {
             MAP + value.len().unwrap_or(0) * 2 * ELEMENT
         }
         _ => value.len().map_or(0, |length| 64 + length * ELEMENT),
+    }
+}
+
+/// Pays for the floats in a value that is written: finding the fewest digits takes longer than writing them.
+pub(crate) fn pay_floats(meter: &mut Meter, value: &Value, depth: usize) -> Result<(), Failure> {
+    /// What a float costs that is a whole number.
+    const WHOLE: usize = 128;
+    /// Nobody writes what nests deeper.
+    const DEEPEST: usize = 1_000;
+    if depth > DEEPEST {
+        return Ok(());
+    }
+    match value {
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => meter.charge(WHOLE),
+        Value::Float(_) => meter.charge(FLOAT),
+        Value::List(items) | Value::Lists(items) => {
+            meter.charge(items.len() * LOOK)?;
+            let mut items = items.iter();
+            items.try_for_each(|item| pay_floats(meter, item, depth + 1))
+        }
+        Value::Map(map) => {
+            let map = map.borrow();
+            meter.charge(map.len() * LOOK)?;
+            let mut items = map.values();
+            items.try_for_each(|item| pay_floats(meter, item, depth + 1))
+        }
+        Value::AnyMap(entries) => {
+            meter.charge(entries.len() * LOOK)?;
+            entries.iter().try_for_each(|(key, item)| {
+                pay_floats(meter, key, depth + 1)?;
+                pay_floats(meter, item, depth + 1)
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -94,6 +94,21 @@ fn a_text_that_is_made_of_nested_values_is_paid_for() {
 }
 
 #[test]
+fn each_float_of_a_list_that_is_written_is_paid_for() {
+    let start = format!("{{{{$l := sprig_list{}}}}}", " 1.5".repeat(30));
+    for call in ["print $l", "toJSON $l", "sprig_join `,` $l", "sprig_cat $l"] {
+        assert_dear(&start, call);
+    }
+    let limits = Limits {
+        work: 1 << 20,
+        ..Limits::default()
+    };
+    let text = start + "{{range 300}}{{$l}}{{end}}";
+    let error = render_with(&text, limits).expect_err("it costs more");
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+}
+
+#[test]
 fn a_joined_text_is_refused_before_it_is_made() {
     let text = "{{$l := split `,` (sprig_repeat 200 `a,`)}}{{len (sprig_join (sprig_repeat 1000000 `b`) $l)}}";
     let error = render_with(text, Limits::default()).expect_err("it is too long");

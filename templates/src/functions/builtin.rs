@@ -7,7 +7,7 @@ use planescape_vault::Text;
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
-use crate::meter::{FLOAT, PRINTED};
+use crate::meter::PRINTED;
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
 
@@ -32,17 +32,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .rest(Type::Raw),
     Function::new("print", &[], |context, args| {
-        pay_floats(context, args)?;
         done(fmt::sprint(args, context.meter.output_limit())?)
     })
+    .writing()
     .rest(Type::Any),
     Function::new("println", &[], |context, args| {
-        pay_floats(context, args)?;
         done(fmt::sprintln(args, context.meter.output_limit())?)
     })
+    .writing()
     .rest(Type::Any),
     Function::new("printf", &[Type::Text], printf)
         .weighing(32)
+        .writing()
         .rest(Type::Any),
     Function::new("html", &[], |context, args| {
         let whole = joined(context, args)?;
@@ -51,6 +52,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .weighing(6)
     .costing(256)
+    .writing()
     .rest(Type::Any),
     Function::new("js", &[], |context, args| {
         let whole = joined(context, args)?;
@@ -58,6 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(js(&whole))
     })
     .weighing(16)
+    .writing()
     .rest(Type::Any),
     Function::new("urlquery", &[], |context, args| {
         let whole = joined(context, args)?;
@@ -65,6 +68,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         done(url_query(&whole))
     })
     .weighing(40)
+    .writing()
     .rest(Type::Any),
 ];
 
@@ -91,14 +95,6 @@ fn asks_for_digits(format: &[u8]) -> bool {
         let before = verb.iter().take_while(is_before).count();
         verb[..before].contains(&b'.') || matches!(verb.get(before), Some(b'f' | b'F'))
     })
-}
-
-/// Finding the shortest digits of a float takes longer than writing them.
-fn pay_floats(context: &mut Context<'_>, args: &[Place]) -> Result<(), Failure> {
-    let floats = args
-        .iter()
-        .filter(|place| matches!(place.value, Value::Float(_)));
-    context.meter.charge(floats.count() * FLOAT)
 }
 
 fn len(place: &Place) -> Outcome {

@@ -55,35 +55,40 @@ pub(super) const FUNCTIONS: &[Function] = &[
             html: true,
         };
         to_json(context, args, "toJSON", style)
-    }),
+    })
+    .writing(),
     Function::new("toJSONPretty", ANY, |context, args| {
         let style = Style {
             pretty: true,
             html: true,
         };
         to_json(context, args, "toJSONPretty", style)
-    }),
+    })
+    .writing(),
     Function::new("toUnescapedJSON", ANY, |context, args| {
         let style = Style {
             pretty: false,
             html: false,
         };
         to_json(context, args, "toUnescapedJSON", style)
-    }),
+    })
+    .writing(),
     Function::new("toUnescapedJSONPretty", ANY, |context, args| {
         let style = Style {
             pretty: true,
             html: false,
         };
         to_json(context, args, "toUnescapedJSONPretty", style)
-    }),
+    })
+    .writing(),
     Function::new("toYAML", ANY, |context, args| {
         // Go's encoder panics, and a panic goes past the function that would name itself.
         let encoded = crate::yaml::encode(&args[0].value, context.meter.output_limit())?;
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
     })
-    .weighing(60),
+    .weighing(60)
+    .writing(),
     Function::new("toTOML", ANY, |context, args| {
         if args[0].value.is_nil() {
             return Err(Failure::new(
@@ -95,7 +100,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let encoded = zeroize::Zeroizing::new(encoded);
         done(unicode::trim_space(&encoded))
     })
-    .weighing(60),
+    .weighing(60)
+    .writing(),
 ];
 
 /// What an entry of a document costs that a merge has copied, and its memory.

@@ -57,7 +57,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .handing_on(),
     Function::new("sprig_toString", ANY, |context, args| {
         done(shown(context, &args[0].value)?)
-    }),
+    })
+    .writing(),
     Function::new("sprig_fromJson", ONE, |context, args| {
         context.meter.keep(json::memory(text(args, 0)))?;
         Ok(json::read_leniently(text(args, 0)).unwrap_or(Value::Nil))
@@ -66,22 +67,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_mustFromJson", ONE, from_json).weighing(150),
     Function::new("sprig_toJson", ANY, |context, args| {
         lenient(context, args, PLAIN)
-    }),
+    })
+    .writing(),
     Function::new("sprig_toPrettyJson", ANY, |context, args| {
         lenient(context, args, PRETTY)
-    }),
+    })
+    .writing(),
     Function::new("sprig_toRawJson", ANY, |context, args| {
         to_json(context, args, RAW)
-    }),
+    })
+    .writing(),
     Function::new("sprig_mustToJson", ANY, |context, args| {
         to_json(context, args, PLAIN)
-    }),
+    })
+    .writing(),
     Function::new("sprig_mustToPrettyJson", ANY, |context, args| {
         to_json(context, args, PRETTY)
-    }),
+    })
+    .writing(),
     Function::new("sprig_mustToRawJson", ANY, |context, args| {
         to_json(context, args, RAW)
-    }),
+    })
+    .writing(),
     Function::new("sprig_typeOf", ANY, |_, args| {
         done(args[0].value.type_name())
     })

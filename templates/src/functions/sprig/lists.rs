@@ -74,14 +74,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         sorted.sort();
         Ok(Value::Strings(sorted))
     })
-    .weighing(16),
+    .weighing(16)
+    .writing(),
     Function::new("sprig_toStrings", ANY, |context, args| {
         if let Value::TypedNil(Type::Strings) = &args[0].value {
             return Ok(args[0].value.clone());
         }
         Ok(Value::Strings(texts(context, &args[0].value)?))
     })
-    .weighing(16),
+    .weighing(16)
+    .writing(),
 ];
 
 /// What Go says about the type of an untyped nil.

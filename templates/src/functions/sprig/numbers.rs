@@ -30,7 +30,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_toDecimal", ANY, |context, args| {
         let text = paid(context, &args[0].value)?;
         Ok(Value::Int64(parse_int(&text, Base::Fixed(8)).unwrap_or(0)))
-    }),
+    })
+    .writing(),
     Function::new("sprig_add1", ANY, |_, args| {
         Ok(Value::Int64(to_int(&args[0].value).wrapping_add(1)))
     }),

@@ -104,6 +104,7 @@ pub(super) const FUNCTIONS: &[Function] =
             })
         })
         .weighing(16)
+        .writing()
         .rest(Type::Any),
         Function::new("sprig_squote", &[], |context, args| {
             joined(context, args, |context, value| {
@@ -111,16 +112,19 @@ pub(super) const FUNCTIONS: &[Function] =
                 Ok([b"'", &shown[..], b"'"].concat())
             })
         })
+        .writing()
         .rest(Type::Any),
         Function::new("sprig_cat", &[], |context, args| {
             joined(context, args, |context, value| {
                 fmt::display(value, context.meter.output_limit())
             })
         })
+        .writing()
         .rest(Type::Any),
         Function::new("sprig_join", &[Type::Text, Type::Any], |context, args| {
             done(lists::joined(context, &args[1].value, text(args, 0))?)
-        }),
+        })
+        .writing(),
         Function::new("sprig_splitList", TWO, |context, args| {
             split(context, text(args, 1), text(args, 0))
         }),
