@@ -3,6 +3,7 @@
 //!
 //! ```console
 //! $ cargo run --release -p planescape-templates --example worst
+//! $ cargo run --release -p planescape-templates --example worst -- render FILE
 //! ```
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
@@ -213,9 +214,11 @@ fn one(text: &str, how: &str) {
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let cases = cases();
-    if let [how, index] = &arguments[..] {
-        let index: usize = index.parse().map_err(std::io::Error::other)?;
-        one(&cases[index].1, how);
+    if let [how, which] = &arguments[..] {
+        match which.parse::<usize>() {
+            Ok(index) => one(&cases[index].1, how),
+            Err(_) => one(&std::fs::read_to_string(which)?, how),
+        }
         return Ok(());
     }
     let program = std::env::current_exe()?;
