@@ -38,10 +38,10 @@ impl Revocation {
     /// What is to be forgotten where nobody knows whether Vault has done it: the tokens that a token made may hang on it still.
     #[must_use]
     pub fn unsure(self) -> Self {
-        match self {
-            Self::TokenAlone(token) => Self::Token(token),
-            other => other,
+        if let Self::TokenAlone(token) = self {
+            return Self::Token(token);
         }
+        self
     }
 
     /// Whether it ends what an answer holds; what hangs on that is none of its business.
