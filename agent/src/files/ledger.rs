@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Target, doubt, is_doubted, read, regular, remove_unfinished, write};
+use super::{Target, discard, doubt, is_doubted, read, regular, remove_unfinished, write};
 
 /// At the end of the name of the file with the leases, which is written anew each time.
 const LEASES: &str = ".leases";
@@ -23,11 +23,19 @@ const LEASES: &str = ".leases";
 const MISSES: &str = ".misses";
 
 /// The ledger's file, if one is configured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Ledger {
     path: Option<PathBuf>,
-    /// What is added while the file is written anew would be lost.
-    turn: Arc<Mutex<()>>,
+    /// Whoever has it changes the file alone: what is added while that is written anew would be lost.
+    turn: Arc<Mutex<Missed>>,
+}
+
+/// What this life could not write down yet.
+#[derive(Default)]
+struct Missed {
+    lines: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether it has made the mark. One of an earlier life says that tokens are missing which nobody knows.
+    has_marked: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,15 +89,27 @@ impl Ledger {
         serde_json::to_writer(&mut *bytes, &line)?;
         let _wiped = Zeroizing::new(line.token);
         bytes.push(b'\n');
-        let _turn = self.turn();
-        let added = add(path, bytes);
-        if added.is_err()
-            && let Some(mark) = self.beside(MISSES)
-        {
-            // Where that is denied, too, nothing is left to be done.
-            let _ = doubt(&mark);
+        let mut missed = self.turn();
+        missed.lines.push(bytes);
+        self.catch_up(path, &mut missed)
+    }
+
+    /// Writes down what is missing. The mark stands until nothing is.
+    fn catch_up(&self, path: &Path, missed: &mut Missed) -> io::Result<()> {
+        let mark = self.beside(MISSES);
+        while let Some(line) = missed.lines.first() {
+            if let Err(error) = add(path, line) {
+                // Where the mark is denied, too, nothing is left to be done.
+                let unmarked = mark.filter(|mark| !is_doubted(mark));
+                missed.has_marked |= unmarked.is_some_and(|mark| doubt(&mark).is_ok());
+                return Err(error);
+            }
+            missed.lines.remove(0);
         }
-        added
+        if let Some(mark) = mark.filter(|_| missed.has_marked) {
+            missed.has_marked = discard(&mark).is_err();
+        }
+        Ok(())
     }
 
     /// Whether a token could not be written down: it may live, and no later life knows it.
@@ -102,21 +122,25 @@ impl Ledger {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let _turn = self.turn();
+        let mut missed = self.turn();
+        missed.lines.retain(|line| stays(line, tokens));
         let bytes = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.catch_up(path, &mut missed);
+            }
             found => found?,
         };
         let mut kept = Zeroizing::new(Vec::with_capacity(bytes.len()));
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if token(line).is_some_and(|it| !tokens.contains(&it.secret)) {
+            if stays(line, tokens) {
                 kept.extend_from_slice(line);
             }
         }
-        write(&private(path.clone()), &[], &kept).map(drop)
+        write(&private(path.clone()), &[], &kept)?;
+        self.catch_up(path, &mut missed)
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    fn turn(&self) -> MutexGuard<'_, Missed> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,11 +153,14 @@ impl Ledger {
         Some(LeftLeases { ids: leases, more })
     }
 
-    /// Names them for the next life. What cannot be written must not leave what is no longer so.
+    /// Names them for the next life. What cannot be written must not leave what is no longer so. Where there is room again,
+    /// tokens that are missing are written down, too.
     pub(crate) fn name_leases(&self, leases: &[String], more: usize) {
-        let Some(path) = self.beside(LEASES) else {
+        let (Some(ledger), Some(path)) = (&self.path, self.beside(LEASES)) else {
             return;
         };
+        // It was told when they came.
+        let _ = self.catch_up(ledger, &mut self.turn());
         let named = Named {
             leases: leases.to_vec(),
             more,
@@ -143,7 +170,7 @@ impl Ledger {
         if let Err(error) = text.and_then(|text| write(&target, &[], &text)) {
             let path = target.path.display();
             tracing::debug!(%path, %error, "cannot name the leases for the next life");
-            let _ = super::discard(&target.path);
+            let _ = discard(&target.path);
         }
     }
 
@@ -156,15 +183,16 @@ impl Ledger {
 
     /// No token in it lives on.
     pub(crate) fn forget_all(&self) {
-        let _turn = self.turn();
+        let mut missed = self.turn();
+        *missed = Missed::default();
         for end in [LEASES, MISSES] {
             if let Some(path) = self.beside(end) {
                 // Without a token the names say nothing.
-                let _ = super::discard(&path);
+                let _ = discard(&path);
             }
         }
         if let Some(path) = &self.path
-            && let Err(error) = super::discard(path)
+            && let Err(error) = discard(path)
         {
             let path = path.display();
             tracing::warn!(%path, %error, "cannot remove the ledger, whose tokens are revoked");
@@ -183,14 +211,14 @@ fn private(path: PathBuf) -> Target {
     }
 }
 
-/// Adds lines to the end.
-fn add(path: &Path, mut lines: Zeroizing<Vec<u8>>) -> io::Result<()> {
+/// Adds a line to the end.
+fn add(path: &Path, line: &[u8]) -> io::Result<()> {
     let mut file = open(path)?;
     // A life that was killed in the middle of a line must not spoil this one.
     if file.metadata()?.len() > 0 {
-        lines.insert(0, b'\n');
+        file.write_all(b"\n")?;
     }
-    file.write_all(&lines)?;
+    file.write_all(line)?;
     file.sync_data()
 }
 
@@ -202,6 +230,11 @@ fn open(path: &Path) -> io::Result<fs::File> {
         | OFlags::NONBLOCK
         | OFlags::CLOEXEC;
     regular(openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?)
+}
+
+/// Whether a line holds a token that is not among these.
+fn stays(line: &[u8], gone: &[SecretText]) -> bool {
+    token(line).is_some_and(|it| !gone.contains(&it.secret))
 }
 
 /// A token that HTTP cannot carry is none.
@@ -260,22 +293,12 @@ mod tests {
         ledger.forget(&[secret("t1"), secret("t3")]).unwrap();
 
         ledger.remember(&secret("t4"), "a4", None).unwrap();
-        let names = || {
-            let left = ledger.left_tokens().unwrap().into_iter();
-            let names = left.map(|it| it.secret.expose().to_owned());
-            names.collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(names(), "t2 t4");
+        assert_eq!(names(&ledger), "t2 t4");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         // It cannot be written anew.
-        let before = fs::read(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        assert!(ledger.forget(&[secret("t2")]).is_err());
-        fs::remove_dir(&path).unwrap();
-        fs::write(&path, before).unwrap();
-        assert_eq!(names(), "t2 t4");
+        out_of_place(&path, || assert!(ledger.forget(&[secret("t2")]).is_err()));
+        assert_eq!(names(&ledger), "t2 t4");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -328,26 +351,57 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
+    /// Its life is killed while something else is in the ledger's place.
     #[test]
     fn a_token_that_could_not_be_written_down_is_missed_until_all_is_forgotten() {
         let (folder, path, ledger) = ledger();
         ledger.remember(&secret("t1"), "a1", None).unwrap();
         assert!(!ledger.misses_tokens());
-        let before = fs::read(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
+        out_of_place(&path, || {
+            ledger.remember(&secret("t2"), "a2", None).unwrap_err();
+        });
 
-        ledger.remember(&secret("t2"), "a2", None).unwrap_err();
-
-        fs::remove_dir(&path).unwrap();
-        fs::write(&path, before).unwrap();
-        ledger.remember(&secret("t3"), "a3", None).unwrap();
         let next = Ledger::new(path.to_str());
-        assert!(next.misses_tokens());
-        assert_eq!(next.left_tokens().unwrap().len(), 2);
+        out_of_place(&path, || {
+            next.remember(&secret("t3"), "a3", None).unwrap_err();
+        });
+        next.name_leases(&[], 0);
+
+        assert!(next.misses_tokens(), "nobody knows the second one");
+        assert_eq!(names(&next), "t1 t3");
         next.forget_all();
         assert!(!next.misses_tokens());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_written_down_is_as_soon_as_the_ledger_can_be_written_again() {
+        let again: [(fn(&Ledger), &str); 3] = [
+            (|ledger| ledger.name_leases(&[], 0), "t0 t1 t3"),
+            (|ledger| ledger.forget(&[secret("t0")]).unwrap(), "t1 t3"),
+            (
+                |ledger| ledger.remember(&secret("t4"), "a4", None).unwrap(),
+                "t0 t1 t3 t4",
+            ),
+        ];
+        for (write_again, expected) in again {
+            let (_folder, path, ledger) = ledger();
+            ledger.remember(&secret("t0"), "a0", None).unwrap();
+            out_of_place(&path, || {
+                for name in ["t1", "t2", "t3"] {
+                    ledger.remember(&secret(name), name, None).unwrap_err();
+                }
+                // It is over by then.
+                ledger.forget(&[secret("t2")]).unwrap_err();
+                ledger.name_leases(&[], 0);
+                assert!(ledger.misses_tokens());
+            });
+
+            write_again(&ledger);
+
+            assert_eq!(names(&ledger), expected);
+            assert!(!ledger.misses_tokens());
+        }
     }
 
     #[test]
@@ -358,6 +412,22 @@ mod tests {
 
         assert!(ledger.remember(&secret("t1"), "a1", None).is_err());
         assert!(!elsewhere.exists());
+    }
+
+    /// Does something while a folder is where the ledger was.
+    fn out_of_place(path: &Path, act: impl FnOnce()) {
+        let before = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+        act();
+        fs::remove_dir(path).unwrap();
+        fs::write(path, before).unwrap();
+    }
+
+    fn names(ledger: &Ledger) -> String {
+        let left = ledger.left_tokens().unwrap().into_iter();
+        let names = left.map(|it| it.secret.expose().to_owned());
+        names.collect::<Vec<_>>().join(" ")
     }
 
     fn secret(text: &str) -> SecretText {
