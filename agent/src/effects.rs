@@ -85,6 +85,7 @@ pub(crate) struct Effects {
     names_saved: u64,
     /// The removal of the ledger, and of tokens in it.
     forgetting: JoinSet<()>,
+    /// The ledger is changed in the order in which it is to be.
     ledger_slot: Arc<Semaphore>,
     child: Child,
     serving: Serving,
@@ -330,6 +331,7 @@ impl Effects {
             self.last_words.finished().await;
             self.named.finished().await;
             while self.forgetting.join_next().await.is_some() {}
+            drop(self.ledger_slot.acquire().await);
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;
             drop(slots.acquire_many(LOGIN_FILES_AT_ONCE as u32).await);

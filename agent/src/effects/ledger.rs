@@ -15,17 +15,16 @@ const LEDGER: Duration = Duration::from_secs(5);
 impl Effects {
     pub(super) fn remember(&mut self, token: Token, accessor: String) {
         let ledger = self.ledger.clone();
-        let slots = Arc::clone(&self.vault.file_slots);
+        let id = token.id;
+        let write = move || {
+            let namespace = token.namespace.as_deref();
+            ledger.remember(&token.secret, &accessor, namespace)
+        };
+        let written = in_time(LEDGER, Arc::clone(&self.ledger_slot), write);
         self.ask(async move {
-            let id = token.id;
-            let write = move || {
-                let namespace = token.namespace.as_deref();
-                ledger.remember(&token.secret, &accessor, namespace)
-            };
-            let written = on_the_blocking_pool(&slots, write);
             Input::Remembered {
                 token: id,
-                result: in_time(LEDGER, written).await,
+                result: written.await,
             }
         });
     }
@@ -45,27 +44,34 @@ impl Effects {
         });
     }
 
-    /// After what was to be written beside it.
+    /// After what was to be written there and beside it.
     pub(super) fn forget_ledger(&mut self) {
         let ledger = self.ledger.clone();
+        let slot = Arc::clone(&self.ledger_slot);
         let named = self.named.finished();
         self.forgetting.spawn(async move {
             let _ = tokio::time::timeout(LAST_FILES, named).await;
-            on_the_blocking_pool(&Semaphore::new(1), move || ledger.forget_all()).await;
+            on_the_blocking_pool(&slot, move || ledger.forget_all()).await;
         });
     }
 }
 
-/// A disk that hangs keeps nobody from the secrets, as one that is full does not.
-async fn in_time(
+/// A disk that hangs keeps nobody from the secrets, as one that is full does not. What it holds up is written all the same
+/// once it goes on.
+fn in_time(
     limit: Duration,
-    written: impl Future<Output = std::io::Result<()>>,
-) -> Result<(), Failure> {
-    let late = |_| Err(std::io::ErrorKind::TimedOut.into());
-    let written = tokio::time::timeout(limit, written).await;
-    written
-        .unwrap_or_else(late)
-        .map_err(|error| file_failure("planescape.ledger", &error))
+    slot: Arc<Semaphore>,
+    write: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> impl Future<Output = Result<(), Failure>> + Send {
+    let writing = tokio::spawn(async move { on_the_blocking_pool(&slot, write).await });
+    async move {
+        let written = match tokio::time::timeout(limit, writing).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        written.map_err(|error| file_failure("planescape.ledger", &error))
+    }
 }
 
 #[cfg(test)]
@@ -73,13 +79,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_ledger_that_hangs_is_waited_for_only_so_long() {
+    async fn a_ledger_that_hangs_is_waited_for_only_so_long_and_written_when_it_goes_on() {
         let limit = Duration::from_millis(20);
+        let slot = Arc::new(Semaphore::new(0));
+        let (writes, mut written) = tokio::sync::mpsc::unbounded_channel();
+        let write = move || writes.send(()).map_err(std::io::Error::other);
 
-        let hung = in_time(limit, std::future::pending()).await;
+        let hung = in_time(limit, Arc::clone(&slot), write).await;
 
         let told = hung.unwrap_err().to_string();
         assert_eq!(told, "planescape.ledger: timed out");
-        assert!(in_time(limit, async { Ok(()) }).await.is_ok());
+        assert!(written.try_recv().is_err());
+        slot.add_permits(1);
+        assert!(written.recv().await.is_some());
+        let long = Duration::from_secs(60);
+        assert!(in_time(long, slot, || Ok(())).await.is_ok());
     }
 }
