@@ -52,7 +52,7 @@ const INPUTS: [(&str, Cells); 29] = [
 const COMMANDS: [(&str, Cells); 25] = [
     ("LogIn", "++-"),
     ("Remember", "+++"),
-    ("Forget", "++-"),
+    ("Forget", "+++"),
     ("Offer", "++-"),
     ("RenewToken", "++-"),
     ("LookUpToken", "++-"),

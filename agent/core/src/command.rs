@@ -27,7 +27,8 @@ pub enum Command {
         /// Its accessor.
         accessor: String,
     },
-    /// Leave tokens out of the ledger and of the persistent cache whose time is over for long: no later life is to try them.
+    /// Leave tokens out of the ledger and of the persistent cache that are revoked, or whose time is over for long: no later
+    /// life is to try them.
     /// Has no result.
     Forget {
         /// The tokens.

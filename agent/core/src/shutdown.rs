@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
-use planescape_vault::Error;
+use planescape_vault::{Error, SecretText};
 
 use crate::backoff::Backoff;
 use crate::clock::Moment;
@@ -38,6 +38,8 @@ pub(crate) struct Shutdown {
     is_signalled: bool,
     tokens: Vec<Leaving>,
     has_revoked: bool,
+    /// Those that Vault says it has revoked.
+    revoked: Vec<SecretText>,
     /// Once every answer is there that may bring another lease.
     parting: Option<Parting>,
     refusals: Vec<(Living, Failure)>,
@@ -85,6 +87,7 @@ impl Shutdown {
             is_signalled: false,
             tokens: Vec::new(),
             has_revoked: false,
+            revoked: Vec::new(),
             parting: None,
             refusals: Vec::new(),
             backoff: Backoff::request(),
@@ -261,6 +264,8 @@ impl Shutdown {
         let mut tokens = self.tokens.iter();
         let index = tokens.position(|leaving| leaving.living.token.id == id)?;
         let Err(failure) = result else {
+            let secret = self.tokens[index].living.token.secret.clone();
+            self.revoked.push(secret);
             self.gone(index);
             return None;
         };
@@ -285,6 +290,17 @@ impl Shutdown {
     fn gone(&mut self, index: usize) {
         self.tokens.remove(index);
         self.has_revoked = true;
+    }
+
+    /// Where others are left to the next life, those that are revoked are not: OpenBao refuses the second time, and it would
+    /// say that they live.
+    pub(crate) fn forget(&self) -> Option<Command> {
+        let leaves_others =
+            self.keeps_token || self.misses_tokens || self.living().next().is_some();
+        let is_due = leaves_others && !self.revoked.is_empty();
+        is_due.then(|| Command::Forget {
+            tokens: self.revoked.clone(),
+        })
     }
 
     /// Names those that may live, after the one that is kept on purpose.
@@ -371,9 +387,12 @@ impl Shutdown {
             report.reason = Reason::Revoked;
         }
         self.tell_of_leases(&mut report);
-        let forget = (is_clean && !self.keeps_token).then_some(Command::ForgetAll {
-            keeps_cache: self.spares_tokens,
-        });
+        let forget = match is_clean && !self.keeps_token {
+            true => Some(Command::ForgetAll {
+                keeps_cache: self.spares_tokens,
+            }),
+            false => self.forget(),
+        };
         let exit = Command::Exit { code, report };
         forget.into_iter().chain([exit]).collect()
     }

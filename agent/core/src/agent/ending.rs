@@ -15,8 +15,11 @@ impl Agent {
     pub(super) fn terminate(&mut self, now: Moment) {
         self.quit(now);
         let awaits_login = self.awaits_login();
-        let shutdown = self.life.shutdown();
-        if let Some(exit) = shutdown.and_then(|it| it.signal(awaits_login, now)) {
+        let Some(shutdown) = self.life.shutdown() else {
+            return;
+        };
+        if let Some(exit) = shutdown.signal(awaits_login, now) {
+            self.commands.extend(shutdown.forget());
             self.commands.push_back(exit);
             self.life = Life::Ended;
         }

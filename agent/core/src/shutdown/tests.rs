@@ -1,3 +1,5 @@
+use std::convert::identity;
+
 use planescape_vault::{Error, Grant, Login, Refusal, SecretText};
 
 use super::*;
@@ -157,6 +159,54 @@ fn leases_are_named_once_every_token_is_revoked_and_none_of_one_that_may_live() 
     }
 }
 
+/// OpenBao refuses to revoke one a second time.
+#[test]
+fn a_token_that_is_revoked_is_left_out_where_others_are_left_to_the_next_life() {
+    let unknown = denied_as("invalid token");
+    let cases: [(fn(Shutdown) -> Shutdown, _, &[&str]); 5] = [
+        (identity, Ok(()), &[]),
+        (identity, Err(denied()), &["t1"]),
+        (identity, Err(unknown), &[]),
+        (Shutdown::keeping_token, Ok(()), &["t1", "t2"]),
+        (Shutdown::missing_tokens, Ok(()), &["t1", "t2"]),
+    ];
+    for (change, answer, left_out) in cases {
+        let case = format!("{answer:?} {left_out:?}");
+        let tokens = vec![token(1, 3600), token(2, 3600)];
+        let mut shutdown = change(Shutdown::new(rendered(), tokens, at(0)));
+        revoked_now(&mut shutdown, 0);
+        for (id, answer) in [(TokenId(1), Ok(())), (TokenId(2), answer)] {
+            shutdown.revoked(id, answer, &mut Dice::new(1), at(0));
+        }
+
+        let commands = shutdown.advance(NOTHING_AWAITED, |_| Leased::default(), at(0));
+
+        let forgotten = commands.iter().filter_map(|command| {
+            let Command::Forget { tokens } = command else {
+                return None;
+            };
+            Some(tokens.iter().map(SecretText::expose))
+        });
+        let forgotten: Vec<&str> = forgotten.flatten().collect();
+        assert_eq!(forgotten, left_out, "{case}");
+    }
+}
+
+#[test]
+fn an_end_at_once_leaves_out_what_is_revoked_and_nothing_else() {
+    let tokens = vec![token(1, 3600), token(2, 3600)];
+    let mut shutdown = Shutdown::new(rendered(), tokens, at(0));
+    revoked_now(&mut shutdown, 0);
+    assert!(shutdown.forget().is_none());
+    shutdown.revoked(TokenId(2), Ok(()), &mut Dice::new(1), at(0));
+
+    let Some(Command::Forget { tokens }) = shutdown.forget() else {
+        panic!("the next life tries it again");
+    };
+
+    assert!(tokens.iter().map(SecretText::expose).eq(["t2"]));
+}
+
 /// The tokens whose revocation is due.
 fn revoked_now(shutdown: &mut Shutdown, seconds: u64) -> Vec<u64> {
     let commands = shutdown.advance(NOTHING_AWAITED, |_| Leased::default(), at(seconds));
@@ -196,7 +246,11 @@ fn token(number: u64, seconds: u64) -> Living {
 }
 
 fn denied() -> Failure {
-    let refusal = Refusal::new(403, "permission denied".to_owned(), None);
+    denied_as("permission denied")
+}
+
+fn denied_as(words: &str) -> Failure {
+    let refusal = Refusal::new(403, words.to_owned(), None);
     Error::Refused(refusal).into()
 }
 

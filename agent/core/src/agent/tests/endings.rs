@@ -433,7 +433,7 @@ fn a_token_that_http_cannot_carry_does_not_hold_up_the_end() {
     world.revoked(Ok(()));
     world.revoked(Err(Error::Unsendable { what: "token" }.into()));
 
-    assert_eq!(world.step(), ["exit Unavailable RevokeFailed"]);
+    assert_eq!(world.step(), ["forget t1", "exit Unavailable RevokeFailed"]);
 }
 
 #[test]
