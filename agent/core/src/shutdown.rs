@@ -139,8 +139,13 @@ impl Shutdown {
         }
     }
 
-    /// Another token goes too: a login ended after all.
+    /// Another token goes too: a login ended after all. One that is there already is revoked once.
     pub(crate) fn add(&mut self, living: Living, now: Moment) {
+        let secret = &living.token.secret;
+        let mut tokens = self.tokens.iter();
+        if tokens.any(|it| it.living.token.secret == *secret) {
+            return;
+        }
         let state = Revocation::Due { at: now };
         self.tokens.push(Leaving { living, state });
     }

@@ -68,6 +68,8 @@ impl Session {
     pub(super) fn unretire(&mut self, secret: &SecretText) -> bool {
         let before = self.retired.len();
         self.retired.retain(|it| it.token.secret != *secret);
+        // Somebody else has extended it.
+        self.forgotten.retain(|it| it != secret);
         self.retired.len() < before
     }
 

@@ -30,6 +30,17 @@ fn a_token_whose_time_is_over_is_revoked_after_all_others() {
 }
 
 #[test]
+fn a_token_that_comes_twice_is_revoked_once() {
+    let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
+    let mut again = token(1, 3600);
+    again.token.id = TokenId(2);
+
+    shutdown.add(again, at(0));
+
+    assert_eq!(revoked_now(&mut shutdown, 0), [1]);
+}
+
+#[test]
 fn an_answer_that_may_bring_a_lease_is_waited_for_five_seconds() {
     let mut shutdown = Shutdown::new(rendered(), vec![token(1, 3600)], at(0));
     let awaited = Awaited {

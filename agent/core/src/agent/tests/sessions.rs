@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planescape_agent_contract::{FileMode, Owner, Sink};
-use planescape_vault::{Grant, Text};
+use planescape_vault::{Grant, SecretText, Text};
 
 use super::world::*;
 use crate::agent::Start;
@@ -98,6 +98,26 @@ fn a_login_that_ends_on_the_way_out_stands_in_the_ledger() {
 }
 
 /// It may be somebody else's, from a file.
+/// A file may hold a token again that somebody else has extended.
+#[test]
+fn a_token_that_a_login_brings_again_is_not_left_out_of_the_ledger() {
+    let mut world = World::new(&["static"]);
+    world.step();
+    let mut steps = Vec::new();
+    for number in (0..10).chain([0, 11]) {
+        world.log_in_with(|login| {
+            login.token = SecretText::new(format!("t{number}"));
+            login.grant = Grant::new(Duration::from_secs(60), false);
+        });
+        steps.extend(world.step());
+        world.pass(Duration::from_secs(58));
+        steps.extend(world.step());
+    }
+
+    let forgotten = steps.iter().filter(|step| step.starts_with("forget"));
+    assert!(forgotten.eq(["forget t1"]), "{steps:?}");
+}
+
 #[test]
 fn an_init_run_that_is_to_revoke_nothing_leaves_the_token_that_it_has_replaced() {
     for revokes in [false, true] {
