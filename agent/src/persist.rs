@@ -2,6 +2,8 @@
 //!
 //! An init container and the sidecar after it need one login and one database user then, not two.
 
+mod orphans;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +13,9 @@ use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use planescape_agent_contract::{FileMode, Owner, Persist};
-use planescape_agent_core::{LeftLeases, LeftToken};
-use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Orphan, Plain, Random};
-use planescape_vault::{Call, Grant, Login, Secret, SecretText};
+use planescape_agent_core::LeftLeases;
+use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Plain, Random};
+use planescape_vault::{Call, Grant, Secret, SecretText};
 use zeroize::Zeroizing;
 
 use crate::files::{self, Target};
@@ -110,24 +112,6 @@ impl Persistent {
         };
         let state = lock(&file.state);
         state.kept.replaced.iter().map(Plain::to_secret).collect()
-    }
-
-    /// Tokens that templates of earlier lives have made and that may live, whatever became of the token that made them.
-    pub(crate) fn orphans(&self, now: SystemTime) -> Vec<LeftToken> {
-        let now = milliseconds(now);
-        let Some(file) = &self.file else {
-            return Vec::new();
-        };
-        let state = lock(&file.state);
-        let living = state.kept.orphans.iter().filter(|it| it.ends_at > now);
-        let left = living.map(|orphan| LeftToken {
-            secret: orphan.token.to_secret(),
-            accessor: orphan.accessor.clone(),
-            namespace: orphan.namespace.clone(),
-            is_written: false,
-            lasts: (orphan.ends_at < ENDLESS).then(|| Duration::from_millis(orphan.ends_at - now)),
-        });
-        left.collect()
     }
 
     /// Whether earlier lives may have had other tokens than those that are handed on.
@@ -231,28 +215,6 @@ impl Persistent {
         })
     }
 
-    /// A token that a template has made, and that lives on without the agent's. One without an accessor cannot be revoked.
-    pub(crate) fn keep_orphan(
-        &self,
-        made: &Login,
-        namespace: Option<String>,
-        asked_at: SystemTime,
-    ) -> bool {
-        let now = milliseconds(asked_at);
-        let orphan = Orphan {
-            token: Plain::new(made.token.expose()),
-            accessor: made.accessor.clone(),
-            namespace,
-            ends_at: gone_by(made.grant, now),
-        };
-        !orphan.accessor.is_empty()
-            && self.change(|state| {
-                state.kept.orphans.retain(|it| it.ends_at > now);
-                state.kept.orphans.push(orphan);
-                true
-            })
-    }
-
     /// A lease, or the token of an accessor, goes on from when that was asked for.
     pub(crate) fn renewed(&self, lease_id: &str, grant: Grant, asked_at: SystemTime) -> bool {
         self.change(|state| {
@@ -270,15 +232,6 @@ impl Persistent {
                 is_known = true;
             }
             is_known
-        })
-    }
-
-    /// The same of the token of an accessor, as far as nobody has heard otherwise: until its next renewal nobody knows its end.
-    pub(crate) fn perhaps_renewed(&self, accessor: &str) -> bool {
-        self.change(|state| {
-            let mut orphans = state.kept.orphans.iter_mut();
-            let orphan = orphans.find(|it| it.accessor == accessor);
-            orphan.is_some_and(|orphan| std::mem::replace(&mut orphan.ends_at, ENDLESS) != ENDLESS)
         })
     }
 

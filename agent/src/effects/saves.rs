@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use planescape_agent_core::Input;
 
+use super::LAST_FILES;
 use super::newest::Newest;
 use crate::persist::Persistent;
 
@@ -30,6 +31,20 @@ impl Saves {
         }
     }
 
+    /// A token that a template has made is about to be renewed: its end, which this gives, stands in the file no more when it
+    /// returns. A disk that hangs lets no token end.
+    pub(super) async fn renewal_asked(&self, accessor: &str) -> Option<u64> {
+        let mut former = None;
+        self.save(|cache| {
+            former = cache.renewal_asked(accessor);
+            former.is_some()
+        });
+        if former.is_some() {
+            let _ = tokio::time::timeout(LAST_FILES, self.finished()).await;
+        }
+        former
+    }
+
     /// Removes the cache; nothing is kept any more.
     pub(super) fn forget_all(&self) {
         self.save(Persistent::forget_all);
@@ -53,10 +68,10 @@ impl Saves {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use planescape_agent_contract::Persist;
-    use planescape_vault::{Call, Secret, SecretText};
+    use planescape_vault::{Call, Grant, Login, Secret, SecretText};
     use zeroize::Zeroizing;
 
     use super::*;
@@ -108,6 +123,37 @@ mod tests {
         saves.save(|cache| cache.keep_token(&token(20)));
         saves.finished().await;
         assert_eq!(open(&folder, true).preloaded(), None);
+    }
+
+    /// Its life may be killed before the answer is heard.
+    #[tokio::test]
+    async fn no_end_of_a_token_stands_in_the_file_by_the_time_that_its_renewal_is_asked_for() {
+        let folder = folder();
+        let (saves, work) = Saves::new(Arc::new(open(&folder, true)));
+        let mut works = tokio::task::JoinSet::new();
+        works.spawn(work);
+        let made = Login {
+            token: token(1),
+            accessor: "a1".to_owned(),
+            grant: Grant::new(Duration::from_secs(60), true),
+            has_limited_uses: false,
+            request: String::new(),
+        };
+        let now = SystemTime::now();
+        saves.save(|cache| cache.keep_orphan(&made, None, now));
+        let is_known = || {
+            let orphans = open(&folder, true).orphans(now);
+            let ends = orphans.iter().map(|it| it.lasts.is_some());
+            ends.collect::<Vec<_>>()
+        };
+        saves.finished().await;
+        assert_eq!(is_known(), [true]);
+
+        let former = saves.renewal_asked("a1").await;
+
+        assert_eq!(is_known(), [false]);
+        assert!(former.is_some());
+        assert!(saves.renewal_asked("a1").await.is_none());
     }
 
     fn folder() -> tempfile::TempDir {

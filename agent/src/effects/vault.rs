@@ -191,20 +191,22 @@ impl Vault {
             token,
             namespace,
         } = made;
+        let former = self.saves.renewal_asked(&accessor).await;
         let asked_at = SystemTime::now();
         let bearer = Bearer {
             namespace: namespace.as_deref(),
             ..of_read(&token)
         };
         let result = self.client.renew_self(bearer, None).await;
-        match &result {
-            Ok(grant) => self
+        match (&result, former) {
+            (Ok(grant), _) => self
                 .saves
                 .save(|cache| cache.renewed(&accessor, *grant, asked_at)),
-            Err(error) if error.may_be_done() => {
-                self.saves.save(|cache| cache.perhaps_renewed(&accessor));
+            (Err(error), Some(ends_at)) if !error.may_be_done() => {
+                self.saves
+                    .save(|cache| cache.renewal_refused(&accessor, ends_at));
             }
-            Err(_) => {}
+            (Err(_), _) => {}
         }
         Input::LeaseRenewed {
             ticket,

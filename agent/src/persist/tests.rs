@@ -1,5 +1,7 @@
 use std::fs;
 
+use planescape_vault::Login;
+
 use super::*;
 
 const BODY: &str = r#"{"lease_id": "database/creds/app/1", "lease_duration": 60, "renewable": true,
@@ -320,9 +322,15 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
         ]
     );
 
-    save(&first, |it| it.perhaps_renewed("a-3"));
-    assert!(!first.perhaps_renewed("a-3"), "it stands there");
+    let mut former = None;
+    save(&first, |it| {
+        former = it.renewal_asked("a-3");
+        former.is_some()
+    });
+    assert_eq!(first.renewal_asked("a-3"), None, "it stands there");
     assert_eq!(handed()[2], "o-3 a-3 - None");
+    save(&first, |it| it.renewal_refused("a-3", former.unwrap()));
+    assert_eq!(handed()[2], "o-3 a-3 - Some(3720s)");
 
     save(&first, Persistent::forget_all);
     assert!(handed().is_empty());
