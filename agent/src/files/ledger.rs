@@ -124,10 +124,10 @@ impl Ledger {
         };
         let mut missed = self.turn();
         missed.lines.retain(|line| stays(line, tokens));
+        // The mark goes with what was missing, whatever becomes of the file.
+        let caught_up = self.catch_up(path, &mut missed);
         let bytes = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.catch_up(path, &mut missed);
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return caught_up,
             found => found?,
         };
         let mut kept = Zeroizing::new(Vec::with_capacity(bytes.len()));
@@ -137,7 +137,7 @@ impl Ledger {
             }
         }
         write(&private(path.clone()), &[], &kept)?;
-        self.catch_up(path, &mut missed)
+        caught_up
     }
 
     fn turn(&self) -> MutexGuard<'_, Missed> {
@@ -402,6 +402,21 @@ mod tests {
             assert_eq!(names(&ledger), expected);
             assert!(!ledger.misses_tokens());
         }
+    }
+
+    #[test]
+    fn the_mark_goes_with_the_tokens_that_are_missing_though_the_file_cannot_be_read() {
+        let (_folder, path, ledger) = ledger();
+        fs::create_dir(&path).unwrap();
+        for name in ["t1", "t2"] {
+            ledger.remember(&secret(name), name, None).unwrap_err();
+        }
+
+        ledger.forget(&[secret("t1")]).unwrap_err();
+        assert!(ledger.misses_tokens());
+        ledger.forget(&[secret("t2")]).unwrap_err();
+
+        assert!(!ledger.misses_tokens());
     }
 
     #[test]
