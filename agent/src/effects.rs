@@ -83,8 +83,8 @@ pub(crate) struct Effects {
     named: Newest<Report>,
     /// The number under which the persistent cache has them, too.
     names_saved: u64,
-    /// The removal of the ledger, and of tokens in it.
-    forgetting: JoinSet<()>,
+    /// Writes into the ledger, and removals.
+    ledger_work: JoinSet<()>,
     /// The ledger is changed in the order in which it is to be.
     ledger_slot: Arc<Semaphore>,
     child: Child,
@@ -165,7 +165,7 @@ impl Effects {
             last_words,
             named,
             names_saved: 0,
-            forgetting: JoinSet::new(),
+            ledger_work: JoinSet::new(),
             ledger_slot: Arc::new(Semaphore::new(1)),
             child: Child::new(config.exec.clone()),
             serving,
@@ -330,7 +330,7 @@ impl Effects {
             }
             self.last_words.finished().await;
             self.named.finished().await;
-            while self.forgetting.join_next().await.is_some() {}
+            while self.ledger_work.join_next().await.is_some() {}
             drop(self.ledger_slot.acquire().await);
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;

@@ -286,7 +286,10 @@ fn what_upstream_accepts_is_accepted_and_says_the_same() {
         let config = Config::new(&trees, &Overrides::default());
 
         let config = config.unwrap_or_else(|problems| panic!("{name}: {problems}"));
-        assert!(config.warnings.is_empty(), "{name}: {:?}", config.warnings);
+        let mut warnings = config.warnings.iter();
+        // Nothing logs in for some of them.
+        let is_known = warnings.all(|warning| warning.reason.starts_with("is never rendered"));
+        assert!(is_known, "{name}: {:?}", config.warnings);
         assert!(says(&config), "{name}: {config:?}");
     }
 }

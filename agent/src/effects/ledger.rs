@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use planescape_agent_core::{Failure, Input, Token};
 use planescape_vault::SecretText;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
 use super::{Effects, LAST_FILES, file_failure, on_the_blocking_pool};
 
@@ -20,7 +21,7 @@ impl Effects {
             let namespace = token.namespace.as_deref();
             ledger.remember(&token.secret, &accessor, namespace)
         };
-        let written = in_time(LEDGER, Arc::clone(&self.ledger_slot), write);
+        let written = in_time(LEDGER, &mut self.ledger_work, &self.ledger_slot, write);
         self.ask(async move {
             Input::Remembered {
                 token: id,
@@ -33,10 +34,10 @@ impl Effects {
     pub(super) fn forget(&mut self, tokens: Vec<SecretText>) {
         self.vault.saves.save(|cache| cache.forget(&tokens));
         // Those that are done.
-        while self.forgetting.try_join_next().is_some() {}
+        while self.ledger_work.try_join_next().is_some() {}
         let ledger = self.ledger.clone();
         let slot = Arc::clone(&self.ledger_slot);
-        self.forgetting.spawn(async move {
+        self.ledger_work.spawn(async move {
             let written = on_the_blocking_pool(&slot, move || ledger.forget(&tokens)).await;
             if let Err(error) = written {
                 tracing::debug!(%error, "cannot leave tokens out of the ledger that have ended");
@@ -49,7 +50,7 @@ impl Effects {
         let ledger = self.ledger.clone();
         let slot = Arc::clone(&self.ledger_slot);
         let named = self.named.finished();
-        self.forgetting.spawn(async move {
+        self.ledger_work.spawn(async move {
             let _ = tokio::time::timeout(LAST_FILES, named).await;
             on_the_blocking_pool(&slot, move || ledger.forget_all()).await;
         });
@@ -58,17 +59,25 @@ impl Effects {
 
 /// A disk that hangs keeps nobody from the secrets, as one that is full does not. What it holds up is written all the same
 /// once it goes on.
-fn in_time(
+fn in_time<W>(
     limit: Duration,
-    slot: Arc<Semaphore>,
-    write: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> impl Future<Output = Result<(), Failure>> + Send {
-    let writing = tokio::spawn(async move { on_the_blocking_pool(&slot, write).await });
+    work: &mut JoinSet<()>,
+    slot: &Arc<Semaphore>,
+    write: W,
+) -> impl Future<Output = Result<(), Failure>> + Send + use<W>
+where
+    W: FnOnce() -> std::io::Result<()> + Send + 'static,
+{
+    let (done, written) = oneshot::channel();
+    let slot = Arc::clone(slot);
+    work.spawn(async move {
+        // After its time nobody hears of it.
+        let _ = done.send(on_the_blocking_pool(&slot, write).await);
+    });
     async move {
-        let written = match tokio::time::timeout(limit, writing).await {
+        let written = match tokio::time::timeout(limit, written).await {
             Ok(Ok(written)) => written,
-            Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+            Ok(Err(_)) | Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
         };
         written.map_err(|error| file_failure("planescape.ledger", &error))
     }
@@ -85,7 +94,8 @@ mod tests {
         let (writes, mut written) = tokio::sync::mpsc::unbounded_channel();
         let write = move || writes.send(()).map_err(std::io::Error::other);
 
-        let hung = in_time(limit, Arc::clone(&slot), write).await;
+        let mut work = JoinSet::new();
+        let hung = in_time(limit, &mut work, &slot, write).await;
 
         let told = hung.unwrap_err().to_string();
         assert_eq!(told, "planescape.ledger: timed out");
@@ -93,6 +103,7 @@ mod tests {
         slot.add_permits(1);
         assert!(written.recv().await.is_some());
         let long = Duration::from_secs(60);
-        assert!(in_time(long, slot, || Ok(())).await.is_ok());
+        let written = in_time(long, &mut work, &slot, || Ok(())).await;
+        assert!(written.is_ok());
     }
 }

@@ -376,7 +376,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_written_down_is_as_soon_as_the_ledger_can_be_written_again() {
-        let again: [(fn(&Ledger), &str); 3] = [
+        type Write = fn(&Ledger);
+        let again: [(Write, &str); 3] = [
             (|ledger| ledger.name_leases(&[], 0), "t0 t1 t3"),
             (|ledger| ledger.forget(&[secret("t0")]).unwrap(), "t1 t3"),
             (
