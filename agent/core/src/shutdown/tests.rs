@@ -174,7 +174,8 @@ fn leases_are_named_once_every_token_is_revoked_and_none_of_one_that_may_live() 
 #[test]
 fn a_token_that_is_revoked_is_left_out_where_others_are_left_to_the_next_life() {
     let unknown = denied_as("invalid token");
-    let cases: [(fn(Shutdown) -> Shutdown, _, &[&str]); 5] = [
+    type Change = fn(Shutdown) -> Shutdown;
+    let cases: [(Change, _, &[&str]); 5] = [
         (identity, Ok(()), &[]),
         (identity, Err(denied()), &["t1"]),
         (identity, Err(unknown), &[]),
