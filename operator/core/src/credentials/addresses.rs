@@ -10,7 +10,7 @@ pub struct Addresses(Vec<String>);
 /// Why a Vault is not talked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Nobody listed it.
+    /// The administrator has not listed it.
     #[error(
         "the address is not one of those that the administrator lists in PLANESCAPE_VAULT_ADDRESSES"
     )]
@@ -24,7 +24,7 @@ impl Addresses {
     /// Of a list with commas.
     ///
     /// # Errors
-    /// What is no address, and what would be.
+    /// The text names an item that is no address, and says how to write one.
     pub fn parse(list: &str) -> Result<Self, String> {
         let items = list.split(',').map(str::trim);
         let items = items.filter(|item| !item.is_empty());
@@ -35,7 +35,7 @@ impl Addresses {
     /// An address as the administrator has written it, however somebody else does.
     ///
     /// # Errors
-    /// Nobody lists it.
+    /// The administrator has not listed it.
     pub fn check(&self, address: &str) -> Result<&str, Refused> {
         let mut listed = self.0.iter();
         let listed = listed.find(|it| normal(it) == normal(address));

@@ -145,7 +145,7 @@ impl Reading {
         }
     }
 
-    /// What is ordered and not used is a name that does not fit, and costs a database user all the same.
+    /// An order that the pod template does not use has a wrong name, and costs a database user all the same.
     fn compare_with_template(&mut self, order: &Order, job_template: &Value) {
         let suspend = job_template.pointer("/spec/suspend");
         if suspend == Some(&Value::Bool(true)) {

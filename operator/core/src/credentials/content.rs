@@ -10,10 +10,10 @@ use planescape_vault::{Secret, Text};
 use super::block::is_key;
 use super::order::{Content, OrderedSecret};
 
-/// What the API server takes, values and keys together.
+/// The largest Secret that the API server takes, values and keys together.
 const LARGEST_SECRET: usize = 1 << 20;
 
-/// What one key may cost: who writes templates must not keep the runs of others waiting.
+/// The limits of one key: no author of templates may keep the runs of others waiting.
 const LIMITS_MEMORY: usize = 8 << 20;
 const LIMITS_WORK: usize = 1 << 26;
 
@@ -54,7 +54,7 @@ pub enum Misfit {
         /// Why.
         message: String,
     },
-    /// Nobody knows what it makes.
+    /// The making was cut short.
     #[error("the Secret was not made to its end")]
     Unfinished,
     /// More than a Secret can hold.
@@ -67,7 +67,7 @@ pub enum Misfit {
     },
 }
 
-/// What the Secret holds.
+/// Makes the contents of the Secret.
 ///
 /// # Errors
 /// See [`Misfit`].
@@ -86,7 +86,7 @@ pub fn of(
     Ok(room.contents)
 }
 
-/// What there is so far, which is never more than a Secret holds.
+/// The contents so far, which are never more than a Secret holds.
 #[derive(Default)]
 struct Room {
     contents: Contents,

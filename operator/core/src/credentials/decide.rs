@@ -1,7 +1,7 @@
-//! What to do for one run, one step at a time.
+//! Decides the next step of one run.
 //!
-//! What Kubernetes and Vault hold is the memory: the Job, the record of the run's token, its Secrets. Whoever
-//! is killed between two steps finds there how far it came.
+//! Kubernetes and Vault are the memory: the Job, the record of the run's token, its Secrets. A program that is
+//! killed between two steps finds there how far it came.
 
 mod ending;
 mod supplying;
@@ -24,14 +24,14 @@ const LONGEST_RETRY: SignedDuration = SignedDuration::from_secs(60);
 /// The annotations of a Job hold 256 KiB, and each read takes 250 bytes.
 const MOST_READS: usize = 40;
 
-/// What is known of a run beside its Job.
+/// Knowledge of a run beside its Job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
     /// Its token and leases.
     pub custody: Custody,
     /// Its Secrets, in the order of the run's own.
     pub secrets: Vec<Sighting>,
-    /// What failed last, by what waits for it.
+    /// The last failures, by the work that waits for them.
     pub troubles: BTreeMap<Subject, Trouble>,
     /// Whether Vault refuses to say of single leases that they are revoked.
     pub may_not_revoke_leases: bool,
@@ -50,7 +50,7 @@ pub struct Account {
     pub accessor: Option<String>,
     /// The id of the login in Vault's audit log.
     pub login_request: Option<String>,
-    /// What was read, in order.
+    /// The reads, in order.
     pub reads: Vec<Access>,
     /// How much more was read.
     pub more_reads: usize,
@@ -87,7 +87,7 @@ impl Account {
     }
 }
 
-/// What is known of a run's token and leases.
+/// Knowledge of a run's token and leases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Custody {
     /// The record was not looked for yet.
@@ -110,7 +110,7 @@ pub struct Holding {
     pub unheard: usize,
     /// Whether the run had another token before, whose record somebody has deleted.
     pub has_lost: bool,
-    /// What is known of the token's end. Vault comes to the leases when it can.
+    /// Knowledge of the token's end. Vault comes to the leases when it can.
     pub token_end: TokenEnd,
     /// Whether an answer may mean that the token has ended, so that Vault is to be asked for it.
     pub is_doubted: bool,
@@ -118,7 +118,7 @@ pub struct Holding {
     latest: Option<Timestamp>,
 }
 
-/// What is known of a token's end.
+/// Knowledge of a token's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenEnd {
     /// It may live.
@@ -132,7 +132,7 @@ pub enum TokenEnd {
     Said,
 }
 
-/// What is known of a lease.
+/// Knowledge of a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
     /// How long it lives.
@@ -155,10 +155,10 @@ impl Lease {
     }
 }
 
-/// What is known of a Secret.
+/// Knowledge of a Secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sighting {
-    /// Nobody looked yet.
+    /// It was not looked for yet.
     #[default]
     Unknown,
     /// It is not there.
@@ -169,10 +169,10 @@ pub enum Sighting {
     Present(Timestamp),
 }
 
-/// What failed, and when to try again.
+/// A failure, and when to try again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// What the status is told.
+    /// The report for the status.
     pub report: Report,
     /// When to try again.
     pub retry: Timestamp,
@@ -186,7 +186,7 @@ pub struct Trouble {
     step: (&'static str, Option<usize>),
 }
 
-/// What waits after a failure, while all else goes on.
+/// Work that waits after a failure, while all else goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// The way to the Secrets, and to the end of the Job.
@@ -195,7 +195,7 @@ pub enum Subject {
     Token,
     /// This lease.
     Lease(usize),
-    /// What the status is told.
+    /// The report for the status.
     Status,
 }
 
@@ -242,7 +242,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// What waits if it fails.
+    /// The work that waits if the step fails.
     #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
@@ -292,7 +292,7 @@ impl Step {
 }
 
 impl Step {
-    /// What it is, whatever it tells.
+    /// Tells steps apart, whatever they report.
     fn key(&self) -> (&'static str, Option<usize>) {
         let index = match self {
             Self::Look(index)
@@ -346,8 +346,8 @@ pub fn next(run: &Run, memory: &Memory, outage: SignedDuration, now: Timestamp) 
 
 impl Memory {
     /// A step failed. It is tried again after as long as it has lasted, within limits, and not before Vault
-    /// wants that; up to a quarter later by `chance`, which is between 0 and 1. What may be because the token has ended is
-    /// no failure before Vault was asked for that.
+    /// wants that; up to a quarter later by `chance`, which is between 0 and 1. A failure that the token's end may
+    /// explain does not count before Vault was asked about the token.
     pub fn fail(
         &mut self,
         run: &Run,
@@ -427,7 +427,7 @@ impl Memory {
         self.has_forgotten = true;
     }
 
-    /// Nobody knows whether Vault has renewed this: it may live for as long as was asked for.
+    /// Vault may or may not have renewed this: it may live for as long as was asked for.
     pub fn lose_renewal(&mut self, subject: Subject, outage: SignedDuration, now: Timestamp) {
         let Custody::Held(holding) = &mut self.custody else {
             return;
@@ -439,8 +439,8 @@ impl Memory {
         *life = life.recalled(now, outage);
     }
 
-    /// What failed of this, of a run that has ended, or of one that has not: the end of a run makes an attempt to supply
-    /// it pointless.
+    /// The failure of this, at the end of a run or before it: the end of a run makes an attempt to supply it
+    /// pointless.
     fn trouble(&self, subject: Subject, is_of_end: bool) -> Option<&Trouble> {
         let trouble = self.troubles.get(&subject);
         trouble.filter(|it| it.is_of_end == is_of_end)
@@ -452,7 +452,7 @@ impl Memory {
         troubles.filter(|(_, it)| !it.is_of_end)
     }
 
-    /// What Vault did not do at the end of a run.
+    /// Failed revocations at the end of a run.
     fn troubles_of_revocation(&self) -> impl Iterator<Item = (Subject, &Trouble)> {
         let troubles = self.troubles.iter().map(|(subject, it)| (*subject, it));
         troubles.filter(|(subject, it)| {
@@ -468,7 +468,7 @@ impl Memory {
 }
 
 impl Trouble {
-    /// Whether it is not to be tried yet. Where the clock was set back nobody waits for as long as that.
+    /// Whether it is not to be tried yet. A wait that seems longer than it began is over: the clock was set back.
     fn waits(&self, now: Timestamp) -> bool {
         let left = self.retry.duration_since(now);
         left > SignedDuration::ZERO && left <= self.wait

@@ -12,7 +12,7 @@ use super::run::Run;
 /// Why a step failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// What the status is told.
+    /// The report for the status.
     pub report: Report,
     /// How long Vault asks to wait.
     pub retry_after: Option<SignedDuration>,
@@ -22,12 +22,12 @@ pub struct Failure {
     pub is_silent: bool,
 }
 
-/// What Vault was asked for.
+/// A question to Vault.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     /// A login.
     Login,
-    /// What is at a path.
+    /// The secret at a path.
     Read {
         /// The path.
         path: &'a str,
@@ -53,8 +53,8 @@ pub enum Question<'a> {
 }
 
 impl Question<'_> {
-    /// Whether an error says that Vault serves nobody. Where it asks somebody else, such as a database, that one may be who
-    /// does not answer.
+    /// Whether an error says that Vault serves nobody. A silent Vault may be waiting for somebody else, such as a
+    /// database.
     #[must_use]
     pub fn blames_vault(self, error: &Error) -> bool {
         let asks_others = matches!(
@@ -120,7 +120,7 @@ impl Failure {
         }
     }
 
-    /// Nobody may talk to this Vault.
+    /// The address of this Vault is refused.
     #[must_use]
     pub fn of_address(run: &Run, refused: &Refused) -> Self {
         let message = format!("Vault at {}: {refused}", run.order.address);
@@ -191,7 +191,8 @@ impl Failure {
     pub fn of_kubernetes(run: &Run, what: &str, code: Option<u16>, message: &str) -> Self {
         let namespace = &run.owner.namespace;
         let is_of_account = what.contains("ServiceAccount");
-        // What its own namespace and Jobs allow is the administrator's.
+        // The administrator grants rights in the program's own namespace and on Jobs; the owner of the namespace grants
+        // the others.
         let is_of_owner = is_of_account || what.ends_with(" a Secret");
         let (reason, advice) = match code {
             Some(403) if message.contains("cannot") && is_of_owner => (

@@ -15,7 +15,7 @@ use crate::job::observed::{KnownPod, may_live};
 /// The line that the policy of the program's own role needs.
 pub const POLICY: &str = "path \"auth/token/revoke-accessor\" { capabilities = [\"update\"] }";
 
-/// What the agent of a pod has left.
+/// The tokens and leases that the agent of a pod has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// The namespace of pod and Job.
@@ -45,7 +45,7 @@ pub struct Place {
     pub namespace: Option<String>,
 }
 
-/// What became of the tokens that a pod's agent has left, as it stands on the Job.
+/// The fate of the tokens that a pod's agent has left, as it stands on the Job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     /// The accessors that Vault knows no more.
@@ -70,8 +70,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Left {
-    /// What a pod's agent has left. Nothing while it may be started again, since its next life revokes what the
-    /// last one left; nothing where it is to keep its token. `is_gone`: the pod was deleted.
+    /// The tokens and leases that a pod's agent has left. None while it may be started again, since its next life
+    /// revokes them; none if it is to keep its token. `is_gone`: the pod was deleted.
     #[must_use]
     pub fn of(pod: &Pod, is_gone: bool) -> Option<Self> {
         let labels = pod.metadata.labels.as_ref()?;

@@ -35,7 +35,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// What was granted first.
+    /// The life of a new grant.
     #[must_use]
     pub fn new(since: Timestamp, seconds: i64, is_renewable: bool) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl Life {
         }
     }
 
-    /// What is known of one that stood in a record: it ends no later than `outage` lets it, and is renewed at once. What
-    /// nobody can renew ends as it did.
+    /// The life of one that stood in a record: it ends no later than `outage` lets it, and is renewed at once. A life
+    /// that cannot be renewed keeps its end.
     #[must_use]
     pub fn recalled(self, now: Timestamp, outage: SignedDuration) -> Self {
         if !self.is_renewable {
@@ -67,7 +67,7 @@ impl Life {
         }
     }
 
-    /// What a renewal has made of it.
+    /// The life after a renewal.
     #[must_use]
     pub fn renewed(self, now: Timestamp, seconds: i64, is_renewable: bool) -> Self {
         let renewed = Self {
@@ -194,8 +194,8 @@ impl Life {
         self.since > now
     }
 
-    /// When to renew it; none where that does nothing. Whatever happens after a renewal, it lives for
-    /// `outage` longer if Vault grants that.
+    /// When to renew it; none if that does nothing. After a renewal it lives for
+    /// `outage` longer, whatever happens, if Vault grants that.
     #[must_use]
     pub fn renewal(self, outage: SignedDuration) -> Option<Timestamp> {
         if !self.is_renewable {
@@ -211,7 +211,7 @@ impl Life {
     }
 }
 
-/// What a renewal asks for: a third of it passes until the next one.
+/// The time that a renewal asks for: a third of it passes until the next one.
 #[must_use]
 pub fn wanted(outage: SignedDuration) -> SignedDuration {
     outage.saturating_mul(3) / 2

@@ -1,4 +1,4 @@
-//! What a run asks for, as it stands on its Job.
+//! The order of a run, as it stands on its Job.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// As many as the definition of PlanescapeJobs lets anybody order, all of which the record of a run's leases must hold.
 const MOST_SECRETS: usize = 16;
 
-/// What a run asks for. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
+/// The order of a run. The Job carries it, so that an edit of the PlanescapeJob changes no run that has begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
@@ -22,7 +22,7 @@ pub struct Order {
     pub auth_path: String,
     /// The role to log in as.
     pub role: String,
-    /// What to read.
+    /// The secrets to read.
     pub secrets: Vec<OrderedSecret>,
 }
 
@@ -32,17 +32,17 @@ pub struct Order {
 pub struct OrderedSecret {
     /// The path in Vault.
     pub path: String,
-    /// What to send with the request, which then is a write.
+    /// Parameters to send with the request, which then is a write.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
     /// The name that the author's pod template refers to.
     pub secret_name: String,
-    /// What the Secret holds.
+    /// The Secret's content.
     #[serde(default)]
     pub content: Content,
 }
 
-/// What a Secret holds.
+/// The content of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Content {

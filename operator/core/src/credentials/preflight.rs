@@ -25,7 +25,7 @@ pub const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 /// The annotation of the pod template, after its prefix, that names a path to read.
 const PATH_ANNOTATION: &str = "/agent-inject-secret-";
 
-/// What is tried for a PlanescapeJob.
+/// The check of a PlanescapeJob.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
     /// A run as it would be, with the paths that it reads; its Job has no name.
@@ -36,25 +36,25 @@ pub struct Check {
     pub run_deadline: Option<SignedDuration>,
 }
 
-/// What came of it, as it stands on the PlanescapeJob.
+/// The result, as it stands on the PlanescapeJob.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preflight {
     /// The generation of the spec that was tried.
     pub generation: i64,
     /// When.
     pub at: Timestamp,
-    /// What Vault said.
+    /// Vault's answer.
     pub report: Report,
 }
 
-/// What a token may do at a path, in Vault's words.
+/// The capabilities of a token at a path, in Vault's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     /// The path as its mount wants it.
     pub path: String,
     /// Whether it is to be written to.
     pub is_write: bool,
-    /// What is allowed; none where Vault does not say.
+    /// The capabilities; none if Vault does not say.
     pub capabilities: Option<Vec<String>>,
 }
 
@@ -127,7 +127,7 @@ impl Check {
         (!is_settled).then(|| known.at.saturating_add(INTERVAL).unwrap_or(known.at))
     }
 
-    /// What is said of a token that has logged in, and of what it may do.
+    /// The report on a token that has logged in, and on its capabilities.
     #[must_use]
     pub fn judge(&self, grant: Grant, allowed: &[Allowed]) -> Report {
         let run = &self.run;

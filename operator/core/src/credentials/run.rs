@@ -12,10 +12,10 @@ use crate::api::names::{
 };
 use crate::job::identity::Identity;
 
-/// What deletes a Job's pods before the Job.
+/// The finalizer of a deletion that takes a Job's pods first.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// What pods get that do not say how long they may take to stop.
+/// The grace period of pods that name none.
 const USUAL_GRACE: i64 = 30;
 
 /// So much may the clocks of two machines differ, or one of them be set.
@@ -35,19 +35,19 @@ pub struct Run {
     pub uid: String,
     /// The pods' ServiceAccount.
     pub service_account: String,
-    /// What it is to get.
+    /// Its order.
     pub order: Order,
-    /// What keeps it from having pods.
+    /// The lock that keeps it from having pods.
     pub lock: Lock,
-    /// Where it stands.
+    /// How far it has come.
     pub stage: Stage,
     /// Whether the Job stays until its lease is revoked.
     pub is_claimed: bool,
-    /// What its status was told last.
+    /// The last report that its status was told.
     pub told: Option<Report>,
 }
 
-/// What keeps a Job from having pods.
+/// A lock that keeps a Job from having pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// It is suspended.
@@ -58,7 +58,7 @@ pub enum Lock {
     Open,
 }
 
-/// Where a run stands.
+/// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Its Secrets are not there. Its Job is suspended until then, unless somebody has lifted that: pods wait for them, too.
@@ -107,8 +107,8 @@ impl Run {
         })
     }
 
-    /// The same run as its Job is now. Whatever somebody makes of the order on the Job, it stays the one that the run began
-    /// with: that says where its token is.
+    /// The same run as its Job is now. An edit of the order on the Job changes nothing: the run keeps the order that it
+    /// began with, which says where its token is.
     #[must_use]
     pub fn again(&self, job: &Job) -> Self {
         Self {
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    /// Where it stands, in one word; none once nothing is left to do for it.
+    /// The stage in one word; none once nothing is left to do for it.
     #[must_use]
     pub fn standing(&self) -> Option<&'static str> {
         match self.stage {

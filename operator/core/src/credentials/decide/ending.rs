@@ -106,7 +106,7 @@ fn is_said(memory: &Memory, step: &Step) -> bool {
     *step == Step::RevokeToken && holding.token_end == TokenEnd::Denied
 }
 
-/// Where nothing more is tried.
+/// The report once nothing more is tried.
 fn given_up(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Report {
     let mut troubles = memory.troubles_of_revocation();
     let is_of_leases = troubles.any(|(subject, _)| is_lease(subject));
@@ -135,7 +135,7 @@ fn open(holding: &Holding) -> impl Iterator<Item = usize> {
         .map(|(index, _)| index)
 }
 
-/// What came of it where Vault could not revoke a lease.
+/// Vault's answer, if it has tried to revoke a lease and failed.
 fn vault_has_tried(memory: &Memory, index: usize) -> Option<&Trouble> {
     let trouble = memory.trouble(Subject::Lease(index), true);
     trouble.filter(|it| is_answer(it))

@@ -87,9 +87,9 @@ struct World {
     logins: usize,
     /// How many steps ago each renewal became due.
     neglected: BTreeMap<Subject, u32>,
-    /// What Vault's roles let a token and a lease live until it is renewed.
+    /// The longest that Vault's roles let a token and a lease live without a renewal.
     longest_life: i64,
-    /// What the policies of the run's role, and of the program's own, allow.
+    /// Rights by the policies of the run's role, and of the program's own.
     may_revoke_leases: bool,
     may_look_up_leases: bool,
     /// Whether Vault says no more of a token that has ended than that it is denied, as OpenBao does.
@@ -317,7 +317,7 @@ impl World {
         self.is_narrow && matches!(step, Step::LookUpToken | Step::RevokeToken)
     }
 
-    /// What comes of a step whose token has ended, or may not do it.
+    /// Vault denies a step: its token has ended, or may not do it.
     fn be_denied(&mut self, step: &Step, is_answer_lost: bool) -> Result<(), Option<u16>> {
         if is_answer_lost {
             return Err(None);
@@ -386,7 +386,7 @@ impl World {
         is_refused.then_some(DATABASE_IS_DOWN)
     }
 
-    /// What a step does outside; whether its answer arrived. Without one the program knows nothing of it.
+    /// Takes a step outside; whether its answer arrived. Without one the program knows nothing of it.
     fn perform(&mut self, step: &Step, is_answer_lost: bool) -> bool {
         let (now, here) = (self.now, self.here());
         let end = |seconds: i64| {

@@ -125,8 +125,8 @@ fn unseen(run: &Run, memory: &Memory, now: Timestamp) -> Option<usize> {
     })
 }
 
-/// How long after one look at a Secret comes the next. Where somebody deletes it again and again, each new one has a lease of its
-/// own, which lives to the end of the run since pods may work with it.
+/// The time between two looks at a Secret. If somebody deletes the Secret again and again, each new one has a lease
+/// of its own, which lives to the end of the run since pods may work with it.
 fn pause(run: &Run, memory: &Memory) -> SignedDuration {
     let leases = match &memory.custody {
         Custody::Held(holding) => holding.leases.len(),
@@ -164,8 +164,8 @@ fn renewal(memory: &Memory, outage: SignedDuration, now: Timestamp) -> Option<St
     due.next().map(|(subject, _)| renew(subject))
 }
 
-/// When to renew what; nothing once the token has ended for good. What the clock says of a life that seems to begin later than
-/// now is worth nothing.
+/// The times of renewals; none once the token has ended for good. A life that seems to begin later than now is
+/// renewed at once: the clock was set.
 fn renewals(
     holding: &Holding,
     outage: SignedDuration,
@@ -197,14 +197,14 @@ fn lives(holding: &Holding) -> impl Iterator<Item = (Subject, Life)> {
     [(Subject::Token, holding.token)].into_iter().chain(leases)
 }
 
-/// What the status is to be told.
+/// The next report for the status.
 fn say(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     let mut troubles = memory.troubles_of_supply();
     let trouble = troubles.find(|(subject, it)| *subject != Subject::Status && it.waits(now));
     let trouble = trouble.map(|(_, trouble)| trouble);
     let may_be_left = |it: Sighting| it == Sighting::Unknown || is_present(it);
     if has_begun_before(run, memory) && sightings(run, memory).any(may_be_left) {
-        // Whoever follows knows by this alone that there was a token.
+        // Only this report tells a later program that there was a token.
         let message = trouble.and_then(|it| it.report.message.clone());
         return tell(run, &outlived(run, memory, message));
     }

@@ -311,7 +311,7 @@ fn a_token_that_is_denied_is_asked_for_when_its_time_is_over_and_not_before() {
     assert_eq!(world.holding().token_end, TokenEnd::Presumed);
 }
 
-/// What was recalled seems to live, since others may have renewed it.
+/// A recalled token seems to live, since others may have renewed it.
 #[test]
 fn a_recalled_token_that_is_denied_is_looked_up_before_a_pod_starts() {
     let mut world = World::new(Stage::Waiting);

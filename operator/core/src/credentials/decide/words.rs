@@ -1,4 +1,4 @@
-//! What the status is told.
+//! Reports for the status.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Reason, Report};
@@ -53,7 +53,7 @@ pub(super) fn held(run: &Run, memory: &Memory, holding: &Holding) -> Report {
     told_with(run, memory, report)
 }
 
-/// What a run works with, or was about to, has ended before it.
+/// The report once a token or lease that the run needs has ended before the run.
 pub(super) fn ended(run: &Run, memory: &Memory, now: Timestamp) -> Option<Report> {
     let Custody::Held(holding) = &memory.custody else {
         return None;

@@ -33,12 +33,12 @@ impl World {
         }
     }
 
-    /// What the program's clock says.
+    /// The time by the program's clock.
     pub(super) fn here(&self) -> Timestamp {
         self.now + self.clocks.program
     }
 
-    /// What the API server's clock says.
+    /// The time by the API server's clock.
     pub(super) fn at_api_server(&self) -> Timestamp {
         self.now + self.clocks.api_server
     }

@@ -1,4 +1,4 @@
-//! What must hold at each step.
+//! Promises that hold at each step.
 
 use super::*;
 
@@ -51,7 +51,8 @@ impl World {
         self.vault.token.is_some() || self.vault.leases.iter().any(|lease| lease.lives)
     }
 
-    /// What the status says and is not so. Where nobody may look, or an answer was lost, it says that this is not known.
+    /// An untrue claim of the status. After a lost answer, or without leave to look, the status says that it does not
+    /// know.
     pub(super) fn untruth(&self) -> Option<&'static str> {
         let is_doubted = self.run.told.as_ref().is_some_and(Report::has_open_leases);
         let is_revoked = self.told() == Some(&Reason::Revoked) && !is_doubted;

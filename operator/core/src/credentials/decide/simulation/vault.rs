@@ -1,10 +1,10 @@
-//! What Vault knows of the run, and what stands in the record of its token.
+//! The simulated Vault, and the record of the run's token.
 
 use jiff::Timestamp;
 
 use crate::credentials::life::Life;
 
-/// What Vault knows.
+/// The simulated Vault.
 #[derive(Default)]
 pub(super) struct Vault {
     pub(super) is_down: bool,
@@ -51,7 +51,7 @@ impl Vault {
     }
 }
 
-/// What stands in the record of a token.
+/// The record of a token.
 pub(super) struct Record {
     pub(super) token: Life,
     /// Which of Vault's.

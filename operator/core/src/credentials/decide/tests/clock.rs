@@ -1,4 +1,4 @@
-//! What a clock says that may be wrong.
+//! Clocks that may be wrong.
 
 use super::*;
 

@@ -144,7 +144,7 @@ fn a_run_that_waits_again_is_not_let_go_with_what_was_revoked() {
     assert_eq!(again, blind);
     let told = world.run.told.clone().unwrap();
     assert_eq!((told.phase, told.at.is_some()), (Phase::Read, true));
-    // Whoever follows sees the same.
+    // A program that takes over sees the same.
     world.memory = Memory::default();
     assert_eq!(world.go_on(), ["Recall", "Look(0)"]);
     assert_eq!((world.tokens, world.run.stage), (1, Stage::Waiting));

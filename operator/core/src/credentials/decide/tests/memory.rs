@@ -1,4 +1,4 @@
-//! What is remembered between two steps, and for how long.
+//! Facts that are remembered between two steps, and for how long.
 
 use super::*;
 
@@ -113,7 +113,7 @@ fn a_deletion_waits_ten_minutes_to_the_second_and_a_refused_token_for_two_beyond
     refused.refused = vec!["RevokeLease(0)", "RevokeToken"];
     let (minutes, end) = (
         deleted.now + SignedDuration::from_mins(10),
-        // Whose clock is right nobody knows.
+        // Either clock may be wrong.
         refused.holding().token.end().unwrap() + SignedDuration::from_mins(2),
     );
 
