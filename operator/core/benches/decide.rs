@@ -1,4 +1,4 @@
-//! What one decision takes: `cargo bench -p planescape-operator-core --bench decide`.
+//! The time that one decision takes: `cargo bench -p planescape-operator-core --bench decide`.
 //!
 //! A PlanescapeJob that has missed so many instants of its schedule, and one that rests; and what exclusion windows cost.
 

@@ -33,7 +33,7 @@ pub const SECRETS_PATH: &str = "/vault/secrets";
 /// Says `injected` on a pod that has an agent already.
 pub const STATUS_ANNOTATION: &str = "vault.hashicorp.com/agent-inject-status";
 
-/// What a pod template asks for.
+/// The agent that a pod template asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Injection {
     /// How the agent runs.
@@ -50,7 +50,7 @@ pub struct Injection {
     pub containers: Option<Vec<String>>,
     /// The user and group of the agent.
     pub identity: Identity,
-    /// What the agent may use.
+    /// The resources of the agent's container.
     pub resources: Resources,
     /// The agent's image.
     pub image: String,
@@ -61,9 +61,9 @@ pub struct Injection {
     pub audience: Option<String>,
     /// Whether the agent is the first of the init containers, or else the last.
     pub comes_first: bool,
-    /// What the agent's log looks like, as environment variables.
+    /// The looks of the agent's log, as environment variables.
     pub log: BTreeMap<&'static str, String>,
-    /// What concerns all templates.
+    /// Settings of all templates together.
     pub template_config: TemplateConfig,
     /// Whether the agent revokes its token when it ends.
     pub revokes_on_exit: bool,
@@ -151,12 +151,12 @@ pub struct Identity {
     pub sets_security_context: bool,
 }
 
-/// What the agent may use, by resource name.
+/// The resources of the agent's container, by resource name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Upper bounds.
     pub limits: BTreeMap<&'static str, String>,
-    /// What the scheduler reserves.
+    /// Amounts that the scheduler reserves.
     pub requests: BTreeMap<&'static str, String>,
 }
 

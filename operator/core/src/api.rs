@@ -1,4 +1,4 @@
-//! What users write and read: the PlanescapeJob resource, and the labels, annotations and
+//! The interface for users: the PlanescapeJob resource, and the labels, annotations and
 //! finalizer that tie Jobs and pods to it.
 
 pub mod names;

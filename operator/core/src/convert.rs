@@ -9,7 +9,7 @@ use crate::problem::{Kind, Problem};
 pub struct Converted {
     /// The PlanescapeJob.
     pub job: Value,
-    /// What differs, or may, in sentences.
+    /// Differences, certain and possible, in sentences.
     pub notes: Vec<String>,
 }
 
@@ -21,13 +21,13 @@ const SAME: [&str; 4] = [
     "failedJobsHistoryLimit",
 ];
 
-/// What the API server, or whoever applied the CronJob, has written.
+/// Annotations that the API server or a client of it has written.
 const FOREIGN_ANNOTATIONS: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
 
-/// Whose entries are no fields: there null is an empty text.
+/// Maps whose entries are no fields: null is an empty text there.
 const TEXTS_BY_NAME: [&str; 4] = ["labels", "annotations", "matchLabels", "nodeSelector"];
 
-/// What a CronJob becomes. Its fields are not checked here: the PlanescapeJob's are.
+/// Converts a CronJob. Its fields are not checked here: the PlanescapeJob's are.
 pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let mut notes = Vec::new();
     let mut problems = Vec::new();
@@ -94,7 +94,8 @@ pub fn cron_job(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     })
 }
 
-/// What charts leave empty. In the fields of a CronJob null is absent; a server-side apply of a PlanescapeJob refuses it.
+/// Leaves out nulls, which charts write. In the fields of a CronJob null is absent; a server-side apply of a
+/// PlanescapeJob refuses it.
 fn leave_nulls_out(value: &mut Value) {
     match value {
         Value::Object(fields) => {

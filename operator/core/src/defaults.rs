@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::annotations;
 use crate::credentials;
 
-/// What a PlanescapeJob gets that does not say otherwise.
+/// Settings for PlanescapeJobs that have none of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// The agent's image.
@@ -26,7 +26,7 @@ pub struct Defaults {
     pub group: i64,
     /// Upper bounds of the agent, by resource name.
     pub limits: BTreeMap<&'static str, String>,
-    /// What the scheduler reserves for the agent, by resource name.
+    /// Amounts that the scheduler reserves for the agent, by resource name.
     pub requests: BTreeMap<&'static str, String>,
     /// The audience of the token that the agent logs in with; the API server when absent.
     pub audience: Option<String>,

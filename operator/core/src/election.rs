@@ -18,7 +18,7 @@ pub use timing::{Error, Timing};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
 
-/// What the shared record says.
+/// The content of the shared record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The leader; empty when nobody leads.
@@ -33,7 +33,7 @@ pub struct Record {
     pub transitions: i32,
 }
 
-/// What to do.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Write this record in place of the one that was seen; the first one where there was none.
@@ -106,7 +106,7 @@ impl Election {
         }
     }
 
-    /// What to do next. An operator that has seen nothing waits.
+    /// The next step. An operator that has seen nothing waits.
     pub fn next(&self, now: Moment, wall: Timestamp) -> Step {
         match self.role {
             Role::Former => Step::Lost,
@@ -186,7 +186,7 @@ impl Election {
     }
 
     /// Until when it may write to the cluster, unless the record is renewed before; none while it
-    /// does not lead. Nobody else leads before that and the margin have passed.
+    /// does not lead. No other operator leads before that and the margin have passed.
     pub fn may_write_until(&self) -> Option<Moment> {
         match self.role {
             Role::Leader { renewed, .. } => Some(renewed.after(self.timing.fence())),

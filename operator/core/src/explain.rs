@@ -1,4 +1,4 @@
-//! What a PlanescapeJob comes to, told before it is applied: its Job, what Vault is asked, when it runs, and what is odd.
+//! Explains a PlanescapeJob before it is applied: its Job, the requests to Vault, the next runs, and oddities.
 
 mod odd;
 mod policy;
@@ -24,7 +24,7 @@ pub use requests::{Access, VaultRequest};
 /// So many runs to come are named.
 const RUNS: usize = 10;
 
-/// What a PlanescapeJob comes to.
+/// The explanation of a PlanescapeJob.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
@@ -34,17 +34,17 @@ pub struct Explanation {
     pub namespace: String,
     /// The Job of the next run, with the agent in its pod template.
     pub job: Value,
-    /// What the agent is told, which its container has in `VAULT_CONFIG`.
+    /// The agent's configuration, which its container has in `VAULT_CONFIG`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_configuration: Option<Value>,
     /// The requests that Vault gets, by who asks.
     pub vault: Vec<Access>,
     /// The runs to come.
     pub next_runs: Vec<NextRun>,
-    /// What ends an agent's token that nobody revokes.
+    /// The end of an agent's token that is not revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_guard: Option<Guard>,
-    /// What may not be meant.
+    /// Oddities that may not be meant.
     pub warnings: Vec<String>,
 }
 
@@ -59,14 +59,14 @@ pub struct NextRun {
     pub excluded: bool,
 }
 
-/// What ends an agent's token that nobody revokes.
+/// The end of an agent's token that is not revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
     /// In seconds from the agent's last renewal; none where only the token's TTL ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
-    /// What holds, in a sentence.
+    /// The guarantee, in a sentence.
     pub meaning: &'static str,
     /// For which of Vault's roles it has no effect.
     pub no_effect: &'static [&'static str],
@@ -116,7 +116,7 @@ pub fn explain(
     })
 }
 
-/// What may not be meant in a manifest that cannot run, as far as it can be read.
+/// Oddities of a manifest that cannot run, as far as it can be read.
 pub fn warnings(manifest: &Value) -> Vec<String> {
     let (job, mut warnings) = manifest::readable(manifest);
     if let Some(job) = job {

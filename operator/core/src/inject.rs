@@ -59,7 +59,7 @@ pub fn inject(mut template: Value, injection: &Injection) -> Value {
     template
 }
 
-/// What the agent is told, as its environment carries it in base64.
+/// The agent's configuration, as its environment carries it in base64.
 pub fn configuration(injection: &Injection) -> Value {
     serde_json::to_value(document::of(injection)).expect("a document is plain data")
 }
@@ -69,7 +69,7 @@ pub fn configuration_size(injection: &Injection) -> usize {
     containers::configuration(injection).len()
 }
 
-/// What the agent would refuse: an annotation's name without prefix, and what is wrong with it.
+/// Settings that the agent would refuse: an annotation's name without prefix, and the mistake.
 pub fn refusals(injection: &Injection) -> Vec<(String, String)> {
     check::refusals(injection)
 }

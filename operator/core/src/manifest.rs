@@ -22,7 +22,7 @@ pub struct Manifest {
     pub job: PlanescapeJob,
     /// As the operator knows it.
     pub validated: ValidatedJob,
-    /// What its Jobs are made of.
+    /// The material of its Jobs.
     pub material: Material,
     /// Fields of its Job that only a newer cluster may know, a warning each.
     pub warnings: Vec<String>,
@@ -62,7 +62,7 @@ impl Manifest {
     }
 }
 
-/// What can be read of a manifest although it has problems, and the warnings of its fields.
+/// The readable part of a manifest that has problems, and the warnings of its fields.
 pub(crate) fn readable(written: &Value) -> (Option<PlanescapeJob>, Vec<String>) {
     let (problems, warnings) = fields::check(written);
     let job = as_stored(&rest(written, &problems));
@@ -116,7 +116,7 @@ fn rest(written: &Value, problems: &[Problem]) -> Value {
     rest
 }
 
-/// What both find is told once, in the operator's words, which know what the field is for.
+/// A problem that both find is told once, in the operator's words, which know the use of the field.
 fn joined(mut problems: Vec<Problem>, operators: Vec<Problem>) -> Vec<Problem> {
     problems.retain(|problem| operators.iter().all(|it| it.field != problem.field));
     // A name that is missing is missed by both.

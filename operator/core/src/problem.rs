@@ -1,4 +1,4 @@
-//! What is wrong with a PlanescapeJob, said so that its author can mend it.
+//! A mistake in a PlanescapeJob, said so that its author can mend it.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 /// One thing to mend.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
-    /// What sort of mistake it is.
+    /// The sort of mistake.
     pub kind: Kind,
     /// The place, as a path from the object's root.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// The mistake, and what would be right.
     pub message: String,
 }
 
-/// What sort of mistake it is; the first sort present names the condition's reason.
+/// The sort of mistake; the first sort present names the condition's reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// In the Job template or its annotations.

@@ -35,7 +35,7 @@ pub struct Receipt {
     pub finish_time: Option<Time>,
     /// How far it has come.
     pub outcome: Outcome,
-    /// What became of its credentials.
+    /// The fate of its credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
     /// Until when they may live, where nobody holds them.
@@ -44,7 +44,7 @@ pub struct Receipt {
     /// The logins for it, while its Job and pods can still be seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logins: Vec<Login>,
-    /// What the status keeps when they are gone.
+    /// The part that the status keeps when they are gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunReceipt>,
 }
@@ -69,7 +69,7 @@ pub struct Login {
     /// The id of the login in Vault's audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// What was read.
+    /// The reads.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<Access>,
     /// How much more was read than a pod's status has room for.
@@ -78,7 +78,7 @@ pub struct Login {
     /// The life in seconds after which Vault renewed no further.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<u64>,
-    /// What it said last.
+    /// The reason of its last report.
     pub end: Reason,
     /// When it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ fn login(by: By, account: &str, report: &Report) -> Login {
     }
 }
 
-/// What the status keeps of a run.
+/// The part of a run's receipt that the status keeps.
 pub(crate) fn summary(job: &ObservedJob) -> Option<RunReceipt> {
     let logins = logins("", job);
     let first = logins.first()?;

@@ -1,8 +1,8 @@
 //! When a job runs: the schedule's text, and the instants it stands for.
 //!
-//! What is accepted is what a Kubernetes CronJob accepts. What daylight saving does differs, on
+//! The texts are those that a Kubernetes CronJob accepts. Daylight saving works differently, on
 //! purpose: every reading of the clock that a schedule names happens once (see [`Schedule::Calendar`]),
-//! unless the author asks for what Kubernetes does.
+//! unless the author asks for Kubernetes' way.
 
 mod calendar;
 mod cron;
@@ -27,7 +27,7 @@ pub enum Schedule {
     Once,
     /// At a fixed interval, whatever the calendar says.
     Every(Every),
-    /// By the clock of a time zone. What happens when it is turned is the author's choice.
+    /// By the clock of a time zone. The author chooses what happens when it is turned.
     Calendar(Calendar),
 }
 
@@ -46,7 +46,7 @@ pub enum Error {
         field: &'static str,
         /// As it is written.
         text: String,
-        /// What is wrong.
+        /// The mistake.
         reason: String,
     },
     /// The duration of `@every`.

@@ -1,4 +1,4 @@
-//! What is just accepted of annotations, and what is just refused.
+//! Annotations that are just accepted, and ones that are just refused.
 
 use serde_json::json;
 
@@ -80,7 +80,7 @@ fn ids_and_modes_end_where_linux_ends_them() {
     }
 }
 
-/// What would be injected, or what is refused.
+/// Reads the annotations, or names those that are refused.
 fn read_template(template: &Value) -> Result<Injection, Vec<String>> {
     let defaults = Defaults {
         vault_address: Some("https://vault:8200".into()),

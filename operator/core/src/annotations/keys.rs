@@ -336,7 +336,7 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// What the injector does not have: the second template language, and whom the token is for.
+/// Keys that the injector does not have, such as those of the second template language.
 const OURS: &[Key] = &[
     built(
         "agent-inject-default-template-engine",
@@ -436,7 +436,7 @@ pub(super) fn nearest(name: &str) -> String {
         .expect("there are keys")
 }
 
-/// What the name may have been meant to be, and how to say that. A suffix may begin at any dash.
+/// Spellings that the name may have been meant for, each with the text to print. A suffix may begin at any dash.
 fn spellings(key: &'static Key, name: &str) -> Vec<(String, String)> {
     if !key.takes_suffix {
         return vec![(key.name.to_owned(), key.name.to_owned())];

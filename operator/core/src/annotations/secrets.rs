@@ -21,17 +21,17 @@ pub struct Secret {
     pub template: String,
     /// The language of the text.
     pub engine: Engine,
-    /// What becomes of the rendered text.
+    /// How the rendered text becomes the file.
     pub output: Output,
-    /// What opens an action.
+    /// The text that opens an action.
     pub left_delimiter: String,
-    /// What closes an action.
+    /// The text that closes an action.
     pub right_delimiter: String,
     /// The file's mode in octal; the agent's default when absent.
     pub perms: Option<String>,
     /// Whether a key that a secret lacks is an error.
     pub error_on_missing_key: bool,
-    /// What the agent runs after the file has changed.
+    /// The command that the agent runs after the file has changed.
     pub command: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
     (secrets, mounts)
 }
 
-/// What holds for secrets that do not say otherwise.
+/// Settings of secrets that have none of their own.
 struct Usual {
     template: DefaultTemplate,
     /// Of the templates that are written in annotations.

@@ -560,7 +560,7 @@ fn wanted(annotations: &[(&str, &str)]) -> Injection {
     read_annotations(&all).unwrap().unwrap()
 }
 
-/// What is refused, without the prefix that all paths share.
+/// The problems with these annotations, without the prefix that all paths share.
 fn problems(annotations: &[(&str, &str)]) -> Vec<String> {
     texts(read_annotations(annotations))
         .iter()

@@ -59,7 +59,7 @@ fn sentence(place: &str, key: &str, is_injected: bool) -> Option<String> {
     Some(format!("{place}: nobody reads {key}; {advice}"))
 }
 
-/// What to do about one with our prefix, unless it is read there.
+/// Advice about a key with our prefix; none if the key is read there.
 fn ours(place: &str, key: &str) -> Option<String> {
     let homes = || PLACES.iter().filter(|(_, known)| known.contains(&key));
     if homes().any(|(home, _)| *home == place) {

@@ -17,7 +17,7 @@ pub(super) fn engine(text: &str) -> Result<Engine, String> {
     Engine::named(text).ok_or_else(|| format!("`{text}` is not a template engine: write {known}"))
 }
 
-/// What becomes of a rendered text.
+/// Parses how a rendered text becomes the file.
 pub(super) fn output(text: &str) -> Result<Output, String> {
     let known = Output::NAMES.join(" or ");
     Output::named(text).ok_or_else(|| format!("`{text}` is not an output: write {known}"))

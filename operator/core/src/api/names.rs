@@ -57,7 +57,7 @@ pub const ORDER_ANNOTATION: &str = "planescape.io/vault-order";
 /// Annotation on such Jobs: what became of that, in JSON.
 pub const CREDENTIALS_ANNOTATION: &str = "planescape.io/vault-report";
 
-/// Annotation on such Jobs: they had their Secrets and were let go. Who suspends them later means it.
+/// Annotation on such Jobs: they had their Secrets and were let go. A later suspension is meant.
 pub const SUPPLIED_ANNOTATION: &str = "planescape.io/supplied";
 
 /// Annotation on such Jobs: the queue that they are to stand in once their Secrets are there.

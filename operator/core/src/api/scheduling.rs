@@ -1,4 +1,4 @@
-//! What a PlanescapeJob says about when its runs start, beside the schedule itself.
+//! Fields of a PlanescapeJob about the start of its runs, beside the schedule itself.
 #![expect(
     unreachable_pub,
     reason = "the schema derive copies each struct into a function"

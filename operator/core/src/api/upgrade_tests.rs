@@ -1,7 +1,7 @@
-//! PlanescapeJobs with all that belongs to them, as earlier operators have left them in clusters. Whoever reads them
-//! later loses nothing of them and decides nothing new: no upgrade starts, skips or rewrites anything.
+//! PlanescapeJobs with all that belongs to them, as earlier operators have left them in clusters. A later operator
+//! loses nothing of them and decides nothing new: no upgrade starts, skips or rewrites anything.
 //!
-//! A file stays as it is. What a later operator writes otherwise gets a file of its own beside it.
+//! A file stays as it is. If a later operator writes something else, a new file beside it shows that.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;

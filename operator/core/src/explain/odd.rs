@@ -1,4 +1,4 @@
-//! What works and is rarely meant, in a pod template and in a schedule.
+//! Oddities that work and are rarely meant, in a pod template and in a schedule.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(super) fn warn(
     warnings.extend(of_clock(job, validated, now));
 }
 
-/// What depends on the pod template alone.
+/// Warnings that depend on the pod template alone.
 pub(super) fn warn_of_pods(job: &PlanescapeJob, warnings: &mut Vec<String>) {
     let pod = &job.spec.job_template["spec"]["template"]["spec"];
     for kind in ["initContainers", "containers"] {

@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy {
     rules: BTreeMap<String, BTreeSet<&'static str>>,
-    /// What Vault's policy `default` allows already.
+    /// Paths that Vault's policy `default` allows already.
     own: Vec<String>,
 }
 

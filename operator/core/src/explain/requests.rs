@@ -1,4 +1,4 @@
-//! What Vault is asked by an agent, or for the Secrets of a run.
+//! Requests to Vault, of an agent or for the Secrets of a run.
 
 use std::collections::BTreeSet;
 
@@ -104,7 +104,7 @@ pub(super) fn of_order(order: &Order, warnings: &mut Vec<String>) -> Access {
     }
 }
 
-/// What a template asks for before anything is answered.
+/// The requests of a template before anything is answered.
 fn reads(secret: &Secret, warnings: &mut Vec<String>) -> BTreeSet<Request> {
     let name = &secret.name;
     let parsed = Template::parse(secret.template.as_bytes(), &secret.options());
@@ -200,7 +200,7 @@ impl Asked {
         }
     }
 
-    /// What every token may that has the policy `default`.
+    /// A request that Vault's policy `default` allows every token.
     fn own(&mut self, path: &str, why: &str) {
         self.policy.default_allows(path);
         self.put(path, why);

@@ -187,7 +187,7 @@ fn a_window_counts_when_a_run_starts_and_one_that_leaves_nothing_is_named() {
     assert!(warns(&never), "{:?}", never.warnings);
 }
 
-/// What a manifest says instead, by its place, and what the one warning of it says.
+/// Changes to a manifest, by their place, and the one warning about them.
 type Odd = (
     &'static [(&'static str, &'static str)],
     Option<&'static str>,

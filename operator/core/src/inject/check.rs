@@ -1,4 +1,4 @@
-//! What the agent would refuse of its configuration, told before there is a pod.
+//! Finds settings that the agent would refuse, before there is a pod.
 
 use planescape_agent_contract::{Config, Overrides, Tree};
 

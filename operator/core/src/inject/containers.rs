@@ -62,7 +62,7 @@ pub(super) fn configuration(injection: &Injection) -> String {
     BASE64_STANDARD.encode(document)
 }
 
-/// What the restricted Pod Security standard asks for.
+/// Follows the restricted Pod Security standard.
 fn security_context(identity: Identity) -> Value {
     json!({
         "allowPrivilegeEscalation": false,

@@ -89,7 +89,7 @@ fn planescape(injection: &Injection) -> Planescape {
         ready_socket: is_sidecar.then(|| format!("{}/ready.sock", volumes::HOME)),
         give_up_after: is_restarted.then(|| "30s".to_owned()),
         exit_on_refusal: true,
-        // Nobody renews the token of an init container that has ended.
+        // The token of an init container is not renewed once the container has ended.
         lease_guard: injection
             .lease_guard
             .filter(|_| is_sidecar && injection.revokes_on_exit)

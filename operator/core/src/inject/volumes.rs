@@ -36,14 +36,14 @@ pub(super) fn all(injection: &Injection) -> Vec<Value> {
     volumes
 }
 
-/// What containers that read the secrets mount.
+/// The mounts of containers that read the secrets.
 pub(super) fn of_secrets(injection: &Injection) -> Vec<Value> {
     secret_volumes(injection)
         .map(|(name, path)| json!({ "name": name, "mountPath": path }))
         .collect()
 }
 
-/// What the agent mounts.
+/// The mounts of the agent.
 pub(super) fn of_agent(injection: &Injection) -> Vec<Value> {
     let token = match &injection.token_volume {
         Some(volume) => volume.name.as_str(),

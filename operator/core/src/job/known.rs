@@ -18,7 +18,7 @@ use crate::problem::Problem;
 pub struct Known {
     /// Without its job template, its vault block and foreign metadata.
     pub job: PlanescapeJob,
-    /// What the whole object was found to be.
+    /// The validation of the whole object.
     pub validated: Result<ValidatedJob, Vec<Problem>>,
 }
 
@@ -27,14 +27,14 @@ pub struct Known {
 pub struct Whole {
     /// As the API server has it, without its job template, foreign metadata, and what is written where.
     pub job: PlanescapeJob,
-    /// What it was found to be.
+    /// Its validation.
     pub validated: Result<ValidatedJob, Vec<Problem>>,
-    /// What its Jobs are made of; none where it has problems.
+    /// The material of its Jobs; none if it has problems.
     pub material: Option<Material>,
 }
 
 impl Known {
-    /// What is kept of a PlanescapeJob.
+    /// Keeps the part of a PlanescapeJob that decisions need.
     pub fn of(mut job: PlanescapeJob, defaults: &Defaults, now: Timestamp) -> Self {
         let validated = validate(&job, defaults, now).map(|(validated, _)| validated);
         job.metadata = kept(job.metadata);

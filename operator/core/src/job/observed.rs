@@ -1,4 +1,4 @@
-//! What belongs to a PlanescapeJob in the cluster, reduced to what decisions need.
+//! The Jobs and pods of a PlanescapeJob in the cluster, reduced to what decisions need.
 
 mod agent;
 mod failure;
@@ -26,13 +26,13 @@ use crate::api::v1alpha1::PodFailure;
 use crate::credentials::left::Revocation;
 use crate::run;
 
-/// What pods get that do not say how long they may take to stop.
+/// The grace period of pods that name none.
 const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A Job's `managedBy` names this one unless somebody else makes its pods.
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
-/// What belongs to a PlanescapeJob in the cluster.
+/// The Jobs and pods of a PlanescapeJob in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Its Jobs, the newest first.
@@ -98,9 +98,9 @@ pub struct ObservedJob {
     pub waits_for_secrets: Option<Timestamp>,
     /// Whether it had its Secrets and was let go.
     pub is_supplied: bool,
-    /// What is said of its Secrets.
+    /// The report on its Secrets.
     pub credentials: Option<Report>,
-    /// What became of what its agents have left.
+    /// The fate of the tokens that its agents have left.
     pub revocations: Vec<Revocation>,
     /// Its pods, the oldest first.
     pub pods: Vec<ObservedPod>,
@@ -137,7 +137,7 @@ pub struct ObservedPod {
     pub has_begun: bool,
     /// Our agent in it.
     pub agent: Option<ObservedAgent>,
-    /// What keeps a container of it from starting.
+    /// The reason why a container of it does not start.
     pub waiting: Option<Waiting>,
     /// How it, or a container of the job's own, failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ pub struct KnownPod {
     pub label: Option<String>,
     /// Name and UID of the Job that controls it.
     pub job: Option<(String, String)>,
-    /// What decisions depend on.
+    /// The part that decisions depend on.
     pub pod: ObservedPod,
 }
 
@@ -216,7 +216,7 @@ impl Observed {
 }
 
 impl KnownJob {
-    /// What is kept of a Job; nothing of one that the API server has not stored.
+    /// Keeps the part of a Job that decisions need; none if the API server has not stored it.
     pub fn of(job: &Job) -> Option<Self> {
         let metadata = &job.metadata;
         let labels = metadata.labels.as_ref();
@@ -231,7 +231,7 @@ impl KnownJob {
         })
     }
 
-    /// What is known of a Job that was read a moment ago.
+    /// Knowledge of a Job that was read a moment ago.
     pub fn fresh(job: &Job) -> Option<Self> {
         let mut known = Self::of(job)?;
         known.run.version = job.metadata.resource_version.as_deref().map(Into::into);
@@ -285,7 +285,7 @@ impl Owner {
 }
 
 impl KnownPod {
-    /// What is kept of a pod; nothing of one that the API server has not stored.
+    /// Keeps the part of a pod that decisions need; none if the API server has not stored it.
     pub fn of(pod: &Pod) -> Option<Self> {
         let metadata = &pod.metadata;
         let labels = metadata.labels.as_ref();
@@ -481,7 +481,8 @@ fn counts_a_pod(status: &JobStatus) -> bool {
     counts.into_iter().flatten().any(|count| count > 0)
 }
 
-/// Whoever writes a status is named with the time of its last change. That of a Job changes no more while no pod can be made.
+/// The last write of the status. The managed fields name each writer with the time of its last change. The status of a
+/// Job changes no more while no pod can be made.
 fn podless_since(job: &Job) -> Option<Timestamp> {
     let status = job.status.as_ref()?;
     let left = [status.active, status.terminating];

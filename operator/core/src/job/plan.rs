@@ -1,4 +1,4 @@
-//! What to do about a PlanescapeJob now, and when to reconcile it again.
+//! Decides what to do about a PlanescapeJob now, and when to reconcile it again.
 //!
 //! A pure function of what is observed: it remembers nothing, and run twice it plans the same.
 
@@ -35,10 +35,10 @@ pub use upkeep::is_recorded;
 use upkeep::upkeep;
 use windows::Passed;
 
-/// What to do, in order, and when to reconcile again.
+/// Things to do, in order, and when to reconcile again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// What to do.
+    /// Things to do.
     pub actions: Vec<Action>,
     /// The instant of the schedule that this plan settles without a run.
     pub skip: Option<Skip>,
@@ -62,7 +62,7 @@ pub struct Plan {
     pub reference: Option<ScheduleReference>,
     /// The instant whose run waits for the end of the run that it replaces, or comes after.
     pub pending: Option<Timestamp>,
-    /// What keeps that run waiting for longer than it should.
+    /// The deleted Job that keeps that run waiting for longer than it should.
     pub blocked_by: Option<Blocker>,
     /// The run that starts out of turn, now or soon.
     pub announced: Option<Announced>,
@@ -99,11 +99,11 @@ pub struct Wakes {
 /// In which order things are done, by all PlanescapeJobs together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// What a run waits for.
+    /// A run waits for it.
     Run,
-    /// What must not be forgotten.
+    /// It must not be forgotten.
     Record,
-    /// What can wait.
+    /// It can wait.
     Tidy,
 }
 
@@ -145,7 +145,7 @@ pub enum Action {
         id: String,
         /// When.
         at: Timestamp,
-        /// What was asked for.
+        /// The request.
         request: Request,
     },
     /// Delete a Job.
@@ -397,8 +397,8 @@ impl Plan {
         self.settles() || self.is_held_up() || self.next.is_some() || actions.any(is_rerun)
     }
 
-    /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. Where something is left for that, look
-    /// again by `wake`.
+    /// Leaves every instant as it is: nothing starts, passes or is stopped to make way. If that leaves something to do,
+    /// look again by `wake`.
     pub fn postpone(&mut self, wake: Timestamp) {
         let settles = |action: &Action| match action {
             Action::Create { .. } | Action::Rerun { .. } => true,
@@ -468,8 +468,8 @@ fn is_edited(job: &PlanescapeJob, now: &ScheduleReference) -> bool {
     }
 }
 
-/// When to look again after a failure: as backing off says, and never later than what is due anyway.
-/// What became due meanwhile is due now.
+/// When to look again after a failure: as backing off says, and never later than the next due instant.
+/// An instant that became due meanwhile is due now.
 pub fn wake_after_failure(wakes: Wakes, now: Timestamp, wait: SignedDuration) -> Timestamp {
     let again = now.checked_add(wait).unwrap_or(now);
     let wake = wakes.wake.filter(|wake| *wake > now);

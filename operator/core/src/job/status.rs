@@ -1,4 +1,4 @@
-//! What to report about a PlanescapeJob: its status, and the events that tell of a change in it.
+//! The report about a PlanescapeJob: its status, and the events that tell of a change in it.
 
 mod conditions;
 mod ended;
@@ -34,7 +34,7 @@ pub(crate) use vault::{lasting_refusal, sentence as said};
 /// So many requests for a run by hand are remembered.
 const MOST_RERUNS: usize = 50;
 
-/// What became of a plan.
+/// The results of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
     /// The Job that was created, or found to be created already.
@@ -43,9 +43,9 @@ pub struct Applied {
     pub conflict: Option<Taken>,
     /// The Jobs that were deleted, and why.
     pub deleted: Vec<(String, Deletion)>,
-    /// What could not be done.
+    /// The failure.
     pub failure: Option<Failure>,
-    /// What the API server says of the Job of the next run.
+    /// The API server's answer to a dry run of the next Job.
     pub checked: Option<Checked>,
     /// A request for a run by hand whose Job will never be taken.
     pub refused_rerun: Option<RefusedRerun>,
@@ -71,7 +71,7 @@ impl Applied {
     }
 }
 
-/// What the API server says of a Job that it was only asked about.
+/// The API server's answer to a dry run of a Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// It would take it.
@@ -121,7 +121,7 @@ impl Taken {
     }
 }
 
-/// What could not be done.
+/// A failed action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// In one word.
@@ -136,13 +136,13 @@ pub struct Failure {
 pub struct Facts<'a> {
     /// The PlanescapeJob, with its status so far.
     pub job: &'a PlanescapeJob,
-    /// What validation made of it.
+    /// Its validation.
     pub validated: Result<&'a ValidatedJob, &'a [Problem]>,
-    /// What belongs to it.
+    /// The Jobs and pods that belong to it.
     pub observed: &'a Observed,
-    /// What was planned.
+    /// The plan.
     pub plan: &'a Plan,
-    /// What became of that.
+    /// The results of the plan.
     pub applied: &'a Applied,
     /// The time that was planned for.
     pub now: Timestamp,
@@ -319,7 +319,7 @@ fn settles_what_is_due(facts: &Facts<'_>) -> bool {
     applied.has_made(plan) || plan.skip.is_some() || applied.conflict.is_some()
 }
 
-/// A Job that exists was started, even if nobody came to record it. What was started while the clock
+/// A Job that exists was started, even if nobody came to record it. A run that started while the clock
 /// was ahead says nothing about the instants before.
 fn latest(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
     let horizon = facts.now.saturating_add(TOLERATED_SKEW).ok()?;
@@ -350,7 +350,7 @@ fn settled_since(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) 
     all.min().map(Time)
 }
 
-/// What was settled when a series began.
+/// The last instant that was settled before a series began.
 fn settled_before(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Time> {
     let since = before.settled_since.as_ref();
     match settled(facts) {

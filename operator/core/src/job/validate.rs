@@ -34,11 +34,11 @@ pub struct ValidatedJob {
     pub schedule: Schedule,
     /// The zone's name.
     pub zone: String,
-    /// What to do when the previous run is active.
+    /// The policy for a run that is due while the previous one is active.
     pub policy: ConcurrencyPolicy,
     /// How many runs may be active at once.
     pub most_active: Option<usize>,
-    /// What Forbid does with a run that is due while another is active.
+    /// The behaviour of Forbid towards a run that is due while another is active.
     pub forbid: ForbidBehavior,
     /// How long after its instant each run starts.
     pub delay: SignedDuration,
@@ -48,11 +48,11 @@ pub struct ValidatedJob {
     pub run_deadline: Option<SignedDuration>,
     /// How late a run may start.
     pub deadline: Option<SignedDuration>,
-    /// What to do with a run that could not start when it was due.
+    /// The policy for a run that could not start when it was due.
     pub missed: MissedRunPolicy,
     /// A digest of the job template and the vault block.
     pub digest: String,
-    /// What the status tells of the agent, where there is one.
+    /// The part of the agent that the status tells, where there is one.
     pub agent: Option<Agent>,
     /// Whether its Jobs get Secrets from Vault, and wait for them.
     pub has_secrets: bool,
@@ -60,20 +60,20 @@ pub struct ValidatedJob {
     pub unread: Option<Box<str>>,
 }
 
-/// What its Jobs are made of: too much to keep in memory for every PlanescapeJob.
+/// The material of its Jobs: too much to keep in memory for every PlanescapeJob.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// `spec.jobTemplate`.
     pub template: Value,
     /// The agent to write into it.
     pub injection: Option<Injection>,
-    /// What it is to get as Secrets.
+    /// The order of its Secrets.
     pub order: Option<Order>,
-    /// What becomes of a run whose pod was disrupted.
+    /// The policy for a run whose pod was disrupted.
     pub disruption: DisruptionPolicy,
 }
 
-/// What the status tells of an agent that is written into the pods.
+/// The part that the status tells of an agent in the pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Vault's host.
@@ -172,7 +172,7 @@ fn agent(injection: &Injection, template: &Value) -> Agent {
     }
 }
 
-/// What is done when the previous run is active.
+/// The policy for a run that is due while the previous one is active.
 pub fn policy(spec: &PlanescapeJobSpec) -> ConcurrencyPolicy {
     let usual = if spec.schedule == ONCE {
         ConcurrencyPolicy::Allow
@@ -188,7 +188,7 @@ fn delay(most: u64, uid: &str) -> SignedDuration {
     SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
 }
 
-/// What the author does not say the operator's setting does, as far as a run may start so late.
+/// The longest delay. The operator's setting stands in for the author's, as far as a run may start so late.
 pub(crate) fn most_delay(spec: &PlanescapeJobSpec, defaults: &Defaults, asks_vault: bool) -> u64 {
     let usual = i64::from(defaults.vault_jitter_seconds);
     let usual = usual.min(spec.starting_deadline_seconds.unwrap_or(usual));
@@ -219,7 +219,7 @@ fn windows(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>, now: Timestamp
     windows
 }
 
-/// What has no meaning beside the rest of the spec is a mistake somewhere.
+/// A field without meaning beside the rest of the spec is a mistake somewhere.
 fn refuse_odd_scheduling(
     spec: &PlanescapeJobSpec,
     policy: ConcurrencyPolicy,
@@ -279,7 +279,7 @@ fn run_deadline(template: &Value) -> Option<SignedDuration> {
     seconds.map(SignedDuration::from_secs)
 }
 
-/// What the schema refuses too; a cluster may have an older one.
+/// Refuses the same as the schema, of which a cluster may have an older one.
 fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
     let field = |pointer: &str| format!("spec.jobTemplate{}", pointer.replace('/', "."));
     let mut refuse = |pointer: &str, message: &str| {

@@ -1,5 +1,5 @@
-//! What the definition says of each field. Where a value does not fit, the API server refuses the object; fields that the
-//! definition does not have it may drop, and nobody notices.
+//! Checks each field by the definition. The API server refuses an object with a value that does not fit, and may drop
+//! a field that the definition does not have without a word.
 
 use std::sync::LazyLock;
 
@@ -27,10 +27,10 @@ const METADATA: [(&str, &str); 13] = [
     ("uid", "string"),
 ];
 
-/// What a manifest may say. To make it takes longer than to check a manifest, and a file may hold many.
+/// The schema of a manifest. To make it takes longer than to check a manifest, and a file may hold many.
 static OBJECT: LazyLock<Value> = LazyLock::new(object);
 
-/// What does not fit the definition; and, as warnings, fields of a Job that only a newer cluster may know.
+/// Values that do not fit the definition; and, as warnings, fields of a Job that only a newer cluster may know.
 pub(super) fn check(manifest: &Value) -> (Vec<Problem>, Vec<String>) {
     let mut found = Found::default();
     found.walk(manifest, &OBJECT, "");
@@ -42,7 +42,7 @@ fn object() -> Value {
     let definition = definition.expect("a definition is plain data");
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema");
     let schema = schema.expect("the definition has one version with a schema");
-    // What stands in the status is not of its author.
+    // The status is not the author's.
     json!({
         "type": "object",
         "required": ["spec"],
@@ -56,7 +56,7 @@ fn object() -> Value {
     })
 }
 
-/// What the API server says of any object's metadata.
+/// The API server's schema of any object's metadata.
 fn metadata() -> Value {
     let mut fields: Map<String, Value> = METADATA
         .iter()

@@ -1,4 +1,4 @@
-//! What the API server asks of names, and what the definition's rules say of fields that depend on each other.
+//! The API server's rules for names, and the definition's rules for fields that depend on each other.
 
 use serde_json::Value;
 
@@ -136,7 +136,7 @@ fn is_key(key: &str) -> bool {
     domain.is_none_or(is_domain) && (1..=63).contains(&name.len()) && is_value(name)
 }
 
-/// What a label may say, but for its length.
+/// Whether a label may have this value, but for its length.
 fn is_value(text: &str) -> bool {
     let is_usual = |letter: char| letter.is_ascii_alphanumeric();
     let is_within = |letter: char| is_usual(letter) || "-_.".contains(letter);

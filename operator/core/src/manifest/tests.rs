@@ -208,7 +208,7 @@ fn takes_what_the_api_server_takes() {
     }
 }
 
-/// What the rules between fields refuse, which are written down twice: for the API server, and here.
+/// The rules between fields are written down twice: for the API server, and here.
 #[test]
 fn refuses_what_the_rules_of_the_definition_refuse() {
     let definition = serde_json::to_value(custom_resource_definition()).unwrap();

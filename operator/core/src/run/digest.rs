@@ -1,4 +1,4 @@
-//! What a run is made of, in sixteen digits: two equal digests mean that an edit changed nothing.
+//! A digest of all that a run is made of, in sixteen digits: two equal digests mean that an edit changed nothing.
 
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// What stands before the digits of a rerun in its label.
+/// The text before the digits of a rerun in its label.
 const RERUN: &str = "-rerun-";
 
 /// The name and the label value of a run by hand.

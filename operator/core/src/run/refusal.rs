@@ -1,4 +1,4 @@
-//! What the API server says of a Job that it does not take, in the words of the PlanescapeJob.
+//! The API server's refusal of a Job, in the words of the PlanescapeJob.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub fn without_values(message: &str, job: &Value) -> String {
     })
 }
 
-/// What may be a secret, as it stands and as it is quoted.
+/// Collects values that may be secrets, as they stand and as they are quoted.
 fn collect(part: &Value, values: &mut BTreeSet<String>) {
     let mut add = |value: &Value| {
         let Some(text) = value.as_str().filter(|it| it.len() >= SHORTEST_VALUE) else {

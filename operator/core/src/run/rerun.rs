@@ -12,7 +12,7 @@ use super::name;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// What tells it from others.
+    /// The text that tells it from others.
     pub token: String,
     /// The arguments of the first container, instead of the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub struct Request {
     pub env: BTreeMap<String, String>,
 }
 
-/// What a Job is made for.
+/// The reason why a Job is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Occasion<'a> {
     /// An instant of the schedule.
@@ -86,7 +86,7 @@ impl Request {
     }
 }
 
-/// What was expected; never what was found, which may be a secret.
+/// The expected type; never the value that was found, which may be a secret.
 fn mistake(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(", expected ") {
@@ -95,7 +95,7 @@ fn mistake(error: &serde_json::Error) -> String {
     }
 }
 
-/// What the Job of a request would be called by, behind the PlanescapeJob's name: also of one that is none.
+/// The digits in the name of a request's Job; also for a text that is no request.
 pub fn requested_id(uid: &str, text: &str) -> String {
     match Request::parse(text) {
         Ok(request) => rerun_id(uid, &request.token),
@@ -103,7 +103,7 @@ pub fn requested_id(uid: &str, text: &str) -> String {
     }
 }
 
-/// What the Job of a token is called by, behind the PlanescapeJob's name: the same for the same token.
+/// The digits in the name of a token's Job: the same for the same token.
 pub fn rerun_id(uid: &str, token: &str) -> String {
     name::digits(&format!("{uid}/{token}")).to_string()
 }

@@ -5,8 +5,8 @@
 //! there anything to decide about daylight saving:
 //!
 //! * A schedule that names hours follows the calendar, and each reading that it names happens once.
-//!   Where the clock is turned back, the readings that come again do not count. Where it is turned
-//!   forward, all readings that were left out happen together at the first instant after the gap;
+//!   Readings that come again when the clock is turned back do not count. Readings that are left out
+//!   when it is turned forward happen together at the first instant after the gap;
 //!   gaps of more than six hours (a zone that leaves out a date) are left out.
 //! * A schedule with any hour follows elapsed time, and so does every schedule where the author
 //!   asked for what Kubernetes does: each real minute whose reading fits.
@@ -27,7 +27,7 @@ pub const HORIZON_IN_DAYS: i32 = 8 * 366;
 
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 
-/// What follows itself without a pause is followed so far, so that it costs no more than a walk through a month.
+/// A row of instants is followed no further than this, so that it costs no more than a walk through a month.
 const LONGEST_ROW: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
@@ -176,7 +176,7 @@ impl Calendar {
     }
 
     /// The first reading between two instants that the fields name and the clock leaves out, and when it is turned forward
-    /// then. Where they name any hour there is none: such a schedule follows elapsed time.
+    /// then. A schedule with any hour has none: it follows elapsed time.
     pub fn left_out(&self, after: Timestamp, before: Timestamp) -> Option<(DateTime, Timestamp)> {
         if self.cron.hours.is_star {
             return None;

@@ -1,4 +1,4 @@
-//! What both policies make of the clock being turned, beside a reading of every minute.
+//! Compares both policies, where the clock is turned, with a reading of every minute.
 
 use jiff::SignedDuration;
 

@@ -91,8 +91,8 @@ impl Window {
         }
     }
 
-    /// The time that an instant lies in, from its latest beginning on, or else the next one. Where it begins anew before it
-    /// is over, or as it ends, all of that is one.
+    /// The time that an instant lies in, from its latest beginning on, or else the next one. Times that overlap or
+    /// touch are one.
     pub fn next_time(&self, instant: Timestamp) -> Option<Range<Timestamp>> {
         match self {
             Self::Fixed { from, until } => (instant < *until).then_some(*from..*until),
@@ -133,7 +133,7 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
-    // Who writes 9999-12-31T23:59:59Z means for ever.
+    // 9999-12-31T23:59:59Z means for ever.
     if is_beyond_time(text) {
         return Ok(Timestamp::MAX);
     }

@@ -19,7 +19,7 @@ pub struct ObservedAgent {
     pub is_done: bool,
     /// Whether it runs, or is to run, again: what it said before is not its last word.
     pub is_restarted: bool,
-    /// What it said when it last ended.
+    /// Its report when it last ended.
     pub report: Option<Report>,
     /// When that was, by the clock of its node.
     pub ended: Option<Timestamp>,
@@ -66,7 +66,7 @@ impl ObservedAgent {
         })
     }
 
-    /// What keeps it from rendering, if it said so and has not succeeded since.
+    /// The report on why it does not render, if it said so and has not succeeded since.
     pub fn failure(&self) -> Option<&Report> {
         if self.is_ready || self.is_done {
             return None;

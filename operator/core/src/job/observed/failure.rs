@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::v1alpha1::PodFailure;
 use crate::inject::{INIT_CONTAINER, SIDECAR};
 
-/// In characters. What a program says last is at the end.
+/// In characters. The last words of a program are at the end.
 const LONGEST_MESSAGE: usize = 512;
 
 /// The pod as a whole, or else the container of the job's own that failed last. Containers that start the pod count

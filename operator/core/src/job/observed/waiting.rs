@@ -1,4 +1,4 @@
-//! What keeps a pod from starting, as the kubelet and the scheduler say.
+//! The reason why a pod does not start, as the kubelet and the scheduler say.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,7 +16,7 @@ const STUCK: [&str; 8] = [
     "RunContainerError",
 ];
 
-/// What keeps a pod from starting.
+/// The reason why a pod does not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The container; none where the whole pod waits for a node.

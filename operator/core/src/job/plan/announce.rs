@@ -2,9 +2,9 @@
 //!
 //! Kubernetes creates no object on the condition that another one is unchanged. Two operators that both take themselves
 //! for the leader make no two Jobs for one instant, because both would have the same name. For two instants they could,
-//! where their clocks or their looks differ. So each may only start what the status names that it has read: the next
-//! instant, which every status names, or a run that is announced in a write that fails if anything has changed since. Who
-//! announces waits until a Job that another one was about to make shows.
+//! where their clocks or their looks differ. So each may only start a run that it has read in the status: that of the
+//! next instant, which every status names, or one that is announced in a write that fails if anything has changed.
+//! After its announcement an operator waits until a Job that another one was about to make shows.
 
 use jiff::{SignedDuration, Timestamp};
 

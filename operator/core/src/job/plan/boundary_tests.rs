@@ -1,4 +1,4 @@
-//! What is decided at the very instant, a moment before it and a moment after it.
+//! Decisions at the very instant, a moment before it and a moment after it.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn a_failure_puts_nothing_off_that_is_due() {
     for (wake, due, again) in [
         (None, None, "2026-11-24T10:00:37Z"),
         (Some("2026-11-24T10:00:10Z"), None, "2026-11-24T10:00:10Z"),
-        // What came of it is what failed.
+        // This wake led to the failure.
         (Some("2026-11-24T10:00:00Z"), None, "2026-11-24T10:00:37Z"),
         (Some("2026-11-24T09:59:00Z"), None, "2026-11-24T10:00:37Z"),
         (None, Some("2026-11-24T10:00:10Z"), "2026-11-24T10:00:10Z"),

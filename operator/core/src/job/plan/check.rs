@@ -59,8 +59,8 @@ impl Plan {
     }
 }
 
-/// Whether the status says of this generation that it cannot run. Where it can all the same, a setting of the operator
-/// has come back, or this operator knows more: what was found then holds no more.
+/// Whether the status says of this generation that it cannot run. If it can all the same, a setting of the operator
+/// has come back, or this operator knows more: the earlier findings hold no more.
 pub(crate) fn was_invalid(job: &PlanescapeJob) -> bool {
     let status = job.status.as_ref();
     let reference = status.and_then(|status| status.schedule_reference.as_ref());

@@ -1,4 +1,4 @@
-//! What an edit takes away: a run that was due, and had to wait for something.
+//! The run that an edit takes away: it was due, and had to wait for something.
 
 use jiff::Timestamp;
 

@@ -28,14 +28,14 @@ const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
 /// How long after its deadline a run may start that was decided in time: it may have been announced first.
 const DECISION: SignedDuration = SignedDuration::from_secs(5);
 
-/// What a decision about the schedule depends on.
+/// The facts that a decision about the schedule depends on.
 pub(super) struct Situation<'a> {
     pub(super) job: &'a PlanescapeJob,
     pub(super) validated: &'a ValidatedJob,
     pub(super) observed: &'a Observed,
     /// Since when the schedule is as it is.
     pub(super) since: Timestamp,
-    /// What intervals count from.
+    /// The time that intervals count from.
     pub(super) anchor: Timestamp,
     /// Which instants were acted upon.
     pub(super) settled: Settled,
@@ -306,8 +306,8 @@ pub(super) fn has_started(job: &PlanescapeJob) -> bool {
 }
 
 /// The mark of another PlanescapeJob's run, on a one-time job that has had none: somebody copied the
-/// object, or restored it without its status. Nobody can tell from here whether the run is still to
-/// be made, so that it is not.
+/// object, or restored it without its status. The operator cannot tell whether the run is still to
+/// be made, so it makes none.
 pub fn has_run_elsewhere(job: &PlanescapeJob) -> Option<&str> {
     if job.spec.schedule != ONCE || has_settled(job) {
         return None;

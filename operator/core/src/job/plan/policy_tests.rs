@@ -1,4 +1,4 @@
-//! What a spec says about runs that are late, overlap, fall into a window or do not get on.
+//! Fields of a spec about runs that are late, overlap, fall into a window or do not get on.
 
 use serde_json::json;
 

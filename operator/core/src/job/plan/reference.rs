@@ -21,8 +21,8 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
         let invalid = before.invalid_generation;
         is_valid && invalid.is_some_and(|invalid| invalid != generation)
     };
-    // What lies far ahead of every clock was written by a wrong one, or by somebody: it counts as now. The API server's may be
-    // right where ours is behind.
+    // A time far ahead of every clock was written by a wrong clock, or by somebody: it counts as now. The API server's
+    // clock may be right where ours is behind.
     let latest = edited(job).max(created(job)).max(Some(now));
     let known = |time: &Time| {
         let ahead = latest.map(|latest| time.0.duration_since(latest));
@@ -30,7 +30,7 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
         if is_wrong { now } else { time.0 }
     };
     let since = match before {
-        // Nobody may have looked between its creation and an edit.
+        // The first edit may have come before the first look.
         None => edited(job).max(created(job)).unwrap_or(now).min(now),
         Some(before) if before.schedule == schedule && !is_corrected(before) => {
             known(&before.since)
@@ -56,7 +56,7 @@ pub(super) fn reference(job: &PlanescapeJob, is_valid: bool, now: Timestamp) -> 
 /// How the text of a suspended job ends.
 pub(crate) const SUSPENDED: &str = " (suspended)";
 
-/// What the schedule depends on, in one text.
+/// Everything that the schedule depends on, in one text.
 pub(super) fn text(job: &PlanescapeJob) -> String {
     let spec = &job.spec;
     let zone = spec.time_zone.as_deref().unwrap_or("UTC");

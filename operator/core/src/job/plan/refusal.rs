@@ -24,7 +24,8 @@ pub(super) fn end(
     let open = observed
         .active()
         .filter(|run| !run.is_deleting() && !run.is_ended);
-    // Whoever suspends a run means it; one that waits for its Secrets is suspended by us, or by its queue.
+    // A suspended run is left alone, since somebody means that. One that waits for its Secrets is suspended by us, or
+    // by its queue.
     for run in open.filter(|run| !run.is_suspended || run.waits_for_secrets.is_some()) {
         let Some(refusal) = lasting_refusal(run) else {
             continue;

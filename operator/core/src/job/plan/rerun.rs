@@ -13,9 +13,9 @@ use crate::run::{Request, requested_id};
 /// A request that gets no run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRerun {
-    /// What its Job would be called by.
+    /// The digits in its Job's name.
     pub id: String,
-    /// What is wrong with it; nothing where it is older than the object.
+    /// The mistake in it; none if it is older than the object.
     pub problem: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl RefusedRerun {
     }
 }
 
-/// What the Job of the request is called by that was neither met nor refused yet, as far as the status tells. A PlanescapeJob
-/// has one request at a time: another one in its place takes it away.
+/// The digits in the requested Job's name, if the status tells neither that the request was met nor that it was
+/// refused. A PlanescapeJob has one request at a time: another one in its place takes it away.
 pub fn waiting_rerun(job: &PlanescapeJob) -> Option<String> {
     let annotations = job.metadata.annotations.as_ref()?;
     let id = requested_id(

@@ -1,4 +1,4 @@
-//! What keeps the runs that exist in order. It is due even while the spec has problems.
+//! Keeps the runs that exist in order. That is due even while the spec has problems.
 
 use super::due::is_marked;
 use super::{Action, Deletion};
@@ -7,7 +7,7 @@ use crate::api::v1alpha1::{ONCE, Outcome, PlanescapeJobStatus};
 use crate::defaults::Defaults;
 use crate::job::observed::{Observed, ObservedJob};
 
-/// What keeps the runs that exist in order.
+/// The actions that keep the runs that exist in order.
 pub(super) fn upkeep(job: &PlanescapeJob, observed: &Observed, defaults: &Defaults) -> Vec<Action> {
     let mut actions = Vec::new();
     let Some(status) = &job.status else {
@@ -50,7 +50,7 @@ fn release(job: &PlanescapeJob, status: &PlanescapeJobStatus, observed: &Observe
     let may_go = |run: &&ObservedJob| {
         let is_marked = !is_once(job) || is_marked(job) || run.rerun.is_some();
         let is_complete = match run.end {
-            // Nobody sees one again that bears our label no more, once its end is told. That comes before it is let go.
+            // A Job without our label is not seen again once its end is told. The end is told before the Job is let go.
             Some(_) => run.is_hidden || is_end_recorded(status, run),
             None => run.is_deleting() || !run.has_ttl,
         };

@@ -1,4 +1,4 @@
-//! What becomes of a schedule in exclusion windows.
+//! Schedules in exclusion windows.
 
 use serde_json::{Value, json};
 

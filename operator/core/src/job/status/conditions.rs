@@ -17,12 +17,12 @@ use crate::problem::{Kind as ProblemKind, Problem};
 /// The reason of `TemplateValid` where annotations are read by nobody, and of the event.
 pub(super) const UNREAD: &str = "UnknownAnnotation";
 
-/// What an author has to mend.
+/// The reason of a mistake that the author has to mend.
 const INVALID: &str = "InvalidTemplate";
 
 pub(super) const RENDERED_WITH_WARNINGS: &str = "RenderedWithWarnings";
 
-/// What bears the name of a run.
+/// The reason of a conflict: something else bears the name of a run.
 const NAME_CONFLICT: &str = "NameConflict";
 
 const LONGEST_MESSAGE: usize = 4_096;
@@ -172,7 +172,7 @@ fn conflict(facts: &Facts<'_>, after: &PlanescapeJobStatus) -> Option<String> {
     (is_of_last && is_current).then(|| told.message.clone())
 }
 
-/// What no retry will mend, for tools that wait: absent while there is no such thing.
+/// The failure that no retry mends, for tools that wait: absent while there is none.
 fn stalled(
     facts: &Facts<'_>,
     template: Option<&Finding>,
@@ -231,7 +231,7 @@ fn podless(facts: &Facts<'_>, job: &str) -> String {
     }
 }
 
-/// What keeps the run that is on its way from starting.
+/// The reason why the run that is on its way does not start.
 fn waiting(facts: &Facts<'_>) -> Option<String> {
     let run = facts
         .observed
@@ -269,7 +269,7 @@ fn accepted(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// What the API server says of the Job that the next run will be.
+/// The API server's answer to a dry run of the Job that the next run will be.
 fn template_valid(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
     const KIND: &str = "TemplateValid";
     if let Err(problems) = facts.validated {
@@ -369,7 +369,7 @@ fn active(after: &PlanescapeJobStatus) -> Finding {
     Finding::new("Active", true, "JobRuns", names.join(", "))
 }
 
-/// What the newest run's agents say; what they said last, once their pods are gone.
+/// The report of the newest run's agents; their last one, once their pods are gone.
 fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Finding> {
     const KIND: &str = "VaultReady";
     let mut known = before.conditions.iter();
@@ -447,7 +447,7 @@ fn vault_ready(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Findin
     })
 }
 
-/// What `planescape credentials` found before there was a run of this spec.
+/// The finding of `planescape credentials` before there was a run of this spec.
 fn tried(facts: &Facts<'_>) -> Option<Finding> {
     let report = vault::preflight(facts)?;
     let is_well = report.reason == Reason::Allowed;

@@ -15,7 +15,7 @@ pub struct Ended {
     pub at: Option<Timestamp>,
 }
 
-/// Kubernetes' words and ours. Whoever manages Jobs may write others.
+/// Kubernetes' words and ours. Other managers of Jobs may write others.
 const REASONS: [&str; 9] = [
     "BackoffLimitExceeded",
     "DeadlineExceeded",

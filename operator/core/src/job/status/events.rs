@@ -210,7 +210,7 @@ fn of_edit(facts: &Facts<'_>, before: &PlanescapeJobStatus) -> Option<Event> {
     Some(Event::normal(reason, note))
 }
 
-/// What became of a request for a run by hand.
+/// Tells the result of a request for a run by hand.
 fn of_rerun(facts: &Facts<'_>) -> Option<Event> {
     if let Some(refused) = facts.refused_rerun() {
         return Some(match &refused.problem {
@@ -268,7 +268,7 @@ fn forbidden(facts: &Facts<'_>, tick: jiff::Timestamp) -> Event {
     Event::normal("JobAlreadyActive", note)
 }
 
-/// What was done to Jobs that no run was started for.
+/// Tells of changes to Jobs that no run was started for.
 fn of_runs_at_large(facts: &Facts<'_>) -> Vec<Event> {
     let adopted = facts.applied.adopted.iter().map(|job| {
         let note = format!(

@@ -2,7 +2,7 @@
 
 use super::Facts;
 
-/// What is said of it.
+/// The message about it.
 pub(super) const NEVER_RUNS: &str = "no run starts: each of the next instants of spec.schedule lies in one of \
     spec.exclusionWindows; shorten a window, or choose another schedule";
 

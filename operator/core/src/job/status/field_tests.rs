@@ -1,4 +1,4 @@
-//! What users were misled by, each once.
+//! Statuses that have misled users, each once.
 
 use serde_json::json;
 

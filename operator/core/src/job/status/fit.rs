@@ -8,8 +8,8 @@ use crate::api::v1alpha1::{Outcome, Run};
 /// The reason of condition and event.
 pub(super) const MAY_EXPIRE: &str = "LeaseMayExpireDuringRun";
 
-/// Why the credentials of a run may end before it does. `runs` are those of the new status. What Vault lets credentials
-/// live at most is known once it has renewed some no further, from runs that were made of the same spec.
+/// Why the credentials of a run may end before it does. `runs` are those of the new status. The longest life that Vault
+/// allows is known from runs of the same spec, once Vault has renewed some credentials no further.
 pub(super) fn misfit(facts: &Facts<'_>, runs: &[Run]) -> Option<String> {
     let validated = facts.validated.ok()?;
     let same = || {

@@ -1,4 +1,4 @@
-//! What is said of a run whose Job has no pods yet, and is not meant to.
+//! The message about a run whose Job has no pods yet, and is not meant to.
 
 use super::Facts;
 use crate::api::v1alpha1::ActiveRun;

@@ -17,7 +17,7 @@ const MOST_OF_ALL: usize = 1_000;
 /// Stands for all pods beyond these. None of that name is ever seen, so that nothing is claimed of them.
 const MORE: &str = "...";
 
-/// What each agent of a run has done with its lease, as far as it has said so, with those that `recorded` remembers.
+/// The lease of each agent of a run, as far as the agent has told, with those that `recorded` remembers.
 pub(super) fn of(job: &ObservedJob, recorded: &[Holder]) -> Vec<Holder> {
     let known = |pod: &ObservedPod| recorded.iter().find(|known| known.uid == pod.uid);
     let seen = job

@@ -127,7 +127,7 @@ fn pod_failure(job: &ObservedJob, recorded: Option<&Run>) -> Option<PodFailure> 
     known.into_iter().chain(seen).max_by_key(ended).cloned()
 }
 
-/// What is seen now, as far as it says no less than what was seen before: pods go before their Jobs.
+/// The receipt as seen now, unless it says less than the one before: pods go before their Jobs.
 fn receipt(job: &ObservedJob, recorded: Option<&Run>) -> Option<RunReceipt> {
     let known = recorded.and_then(|run| run.receipt.clone());
     let Some(seen) = receipt::summary(job) else {
@@ -154,7 +154,7 @@ fn gone(mut run: Run, now: Timestamp) -> Run {
         run.reason = Some("JobDeleted".to_owned());
         run.message = Some("the Job was deleted before it ended".to_owned());
     }
-    // Nobody saw how its agents ended.
+    // The end of its agents was not seen.
     if run.lease == Some(Lease::Held) {
         run.lease = Some(Lease::Unknown);
     }

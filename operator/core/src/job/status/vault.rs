@@ -1,4 +1,4 @@
-//! What the agents in a run's pods say about Vault, and what is said of a run's Secrets.
+//! The reports about Vault: of the agents in a run's pods, and on a run's Secrets.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, REVOKE_POLICY, Reason, Report};
@@ -24,7 +24,7 @@ pub(super) enum Standing<'a> {
     Failed(&'a Report),
 }
 
-/// What keeps a run from its secrets although trying again will not help by itself.
+/// A refusal that keeps a run from its secrets, and that a retry does not mend.
 pub(crate) struct Refusal {
     /// In a sentence.
     pub(crate) said: String,
@@ -35,10 +35,10 @@ pub(crate) struct Refusal {
     pub(crate) heard: Option<Timestamp>,
 }
 
-/// What is refused to the agents of a run, if trying again will not help by itself.
+/// The refusal that the agents of a run meet, if a retry does not mend it.
 pub(crate) fn lasting_refusal(run: &ObservedJob) -> Option<Refusal> {
-    // A container that works has what it needs: an agent that was started again, and is refused, has left its files, and Secrets are
-    // there whatever keeps them from being renewed.
+    // A container that works has what it needs. A refused agent that was started again has left its files, and the
+    // Secrets are there even if they cannot be renewed.
     if run.pods.iter().any(|pod| pod.has_begun && !pod.is_over) {
         return None;
     }
@@ -140,7 +140,7 @@ fn living_lease(run: &ObservedJob, pod: &ObservedPod) -> Option<String> {
     is_known.then(|| told.unwrap_or_else(|| sentence(report)))
 }
 
-/// What became of what the agent of a pod has left.
+/// The fate of the tokens that the agent of a pod has left.
 fn revocation<'a>(run: &'a ObservedJob, pod: &str) -> Option<&'a Revocation> {
     run.revocations.iter().find(|it| it.pod == pod)
 }
@@ -208,7 +208,7 @@ pub(super) fn left_by(job: &ObservedJob, pod: &ObservedPod) -> Vec<String> {
     all
 }
 
-/// What the agents of a run noticed in its templates.
+/// The warnings of a run's agents about its templates.
 pub(super) fn warnings(run: &ObservedJob) -> Vec<&str> {
     let reports = agents(run).filter_map(|agent| agent.report.as_ref());
     let warnings = reports.flat_map(|report| &report.warnings);
@@ -235,7 +235,7 @@ pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
     Standing::Pending
 }
 
-/// What was found when a login was tried for the spec as it is now.
+/// The result of a trial login for the spec as it is now.
 pub(super) fn preflight(facts: &Facts<'_>) -> Option<Report> {
     let preflight = Preflight::of(facts.job)?;
     let is_current = Some(preflight.generation) == facts.job.metadata.generation;
@@ -253,14 +253,14 @@ pub(super) fn waits_for_vault(facts: &Facts<'_>) -> bool {
     )
 }
 
-/// What keeps a run from its Secrets, or these from being tended.
+/// The failure that keeps a run from its Secrets, or keeps these from being tended.
 fn unsupplied(run: &ObservedJob) -> Option<&Report> {
     let report = run.credentials.as_ref()?;
     let is_failure = !matches!(report.phase, Phase::Running | Phase::Done);
     is_failure.then_some(report)
 }
 
-/// What a pod's agent fails at, unless that is past: the pod was tried again, or was not needed.
+/// The failure of a pod's agent, unless that is past: the pod was tried again, or was not needed.
 fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
     let report = pod.agent.as_ref()?.failure()?;
     let is_complete = run.end.as_ref().is_some_and(|end| end.is_success);
@@ -269,7 +269,7 @@ fn failure<'a>(run: &ObservedJob, pod: &'a ObservedPod) -> Option<&'a Report> {
     (!is_past).then_some(report)
 }
 
-/// What became of leases, and until when they may live at most where nobody holds them.
+/// The fate of leases, and the latest end of those that nobody holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fate {
     pub(super) lease: Option<Lease>,
@@ -307,7 +307,7 @@ impl Fate {
 /// Leases that may live although nobody holds them.
 const AT_LARGE: [Lease; 3] = [Lease::Expiring, Lease::Unknown, Lease::RevokeFailed];
 
-/// What became of a run's leases, as far as it is known: of several, the worst. `holders` are those of its pods, also of
+/// The fate of a run's leases, as far as it is known: of several, the worst. `holders` are those of its pods, also of
 /// those that are gone.
 pub(super) fn fate(job: &ObservedJob, holders: &[Holder], known: Option<&Run>) -> Fate {
     let all = holders.iter().map(Holder::fate).chain(of_secrets(job));
@@ -341,7 +341,7 @@ fn severity(lease: Lease) -> u8 {
     }
 }
 
-/// What the agent of a pod says of its leases; nothing while it has said nothing that lasts.
+/// The fate of a pod's leases by the word of its agent; none while it has said nothing that lasts.
 pub(super) fn fate_of_pod(job: &ObservedJob, pod: &ObservedPod) -> Option<Fate> {
     let agent = pod.agent.as_ref()?;
     if agent.is_ready && pod.is_over {
@@ -397,7 +397,7 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
         (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
         (Phase::Done, _) => Lease::RevokeFailed,
-        // What keeps it from being tended says nothing of it.
+        // A failure to tend the lease says nothing about the lease itself.
         (Phase::Config | Phase::Login | Phase::Read, _)
         | (Phase::Render | Phase::Write | Phase::Other, _)
             if job.is_supplied =>
@@ -460,7 +460,7 @@ fn agents(job: &ObservedJob) -> impl Iterator<Item = &ObservedAgent> {
     job.pods.iter().filter_map(|pod| pod.agent.as_ref())
 }
 
-/// What an agent's report says, in one sentence with role, path and HTTP status.
+/// An agent's report in one sentence, with role, path and HTTP status.
 pub(crate) fn sentence(report: &Report) -> String {
     let message = report
         .message

@@ -1,4 +1,4 @@
-//! What is let go, pruned and relabelled.
+//! Jobs that are let go, pruned and relabelled.
 
 use super::*;
 

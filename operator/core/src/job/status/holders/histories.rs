@@ -30,7 +30,7 @@ fn no_run_is_called_revoked_while_the_token_of_a_pod_lives() {
     assert!(claims > HISTORIES / 10, "{claims} claims");
 }
 
-/// What Vault knows of the pod with the same index.
+/// Vault's knowledge of the pod with the same index.
 #[derive(Clone, Copy)]
 struct Token {
     lives: bool,
@@ -253,7 +253,7 @@ impl World {
         });
     }
 
-    /// What the operator says, if it looks now.
+    /// The operator's word, if it looks now.
     fn look(&mut self) -> Option<Lease> {
         if self.below(3) > 0 {
             return None;

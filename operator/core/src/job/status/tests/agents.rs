@@ -1,4 +1,4 @@
-//! What is told of agents and their leases, from what they report.
+//! Statuses about agents and their leases, from the agents' reports.
 
 use super::*;
 use crate::api::names::ENDED_ANNOTATION;

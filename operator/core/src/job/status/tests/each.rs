@@ -50,7 +50,7 @@ fn each_way_to_pass_without_a_run_is_counted_by_itself_and_told_in_words_of_its_
         let [event] = &events[..] else {
             panic!("{why:?}: {events:?}");
         };
-        // What the author wants so is no cause for worry.
+        // A skip that the author asked for is no cause for worry.
         let is_meant = matches!(why, Skipped::Forbid | Skipped::Excluded);
         assert_eq!(event.kind == EventKind::Normal, is_meant, "{why:?}");
         assert_eq!(event.reason, told_as);

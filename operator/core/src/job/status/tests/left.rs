@@ -1,4 +1,4 @@
-//! What is told of tokens that a killed agent has left.
+//! Statuses about tokens that a killed agent has left.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 

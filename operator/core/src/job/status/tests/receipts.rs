@@ -1,4 +1,4 @@
-//! What is told of who read what in Vault, and for how long that lasts.
+//! Receipts: who read what in Vault, and for how long that is told.
 
 use super::*;
 use crate::api::names::TEMPLATE_ANNOTATION;

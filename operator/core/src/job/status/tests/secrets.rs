@@ -1,4 +1,4 @@
-//! What is told of runs that get Secrets.
+//! Statuses about runs that get Secrets.
 
 use super::*;
 use crate::api::names::{CREDENTIALS_ANNOTATION, ORDER_ANNOTATION, SUPPLIED_ANNOTATION};

@@ -1,4 +1,4 @@
-//! What conditions say, and since when.
+//! The text and the time of conditions.
 
 use super::each::{hourly, told_of};
 use super::*;

@@ -1,4 +1,4 @@
-//! What must not pass without a word.
+//! Facts that must not pass without a word.
 
 use super::*;
 use crate::job::plan::{Found, Settled};
