@@ -1,4 +1,4 @@
-//! What the program can do beside owning a cluster's PlanescapeJobs.
+//! Commands of the program beside owning a cluster's PlanescapeJobs.
 
 pub mod convert;
 pub mod crd;

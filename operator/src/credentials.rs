@@ -1,8 +1,8 @@
 //! `planescape credentials`: makes the Secrets of runs, and revokes their leases.
 //!
 //! `planescape_operator_core::credentials` decides; this program does one step at a time, in a task for each
-//! run (`task`). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them. What agents that
-//! were killed leave it revokes by their accessors (`agents`), as an identity of its own that can do nothing else.
+//! run (`task`). It alone makes tokens and Secrets; it reads Secrets by name, and never lists them. The tokens of
+//! killed agents it revokes by their accessors (`agents`), as an identity of its own that can do nothing else.
 
 mod agents;
 mod job;
@@ -38,7 +38,7 @@ use vaults::Vaults;
 /// How many calls to the API server are on their way at once.
 const CONCURRENCY: usize = 64;
 
-/// What every run's task works with.
+/// The parts that every run's task works with.
 struct Program {
     clients: Clients,
     leadership: Leadership,
@@ -106,7 +106,7 @@ pub async fn run(mut settings: Credentials) -> anyhow::Result<()> {
     service.run(candidate, work).await
 }
 
-/// What the API server refuses while a run is worked on.
+/// The API server has refused something that a run needs.
 fn refused(run: &Run, what: &str, error: &kube::Error) -> Failure {
     let code = if let kube::Error::Api(status) = error {
         Some(status.code)

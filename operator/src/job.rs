@@ -64,9 +64,9 @@ const CHECKS: usize = 16;
 /// Namespace and name of a PlanescapeJob.
 pub(crate) type Name = (String, String);
 
-/// What a controller is told.
+/// The settings of a controller.
 pub struct Settings {
-    /// What PlanescapeJobs get that do not say otherwise.
+    /// Settings for PlanescapeJobs that have none of their own.
     pub defaults: Defaults,
     /// The one namespace to watch; all when absent.
     pub scope: Option<String>,
@@ -83,7 +83,7 @@ pub struct Controller {
     skew: Arc<ClockSkew>,
 }
 
-/// What every reconciliation reads from.
+/// The parts that every reconciliation works with.
 pub(crate) struct Context {
     pub(crate) clients: Clients,
     pub(crate) defaults: Defaults,
@@ -104,7 +104,7 @@ pub(crate) struct Context {
     skew: Arc<ClockSkew>,
 }
 
-/// What is seen of one PlanescapeJob, and what follows from it.
+/// One PlanescapeJob as it is seen, and the plan that follows.
 struct Attempt {
     job: PlanescapeJob,
     identity: Identity,
@@ -113,7 +113,7 @@ struct Attempt {
     material: Option<Material>,
     observed: Observed,
     plan: Plan,
-    /// What is wrong with the clock, where nothing is decided for that.
+    /// The problem of the clock, if nothing is decided because of it.
     clock_problem: Option<String>,
     now: Timestamp,
 }
@@ -225,7 +225,7 @@ impl Context {
         self.begun.take_unanswered(&name)
     }
 
-    /// What is put back when looking for it has failed.
+    /// Puts the Job back after looking for it has failed.
     pub(crate) fn keep_unanswered(&self, identity: &Identity, job: &str) {
         let name = (identity.namespace.clone(), identity.name.clone());
         self.begun.keep_unanswered(name, job);
@@ -393,7 +393,7 @@ async fn attempt(
     };
     let mut attempt = Attempt::new(known, identity, observed, context);
     if attempt.plan.only_checks() && urgency == Urgency::Due {
-        // Nobody waits for a check, and due runs need the places of those that are due.
+        // A check is not urgent, and due runs need the places of those that are due.
         attempt.put_off_check(RECHECK);
         context.queue.push(attempt.name(), Urgency::Changed);
     }

@@ -127,7 +127,7 @@ impl Candidate {
         }
     }
 
-    /// Whether it was written. Who leads may have changed either way.
+    /// Whether it was written. The leader may have changed either way.
     async fn write(&mut self, record: Record) -> bool {
         let sent = moment();
         let written = self.lease.write(&record).await;

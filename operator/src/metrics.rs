@@ -1,4 +1,4 @@
-//! What `/metrics` says. No series is about a single PlanescapeJob: their number does not grow with what is
+//! The metrics at `/metrics`. No series is about a single PlanescapeJob: their number does not grow with what is
 //! in the cluster.
 
 mod calls;
@@ -56,7 +56,7 @@ pub struct Metrics {
 /// Answers what is so at the moment.
 struct Live(Box<dyn Fn() -> Snapshot + Send + Sync>);
 
-/// What is so at the moment.
+/// The state at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) readable: usize,

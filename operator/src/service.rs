@@ -19,7 +19,7 @@ use crate::leader::{Candidate, Leadership, Lost, SharedLease, Term};
 use crate::metrics::Metrics;
 use crate::shutdown;
 
-/// What the work of a program stands on. Nothing is served before [`Service::run`].
+/// The parts that the work of a program stands on. Nothing is served before [`Service::run`].
 pub(crate) struct Service {
     pub(crate) client: Client,
     pub(crate) metrics: Arc<Metrics>,
@@ -109,7 +109,7 @@ async fn until_ended(
         shutdown.cancel();
         let ended = ended.context("a part of the program panicked").flatten();
         if ended.as_ref().is_err_and(anyhow::Error::is::<Lost>) {
-            // Nothing that is left to do may be done. Whoever waits for a task is gone before the runtime cancels that.
+            // Work that is left must not be done. A task that waits for another one ends before that is cancelled.
             parts.shutdown().await;
             return ended;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// What waits, by namespace.
+/// Waiting items, by namespace.
 #[derive(Debug)]
 pub(crate) struct Turns<T> {
     waiting: BTreeMap<String, VecDeque<T>>,

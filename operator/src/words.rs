@@ -15,7 +15,7 @@ pub fn of(error: &anyhow::Error) -> String {
             let pause = if said.is_empty() { "" } else { ": " };
             said = format!("{said}{pause}{text}");
         }
-        // What comes below is the API server's answer once more, with all its fields.
+        // The causes below repeat the API server's answer, with all its fields.
         if let Some(kube::Error::Api(_)) = known {
             break;
         }
@@ -23,7 +23,7 @@ pub fn of(error: &anyhow::Error) -> String {
     said
 }
 
-/// What went wrong with a watch, without the fields of the API server's answer.
+/// The failure of a watch, without the fields of the API server's answer.
 pub(crate) fn of_watch(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(cause) => format!("cannot list: {}", brief(cause)),

@@ -137,7 +137,7 @@ impl Credentials {
         Ok(addresses)
     }
 
-    /// What the operator gives PlanescapeJobs that do not say otherwise, as far as a login depends on it.
+    /// The operator's settings for PlanescapeJobs that have none of their own, as far as a login depends on them.
     pub fn defaults(&self) -> anyhow::Result<Defaults> {
         let given = |text: &Option<String>| vault::given(text.as_ref()).map(str::to_owned);
         let usual = Defaults::default();

@@ -1,4 +1,4 @@
-//! What PlanescapeJobs get that do not say otherwise: for the operator, and for what explains what it would do.
+//! Settings for PlanescapeJobs that have none of their own: for the operator, and for commands that explain its work.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// What PlanescapeJobs get that do not say otherwise. Empty settings count as absent, so that
+    /// Settings for PlanescapeJobs that have none of their own. Empty ones count as absent, so that
     /// a manifest can leave a variable blank.
     pub fn defaults(&self) -> anyhow::Result<Defaults> {
         let given = |text: &Option<String>| vault::given(text.as_ref()).map(str::to_owned);

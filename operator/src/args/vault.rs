@@ -1,5 +1,5 @@
-//! What is said about Vault on the command lines of several programs. A mistake in it is told at the start: later it would
-//! look like one of every PlanescapeJob.
+//! Settings about Vault on the command lines of several programs. A mistake in one is told at the start: later it would
+//! look like a mistake in every PlanescapeJob.
 
 use anyhow::{Context as _, anyhow, ensure};
 use planescape_operator_core::{annotations, defaults};

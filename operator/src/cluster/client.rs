@@ -43,7 +43,7 @@ async fn configuration() -> anyhow::Result<Config> {
         .context("cannot reach Kubernetes: this is not a pod, and no kubeconfig can be read; name one in KUBECONFIG")
 }
 
-/// What stands in those files of a list that are there, where others are missing: kubectl passes over them.
+/// The content of the files of a list that exist, if others are missing: kubectl passes over those.
 fn present(list: &OsStr) -> Option<anyhow::Result<Kubeconfig>> {
     let files = env::split_paths(list).filter(|file| !file.as_os_str().is_empty());
     let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|file| file.exists());

@@ -150,7 +150,7 @@ impl Recorder {
     }
 }
 
-/// What was expected; never what was found, which may be a secret.
+/// The expected type; never the value that was found, which may be a secret.
 fn problem(error: &str) -> String {
     let kind = error.split(' ').take(2).collect::<Vec<_>>().join(" ");
     match kind.to_ascii_lowercase().as_str() {

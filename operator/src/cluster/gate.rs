@@ -10,13 +10,13 @@ use crate::turns::Turns;
 /// Which calls are let through first, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// What a run waits for.
+    /// A run waits for it.
     Run,
-    /// What must not be forgotten.
+    /// It must not be forgotten.
     Record,
-    /// What can wait.
+    /// It can wait.
     Tidy,
-    /// What is a courtesy.
+    /// It is a courtesy.
     Event,
 }
 

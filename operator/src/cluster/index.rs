@@ -19,7 +19,7 @@ use shelf::{Number, Shelf};
 /// How long the watch may take to show what was created.
 const EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// What objects are found by.
+/// Keys that objects are found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     /// UID of the controlling owner.
@@ -31,7 +31,7 @@ pub(crate) enum Key {
 /// Namespace and name.
 type Place = (String, String);
 
-/// What is kept of an object.
+/// The kept part of an object.
 pub(crate) trait Kept: Pack {
     fn place(&self) -> Place;
 
@@ -67,7 +67,7 @@ struct Inner<K> {
     standing_out: BTreeSet<Number>,
     /// When those were created from here that the watch has not shown yet.
     expected: HashMap<Number, Instant>,
-    /// What a list has not shown yet.
+    /// The objects that a list has not shown yet.
     unlisted: Option<HashSet<Number>>,
 }
 
@@ -291,7 +291,7 @@ impl<K: Kept> Inner<K> {
         concerned
     }
 
-    /// What there is to know of an object that was put on the shelf.
+    /// Notes the keys and marks of an object that was put on the shelf.
     fn note(&mut self, number: Number, object: &K, expected_since: Option<Instant>) {
         for key in object.keys() {
             self.objects.link(&key, number);

@@ -29,7 +29,7 @@ pub(crate) struct Unreadable {
 }
 
 impl KnownPlanescapeJob {
-    /// What is kept of one that the API server has stored.
+    /// Keeps the part of it that decisions need, if the API server has stored it.
     pub(crate) fn of(
         object: DeserializeGuard<PlanescapeJob>,
         defaults: &Defaults,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 
-/// What the last answers told.
+/// The times of the last answers.
 #[derive(Debug, Default)]
 pub(crate) struct ClockSkew {
     answers: Mutex<VecDeque<Answer>>,
@@ -56,7 +56,7 @@ impl ClockSkew {
         }
     }
 
-    /// What is wrong with this clock, in a sentence, where it is too far off.
+    /// The problem of this clock in a sentence, if it is too far off.
     pub(crate) fn problem(&self) -> Option<String> {
         let ahead = self.ahead();
         // To the minute: what is said is not to change all the time.
@@ -69,7 +69,7 @@ impl ClockSkew {
         })
     }
 
-    /// What is odd about this clock, in a sentence, where runs start at the wrong time by it.
+    /// A warning in a sentence, if this clock is so far off that runs start at the wrong time.
     pub(crate) fn warning(&self) -> Option<String> {
         let ahead = self.ahead();
         let (seconds, side) = (ahead.abs().as_secs(), side(ahead));

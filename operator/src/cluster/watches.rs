@@ -1,4 +1,4 @@
-//! What we watch: PlanescapeJobs, and the Jobs and pods that bear our label.
+//! Watches PlanescapeJobs, and the Jobs and pods that bear our label.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -28,7 +28,7 @@ use crate::words;
 /// Objects in one answer of the API server: so many are in memory as a whole.
 const PAGE: u32 = 50;
 
-/// What is watched, kept in memory.
+/// The watched objects, kept in memory.
 pub(crate) struct Kinds {
     pub(crate) planescape_jobs: Index<KnownPlanescapeJob>,
     pub(crate) jobs: Index<KnownJob>,

@@ -72,7 +72,7 @@ fn cron_jobs(file: &str) -> anyhow::Result<Vec<Object>> {
     Ok(cron_jobs)
 }
 
-/// What the API server and the operator would take. What the operator's settings add is not known here.
+/// Converts one as the API server and the operator would take it. The operator's settings are not known here.
 fn converted(cron_job: &Value) -> Result<Converted, Vec<Problem>> {
     let Converted { job, mut notes } = convert::cron_job(cron_job)?;
     let defaults = Defaults {

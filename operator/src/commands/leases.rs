@@ -63,7 +63,7 @@ impl Leases {
 
 type Row = [String; HEAD.len()];
 
-/// What an agent at work has read it says when it ends.
+/// An agent at work tells its reads only when it ends.
 fn rows(receipt: &Receipt) -> Vec<Row> {
     if receipt.logins.is_empty() {
         let summary = receipt.summary.as_ref();

@@ -14,7 +14,7 @@ pub(super) const NOWHERE: &str = "https://vault.invalid";
 /// An object of a file.
 pub(super) struct Object {
     pub(super) value: Value,
-    /// What is wrong with the keys of the document that holds it, each with its line.
+    /// The mistakes in the keys of the document that holds it, each with its line.
     mistakes: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ impl Object {
         self.value["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// What was made of it, where its document has no mistakes. Otherwise what is wrong.
+    /// The result, if its document has no mistakes; otherwise all mistakes and problems.
     pub(super) fn unless_wrong<T>(&self, made: Result<T, Vec<Problem>>) -> Result<T, String> {
         match made {
             Ok(made) if self.is_sound() => Ok(made),
@@ -45,7 +45,7 @@ impl Object {
     }
 }
 
-/// The objects of one kind; - is standard input. What is wrong with others is told on standard error.
+/// The objects of one kind; - is standard input. Mistakes in others are told on standard error.
 pub(super) fn of_kind(file: &str, kind: &str) -> anyhow::Result<Vec<Object>> {
     let (file, text) = (shown(file), read(file)?);
     let objects = objects(&text).with_context(|| format!("{file} is not YAML"))?;
@@ -79,7 +79,7 @@ pub(super) fn shown(file: &str) -> &str {
     }
 }
 
-/// What is wrong with the documents of some objects, each once.
+/// The mistakes in the documents of some objects, each once.
 pub(super) fn mistakes(objects: &[Object]) -> Vec<&str> {
     let mut found = Vec::new();
     for mistake in objects.iter().flat_map(|object| &object.mistakes) {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::cluster::client;
 
-/// What is shown of it where something is typed that it does not take.
+/// The usage that is shown after a mistake on the command line.
 const USAGE: &str = "planescape run NAME [--namespace=NAME] [--args=ARG]... [--env=NAME=VALUE]...";
 
 const EXAMPLES: &str = "Examples:

@@ -99,7 +99,7 @@ impl Template {
     /// Does it.
     ///
     /// # Errors
-    /// What cannot be read or printed.
+    /// A file cannot be read, or the result cannot be printed.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Render(render) => render.run(),

@@ -48,7 +48,7 @@ const LEASE_DELAY: Duration = Duration::from_secs(2);
 /// How long the status may remember tokens that this program is about to revoke, or the operator to forget.
 const SWEEP_DELAY: Duration = Duration::from_secs(5);
 
-/// What is being done about pods and runs, by their UIDs.
+/// The work on pods and runs, by their UIDs.
 struct Agents<'a> {
     program: &'a Arc<Program>,
     shutdown: &'a CancellationToken,
@@ -204,7 +204,7 @@ async fn sweep(
     }
 }
 
-/// What the status names of a pod that is gone.
+/// The tokens that the status names of a pod that is gone.
 enum Remembered {
     /// Nothing any more.
     Nothing,
@@ -261,7 +261,7 @@ async fn remembered(
     })))
 }
 
-/// What is not known to be gone.
+/// Tokens and leases that are not known to be gone.
 struct Open {
     accessors: Vec<String>,
     leases: Vec<String>,
@@ -282,7 +282,7 @@ impl Open {
         self.accessors.is_empty() && self.leases.is_empty()
     }
 
-    /// What could not be done in a day, and what is to be said then.
+    /// The step that could not be done in a day, and the message about it.
     fn given_up(&self) -> (&'static str, &'static str) {
         let open = (self.accessors.is_empty(), self.leases.is_empty());
         match open {
@@ -302,10 +302,10 @@ impl Open {
     }
 }
 
-/// What the Job says of what an agent has left.
+/// The Job's record of the tokens that an agent has left.
 #[derive(Default)]
 struct Telling {
-    /// What was told, or is never taken.
+    /// The record as it was told last; also one that is never taken.
     told: Revocation,
     /// Why the API server did not take what was told last.
     trouble: Option<String>,
@@ -443,7 +443,7 @@ fn whole_seconds() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Where there is no Job any more there is nobody to tell.
+/// Tells the Job of a revocation. Without a Job nothing is told.
 async fn tell(program: &Program, left: &Left, outcome: &Revocation, telling: &mut Telling) {
     let answer = job::tell_revocation(&program.clients, left, outcome).await;
     if telling.hear(outcome, &answer)

@@ -1,4 +1,4 @@
-//! What is written on the Job of a run.
+//! Writes on the Job of a run.
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
@@ -82,7 +82,7 @@ pub(super) fn is_never_taken(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 413 | 422))
 }
 
-/// Whether nobody lets us write on the Job. What the API server cannot answer just now is another thing.
+/// Whether the API server forbids us to write on the Job. Its passing failures do not count.
 pub(super) fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }
@@ -180,7 +180,7 @@ mod tests {
         assert!(matches!(after_a_refusal(anothers).await, Ok(None)));
     }
 
-    /// What becomes of the release of `mine`, which is refused, while the Job of that name is like this.
+    /// The result of a refused release of `mine`, while the Job of that name is like this.
     async fn after_a_refusal(mut metadata: Value) -> kube::Result<Option<Job>> {
         metadata["name"] = json!("job");
         let found = json!({

@@ -35,7 +35,7 @@ const LONG: SignedDuration = SignedDuration::from_hours(1);
 /// How often it is looked whether something is due.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What is to be tried, by the UID of the PlanescapeJob.
+/// The checks to do, by the UID of the PlanescapeJob.
 struct Checks {
     program: Arc<Program>,
     defaults: Defaults,
@@ -248,7 +248,7 @@ async fn ask(program: &Program, check: &Check) -> Result<Report, Failure> {
     Ok(check.judge(login.grant, &allowed))
 }
 
-/// What the token may do at each path.
+/// The capabilities of the token at each path.
 async fn allowed(
     client: &Client,
     check: &Check,

@@ -40,7 +40,7 @@ pub(super) struct Record {
     pub(super) state: State,
 }
 
-/// What the record says beside the token.
+/// The record beside the token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct State {
@@ -69,7 +69,7 @@ pub(super) struct LeaseRecord {
 }
 
 impl Record {
-    /// What stands in a record. Of one whose state somebody has broken the token alone is known, and that it may have leases.
+    /// Reads a record. If somebody has broken its state, only the token is known, and that it may have leases.
     fn of(secret: Secret, now: Timestamp) -> Option<Self> {
         let mut data = secret.data?;
         let token = String::from_utf8(data.remove(TOKEN)?.0).ok()?;
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::leader::Leadership;
 
-    /// What many runs of one instant do to an API server with a slow webhook.
+    /// Many runs of one instant have this effect on an API server with a slow webhook.
     #[tokio::test(start_paused = true)]
     async fn a_record_may_wait_for_its_turn_for_longer_than_a_call_may_take() {
         let server = service_fn(|_: Request<Body>| async {

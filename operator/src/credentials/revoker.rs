@@ -26,7 +26,7 @@ pub(super) struct Revoker {
     sessions: Mutex<HashMap<Place, Session>>,
 }
 
-/// What Vault is asked.
+/// A question to Vault.
 #[derive(Clone, Copy)]
 enum Question<'a> {
     /// To revoke the token with this accessor.
@@ -65,8 +65,8 @@ pub(super) enum Unanswered {
 type Session = Arc<AsyncMutex<Option<SecretText>>>;
 
 impl Program {
-    /// Whether Vault has said that a token of a run, whose revocation it denies to itself, is gone. Nobody says so where nobody
-    /// is to revoke by accessors.
+    /// Revokes a token of a run whose revocation Vault denies to itself; whether Vault has said that it is gone.
+    /// Without a revoker nothing is done.
     pub(super) async fn revoke_by_accessor(&self, run: &Run, accessor: &str) -> bool {
         let Some(revoker) = self.revoker.as_ref().filter(|_| !accessor.is_empty()) else {
             return false;
@@ -135,7 +135,7 @@ impl Revoker {
             Ok(Ok(())) => Ok(Some(true)),
             Ok(Err(error)) if left::is_unknown_lease(&error) => Ok(Some(false)),
             Ok(Err(error)) if left::is_denied(&error) => Ok(None),
-            // Nobody has set up the login of the revoker.
+            // The login of the revoker is not set up.
             Err(Trouble::Login(Error::Refused(refusal)))
                 if matches!(refusal.status(), 400..=404) =>
             {

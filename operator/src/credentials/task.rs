@@ -30,7 +30,7 @@ use crate::job::brief;
 use crate::metrics::{Count, HeldOfRun};
 pub(super) use reading::mount_of;
 
-/// What the watch shows of a Job.
+/// A Job as the watch shows it.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     There(Box<Run>),
@@ -45,12 +45,12 @@ struct Task {
     record: Option<Record>,
     /// Whether it does not hold all leases yet.
     is_record_behind: bool,
-    /// What was read and is not written yet.
+    /// The contents that were read and are not written yet.
     contents: BTreeMap<usize, Contents>,
     /// Those of its Vault, once that was asked.
     outages: Option<Outages>,
     is_gone: bool,
-    /// What it counts for in the metrics.
+    /// Its part in the metrics.
     held: HeldOfRun,
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn tend(
     }
 }
 
-/// What the watch shows next of a Job. Of one that is gone it shows no more, whose end may still have to wait for Vault.
+/// The next state of a Job by the watch. One that is gone shows no other; its end may still have to wait for Vault.
 async fn news(seen: &mut watch::Receiver<Seen>, is_gone: bool) -> Seen {
     if is_gone {
         return std::future::pending().await;
@@ -156,7 +156,7 @@ impl Task {
                 self.run.stage = Stage::Over {
                     deleted: Some(deleted),
                 };
-                // Nobody else knows of its token.
+                // No other program knows of its token.
                 self.run.is_claimed =
                     matches!(self.memory.custody, Custody::Unknown | Custody::Held(_));
             }

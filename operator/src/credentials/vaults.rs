@@ -244,7 +244,7 @@ impl Vault {
         (turn.expect("it is never closed"), &self.client)
     }
 
-    /// Waits as long as logins keep their distance. Who has waited logs in at once.
+    /// Waits as long as logins keep their distance. The caller then logs in at once.
     pub(super) async fn pace(&self) {
         tokio::time::sleep(self.server.next_login()).await;
     }
@@ -265,7 +265,7 @@ impl Vault {
         }
     }
 
-    /// What tells from now on when it is back.
+    /// Tells from now on when Vault is back.
     pub(super) fn outages(&self) -> Outages {
         Outages {
             seen: self.server.outage.subscribe(),
@@ -273,7 +273,7 @@ impl Vault {
         }
     }
 
-    /// Takes in what Vault has answered. Where it serves nobody, one of us looks for it from then on.
+    /// Takes in Vault's answer. If Vault serves nobody, one task looks for it from then on.
     pub(super) fn learn<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         let error = answer.as_ref().err().filter(|error| is_outage(error));
         if let Some(error) = error

@@ -45,7 +45,7 @@ pub(super) async fn apply(
     trouble
 }
 
-/// What keeps runs from starting or ending is told.
+/// Tells of a failure that keeps runs from starting or ending.
 fn failure(action: &Action, error: &Error) -> Option<Failure> {
     let (reason, message) = match action {
         Action::Create { .. } | Action::Rerun { .. } => ("FailedCreate", error.to_string()),
@@ -267,7 +267,7 @@ fn manager() -> PatchParams {
     }
 }
 
-/// What is gone, or has another UID by now, needs nothing any more. A conflict alone does not say so.
+/// An object that is gone, or has another UID by now, needs nothing any more. A conflict alone does not say so.
 async fn unless_gone<T, K>(
     result: kube::Result<T>,
     api: &Api<K>,
@@ -307,7 +307,7 @@ mod tests {
         assert!(matches!(after_a_conflict("anothers").await, Ok(None)));
     }
 
-    /// What becomes of a change of `mine` that meets a conflict, while an object of this UID bears the name.
+    /// The result of a change of `mine` that meets a conflict, while an object of this UID bears the name.
     async fn after_a_conflict(uid: &'static str) -> Result<Option<Job>, Error> {
         let server = tower::service_fn(move |_: Request<Body>| async move {
             let found = json!({

@@ -1,4 +1,4 @@
-//! What is seen of one PlanescapeJob, what follows from it, and the doing of it.
+//! One attempt at a PlanescapeJob: the look at it, the plan that follows, and the doing.
 
 use std::time::Instant;
 

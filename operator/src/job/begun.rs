@@ -54,7 +54,7 @@ impl Begun {
         locked(&self.unanswered).insert(name, job.to_owned());
     }
 
-    /// The Job that may have been made. Whoever asks looks for it.
+    /// The Job that may have been made. The caller looks for it.
     pub(super) fn take_unanswered(&self, name: &Name) -> Option<String> {
         locked(&self.unanswered).remove(name)
     }

@@ -18,8 +18,7 @@ use super::error::Error;
 use super::{Attempt, Context, post_params};
 use crate::cluster::gate::Class;
 
-/// Starts a run. Whatever keeps it from starting is a failure that the status tells, unless somebody
-/// was quicker and the next attempt is due at once.
+/// Starts a run. The status tells of a failure, unless somebody was quicker and the next attempt is due at once.
 pub(super) async fn create(
     attempt: &Attempt,
     occasion: &Occasion<'_>,
@@ -118,7 +117,7 @@ fn built(attempt: &Attempt, occasion: &Occasion<'_>) -> Option<Value> {
     Some(run::build(validated, attempt.material.as_ref()?, occasion))
 }
 
-/// What the API server would say of a Job.
+/// The API server's answer to a dry run of a Job.
 pub(super) async fn check(attempt: &Attempt, tick: Timestamp, context: &Context) -> Checked {
     let Some(job) = &built(attempt, &Occasion::Tick(tick)) else {
         return Checked::Unknown("the template was not read".to_owned());
@@ -243,7 +242,7 @@ fn is_invalid(status: &Status) -> bool {
     matches!(status.code, 400 | 422) && (names_a_field || is_unread)
 }
 
-/// What the API server says, with the paths of a PlanescapeJob, and without what the Job says.
+/// The API server's message, with the paths of a PlanescapeJob, and without the values of the Job.
 fn told(attempt: &Attempt, status: &Status, job: &Value) -> String {
     let comes_first = attempt.validated.as_ref().is_ok_and(|validated| {
         let agent = validated.agent.as_ref();

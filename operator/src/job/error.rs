@@ -1,4 +1,4 @@
-//! What can go wrong in a reconciliation, and when to try again.
+//! Errors of a reconciliation, and when to try again.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kube::core::Status;
 use super::backoff::Pace;
 use crate::cluster::client::NoAnswer;
 
-/// What went wrong.
+/// An error of a reconciliation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot read {what}: {}", brief(source))]
@@ -54,7 +54,7 @@ impl Error {
         self.status().is_some_and(Status::is_already_exists)
     }
 
-    /// What the API server said, if it did.
+    /// The API server's answer, if it gave one.
     pub(super) fn status(&self) -> Option<&Status> {
         if let Self::Read { source, .. } | Self::Write { source, .. } = self
             && let kube::Error::Api(status) = source
@@ -80,7 +80,7 @@ impl Error {
     }
 }
 
-/// What comes of some work, unless the API server keeps it waiting for longer than the limit.
+/// The result of some work, unless the API server keeps it waiting for longer than the limit.
 pub(super) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
@@ -91,7 +91,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// What the API server said, without the rest of its answer.
+/// The API server's message, without the rest of its answer.
 pub(crate) fn brief(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();

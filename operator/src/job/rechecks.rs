@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(super) struct Rechecks(Mutex<HashMap<Name, Open>>);
 
-/// What is checked: the UID of the object, and its generation.
+/// The checked version: the UID of the object, and its generation.
 pub(super) type Version = (String, Option<i64>);
 
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ const GO_ON: Duration = Duration::from_millis(100);
 /// When to try again what could not be done.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What all objects together have.
+/// The state that all objects share.
 pub(super) struct Tidying {
     /// So many calls may be on their way: the API server is there for runs.
     slots: Semaphore,

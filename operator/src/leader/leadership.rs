@@ -1,4 +1,4 @@
-//! What the rest of the operator knows of the election: whether it leads, and until when at least.
+//! The state of the election for the rest of the operator: whether it leads, and until when at least.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub struct SharedLease {
     known: Option<Lease>,
 }
 
-/// What became of a write.
+/// The result of a write.
 pub(super) enum Written {
     Done,
     /// Somebody else wrote before.
@@ -92,7 +92,7 @@ impl SharedLease {
                 self.known = Some(lease);
                 Ok(Written::Done)
             }
-            // It was changed, created or deleted by somebody else. Where one is created it is the namespace that is missing.
+            // Somebody else has changed, created or deleted it. For a new one 404 means that the namespace is missing.
             Err(Failed::Refused(kube::Error::Api(status)))
                 if status.code == 409 || (status.code == 404 && !is_new) =>
             {

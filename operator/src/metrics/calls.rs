@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// What was asked of the API server.
+/// A question to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     verb: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct Calls {
     took: Family<Labels, Histogram, Buckets>,
 }
 
-/// What this operator talks about; all else counts as one.
+/// Resources that this operator asks for; all others count as one.
 const RESOURCES: [&str; 6] = [
     "planescapejobs/status",
     "planescapejobs",

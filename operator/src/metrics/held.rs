@@ -1,4 +1,4 @@
-//! What `planescape credentials` holds for all runs together.
+//! Runs, tokens and leases that `planescape credentials` holds, all together.
 
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,17 +14,17 @@ pub(crate) struct Held {
     leases: Gauge,
 }
 
-/// What one run counts for, until it is dropped.
+/// The part of one run, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldOfRun {
     all: Held,
     count: Count,
 }
 
-/// What is known of one run.
+/// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    /// Where it stands; none once nothing is left to do for it.
+    /// Its stage; none once nothing is left to do for it.
     pub(crate) standing: Option<&'static str>,
     pub(crate) has_token: bool,
     pub(crate) leases: usize,
@@ -66,7 +66,7 @@ impl Held {
 }
 
 impl HeldOfRun {
-    /// What is known of it now, instead of what was.
+    /// Puts the present counts in the place of the former.
     pub(crate) fn set(&mut self, count: Count) {
         if count != self.count {
             self.all.add(count, 1);

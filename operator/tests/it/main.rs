@@ -12,7 +12,7 @@ mod render;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// What a program left behind.
+/// The exit code and output of a program.
 struct Outcome {
     code: Option<i32>,
     out: String,

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Objects that are remembered; the others have all of their events left.
 const MOST: usize = 4_096;
 
-/// What is left to each object, by its UID.
+/// The events that each object has spent, by its UID.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     spent: HashMap<String, Spent>,

@@ -7,7 +7,7 @@ use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What can be packed.
+/// An object that can be packed.
 pub(crate) trait Pack: Serialize + DeserializeOwned {
     /// A typical object as JSON: what others have in common with it is not kept.
     const TYPICAL: &'static str;

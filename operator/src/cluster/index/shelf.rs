@@ -75,7 +75,7 @@ impl<K: Pack> Shelf<K> {
         self.links.remove(&(hash, number));
     }
 
-    /// What may have a key, and whatever has it.
+    /// The objects that have a key, and others whose keys share its hash.
     pub(super) fn candidates(&self, key: &impl Hash) -> impl Iterator<Item = (Number, K)> {
         let hash = self.hash(key);
         let links = self.links.range((hash, 0)..=(hash, Number::MAX));

@@ -63,7 +63,7 @@ impl Task {
             Err(error) => Some(error),
         };
         if let Some(error) = open {
-            // Who may ask for the token is asked first: it may have ended.
+            // A token in doubt is looked up first: it may have ended.
             let is_settled = error.kind() == Some(Kind::Denied) && !self.doubts();
             if !is_settled || !self.revoke_by_accessor().await {
                 return Err(Failure::of_vault(&self.run, Question::Revocation, &error));

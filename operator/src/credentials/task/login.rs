@@ -97,7 +97,7 @@ impl Task {
             None => records.create(run, &record).await,
         };
         if let Err(error) = written {
-            // Nobody would ever find it again.
+            // Without a record the token would never be found again.
             let is_revoked = self.give_back(&vault, &login).await;
             let is_answered = matches!(error, kube::Error::Api(_));
             if is_revoked && !is_answered && self.record.is_none() {

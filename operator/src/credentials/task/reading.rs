@@ -59,7 +59,7 @@ impl Task {
         };
         let access = Access::of(&ordered.path, &answer, mount.as_ref());
         self.add_lease(index, asked, &answer, &access);
-        // Where that fails it is tried again before the Secret is made: to read once more would make one more user.
+        // If this fails it is tried again before the Secret is made: another read would make another user.
         let _ = self.catch_up().await;
         let has_versions = mount.as_ref().is_some_and(Mount::is_kv_v2);
         let made = contents(ordered.clone(), answer, has_versions).await;
@@ -70,7 +70,7 @@ impl Task {
         Ok(())
     }
 
-    /// What is at a path, when it was asked for, and the mount that serves it.
+    /// The secret at a path, when it was asked for, and the mount that serves it.
     async fn ask(
         &mut self,
         ordered: &OrderedSecret,

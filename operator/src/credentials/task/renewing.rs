@@ -89,7 +89,7 @@ impl Task {
         Duration::try_from(wanted(self.program.outage)).ok()
     }
 
-    /// What an answer means for what was to be renewed; nothing where the token has ended, and all with it.
+    /// The meaning of an answer to a renewal; none if the token has ended, and all with it.
     fn change(
         &mut self,
         subject: Subject,
@@ -114,7 +114,7 @@ impl Task {
     }
 }
 
-/// What becomes of a life.
+/// A change of a life.
 #[derive(Clone, Copy)]
 enum Change {
     Granted {

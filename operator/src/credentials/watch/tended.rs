@@ -24,7 +24,7 @@ struct Entry {
     standing: Standing,
 }
 
-/// Where a task stands.
+/// How far a task has come.
 enum Standing {
     /// Its Job is there.
     Tending,
