@@ -1,4 +1,4 @@
-//! The annotations of a pod template, read once into an [`Injection`]; whoever holds one need not
+//! The annotations of a pod template, read once into an [`Injection`]. With one at hand there is no need to
 //! look at an annotation again.
 //!
 //! Keys and meanings are those of the Vault Agent Injector. Unlike it, we refuse what we do not
@@ -404,7 +404,7 @@ fn quantity_or_none(text: &str) -> Result<String, String> {
     values::quantity(text)
 }
 
-/// A token for nobody else can be used nowhere else.
+/// A token with an audience is of no use elsewhere.
 fn audience(reader: &mut Reader, defaults: &Defaults) -> Option<String> {
     let own = reader.required_text("auth-audience");
     let volume = "agent-service-account-token-volume-name";

@@ -1,4 +1,4 @@
-//! Which of several operators leads: a record that all of them share says who, and who leads renews it.
+//! Which of several operators leads: a record that all of them share names the leader, and the leader renews it.
 //!
 //! The rules are those of Kubernetes' own controllers. No operator trusts another one's clock: a record
 //! is out of date when it has not changed for its whole duration, counted from when it was seen here.
@@ -85,7 +85,7 @@ impl Moment {
 }
 
 impl Election {
-    /// Of an operator that has seen nothing yet. No two operators share an identity.
+    /// An operator that has seen nothing yet. No two operators share an identity.
     pub fn new(identity: String, timing: Timing) -> Self {
         Self {
             identity,

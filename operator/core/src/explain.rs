@@ -37,7 +37,7 @@ pub struct Explanation {
     /// The agent's configuration, which its container has in `VAULT_CONFIG`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_configuration: Option<Value>,
-    /// The requests that Vault gets, by who asks.
+    /// The requests that Vault gets, by their sender.
     pub vault: Vec<Access>,
     /// The runs to come.
     pub next_runs: Vec<NextRun>,

@@ -101,7 +101,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Receipt {
-    /// Of a run in the status of a PlanescapeJob, with what its Job and pods tell as long as they are there.
+    /// The receipt of a run in the status of a PlanescapeJob, with the word of its Job and pods while they are there.
     #[must_use]
     pub fn of(namespace: &str, planescape_job: &str, run: &Run, job: Option<&ObservedJob>) -> Self {
         let logins = job.map(|job| logins(namespace, job)).unwrap_or_default();
@@ -123,7 +123,7 @@ impl Receipt {
     }
 }
 
-/// Those of a run that its Job and pods still tell of.
+/// The logins for a run that its Job and pods still tell of.
 fn logins(namespace: &str, job: &ObservedJob) -> Vec<Login> {
     let account = format!("{namespace}/{}", job.service_account);
     let agents = job.pods.iter().filter_map(|pod| {
@@ -191,7 +191,7 @@ fn revoked(job: &ObservedJob, logins: &[Login]) -> Option<Timestamp> {
         .max()
 }
 
-/// Of a KV secret with versions, which one.
+/// The path of a read; with its version for a KV secret that has versions.
 fn told(read: &Access) -> String {
     let path: String = read.path.chars().take(LONGEST_PATH).collect();
     match read.version {

@@ -25,7 +25,7 @@ pub use window::Window;
 pub enum Schedule {
     /// Once, as soon as possible.
     Once,
-    /// At a fixed interval, whatever the calendar says.
+    /// At a fixed interval, without regard to the calendar.
     Every(Every),
     /// By the clock of a time zone. The author chooses what happens when it is turned.
     Calendar(Calendar),

@@ -4,7 +4,7 @@
 /// Both prefixes mean the same.
 pub(super) const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
 
-/// Those with our own prefix.
+/// Keys with our own prefix.
 pub(super) const OWN: &[&str] = &["planescape.io/lease-guard"];
 
 /// A key without its prefix, if it is for the agent.

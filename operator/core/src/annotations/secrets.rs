@@ -85,7 +85,7 @@ pub(super) fn read(reader: &mut Reader) -> (Vec<Secret>, Vec<String>) {
 /// Settings of secrets that have none of their own.
 struct Usual {
     template: DefaultTemplate,
-    /// Of the templates that are written in annotations.
+    /// The language of templates that are written in annotations.
     engine: Engine,
 }
 
@@ -164,7 +164,7 @@ fn read_one(reader: &mut Reader, name: String, mount: &str, usual: &Usual) -> Se
     secret
 }
 
-/// The default templates are Go's, whatever the templates of annotations are.
+/// The default templates are Go's, even if the templates of annotations are not.
 fn engine(reader: &mut Reader, name: &str, has_template: bool, usual: Engine) -> Engine {
     let key = format!("agent-inject-template-engine-{name}");
     let own = reader.parse(&key, values::engine);

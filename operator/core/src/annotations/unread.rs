@@ -1,4 +1,4 @@
-//! Annotations of a PlanescapeJob that nobody reads: they are misspelt, or stand in the wrong place.
+//! Annotations of a PlanescapeJob that are not read: they are misspelt, or stand in the wrong place.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const PLACES: [(&str, &[&str]); 3] = [
 const OBJECT: &str = "metadata.annotations";
 const POD: &str = "spec.jobTemplate.spec.template.metadata.annotations";
 
-/// One sentence for each annotation with a prefix of ours or of the Agent Injector that nobody reads where it is.
+/// One sentence for each annotation with a prefix of ours or of the Agent Injector that is not read where it stands.
 pub fn unread(job: &PlanescapeJob) -> Vec<String> {
     let own = job.metadata.annotations.iter().flatten();
     let own = own.map(|(key, _)| (OBJECT, key.as_str()));

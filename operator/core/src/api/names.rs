@@ -16,7 +16,7 @@ pub const LEGACY_JOB_NAME_LABEL: &str = "job-name";
 /// Label on pods: the name of their Job, as Kubernetes itself sets it.
 pub const KUBERNETES_JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
-/// Recommended label: who made this.
+/// Recommended label: the maker of an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`MANAGED_BY_LABEL`], our field manager and the controller that events name.

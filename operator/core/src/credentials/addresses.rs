@@ -21,7 +21,7 @@ pub enum Refused {
 }
 
 impl Addresses {
-    /// Of a list with commas.
+    /// Reads a list with commas.
     ///
     /// # Errors
     /// The text names an item that is no address, and says how to write one.

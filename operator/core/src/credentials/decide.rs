@@ -57,7 +57,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// As it was told on the Job.
+    /// The account as it was told on the Job.
     #[must_use]
     pub fn of(told: &Report) -> Self {
         Self {
@@ -102,9 +102,9 @@ pub enum Custody {
 /// A token's life, and those of its leases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holding {
-    /// Of the token.
+    /// The token's life.
     pub token: Life,
-    /// Of the leases, in the order of the record.
+    /// The leases, in the order of the record.
     pub leases: Vec<Lease>,
     /// How many more there may be, because answers were lost.
     pub unheard: usize,
@@ -389,8 +389,8 @@ impl Memory {
         }
     }
 
-    /// A step was done. One of many on the way to the Secrets does not end the trouble of another one, which comes again; the
-    /// last one ends them all.
+    /// A step was done. The way to the Secrets has many steps: one of them does not end the trouble of another, which
+    /// comes again; the last one ends them all.
     pub fn succeed(&mut self, step: &Step) {
         let subject = step.subject();
         let is_one_of_many = subject == Subject::Work && !matches!(step, Step::LetGo(_));
@@ -490,9 +490,9 @@ impl Holding {
         }
     }
 
-    /// Takes in what an answer to a request with the token says of it; whether that it has ended. OpenBao says no more of
-    /// such a one than that it is denied, as it does where a policy forbids something: where its end is a guess, or our
-    /// clock's word, Vault is to be asked for it.
+    /// Takes in what an answer to a request with the token says of the token; whether that it has ended. OpenBao only
+    /// denies a request with an ended token, as it does what a policy forbids. So Vault is asked about the token if its
+    /// end is a guess, or our clock's word.
     pub fn hear(&mut self, error: &Error, now: Timestamp) -> bool {
         let Error::Refused(refusal) = error else {
             return false;
@@ -510,7 +510,7 @@ impl Holding {
         is_denied && is_known
     }
 
-    /// The same of an answer to its revocation. One that is denied is not done, whatever our clock says of the token.
+    /// The same for an answer to its revocation. A denied revocation is not done, even if the token's time is over.
     pub fn hear_of_revocation(&mut self, error: &Error, now: Timestamp) -> bool {
         let has_ended = self.hear(error, now);
         if has_ended && self.token_end == TokenEnd::Presumed {
@@ -566,7 +566,7 @@ impl Holding {
         matches!(self.token_end, TokenEnd::Presumed | TokenEnd::Denied)
     }
 
-    /// When the token ends at the latest, whoever has renewed it last; none where it never does.
+    /// The latest end of the token, even if others have renewed it; none if it never ends.
     fn latest_end(&self) -> Option<Timestamp> {
         let end = self.token.end()?;
         Some(self.latest.map_or(end, |latest| latest.max(end)))

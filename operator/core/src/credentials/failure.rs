@@ -110,7 +110,7 @@ impl Failure {
         }
     }
 
-    /// Vault was not asked, because it was seen to serve nobody.
+    /// Vault was not asked, because it serves nobody.
     #[must_use]
     pub fn of_outage(run: &Run, question: Question<'_>, error: &Error) -> Self {
         Self {
@@ -157,7 +157,7 @@ impl Failure {
         Self::new(run, Phase::Done, Reason::RevokeFailed, message)
     }
 
-    /// The role gives tokens that nobody can revoke.
+    /// The role gives tokens that cannot be revoked.
     #[must_use]
     pub fn of_batch_token(run: &Run) -> Self {
         let message = format!(

@@ -9,7 +9,7 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// A renewal that moves the end by less has come to the maximum.
 const NO_PROGRESS: SignedDuration = SignedDuration::from_secs(2);
 
-/// A century in seconds: whatever a record or Vault says, it can be reckoned with.
+/// A century in seconds: no number of a record or of Vault is too large to reckon with.
 const LONGEST: i64 = 100 * 365 * 24 * 3_600;
 
 /// How long a token or a lease lives.
@@ -85,7 +85,7 @@ impl Life {
             (_, None) | (None, _) => SignedDuration::MAX,
         };
         let is_comparable = !self.is_first && !self.is_of_another_time(now);
-        // Near its maximum Vault grants ever less, whatever our clock makes of that.
+        // Near the maximum Vault grants ever less; our clock changes nothing about that.
         let has_shrunk = renewed.seconds < self.seconds;
         let is_last = is_comparable && has_shrunk && moved <= NO_PROGRESS;
         Self {
@@ -178,7 +178,7 @@ impl Life {
         has_end.then(|| self.since.saturating_add(length).ok())?
     }
 
-    /// When it ends by what Vault has granted last, whatever others may have done since; none where it never does.
+    /// When it ends by Vault's last grant to us, without the renewals of others since then; none if it never ends.
     #[must_use]
     pub fn granted_end(self) -> Option<Timestamp> {
         self.granted.or_else(|| self.end())
@@ -188,7 +188,7 @@ impl Life {
         SignedDuration::from_secs(self.seconds.clamp(0, LONGEST))
     }
 
-    /// Whether it seems to begin later than now: the clock was set back since, and nobody knows by how much.
+    /// Whether it seems to begin later than now: the clock was set back since, by an unknown time.
     #[must_use]
     pub fn is_of_another_time(self, now: Timestamp) -> bool {
         self.since > now

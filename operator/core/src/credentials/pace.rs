@@ -1,4 +1,4 @@
-//! How fast one Vault is asked for tokens, and what of its errors concern all who ask it.
+//! How fast one Vault is asked for tokens, and which of its errors concern all that ask it.
 
 use std::time::Duration;
 

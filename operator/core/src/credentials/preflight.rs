@@ -1,5 +1,5 @@
-//! Whether runs will get what they ask for, tried before the first one: a login, and what its token may do. Nothing is
-//! read, so that no credentials come of it.
+//! Tries, before the first run, whether runs will get what they ask for: a login, and the capabilities of its token. No
+//! secret is read, so that no credentials come of it.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +59,8 @@ pub struct Allowed {
 }
 
 impl Check {
-    /// Of a PlanescapeJob that asks Vault for something; nothing of one that cannot run, whose run tells by itself because
-    /// it starts at once, or whose agents show Vault a token that `audience` is not that of.
+    /// The check of a PlanescapeJob that asks Vault for something. None if it cannot run; none if its run starts at
+    /// once and tells by itself; and none if its agents show Vault a token with another audience than `audience`.
     #[must_use]
     pub fn of(
         job: &PlanescapeJob,
@@ -185,7 +185,7 @@ impl Check {
 }
 
 impl Preflight {
-    /// As it stands on a PlanescapeJob.
+    /// The result as it stands on a PlanescapeJob.
     #[must_use]
     pub fn of(job: &PlanescapeJob) -> Option<Self> {
         let annotations = job.metadata.annotations.as_ref()?;
@@ -204,7 +204,7 @@ fn missing(allowed: &Allowed) -> Option<(&str, &'static str)> {
     (!is_allowed).then(|| (allowed.path.as_str(), wanted[0]))
 }
 
-/// Those that `spec.vault.path` and the pod template's annotations name.
+/// The paths that `spec.vault.path` and the pod template's annotations name.
 fn paths(path: Option<String>, template: &Value) -> Vec<OrderedSecret> {
     let annotations = template.pointer("/spec/template/metadata/annotations");
     let annotations = annotations.and_then(Value::as_object).into_iter().flatten();

@@ -75,8 +75,9 @@ pub enum Stage {
 }
 
 impl Run {
-    /// Of a Job that a PlanescapeJob controls and that carries an order. Of one that we hold and that has lost either, as by
-    /// `--cascade=orphan`, there is nothing to supply, and its token is to be revoked all the same. None of any other.
+    /// The run of a Job that a PlanescapeJob controls and that carries an order. A Job that we hold may have lost
+    /// either, as by `--cascade=orphan`: then nothing is supplied, and the token is revoked all the same. None for any
+    /// other Job.
     #[must_use]
     pub fn of(job: &Job) -> Option<Self> {
         let metadata = &job.metadata;
@@ -120,7 +121,7 @@ impl Run {
         }
     }
 
-    /// Whether its pods are gone, or nobody waits for them any more.
+    /// Whether its pods are gone, or are not waited for any more.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         match self.stage {

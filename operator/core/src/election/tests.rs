@@ -22,7 +22,7 @@ fn claims_a_record_that_nobody_holds_at_once() {
 #[test]
 fn waits_for_the_whole_duration_since_the_record_changed_here() {
     let mut election = standby("a");
-    // The holder's clock is a day ahead: nobody reads it.
+    // The holder's clock is a day ahead, and is not read.
     election.see(Some(held_by("b", 86_400)), at(0.0));
     election.see(Some(held_by("b", 86_400)), at(9.0));
     assert_eq!(election.next(at(14.9), wall(0)), Step::Wait(at(15.0)));

@@ -58,7 +58,7 @@ impl Timing {
         })
     }
 
-    /// How long a record holds that nobody renews.
+    /// How long a record holds without a renewal.
     pub fn lease_duration(&self) -> Duration {
         self.lease_duration
     }

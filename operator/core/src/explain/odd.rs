@@ -94,7 +94,7 @@ fn of_memory(field: &str, container: &Value, pod: &Value) -> Option<String> {
     })
 }
 
-/// The value is nobody's business, and least of all that of a log.
+/// The value is secret, and must not stand in a log.
 fn of_variables(field: &str, container: &Value) -> Vec<String> {
     let literals = listed(&container["env"]).filter_map(|variable| {
         let name = variable["name"].as_str()?;

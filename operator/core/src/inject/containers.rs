@@ -39,7 +39,7 @@ fn gate() -> Value {
     json!({ "postStart": { "exec": { "command": [BINARY, "wait"] } } })
 }
 
-/// If nobody waits for the files, we learn from the kubelet's status that they are there.
+/// If no container waits for the files, we learn from the kubelet's status that they are there.
 fn probe() -> Value {
     json!({ "exec": { "command": [BINARY, "wait"] }, "periodSeconds": 5, "timeoutSeconds": 1 })
 }

@@ -1,7 +1,7 @@
 //! Which PlanescapeJob is meant, and which one an object belongs to.
 //!
-//! Labels and owner references are written by whoever may create the object, so a UID alone proves
-//! nothing: an object belongs to a PlanescapeJob only where its controlling owner's group, kind,
+//! Anybody who may create an object writes its labels and owner references, so a UID alone proves
+//! nothing: an object belongs to a PlanescapeJob only if its controlling owner's group, kind,
 //! name and UID, and its own namespace, all fit.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -22,7 +22,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a PlanescapeJob that the API server has stored; others lack a part of it.
+    /// The identity of a PlanescapeJob that the API server has stored; others lack a part of it.
     pub fn of(metadata: &ObjectMeta) -> Option<Self> {
         Some(Self {
             namespace: metadata.namespace.clone()?,
@@ -31,7 +31,7 @@ impl Identity {
         })
     }
 
-    /// Of the PlanescapeJob that controls an object, as the object says.
+    /// The identity of the PlanescapeJob that controls an object, as the object says.
     pub fn of_owner(metadata: &ObjectMeta) -> Option<Self> {
         let owner = controller(metadata, GROUP, "PlanescapeJob")?;
         Some(Self {

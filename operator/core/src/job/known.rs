@@ -61,7 +61,7 @@ impl Known {
 }
 
 impl Whole {
-    /// Of a PlanescapeJob as the API server has it.
+    /// A PlanescapeJob as the API server has it.
     pub fn of(mut job: PlanescapeJob, defaults: &Defaults, now: Timestamp) -> Self {
         let (validated, material) = match validate(&job, defaults, now) {
             Ok((validated, material)) => (Ok(validated), Some(material)),

@@ -73,13 +73,13 @@ pub struct ObservedJob {
     pub grace: SignedDuration,
     /// Whether the Job controller is to make pods for it.
     pub expects_pods: bool,
-    /// Of one that goes on, whether the Job controller has counted a pod of it, be it one that is gone.
+    /// Whether the Job controller has counted a pod of it, even one that is gone; for a Job that goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_had_pods: bool,
-    /// Of one that goes on and has had pods, and of which none is left: when the Job controller last wrote what it counts.
+    /// When the Job controller last wrote its counts, if it has had pods and none is left; for a Job that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub podless_since: Option<Timestamp>,
-    /// Whether it was read, and bears our label no more: no watch shows what becomes of it.
+    /// Whether it was read, and bears our label no more: no watch shows its changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_hidden: bool,
     /// Whether it bears our finalizer.
@@ -401,7 +401,7 @@ impl ObservedPod {
     }
 }
 
-/// One that waits to be started again has.
+/// Whether a container of the pod has started. A container that waits to be started again has.
 fn has_begun(pod: &Pod) -> bool {
     let statuses = pod
         .status

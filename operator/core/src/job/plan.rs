@@ -74,11 +74,11 @@ pub struct Plan {
     pub refused_rerun: Option<RefusedRerun>,
     /// An instant that was acted upon, and lies so far ahead that the clock was wrong.
     pub clock_was_at: Option<Timestamp>,
-    /// Until when, as the status says and nobody can have done, every instant was acted upon.
+    /// Until when every instant was acted upon, by a status that cannot be true.
     pub unbelieved: Option<Timestamp>,
 }
 
-/// An instant whose run exists, and that the status does not tell of: whoever made it came no further.
+/// An instant whose run exists, and that the status does not tell of: the operator that made it came no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The instant.
@@ -365,7 +365,7 @@ impl Plan {
         plan
     }
 
-    /// Whether it rests on what may not be old, or on what is not kept in memory: a run starts or is
+    /// Whether it needs facts that are not old, or that are not kept in memory: a run starts or is
     /// checked, an instant passes, a Job is stopped or adopted, or the schedule counts from now on.
     pub fn needs_fresh_reading(&self, job: &PlanescapeJob) -> bool {
         let before = job.status.as_ref();

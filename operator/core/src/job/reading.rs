@@ -16,15 +16,16 @@ use crate::api::v1alpha1::{Outcome, PlanescapeJobStatus};
 /// The Jobs of one PlanescapeJob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading<J> {
-    /// Those that are taken as they are kept in memory.
+    /// Jobs that are taken as they are kept in memory.
     pub kept: Vec<J>,
-    /// Name and UID of those that are read.
+    /// Name and UID of the Jobs that are read.
     pub read: Vec<(String, String)>,
 }
 
 impl<J: Borrow<KnownJob>> Reading<J> {
-    /// Read is what the status calls running and memory does not have: just created, without our label, or gone. So is
-    /// what seems to run although the status has told of its end, and where `reads_active` says so whatever seems to run.
+    /// Reads a Job that the status calls running and memory does not have: it was just created, lacks our label, or is
+    /// gone. Also reads a Job that seems to run although the status has told of its end; with `reads_active`, every one
+    /// that seems to run.
     pub fn of(job: &PlanescapeJob, known: Vec<J>, reads_active: bool) -> Self {
         let status = job.status.as_ref();
         let mut read = status.map_or_else(Vec::new, |status| unseen(status, &known));

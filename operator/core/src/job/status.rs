@@ -273,7 +273,7 @@ fn settled(facts: &Facts<'_>) -> Option<Time> {
     settled_now(facts).max().map(Time)
 }
 
-/// Of an instant that is settled and another that is only told of now, either may be the earlier one.
+/// The instants that are settled now, and one that is only told of now: that may be earlier or later than the others.
 fn settled_now(facts: &Facts<'_>) -> impl Iterator<Item = Timestamp> {
     let started = facts.applied.started.as_ref();
     let started = started.filter(|started| started.rerun.is_none());
@@ -333,8 +333,8 @@ fn latest(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Opti
         .map(Time)
 }
 
-/// A series goes on as long as nothing between two instants is left out. A new one begins with the first run that nobody has
-/// told of, although the instants after that may have passed unused: none of them may run twice.
+/// A series goes on as long as nothing between two instants is left out. A new one begins with the first untold run,
+/// although the instants after that may have passed unused: none of them may run twice.
 fn settled_since(facts: &Facts<'_>, runs: &[Run], before: &PlanescapeJobStatus) -> Option<Time> {
     let known = before.settled_since.clone();
     let Some(tick) = settled(facts) else {

@@ -56,7 +56,7 @@ pub struct ValidatedJob {
     pub agent: Option<Agent>,
     /// Whether its Jobs get Secrets from Vault, and wait for them.
     pub has_secrets: bool,
-    /// Which of its annotations nobody reads, a line each.
+    /// Which of its annotations are not read, a line each.
     pub unread: Option<Box<str>>,
 }
 

@@ -9,7 +9,7 @@ const PATTERNS: [(&str, &str, &str); 2] = [
     ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "-.", "hyphens and dots"),
 ];
 
-/// Of the value itself; what it holds is for others.
+/// Checks the value itself; what it holds is for others.
 pub(super) fn check(value: &Value, schema: &Value) -> Result<(), String> {
     check_kind(value, schema)?;
     check_choice(value, schema)?;

@@ -63,7 +63,7 @@ fn of_name(name: &Value) -> Option<Problem> {
     }
 }
 
-/// Of a name that is there; what is no text is told by its field.
+/// The problem of a name that is there. A name that is no text is told by its field.
 fn of_label(field: &str, name: &Value) -> Option<Problem> {
     let name = name.as_str()?;
     if name.len() > 63 {
@@ -114,7 +114,7 @@ fn of_labels(field: &str, labels: &Value, is_template: bool) -> Vec<Problem> {
 
 fn of_annotations(field: &str, annotations: &Value) -> Vec<Problem> {
     let annotations = annotations.as_object().into_iter().flatten();
-    // Of annotations the API server takes capitals in a domain, too.
+    // The API server takes capitals in the domain of an annotation, too.
     let wrong = annotations.filter(|(key, _)| !is_key(&key.to_ascii_lowercase()));
     wrong
         .map(|(key, _)| Problem::template(format!("{field}.annotations[{key}]"), KEY))

@@ -123,7 +123,7 @@ fn own_annotations(template: &mut Value) -> Value {
     annotations
 }
 
-/// Of the author's rules the first that fits holds, so that ours comes first.
+/// The first of the author's rules that fits holds, so that ours comes first.
 fn ignore_disruptions(policy: &mut Value) {
     let rule = json!({ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] });
     if let Some(rules) = policy["rules"].as_array_mut() {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::name::fnv;
 use crate::api::v1alpha1::{DisruptionPolicy, PlanescapeJobSpec};
 
-/// Of the job template, the vault block and what is written into the template beside it.
+/// The digest of the job template, the vault block and what is written into the template beside it.
 pub fn of(spec: &PlanescapeJobSpec) -> String {
     let made_of = match spec.disruption_policy {
         DisruptionPolicy::Count => json!([spec.job_template, spec.vault]),

@@ -57,7 +57,7 @@ fn collect(part: &Value, values: &mut BTreeSet<String>) {
                 .into_iter()
                 .flatten()
                 .for_each(|it| add(it.1)),
-            // Of an environment variable and of a header.
+            // The value of an environment variable or of a header.
             "value" => add(inside),
             _ => {}
         }

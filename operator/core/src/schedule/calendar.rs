@@ -100,8 +100,8 @@ impl Calendar {
         self.last_from(self.horizon(now, -HORIZON_IN_DAYS), now)
     }
 
-    /// The last instant not after `now`, if it is not much longer ago than `most`: nobody has to go through a year for a
-    /// window of an hour.
+    /// The last instant not after `now`, if it is not much longer ago than `most`: a window of an hour needs no walk
+    /// through a year.
     pub(super) fn recent(&self, now: Timestamp, most: SignedDuration) -> Option<Timestamp> {
         let horizon = self.horizon(now, -HORIZON_IN_DAYS);
         // A clock that is turned back reads the day before again.

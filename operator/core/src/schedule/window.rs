@@ -274,7 +274,7 @@ mod tests {
             "2026-11-24T11:00:00Z",
             "2026-11-24T12:30:00Z",
         ],
-        // One that begins before the last is over, and days that meet.
+        // A window that begins before its last time is over, and days that meet.
         [
             "0 */6 * * 1-5",
             "7h",

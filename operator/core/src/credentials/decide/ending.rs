@@ -1,4 +1,4 @@
-//! Of a run that has ended: its leases, its token, its record and its Job.
+//! The end of a run: its leases, its token, its record and its Job.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Report};
@@ -36,8 +36,8 @@ pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     }
 }
 
-/// Of a token that was told of and whose record somebody else has deleted nobody knows any more, which is said. The watch may
-/// show once more what was told before the last word.
+/// Lets the Job go. First it tells of a lost token: one that was told of, and whose record somebody else has deleted.
+/// The watch may show an older report once more after the last word.
 fn release(run: &Run, memory: &Memory, now: Timestamp) -> Step {
     let told = run.told.as_ref();
     let was_held = told.is_some_and(|it| it.phase != Phase::Done && it.accessor.is_some());
@@ -47,8 +47,8 @@ fn release(run: &Run, memory: &Memory, now: Timestamp) -> Step {
         .unwrap_or(Step::Release)
 }
 
-/// Each lease is tried once: what one of them stands for may be away for days, and must keep neither the token nor the
-/// others alive. Of those that come from one that does not answer, one is tried.
+/// Each lease is tried once: its engine may be away for days, and must keep neither the token nor the other leases
+/// alive. Of the leases of an engine that does not answer, one is tried.
 fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     let mut open = open(holding);
     if holding.is_doubted {
@@ -98,7 +98,8 @@ fn part(run: &Run, memory: &Memory, holding: &Holding, now: Timestamp) -> Step {
     }
 }
 
-/// Of a token whose revocation Vault has denied it is said that it may live, before it is tried again.
+/// Whether the step revokes a token whose revocation Vault has denied: before that is tried again, the status says that
+/// the token may live.
 fn is_said(memory: &Memory, step: &Step) -> bool {
     let Custody::Held(holding) = &memory.custody else {
         return false;
@@ -146,7 +147,7 @@ fn is_answer(trouble: &Trouble) -> bool {
     !trouble.is_outage && trouble.report.status != Some(RATE_LIMITED)
 }
 
-/// Whether whoever made this lease did not answer for another one.
+/// Whether the engine of this lease did not answer for another one.
 fn is_silent(memory: &Memory, holding: &Holding, index: usize) -> bool {
     let engine = &holding.leases[index].engine;
     let mut leases = holding.leases.iter().enumerate();
@@ -168,8 +169,8 @@ fn wait(run: &Run, memory: &Memory, trouble: &Trouble, now: Timestamp) -> Step {
     tell.unwrap_or(wait)
 }
 
-/// Whether a token that Vault does not revoke has ended by itself, or a Job waits too long for its deletion. A Vault that is away
-/// has refused nothing, nor has one that is asked too often: it is asked again, whatever our clock says.
+/// Whether a token that Vault does not revoke has ended by itself, or a Job waits too long for its deletion. A Vault
+/// that is away has refused nothing, nor has one that is asked too often: it is asked again even after the token's end.
 fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> bool {
     let troubles = memory.troubles_of_revocation();
     let Some(since) = troubles.map(|(_, it)| it.since).min() else {

@@ -1,4 +1,4 @@
-//! Of a run that has not ended: its Secrets, and that what it holds goes on living.
+//! A run that has not ended: its Secrets, and the renewal of its token and leases.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_agent_contract::{Phase, Reason, Report};
@@ -20,7 +20,7 @@ pub(super) fn supply(run: &Run, memory: &Memory, outage: SignedDuration, now: Ti
     let work = work(run, memory, now);
     let work = work.filter(|step| !memory.waits(step.subject(), false, now));
     let renewal = renewal(memory, outage, now);
-    // A run that waits for its pods has waited long enough. One that has pods must not lose what they work with.
+    // A run that waits for its pods has waited long enough. A run with pods must not lose what they work with.
     let step = match (doubt(memory), run.stage) {
         (Some(doubt), _) => {
             let doubt = Some(doubt).filter(|step| !memory.waits(step.subject(), false, now));
@@ -143,8 +143,8 @@ fn has_lost_lease(holding: &Holding, now: Timestamp) -> bool {
     leases.any(|lease| is_lost || has_ended(lease.life, now))
 }
 
-/// Whether a life may have ended while nobody renewed it. A lease that a policy keeps from being renewed lives for as long
-/// as it was granted; of the token Vault says by itself whether it lives.
+/// Whether a life may have ended for want of renewals. A lease that a policy keeps from being renewed lives for as long
+/// as it was granted; for the token Vault itself says whether it lives.
 fn is_unsure(memory: &Memory, subject: Subject, life: Life, now: Timestamp) -> bool {
     let trouble = memory.trouble(subject, false);
     let is_denied = trouble.is_some_and(|it| it.report.status == Some(DENIED));

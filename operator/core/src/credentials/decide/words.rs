@@ -74,8 +74,8 @@ pub(super) fn ended(run: &Run, memory: &Memory, now: Timestamp) -> Option<Report
     Some(told_with(run, memory, report))
 }
 
-/// Secrets are there of a token that has come to its end before the run began, or nobody can see whether they are. When that
-/// was stays said.
+/// The report on Secrets whose token has ended before the run began, also if the Secrets cannot be looked for. The time
+/// of the end stays as it was told.
 pub(super) fn outlived(run: &Run, memory: &Memory, trouble: Option<String>) -> Report {
     let told = run.told.as_ref();
     let report = Report {
@@ -118,7 +118,7 @@ pub(super) fn revoked(run: &Run, memory: &Memory, holding: &Holding, now: Timest
     told_with(run, memory, report)
 }
 
-/// Of a token that nobody knows any more.
+/// The report on a token that is not known any more.
 pub(super) fn lost(run: &Run, memory: &Memory, now: Timestamp) -> Report {
     let report = Report {
         message: Some(LOST.to_owned()),
@@ -129,8 +129,8 @@ pub(super) fn lost(run: &Run, memory: &Memory, now: Timestamp) -> Report {
     told_with(run, memory, report)
 }
 
-/// Of a token that Vault denies everything: what it says of one that has ended may be no more than that. It lives no longer than
-/// somebody may have renewed it for.
+/// The report on a token for which Vault denies everything: this may be all that Vault says of an ended token. The
+/// token lives no longer than somebody may have renewed it for.
 pub(super) fn ended_by_ttl(
     run: &Run,
     memory: &Memory,

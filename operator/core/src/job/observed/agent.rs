@@ -72,14 +72,14 @@ impl ObservedAgent {
             return None;
         }
         let report = self.report.as_ref()?;
-        // One that was killed at work has said who it is, not what failed.
+        // An agent that was killed at work has said who it is, not what failed.
         let is_failure = !matches!(report.phase, Phase::Done | Phase::Running);
         is_failure.then_some(report)
     }
 }
 
 /// Whether the last word of an agent leaves tokens that may live although they should not: it was killed, could not
-/// revoke them, or names some. One that is content to have rendered keeps its token on purpose.
+/// revoke them, or names some. An agent that is content to have rendered keeps its token on purpose.
 pub fn may_live(report: &Report) -> bool {
     let is_content = report.reason == Reason::Rendered;
     let names_some = !is_content && !report.unrevoked.is_empty();
@@ -104,9 +104,9 @@ fn terminated(state: &ContainerState) -> Option<&ContainerStateTerminated> {
     state.terminated.as_ref()
 }
 
-/// One that ends well and says nothing may have been told to end before it had rendered.
+/// Whether the agent has rendered. One that ends well and says nothing may have been told to end before that.
 fn has_rendered(ended: &ContainerStateTerminated) -> bool {
-    // One that could not revoke a token that it is to revoke has another exit code, unless it is to keep its own.
+    // An agent that failed to revoke its token has another exit code, unless it is to keep the token.
     let says_so = |report: Report| {
         matches!(
             report.reason,

@@ -17,9 +17,9 @@ const ANNOUNCED: SignedDuration = SignedDuration::from_secs(2);
 /// A run that starts out of turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announced {
-    /// That of an instant.
+    /// The run of an instant.
     Tick(Timestamp),
-    /// One that somebody asked for by hand, by the digits in its Job's name.
+    /// A run that somebody asked for by hand, by the digits in its Job's name.
     Rerun(String),
 }
 

@@ -51,7 +51,7 @@ impl Plan {
         actions.any(|action| matches!(action, Action::Check { .. }))
     }
 
-    /// Leaves the check for later: it was made a moment ago, or nobody has time for it.
+    /// Leaves the check for later: it was made a moment ago, or there is no time for it.
     pub fn put_off_check(&mut self, again: Timestamp) {
         self.actions
             .retain(|action| !matches!(action, Action::Check { .. }));

@@ -130,8 +130,8 @@ impl Situation<'_> {
         }
     }
 
-    /// Whether the status names the run of this instant as the one that comes next, or is none of ours yet. That of a
-    /// suspended job names none: after its resumption two operators could start one each.
+    /// Whether the status names the run of this instant as the next one, or is not ours yet. The status of a suspended
+    /// job names none: after its resumption two operators could start one each.
     fn is_next(&self, tick: Timestamp) -> bool {
         let Some(status) = &self.job.status else {
             return true;
@@ -198,7 +198,7 @@ impl Situation<'_> {
         resolved.is_some_and(|it| it.concurrency_policy != ConcurrencyPolicy::Replace)
     }
 
-    /// Why an instant has no run when that is decided then, whatever else runs.
+    /// Why an instant has no run if that is decided at `then`, other runs aside.
     fn refusal(&self, tick: Timestamp, then: Timestamp) -> Option<Skipped> {
         let due = self.delayed(tick)?;
         if self.is_excluded(due) || self.is_excluded(then) {
@@ -248,7 +248,8 @@ impl Situation<'_> {
             .is_some_and(|deadline| lateness.as_secs() > deadline.as_secs())
     }
 
-    /// When the next instant has to be acted upon, if only to be skipped. That of a one-time job is past as soon as there is one.
+    /// When the next instant has to be acted upon, if only to be skipped. The instant of a one-time job is past as soon
+    /// as there is one.
     pub(super) fn wake(&self) -> Option<Timestamp> {
         if self.validated.schedule.is_once() {
             return None;

@@ -413,7 +413,7 @@ fn each_run_that_is_refused_for_good_is_ended_after_a_while() {
     let ended = |reason: &str, now: &str| ended_after("2026-11-24T10:20:36Z", reason, now);
     let second = runs[1]["metadata"]["name"].as_str().unwrap().to_owned();
 
-    // Of the third nobody has told since when.
+    // The third run does not tell since when.
     let (none, wake) = ended("PermissionDenied", "2026-11-24T10:21:04Z");
     assert!(none.is_empty());
     assert_eq!(wake, Some(at("2026-11-24T10:21:05Z")));

@@ -490,7 +490,7 @@ fn an_edit_names_the_run_that_it_takes_away() {
     assert_eq!(dropped(&change("schedule", json!("30 * * * *"))), noon);
     let mut suspended = change("suspend", json!(true));
     assert_eq!(dropped(&suspended), noon);
-    // One that was refused and is tried again stands nowhere.
+    // A refused run that is tried again is not named by the status.
     suspended["status"]["pendingScheduleTime"] = json!(null);
     assert_eq!(dropped(&suspended), noon);
     suspended["status"]["lastScheduleTime"] = json!("2026-11-24T12:00:00Z");

@@ -65,8 +65,8 @@ pub(super) fn end(
     }
 }
 
-/// Ends runs whose Secrets are not there by the deadline for their start: nothing of them has started. Some start after it: a
-/// one-time job that was suspended, and a run for which another had to make way. Those have as long from then on.
+/// Ends runs whose Secrets are not there by the deadline for their start: nothing of them has started. A one-time job
+/// that was suspended, and a run for which another had to make way, start later: they have as long from then on.
 pub(super) fn end_late(
     plan: &mut Plan,
     validated: &ValidatedJob,
@@ -77,7 +77,7 @@ pub(super) fn end_late(
         return;
     };
     let is_open = |run: &&ObservedJob| {
-        // Its Secrets are there, and nobody has said so yet.
+        // Its Secrets are there, and the status does not say so yet.
         let works = run.pods.iter().any(|pod| pod.has_begun);
         !run.is_deleting() && !run.is_ended && !works && !ends(plan, run)
     };

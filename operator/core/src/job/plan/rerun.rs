@@ -20,7 +20,7 @@ pub struct RefusedRerun {
 }
 
 impl RefusedRerun {
-    /// One whose Job the API server will never take.
+    /// A request whose Job the API server will never take.
     pub fn by_the_api_server(id: String, said: &str) -> Self {
         let problem = format!("asks for a Job that the API server does not take: {said}");
         Self {

@@ -22,13 +22,13 @@ pub(crate) struct Settled {
     pub(crate) ahead: Option<RangeInclusive<Timestamp>>,
     /// The instant by which it is noticed now that the clock was ahead.
     pub(crate) clock_was_at: Option<Timestamp>,
-    /// The end of a series of instants that nobody can have acted upon, whatever the status says.
+    /// The end of a series of instants that cannot have been acted upon, although the status says so.
     pub(crate) unbelieved: Option<Timestamp>,
 }
 
 impl Settled {
-    /// As the status says. An instant far ahead counts as now, or as what was settled before: what lies between may have
-    /// run before the clock was set.
+    /// The instants that the status calls settled. One far ahead counts as now, or as what was settled before: instants
+    /// in between may have run before the clock was set.
     pub(crate) fn of(status: Option<&PlanescapeJobStatus>, now: Timestamp) -> Self {
         let Some(status) = status else {
             return Self::default();
@@ -87,7 +87,7 @@ impl Settled {
     }
 }
 
-/// Of a series from now on that nobody can have run, its end alone: the schedule would rest until then.
+/// Keeps the end alone of a series that begins now and is too long to have run: the schedule would rest until then.
 fn believed(ahead: &RangeInclusive<Timestamp>, now: Timestamp) -> RangeInclusive<Timestamp> {
     let (from, until) = (*ahead.start(), *ahead.end());
     let is_near = from.duration_since(now) < LONGEST_SERIES;

@@ -14,7 +14,7 @@ use crate::job::observed::{ObservedJob, Waiting};
 use crate::job::plan::{self, Blocker};
 use crate::problem::{Kind as ProblemKind, Problem};
 
-/// The reason of `TemplateValid` where annotations are read by nobody, and of the event.
+/// The reason of `TemplateValid` if some annotations are not read, and of the event.
 pub(super) const UNREAD: &str = "UnknownAnnotation";
 
 /// The reason of a mistake that the author has to mend.
@@ -251,7 +251,7 @@ fn waiting(facts: &Facts<'_>) -> Option<String> {
     Some(with_advice(facts, text))
 }
 
-/// With what to do where the run is made of what the spec said before.
+/// Adds advice if the run is made of an older spec.
 fn with_advice(facts: &Facts<'_>, message: String) -> String {
     match older_run(facts) {
         Some(run) => format!("{message}; {}", replace_older(&run.name)),
@@ -259,7 +259,7 @@ fn with_advice(facts: &Facts<'_>, message: String) -> String {
     }
 }
 
-/// Something may be written that nobody reads.
+/// The template may hold annotations that are not read.
 fn accepted(facts: &Facts<'_>) -> Finding {
     const KIND: &str = "TemplateValid";
     let unread = facts.validated.ok().and_then(|it| it.unread.as_deref());

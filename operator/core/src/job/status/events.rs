@@ -40,7 +40,7 @@ impl Event {
         Self::new(EventKind::Normal, reason, note.into())
     }
 
-    /// One that somebody should look at: a word and a sentence.
+    /// An event that somebody should look at: a word and a sentence.
     pub fn warning(reason: &str, note: impl Into<String>) -> Self {
         Self::new(EventKind::Warning, reason, note.into())
     }
@@ -384,7 +384,7 @@ fn of_run(facts: &Facts<'_>, known: Option<&Run>, run: &Run) -> Vec<Event> {
     events.into_iter().map(|event| event.about(job)).collect()
 }
 
-/// A lease that nobody holds, unless that is on purpose or nobody could have seen the end of its agent.
+/// Tells of a lease without a holder, unless that is on purpose or the end of its agent could not be seen.
 fn of_lost_lease(facts: &Facts<'_>, run: &Run) -> Option<Event> {
     let job = &run.job;
     let life = Fate::of_run(run).words();

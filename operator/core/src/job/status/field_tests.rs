@@ -225,7 +225,7 @@ fn holds_no_more_runs_than_an_object_can() {
     let of_all = held.runs.iter().map(|run| run.holders.len()).sum::<usize>();
     assert!(of_all > 900, "{of_all}");
 
-    // Of the oldest run somebody can still revoke something.
+    // The token of the oldest run can still be revoked.
     let killed = json!({ "phase": "running", "reason": "LoggedIn", "accessor": "a" });
     let oldest = held.runs.last().unwrap();
     let named = scene

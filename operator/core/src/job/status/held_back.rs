@@ -15,7 +15,7 @@ pub(super) fn standing(facts: &Facts<'_>, run: &ActiveRun) -> String {
     format!("Job {} {standing}", run.name)
 }
 
-/// Why nobody has said anything of Vault.
+/// Why there is no report about Vault.
 pub(super) fn nobody_has_logged_in(facts: &Facts<'_>) -> &'static str {
     let has_secrets = facts.validated.is_ok_and(|it| it.has_secrets);
     let newest = facts.observed.jobs.first();

@@ -14,7 +14,7 @@ const MOST: usize = 200;
 /// And so many of all runs together.
 const MOST_OF_ALL: usize = 1_000;
 
-/// Stands for all pods beyond these. None of that name is ever seen, so that nothing is claimed of them.
+/// Stands for all pods beyond these. No pod of that name is ever seen, so that nothing is claimed of them.
 const MORE: &str = "...";
 
 /// The lease of each agent of a run, as far as the agent has told, with those that `recorded` remembers.
@@ -29,7 +29,7 @@ pub(super) fn of(job: &ObservedJob, recorded: &[Holder]) -> Vec<Holder> {
     seen.chain(gone.map(|known| lost(job, known))).collect()
 }
 
-/// Those that may live, for the status: nobody has said of them that they are revoked.
+/// The holders whose tokens may live, for the status: they are not known to be revoked.
 pub(super) fn unsettled(mut all: Vec<Holder>) -> Vec<Holder> {
     all.retain(|holder| !matches!(holder.lease, Lease::Revoked | Lease::RevokedByOperator));
     // Holders about which somebody can still do something come first.
@@ -98,7 +98,7 @@ fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Optio
         // Its last word leaves nothing.
         return None;
     }
-    // One that was killed before it was seen at work leaves a token to its next life.
+    // An agent that was killed before it was seen at work leaves a token to its next life.
     let killed = left.map(|_| Holder {
         pod: pod.name.clone(),
         uid: pod.uid.clone(),
@@ -115,7 +115,7 @@ fn of_pod(job: &ObservedJob, pod: &ObservedPod, known: Option<&Holder>) -> Optio
     })
 }
 
-/// Of a pod that nobody will hear of again.
+/// The holder of a pod that will not be heard of again.
 fn lost(job: &ObservedJob, known: &Holder) -> Holder {
     let mut holder = known.clone();
     holder

@@ -1,4 +1,4 @@
-//! `status.runs`: what is seen of each run, and what is remembered of runs that are gone.
+//! `status.runs`: the runs that are seen, and the memory of runs that are gone.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

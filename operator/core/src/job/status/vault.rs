@@ -28,8 +28,8 @@ pub(super) enum Standing<'a> {
 pub(crate) struct Refusal {
     /// In a sentence.
     pub(crate) said: String,
-    /// Whether it is Vault's answer to what the job asks for; otherwise somebody is still to give its namespace or its
-    /// node what it lacks.
+    /// Whether Vault has answered what the job asks for; otherwise its namespace or its node lacks something that
+    /// somebody is still to give.
     pub(crate) is_denied: bool,
     /// When an agent said so; it may be tried again only minutes later.
     pub(crate) heard: Option<Timestamp>,
@@ -150,7 +150,7 @@ pub(super) fn has_no_lease(run: &ObservedJob, pod: &str) -> bool {
     revocation(run, pod).is_some_and(|it| it.has_no_lease)
 }
 
-/// Of an agent of a run that was killed after its login, and whose work nobody took up.
+/// The fate of an agent of a run that was killed after its login, and whose work was not taken up.
 pub(super) fn killed(run: &ObservedJob) -> Option<Fate> {
     let was_killed = |pod: &&ObservedPod| {
         let report = pod.agent.as_ref().and_then(|agent| agent.report.as_ref());
@@ -191,8 +191,8 @@ pub(super) fn is_revoked(run: &ObservedJob, accessors: &[String]) -> bool {
     !accessors.is_empty() && accessors.iter().all(is_known)
 }
 
-/// The accessors of tokens that the agent of a pod has left and that may live, for who revokes them later than the pod
-/// is gone.
+/// The accessors of tokens that the agent of a pod has left and that may live, for a program that revokes them after
+/// the pod is gone.
 pub(super) fn left_by(job: &ObservedJob, pod: &ObservedPod) -> Vec<String> {
     let is_over = pod.is_over || job.end.is_some();
     let agent = pod.agent.as_ref();
@@ -215,7 +215,7 @@ pub(super) fn warnings(run: &ObservedJob) -> Vec<&str> {
     warnings.map(String::as_str).collect()
 }
 
-/// Of the newest run.
+/// The standing of the newest run.
 pub(super) fn standing<'a>(facts: &Facts<'a>) -> Standing<'a> {
     let Some(run) = facts.observed.jobs.first() else {
         return Standing::Pending;
@@ -242,7 +242,7 @@ pub(super) fn preflight(facts: &Facts<'_>) -> Option<Report> {
     is_current.then_some(preflight.report)
 }
 
-/// Whether what keeps a run is that Vault serves nobody: the run goes on by itself when Vault is back.
+/// Whether the run waits because Vault serves nobody: it goes on by itself when Vault is back.
 pub(super) fn waits_for_vault(facts: &Facts<'_>) -> bool {
     let Standing::Failed(report) = standing(facts) else {
         return false;
@@ -291,7 +291,7 @@ impl Fate {
         }
     }
 
-    /// How long what nobody holds may live.
+    /// How long leases without a holder may live.
     pub(super) fn words(&self) -> String {
         match self.until {
             Some(until) => format!("its token and leases end by {until} at the latest"),
@@ -315,7 +315,7 @@ pub(super) fn fate(job: &ObservedJob, holders: &[Holder], known: Option<&Run>) -
     let worst = all.iter().max_by_key(|fate| fate.lease.map(severity));
     let Some(worst) = worst else {
         let recorded = known.map(Fate::of_run).unwrap_or_default();
-        // Its agent was seen at work, and nobody saw how it ended.
+        // Its agent was seen at work, and its end was not seen.
         let is_lost = job.end.is_some() && recorded.lease == Some(Lease::Held);
         let unknown = Fate::new(Lease::Unknown, None);
         return if is_lost { unknown } else { recorded };
@@ -392,7 +392,7 @@ fn of_secrets(job: &ObservedJob) -> Option<Fate> {
     let report = job.credentials.as_ref()?;
     let lease = match (report.phase, &report.reason) {
         (Phase::Running, _) => Lease::Held,
-        // Of one whose end nobody has confirmed, the time says the most.
+        // Of a token whose end is not confirmed, the time says the most.
         (_, Reason::CredentialsEnded) => Lease::Expiring,
         (Phase::Done, Reason::Revoked) if report.has_open_leases() => Lease::TokenRevoked,
         (Phase::Done, Reason::Revoked) => Lease::Revoked,
@@ -428,7 +428,7 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
     let report = agent.report.as_ref()?;
     let until = until(agent, report);
     let lease = match report.phase {
-        // It was killed, and what it holds it wrote before it could know how that ends, or it has not begun. While its
+        // It was killed, and wrote what it holds before it could know how that ends; or it has not begun. While its
         // pod lives it is started again, and its next life revokes what this one has left.
         Phase::Running | Phase::Config if !is_over || agent.is_restarted => return None,
         Phase::Running if until.is_some() => Lease::Expiring,
@@ -445,7 +445,7 @@ fn fate_of(agent: &ObservedAgent, is_over: bool) -> Option<Fate> {
 }
 
 /// Until when the tokens that an agent has left may live at most: Vault's last grant, counted from the end of the
-/// agent, and not from its last renewal, of which nobody knows when it was.
+/// agent, and not from its last renewal, whose time is not known.
 fn until(agent: &ObservedAgent, report: &Report) -> Option<Timestamp> {
     end_of(report, agent.ended?)
 }

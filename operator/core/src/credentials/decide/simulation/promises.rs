@@ -3,7 +3,7 @@
 use super::*;
 
 impl World {
-    /// Counts for how many steps a renewal was due that nobody tried.
+    /// Counts the steps for which a due renewal was not tried.
     pub(super) fn watch(&mut self, step: &Step) {
         let here = self.here();
         let Custody::Held(holding) = &self.memory.custody else {

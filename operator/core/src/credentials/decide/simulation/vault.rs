@@ -8,8 +8,8 @@ use crate::credentials::life::Life;
 #[derive(Default)]
 pub(super) struct Vault {
     pub(super) is_down: bool,
-    /// That of the first Secret. Then its lease can be neither renewed nor revoked; when it is back Vault revokes what has
-    /// ended.
+    /// The first Secret's database. While it is down its lease can be neither renewed nor revoked; when it is back
+    /// Vault revokes leases that have ended.
     pub(super) is_database_down: bool,
     /// When the token ends.
     pub(super) token: Option<Timestamp>,
