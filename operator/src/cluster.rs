@@ -1,4 +1,4 @@
-//! The cluster as it is seen from here: what is watched, what is read afresh, what is told.
+//! The cluster as it is seen from here: objects that are watched, objects that are read afresh, and events.
 
 #[cfg(test)]
 mod budget_tests;

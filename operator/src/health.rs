@@ -1,4 +1,4 @@
-//! Answers the kubelet's probes, and who looks at the metrics.
+//! Answers the kubelet's probes, and requests for the metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

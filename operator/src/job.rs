@@ -118,7 +118,7 @@ struct Attempt {
     now: Timestamp,
 }
 
-/// An attempt that failed, and when the next is due whatever happens.
+/// An attempt that failed, and the latest time of the next.
 struct Failed {
     error: Error,
     wakes: Wakes,
@@ -219,7 +219,7 @@ impl Controller {
 }
 
 impl Context {
-    /// A Job that may have been made although nobody said so.
+    /// A Job that may have been made although the API server did not say so.
     pub(crate) fn take_unanswered(&self, identity: &Identity) -> Option<String> {
         let name = (identity.namespace.clone(), identity.name.clone());
         self.begun.take_unanswered(&name)
@@ -231,7 +231,7 @@ impl Context {
         self.begun.keep_unanswered(name, job);
     }
 
-    /// The time of an object has come: for a run, as a rule. One that is only looked at again waits for its like.
+    /// The time of an object has come: for a run, as a rule. One that is only looked at again queues with its like.
     fn wake(&self, name: Name) {
         let urgency = if self.rechecks.is_due(&name, Instant::now()) {
             self.urgency(&name)

@@ -42,7 +42,7 @@ pub struct Lost;
 type Looks = watcher::Result<Option<Lease>>;
 
 impl Candidate {
-    /// Of an operator whose parts learn from `term` whether it leads.
+    /// The candidate of an operator whose parts learn from `term` whether it leads.
     pub fn new(lease: SharedLease, term: Term) -> Self {
         let election = Election::new(lease.identity.clone(), lease.timing);
         Self {
@@ -184,7 +184,7 @@ impl Candidate {
         self.term.end();
         let mut written = self.release().await;
         if matches!(written, Some(Ok(Written::TooLate))) && self.look().await {
-            // A renewal that was on its way may have been written, and nobody was left to hear of it.
+            // A renewal that was on its way may have been written, although its answer was not heard.
             written = self.release().await.or(written);
         }
         match written {
@@ -222,7 +222,7 @@ mod tests {
             let read = candidate.lease.read().await.unwrap();
             let record = candidate.lease.keep(read).unwrap();
             candidate.election.wrote(record, moment());
-            // Written by us while nobody listened, or by somebody else.
+            // Written by us while its answer was not heard, or by somebody else.
             *server.lock().unwrap() = lease(holder, "2");
 
             candidate.resign().await;
@@ -248,7 +248,7 @@ mod tests {
         })
     }
 
-    /// Takes what is written over what it has, and nothing else.
+    /// Replaces the Lease if the present one is meant, and refuses anything else.
     fn serving(server: Arc<Mutex<Value>>) -> Client {
         let service = tower::service_fn(move |call: Request<Body>| {
             let server = server.clone();

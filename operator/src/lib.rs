@@ -1,6 +1,6 @@
 //! Owns PlanescapeJobs: watches, creates Jobs, reports their state.
 //!
-//! Everything is decided by `planescape-operator-core`; this crate reads what decisions need, does
+//! `planescape-operator-core` decides everything; this crate reads what decisions need, does
 //! what they say, and serves its own health. [`job`] holds the one loop where both meet.
 
 pub mod args;

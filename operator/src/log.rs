@@ -23,8 +23,8 @@ pub fn start(format: LogFormat, level: Level) {
     }
 }
 
-/// Watches that fail are told of by who watches; what the library says of it besides is the whole answer of the API server, with
-/// all its fields.
+/// Each watch tells of its own failures. The library's word about them is left out above debug: it is the whole answer
+/// of the API server, with all its fields.
 fn targets(level: Level) -> Targets {
     let of_watches = match level >= Level::DEBUG {
         true => LevelFilter::from_level(level),

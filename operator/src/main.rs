@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether nobody reads standard output any more, as behind `| head`: there is nothing to tell.
+/// Whether the reader of standard output is gone, as behind `| head`: there is nothing to tell.
 fn has_enough(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<std::io::Error>();
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)

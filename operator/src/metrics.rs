@@ -177,7 +177,7 @@ impl Metrics {
         self.credentials.get_or_create(&labels).inc();
     }
 
-    /// Whether the Vault at this address serves nobody. Addresses are those that the administrator lists.
+    /// Sets whether the Vault at this address serves nobody. Addresses are those that the administrator lists.
     pub(crate) fn vault_is_away(&self, address: &str, is_away: bool) {
         let labels = [("address", address.to_owned())];
         self.vaults_away.get_or_create(&labels).set(is_away.into());
@@ -240,7 +240,7 @@ impl Metrics {
         {
             self.skipped.get_or_create(&[("reason", reason)]).inc();
         }
-        // Counts instants that passed while nobody looked; the one that is settled now is counted above.
+        // Counts instants that passed unseen; the one that is settled now is counted above.
         let passed = |why: Skipped, count: fn(&PlanescapeJobStatus) -> i64| {
             let told = count(after).saturating_sub(before.map_or(0, count));
             let settled = i64::from(plan.skip.is_some_and(|skip| skip.why == why));

@@ -1,4 +1,4 @@
-//! An error in words, for who has typed a command or reads the log.
+//! An error in words, for a person at the command line or in the log.
 
 use kube::runtime::watcher;
 

@@ -108,7 +108,7 @@ impl Clients {
         self.fenced.clone()
     }
 
-    /// For lists that many wait for: they wait for nobody.
+    /// For lists that many wait for: they have no turn to wait for.
     pub(crate) fn for_lists(&self) -> Client {
         self.limited.clone()
     }
@@ -170,8 +170,8 @@ fn namespace_of(path: &str) -> &str {
     parts.nth(1).unwrap_or_default()
 }
 
-/// A client whose calls, the reading of the answer included, end in time. How long they have waited for their turn does
-/// not count: nobody but us was slow then.
+/// A client whose calls, the reading of the answer included, end in time. The wait for a turn does
+/// not count: only we were slow then.
 fn limited(client: Client, limit: Duration) -> Client {
     wrapped(client, move |client, request| async move {
         let whole = async {

@@ -1,4 +1,4 @@
-//! Reads what belongs to a PlanescapeJob: from what is kept in memory, or from the API server.
+//! Reads the Jobs and pods of a PlanescapeJob: from memory, or from the API server.
 
 pub(crate) mod batch;
 
@@ -68,7 +68,7 @@ async fn observed(
     Ok(jobs)
 }
 
-/// A Job whose making nobody has confirmed, if it was made.
+/// A Job whose making the API server has not confirmed, if it was made.
 async fn unanswered(identity: &Identity, context: &Context) -> Result<Option<KnownJob>, Error> {
     let Some(name) = context.take_unanswered(identity) else {
         return Ok(None);

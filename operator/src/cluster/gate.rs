@@ -38,8 +38,8 @@ impl Class {
 #[derive(Debug)]
 pub(crate) struct Gate {
     inner: Mutex<Inner>,
-    /// So many calls that are no runs are let through even while runs wait: where runs are due all the
-    /// time, what they leave behind must be recorded, too.
+    /// So many calls that are no runs are let through even while runs wait: if runs are due all the
+    /// time, the records of earlier ones must be written, too.
     reserve: usize,
 }
 
@@ -90,7 +90,7 @@ impl Gate {
                 return;
             };
             let gate = self.clone();
-            // One that gives up now drops its slot, and with it lets the next one through.
+            // A caller that gives up now drops its slot, and with it lets the next one through.
             let _ = next.send(Slot { gate, class });
         }
     }
@@ -254,7 +254,7 @@ mod tests {
         std::iter::repeat_with(turn).take(count).collect()
     }
 
-    /// Those whose turn has come.
+    /// The slots whose turn has come.
     fn take(turns: &mut Vec<Turn>) -> Vec<Slot> {
         let mut slots = Vec::new();
         turns.retain_mut(|turn| match turn.as_mut().now_or_never() {

@@ -1,4 +1,4 @@
-//! Objects of one kind, found by whom they belong to instead of by looking at all of them.
+//! Objects of one kind, found by their owners instead of by looking at all of them.
 
 mod packed;
 mod shelf;
@@ -99,7 +99,7 @@ impl Kept for KnownJob {
             .collect()
     }
 
-    /// One that runs, or that must be let go.
+    /// A Job that runs, or that must be let go.
     fn stands_out(&self) -> bool {
         self.run.end.is_none() || self.run.is_tracked
     }
@@ -233,7 +233,7 @@ impl<K: Kept> Index<K> {
             .collect()
     }
 
-    /// Of the objects that stand out, all for which something holds.
+    /// The objects that stand out and for which something holds.
     pub(crate) fn outstanding(&self, holds: impl Fn(&K) -> bool) -> Vec<K> {
         let inner = self.inner();
         let numbers = inner.standing_out.iter();
@@ -346,7 +346,7 @@ impl<K: Kept> Inner<K> {
         }
     }
 
-    /// Forgets what a list did not show, except what is younger than it may be.
+    /// Forgets objects that a list did not show, except those that are too new to be in it.
     fn forget_unlisted(&mut self) -> Vec<Place> {
         let unlisted = self.unlisted.take().unwrap_or_default();
         let mut concerned = Vec::new();

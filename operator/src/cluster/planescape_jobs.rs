@@ -99,7 +99,7 @@ impl Kept for KnownPlanescapeJob {
         Vec::new()
     }
 
-    /// One that cannot be read.
+    /// A PlanescapeJob that cannot be read.
     fn stands_out(&self) -> bool {
         self.read.is_err()
     }

@@ -36,7 +36,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(5);
 const CUT_OFF: SignedDuration = SignedDuration::from_millis(500);
 
 impl ClockSkew {
-    /// Takes in an answer that was received now. One that may have waited here for somebody to look at it
+    /// Takes in an answer that was received now. An answer that may have waited here to be looked at
     /// tells nothing: the machine was busy or slept.
     pub(crate) fn take(&self, headers: &HeaderMap, asked: Instant, now: Instant) {
         if now.saturating_duration_since(asked) > LONGEST_CALL {

@@ -1,4 +1,4 @@
-//! Jobs and pods as they are watched: without the parts by which nothing is decided. Those are most of an object, and
+//! Jobs and pods as they are watched: without the parts that no decision needs. Those are most of an object, and
 //! reading them took most of the time of a start.
 
 use std::borrow::Cow;
@@ -54,7 +54,7 @@ struct PodParts {
     status: Option<PodStatus>,
 }
 
-/// How the agent is configured, which is among these: where its tokens are.
+/// The init containers. One of them is the agent, whose configuration says where its tokens are.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentParts {

@@ -8,7 +8,7 @@ use planescape_operator_core::problem::Problem;
 use planescape_templates::yaml::{self, Node};
 use serde_json::{Number, Value};
 
-/// The address that stands for Vault as long as nobody names one.
+/// The address that stands for Vault as long as none is given.
 pub(super) const NOWHERE: &str = "https://vault.invalid";
 
 /// An object of a file.

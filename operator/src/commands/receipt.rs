@@ -1,4 +1,4 @@
-//! `planescape receipt`: who logged in to Vault for a run, and what was read.
+//! `planescape receipt`: the logins to Vault for a run, and the reads.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -243,7 +243,7 @@ mod tests {
         run.ask(client, now.parse().unwrap(), Duration::ZERO).await
     }
 
-    /// Takes a patch of what it has; where somebody was quicker, of nothing.
+    /// Answers a patch of the present object; refuses one if somebody was quicker.
     fn serving(server: Arc<Mutex<Value>>) -> Client {
         let service = tower::service_fn(move |call: Call<Body>| {
             let server = server.clone();

@@ -1,4 +1,4 @@
-//! The runs of PlanescapeJobs as the cluster shows them, for those who print them.
+//! The runs of PlanescapeJobs as the cluster shows them, for the commands that print them.
 
 use anyhow::Context as _;
 use k8s_openapi::api::batch::v1::Job;

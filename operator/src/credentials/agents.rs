@@ -1,8 +1,8 @@
-//! Revokes what agents leave that were killed, or that could not revoke it themselves; and looks whether leases went with
-//! the tokens that agents have revoked.
+//! Revokes the tokens of agents that were killed, or that could not revoke them themselves; and looks whether leases
+//! went with the tokens that agents have revoked.
 //!
 //! Two sources: the pods, which show an agent's last word as soon as its container has ended; and the status of
-//! PlanescapeJobs, which remembers what pods said that were gone before this program saw them.
+//! PlanescapeJobs, which remembers the last words of pods that were gone before this program saw them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -383,7 +383,7 @@ async fn revoke(program: &Program, left: Left, shutdown: &CancellationToken) {
     }
 }
 
-/// Takes from `open` the leases that are gone, or that nobody may look for, and says of one that it lives.
+/// Takes from `open` the leases that are gone, or that may not be looked for, and says of one that it lives.
 async fn look(
     program: &Program,
     revoker: &Revoker,

@@ -52,7 +52,7 @@ async fn unless_free(
     if is_held { Err(refused) } else { Ok(None) }
 }
 
-/// Lets the Job have pods; where a queue decides when, hands it over to that.
+/// Lets the Job have pods; if a queue decides when, hands it over to the queue.
 pub(super) async fn let_go(
     clients: &Clients,
     run: &Run,

@@ -1,5 +1,5 @@
-//! Tries, before the first run of a PlanescapeJob, whether its runs will get what they ask for: logs in, asks what the
-//! token may do, and revokes it.
+//! Tries, before the first run of a PlanescapeJob, whether its runs will get what they ask for: logs in, asks for the
+//! capabilities of the token, and revokes it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -45,7 +45,7 @@ pub(super) struct Record {
 #[serde(rename_all = "camelCase")]
 pub(super) struct State {
     pub(super) accessor: String,
-    /// The Vault that knows the token, whatever becomes of the order on the Job.
+    /// The Vault that knows the token, also after an edit of the order on the Job.
     #[serde(default)]
     pub(super) place: Option<Place>,
     pub(super) life: Life,
@@ -53,7 +53,7 @@ pub(super) struct State {
     /// How many answers may have brought leases that are not in the list; one of them may be on its way.
     #[serde(default)]
     pub(super) unheard: usize,
-    /// Whether this is not the run's first token, and nobody knows the one before.
+    /// Whether this is not the run's first token, and the one before is lost.
     #[serde(default)]
     pub(super) has_lost: bool,
 }
@@ -99,7 +99,7 @@ impl Records {
         }
     }
 
-    /// The record of a run. One without a token is of use to nobody, and would keep another one from being written.
+    /// The record of a run. A record without a token is of no use, and would keep another one from being written.
     pub(super) async fn read(&self, run: &Run) -> kube::Result<Option<Record>> {
         let Some(secret) = self.runs.get_opt(&name(run)).await? else {
             return Ok(None);

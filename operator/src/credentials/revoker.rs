@@ -61,7 +61,7 @@ pub(super) enum Unanswered {
     Vault(Error),
 }
 
-/// A token of ours; who finds none logs in, and the others wait for that.
+/// A token of ours. The first caller that finds none logs in, and the others wait for that.
 type Session = Arc<AsyncMutex<Option<SecretText>>>;
 
 impl Program {
@@ -97,7 +97,7 @@ impl Program {
 }
 
 impl Revoker {
-    /// None where nobody is to revoke.
+    /// None if no role for revocations is set.
     pub(super) fn new(settings: &Credentials) -> anyhow::Result<Option<Self>> {
         let role = settings.revocation_role.clone();
         let Some(role) = role.filter(|role| !role.is_empty()) else {
@@ -218,7 +218,7 @@ impl Revoker {
     }
 }
 
-/// Whether it may be because our token has ended. Of an accessor that Vault does not know it says so with the same status.
+/// Whether it may be because our token has ended. Vault answers with the same status if it does not know an accessor.
 fn is_denied(error: &Error) -> bool {
     matches!(error, Error::Refused(refusal) if refusal.status() == 403) && !left::is_unknown(error)
 }

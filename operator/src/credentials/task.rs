@@ -47,7 +47,7 @@ struct Task {
     is_record_behind: bool,
     /// The contents that were read and are not written yet.
     contents: BTreeMap<usize, Contents>,
-    /// Those of its Vault, once that was asked.
+    /// The outages of its Vault, once that was asked.
     outages: Option<Outages>,
     is_gone: bool,
     /// Its part in the metrics.
@@ -239,7 +239,7 @@ impl Task {
                     self.run.told = Some(report);
                 }
             }
-            // A Job that nobody watches may be anybody's by now.
+            // A Job that is not watched may be anybody's by now.
             Err(error)
                 if job::is_never_taken(&error) || (self.is_gone && job::is_forbidden(&error)) =>
             {
@@ -259,7 +259,7 @@ impl Task {
     /// The Job as it is after a change of it. The watch may show an older one once more.
     fn learn(&mut self, job: Option<Job>) {
         match job.map(|job| self.run.again(&job)) {
-            // Somebody took our label off, and nobody watches it any more.
+            // Somebody took our label off, and the Job is not watched any more.
             Some(run) if self.is_gone => self.run.is_claimed = run.is_claimed,
             Some(run) => self.run = run,
             None => self.see(Seen::Gone),

@@ -46,7 +46,7 @@ pub(super) struct Vaults {
     metrics: Arc<Metrics>,
 }
 
-/// One Vault, whatever namespace of it is meant.
+/// One Vault, for all of its namespaces.
 struct Server {
     address: String,
     client: Client,
@@ -150,7 +150,7 @@ impl Vaults {
             namespace: None,
             timeout: TIMEOUT,
             headers: Vec::new(),
-            // It might lead to an address that nobody listed.
+            // It might lead to an address that the administrator has not listed.
             follows_redirects: false,
             pace: None,
             keeps_idle: true,
@@ -170,13 +170,13 @@ impl Server {
     fn look(self: &Arc<Self>) {
         let looks = Looks(Arc::downgrade(self));
         let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        // The outage before this one has ended, and who looked for that end is done.
+        // The outage before this one has ended, and the task that looked for its end is done.
         while looking.try_join_next().is_some() {}
         looking.spawn(looks.until_it_serves());
     }
 }
 
-/// One who looks for a Vault. The Vault is not kept for that alone.
+/// A task that looks for a Vault. The Vault is not kept for that alone.
 struct Looks(Weak<Server>);
 
 impl Looks {
@@ -197,7 +197,7 @@ impl Looks {
 }
 
 impl Drop for Looks {
-    /// However the looking ends, nobody waits for it any longer: who asks next finds out anew.
+    /// The wait ends with the looking, also if that breaks off: the next request finds out anew.
     fn drop(&mut self) {
         if let Some(server) = self.0.upgrade() {
             server.metrics.vault_is_away(&server.address, false);
@@ -254,7 +254,7 @@ impl Vault {
         self.server.outage.borrow().clone().map_or(Ok(()), Err)
     }
 
-    /// That nobody has answered in time.
+    /// The error of a Vault that has not answered in time.
     pub(super) fn silence(&self) -> Error {
         let address = &self.server.address;
         let host = address
@@ -309,7 +309,7 @@ impl Vault {
 }
 
 impl Outages {
-    /// Returns when Vault is back, also where it came back while nobody waited for that.
+    /// Returns when Vault is back, also if it came back before the call.
     pub(super) async fn end(&mut self) {
         loop {
             let Server {
@@ -333,7 +333,7 @@ mod tests {
 
     use super::*;
 
-    /// One that nobody serves.
+    /// A Vault that does not serve.
     async fn away() -> (Vaults, Arc<Vault>) {
         let listed = Addresses::parse("http://127.0.0.1:1").unwrap();
         let vaults = Vaults::new(listed, None, 20, Arc::default());

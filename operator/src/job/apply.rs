@@ -130,7 +130,7 @@ pub(super) async fn act(
     }
 }
 
-/// Takes our finalizer off a Job, whatever others it bears; the Job as it is then, unless it is gone.
+/// Takes our finalizer off a Job, and leaves the others; the Job as it is then, unless it is gone.
 pub(super) async fn release(
     client: Client,
     namespace: &str,
@@ -206,7 +206,7 @@ async fn end(
         .jobs
         .iter()
         .any(|run| run.uid == uid && run.waits_for_secrets.is_some());
-    // The clock of a suspended Job stands still. One that is let go without its Secrets must make no pod.
+    // The clock of a suspended Job stands still. A Job that is let go without its Secrets must make no pod.
     let spec = if is_waiting {
         json!({ "activeDeadlineSeconds": 1, "suspend": false, "parallelism": 0 })
     } else {

@@ -14,7 +14,7 @@ use super::{Attempt, Name};
 #[derive(Debug, Default)]
 pub(super) struct Begun {
     runs: Mutex<HashMap<Name, Run>>,
-    /// Jobs that may have been made, because nobody answered, and that no watch may show yet.
+    /// Jobs that may have been made, because no answer came, and that no watch may show yet.
     unanswered: Mutex<HashMap<Name, String>>,
 }
 

@@ -107,7 +107,7 @@ fn refused(
         message,
         is_lasting,
     });
-    // A run that nobody refused is tried again soon.
+    // A run that was not refused is tried again soon.
     if is_refusal { Ok(()) } else { Err(error) }
 }
 
@@ -144,8 +144,8 @@ pub(super) async fn check(attempt: &Attempt, tick: Timestamp, context: &Context)
     }
 }
 
-/// Many may wait for their turn for some time: who was suspended, edited or deleted meanwhile does not run, nor what is too
-/// late by then.
+/// Posts the Job in its turn, which may take some time. A PlanescapeJob that was suspended, edited or deleted meanwhile
+/// starts no run, nor does an instant that is too late by then.
 async fn post_in_turn(
     attempt: &Attempt,
     (occasion, job): (&Occasion<'_>, &Value),

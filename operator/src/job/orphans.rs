@@ -1,4 +1,4 @@
-//! Lets Jobs go whose PlanescapeJob is gone: nobody will record their run.
+//! Lets Jobs go whose PlanescapeJob is gone: their run will not be recorded.
 //!
 //! In a task of its own, which no reconciliation waits for: deleting a namespace orphans many.
 
@@ -39,9 +39,9 @@ pub(super) fn notice(identity: &Identity, context: &Context) {
     }
 }
 
-/// Lets go, in a task of its own, what belonged to the PlanescapeJobs that are named, and now and
-/// then whatever nobody owns: also Jobs that were kept when their PlanescapeJob was deleted, which
-/// no change of ours leads to.
+/// Lets go, in a task of its own, the Jobs of the PlanescapeJobs that are named, and now and
+/// then all Jobs without an owner. No change of ours leads to those that were kept when their
+/// PlanescapeJob was deleted.
 pub(super) async fn tend(context: &Context, mut former: mpsc::UnboundedReceiver<Name>) {
     let mut pause = tokio::time::interval(PAUSE);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);

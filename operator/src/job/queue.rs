@@ -48,7 +48,7 @@ enum State {
     RunningAndWaiting(Urgency),
 }
 
-/// One that is being reconciled, until it is dropped.
+/// An object that is being reconciled, until this is dropped.
 pub(crate) struct Running {
     queue: Arc<Queue>,
     pub(crate) name: Name,

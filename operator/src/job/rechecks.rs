@@ -14,7 +14,7 @@ use super::Name;
 /// The longest wait between two checks.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// The templates of which nobody knows yet whether they will be taken.
+/// The templates of which it is not known yet whether they will be taken.
 #[derive(Debug, Default)]
 pub(super) struct Rechecks(Mutex<HashMap<Name, Open>>);
 

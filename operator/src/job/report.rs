@@ -34,13 +34,13 @@ const OUTDATED: &str = "The definition of PlanescapeJobs in the cluster is older
 #[derive(Debug, Default)]
 pub(super) struct Rivals {
     writes: Mutex<HashMap<Name, Written>>,
-    /// Of which somebody was told that the API server forgets a part of what is written.
+    /// The objects of which it was told that the API server forgets a part of what is written.
     outdated: Mutex<HashSet<Name>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Written {
-    /// Of the status.
+    /// The digest of the status.
     digest: u64,
     at: Instant,
     times: u32,
@@ -199,7 +199,7 @@ fn pause(times: u32) -> Duration {
     }
 }
 
-/// Of what it says, and not of since when: where two write over each other, that is as new each time.
+/// A digest of the status without its times: if two operators write over each other, those are new each time.
 fn digest(status: &PlanescapeJobStatus) -> u64 {
     let mut status = status.clone();
     let never = || Time(Timestamp::UNIX_EPOCH);

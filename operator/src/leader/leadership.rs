@@ -6,7 +6,7 @@ use planescape_operator_core::election::Moment;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-/// Whether this operator leads, for those who ask.
+/// Whether this operator leads, for the other parts.
 #[derive(Clone, Debug)]
 pub struct Leadership(watch::Receiver<State>);
 
@@ -36,7 +36,7 @@ pub(crate) fn moment() -> Moment {
 }
 
 impl Term {
-    /// Of an operator that does not lead yet.
+    /// The term of an operator that does not lead yet.
     pub fn new() -> (Self, Leadership) {
         let (sender, receiver) = watch::channel(State::Standby);
         (Self(sender), Leadership(receiver))
@@ -58,7 +58,7 @@ impl Term {
 }
 
 impl Leadership {
-    /// Of an operator that has no rival.
+    /// The leadership of an operator that has no rival.
     pub fn without_election() -> Self {
         let (_, receiver) = watch::channel(State::Always);
         Self(receiver)

@@ -14,13 +14,13 @@ use tokio::time::timeout;
 
 use super::Looks;
 
-/// The Lease that the operators share, and who this one is.
+/// The Lease that the operators share, with the identity of this one.
 pub struct SharedLease {
     pub(super) identity: String,
     pub(super) timing: Timing,
     api: Api<Lease>,
     name: String,
-    /// As it was seen or written last.
+    /// The Lease as it was seen or written last.
     known: Option<Lease>,
 }
 

@@ -38,7 +38,7 @@ const RESOURCES: [&str; 6] = [
 ];
 
 impl Question {
-    /// Of a request. A watch has none: it lasts.
+    /// The question of a request. A watch has none: it lasts.
     pub(crate) fn of(method: &Method, uri: &Uri) -> Option<Self> {
         let query = uri.query().unwrap_or_default();
         if query.split('&').any(|pair| pair.starts_with("watch=")) {

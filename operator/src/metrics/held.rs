@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Label, add};
 
-/// Of all runs that are tended.
+/// The counts of all runs that are tended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
     runs: Family<Label, Gauge>,

@@ -59,7 +59,7 @@ fn the_latest_comes_first_backwards_and_may_be_the_start_itself() {
 
 #[test]
 fn nothing_is_told_where_the_reader_has_enough() {
-    // More than a pipe holds, so that the rest finds nobody.
+    // More than a pipe holds, so that the rest finds no reader.
     let mut child = Command::new(env!("CARGO_BIN_EXE_planescape"))
         .args(["cron", "next", "* * * * *", "--count=20000"])
         .stdin(Stdio::null())

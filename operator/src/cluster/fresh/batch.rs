@@ -92,7 +92,7 @@ impl Reader {
             answer,
         };
         if self.batches.takes(&identity.namespace, question) {
-            // In a task of its own: whoever asked first may be cut off, and others wait as well.
+            // In a task of its own: the first to ask may be cut off, and others wait as well.
             let batch = Batch {
                 batches: self.batches.clone(),
                 namespace: identity.namespace.clone(),
@@ -123,7 +123,7 @@ impl Batch {
 }
 
 impl Drop for Batch {
-    /// If the wait broke off, nobody waits for this batch, and the next question begins another one.
+    /// If the wait broke off, nothing waits for this batch, and the next question begins another one.
     fn drop(&mut self) {
         if self.is_open {
             self.close();
@@ -176,7 +176,7 @@ impl Batches {
         loop {
             let list = api.list(&page).await?;
             for object in list.items {
-                // One that cannot be read is asked for alone, and fails alone.
+                // An object that cannot be read is asked for alone, and fails alone.
                 let name = object.name_any();
                 let (Some(questions), Ok(job)) = (open.remove(&name), object.0) else {
                     continue;

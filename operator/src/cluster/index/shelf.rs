@@ -8,8 +8,8 @@ use super::packed::{Pack, Packed};
 /// The number of an object for as long as it is kept.
 pub(super) type Number = u32;
 
-/// Packed objects, each found by its number and by any number of keys. Of a key no more is kept than its hash: who asks by
-/// a key looks whether what is found has it.
+/// Packed objects, each found by its number and by any number of keys. Only the hash of a key is kept: the caller
+/// checks whether the object found has the key.
 pub(super) struct Shelf<K> {
     objects: Vec<Option<Packed<K>>>,
     free: Vec<Number>,

@@ -236,7 +236,7 @@ async fn contents(
     let made = tokio::task::spawn_blocking(move || {
         content::of(&ordered, &answer, has_versions, SystemTime::now())
     });
-    // A template is a tenant's: whatever it does must end no other run's task.
+    // A template is a tenant's, and must end no other run's task.
     made.await.unwrap_or(Err(Misfit::Unfinished))
 }
 

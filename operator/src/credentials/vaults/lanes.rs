@@ -1,5 +1,5 @@
-//! Requests that Vault passes on to somebody who may not answer, such as a database. Each engine has turns of its own, and for each
-//! purpose others, so that one that hangs keeps nobody waiting but those who want the same of it.
+//! Requests that Vault passes on to an engine that may not answer, such as a database. Each engine has turns of its
+//! own, and others for each purpose, so that one that hangs delays only requests for the same purpose.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -48,8 +48,8 @@ impl Default for Lane {
 }
 
 impl Lane {
-    /// Returns when it is this request's turn. None where that takes longer than `patience` and the engine does not answer: whoever
-    /// waits has other things to do.
+    /// Returns when it is this request's turn. None if that takes longer than `patience` and the engine does not
+    /// answer: the caller has other things to do.
     pub(super) async fn turn(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
         let mut turn = pin!(self.turns.acquire());
         loop {

@@ -1,4 +1,4 @@
-//! Which runs have a task: never two for one Job, whatever the watch shows.
+//! Which runs have a task: no events of the watch give one Job two.
 
 use std::collections::{HashMap, HashSet};
 

@@ -74,7 +74,7 @@ fn shown(line: &str, column: usize, end: usize) -> (String, String) {
     let (left, right) = (start > 0, rest.next().is_some());
     let dots = |is_cut: bool| if is_cut { "…" } else { "" };
     let line = format!("{}{part}{}", dots(left), dots(right));
-    // Tabs keep their width, whatever it is.
+    // Tabs keep their width.
     let mut caret: String = line
         .chars()
         .take(usize::from(left) + column - 1 - start)
