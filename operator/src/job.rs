@@ -51,7 +51,7 @@ pub(crate) use error::{Error, brief};
 use queue::{Queue, Running, Urgency};
 use rechecks::Rechecks;
 
-/// How long what has begun may go on after a signal to end. Kubernetes kills the operator soon after.
+/// How long reconciliations may go on after a signal to end. Kubernetes kills the operator soon after.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 /// How many PlanescapeJobs that have only changed are reconciled at once, for each call that may be on its way: after a
@@ -266,7 +266,7 @@ impl Context {
     }
 }
 
-/// Returns some time after the shutdown: what has begun has had the time to end by itself.
+/// Returns some time after the shutdown: reconciliations have had the time to end by themselves.
 async fn drained(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(LONGEST_DRAIN).await;
@@ -298,7 +298,7 @@ async fn mind_the_clock(context: &Context) {
     }
 }
 
-/// Reconciles what the queue says, so many at once, and after the shutdown what has begun.
+/// Reconciles the objects of the queue, so many at once; after the shutdown only those that have begun.
 async fn reconcile_all(context: &Arc<Context>, most: usize, shutdown: &CancellationToken) {
     let mut tasks = JoinSet::new();
     loop {

@@ -53,7 +53,7 @@ pub struct Metrics {
     live: OnceLock<Live>,
 }
 
-/// Answers what is so at the moment.
+/// Answers with the state at the moment.
 struct Live(Box<dyn Fn() -> Snapshot + Send + Sync>);
 
 /// The state at the moment.
@@ -161,7 +161,7 @@ impl Metrics {
         );
     }
 
-    /// Takes what answers for the present moment; it is asked at every look at the metrics.
+    /// Takes the function that answers with the state at the moment; each look at the metrics calls it.
     pub(crate) fn ask(&self, live: impl Fn() -> Snapshot + Send + Sync + 'static) {
         // There is one controller in a process.
         let _ = self.live.set(Live(Box::new(live)));
@@ -185,7 +185,7 @@ impl Metrics {
         drop(self.waiting_for_vault.get_or_create(&labels));
     }
 
-    /// A run waits for the Vault at this address for as long as what it gets lives.
+    /// A run waits for the Vault at this address for as long as the returned value lives.
     pub(crate) fn waits_for_vault(&self, address: &str) -> Waits {
         let labels = [("address", address.to_owned())];
         let gauge = self.waiting_for_vault.get_or_create_owned(&labels);
@@ -193,7 +193,7 @@ impl Metrics {
         Waits(gauge)
     }
 
-    /// A Job was made, and so late, where it was to be on time.
+    /// Counts a Job that was made, and its lateness if it was to be on time.
     pub(crate) fn created(&self, late: Option<SignedDuration>) {
         self.started.inc();
         if let Some(late) = late {
@@ -201,7 +201,7 @@ impl Metrics {
         }
     }
 
-    /// Takes in what a status tells that was written just now.
+    /// Takes in a status that was written just now.
     pub(crate) fn reported(
         &self,
         before: Option<&PlanescapeJobStatus>,

@@ -177,7 +177,7 @@ pub fn amount(text: &str) -> Option<f64> {
 /// The address of a Vault, as it is written, without blanks around it.
 ///
 /// # Errors
-/// It is none; what would be one.
+/// The text is no address; the error says how to write one.
 pub fn vault_address(text: &str) -> Result<String, String> {
     values::address(text)
 }

@@ -1,4 +1,4 @@
-//! From a CronJob to a PlanescapeJob that does the same, and what still differs.
+//! Converts a CronJob to a PlanescapeJob that does the same, and tells what still differs.
 
 use serde_json::{Map, Value, json};
 
@@ -178,7 +178,7 @@ fn add_schedule(
     Ok(())
 }
 
-/// The zone in it, and the rest; what is no text stays for others to refuse.
+/// The zone in it, and the rest. A value that is no text stays for others to refuse.
 fn schedule(written: &Value) -> (Option<String>, Value) {
     let Some(text) = written.as_str() else {
         return (None, written.clone());

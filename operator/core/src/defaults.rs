@@ -1,4 +1,4 @@
-//! The operator's settings: what a PlanescapeJob gets that does not say otherwise.
+//! The operator's settings for PlanescapeJobs that have none of their own.
 
 use std::collections::BTreeMap;
 

@@ -72,7 +72,7 @@ pub struct Guard {
     pub no_effect: &'static [&'static str],
 }
 
-/// Explains a manifest; what the API server would add is added here.
+/// Explains a manifest, with the additions of the API server.
 ///
 /// # Errors
 /// Everything that keeps it from running, each with its field.

@@ -29,7 +29,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Checks a manifest; what the API server would add is added here.
+    /// Checks a manifest, with the additions of the API server.
     ///
     /// # Errors
     /// Everything that keeps it from running, each with its field.

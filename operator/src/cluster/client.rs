@@ -1,4 +1,4 @@
-//! The way to the API server: what changes the cluster goes through only while this operator leads, a
+//! The way to the API server: changes of the cluster go through only while this operator leads, a
 //! limited number of calls at once, and the urgent ones first.
 
 use std::env;

@@ -160,7 +160,7 @@ impl<K: Kept> Index<K> {
         }
     }
 
-    /// Takes in what the watch says, and answers which PlanescapeJobs that concerns: none where nothing
+    /// Takes in an event of the watch, and answers which PlanescapeJobs it concerns: none if nothing
     /// has changed that is kept.
     pub(crate) fn take<R>(&self, event: Event<R>, keep: impl Fn(R) -> Option<K>) -> Vec<Place> {
         let taken = match event {
@@ -186,7 +186,7 @@ impl<K: Kept> Index<K> {
         taken.unwrap_or_default()
     }
 
-    /// Takes in what was just created, until the watch shows it.
+    /// Takes in an object that was just created, until the watch shows it.
     pub(crate) fn expect(&self, object: &K) {
         let mut inner = self.inner();
         if inner.find(&object.place()).is_none() {

@@ -15,7 +15,7 @@ use crate::job::queue::Urgency;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct KnownPlanescapeJob {
     pub(crate) identity: Identity,
-    /// Why it cannot be read, where it cannot.
+    /// The reason, if it cannot be read.
     pub(crate) read: Result<Known, Unreadable>,
 }
 
@@ -50,13 +50,13 @@ impl KnownPlanescapeJob {
         Some(Self { identity, read })
     }
 
-    /// Whether it was changed so that what was planned for `job` may be wrong: its spec, or that it exists.
+    /// Whether a change may have made a plan for `job` wrong: of its spec, or its deletion.
     pub(crate) fn outdates(&self, job: &PlanescapeJob) -> bool {
         let Ok(known) = &self.read else {
             return true;
         };
         let metadata = &known.job.metadata;
-        // The watch may be behind what was read afresh.
+        // The watch may be behind the object that was read afresh.
         metadata.uid != job.metadata.uid
             || metadata.generation > job.metadata.generation
             || metadata.deletion_timestamp.is_some() && job.metadata.deletion_timestamp.is_none()
@@ -108,7 +108,7 @@ impl Kept for KnownPlanescapeJob {
         vec![self.place()]
     }
 
-    /// Due is what is to start: after a start of the operator it waits for no others.
+    /// A run that is to start is due: after a start of the operator it waits for no others.
     fn urgency(&self, now: Timestamp) -> Urgency {
         let is_due = self.read.as_ref().is_ok_and(|known| known.is_due(now));
         if is_due {

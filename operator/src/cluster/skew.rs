@@ -20,7 +20,7 @@ struct Answer {
     came: Instant,
 }
 
-/// Of several API servers one may have a wrong clock: what most of the last answers say counts.
+/// One of several API servers may have a wrong clock: the majority of the last answers counts.
 const KEPT: usize = 5;
 
 /// A clock that is further off starts nothing: every decision here is about the time.

@@ -163,7 +163,7 @@ fn whole(number: f64) -> Option<Number> {
     is_whole.then(|| Number::from(number as i64))
 }
 
-/// Itself, or what it lists.
+/// The document itself, or the items that it lists.
 fn of_document(mut document: Value) -> Vec<Value> {
     let kind = document["kind"].as_str();
     let Some(kind) = kind.and_then(|kind| kind.strip_suffix("List")) else {
@@ -173,7 +173,7 @@ fn of_document(mut document: Value) -> Vec<Value> {
     let Some(Value::Array(mut items)) = document.get_mut("items").map(Value::take) else {
         return Vec::new();
     };
-    // The API server does not repeat in a CronJobList what its items are.
+    // The items of a CronJobList do not repeat their kind.
     for fields in items.iter_mut().filter_map(Value::as_object_mut) {
         if !kind.is_empty() && !fields.contains_key("kind") {
             fields.insert("kind".to_owned(), kind.as_str().into());

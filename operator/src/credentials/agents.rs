@@ -162,7 +162,7 @@ impl Agents<'_> {
     }
 }
 
-/// Revokes what the status still remembers of a pod after a while: it is gone.
+/// Revokes tokens that the status still remembers of a pod after a while: it is gone.
 async fn sweep(
     program: &Program,
     namespace: &str,
@@ -307,13 +307,13 @@ impl Open {
 struct Telling {
     /// The record as it was told last; also one that is never taken.
     told: Revocation,
-    /// Why the API server did not take what was told last.
+    /// Why the API server did not take the record last.
     trouble: Option<String>,
     is_forbidden: bool,
 }
 
 impl Telling {
-    /// Takes in what came of telling an outcome; whether that is news.
+    /// Takes in the answer to the telling of an outcome; whether that is news.
     fn hear(&mut self, outcome: &Revocation, answer: &kube::Result<()>) -> bool {
         let error = answer.as_ref().err();
         if error.is_none_or(job::is_never_taken) {

@@ -178,7 +178,7 @@ impl Checks {
     }
 }
 
-/// Tries once, and tells what came of it. When to try again; never, where that is the latest instant there is.
+/// Tries once, and tells the result. When to try again; never, if that is the latest instant there is.
 async fn attempt(program: &Program, check: &Check) -> Timestamp {
     let now = Timestamp::now();
     let later = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(now);
@@ -271,7 +271,7 @@ async fn allowed(
     let paths: Vec<&str> = all.iter().map(|it| it.path.as_str()).collect();
     let mut answer = match client.capabilities_of_self(&paths, bearer(token)).await {
         Ok(answer) => answer,
-        // Then what is allowed stays unknown.
+        // Then the capabilities stay unknown.
         Err(Error::Refused(refusal)) if refusal.status() == 403 => return Ok(all),
         Err(error) => return Err(error),
     };

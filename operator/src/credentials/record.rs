@@ -63,7 +63,7 @@ pub(super) struct State {
 pub(super) struct LeaseRecord {
     pub(super) id: String,
     pub(super) life: Life,
-    /// Of what it came.
+    /// The read that it came of.
     #[serde(default)]
     pub(super) access: Option<Access>,
 }

@@ -124,7 +124,7 @@ impl Revoker {
         }
     }
 
-    /// Whether Vault has a lease, whose token is revoked; none where it does not let us ask.
+    /// Whether Vault has a lease, whose token is revoked; none if it does not let us ask.
     pub(super) async fn has_lease(
         &self,
         vault: &Vault,

@@ -229,7 +229,7 @@ impl Task {
         Ok(())
     }
 
-    /// A Job that has lost our label is told what becomes of its lease, and one that is gone is not there to hear it.
+    /// A Job that has lost our label is told of its lease, too. One that is gone is not there to hear it.
     async fn tell(&mut self, report: Report) -> Result<(), Failure> {
         let told = job::tell(&self.program.clients, &self.run, &report).await;
         match told {

@@ -40,7 +40,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 pub(super) struct Vaults {
     listed: Addresses,
     ca_cert: Option<String>,
-    /// By address, as often as the administrator's list is long: namespaces of one Vault share what it can bear.
+    /// The servers by address, no more than the administrator lists. The namespaces of one Vault share its limits.
     servers: Mutex<HashMap<String, Arc<Server>>>,
     logins_per_second: u32,
     metrics: Arc<Metrics>,
@@ -293,7 +293,7 @@ impl Vault {
         answer
     }
 
-    /// The same of what somebody behind Vault has to answer: that it is silent says nothing of Vault.
+    /// The same for the answer of an engine behind Vault: its silence says nothing of Vault.
     pub(super) fn learn_of_engine<T>(
         &self,
         lane: &Lane,

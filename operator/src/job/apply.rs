@@ -22,8 +22,8 @@ use super::error::Error;
 use super::{Attempt, Context, create};
 use crate::cluster::gate::Class;
 
-/// Does what must be done before the status is written. The first thing that could not be done: one
-/// failure keeps nothing else from being tried.
+/// Does everything that must be done before the status is written. The first error: a failure keeps
+/// nothing else from being tried.
 pub(super) async fn apply(
     attempt: &Attempt,
     applied: &mut Applied,

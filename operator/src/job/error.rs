@@ -44,7 +44,7 @@ impl Error {
         self.code() == Some(409) || matches!(self, Self::Outdated)
     }
 
-    /// Whether what it is about does not exist any more.
+    /// Whether its object does not exist any more.
     pub(super) fn is_gone(&self) -> bool {
         self.code() == Some(404)
     }

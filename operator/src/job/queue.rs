@@ -105,7 +105,7 @@ impl Queue {
         }
     }
 
-    /// Lets those go first whose time has come by now: what an operator hears of before it leads has only changed.
+    /// Lets those go first whose time has come by now. Objects that came before the operator led are queued as changed.
     pub(crate) async fn hasten(&self, is_due: impl Fn(&Name) -> bool) {
         let changed: Vec<Name> = {
             let inner = self.inner();

@@ -71,7 +71,7 @@ impl Rechecks {
         open.get(name).is_some_and(|known| known.due() <= now)
     }
 
-    /// The object is gone, or what a check has brought could not be told.
+    /// The object is gone, or the result of a check could not be told.
     pub(super) fn forget(&self, name: &Name) {
         self.open().remove(name);
     }

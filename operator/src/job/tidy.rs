@@ -1,4 +1,4 @@
-//! Tidies up: what can wait, a part of it at a time, so that no run waits for it.
+//! Tidies up work that can wait, a part of it at a time, so that no run waits for it.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -23,10 +23,10 @@ const MOST: usize = 100;
 /// How long one attempt may be at it.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// When to go on with what is left.
+/// When to go on with the rest.
 const GO_ON: Duration = Duration::from_millis(100);
 
-/// When to try again what could not be done.
+/// When to try again after a failure.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// The state that all objects share.

@@ -1,4 +1,4 @@
-//! The Lease: read, watched and written, never over what was not seen.
+//! The Lease: read, watched and written, never over a version that was not seen.
 
 use std::time::Duration;
 

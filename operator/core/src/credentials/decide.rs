@@ -382,7 +382,7 @@ impl Memory {
         self.troubles.insert(subject, trouble);
     }
 
-    /// Vault is back: what waited for it is tried now.
+    /// Vault is back: work that waited for it is tried now.
     pub fn hurry(&mut self, now: Timestamp) {
         for trouble in self.troubles.values_mut().filter(|it| it.is_outage) {
             trouble.retry = trouble.retry.min(now);
@@ -408,7 +408,7 @@ impl Memory {
         self.secrets[index] = sighting;
     }
 
-    /// There is a token, which is another than before: what was read with that is of no use.
+    /// Takes a new token. Secrets that were read with the one before are of no use.
     pub fn hold(&mut self, holding: Holding) {
         self.custody = Custody::Held(holding);
         self.has_forgotten = false;
@@ -519,7 +519,7 @@ impl Holding {
         has_ended && !self.is_end_presumed()
     }
 
-    /// Takes in how long the token lives. Of what can be renewed Vault tells whole seconds, none in its last one.
+    /// Takes in how long the token lives. For a renewable one Vault tells whole seconds: none in its last one.
     pub fn confirm(&mut self, now: Timestamp, seconds: i64, is_renewable: bool) {
         let seconds = seconds.max(i64::from(is_renewable));
         self.token = self.token.confirmed(now, seconds, is_renewable);

@@ -29,7 +29,7 @@ pub struct Life {
     /// Whether others may have renewed it meanwhile.
     #[serde(skip)]
     is_recalled: bool,
-    /// When it ends by what Vault has granted last, where its end is a guess.
+    /// When it ends by Vault's last grant, if its end is a guess.
     #[serde(skip)]
     granted: Option<Timestamp>,
 }
@@ -119,8 +119,8 @@ impl Life {
         }
     }
 
-    /// The same, where Vault says nothing of it, be it that it has ended or that a policy keeps Vault from saying so: what
-    /// was granted last counts.
+    /// The same, if Vault says nothing of it: it has ended, or a policy keeps Vault from saying so. The last grant
+    /// counts.
     #[must_use]
     pub fn denied(self, now: Timestamp) -> Self {
         match self.granted_end() {

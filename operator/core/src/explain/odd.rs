@@ -14,7 +14,7 @@ const POD: &str = "spec.jobTemplate.spec.template.spec";
 /// How far ahead clocks that are turned are looked for.
 const A_YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// How names of variables end that hold a secret, in lower case and without what parts words.
+/// Endings of the names of variables that hold a secret, in lower case and without marks between words.
 const SECRET: &[&str] = &[
     "password",
     "passwd",

@@ -38,7 +38,7 @@ pub struct VaultRequest {
     pub method: &'static str,
     /// Without `/v1/`.
     pub path: String,
-    /// When, or what for.
+    /// Its time or its purpose.
     pub why: String,
 }
 

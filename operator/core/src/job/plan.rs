@@ -297,7 +297,7 @@ pub fn plan(
 }
 
 impl Plan {
-    /// Plans what concerns runs to come and runs that go on.
+    /// Plans for runs to come and runs that go on.
     fn of_runs(
         job: &PlanescapeJob,
         validated: Result<&ValidatedJob, &[Problem]>,
@@ -428,7 +428,7 @@ impl Plan {
         self.creates() || self.skip.is_some()
     }
 
-    /// When to look again although it failed: what has to be looked at, and what has to be acted upon.
+    /// When to look again although it failed, and when to act upon the next instant.
     pub fn wakes(&self) -> Wakes {
         Wakes {
             wake: self.wake,

@@ -1,7 +1,7 @@
 //! Which Jobs are read again before anything is decided.
 //!
 //! The watch of Jobs and that of PlanescapeJobs do not wait for each other, so that a status may tell more than the Jobs
-//! that are kept in memory: what seems to run may have ended long ago.
+//! that are kept in memory: a Job that seems to run may have ended long ago.
 
 use std::borrow::Borrow;
 

@@ -115,7 +115,7 @@ impl Taken {
         )
     }
 
-    /// Of what is said of the run of an instant.
+    /// The beginning of a message about the run of an instant.
     fn beginning(tick: Timestamp) -> String {
         format!("Skipped the run of {tick}: ")
     }
@@ -284,7 +284,7 @@ fn settled_now(facts: &Facts<'_>) -> impl Iterator<Item = Timestamp> {
     [started, skipped, conflict, found].into_iter().flatten()
 }
 
-/// Never an earlier one than before, unless the clock was ahead: what is told now may have been told already.
+/// Never an earlier one than before, unless the clock was ahead: the status may have told of it already.
 fn last_schedule_time(
     facts: &Facts<'_>,
     runs: &[Run],

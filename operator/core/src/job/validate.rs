@@ -291,7 +291,7 @@ fn refuse_odd_template(spec: &PlanescapeJobSpec, problems: &mut Vec<Problem>) {
     if ours("/spec/selector").is_some() {
         refuse("/spec/selector", refusal);
     }
-    // To say what a Job without it does asks for nothing.
+    // The default, written out, asks for nothing.
     if ours("/spec/manualSelector").is_some_and(|value| *value != false) {
         refuse("/spec/manualSelector", refusal);
     }

@@ -1,4 +1,4 @@
-//! Whether a value is one that its field may have, and what to do where it is none. Values are not told: they may be secrets.
+//! Whether a value fits its field, and what to do if it does not. Values are not told: they may be secrets.
 
 use planescape_templates::spelling::closest;
 use serde_json::{Number, Value};
@@ -65,7 +65,7 @@ fn check_kind(value: &Value, schema: &Value) -> Result<(), String> {
     Err(format!("must be {expected}{cure}"))
 }
 
-/// Whether a text would be what is expected if it were none.
+/// Whether a text would be the expected value without its quotes.
 fn is_quoted(text: &str, expected: &str) -> bool {
     match expected {
         "a whole number" => text.parse::<i64>().is_ok(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Shorter texts are words, not values.
 const SHORTEST_VALUE: usize = 4;
 
-/// The place in a PlanescapeJob of what the API server names in the Job. An agent that
+/// The place in a PlanescapeJob of a field that the API server names in the Job. An agent that
 /// comes first moves the init containers by one.
 pub fn written_at(field: &str, agent_comes_first: bool) -> String {
     let written = format!("spec.jobTemplate.{field}");

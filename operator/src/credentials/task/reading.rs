@@ -179,7 +179,7 @@ impl Task {
         self.is_record_behind = true;
     }
 
-    /// Writes what the record does not hold yet.
+    /// Brings the record up to date.
     async fn catch_up(&mut self) -> Result<(), Failure> {
         let record = self.record.as_ref().filter(|_| self.is_record_behind);
         let Some(record) = record else {

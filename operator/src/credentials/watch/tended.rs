@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// Two would work on one record: what one of them has just got the other one would revoke.
+    /// Two tasks would work on one record: the second would revoke a new token of the first.
     #[test]
     fn a_job_that_bears_the_label_again_gets_its_next_task_when_the_last_one_has_ended() {
         let mut tended = Tended::default();

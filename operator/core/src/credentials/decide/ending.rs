@@ -13,7 +13,7 @@ const LONGEST_DELETION: SignedDuration = SignedDuration::from_mins(10);
 const RATE_LIMITED: u16 = 429;
 
 pub(super) fn end(run: &Run, memory: &Memory, now: Timestamp) -> Step {
-    // Somebody may have taken the finalizer off: what is held ends all the same.
+    // Somebody may have taken the finalizer off: the token and its leases end all the same.
     if !run.is_claimed && !matches!(memory.custody, Custody::Held(_)) {
         return Step::Finish;
     }
@@ -186,7 +186,7 @@ fn is_past(holding: &Holding, memory: &Memory, run: &Run, now: Timestamp) -> boo
     has_ended || waits_too_long
 }
 
-/// When Vault ends by itself what is left.
+/// When the rest ends by itself in Vault.
 pub(super) fn end_of(holding: &Holding) -> Option<Timestamp> {
     if holding.token_end != TokenEnd::Said {
         return holding.latest_end();

@@ -1,6 +1,6 @@
 //! Random histories of one run: ends, kills, outages and lost answers at any step, under clocks that differ and are set.
-//! Afterwards no lease of an ended run lives, at no time is one called revoked that does, none lives for longer than it is said
-//! to, no pod starts with a lease that has ended, and as long as a run goes on nothing keeps what it works with from being renewed.
+//! Afterwards no lease of an ended run lives. No living lease is ever called revoked, none lives for longer than it is
+//! said to, and no pod starts with one that has ended. As long as a run goes on, its token and leases are renewed.
 
 mod clocks;
 mod promises;
@@ -185,7 +185,7 @@ impl World {
                 let deleted = Some(self.at_api_server());
                 self.run.stage = Stage::Over { deleted };
             }
-            // Somebody writes what the program would.
+            // Somebody writes a report in the program's place.
             13 if self.below(8) == 0 => {
                 self.run.told = Some(Report {
                     more_leases: 1,
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// One step; how long to wait, and whether nothing is left to do. `fault`: 0 loses the request, 1 the answer, 2
-    /// kills before what was done is known, 3 before anybody has heard of it.
+    /// kills before the result is known, 3 before anybody has heard of it.
     fn act(&mut self, fault: u64) -> bool {
         let here = self.here();
         let step = next(&self.run, &self.memory, OUTAGE, here);

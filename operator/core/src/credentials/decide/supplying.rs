@@ -52,7 +52,7 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
         return None;
     }
     if has_begun_before(run, memory) {
-        // Whether pods would work with what was revoked is seen before there is one more token.
+        // A look shows whether pods would work with revoked Secrets, before there is one more token.
         if let Some(index) = unseen(run, memory, now) {
             return Some(Step::Look(index));
         }
@@ -81,7 +81,7 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
                 Step::Read(index)
             });
         }
-        // Secrets that are there cannot be changed, and what is leased has ended with the token.
+        // Secrets that are there cannot be changed, and their leases have ended with the token.
         let has_none = !sightings.clone().any(is_present);
         let has_lost_none = holding.leases.is_empty() || (is_waiting && has_none);
         return has_lost_none.then_some(Step::LogIn);
@@ -97,14 +97,14 @@ fn work(run: &Run, memory: &Memory, now: Timestamp) -> Option<Step> {
     })
 }
 
-/// Whether its pods work with what was revoked, because somebody took our label off for a while: no other token makes that good.
+/// Whether its pods work with revoked Secrets, because somebody took our label off for a while: a new token is no help.
 fn is_parted(run: &Run) -> bool {
     let told = run.told.as_ref();
     run.stage == Stage::Running && told.is_some_and(|told| told.phase == Phase::Done)
 }
 
-/// Whether it waits for its Secrets although a token of it has come to its end, because somebody took our label off for a while:
-/// what was made with that token may still be there.
+/// Whether it waits for its Secrets although a token of it has come to its end, because somebody took our label off
+/// for a while: Secrets of that token may still be there.
 fn has_begun_before(run: &Run, memory: &Memory) -> bool {
     let is_past =
         |told: &Report| told.phase == Phase::Done || told.reason == Reason::CredentialsEnded;

@@ -10,7 +10,7 @@ use crate::api::PlanescapeJob;
 pub const RECHECK: SignedDuration = SignedDuration::from_mins(1);
 
 impl Plan {
-    /// Plans to check what was not checked since the spec changed.
+    /// Plans the check of a template that was not checked since the spec changed.
     pub(super) fn check(&mut self, situation: &Situation<'_>) {
         let job = situation.job;
         if has_started(job) && situation.validated.schedule.is_once() {

@@ -22,7 +22,7 @@ const STOPPING_MARGIN: SignedDuration = SignedDuration::from_secs(30);
 /// Kubernetes cuts the times of creation and deletion to whole seconds.
 const CUT_OFF: SignedDuration = SignedDuration::from_secs(1);
 
-/// How late a run may be that shall not make up for what was missed.
+/// How late a run may be if missed runs are not made up for.
 const PUNCTUAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long after its deadline a run may start that was decided in time: it may have been announced first.
@@ -149,7 +149,7 @@ impl Situation<'_> {
         }
     }
 
-    /// Stops what runs; the run of `tick` starts when all of it is gone.
+    /// Stops the Jobs that run; the run of `tick` starts when all of them are gone.
     fn make_way(&self, plan: &mut Plan, tick: Timestamp) {
         let running = self.observed.active().filter(|old| !old.is_deleting());
         plan.actions.extend(running.map(|old| Action::Delete {

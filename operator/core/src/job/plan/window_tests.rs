@@ -129,7 +129,7 @@ fn the_next_run_is_named_across_a_change_of_the_clock() {
     // Forward at 01:00Z: 03:59 is the last minute of the window, 04:00 is 02:00Z.
     let forward = next("*/10 * * * *", "* 0-3 * * *", "2027-03-27T23:05:00Z");
     assert_eq!(forward, Some(at("2027-03-28T02:00:00Z")));
-    // Back at 01:00Z: what comes again then is not left out.
+    // Back at 01:00Z: readings that come again then are not left out.
     let back = next("*/10 * * * *", "* 1-2 * * *", "2026-10-24T23:05:00Z");
     assert_eq!(back, Some(at("2026-10-25T01:00:00Z")));
 }
@@ -169,7 +169,7 @@ fn what_passed_in_windows_while_nobody_looked_is_excluded_and_not_missed() {
             "2026-11-24T16:30:00Z",
             (3, 2),
         ),
-        // Two that overlap leave what is before and after both.
+        // Two windows that overlap leave the instants before and after both.
         (
             "0 * * * *",
             &[("0 11 * * *", "2h"), ("30 12 * * *", "2h")],
@@ -199,7 +199,7 @@ fn what_passed_in_windows_while_nobody_looked_is_excluded_and_not_missed() {
             "2026-11-24T00:00:30Z",
             (1_000, 1_000),
         ),
-        // And what lies further than a walk goes was missed.
+        // Instants further away than a walk goes count as missed.
         (
             "0 * * * *",
             &[("0 * * * *", "1m"), ("30 * * * *", "1m")],

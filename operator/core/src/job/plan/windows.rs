@@ -19,7 +19,7 @@ const FEWEST_INSTANTS: usize = 10;
 
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
-/// Counting what has passed stops here.
+/// No more instants than this are counted.
 const MOST_PASSED: usize = 1_000;
 
 /// How many instants have passed without a run.

@@ -300,7 +300,7 @@ pub fn of_deletions(facts: &Facts<'_>) -> Vec<Event> {
     told_of_deletions(facts, Deletion::History)
 }
 
-/// Of what tidying could not do, in the API server's words; told when it begins.
+/// Tells of a failure to tidy up, in the API server's words, when it begins.
 pub fn of_untidiness(action: &Action, why: &str) -> Option<Event> {
     let (reason, what, job) = match action {
         Action::Delete { job, .. } => ("FailedDelete", "which history no longer keeps", job),

@@ -20,7 +20,7 @@ pub(super) enum Standing<'a> {
     Rendered,
     /// The Secrets are there, and there is no agent to wait for.
     Supplied,
-    /// An agent says what keeps it.
+    /// An agent says why it does not go on.
     Failed(&'a Report),
 }
 

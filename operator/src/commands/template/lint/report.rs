@@ -61,7 +61,7 @@ fn write_one(out: &mut String, one: &Located) -> std::fmt::Result {
     writeln!(out, "{margin} = {}\n", finding.suggestion)
 }
 
-/// A line and what points at its mistake: of a long line the part around it.
+/// A line, and a second one that points at its mistake; of a long line the part around it.
 fn shown(line: &str, column: usize, end: usize) -> (String, String) {
     const BEFORE: usize = 100;
     const LONGEST: usize = 300;

@@ -31,7 +31,7 @@ impl World {
         if matches!(step, Step::LetGo(_)) {
             let record = self.record.as_ref().unwrap();
             let mut leases = record.leases.iter();
-            // A clock that is set back makes what it has ended live again.
+            // A clock that is set back makes a life live again that it has ended.
             let off = match self.clocks.differ {
                 true => CLOCKS,
                 false => SignedDuration::ZERO,
