@@ -217,7 +217,7 @@ pub struct VaultBlock {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 // Until an operator has looked, deployers that follow kstatus wait instead of taking it as current.
-// What a younger operator has written stays, whichever of both is older: the definition or the operator.
+// Fields of a younger operator stay, even if the definition or this operator is older.
 #[schemars(extend("default" = { "observedGeneration": -1 }, "x-kubernetes-preserve-unknown-fields" = true))]
 pub struct PlanescapeJobStatus {
     /// The generation of the spec that this status speaks of.
