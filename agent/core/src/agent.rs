@@ -54,12 +54,13 @@ pub struct Agent {
     shares_token: bool,
     /// Whether earlier lives may have left tokens that nobody knows.
     has_unread_ledger: bool,
-    /// What those that are known may have leased.
+    /// The leases that the known tokens of earlier lives may have.
     left_leases: Leased,
-    /// Whether it was told that a lease may be on its way.
+    /// Whether the latest report says that a lease may be on its way.
     has_told_of_reads: bool,
-    /// Whether there are listeners, which have to know the agent's token, and which they know.
+    /// Whether there are listeners, which have to know the agent's token.
     offers_token: bool,
+    /// The token that the listeners know.
     offered: Option<TokenId>,
     commands: VecDeque<Command>,
 }
@@ -271,7 +272,7 @@ impl Agent {
             .min_by_key(|(at, _)| *at)
     }
 
-    /// What the agent says of itself when somebody asks.
+    /// The agent's state at this moment.
     #[must_use]
     pub fn status(&self, now: Moment) -> Status {
         Status {
@@ -347,7 +348,7 @@ impl Agent {
         }
         let token = self.session.usable().cloned();
         self.offer(token.as_ref());
-        // No file without a login, not even one that asks for nothing, and none with an orphan that no next life would find.
+        // Every file needs a login, even one that asks for nothing, and waits until the next life would find all orphans.
         if token.is_some() && self.session.has_remembered_orphans() {
             let secrets = &self.secrets;
             let passes = self
@@ -369,7 +370,7 @@ impl Agent {
             }
         }
         if self.is_ready() && self.secrets.is_reading() && !self.has_told_of_reads {
-            // Whoever is killed from here on may leave a lease of which it has not heard.
+            // An agent that is killed from here on may leave a lease of which it has not heard.
             self.introduce(now.moment);
         }
         self.commands.extend(asked);

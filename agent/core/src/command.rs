@@ -47,7 +47,7 @@ pub enum Command {
         ticket: Ticket,
         /// The token.
         token: SecretText,
-        /// For so long and no longer; as its role says when absent.
+        /// The longest life to ask for; without it the role decides.
         increment: Option<Duration>,
     },
     /// Ask whether Vault knows the token.
@@ -88,7 +88,7 @@ pub enum Command {
     },
     /// Look whether a template's file is still what was written.
     CheckFile {
-        /// Which one.
+        /// The number of the text.
         template: usize,
     },
     /// Extend a lease's life.
@@ -99,7 +99,7 @@ pub enum Command {
         request: Request,
         /// The lease.
         lease_id: String,
-        /// Where it is, if the path of the request says so.
+        /// Its namespace, if the path of the request names one.
         namespace: Option<String>,
         /// The token that asks.
         token: SecretText,
@@ -115,14 +115,14 @@ pub enum Command {
     },
     /// Make a file hold these bytes, whole or not at all.
     Write {
-        /// Which file.
+        /// The file.
         destination: Destination,
         /// Its new bytes.
         contents: Text,
-        /// What the text does beside, in order, before that.
+        /// The other effects of the text, in order; they come before the file.
         effects: Vec<Effect>,
     },
-    /// Know these texts no more, and those from now on.
+    /// Forget the texts that are gone, and know the new ones.
     Exchange {
         /// The numbers of those that are gone.
         gone: Vec<usize>,
@@ -135,7 +135,7 @@ pub enum Command {
         hook: usize,
         /// The number of the first of the texts that it follows.
         file: usize,
-        /// What to do.
+        /// The program or the signal.
         follow_up: Hook,
     },
     /// Start the program in `exec`. Its end is one [`Input`](crate::Input), also where it could
@@ -146,7 +146,7 @@ pub enum Command {
     },
     /// Send the program in `exec` a signal. Has no result.
     SignalChild {
-        /// Which; `None` kills it.
+        /// The signal; `None` kills the program.
         signal: Option<Signal>,
     },
     /// Tell those who wait that every file is there. Has no result.
@@ -192,7 +192,7 @@ pub struct Made {
     pub accessor: String,
     /// The token.
     pub token: SecretText,
-    /// Where it is, if the path of the request says so.
+    /// Its namespace, if the path of the request names one.
     pub namespace: Option<String>,
 }
 
@@ -269,7 +269,7 @@ pub enum Notice {
         /// How long the token may outlive the agent; `None`: for ever.
         ttl: Option<Duration>,
     },
-    /// For half the guard the token could not be renewed.
+    /// The token could not be renewed for half the guard.
     Endangered {
         /// When the token ends with every lease, unless Vault is back before.
         ends_in: Duration,
@@ -307,7 +307,7 @@ pub enum Notice {
     },
     /// A file could not be written. Told once, and again when the failure is another one or ends the agent.
     WriteFailed {
-        /// Which.
+        /// The file.
         destination: Destination,
         /// Why.
         failure: Failure,
@@ -327,19 +327,19 @@ pub enum Notice {
     ChildKept,
     /// A token could not be revoked.
     RevokeFailed {
-        /// Which.
+        /// The token.
         token: TokenId,
         /// Why.
         failure: Failure,
     },
-    /// A lease that another one has replaced was to be revoked, and Vault did not.
+    /// Vault did not revoke a lease that another one has replaced.
     NotParted {
         /// A digest of its id.
         lease: String,
         /// Why.
         failure: Failure,
     },
-    /// Vault did not say of a lease that it is gone.
+    /// Vault did not say that a lease is gone.
     LeaseNotRevoked {
         /// A digest of its id.
         lease: String,

@@ -12,7 +12,7 @@ pub enum Failure {
     Vault(Error),
     /// A local file could not be read or written.
     File {
-        /// Which.
+        /// Its path.
         path: String,
         /// The system's words.
         message: String,
@@ -69,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// Whether it is the answer to a renewal that whoever made the lease has failed at, such as a database that restarts.
+    /// Whether a renewal failed at the backend that made the lease, such as a database that restarts.
     #[must_use]
     pub fn may_renew_later(&self) -> bool {
         matches!(self, Self::Vault(Error::Refused(refusal))

@@ -15,9 +15,9 @@ use crate::render::Exchange;
 #[derive(Debug)]
 pub(crate) struct Hooks {
     hooks: Vec<Entry>,
-    /// A failed run is repeated so often.
+    /// How often a failed run is repeated.
     retries: u32,
-    /// Of a hook that has not failed.
+    /// The backoff of a hook that has not failed.
     backoff: Backoff,
     is_running: bool,
 }
@@ -88,7 +88,7 @@ impl Hooks {
                     backoff: self.backoff.clone(),
                 };
                 let mut hooks = self.hooks.iter_mut();
-                // One that nothing asks for any more makes room, unless its end is yet to come.
+                // A hook without files makes room, unless the end of its run is yet to come.
                 match hooks.find(|entry| entry.files.is_empty() && entry.state == State::Idle) {
                     Some(free) => *free = new,
                     None => self.hooks.push(new),
@@ -97,8 +97,8 @@ impl Hooks {
         }
     }
 
-    /// Some files are gone, and others are there. Where a file has changed and nobody has heard of it yet, the hook that
-    /// it has now says so: whoever mends a command that fails does not wait for the next change.
+    /// Some files are gone, and others are there. If the old hook of a changed file has not run with success, the new
+    /// hook runs: a mended command does not wait for the next change.
     pub(crate) fn exchange(&mut self, exchange: &Exchange) {
         let mut unheard = BTreeSet::new();
         for entry in &mut self.hooks {

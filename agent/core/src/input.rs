@@ -24,7 +24,7 @@ pub enum ChildEnd {
     Signal(i32),
 }
 
-/// What a new configuration changes while the agent runs.
+/// The parts of a new configuration that change while the agent runs.
 #[derive(Debug)]
 pub struct Reloaded {
     /// All texts.
@@ -56,14 +56,14 @@ pub enum Input {
     NewCredentials,
     /// A proxied request with the agent's token was refused as if Vault did not know it.
     TokenRefused {
-        /// Which.
+        /// The token.
         token: TokenId,
     },
     /// Vault has answered a proxied request with the agent's token by a lease or a token.
     Granted,
     /// A token was written into the ledger.
     Remembered {
-        /// Which.
+        /// The token.
         token: TokenId,
         /// Why it was not.
         result: Result<(), Failure>,
@@ -109,7 +109,7 @@ pub enum Input {
     },
     /// A template's file was looked at.
     FileChecked {
-        /// Which one.
+        /// The number of the text.
         template: usize,
         /// Whether nobody else has changed or removed it.
         is_intact: bool,
@@ -132,7 +132,7 @@ pub enum Input {
     },
     /// A file was written, or was found to hold these bytes already.
     Written {
-        /// Which file.
+        /// The file.
         destination: Destination,
         /// Whether it changed; or why it does not hold them.
         result: Result<bool, Failure>,
@@ -148,7 +148,7 @@ pub enum Input {
     ChildEnded(ChildEnd),
     /// A token was revoked.
     Revoked {
-        /// Which.
+        /// The token.
         token: TokenId,
         /// Why it was not.
         result: Result<(), Failure>,

@@ -71,8 +71,8 @@ impl Lease {
         Some(lease)
     }
 
-    /// One that is to outlive its holder by `guard` at most: Vault shortens it with a renewal, which is due at once. Not
-    /// one that is short enough, or cannot be renewed.
+    /// Lets it outlive its holder by `guard` at most: Vault shortens it with a renewal, which is due at once. A lease
+    /// that is short enough or cannot be renewed stays as it is.
     pub(crate) fn guarded(mut self, guard: Duration, now: Moment) -> Self {
         if self.renewable && self.ttl > guard {
             self.guard = Some(guard);
@@ -82,7 +82,7 @@ impl Lease {
         self
     }
 
-    /// What renewals are to ask for.
+    /// The TTL for renewals to ask for; without it the role decides.
     pub(crate) fn increment(&self) -> Option<Duration> {
         self.guard
     }
@@ -106,7 +106,7 @@ impl Lease {
         self.ttl = grant.ttl();
         self.longest = self.longest.max(grant.ttl());
         self.renewable = grant.is_renewable();
-        // One whose role grants periods takes no notice of what it is asked for.
+        // A role with periods ignores the TTL that is asked for.
         self.guard = self.guard.filter(|guard| self.ttl <= *guard + ROUNDING);
         self.act_at = self.next_renewal(dice, now);
         self.gone_by = Some(gone_by(grant, now));

@@ -1,8 +1,8 @@
-//! Requests of others on their way to Vault: what each of them means, whose token it carries, what is not told of its answer,
-//! and what it has revoked.
+//! Requests of others on their way to Vault: what each of them means, whose token it carries, what is withheld from
+//! its answer, and what it has revoked.
 //!
-//! A client may spell a path in many ways. Here it gets one spelling, and that goes to Vault, so that what is
-//! judged is what is asked.
+//! A client may spell a path in many ways. Here it gets one spelling, and that goes to Vault, so that the path that
+//! is judged is the one that is asked for.
 
 mod path;
 mod revoked;
@@ -53,11 +53,11 @@ pub struct Passage {
     pub namespace: String,
     /// The token that goes to Vault.
     pub token: Option<SecretText>,
-    /// Whether that is the agent's, whoever brought it.
+    /// Whether that is the agent's, even if the client brought it.
     pub carries_own: bool,
     /// Whether its answer is about the agent's token: it is read whole, however long it is.
     pub is_about_own: bool,
-    /// Whether it takes away what stands at its path.
+    /// Whether it deletes what is at its path.
     deletes: bool,
 }
 
@@ -71,7 +71,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// What is said to whoever asked.
+    /// The message for the client.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl Refused {
     }
 }
 
-/// What becomes of a request; `own` is the agent's token.
+/// Decides whether and how a request goes to Vault; `own` is the agent's token.
 ///
 /// # Errors
 /// It does not go to Vault.
@@ -99,7 +99,7 @@ pub fn decide(
         ProxyToken::Agent => own,
     };
     let carries_own = token.is_some() && token == own;
-    // Of other methods Vault reads no body.
+    // Vault reads no body of other methods.
     let body = asking
         .body
         .filter(|_| matches!(asking.method, "POST" | "PUT"));
@@ -119,14 +119,14 @@ pub fn decide(
 }
 
 impl Passage {
-    /// What is told of an answer of Vault; nothing where all of it is.
+    /// Vault's answer without what is withheld; `None` where nothing is.
     #[must_use]
     pub fn told(&self, answer: &[u8]) -> Option<Vec<u8>> {
         let own = self.token.as_ref().filter(|_| self.carries_own)?;
         withheld::told(answer, own.expose(), self.is_about_own)
     }
 
-    /// What is gone once Vault has done what it was asked for; `body` is the request's, where it was read.
+    /// The revocation that Vault has done for this request; `body` is the request's, where it was read.
     #[must_use]
     pub fn revoked(&self, body: Option<&[u8]>) -> Option<Revocation> {
         revoked::by(self, body)
@@ -158,7 +158,7 @@ impl Passage {
     }
 }
 
-/// Whether Vault has done what it was asked for, or may have: 202 says that it does so in a moment, and a gateway may have
+/// Whether Vault has done the request, or may have: 202 says that it does so in a moment, and a gateway may have
 /// waited for the answer in vain.
 #[must_use]
 pub fn may_be_done(status: u16) -> bool {

@@ -1,32 +1,32 @@
-//! Metrics in packets of lines, as statsd, statsite and dogstatsd take them. Counters travel as what came since they were
-//! told last: what a receiver did not take is told the next time.
+//! Metrics in packets of lines, as statsd, statsite and dogstatsd take them. A counter tells its increase since the
+//! last time; an increase that a receiver did not take is told the next time.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use planescape_agent_contract::{Receiver, Telemetry};
 
-/// What fits into a packet that no network cuts in two.
+/// The longest packet that no network cuts in two.
 const LONGEST: usize = 1_432;
 
-/// What is counted or measured.
+/// A counter or a gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Without what all names start with.
+    /// Its name without the prefix of all names.
     pub name: &'static str,
-    /// Since the start, or now.
+    /// The count since the start, or the measure now.
     pub value: u64,
-    /// Whether it is measured.
+    /// Whether it is a gauge.
     pub is_gauge: bool,
 }
 
-/// What one receiver has been told.
+/// The metrics as one receiver has been told them.
 #[derive(Debug)]
 pub struct Pushed {
     prefix: String,
     /// The machine's name, for gauges.
     host: Option<String>,
-    /// What follows each line of dogstatsd.
+    /// The tags at the end of each line of dogstatsd; `None` for other receivers.
     tags: Option<String>,
     told: Vec<Option<u64>>,
 }
@@ -54,7 +54,7 @@ impl Pushed {
 
     /// Makes packets of what is new until one of them is not taken. `metrics` are the same each time.
     ///
-    /// Whether all were taken.
+    /// Says whether all were taken.
     pub fn tell(&mut self, metrics: &[Metric], mut take: impl FnMut(&str) -> bool) -> bool {
         self.told.resize(metrics.len(), None);
         let mut packet = String::new();
@@ -92,7 +92,7 @@ impl Pushed {
         }
     }
 
-    /// Empty where there is nothing new.
+    /// The line of a metric; empty where there is nothing new.
     fn line(&self, metric: &Metric, told: Option<u64>) -> String {
         let value = if metric.is_gauge {
             Some(metric.value).filter(|value| told != Some(*value))

@@ -32,7 +32,7 @@ pub(crate) struct Renderer {
     next: usize,
     /// Texts that are gone, of which something is still under way.
     lingering: BTreeMap<usize, Target>,
-    /// Which texts use a request.
+    /// The texts that use each request.
     users: BTreeMap<Request, BTreeSet<usize>>,
     /// Texts that may have something to do.
     active: BTreeSet<usize>,
@@ -128,7 +128,7 @@ impl Renderer {
         self.in_order().into_iter().map(status).collect()
     }
 
-    /// As the configuration has them.
+    /// The texts in the order of the configuration.
     fn in_order(&self) -> Vec<&File> {
         let mut files: Vec<&File> = self.files.values().collect();
         files.sort_by_key(|file| file.place);
@@ -152,7 +152,7 @@ impl Renderer {
         users.into_iter().flatten().copied().collect()
     }
 
-    /// How long what a request gave lives on beside what comes after it.
+    /// How long the former answer to a request lives on beside the next one.
     pub(crate) fn overlap(&self, request: &Request) -> Option<Duration> {
         let users = self.users(request).into_iter();
         users
@@ -204,8 +204,8 @@ impl Renderer {
         }
     }
 
-    /// An answer came: whoever changed or removed a file in between is found out. A file of other answers, which may never
-    /// come again, is looked at twice in an interval.
+    /// An answer came: its files are looked at, because somebody may have changed or removed them. Files of other
+    /// answers, which may never come again, are looked at twice in an interval.
     pub(crate) fn checks(
         &mut self,
         request: &Request,
@@ -240,7 +240,7 @@ impl Renderer {
         }
     }
 
-    /// What a text that does not fit its answers asked for, and when to ask for it again.
+    /// The requests of a text that does not fit its answers, and when to ask for them again.
     pub(crate) fn asked_again(
         &mut self,
         index: usize,
@@ -315,7 +315,7 @@ impl Renderer {
                 mut missing,
                 mut used,
             }) => {
-                // It may come to what it has inherited once it has the rest.
+                // It may ask for what it has inherited once it has the rest.
                 if let Some(file) = self.files.get(&index).filter(|file| file.inherits) {
                     used.extend(file.used.iter().cloned());
                 }

@@ -1,4 +1,4 @@
-//! What the agent says of itself when somebody asks.
+//! The agent's state, for anybody who asks.
 
 use std::time::Duration;
 
@@ -44,9 +44,9 @@ pub struct TextStatus {
     pub target: Target,
     /// How long ago it was rendered last; `None` never.
     pub age: Option<Duration>,
-    /// How long what it holds works unless it is renewed: until the first of its leases ends. `None`
+    /// How long its secrets work unless they are renewed: until the first of its leases ends. `None`
     /// where nothing in it is leased.
     pub expires_in: Option<Duration>,
-    /// Whether a lease has ended of which it still holds the secret.
+    /// Whether it still holds a secret whose lease has ended.
     pub has_expired: bool,
 }

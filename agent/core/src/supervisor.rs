@@ -9,11 +9,11 @@ use planescape_vault::Text;
 use crate::clock::Moment;
 use crate::command::{Command, Notice};
 
-/// How long values are waited for before the program is started with them.
+/// How long the values have to stay the same before the program is started with them.
 const DEBOUNCE: Duration = Duration::from_secs(2);
 /// How long a program may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long after that.
+/// How long the end of a killed program is waited for.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The program and its environment.
@@ -44,7 +44,7 @@ enum Child {
     },
 }
 
-/// What the end of the program means.
+/// The cause of the program's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// We asked for it.

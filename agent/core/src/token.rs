@@ -1,4 +1,4 @@
-//! Which token is meant, so that no answer is taken for one about another token.
+//! Tells tokens apart, so that no answer is taken for one about another token.
 
 use planescape_vault::SecretText;
 use planescape_vault::path::before_auth;
@@ -10,7 +10,7 @@ use crate::clock::Moment;
 pub struct TokenId(pub(crate) u64);
 
 impl TokenId {
-    /// Of no login: what is asked for is not asked for with the agent's own token.
+    /// The number of no login: the request does not carry the agent's own token.
     pub(crate) const NONE: Self = Self(0);
 }
 
@@ -21,7 +21,7 @@ pub struct Token {
     pub id: TokenId,
     /// The token itself.
     pub secret: SecretText,
-    /// Where it is, if the path of the template that made it says so; otherwise it is where logins or reads are.
+    /// Its namespace, if the path of the template that made it names one; otherwise it is in that of logins or reads.
     pub namespace: Option<String>,
 }
 

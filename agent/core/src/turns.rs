@@ -1,5 +1,5 @@
-//! Who may ask: each engine behind Vault has a turn of its own, so that one that does not answer keeps nobody waiting but
-//! those who want something of it.
+//! Each engine behind Vault has a turn of its own, so that an engine that does not answer holds up no requests but its
+//! own.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Turns {
         self.of(engine) == 0 || self.taken.values().sum::<usize>() < self.limit
     }
 
-    /// The engine to be asked next, if one may be; of several that are asked equally little the one with the least `since`.
+    /// The engine to be asked next, if one may be: the one that is asked least, then the one with the least `since`.
     pub fn next<'a, T: Ord>(&self, waiting: impl Iterator<Item = (&'a str, T)>) -> Option<&'a str> {
         let free = waiting.filter(|(engine, _)| self.is_free(engine));
         let next = free.map(|(engine, since)| (self.of(engine), since, engine));

@@ -26,7 +26,7 @@ impl Agent {
             self.session.login_ended();
             if self.revoke_on_exit {
                 let living = Living::of_login(login, ticket.token, now);
-                // Whoever ends the pod may not wait until it is revoked.
+                // The pod may be killed before the token is revoked.
                 self.commands.extend(self.session.remember(&living));
                 shutdown.add(living, now);
             }
@@ -58,7 +58,7 @@ impl Agent {
         self.commands.push_back(Command::Report(report));
     }
 
-    /// What is about to be read, or was read by lives that have named nothing, can only be counted.
+    /// Names the known leases. Coming leases, and those of earlier lives that named none, can only be counted.
     fn name_leases(&self, report: &mut Report, now: Moment) {
         let leases = self.left_leases.with(self.secrets.leases(now), false);
         // A listener may be about to hand one out.
@@ -86,7 +86,7 @@ impl Agent {
     ) {
         let notices = self.session.renewed(ticket, result, &mut self.dice, now);
         self.commands.extend(notices.into_iter().map(Command::Log));
-        // On the way out the tokens are somebody else's to name.
+        // On the way out the shutdown names the tokens.
         if self.life.is_working() && self.session.has_other_ttl() {
             self.introduce(now);
         }

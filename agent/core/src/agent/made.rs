@@ -1,4 +1,4 @@
-//! Tokens that templates make. One below the agent's ends with that; an orphan would outlive it, in a file or in none.
+//! Tokens that templates make. A child of the agent's token ends with it; an orphan would outlive it.
 
 use planescape_templates::{Answer, Request};
 use planescape_vault::{Grant, Login, SecretText};
@@ -7,7 +7,7 @@ use super::Agent;
 use crate::clock::Moment;
 
 impl Agent {
-    /// It is named, remembered and revoked like the agent's own.
+    /// Names, remembers and revokes an orphan like the agent's own token.
     pub(super) fn adopt(&mut self, made: Login, namespace: Option<String>, now: Moment) {
         if !self.revoke_on_exit {
             return;
@@ -29,12 +29,12 @@ impl Agent {
     }
 }
 
-/// Whether what an answer has made waits for somebody else, so that nobody here knows it.
+/// Whether an answer is wrapped for somebody else, so that the agent does not know what it has made.
 pub(super) fn is_wrapped(request: &Request, answer: &Answer) -> bool {
     let Answer::Secret(Some(secret)) = answer else {
         return false;
     };
-    // What these wrap was there before.
+    // Requests below this path wrap something that was there before.
     secret.wrapping().is_some() && !request.path().contains("sys/wrapping/")
 }
 

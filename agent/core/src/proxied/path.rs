@@ -1,4 +1,4 @@
-//! One spelling for each path, as `vault agent` has it: escapes are resolved, and the shortest path of the same meaning counts.
+//! One spelling for each path, as `vault agent` has it: without escapes, and the shortest path of the same meaning.
 
 use planescape_vault::path::{clean_bytes, percent_decoded_bytes};
 
@@ -12,7 +12,7 @@ pub(super) struct Spelt {
 }
 
 impl Spelt {
-    /// Nothing where an escape is none.
+    /// `None` where a `%` begins no escape.
     pub(super) fn read(path: &str) -> Option<Self> {
         let mut escapes = path.split('%').skip(1);
         let is_escape = |rest: &str| {

@@ -1,4 +1,4 @@
-//! Which requests revoke what.
+//! The revocations that requests ask for.
 
 use planescape_vault::SecretText;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ struct Body {
     lease_id: String,
 }
 
-/// What a request has revoked once it is done. Whoever names it in a body that was not read may have meant anything.
+/// The revocation by a request once it is done. A body that was not read may have named anything.
 pub(super) fn by(passage: &Passage, body: Option<&[u8]>) -> Option<Revocation> {
     let ends = |known| passage.ends(known);
     if ends("auth/token/revoke-self") {
@@ -59,7 +59,7 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     let (before, prefix) = match prefixed {
         Some((before, prefix)) => (before, prefix.to_owned()),
         None if passage.deletes => with_a_mount(path)?,
-        // Others read the settings of a mount, or change them.
+        // Other methods read the settings of a mount, or change them.
         None => return None,
     };
     let outer = passage.namespace.trim_start_matches("root/");
@@ -69,7 +69,7 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     })
 }
 
-/// What was leased below a mount goes with it.
+/// The leases below a mount go with it.
 fn with_a_mount(path: &str) -> Option<(&str, String)> {
     let mut mounts = [("sys/mounts/", ""), ("sys/auth/", "auth/")].into_iter();
     mounts.find_map(|(mounts, kind)| {

@@ -1,4 +1,4 @@
-//! What is not told of the agent's own token: itself, and its accessor.
+//! The agent's own token and its accessor are withheld from clients.
 
 use memchr::memmem;
 use planescape_vault::SecretText;
@@ -13,21 +13,21 @@ pub(super) fn is_about(meant: &str, body: Option<&[u8]>, own: Option<&SecretText
     if !ends("auth/token/lookup") && !ends("auth/token/renew") {
         return false;
     }
-    // Nobody who names no other token means another one.
+    // A request that names no other token is about the agent's.
     let named = body.and_then(|body| serde_json::from_slice::<Value>(body).ok());
     let named = named.as_ref().and_then(|body| body["token"].as_str());
     named.is_none_or(|named| named.is_empty() || own.is_some_and(|own| own.expose() == named))
 }
 
-/// An answer without the token; nothing where it does not tell it. Vault may be asked in ways that the question does not
-/// show, so the answer counts, too.
+/// An answer without the token; `None` where it does not tell it. The answer counts, too, because not every question
+/// shows that it is about the token.
 pub(super) fn told(answer: &[u8], own: &str, is_about_own: bool) -> Option<Vec<u8>> {
     if !is_about_own && !may_name(answer, own) {
         return None;
     }
     let mut said: Value = match serde_json::from_slice(answer) {
         Ok(said) => said,
-        // Nobody can say where in it a token stands.
+        // A token may stand anywhere in an answer that is no JSON.
         Err(_) => return is_about_own.then(Vec::new),
     };
     let is_own = |field: &Map<String, Value>, name: &str| {

@@ -1,5 +1,5 @@
-//! The texts of a new configuration take the place of those before them. A text that is as it was stays as it is, with
-//! its file; any other one is a new text, and what both ask for is not asked for again.
+//! The texts of a new configuration take the place of those before them. An unchanged text stays with its file. Any
+//! other text is a new one; a request that old and new texts share is not asked again.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::file::File;
 use super::texts::Texts;
 use crate::write::Write;
 
-/// What an exchange comes to.
+/// The result of an exchange.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     /// The numbers of texts that are gone.
     pub(crate) gone: Vec<usize>,
-    /// Texts that were not there before, or not so.
+    /// Texts that are new or changed.
     pub(crate) new: Vec<New>,
     /// How many are as they were.
     pub(crate) kept: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Exchange {
     pub(crate) unwanted: Vec<Request>,
 }
 
-/// A text that was not there before, or not so.
+/// A text that is new or changed.
 #[derive(Debug)]
 pub(crate) struct New {
     pub(crate) number: usize,
@@ -82,7 +82,7 @@ impl Renderer {
             .collect()
     }
 
-    /// What was under way for a text that is gone has ended: the one that makes the same file now may begin.
+    /// The work for a text that is gone has ended: the text that makes the same file now may begin.
     pub(crate) fn hand_on(&mut self, gone: usize) -> Option<usize> {
         let target = self.lingering.remove(&gone)?;
         let mut files = self.files.iter_mut();
@@ -100,7 +100,7 @@ impl Renderer {
                 users.remove(&number);
             }
         }
-        // One that has not begun, because it waits for the text before it, leaves that one to be waited for.
+        // A text that still waits for an earlier one has not begun: the earlier one is the one to wait for.
         let is_busy = matches!(file.state, Write::Busy | Write::BusyStale);
         if is_busy && !self.is_lingering(file.target()) {
             self.lingering.insert(number, file.target().clone());
@@ -118,7 +118,7 @@ impl Renderer {
         let before = gone.iter().find(|(_, old)| old.target() == file.target());
         file.written_at = before.and_then(|(_, old)| old.written_at);
         self.unwritten += usize::from(file.written_at.is_none());
-        // Until its first complete pass has said what it asks for, it may be any of these.
+        // It may ask for any of these until its first complete pass has told its requests.
         file.inherits = true;
         file.used.clone_from(inherited);
         for request in inherited {

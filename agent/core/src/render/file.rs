@@ -23,7 +23,7 @@ pub(super) struct File {
     pub(super) settling: Option<Settling>,
     /// The requests of the last pass.
     pub(super) used: BTreeSet<Request>,
-    /// Whether what texts asked for that are gone is among these, until a pass is complete.
+    /// Whether these hold requests of texts that are gone, too; until a pass is complete.
     pub(super) inherits: bool,
     /// Its requests without an answer.
     pub(super) missing: BTreeSet<Request>,
@@ -33,7 +33,7 @@ pub(super) struct File {
     pub(super) written_at: Option<Moment>,
     /// The warnings of the last complete pass.
     pub(super) warnings: Vec<Warning>,
-    /// While it does not fit its answers.
+    /// Present while the text does not fit its answers.
     pub(super) misfit: Option<Misfit>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Misfit {
 /// Changes that are waited for before they are rendered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settling {
-    /// Whatever else changes.
+    /// The wait ends by then, however much changes.
     latest: Moment,
     until: Moment,
 }
@@ -107,7 +107,7 @@ impl File {
         }
     }
 
-    /// A loop meets one place many times.
+    /// Tells each place once: a loop meets it many times.
     pub(super) fn warn(&mut self, mut warnings: Vec<Warning>) -> Option<Command> {
         warnings.sort_by_key(|warning| (warning.line, warning.column));
         warnings.dedup();

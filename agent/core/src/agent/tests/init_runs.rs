@@ -1,4 +1,4 @@
-//! What becomes of the token of an agent that ends once everything is rendered.
+//! The fate of the token of an agent that ends once everything is rendered.
 
 use std::time::Duration;
 

@@ -73,7 +73,7 @@ fn a_file_that_hangs_is_looked_at_once() {
     assert_eq!(comes(&mut world, 2, "a"), ["check file 0"]);
 }
 
-/// What follows when the local file has this content after a while.
+/// The steps that follow when the local file has this content after a while.
 fn comes(world: &mut World, seconds: u64, content: &str) -> Vec<String> {
     world.pass(Duration::from_secs(seconds));
     world.step();

@@ -57,7 +57,7 @@ fn a_token_renews_itself_from_its_question_on_and_is_made_anew_when_vault_has_lo
     assert_eq!(world.step(), ["put auth/token/create as t1"]);
 }
 
-/// Whoever holds it in a file need not end because nobody can log in for a while.
+/// A program that has it from a file goes on while logins fail for a while.
 #[test]
 fn a_token_renews_itself_also_while_the_agent_has_none() {
     let mut world = ready(ORPHAN, &token(1200, true));
@@ -227,7 +227,7 @@ fn the_answer_to_a_renewal_of_a_former_token_says_nothing_of_the_next_one() {
     assert!(report.ttl_seconds > Some(35_000), "{report:?}");
 }
 
-/// A life may make thousands.
+/// One life may make thousands of orphans.
 #[test]
 fn orphans_that_are_over_for_long_are_left_out_of_the_ledger() {
     let mut world = World::build(&[ORPHAN], |start| {
@@ -294,7 +294,7 @@ fn what_an_earlier_life_has_leased_is_revoked_before_an_orphan() {
     assert_eq!(world.step(), ["revoke t1", "revoke t0", "revoke made"]);
 }
 
-/// Whoever reads the message counts from the end of the agent, which may have renewed it a moment before.
+/// Readers of the message count from the end of the agent, which may have renewed the orphan a moment before.
 #[test]
 fn an_orphan_is_told_with_all_that_vault_has_granted_however_late_it_is() {
     let mut world = ready(ORPHAN, &token(36_000, true));
@@ -370,7 +370,7 @@ fn an_orphan_of_an_earlier_life_is_revoked_at_the_end_whether_or_not_a_template_
     }
 }
 
-/// Nobody renews it where no text takes it.
+/// The agent does not renew an orphan that no text takes.
 #[test]
 fn an_orphan_of_an_earlier_life_is_told_with_its_end_and_fails_nobody_after_it() {
     let mut world = World::build(&["static"], |start| {
@@ -455,7 +455,7 @@ fn what_cannot_be_revoked_is_counted_and_what_others_made_is_left_alone() {
     }
 }
 
-/// Whoever is killed has said how many there may be.
+/// A killed agent has said how many there may be.
 #[test]
 fn what_cannot_be_revoked_is_counted_as_soon_as_it_is_there() {
     let batch = token(1200, true).replace("accessor of made", "");
@@ -499,7 +499,7 @@ fn ready(text: &str, made: &str) -> World {
     world
 }
 
-/// Serves what is asked, and says what that was. Answers look as if they had been asked for so long ago.
+/// Answers every request, and returns all steps. The answers look as if they had been asked for `age` ago.
 fn serve(world: &mut World, made: &str, age: Duration) -> Vec<String> {
     let mut steps = Vec::new();
     for _ in 0..10 {
@@ -557,7 +557,7 @@ fn answer(world: &mut World, made: &str, age: Duration) {
     });
 }
 
-/// Where Vault is asked to, as far as a path has named it.
+/// The namespace of the command, if a path has named one.
 fn place_of(command: &Command) -> String {
     let namespace = match command {
         Command::RenewMade(made) => &made.namespace,

@@ -11,7 +11,7 @@ use crate::command::{Destination, Notice};
 use crate::input::Input;
 use crate::token::TokenId;
 
-/// Who is killed on the way out leaves what it has said last.
+/// An agent that is killed on the way out leaves its last message.
 #[test]
 fn a_renewal_that_is_answered_on_the_way_out_takes_nothing_back_of_who_the_agent_is() {
     let mut world = World::ready(&["static"]);
@@ -82,7 +82,7 @@ fn credentials_that_come_during_a_login_for_others_are_not_forgotten_when_it_fai
     assert_eq!(world.step(), ["log in"]);
 }
 
-/// Who ends the pod may not wait until it is revoked.
+/// The pod may be killed before the token is revoked.
 #[test]
 fn a_login_that_ends_on_the_way_out_stands_in_the_ledger() {
     let mut world = World::with(|start| {
@@ -280,7 +280,7 @@ fn the_shortest_life_after_which_vault_extends_nothing_is_reported() {
     );
 }
 
-/// It ends with the token under which it was read.
+/// The former lease ends with the token under which it was read.
 #[test]
 fn a_lease_that_was_renewed_for_long_is_revoked_although_another_one_has_come() {
     let mut world = World::ready(&[DATABASE]);
@@ -307,7 +307,7 @@ fn a_lease_that_was_renewed_for_long_is_revoked_although_another_one_has_come() 
     assert_eq!(world.step(), ["revoke database/creds/ro/1"]);
 }
 
-/// What ends with a token is told of at once, however long its lease would be.
+/// Leases that end with a token are told of at once, however long they would last.
 #[test]
 fn the_end_of_a_token_is_the_end_of_what_it_has_leased() {
     let mut world = World::ready(&[DATABASE, "static"]);
@@ -411,7 +411,7 @@ fn written(world: &mut World, destination: Destination) {
     });
 }
 
-/// What was told of a guard that has no effect, since the last look.
+/// The notice of a guard without effect since the last look.
 fn unguarded(world: &mut World) -> Option<Option<Duration>> {
     let mut notices = std::mem::take(&mut world.notices).into_iter();
     notices.find_map(|notice| match notice {

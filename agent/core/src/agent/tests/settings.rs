@@ -1,4 +1,4 @@
-//! What the settings of a template do.
+//! The effects of a template's settings.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the agent says of itself.
+//! The agent's state, for anybody who asks.
 
 use std::time::Duration;
 
