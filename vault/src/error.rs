@@ -48,13 +48,13 @@ pub enum Error {
     /// HTTP cannot carry a part of the request.
     #[error("the {what} holds characters that HTTP cannot carry")]
     Unsendable {
-        /// Which part.
+        /// The part of the request.
         what: &'static str,
     },
 }
 
 impl Error {
-    /// Whether Vault may have done what it was asked for, and its answer was lost. A gateway may have waited for that in vain.
+    /// Whether Vault may have done the request although no answer came. A gateway may have waited for one in vain.
     #[must_use]
     pub fn may_be_done(&self) -> bool {
         match self {
@@ -100,7 +100,7 @@ pub struct Refusal {
 pub enum Kind {
     /// Vault does not know the token.
     InvalidToken,
-    /// The token, or whoever logs in, may not do this.
+    /// The token, or the client that logs in, may not do this.
     Denied,
     /// A login's token is for another audience.
     WrongAudience,
@@ -125,7 +125,7 @@ pub enum Kind {
 }
 
 impl Refusal {
-    /// No wait that a server asks for is believed beyond this.
+    /// The longest wait of a server that is believed.
     pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
     /// Reads what an answer means from its status and its first error text.
@@ -162,7 +162,7 @@ impl Refusal {
         self.kind
     }
 
-    /// Whether nothing is at the path, or a version that is gone, and not that nobody serves the path.
+    /// Whether nothing is at the path, or a version that is gone. A path that no mount serves does not count.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         let is_empty = self.kind == Kind::NotFound && self.message.is_empty();
@@ -176,8 +176,8 @@ impl Refusal {
         self.kind == Kind::Invalid && words.iter().any(|words| self.message.contains(words))
     }
 
-    /// Whether the answer to a renewal says that there will be none any more. With the same status Vault answers where
-    /// whoever made the lease fails, such as a database that restarts: that may pass.
+    /// Whether the answer to a renewal says that there will be none any more. Vault answers with the same status if the
+    /// backend of the lease fails, such as a database that restarts: that may pass.
     #[must_use]
     pub fn ends_renewals(&self) -> bool {
         let words = ["not renewable", "past the max TTL", "past its max TTL"];
@@ -205,7 +205,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Vault tells much apart in its texts alone.
+/// Vault tells many errors apart in its texts alone.
 fn kind(status: u16, message: &str) -> Kind {
     match status {
         300..=399 => Kind::Redirect,

@@ -5,7 +5,7 @@ use crate::json::Datum;
 use crate::path::{clean, percent_decoded};
 use crate::secret::{MalformedAnswer, object};
 
-/// The engine that made a lease, as the lease's id says: without the role and the number at its end. Empty where there is no
+/// The engine that made a lease: the lease's id without the role and the number at its end. Empty if the id has no
 /// more than those.
 #[must_use]
 pub fn engine_of(lease: &str) -> &str {

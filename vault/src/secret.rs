@@ -77,7 +77,7 @@ pub(crate) fn object(body: &[u8]) -> Result<Datum, MalformedAnswer> {
     }
 }
 
-/// The same, of an answer that has objects where every answer has them.
+/// The same of an answer, whose blocks have to be objects.
 pub(crate) fn answer(body: &[u8]) -> Result<Datum, MalformedAnswer> {
     let answer = object(body)?;
     for key in ["data", "auth", "wrap_info"] {
@@ -197,14 +197,15 @@ impl Secret {
     /// Reads the body of an answer.
     ///
     /// # Errors
-    /// It is no JSON object, or has something else where objects stand in every answer of Vault.
+    /// It is no JSON object, or one of its blocks is none.
     pub fn from_json(body: &[u8]) -> Result<Self, MalformedAnswer> {
         Ok(Self::of(&answer(body)?))
     }
 
     /// Reads an answer that was decoded already; what it lacks is empty.
     ///
-    /// Some paths, such as `sys/health`, answer without `data`. What they say is the data then, as Vault's own client has it.
+    /// Some paths, such as `sys/health`, answer without `data`. Their whole answer is the data then, as in Vault's
+    /// own client.
     #[must_use]
     pub fn of(answer: &Datum) -> Self {
         let mut secret = Self::fields(answer);

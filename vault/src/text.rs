@@ -12,9 +12,9 @@ use zeroize::Zeroize;
 /// Bytes of a template, a secret or a result: cheap to clone and to cut, zeroed on drop, never shown by `Debug`.
 #[derive(Clone, Default)]
 pub struct Text {
-    /// Nothing stands for no bytes.
+    /// `None` stands for no bytes.
     whole: Option<Arc<Wiped>>,
-    /// Which part of the whole; a `u32` each, because four gibibytes are beyond every limit.
+    /// The part of the whole; a `u32` each, because four gibibytes are beyond every limit.
     start: u32,
     end: u32,
 }

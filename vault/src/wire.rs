@@ -29,7 +29,7 @@ pub fn empty() -> Body {
     encode(&BTreeMap::<&str, &str>::new())
 }
 
-/// The body of a renewal: of a lease, or of the token that asks; for how long, where that is said.
+/// The body of a renewal of a lease, or of the token that asks; `increment` is the TTL to ask for.
 #[must_use]
 pub fn renewal(lease_id: Option<&str>, increment: Option<Duration>) -> Body {
     let increment = increment.map(|increment| format!("{}s", increment.as_secs()));
@@ -56,7 +56,7 @@ fn encode(value: &impl Serialize) -> Body {
     // Measured first, since a vector that grows leaves copies behind.
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value).expect("maps of strings have a JSON form");
-    // One more for who ends the line.
+    // One more byte, for a line feed at the end.
     let mut body = Zeroizing::new(Vec::with_capacity(length.0 + 1));
     serde_json::to_writer(&mut *body, value).expect("maps of strings have a JSON form");
     body
@@ -104,7 +104,7 @@ struct Auth {
     num_uses: u64,
 }
 
-/// What an answer hands out.
+/// The lease or the token that an answer hands out.
 #[derive(Clone, Debug)]
 pub enum Granted {
     /// A lease.
@@ -123,7 +123,7 @@ pub enum Granted {
     },
 }
 
-/// Reads what an answer hands out, if it does.
+/// Reads the lease or the token that an answer hands out, if it does.
 #[must_use]
 pub fn granted(body: &[u8]) -> Option<Granted> {
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
@@ -182,7 +182,7 @@ pub fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, Error>
     Ok(decode::<Answer>(body)?.data)
 }
 
-/// Reads the answer to what gives nothing back. A page of a gateway between Vault and us says nothing of Vault.
+/// Reads the answer to a request that gives nothing back. A page of a gateway between Vault and us is no answer.
 ///
 /// # Errors
 /// It is not Vault's.
@@ -217,7 +217,7 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
         num_uses: u64,
     }
     let known = decode::<Answer>(body)?.data;
-    // Whole seconds are told: in its last one a token that ends has none.
+    // Vault tells whole seconds: zero in the last second of a token that ends.
     let least = u64::from(!known.expire_time.is_empty());
     Ok(Login {
         token,
@@ -228,7 +228,7 @@ pub fn looked_up(token: SecretText, body: &[u8]) -> Result<Login, Error> {
     })
 }
 
-/// What Vault put into a response-wrapping token, and how to get at it.
+/// The description of a response-wrapping token, in JSON.
 #[derive(Debug)]
 pub struct Wrapped(pub Body);
 
@@ -335,7 +335,7 @@ pub fn listed(body: &[u8]) -> Result<Vec<String>, Error> {
     Ok(listing.data.map(|data| data.keys).unwrap_or_default())
 }
 
-/// Reads an error answer. Whatever the body is, nothing but its first error text is kept.
+/// Reads an error answer. Nothing of the body but its first error text is kept.
 #[must_use]
 pub fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
     if status == 404
@@ -419,7 +419,7 @@ fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
             error.column()
         ))
     })?;
-    // It takes lists for objects.
+    // serde takes lists for objects.
     done(body).map(|()| decoded)
 }
 

@@ -348,7 +348,7 @@ impl Agent {
         }
         let token = self.session.usable().cloned();
         self.offer(token.as_ref());
-        // Every file needs a login, even one that asks for nothing, and waits until the next life would find all orphans.
+        // Every file waits for a login, even if it asks for nothing, and until the ledger has all orphans.
         if token.is_some() && self.session.has_remembered_orphans() {
             let secrets = &self.secrets;
             let passes = self

@@ -16,7 +16,7 @@ const SPACING: Duration = Duration::from_secs(1);
 /// Another attempt that would come sooner than this comes as a replacement.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// By so much a full grant may differ from what was asked for, but never by more than a quarter.
+/// A full grant may differ by so much from the TTL that was asked for, but never by more than a quarter.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 /// The last grant, and when to act. The TTL counts from the question: Vault's own clock
@@ -462,7 +462,7 @@ mod tests {
         }
     }
 
-    /// Vault may round, and is then taken to have granted the guard.
+    /// A guard that Vault has rounded counts as granted.
     #[test]
     fn a_guard_is_granted_where_vault_gives_two_seconds_more_and_not_where_it_gives_three() {
         let guard = Duration::from_secs(60);

@@ -13,9 +13,10 @@
 //! Inside, each machine has the same verbs and one job: `session` keeps a token, `secrets` keeps
 //! what the templates read, `render` turns texts into files, `write` is the state of one file,
 //! `lease` says when to act on something that expires, `hooks` runs programs after files have changed,
-//! `proxied` says what becomes of a request to a listener and `cache` what is kept of Vault's answers,
+//! `proxied` judges the requests to listeners, `cache` decides which of Vault's answers are kept,
 //! `turns` lets no engine that hangs hold up the others, `supervisor` keeps a program running with rendered
-//! variables, `pushed` says what receivers of metrics are told, `verdict` what a failure means for the agent, `shutdown` leaves nothing behind.
+//! variables, `pushed` makes the packets for receivers of metrics, `verdict` decides what a failure means for the
+//! agent, `shutdown` leaves nothing behind.
 
 mod agent;
 mod backoff;

@@ -11,7 +11,7 @@ use crate::hooks::FailedRun;
 use crate::secrets::Trouble;
 use crate::troubles::{Concern, Troubles};
 
-/// After this many in a row a refusal is believed.
+/// A refusal is believed after this many in a row.
 const BELIEVED: u32 = 3;
 
 /// How the process ends.
@@ -54,7 +54,7 @@ impl ExitCode {
         }
     }
 
-    /// The code of the process, by whose codes it is to end.
+    /// The code of the process: our own, or the one that `vault agent` has.
     #[must_use]
     pub fn of_process(self, has_own_exit_codes: bool) -> u8 {
         if has_own_exit_codes {
@@ -200,7 +200,7 @@ impl Verdict {
         is_enough.then_some(end)
     }
 
-    /// Of a text the number and its block in the configuration.
+    /// Takes the text's number and its block in the configuration.
     pub(crate) fn render_failed(
         &mut self,
         (template, block): (usize, String),
@@ -245,8 +245,8 @@ impl Verdict {
         ends.then_some(End { code, report })
     }
 
-    /// Whether the program that commands are for has yet to start: where `vault agent` runs as an init container it ends
-    /// well, whatever commands say, and our sidecar is one until everything is rendered.
+    /// Whether the program that commands are for has yet to start. As an init container `vault agent` ends well even if
+    /// commands fail, and our sidecar is one until everything is rendered.
     fn is_init_run(&self) -> bool {
         !self.is_ready && (self.exit_after_auth || self.has_own_exit_codes)
     }
@@ -266,7 +266,7 @@ impl Verdict {
         latest.unwrap_or_else(|| otherwise(self))
     }
 
-    /// The end where nothing failed and still nothing came.
+    /// The end of an agent that is late although nothing failed.
     pub(crate) fn lateness(&self, accessor: Option<String>) -> End {
         let phase = if accessor.is_some() {
             Phase::Read
@@ -306,7 +306,7 @@ impl Verdict {
         self.exit_on_retry_failure && !(self.is_ready && self.revoke_on_exit)
     }
 
-    /// Whether a refusal is reported by ending, so that the pod shows it, and nothing else is.
+    /// Whether the agent ends to report a refusal, and only a refusal, so that the pod shows it.
     fn reports_early(&self) -> bool {
         self.exit_on_refusal && !self.is_ready
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// More than any secret, less than what would hurt the pod.
 const LONGEST: usize = 8 * 1024 * 1024;
-/// Bodies up to here are read at once; of longer ones, one after another.
+/// Bodies up to this length are read at once; longer ones are read one after another.
 const SMALL: usize = 256 * 1024;
 /// The first room where the length is not known.
 const FIRST: usize = 4 * 1024;

@@ -42,9 +42,9 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Option<&'a Body>,
     /// Instead of the connection's own, if it is shorter.
     pub(crate) timeout: Option<Duration>,
-    /// How long a token lives that holds the answer instead of us.
+    /// The life of the token that holds the answer instead of us.
     pub(crate) wrap: Option<Duration>,
-    /// Whether its answer brings the token that reads come with from here on.
+    /// Whether its answer brings the token of the reads from here on.
     pub(crate) is_login: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Talks to one Vault: one request, one answer, at most one redirect.
 //!
-//! It tries nothing again and decides nothing; whoever calls does.
+//! It tries nothing again and decides nothing; its caller does.
 
 mod body;
 mod http;
@@ -67,7 +67,7 @@ impl Client {
         })
     }
 
-    /// The same, which connects to no address that `admission` does not let it.
+    /// The same; it connects only to addresses that `admission` lets it.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -97,7 +97,7 @@ impl Client {
         }
     }
 
-    /// The same client, whose logins are for the reads of another one: a standby has to know of them before it answers those.
+    /// The same client, whose logins are for the reads of another one: a standby has to hear of them before it answers.
     #[must_use]
     pub fn for_reads_of(self, reader: &Self) -> Self {
         Self {
@@ -200,7 +200,7 @@ impl Client {
         self.http.forward(forwarded).await
     }
 
-    /// `PUT auth/token/renew-self`; for so long where `increment` says, as far as the role lets it.
+    /// `PUT auth/token/renew-self`; `increment` is the TTL to ask for, and the role may shorten it.
     ///
     /// # Errors
     /// See [`Error`].
@@ -245,7 +245,7 @@ impl Client {
         wire::done(&self.http.send(request).await?)
     }
 
-    /// `PUT auth/token/revoke-accessor`: revokes a token that only its accessor is known of.
+    /// `PUT auth/token/revoke-accessor`: revokes a token of which only the accessor is known.
     ///
     /// # Errors
     /// See [`Error`].
@@ -264,7 +264,7 @@ impl Client {
         self.http.send(request).await.map(drop)
     }
 
-    /// `PUT sys/leases/renew`; for so long where `increment` says, as far as its engine lets it.
+    /// `PUT sys/leases/renew`; `increment` is the TTL to ask for, and the engine may shorten it.
     ///
     /// # Errors
     /// See [`Error`].
@@ -283,7 +283,7 @@ impl Client {
         wire::renewed_lease(&self.http.send(request).await?)
     }
 
-    /// `PUT sys/leases/lookup`: whether Vault answers depends on whether it has the lease.
+    /// `PUT sys/leases/lookup`: succeeds if Vault has the lease.
     ///
     /// # Errors
     /// An answer of Vault that is no success, or none at all.
@@ -297,10 +297,10 @@ impl Client {
         self.http.send(request).await.map(drop)
     }
 
-    /// `PUT sys/leases/revoke`, answered when what it stands for is gone.
+    /// `PUT sys/leases/revoke`, answered when the leased secret is gone.
     ///
     /// # Errors
-    /// See [`Error`]; Vault answers so where it could not take it away.
+    /// See [`Error`]; Vault refuses where it could not take the secret away.
     pub async fn revoke_lease(&self, lease_id: &str, bearer: Bearer<'_>) -> Result<(), Error> {
         let body = wire::fields([("lease_id", lease_id), ("sync", "true")]);
         let request = Request {
@@ -311,7 +311,7 @@ impl Client {
         wire::done(&self.http.send(request).await?)
     }
 
-    /// `GET sys/health`: whether it, or the one that it passes requests on to, serves requests.
+    /// `GET sys/health`: whether the node, or the node that it passes requests on to, serves them.
     pub async fn is_serving(&self) -> bool {
         let request = Request {
             query: Some("standbyok=true&perfstandbyok=true"),

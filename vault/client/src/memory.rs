@@ -1,4 +1,4 @@
-//! Keeps what is in memory there.
+//! Keeps the process's memory out of files and other processes.
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 

@@ -23,12 +23,12 @@ pub struct PlainRequest<'a> {
     pub url: String,
     /// Names and values.
     pub headers: Vec<(&'a str, String)>,
-    /// What is sent.
+    /// The body.
     pub body: String,
 }
 
 impl Plain {
-    /// Trusts what the system trusts, where a service speaks TLS.
+    /// A client that trusts the system's authorities where a service speaks TLS.
     ///
     /// # Errors
     /// The client cannot be built.

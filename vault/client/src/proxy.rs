@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: what the environment says. None leads to loopback, unless it was named for Vault.
+//! The environment says which proxy a request goes through. None leads to loopback, unless it was named for Vault.
 
 use anyhow::Context;
 use http::Uri;
@@ -8,7 +8,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 /// The proxies that the environment names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
-    /// The way to Vault, wherever that is.
+    /// The proxy on the way to Vault, whatever its address.
     vaults: Option<String>,
     http: Option<String>,
     https: Option<String>,

@@ -50,7 +50,7 @@ pub(crate) struct Trust {
 enum Verifier {
     Roots(Arc<Authorities>),
     Anything,
-    /// The address speaks no TLS, and nobody names whom to trust where a redirect does.
+    /// The address speaks no TLS, and no setting names authorities for a redirect that does.
     Late(Arc<Late>),
 }
 
@@ -128,7 +128,7 @@ fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> anyhow::Result<Authori
     Ok(Authorities::new(issued.build()?, named))
 }
 
-/// What is named has to be there, whether or not it is needed.
+/// Named authorities have to be there, whether or not they are needed.
 fn names_authorities(tls: &Tls) -> bool {
     tls.ca_cert.is_some() || tls.ca_cert_bytes.is_some() || tls.ca_path.is_some()
 }
@@ -152,7 +152,7 @@ fn client_certificate_of(
     Ok((chain, key))
 }
 
-/// All that are trusted, and those of them that were named.
+/// All trusted authorities, and those of them that were named.
 fn roots(tls: &Tls) -> anyhow::Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
     let mut roots = RootCertStore::empty();
     let mut named = Vec::new();
@@ -198,7 +198,7 @@ fn read(field: &str, path: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     content(path.as_ref()).with_context(|| format!("{field}: cannot read {path}"))
 }
 
-/// A pipe in a file's place is an error: nobody may ever write it.
+/// A pipe in a file's place is an error: its content might never come.
 fn content(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = OpenOptions::new()
         .read(true)

@@ -30,7 +30,7 @@ impl Agent {
         self.revoke_on_exit && self.session.is_logging_in()
     }
 
-    /// Asking twice is asking for the same.
+    /// A second request asks for the same as the first.
     pub(super) fn quit(&mut self, now: Moment) {
         let end = if self.is_ready() {
             self.rendered_end(now)
@@ -90,7 +90,7 @@ impl Agent {
         self.log(notice);
     }
 
-    /// Also on the way out, when the leases are counted already.
+    /// Others may be granted something on the way out, too, when the leases are counted already.
     pub(super) fn granted_to_others(&mut self) {
         self.secrets.granted_to_others();
         if let Some(shutdown) = self.life.shutdown() {

@@ -132,7 +132,7 @@ impl Agent {
         }
         let shutdown = match self.needs_token(now) {
             true => {
-                // No file holds any more what earlier lives read.
+                // The files hold nothing any more that earlier lives read.
                 let left = match self.revoke_on_exit {
                     true => self.session.take_retired(),
                     false => Vec::new(),
@@ -144,7 +144,7 @@ impl Agent {
         self.life = Life::Stopping(Box::new(shutdown));
     }
 
-    /// Whether somebody lives by the token once the agent has ended, or nobody can revoke it.
+    /// Whether somebody uses the token after the agent's end, or it cannot be revoked.
     fn needs_token(&self, now: Moment) -> bool {
         let is_used = self.shares_token || self.session.has_orphans();
         let is_needed = is_used || !self.secrets.need_no_token(now);

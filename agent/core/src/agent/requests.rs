@@ -66,7 +66,7 @@ impl Agent {
         if let Taken::Changed = &taken {
             self.overlap(request, before, now.moment);
         }
-        // Before it is told what was taken in: that counts what cannot be revoked.
+        // This comes before the report of the answer, which counts what cannot be revoked.
         if let Some(made) = made {
             let namespace = self.secrets.made_in(request);
             self.adopt(made, namespace, now.moment);
@@ -96,7 +96,7 @@ impl Agent {
         now: Moment,
     ) {
         match self.secrets.made(request, ticket) {
-            // It was asked with itself.
+            // The token has asked for its own renewal.
             Some(made) => self.session.made_renewed(made, &result, now),
             None => {
                 let asker = Asker::Renewal(request.path().to_owned());
@@ -121,7 +121,7 @@ impl Agent {
             Taken::Changed => {
                 self.verdict.mend(&Concern::Request(request.clone()));
                 self.renderer.answer_changed(request, now);
-                // The first ones are told of together, when all are there.
+                // The first answers are reported together, when all are there.
                 if matches!(self.life, Life::Ready) {
                     self.introduce(now);
                     self.check_files(request, now);

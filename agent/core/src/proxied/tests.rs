@@ -286,7 +286,7 @@ fn a_revocation_is_understood_that_names_in_its_path_what_is_to_go() {
     }
 }
 
-/// Vault may be away when somebody reads the settings of a mount, which takes nothing from anybody.
+/// A request that reads the settings of a mount revokes nothing, even if Vault is away and does not answer.
 #[test]
 fn what_was_leased_below_a_mount_goes_with_it_and_with_no_question_about_it() {
     for (path, expected) in [

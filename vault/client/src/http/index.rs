@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) const INDEX: HeaderName = HeaderName::from_static("x-vault-index");
 
-/// What the answer to the latest login says of the moment at which its token was made. A standby that answers reads by itself
+/// The moment at which the latest login's token was made, in Vault's words. A standby that answers reads by itself
 /// hears of the token a little later, and calls it invalid until then, unless a read names that moment.
 #[derive(Debug, Default)]
 pub(super) struct Index(Mutex<Vec<HeaderValue>>);

@@ -1,4 +1,4 @@
-//! The connection that leads to a URL: whom it asks for, what it trusts, which proxy it takes.
+//! The connection that leads to a URL: the name that it asks for, its trust and its proxy.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ use crate::tls::Trust;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
-    /// How long the request may take that connects.
+    /// How long the connecting request may take.
     pub(super) static PATIENCE: Duration;
 }
 
-/// Of what a connection or a request may take: beyond it nobody would know whose fault it is.
+/// The share of a connection's or a request's time that name servers get: the rest lets us tell that they are slow.
 fn for_names(limit: Duration) -> Duration {
     limit * 4 / 5
 }
@@ -71,7 +71,7 @@ impl Routes {
     ) -> anyhow::Result<Self> {
         let address = &connection.address;
         let socket = address.strip_prefix("unix://").map(PathBuf::from);
-        // The name of the host is nobody's.
+        // A socket has no host; this name only makes a URL.
         let url = if socket.is_some() {
             "http://localhost"
         } else {
@@ -100,7 +100,7 @@ impl Routes {
         })
     }
 
-    /// The same ways, with whom these settings trust and who they say we are.
+    /// The same ways, with the authorities and the client certificate of these settings.
     pub(super) fn with(&self, tls: &Tls) -> anyhow::Result<Self> {
         let trust = Trust::new(tls, self.base.scheme() == "https")?;
         let settings = Settings {
@@ -208,7 +208,7 @@ fn client(
     builder = if let Some(socket) = &settings.socket {
         builder.no_proxy().unix_socket(socket.as_path())
     } else if is_asked {
-        // No proxy concerns the host, and the name that stands in its place may be another matter.
+        // No proxy concerns the host, but one may concern the name that stands in its place.
         builder.no_proxy()
     } else {
         proxies.apply_to(builder)?
@@ -226,11 +226,11 @@ fn client(
     builder.build().context("cannot build the HTTP client")
 }
 
-/// Where names lead.
+/// Finds the addresses of names.
 #[derive(Debug)]
 struct Resolver {
     host: String,
-    /// Whatever name is asked for, the connection goes to the host.
+    /// Whether every name leads to the host.
     is_pinned: bool,
     guard: Option<Guard>,
     /// How long name servers are waited for at most.
@@ -245,13 +245,13 @@ impl Resolver {
     }
 }
 
-/// Nobody says where a name leads.
+/// No name server says where a name leads.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unresolved(String);
 
-/// The name of the host leads where it may alone: the connection is made to what was looked at, whatever the name leads to
-/// a moment later.
+/// The host's name leads only to addresses that it may: the connection is made to the ones that were checked, even if
+/// the name leads elsewhere a moment later.
 #[derive(Clone, Debug)]
 struct Guard {
     address: String,
@@ -265,7 +265,7 @@ impl Resolve for Resolver {
         } else {
             name.as_str().to_owned()
         };
-        // A proxy has another name.
+        // A proxy, which has another name, is not guarded.
         let guard = self.guard.clone();
         let guard = guard.filter(|_| name.eq_ignore_ascii_case(&self.host));
         let limit = self.patience();
@@ -322,7 +322,7 @@ mod tests {
             let patience = PATIENCE.scope(Duration::from_secs(all), asked).await;
             assert_eq!(patience, Duration::from_secs(names), "{all}");
         }
-        // A request that is passed on says nothing of it.
+        // A request that is passed on sets no patience.
         assert_eq!(resolver.patience(), Duration::from_secs(8));
     }
 

@@ -2,7 +2,7 @@
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// What a library of TLS says of a handshake that failed.
+/// The cause of a failed handshake, from the error of the TLS library.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "what has no cure of its own keeps the library's words"

@@ -14,8 +14,8 @@ use x509_cert::der::Decode as _;
 #[derive(Clone, Debug)]
 pub(super) struct Authorities {
     issued: Arc<WebPkiServerVerifier>,
-    /// Those that were named. One may be a server's own: made by itself, which the library takes for an authority
-    /// alone, or issued by somebody who is not trusted.
+    /// The named certificates. One may be a server's own: it is signed by itself, and the library takes it for an
+    /// authority alone, or an authority that is not trusted has issued it.
     named: Arc<[CertificateDer<'static>]>,
     /// The name that a certificate must carry instead of the address's host.
     name: Option<ServerName<'static>>,

@@ -7,8 +7,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-/// What an end of a connection shows of itself. Certificates of version 1, as `openssl x509 -req` makes them, cannot be
-/// compared with their keys here; the other end finds out.
+/// The certificate that an end of a connection shows. Certificates of version 1, as `openssl x509 -req` makes them,
+/// cannot be compared with their keys here; the other end finds out.
 ///
 /// # Errors
 /// The key cannot be used, or belongs to another certificate.

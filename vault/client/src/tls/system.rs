@@ -33,7 +33,7 @@ pub(super) struct System {
 }
 
 impl System {
-    /// What `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or the known places.
+    /// The places that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or the known places.
     pub(super) fn from_environment() -> Self {
         Self::of(
             std::env::var_os("SSL_CERT_FILE"),
@@ -41,7 +41,7 @@ impl System {
         )
     }
 
-    /// A variable that is set to nothing says nothing.
+    /// An empty variable counts as unset.
     fn of(bundle: Option<OsString>, folders: Option<OsString>) -> Self {
         let known = |places: &[&str]| places.iter().map(PathBuf::from).collect();
         let said = |variable: Option<OsString>| variable.filter(|it| !it.is_empty());
@@ -54,7 +54,7 @@ impl System {
         }
     }
 
-    /// One odd certificate spoils nothing, nor does a place that cannot be read while another one can.
+    /// Leaves odd certificates out, and places that cannot be read while another one can.
     pub(super) fn authorities(&self) -> anyhow::Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         let mut known = HashSet::new();
@@ -97,7 +97,7 @@ impl System {
     }
 }
 
-/// A known place that is not there is nothing to tell of.
+/// A known place that does not exist is not told.
 fn told(place: &Path, error: &io::Error) -> Option<String> {
     let place_is_known = BUNDLES
         .iter()
