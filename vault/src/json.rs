@@ -19,7 +19,7 @@ pub enum Datum {
     Bool(bool),
     /// The digits as they were written.
     Number(Text),
-    /// A string; what was no UTF-8 in it is U+FFFD.
+    /// A string; bytes that were no UTF-8 are U+FFFD.
     Text(Text),
     /// An array.
     List(Vec<Self>),

@@ -46,7 +46,7 @@ pub fn percent_decoded(path: &str) -> String {
     String::from_utf8(percent_decoded_bytes(path)).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The bytes behind percent escapes; what is no escape stays.
+/// The bytes behind percent escapes; all other bytes stay.
 #[must_use]
 pub fn percent_decoded_bytes(path: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());

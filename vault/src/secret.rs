@@ -202,7 +202,7 @@ impl Secret {
         Ok(Self::of(&answer(body)?))
     }
 
-    /// Reads an answer that was decoded already; what it lacks is empty.
+    /// Reads an answer that was decoded already; missing fields are empty.
     ///
     /// Some paths, such as `sys/health`, answer without `data`. Their whole answer is the data then, as in Vault's
     /// own client.
@@ -244,7 +244,7 @@ impl Secret {
             && self.wrapping == other.wrapping
     }
 
-    /// Takes over what a renewal answered; what it leaves out stays.
+    /// Takes over the fields of a renewal's answer; fields that it leaves out stay.
     pub fn renew_with(&mut self, renewal: Self) {
         replace_text(&mut self.request_id, renewal.request_id);
         replace_text(&mut self.lease_id, renewal.lease_id);

@@ -1,9 +1,9 @@
-//! What the proxy keeps of Vault's answers, and for how long: policy only, the answers themselves
-//! are somebody else's.
+//! Decides which of Vault's answers the proxy keeps, and for how long: policy only, the answers
+//! themselves are somebody else's.
 //!
 //! An answer is kept where it carries a lease or a token that can be renewed, and where its end would
-//! be noticed: the token that asked is one of ours, or the new token has no parent. What a token
-//! has leased goes with it.
+//! be noticed: the token that asked is one of ours, or the new token has no parent. The leases of a
+//! token go with it.
 
 mod revocation;
 
@@ -20,10 +20,10 @@ use crate::token::{Ticket, TokenId, leased_in, made_in};
 
 pub use revocation::Revocation;
 
-/// What makes two requests the same.
+/// The identity of a request: equal requests have the same key.
 pub type Key = [u8; 32];
 
-/// So many revocations are remembered for answers that are still on their way.
+/// How many revocations are remembered for answers that are still on their way.
 const REMEMBERED: usize = 128;
 
 /// Answers by their requests.
@@ -33,7 +33,7 @@ pub struct Cache<T> {
     /// The agent's own token.
     own: Option<SecretText>,
     own_accessor: Option<String>,
-    /// What was revoked last, and when: an answer may come after that although it was given before.
+    /// The latest revocations, and when they were: an answer may come after one although it was given before.
     revoked: VecDeque<(Moment, Revocation)>,
     /// How many answers were kept so far.
     put: u64,
@@ -49,16 +49,16 @@ struct Entry<T> {
     lease: Option<Lease>,
     backoff: Backoff,
     is_renewing: bool,
-    /// Which of all that were kept.
+    /// Its number among all answers that were kept.
     number: u64,
 }
 
-/// What an answer holds.
+/// The lease or the token in a kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Holds {
     Lease {
         id: String,
-        /// Which leased it.
+        /// The token that leased it.
         token: SecretText,
     },
     Token {
@@ -71,7 +71,7 @@ enum Holds {
 /// A request, as far as it matters here.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What makes two requests the same.
+    /// Its identity.
     pub key: Key,
     /// Its path, with `/v1/`.
     pub path: String,
@@ -83,7 +83,7 @@ pub struct Asked {
     pub sent: Moment,
 }
 
-/// What an answer carries.
+/// The lease or the token that an answer carries.
 #[derive(Clone, Debug)]
 pub enum Carried {
     /// A lease.
@@ -106,10 +106,10 @@ pub enum Carried {
     },
 }
 
-/// A kept answer, as somebody needs it who is to keep it after this life.
+/// A kept answer, and all that it takes to keep it after this life.
 #[derive(Debug)]
 pub struct Held<'a, T> {
-    /// What makes two requests the same.
+    /// The request's identity.
     pub key: Key,
     /// The request's path, with `/v1/`.
     pub path: &'a str,
@@ -117,13 +117,13 @@ pub struct Held<'a, T> {
     pub namespace: &'a str,
     /// The token whose end would end it.
     pub token: Option<&'a SecretText>,
-    /// When what it carries ends.
+    /// When the lease or the token in it ends.
     pub ends_at: Moment,
     /// The answer.
     pub answer: &'a T,
 }
 
-/// Which of the kept answers is renewed: another one may have come in its place before the renewal is answered.
+/// The kept answer that is renewed: another one may come in its place before the renewal is answered.
 #[derive(Clone, Copy, Debug)]
 pub struct RenewalOf {
     key: Key,
@@ -141,7 +141,7 @@ pub struct Renewal {
     pub token: SecretText,
     /// The id of the lease, where one is renewed.
     pub lease: Option<String>,
-    /// Who has to answer: an engine behind Vault, or nobody but Vault.
+    /// The engine behind Vault that has to answer; empty where Vault alone does.
     pub engine: String,
 }
 
@@ -159,7 +159,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The agent has another token; what the one before has leased is not renewed any more.
+    /// The agent has another token; the leases of the one before are not renewed any more.
     pub fn set_own(&mut self, token: SecretText, accessor: Option<String>) {
         self.own_accessor = accessor;
         if self.own.as_ref() == Some(&token) {
@@ -170,7 +170,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The answer to a request, if it is kept and what it carries lives.
+    /// The answer to a request, if it is kept and the lease or the token in it lives.
     #[must_use]
     pub fn get(&self, key: &Key, now: Moment) -> Option<&T> {
         let entry = self.entries.get(key)?;
@@ -191,7 +191,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Keeps an answer, if it is one to keep, and nobody has revoked meanwhile what it carries; says whether it is kept.
+    /// Keeps an answer, if it is one to keep and its lease or token was not revoked meanwhile; says whether it is kept.
     pub fn put(&mut self, asked: Asked, carried: Carried, answer: T, now: Moment) -> bool {
         if !self.keeps(&asked, &carried) {
             return false;
@@ -225,7 +225,7 @@ impl<T> Cache<T> {
         if self.is_revoked(&asked.path, &asked.namespace, &holds, asked.sent) {
             return false;
         }
-        // Nobody would notice the end of a token that stood there.
+        // The end of a token in the former answer would not be noticed any more.
         self.evict(&asked.key);
         self.put += 1;
         let entry = Entry {
@@ -242,7 +242,7 @@ impl<T> Cache<T> {
         true
     }
 
-    /// What is to be renewed now; what has come to its end goes.
+    /// The renewals that are due. Answers that have come to their end go.
     pub fn take_due(&mut self, now: Moment) -> Vec<Renewal> {
         let mut due = Vec::new();
         let mut ended = Vec::new();
@@ -346,7 +346,7 @@ impl<T> Cache<T> {
         self.entries.is_empty()
     }
 
-    /// A token whose end would be noticed.
+    /// Whether the end of this token would be noticed.
     fn knows(&self, token: &SecretText) -> bool {
         self.own.as_ref() == Some(token)
             || self.entries.values().any(|entry| match &entry.holds {
@@ -355,7 +355,7 @@ impl<T> Cache<T> {
             })
     }
 
-    /// An entry goes, and with a token all that hangs on it.
+    /// Removes an entry, and with a token all that hangs on it.
     fn evict(&mut self, key: &Key) {
         let Some(entry) = self.entries.remove(key) else {
             return;
@@ -365,7 +365,7 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The token's own entry goes, its leases and the tokens that it made.
+    /// Removes a token's own entry, its leases and the tokens that it made.
     fn evict_token(&mut self, token: &SecretText) {
         let hanging = self.entries.iter().filter(|(_, entry)| match &entry.holds {
             Holds::Lease { token: by, .. } => by == token,
@@ -415,7 +415,7 @@ fn place(path: &str, namespace: &str, holds: &Holds) -> String {
     named.unwrap_or_else(|| namespace.to_owned())
 }
 
-/// Who answers for a lease; of an id without a role what it begins with.
+/// The engine that answers for a lease; without a role in the id, the first segment of it.
 fn engine_of(lease: &str) -> &str {
     match mount::engine_of(lease) {
         "" => lease.split('/').next().unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! Runs programs and sends signals after files have changed, once no file is being made: what changed together is there
-//! together. Files that share a program, or a signal, share its run.
+//! Runs programs and sends signals after files have changed, once no file is being made: files that change together are
+//! there together. Files that share a program, or a signal, share its run.
 
 use std::collections::BTreeSet;
 
@@ -97,8 +97,8 @@ impl Hooks {
         }
     }
 
-    /// Some files are gone, and others are there. If the old hook of a changed file has not run with success, the new
-    /// hook runs: a mended command does not wait for the next change.
+    /// Some files are gone, and others are there. If a hook still owes a run to a file that is gone, the hook of the
+    /// file's successor runs: a mended command does not wait for the next change.
     pub(crate) fn exchange(&mut self, exchange: &Exchange) {
         let mut unheard = BTreeSet::new();
         for entry in &mut self.hooks {

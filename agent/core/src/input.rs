@@ -40,14 +40,14 @@ pub enum Input {
     Timeout,
     /// The login ended.
     LoggedIn {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The token, or why there is none.
         result: Result<Login, Failure>,
     },
     /// A login ended whose token is wrapped for somebody else.
     LoggedInWrapped {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The wrapping token's description in JSON, or why there is none.
         result: Result<Text, Failure>,
@@ -70,21 +70,21 @@ pub enum Input {
     },
     /// The token's renewal ended.
     TokenRenewed {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The grant, or why there is none.
         result: Result<Grant, Failure>,
     },
     /// The token was looked up: Vault knows it, or why it does not say so.
     TokenLookedUp {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// Why it does not say so.
         result: Result<(), Failure>,
     },
     /// It is known which mount serves a path.
     MountFound {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The path that is going to be read.
         path: String,
@@ -93,7 +93,7 @@ pub enum Input {
     },
     /// A request was answered by Vault.
     Answered {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The request.
         request: Request,
@@ -116,7 +116,7 @@ pub enum Input {
     },
     /// A lease's renewal ended.
     LeaseRenewed {
-        /// Of the command.
+        /// The ticket of the command.
         ticket: Ticket,
         /// The request whose answer carries the lease.
         request: Request,
@@ -139,7 +139,7 @@ pub enum Input {
     },
     /// A program that follows a file ended, or a signal was sent.
     HookEnded {
-        /// Of the command.
+        /// The number of the hook.
         hook: usize,
         /// Why it failed, without its output.
         result: Result<(), String>,

@@ -94,7 +94,7 @@ impl Lease {
             .map(|guard| self.granted_at + guard / 2)
     }
 
-    /// Notes what a renewal granted. A TTL of zero is none: what is left of the old one counts.
+    /// Notes the grant of a renewal. A TTL of zero is none: the rest of the old one counts.
     pub(crate) fn renewed(&mut self, grant: Grant, ticket: Ticket, dice: &mut Dice, now: Moment) {
         if grant.ttl().is_zero() {
             self.replace_now(now);
@@ -112,7 +112,7 @@ impl Lease {
         self.gone_by = Some(gone_by(grant, now));
     }
 
-    /// A renewal is on its way: until it is answered, nobody knows when the lease ends. One under a guard may be
+    /// A renewal is on its way: the end of the lease is not known until it is answered. A lease under a guard may be
     /// shortened already.
     pub(crate) fn renewal_asked(&mut self) {
         self.gone_by = None;

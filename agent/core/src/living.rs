@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::lease::gone_by;
 use crate::token::{Token, TokenId};
 
-/// So many tokens whose time is over are tried at the end all the same: somebody else may have extended them.
+/// How many tokens whose time is over are tried at the end all the same: somebody else may have extended them.
 const OVER: usize = 8;
 
 /// A token that an earlier life of this agent left in the ledger.
@@ -19,7 +19,7 @@ pub struct LeftToken {
     pub secret: SecretText,
     /// Its accessor; may be empty.
     pub accessor: String,
-    /// Where it is, if the path of the template that made it says so.
+    /// Its namespace, if the path of the template that made it names one.
     pub namespace: Option<String>,
     /// How long it may live on when this life starts; `None`: for ever, or not known.
     pub lasts: Option<Duration>,
@@ -43,7 +43,7 @@ pub(crate) struct Living {
     pub(crate) accessor: String,
     /// When Vault has forgotten it by itself; `None`: never, or not known.
     gone_by: Option<Moment>,
-    /// What Vault has granted last; `None`: no end, or not known.
+    /// The TTL that Vault has granted last; `None`: no end, or not known.
     granted: Option<Duration>,
     /// A renewal is on its way.
     is_asked: bool,
@@ -63,7 +63,7 @@ impl Living {
         }
     }
 
-    /// One that an earlier life has left.
+    /// A token that an earlier life has left.
     pub(crate) fn of_earlier_life(left: LeftToken, id: TokenId, now: Moment) -> Self {
         let LeftToken {
             secret,
@@ -105,13 +105,13 @@ impl Living {
         self.is_asked = true;
     }
 
-    /// Nobody has heard that it was granted.
+    /// A renewal failed, or its answer was lost.
     pub(crate) fn renewal_failed(&mut self, failure: &Failure) {
         self.is_asked = false;
         self.is_unsure |= failure.may_be_done();
     }
 
-    /// How long it outlives whoever renews it at most: nobody knows when the last renewal was.
+    /// How long it may outlive the agent that renews it: the last renewal may come just before the agent's end.
     pub(crate) fn granted(&self) -> Option<Duration> {
         self.granted
     }
@@ -131,7 +131,7 @@ impl Living {
     }
 }
 
-/// Takes those out that have been over for longest, where there are many: a life may need thousands.
+/// Takes out the tokens that have been over for longest, where there are many: one life may need thousands.
 pub(crate) fn leave_out(tokens: &mut Vec<Living>, now: Moment) -> Vec<SecretText> {
     let over = tokens.iter().filter(|living| living.is_gone(now));
     let mut surplus = over.count().saturating_sub(OVER);
@@ -143,7 +143,7 @@ pub(crate) fn leave_out(tokens: &mut Vec<Living>, now: Moment) -> Vec<SecretText
     left_out.map(|living| living.token.secret).collect()
 }
 
-/// Of several lives the longest; `None` where there is none, or one of them is not known.
+/// The longest of several lives; `None` where there is none, or one of them is not known.
 pub(crate) fn longest(lives: impl IntoIterator<Item = Option<Duration>>) -> Option<Duration> {
     let lives: Option<Vec<Duration>> = lives.into_iter().collect();
     lives?.into_iter().max()

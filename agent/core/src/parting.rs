@@ -1,5 +1,5 @@
-//! The leases of an agent on its way out. Vault answers the revocation of a token before it comes to the leases, so that
-//! each is revoked by its own id first; of those that Vault does not let us revoke so, nobody claims that they are gone.
+//! The leases of an agent on its way out. Vault answers the revocation of a token before it comes to the leases, so
+//! that each is revoked by its own id first. The agent does not claim that a lease is gone if it may not revoke it so.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Parting {
     due: VecDeque<String>,
     asked: BTreeSet<String>,
-    /// Vault has not said of these that they are gone.
+    /// Vault has not said that these are gone.
     open: Vec<String>,
     /// Whether Vault has revoked one: the policy lets us.
     is_allowed: bool,
@@ -74,7 +74,7 @@ impl Parting {
         self.until
     }
 
-    /// What Vault says of a lease. A policy that does not let us ask is no trouble.
+    /// Takes in Vault's answer about a lease. A policy that does not let us ask is no trouble.
     pub(crate) fn revoked(&mut self, id: &str, result: Result<(), Failure>) -> Option<Notice> {
         if !self.asked.remove(id) {
             return None;
@@ -105,7 +105,7 @@ impl Parting {
         }
     }
 
-    /// The ids of those of which Vault has not said that they are gone.
+    /// The ids of the leases that may live: Vault has not said that they are gone.
     pub(crate) fn open(&self) -> Vec<String> {
         let waiting = self.asked.iter().chain(&self.due);
         self.open.iter().chain(waiting).cloned().collect()
@@ -184,7 +184,7 @@ mod tests {
         Parting::new(leases, at(0))
     }
 
-    /// What is to be revoked now.
+    /// The leases whose revocation is due.
     fn asked(parting: &mut Parting) -> Vec<String> {
         let token = Token {
             id: TokenId(1),

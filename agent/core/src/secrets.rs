@@ -1,5 +1,5 @@
 //! Keeps what the templates read: asks once for each request, renews leases, asks again when
-//! something ends. What is done for one request costs the same however many there are.
+//! something ends. The work for one request costs the same however many there are.
 
 mod accesses;
 mod answer;
@@ -111,7 +111,7 @@ pub(crate) enum Taken {
     Same,
     /// It counts for nothing: nobody asks any more, or it is asked for again.
     Unchanged,
-    /// It is none.
+    /// There is no answer.
     Failed(Trouble),
 }
 
@@ -187,7 +187,7 @@ impl Secrets {
         self.reading > 0
     }
 
-    /// The commands that are due. Without a token only local files can be read, and tokens that templates have made renewed.
+    /// The commands that are due. Without a token only local files are read, and tokens of templates renewed.
     pub(crate) fn advance(
         &mut self,
         token: Option<&Token>,
@@ -288,7 +288,7 @@ impl Secrets {
         }
     }
 
-    /// When the lease of what a request gave ends, if it has one.
+    /// When the lease of a request's answer ends, if it has one.
     pub(crate) fn ends_at(&self, request: &Request) -> Option<Moment> {
         let entry = &self.entries[self.ids.get(request)?];
         entry.lease().map(Lease::ends_at)
@@ -496,7 +496,7 @@ impl Secrets {
         self.made.answered(request.path());
         let &id = self.ids.get(request)?;
         let entry = self.entries.get_mut(&id)?;
-        // Another one may be of a lease that was forgotten meanwhile.
+        // An answer with another ticket may be about a lease that was forgotten meanwhile.
         if entry.activity != Activity::Renewing(ticket) {
             return None;
         }

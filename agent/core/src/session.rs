@@ -22,7 +22,7 @@ use doubt::Doubts;
 pub(crate) use doubt::{Asker, Doubt};
 use often::Often;
 
-/// So many logins a minute, however often tokens die.
+/// How many logins a minute there may be, however often tokens die.
 const LOGINS: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,15 +31,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) struct Session {
     current: Option<Held>,
     activity: Activity,
-    /// Of logins.
+    /// The backoff of logins.
     backoff: Backoff,
-    /// Of renewals and look-ups: an outage that outlasts a token holds up no login after it.
+    /// The backoff of renewals and look-ups: an outage that outlasts a token holds up no login after it.
     renewals: Backoff,
     /// Whether the configuration says how often to try.
     backoff_is_explicit: bool,
     /// How long a token may outlive the agent, where Vault lets it be shortened.
     guard: Option<Duration>,
-    /// What was told of the token's life.
+    /// The token's TTL as it was told last.
     told_ttl: Option<Duration>,
     /// Whether tokens are to be revoked.
     revokes: bool,
@@ -53,11 +53,11 @@ pub(crate) struct Session {
     retired: Vec<Living>,
     /// Tokens that templates have made and that end with no other one.
     orphans: Vec<Living>,
-    /// Which of them are being written into the ledger.
+    /// The orphans that are being written into the ledger.
     unremembered: Vec<TokenId>,
-    /// The token that ended last, with all that it leased, told to nobody yet.
+    /// The token that ended last, with all that it leased; not told yet.
     ended: Option<TokenId>,
-    /// Tokens that are over for long, and may stand where the next life finds them.
+    /// Tokens that ended long ago and that the next life may still find.
     forgotten: Vec<SecretText>,
     /// When the latest logins began.
     logins: Often,
@@ -70,7 +70,7 @@ pub(crate) struct Session {
     has_new_credentials: bool,
     /// Whether the latest login was for them.
     was_for_new_credentials: bool,
-    /// A wrapped token, for whoever reads the sink.
+    /// A wrapped token for the readers of the sink.
     wrapped: Option<Text>,
 }
 
@@ -142,14 +142,14 @@ impl Session {
         }
     }
 
-    /// Takes over what earlier lives have left to be revoked, each once. Says what is to be done that the next life finds it,
+    /// Takes over each token that earlier lives have left to be revoked, once. The commands let the next life find it,
     /// which may get no cache any more.
     pub(crate) fn take_over(&mut self, left: Vec<LeftToken>, now: Moment) -> Vec<Command> {
         let mut commands = Vec::new();
         for left in left {
             let mut retired = self.retired.iter_mut();
             if let Some(known) = retired.find(|it| it.token.secret == left.secret) {
-                // The cache has handed it on without.
+                // The cache has handed it on without its accessor.
                 if known.accessor.is_empty() {
                     known.accessor = left.accessor;
                 }
@@ -183,7 +183,7 @@ impl Session {
         (held.is_remembered && !held.is_doubted).then_some(&held.token)
     }
 
-    /// What the sinks are to hold.
+    /// The content of the sinks.
     pub(crate) fn shared(&self) -> Option<Text> {
         match &self.wrapped {
             Some(wrapped) => Some(wrapped.clone()),
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Whether there is a method, and nothing yet that it brought.
+    /// Whether there is a method, and no token for the sinks yet.
     pub(crate) fn awaits_login(&self) -> bool {
         self.can_log_in && self.shared().is_none()
     }
@@ -237,7 +237,7 @@ impl Session {
         self.ended.take()
     }
 
-    /// Has those left out that it is no use to hand on any more, once.
+    /// Drops the tokens that are no use to the next life, once.
     pub(crate) fn forget(&mut self) -> Option<Command> {
         let tokens = std::mem::take(&mut self.forgotten);
         let is_due = self.revokes && !tokens.is_empty();
@@ -248,7 +248,8 @@ impl Session {
         matches!(self.activity, Activity::LoggingIn)
     }
 
-    /// Every token that may live, the one in use first, and those of logins before it: users of databases hang on these.
+    /// Every token that may live: the one in use, those of logins before it, on which users of databases hang, and the
+    /// orphans.
     pub(crate) fn take_tokens(&mut self) -> Vec<Living> {
         let current = self.current.take().map(Living::from);
         let own = current.into_iter().chain(self.take_retired());
@@ -402,7 +403,7 @@ impl Session {
             .collect()
     }
 
-    /// Says so where the token outlives the guard and cannot be shortened.
+    /// The notice of a token that outlives the guard and cannot be shortened.
     fn unguarded(&self, lease: Option<&Lease>) -> Option<Notice> {
         let guard = self.guard?;
         match lease {
@@ -455,7 +456,7 @@ impl Session {
         self.activity = Activity::Idle;
     }
 
-    /// Says how long to wait for the next one.
+    /// Notes that a login failed, and says how long to wait for the next one.
     pub(crate) fn login_failed(
         &mut self,
         failure: &Failure,

@@ -21,8 +21,8 @@ use crate::verdict::{End, ExitCode};
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long all of it may take: less than the 30 s that a pod has unless it says otherwise.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long name servers are waited for that do not know Vault, or do not answer: whoever ends the pod waits for no more
-/// than ten seconds. The next life, `planescape credentials` or the lease guard have the token then.
+/// How long the way out takes while name servers do not know Vault, or do not answer: a pod may have no more than ten
+/// seconds. The next life, `planescape credentials` or the lease guard have the token then.
 const NAMELESS: Duration = Duration::from_secs(9);
 /// How many tokens are revoked at once.
 const AT_ONCE: usize = 8;
@@ -44,9 +44,9 @@ pub(crate) struct Shutdown {
     parting: Option<Parting>,
     refusals: Vec<(Living, Failure)>,
     backoff: Backoff,
-    /// From when on time counts.
+    /// The moment from which on time counts.
     since: Moment,
-    /// Whether nobody says where Vault is.
+    /// Whether no name server says where Vault is.
     is_nameless: bool,
     /// When `advance` has something to do although nothing happened.
     wake_at: Moment,
@@ -75,7 +75,7 @@ pub(crate) struct Awaited {
 }
 
 impl Shutdown {
-    /// Starts the way out; `tokens` are to be revoked in this order. Those whose time is over keep no other one waiting.
+    /// Starts the way out; `tokens` are to be revoked in this order, but those whose time is over come last.
     pub(crate) fn new(end: End, mut tokens: Vec<Living>, now: Moment) -> Self {
         tokens.sort_by_key(|living| living.is_gone(now));
         let mut shutdown = Self {
@@ -101,7 +101,7 @@ impl Shutdown {
         shutdown
     }
 
-    /// What had to come first has come: from here on time counts.
+    /// The program in `exec` has ended, or is given up: from here on time counts.
     pub(crate) fn start_clock(&mut self, now: Moment) {
         self.since = now;
         self.wake_at = now;
@@ -131,7 +131,8 @@ impl Shutdown {
         }
     }
 
-    /// Others wait for the end, who need no token: one that cannot be revoked is no failure, and does not hold them up for long.
+    /// Others wait for the end and need no token: a token that cannot be revoked is no failure, and holds them up only
+    /// briefly.
     pub(crate) fn excused(self) -> Self {
         Self {
             is_excused: true,
@@ -189,7 +190,7 @@ impl Shutdown {
         let living = tokens.find(|leaving| !leaving.living.is_gone(now));
         if let Some(first) = living.or(self.tokens.first()) {
             let parting = &mut self.parting;
-            // What is held lives on with its token, where that does.
+            // The leases of a token that is kept live on with it.
             let keeps_own = self.keeps_token;
             let parting = parting.get_or_insert_with(|| Parting::new(leases(keeps_own), now));
             let commands = parting.advance(&first.living.token, now);
@@ -211,7 +212,7 @@ impl Shutdown {
         self.since + if is_short { NAMELESS } else { GRACE }
     }
 
-    /// Somebody else was given a lease of a token, after they were counted.
+    /// Somebody else was given a lease of a token after the leases were counted.
     pub(crate) fn granted_to_others(&mut self) {
         if let Some(parting) = &mut self.parting {
             parting.unheard += 1;
@@ -252,7 +253,7 @@ impl Shutdown {
         self.parting.as_mut()?.revoked(id, result)
     }
 
-    /// What came of any request: one that was on its way may tell before a revocation does.
+    /// Takes in the end of any request: one that was on its way may miss Vault's address before a revocation does.
     pub(crate) fn hear(&mut self, failure: Option<&Failure>) {
         self.is_nameless = matches!(failure, Some(Failure::Vault(Error::Unresolved { .. })));
     }
@@ -312,7 +313,7 @@ impl Shutdown {
     fn tell_of_tokens(&self, report: &mut Report, awaits_login: bool, now: Moment) {
         let kept = std::mem::take(&mut report.unrevoked);
         let kept_life = (!kept.is_empty()).then(|| report.ttl_seconds.map(Duration::from_secs));
-        // Of a login that is not answered nobody knows the token.
+        // The token of a login that is not answered is not known.
         let unknown = awaits_login.then_some(None);
         let lives = self.lives(now).chain(kept_life).chain(unknown);
         report.ttl_seconds = seconds(longest(lives));
@@ -354,7 +355,7 @@ impl Shutdown {
         self.tell_of_tokens(&mut report, awaited.login, now);
         let is_told = report.phase == Phase::Done;
         let refusal = self.refusals.first().map(|(_, failure)| failure);
-        // OpenBao says no more of those that have ended.
+        // OpenBao refuses to revoke tokens that have ended, and does not say why.
         let is_over = refusal.is_some() && !is_undone && !self.misses_tokens;
         let is_over = is_over && self.refusals.iter().all(|(it, _)| it.is_gone(now));
         let why = match refusal {
@@ -362,7 +363,7 @@ impl Shutdown {
             Some(refusal) if is_over => Some(format!("a token may outlive its time: {refusal}")),
             Some(refusal) => Some(format!("a token could not be revoked: {refusal}")),
             None if self.misses_tokens && !self.spares_tokens => {
-                // Of those that are known none is left.
+                // None of the known tokens is left.
                 report.accessor = None;
                 Some(
                     "a token of an earlier life may be left: the ledger or the persistent cache \
@@ -403,12 +404,12 @@ impl Shutdown {
     }
 }
 
-/// Not less than it is.
+/// Rounds up to whole seconds.
 fn seconds(life: Option<Duration>) -> Option<u64> {
     life.map(|life| life.as_secs() + u64::from(life.subsec_nanos() > 0))
 }
 
-/// A line of policy is what is missing most often.
+/// Most often a line of policy is missing.
 fn cure(refusal: Option<&Failure>) -> String {
     match refusal.and_then(Failure::status) {
         Some(403) => format!("; the token's policies need: {REVOKE_POLICY}"),

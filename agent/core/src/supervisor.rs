@@ -77,7 +77,7 @@ impl Supervisor {
         }
     }
 
-    /// These are all variables from now on. One that is gone is a change; one that is new has yet to get its value.
+    /// These are all variables from now on. A variable that is gone is a change; a new one has yet to get its value.
     pub(crate) fn expect(&mut self, names: &BTreeSet<&str>, now: Moment) {
         let before = self.values.len();
         let was_whole = before == self.expected;

@@ -25,7 +25,7 @@ pub use plain::{Plain, PlainRequest};
 pub use reqwest::Body as StreamedBody;
 pub use tls::{identity, install_crypto_provider};
 
-/// So short that one attempt without an answer leaves time for others before the pod is gone.
+/// Short enough that one attempt without an answer leaves time for others before the pod is gone.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client of one Vault. Clones share their connections.

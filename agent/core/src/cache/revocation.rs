@@ -1,4 +1,4 @@
-//! What goes because somebody revoked it, or asked for it to go.
+//! Answers go when somebody revokes their lease or token, or asks for them to go.
 
 use planescape_vault::SecretText;
 
@@ -35,7 +35,7 @@ pub enum Revocation {
 }
 
 impl Revocation {
-    /// What is to be forgotten where nobody knows whether Vault has done it: the tokens that a token made may hang on it still.
+    /// The same if Vault may not have done it: the tokens that a token made may hang on it still.
     #[must_use]
     pub fn unsure(self) -> Self {
         if let Self::TokenAlone(token) = self {
@@ -44,7 +44,7 @@ impl Revocation {
         self
     }
 
-    /// Whether it ends what an answer holds; what hangs on that is none of its business.
+    /// Whether it ends the lease or the token in an answer, whatever hangs on that.
     fn ends(&self, path: &str, in_namespace: &str, holds: &Holds) -> bool {
         match (self, holds) {
             (Self::Token(token) | Self::TokenAlone(token), Holds::Lease { token: by, .. }) => {
@@ -85,7 +85,7 @@ impl<T> Cache<T> {
     /// Forgets what is gone, and remembers that for the answers that are on their way.
     pub fn revoke(&mut self, revocation: Revocation, now: Moment) {
         let revocation = match (revocation, &self.own) {
-            // No answer that is kept says whose it is.
+            // Kept answers name the agent's token, and never its accessor.
             (Revocation::Accessor(accessor), Some(own))
                 if self.own_accessor.as_ref() == Some(&accessor) =>
             {
@@ -142,7 +142,7 @@ fn outer(namespace: &str) -> &str {
     namespace.strip_prefix("root/").unwrap_or(namespace)
 }
 
-/// A path behind its namespaces, wherever those were said.
+/// A path behind its namespaces, whether the request named them apart or in its path.
 fn whole(path: &str, in_namespace: &str) -> String {
     [
         outer(in_namespace),

@@ -62,7 +62,7 @@ pub(super) fn told(answer: &[u8], own: &str, is_about_own: bool) -> Option<Vec<u
     Some(said.to_string().into_bytes())
 }
 
-/// Whether the token could stand in this JSON: what has no escapes in it stands there as it is.
+/// Whether the token could stand in this JSON: without escapes it stands there as it is.
 fn may_name(answer: &[u8], own: &str) -> bool {
     let plain = own.split(|c: char| !c.is_ascii_alphanumeric());
     let longest = plain.max_by_key(|part| part.len()).unwrap_or_default();

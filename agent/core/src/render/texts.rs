@@ -10,7 +10,7 @@ use planescape_templates::{Engine, Options, Output, Template};
 #[derive(Debug)]
 pub struct Texts(pub(super) Vec<Parsed>);
 
-/// One of them.
+/// A text of a configuration, parsed.
 pub(super) struct Parsed {
     /// Without the text, which the template has.
     pub(super) settings: Settings,

@@ -1,4 +1,4 @@
-//! What was read, for the run's receipt.
+//! The reads, for the run's receipt.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use planescape_templates::Answer;
 use super::{Entry, Secrets};
 
 impl Secrets {
-    /// What was read, in the order in which it was asked for first.
+    /// The reads, in the order in which they were asked for first.
     pub(crate) fn accesses(&self) -> Vec<Access> {
         self.entries
             .values()

@@ -1,4 +1,4 @@
-//! From what a template asks for to what Vault is asked.
+//! Turns the request of a template into a request to Vault.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use planescape_templates::Request;
 use planescape_vault::mount::{self, Mount};
 use planescape_vault::{Call, SecretText};
 
-/// `None` for what Vault is not asked for.
+/// `None` for a request that does not go to Vault.
 pub(super) fn call(
     request: &Request,
     found: Option<&Mount>,

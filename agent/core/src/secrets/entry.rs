@@ -17,12 +17,12 @@ use crate::token::{Ticket, Token, TokenId, leased_in, made_in};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) request: Request,
-    /// Who answers it, as far as that was known when it was queued last.
+    /// The engine that answers it, as far as it was known when the entry was queued last.
     pub(super) engine: String,
     pub(super) activity: Activity,
     pub(super) answer: Option<Answer>,
     pub(super) hold: Hold,
-    /// When what the answer holds stops working, told to nobody yet.
+    /// When the secret in the answer stops working, if that is not told yet.
     pub(super) expires: Option<Moment>,
     pub(super) backoff: Backoff,
     /// The latest failure was a refusal, which another token may not meet.
@@ -47,7 +47,7 @@ pub(super) enum Activity {
 pub(super) enum Hold {
     /// Nothing: it is not leased.
     Nothing,
-    /// A lease, or a token that a template has made. It ends with the token that it was read with, an orphan with none.
+    /// A lease, or a token that a template has made. It ends with the token that it was read with; an orphan does not.
     Leased {
         by: Option<TokenId>,
         lease: Option<Lease>,

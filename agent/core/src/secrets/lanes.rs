@@ -1,4 +1,4 @@
-//! What is due at Vault, and what it was asked for, by the engine that has to answer.
+//! Requests that are due at Vault, or on their way to it, by the engine that has to answer.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Lanes {
         }
     }
 
-    /// The one whose turn it is: the longest due of its engine.
+    /// The entry that has been due for longest at the engine whose turn it is.
     pub(super) fn pop_due(&mut self, now: Moment) -> Option<Id> {
         let waiting = self.queues.iter().filter_map(|(engine, queue)| {
             let first = queue.first().filter(|(at, _)| *at <= now)?;

@@ -1,5 +1,5 @@
-//! The leases that may live at the end: those of what is held, those that were replaced, and those that nobody here has
-//! heard of.
+//! The leases that may live at the end: those of answers that are kept, those that were replaced, and those that the
+//! agent has not heard of.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::living::LeftLeases;
 use crate::token::made_in;
 
-/// Beside a life: a request may have been on its way for so long, and clocks drift.
+/// The margin after a life: a request may have been on its way for so long, and clocks drift.
 const MARGIN: Duration = Duration::from_secs(65);
 
 /// Leases that no answer stands for any more.
@@ -24,8 +24,8 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// The answer of an entry goes, whatever holds the next one. Its lease may have been renewed without our hearing of it,
-    /// by its life at most.
+    /// The answer of an entry goes, and its lease may live on. The lease may have been renewed without our hearing of
+    /// it, by its life at most.
     pub(super) fn left(&mut self, entry: &Entry, now: Moment) {
         self.left.retain(|(_, gone)| *gone > now);
         let (Some(id), Some(Answer::Secret(Some(secret)))) = (entry.lease_id(), &entry.answer)
@@ -54,7 +54,7 @@ impl Leases {
         self.left.retain(|(left, _)| left != id);
     }
 
-    /// Vault may have made a lease, and nobody has heard its answer.
+    /// Vault may have made a lease whose answer was lost.
     pub(super) fn unheard(&mut self, request: &Request, failure: &Failure, mount: Option<&Mount>) {
         let is_leased = !matches!(request, Request::List { .. } | Request::File { .. });
         if is_leased && failure.may_be_done() && !mount.is_some_and(is_kv) {
@@ -84,7 +84,7 @@ pub(crate) struct Leased {
 }
 
 impl Leased {
-    /// Those of tokens that earlier lives have left; where they have named none, there may be some of each token.
+    /// The leases of tokens that earlier lives have left; where those have named none, each token may have some.
     pub(crate) fn of_earlier_lives(tokens: usize, named: Option<LeftLeases>) -> Self {
         let LeftLeases { ids, more } = named.filter(|_| tokens > 0).unwrap_or(LeftLeases {
             ids: Vec::new(),
@@ -96,7 +96,7 @@ impl Leased {
         }
     }
 
-    /// All of both, or of the first those that are not among the second.
+    /// All of both; with `keeps_own`, only the leases of the first that are not among the second.
     pub(crate) fn with(&self, own: Self, keeps_own: bool) -> Self {
         let mut all = self.clone();
         if keeps_own {

@@ -1,4 +1,4 @@
-//! What becomes of secrets whose token or lease has ended, and of reads that fail.
+//! The fate of secrets whose token or lease has ended, and of reads that fail.
 
 use planescape_vault::Kind;
 
@@ -25,8 +25,8 @@ impl Secrets {
         leased.map(|(id, _)| *id).collect()
     }
 
-    /// There is another token: what the old one leased ends with it, however long its lease is, and is read again, as is
-    /// what was refused to it.
+    /// There is another token: the leases of the old one end with it, however long they are. Their secrets are read
+    /// again, and so are the requests that were refused to it.
     pub(crate) fn token_replaced(
         &mut self,
         current: TokenId,

@@ -1,4 +1,4 @@
-//! Tokens that templates have made: each asks for itself, whatever becomes of the agent's own.
+//! Tokens that templates have made: each asks for its own renewal, even if the agent's token is lost.
 
 use planescape_templates::Request;
 use planescape_vault::Text;

@@ -1,4 +1,4 @@
-//! Which mount serves which path, asked once for each mount.
+//! The mounts that serve paths; Vault is asked once for each mount.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use planescape_vault::mount::Mount;
 use super::Id;
 use crate::clock::Moment;
 
-/// For so long what Vault said is not doubted.
+/// How long Vault's word is not doubted.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The mounts that are known.
@@ -19,7 +19,7 @@ pub(super) struct Mounts {
     known: BTreeMap<String, Learnt<Mount>>,
     /// Paths for which Vault would not say, or named a mount that does not lead there.
     exact: BTreeMap<String, Learnt<Option<Mount>>>,
-    /// Paths that are being asked for, and who waits.
+    /// Paths that are being asked for, and the entries that wait.
     asking: BTreeMap<String, Vec<Id>>,
     /// How many segments mounts have, by their first one; paths that agree so far are taken to
     /// have the same mount until Vault says otherwise.
@@ -71,7 +71,7 @@ impl Mounts {
         Found::Ask
     }
 
-    /// Notes the mount of a path, or that Vault does not say; gives back who waited.
+    /// Notes the mount of a path, or that Vault does not say; gives back the entries that waited.
     pub(super) fn found(&mut self, path: &str, mount: Option<Mount>, at: Moment) -> Vec<Id> {
         match mount {
             Some(mount) => {
@@ -95,12 +95,12 @@ impl Mounts {
         self.failed(path)
     }
 
-    /// Vault could not be asked; gives back who waited.
+    /// Vault could not be asked; gives back the entries that waited.
     pub(super) fn failed(&mut self, path: &str) -> Vec<Id> {
         self.asking.remove(path).unwrap_or_default()
     }
 
-    /// A read failed: what was said a while ago may be otherwise by now, and what was not said may be there.
+    /// A read failed: an old word of Vault may be wrong by now, and a mount that it would not name may be there.
     pub(super) fn forget(&mut self, path: &str, now: Moment) {
         self.exact.retain(|exact, mount| {
             exact != path || (mount.said.is_some() && now.since(mount.at) < FRESH)
@@ -117,13 +117,13 @@ impl Mounts {
         self.exact.retain(|_, mount| mount.said.is_some());
     }
 
-    /// What is known of a path's mount.
+    /// The mount of a path, if it is known.
     pub(super) fn of(&self, path: &str) -> Option<&Mount> {
         let exact = || self.exact.get(path)?.said.as_ref();
         self.covering(path).or_else(exact)
     }
 
-    /// Who answers for a path: its mount, or what is the same for all paths of it.
+    /// The engine that answers for a path: its mount, or the first segment while that is not known.
     pub(super) fn engine<'it>(&'it self, path: &'it str) -> &'it str {
         match self.covering(path) {
             Some(mount) => self.relative(mount.path()).trim_end_matches('/'),

@@ -1,5 +1,5 @@
 //! Credentials that live on for a while beside those that have replaced them. A lease is replaced where it can be
-//! extended no further, so that nobody has to renew it: it only has to be replaced early enough.
+//! extended no further, so the old one needs no renewal: it only has to be replaced early enough.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ impl Secrets {
         });
     }
 
-    /// A lease that is to be replaced is replaced so long before its end; a new one no sooner than in the middle of its
-    /// life.
+    /// Moves the replacement of a lease to so long before its end; that of a new one to the middle of its life at the
+    /// earliest.
     pub(crate) fn replace_early(
         &mut self,
         request: &Request,
@@ -100,7 +100,7 @@ impl Secrets {
                 former.until = Some(until);
                 continue;
             }
-            // Where Vault does not do it, it is asked again.
+            // Vault is asked again unless it does it.
             former.until = Some(now + PATIENCE);
             commands.push(Command::RevokeLease {
                 lease_id: former.lease_id.clone(),
@@ -116,7 +116,7 @@ impl Secrets {
         formers.filter_map(|former| former.until).min()
     }
 
-    /// What Vault says of one. A policy that does not let us leaves it to its TTL.
+    /// Takes in Vault's answer about a former credential. If a policy does not let us revoke it, its TTL ends it.
     pub(crate) fn parted(&mut self, id: &str, result: Result<(), Failure>) -> Option<Notice> {
         if !self.formers.iter().any(|former| former.lease_id == id) {
             return None;

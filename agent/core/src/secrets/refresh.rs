@@ -22,7 +22,7 @@ const FRESH_PASSWORD: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct Refresh {
     interval: Duration,
-    /// Of what says how long it lasts and has no lease.
+    /// The longest life that is believed of a secret without a lease.
     of_kv_v1: Option<Duration>,
     threshold: Share,
 }
@@ -58,7 +58,7 @@ impl Refresh {
         self.share_of(life, dice).max(SHORTEST)
     }
 
-    /// What an answer says of its life. Without a lease nothing ends with it.
+    /// The life that an answer names. Without a lease nothing ends with it.
     fn said_life(&self, secret: &Secret) -> Option<Duration> {
         let said = Some(secret.lease_duration()).filter(|life| !life.is_zero())?;
         let limit = self.of_kv_v1.filter(|_| !is_held(secret));
@@ -82,8 +82,8 @@ impl Refresh {
         (!good.is_zero()).then_some(good)
     }
 
-    /// The same of one that was hardly good when it came: its life began long before. It is replaced before it ends, too; one
-    /// that had ended already says nothing of the next one.
+    /// The same of a certificate that was hardly good when it came, because its life began long before. It is replaced
+    /// before it ends, too; one that had ended already says nothing of the next one.
     fn rest_of(&self, certificate: &Certificate, wall: SystemTime) -> Option<Duration> {
         let (_, to) = certificate.validity?;
         let left = to.duration_since(wall).ok()?;
@@ -99,7 +99,7 @@ impl Refresh {
 }
 
 impl Secrets {
-    /// How often what has no life of its own is read again.
+    /// How often a secret without a life of its own is read again.
     pub(crate) fn interval(&self) -> Duration {
         self.refresh.interval
     }
@@ -137,8 +137,8 @@ impl Secrets {
     }
 }
 
-/// When what an answer holds stops working: its lease or token ends, its certificate does, or its password was rotated and the
-/// new one should have been read by now.
+/// When the secret in an answer stops working: its lease, token or certificate ends, or its password was rotated and
+/// the new one should have been read by now.
 pub(super) fn ends_at(answer: &Answer, ticket: Ticket, now: Now) -> Option<Moment> {
     let secret = match answer {
         Answer::Pki(certificate) => return certificate_ends_at(certificate, now),
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::token::TokenId;
 
-    /// What an answer holds, within what time it is read again, and when it stops working; in seconds.
+    /// Answers, within what time each is read again, and when it stops working; in seconds.
     const CASES: [(&str, (u64, u64), Option<u64>); 15] = [
         (r#"{"data":{"a":"b"}}"#, (255, 285), None),
         (r#"{"data":{"ttl":30}}"#, (255, 285), None),
@@ -283,7 +283,7 @@ mod tests {
             (0, 100, Some(90), 0),
             (80, 20, Some(10), 0),
             (89, 11, Some(1), 0),
-            // What is left of it is shared.
+            // The share is of the rest of its life.
             (90, 10, None, 9),
             (100, 1, None, 1),
             (100_000, 1000, None, 300),

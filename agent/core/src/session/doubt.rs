@@ -1,5 +1,6 @@
-//! Refusals that speak of an invalid token: Vault is asked whether it knows the token before they are believed. It may have
-//! lost it a moment later, so that one who was answered before, or asks for the first time, is reason to ask again.
+//! Refusals that speak of an invalid token: Vault is asked whether it knows the token before they are believed. It may
+//! lose the token a moment later, so that the refusal of a new asker, or of one that was answered before, is reason to
+//! ask again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,17 +10,17 @@ use super::{MINUTE, Session};
 use crate::clock::Moment;
 use crate::token::TokenId;
 
-/// How long those who ask through a listener are not believed again: of their other answers nobody hears here.
+/// How long refusals at listeners are not believed again: the other answers there are not heard of here.
 const OTHERS: Duration = Duration::from_secs(10);
 
-/// Whose request was refused.
+/// The source of a refused request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Asker {
     /// A look at the mount of a path.
     Mount(String),
     /// The read of a path.
     Read(String),
-    /// The renewal of what a path gave.
+    /// The renewal of a path's lease.
     Renewal(String),
     /// Somebody at a listener.
     Others,
@@ -34,17 +35,17 @@ pub(crate) enum Doubt {
     Unfounded,
 }
 
-/// What was asked about one token because of refusals.
+/// The questions about one token because of refusals.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
-    /// Who was refused, and when Vault was asked because of that.
+    /// The refused askers, and when Vault was asked because of each.
     refused: BTreeMap<Asker, Moment>,
-    /// When it was asked because of our own requests.
+    /// When Vault was asked because of our own requests.
     asked: Often,
 }
 
 impl Doubts {
-    /// Whether a refusal is worth a question: not each time for the same one, and not more often than logins may come.
+    /// Whether a refusal is worth a question: not each time for one asker, and not more often than logins may come.
     fn are_worth_asking(&mut self, asker: Asker, now: Moment) -> bool {
         self.refused.retain(|asker, at| {
             let trust = match asker {
@@ -94,7 +95,7 @@ impl Session {
             held.doubts.refused.insert(asker, now);
             return Doubt::Checking;
         }
-        // What Vault has said since is newer.
+        // Vault has said since then that it knows the token.
         let is_old = held.known_at.is_some_and(|at| sent < at);
         if is_old || !held.doubts.are_worth_asking(asker, now) {
             return Doubt::Unfounded;

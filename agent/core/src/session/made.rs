@@ -1,4 +1,4 @@
-//! Tokens that templates have made and that end with no other one: they go with the agent's own.
+//! Orphans: tokens that templates have made and that end with no other one. They go with the agent's own.
 
 use planescape_vault::{Grant, Login, SecretText, Text};
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::living::{LeftToken, Living, leave_out};
 
 impl Session {
-    /// Takes one over, once, and says what is to be done that the next life finds it.
+    /// Takes an orphan over, once; the command lets the next life find it.
     pub(crate) fn adopt(
         &mut self,
         made: Login,
@@ -37,7 +37,7 @@ impl Session {
         self.unremembered.is_empty()
     }
 
-    /// The same for an agent on its way out.
+    /// An orphan as a token to be revoked at the end.
     pub(crate) fn living(&mut self, made: Login, namespace: Option<String>, now: Moment) -> Living {
         let id = self.new_id();
         let mut living = Living::of_login(made, id, now);
@@ -45,8 +45,8 @@ impl Session {
         living
     }
 
-    /// Those of earlier lives: files may hold them still, so that they go with our own and not before. Says what is to be done
-    /// that the next life finds them, which may get no cache any more.
+    /// Takes over the orphans of earlier lives: files may hold them still, so that they go with our own and not before.
+    /// The commands let the next life find them, which may get no cache any more.
     pub(crate) fn inherit(&mut self, left: Vec<LeftToken>, now: Moment) -> Vec<Command> {
         let mut commands = Vec::new();
         for left in left {
@@ -57,7 +57,7 @@ impl Session {
     }
 
     fn take_in(&mut self, living: Living) -> Option<Command> {
-        // One that the ledger has handed on, too, stands there.
+        // An orphan that the ledger has handed on, too, stands there.
         let is_left = self.unretire(&living.token.secret);
         let remember = self.remember(&living).filter(|_| !is_left);
         self.orphans.push(living);
@@ -77,14 +77,14 @@ impl Session {
         !self.orphans.is_empty()
     }
 
-    /// One of them is being renewed.
+    /// An orphan is being renewed.
     pub(crate) fn made_renewal_asked(&mut self, made: &SecretText) {
         if let Some(orphan) = self.orphan(made.expose().as_bytes()) {
             orphan.renewal_asked();
         }
     }
 
-    /// It was renewed, or not.
+    /// An orphan was renewed, or not.
     pub(crate) fn made_renewed(
         &mut self,
         made: &Text,
@@ -105,7 +105,7 @@ impl Session {
         orphans.find(|it| it.token.secret.expose().as_bytes() == secret)
     }
 
-    /// The accessors of what outlives an agent that keeps its token.
+    /// The accessors of the tokens that outlive an agent that keeps its own.
     pub(crate) fn outliving(&self) -> Vec<String> {
         let own = self.accessor().map(str::to_owned);
         let orphans = self.orphans.iter().map(|living| living.accessor.clone());

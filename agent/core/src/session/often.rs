@@ -1,4 +1,4 @@
-//! What may come so many times a minute, and no more.
+//! Limits how many times a minute something may come.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::clock::Moment;
 pub(super) struct Often(VecDeque<Moment>);
 
 impl Often {
-    /// Until when it may not come again, if it came too often.
+    /// When it may come again, if it came too often.
     pub(super) fn wait(&mut self, now: Moment) -> Option<Moment> {
         while self.0.front().is_some_and(|it| *it + MINUTE <= now) {
             self.0.pop_front();

@@ -1,4 +1,4 @@
-//! What others are told of the tokens: how long they live.
+//! Tells others how long the tokens live.
 
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ impl Session {
         })
     }
 
-    /// How long every token that may live outlives the agent at most, as Vault has said last; it is taken to be told.
+    /// How long the tokens may outlive the agent at most, as Vault has said last; from here on it counts as told.
     pub(crate) fn tell_life(&mut self, now: Moment) -> Option<Duration> {
         self.told_ttl = self.lease().map(Lease::ttl);
         self.life(now)
     }
 
-    /// The same, told to nobody.
+    /// The same, which does not count as told.
     pub(crate) fn life(&self, now: Moment) -> Option<Duration> {
         let retired = self.retired.iter().map(|living| living.left(now));
-        // These are renewed, and it is read when the agent has ended. Nobody renews one of an earlier life that no text takes.
+        // Orphans are renewed, and the report is read when the agent has ended. An orphan of an earlier life is not
+        // renewed unless a text takes it.
         let orphans = self.orphans.iter();
         let orphans = orphans.map(|living| living.granted().or_else(|| living.left(now)));
         let current = self
@@ -36,7 +37,7 @@ impl Session {
         longest(current.chain(orphans).chain(retired))
     }
 
-    /// Whether the first attempt is made to have another token than one that is good for a while yet.
+    /// Whether this is the first attempt to replace a token that is good for a while yet.
     pub(crate) fn is_replacing(&self) -> bool {
         let is_first = self.backoff.failures() == 0;
         is_first && self.current.is_some() && !self.was_for_new_credentials

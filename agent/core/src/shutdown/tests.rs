@@ -86,7 +86,7 @@ fn an_end_at_once_says_nothing_of_the_life_of_a_token_that_a_login_may_bring() {
     }
 }
 
-/// OpenBao refuses to revoke one that has ended as it refuses for a policy.
+/// OpenBao refuses to revoke a token that has ended as it refuses for a policy.
 #[test]
 fn a_refusal_fails_the_agent_unless_the_time_of_all_that_were_refused_is_over() {
     const OVER: u64 = 1;

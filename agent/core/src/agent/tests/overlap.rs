@@ -71,7 +71,7 @@ fn no_overlap_makes_a_life_shorter_than_half() {
     assert_eq!(world.step(), ["get database/creds/ro as t1"]);
 }
 
-/// As often as it may live: until the end of its lease, with a renewal that nobody has heard of and some margin.
+/// Its time is over at the end of its lease, after a renewal whose answer was lost and some margin.
 #[test]
 fn an_old_credential_whose_time_is_over_is_not_revoked_any_more() {
     let mut world = replaced();

@@ -213,7 +213,7 @@ fn running() -> World {
     world
 }
 
-/// One whose file is just written.
+/// An agent with a hook, whose file is just written.
 fn hooked(is_fatal: bool) -> World {
     let mut world = World::build(&["static"], |start| {
         set(
