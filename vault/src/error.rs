@@ -125,7 +125,7 @@ pub enum Kind {
 }
 
 impl Refusal {
-    /// The longest wait of a server that is believed.
+    /// The longest wait that a server is believed to need.
     pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
     /// Reads what an answer means from its status and its first error text.

@@ -23,7 +23,7 @@ struct Wiped(Vec<u8>);
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        // As slices, which are wiped at the speed of memory; a vector is wiped byte by byte.
+        // Slices are wiped at the speed of memory, and a vector byte by byte.
         self.0.as_mut_slice().zeroize();
         self.0.spare_capacity_mut().zeroize();
     }

@@ -50,7 +50,7 @@ pub(crate) enum Step {
 }
 
 impl Lease {
-    /// `None` for what never expires.
+    /// `None` for a grant that never expires.
     pub(crate) fn new(grant: Grant, ticket: Ticket, dice: &mut Dice, now: Moment) -> Option<Self> {
         if grant.ttl().is_zero() {
             return None;
@@ -192,7 +192,7 @@ impl Lease {
         self.ttl + ROUNDING.min(self.longest / 4) <= self.longest
     }
 
-    /// Vault denies renewals, and with them the guard. Another one would fare no better.
+    /// Vault denies renewals, and with them the guard. Another lease would fare no better.
     fn go_on_unguarded(&mut self, ttl: Duration, now: Moment) {
         self.guard = None;
         self.longer = None;

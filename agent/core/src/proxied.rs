@@ -22,7 +22,7 @@ const RENEWALS: [&str; 5] = [
     "auth/token/renew-self",
     "auth/token/renew-accessor",
 ];
-/// Those that name the lease in their path.
+/// Renewals that name the lease in their path.
 const RENEWALS_IN_PATHS: [&str; 2] = ["/sys/leases/renew/", "/sys/renew/"];
 
 /// A request, as far as it decides anything.

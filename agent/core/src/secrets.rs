@@ -517,7 +517,7 @@ impl Secrets {
                 let wait = entry.backoff.fail(dice);
                 let is_gone = entry.made().is_some() && failure.remedy() == Remedy::CheckToken;
                 match entry.lease_mut() {
-                    // It is the token that Vault does not know.
+                    // The made token renews itself, and Vault does not know it.
                     Some(lease) if is_gone => lease.replace_now(now),
                     Some(lease) => lease.renewal_failed(&failure, wait, now),
                     None => {}
@@ -530,7 +530,7 @@ impl Secrets {
         };
         let due = entry.lease().zip(entry.answer.as_ref());
         let due = due.map(|(lease, answer)| (lease.act_at(), lease_lane(lease, answer)));
-        // Without a lease its token was replaced meanwhile.
+        // An entry without a lease has lost it to a replaced token meanwhile.
         let (at, lane) = due.unwrap_or((now, Lane::Read));
         self.schedule(id, at, lane);
         self.set_expiry(id, expires);

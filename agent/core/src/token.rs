@@ -68,7 +68,7 @@ mod tests {
                 Some("a/"),
                 Some("a/team/unit/"),
             ),
-            // Not of whole names.
+            // The id does not begin at a whole name.
             ("teamdb/creds/ro", "db/creds/ro/1", None, None),
             ("team/db/creds/ro", "other/creds/ro/1", None, None),
             ("team/db/creds/ro", "", None, None),

@@ -5,7 +5,7 @@ use reqwest::Response;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
-/// More than any secret, less than what would hurt the pod.
+/// Longer than any secret, and too short to hurt the pod.
 const LONGEST: usize = 8 * 1024 * 1024;
 /// Bodies up to this length are read at once; longer ones are read one after another.
 const SMALL: usize = 256 * 1024;

@@ -16,7 +16,7 @@ use crate::write::Write;
 pub(super) struct File {
     /// `template[n]` of the configuration.
     pub(super) place: usize,
-    /// Without the text, which the template has.
+    /// The settings without the text, which the template has.
     pub(super) settings: Settings,
     pub(super) template: Arc<Template>,
     /// Changes that are waited for.

@@ -12,7 +12,7 @@ pub struct Texts(pub(super) Vec<Parsed>);
 
 /// A text of a configuration, parsed.
 pub(super) struct Parsed {
-    /// Without the text, which the template has.
+    /// The settings without the text, which the template has.
     pub(super) settings: Settings,
     pub(super) template: Arc<Template>,
 }

@@ -52,7 +52,7 @@ impl Secrets {
         }
     }
 
-    /// Once, so that tokens that come and go do not undo the backoff.
+    /// An entry is lost once, so that tokens that come and go do not undo its backoff.
     pub(super) fn lose(&mut self, id: Id, now: Moment) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;

@@ -420,7 +420,7 @@ fn unguarded(world: &mut World) -> Option<Option<Duration>> {
     })
 }
 
-/// As it would be reported if the agent ended now.
+/// The maximum that would be reported if the agent ended now.
 fn max_seconds(world: &mut World) -> Option<u64> {
     world.step();
     world
