@@ -1,4 +1,4 @@
-//! What the worst templates cost under the default limits, in `lint` as in `render`: time and the most memory of a
+//! The cost of the worst templates under the default limits, in `lint` as in `render`: time and the most memory of a
 //! process of its own for each.
 //!
 //! ```console

@@ -1,4 +1,4 @@
-//! What `pkiCert` hands to a template: a certificate with its key and chain, found in PEM texts.
+//! The value that `pkiCert` hands to a template: a certificate with its key and chain, found in PEM texts.
 
 use std::fmt;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ impl fmt::Debug for Certificate {
 
 impl Certificate {
     /// Finds the blocks of a PEM text: a block whose name ends in `PRIVATE KEY` is the key, the first
-    /// certificate of an authority the authority, any other certificate the certificate. What is no PEM
+    /// certificate of an authority the authority, any other certificate the certificate. Text that is no PEM
     /// is passed over.
     ///
     /// # Errors

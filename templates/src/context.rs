@@ -1,4 +1,4 @@
-//! What functions use of a pass: answers, environment, the meter, and what they gather.
+//! The parts of a pass that functions use: answers, environment, the meter, and what they gather.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +16,14 @@ use crate::request::{Answer, Answers, Request};
 use crate::secret;
 use crate::value::{Type, Value};
 
-/// What one pass has gathered.
+/// Everything that one pass has gathered.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) used: BTreeSet<Request>,
     pub(crate) missing: BTreeSet<Request>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) warnings: Vec<Warning>,
-    /// Where the actions stand that a warning is about.
+    /// The places of the actions that a warning is about.
     warned: BTreeSet<usize>,
 }
 

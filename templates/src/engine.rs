@@ -18,7 +18,7 @@ pub enum Engine {
     Handlebars,
 }
 
-/// What becomes of a rendered text.
+/// How a rendered text becomes the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Output {
     /// It is the file.
@@ -46,7 +46,7 @@ impl Output {
 }
 
 impl Engine {
-    /// What to add to a parse error of a text that looks like the other language.
+    /// The hint for a parse error of a text that looks like the other language.
     pub(crate) fn hint(self, source: &[u8]) -> Option<&'static str> {
         let has = |marks: fn(&[u8]) -> bool| {
             bytes::split(source, b"{{", usize::MAX)[1..]

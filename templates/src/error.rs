@@ -90,7 +90,7 @@ impl Error {
         self.kind
     }
 
-    /// What went wrong, without the place.
+    /// The error in words, without the place.
     pub fn message(&self) -> &str {
         &self.message
     }

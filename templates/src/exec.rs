@@ -30,7 +30,7 @@ const USUAL: usize = 4096;
 /// Boxed, because a result travels through every level of evaluation.
 pub(crate) type Stop = Box<Error>;
 
-/// What errors are about.
+/// The part of a template that an error is about.
 #[derive(Clone, Copy)]
 enum At<'t> {
     Start,
@@ -46,7 +46,7 @@ enum Flow {
     Continue,
 }
 
-/// What one pass over a template reads.
+/// The inputs of one pass over a template.
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'t> {
     pub(crate) source: &'t [u8],
@@ -101,7 +101,7 @@ impl<'t> Run<'t> {
                 .quoted(name)
                 .words(" associated with template \"\""));
         }
-        // What was written so far is held meanwhile, and no longer.
+        // The text written so far is held only until the body has run.
         let held = self.out.len();
         self.context.meter.keep(held)?;
         let outer = std::mem::take(&mut self.out);
@@ -256,7 +256,7 @@ impl<'t> Run<'t> {
     }
 
     fn node(&mut self, dot: &Place, node: &'t Node) -> Result<Flow, Stop> {
-        /// What any node costs.
+        /// The cost of any node.
         const NODE: usize = 32;
         self.at = At::Node(node);
         self.context.meter.work += NODE;
@@ -285,7 +285,7 @@ impl<'t> Run<'t> {
     // Kept apart from `node`, which calls itself through it, so that neither needs the stack of the other.
     #[inline(never)]
     fn invoke(&mut self, dot: &Place, name: &Text, pipe: Option<&'t Pipe>) -> Result<(), Stop> {
-        /// What finding a body costs, and a frame for its variables.
+        /// The cost of finding a body, and of a frame for its variables.
         const BODY: usize = 160;
         self.context.meter.work = self.context.meter.work.saturating_add(BODY);
         if !self.bodies.contains_key(name) {

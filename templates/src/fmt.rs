@@ -15,7 +15,7 @@ use crate::value::{Kind, Place, Type, Value};
 pub(crate) use float::shortest;
 pub(crate) use printf::printf;
 
-/// What a pointer prints as; the real address would change with every pass.
+/// The address that every pointer prints as; the real one would change with every pass.
 const ADDRESS: u64 = 0xc00_0000_0000;
 
 /// Room for most of what is printed, so that it grows seldom.

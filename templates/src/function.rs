@@ -1,11 +1,11 @@
-//! What a function is: its name, the types of its arguments, its code and its price.
+//! A function: its name, the types of its arguments, its code and its price.
 
 use crate::context::Context;
 use crate::error::Failure;
 use crate::meter::{FLOAT, Meter};
 use crate::value::{Place, Type, Value};
 
-/// What a function gives back.
+/// The result of a function.
 pub(crate) type Outcome = Result<Value, Failure>;
 
 /// The code of a function; arguments have the types it states.
@@ -16,9 +16,9 @@ pub(crate) struct Function {
     pub(crate) params: &'static [Type],
     pub(crate) variadic: Option<Type>,
     pub(crate) call: Call,
-    /// What one byte or element of its arguments costs, in units of work.
+    /// The cost of one byte or element of its arguments, in units of work.
     pub(crate) weight: usize,
-    /// What it costs whatever it is given, besides what any call costs.
+    /// Its fixed cost, besides that of any call.
     pub(crate) base: usize,
     /// Whether it looks at no more than one place of a list or a map.
     pub(crate) glances: bool,
@@ -82,7 +82,7 @@ impl Function {
 
     /// Pays for a call with these arguments, before it is done.
     pub(crate) fn pay(&self, meter: &mut Meter, values: &[Place]) -> Result<(), Failure> {
-        /// What any call costs, whatever it is given.
+        /// The fixed cost of any call.
         const CALL: usize = 64;
         let read: usize = match self.glances {
             true => values.iter().map(|place| surface(&place.value)).sum(),

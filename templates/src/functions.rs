@@ -92,7 +92,7 @@ static DENIED: LazyLock<Vec<Function>> = LazyLock::new(|| {
     TABLE.iter().map(refusing).collect()
 });
 
-/// What takes the place of a function that is denied.
+/// The function that takes the place of a denied one.
 pub(crate) fn denied(function: &Function) -> &'static Function {
     let index = TABLE
         .binary_search_by_key(&function.name, |function| function.name)
@@ -100,7 +100,7 @@ pub(crate) fn denied(function: &Function) -> &'static Function {
     &DENIED[index]
 }
 
-/// What a map holds under this key.
+/// The value of a map under this key.
 pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
     match map {
         Value::Map(map) => map.get(key).map(Place::boxed),
@@ -118,7 +118,7 @@ pub(crate) fn entry(map: &Value, key: &[u8]) -> Option<Place> {
     }
 }
 
-/// What a map gives for a key it lacks.
+/// The value that a map gives for a key it lacks.
 pub(crate) fn missing_entry(map: &Value) -> Place {
     match map.type_of() {
         Some(Type::StringMap) => Value::Text(Text::default()).into(),

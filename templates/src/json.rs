@@ -80,7 +80,7 @@ pub(crate) fn read_strictly(text: &[u8]) -> Result<Value, Failure> {
     }
 }
 
-/// What Go says.
+/// The error in Go's words.
 fn refused(invalid: Invalid) -> Failure {
     match invalid {
         Invalid::Character { byte, context } => complaint(byte, context),

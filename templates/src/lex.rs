@@ -5,7 +5,7 @@ use crate::bytes::find;
 use crate::error::Position;
 use crate::unicode;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Error,

@@ -16,7 +16,7 @@ use crate::pass::Warning;
 use crate::responses::{RenderError, Responses};
 use crate::template::Template;
 
-/// What sort of mistake it is.
+/// The sort of a mistake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum Rule {
@@ -73,7 +73,7 @@ impl Rule {
         }
     }
 
-    /// What it looks for, in one sentence.
+    /// The rule in one sentence.
     pub fn summary(self) -> &'static str {
         match self {
             Self::Syntax => "The text must be a template.",
@@ -99,7 +99,7 @@ impl Rule {
         }
     }
 
-    /// What to do where nothing better is known.
+    /// The advice where nothing better is known.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Syntax => {
@@ -146,15 +146,15 @@ pub struct Finding {
     pub column: usize,
     /// How many bytes the mistake is long; at least one.
     pub width: usize,
-    /// What sort of mistake it is.
+    /// The sort of the mistake.
     pub rule: Rule,
-    /// What is wrong.
+    /// The mistake in words.
     pub message: String,
-    /// What would be right, or where to find out.
+    /// A better way to write it, or where to find one.
     pub suggestion: String,
 }
 
-/// What is wrong with a text, in its order, and no more than [`MOST`] of it. With responses, paths are held against their
+/// The mistakes of a text, in its order, no more than [`MOST`] of them. With responses, paths are held against their
 /// mounts and keys against their answers; `read` reads files that the template names.
 pub fn lint(
     text: &[u8],

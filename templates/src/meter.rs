@@ -1,12 +1,12 @@
-//! What a pass may still cost.
+//! The costs of a pass, and their limits.
 
 use crate::error::Failure;
 use crate::options::Limits;
 
-/// What one byte of a printed value costs.
+/// The cost of one byte of a printed value.
 pub(crate) const PRINTED: usize = 8;
 
-/// What the digits of a float cost.
+/// The cost of the digits of a float.
 pub(crate) const FLOAT: usize = 512;
 
 /// The work and the memory of a pass.

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Output};
 pub struct Options {
     /// The language.
     pub engine: Engine,
-    /// What becomes of the rendered text.
+    /// How the rendered text becomes the file.
     pub output: Output,
     /// `{{` unless set.
     pub left_delimiter: String,
@@ -23,7 +23,7 @@ pub struct Options {
     pub denied_functions: Vec<String>,
     /// The folder that `file` must stay in. Links are the caller's to resolve.
     pub sandbox_path: Option<String>,
-    /// What a template may cost.
+    /// The most that a template may cost.
     pub limits: Limits,
 }
 
@@ -78,12 +78,12 @@ impl Default for Limits {
     }
 }
 
-/// What a pass is told about the world, secrets apart.
+/// The world as a pass sees it, secrets apart.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Environment {
-    /// What `timestamp` says.
+    /// The time that `timestamp` gives.
     pub now: SystemTime,
-    /// What `env` knows.
+    /// The variables that `env` reads.
     pub variables: Arc<BTreeMap<String, String>>,
     /// The template's own file.
     pub destination: Option<String>,

@@ -1,4 +1,4 @@
-//! Builds the tree of a template. What Go refuses is refused here, with the same words: a permissive
+//! Builds the tree of a template. A text that Go refuses is refused here, with the same words: a permissive
 //! parser would render half a file.
 
 mod term;
@@ -63,7 +63,7 @@ struct Parser<'t, 'f> {
     body: Body,
 }
 
-/// What is known while one body is parsed.
+/// The state while one body is parsed.
 struct Body {
     variables: Vec<Name>,
     /// How many of them have each name.
@@ -101,7 +101,7 @@ impl Body {
     }
 }
 
-/// What ends a list of nodes.
+/// The word that ends a list of nodes.
 enum Ended {
     End,
     Else,

@@ -1,4 +1,4 @@
-//! What one evaluation of a template comes to.
+//! The outcome of one evaluation of a template.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use planescape_vault::Text;
 
 use crate::request::Request;
 
-/// What the caller must do once a pass is complete.
+/// Work for the caller, due once a pass is complete.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Effect {
@@ -23,7 +23,7 @@ pub enum Effect {
         mode: u32,
         /// Whether the content goes to the end of the file.
         appends: bool,
-        /// What is written.
+        /// The bytes to write.
         content: Text,
     },
 }
@@ -49,7 +49,7 @@ pub struct Rendered {
     pub text: Text,
     /// Requests it depends on.
     pub used: BTreeSet<Request>,
-    /// What else it asks for, in order.
+    /// Everything else that it asks for, in order.
     pub effects: Vec<Effect>,
     /// Places where the text is probably not what was meant.
     pub warnings: Vec<Warning>,
@@ -62,7 +62,7 @@ pub struct Warning {
     pub line: usize,
     /// Bytes in its line before the place.
     pub column: usize,
-    /// What is odd about it; no values.
+    /// The reason for the warning; no values.
     pub message: String,
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::unicode;
 
-/// What cannot be unquoted.
+/// A text that cannot be unquoted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct InvalidSyntax;
 

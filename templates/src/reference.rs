@@ -16,7 +16,7 @@ use crate::value::Type;
 /// Headings with `#`; name, example and remark with tabs between them.
 const EXAMPLES: &str = include_str!("reference/examples.tsv");
 
-/// What the examples find in Vault.
+/// The secrets that the examples find in Vault.
 const RESPONSES: &str = include_str!("reference/responses.json");
 
 const HEAD: &str = "\

@@ -32,7 +32,7 @@ pub(crate) struct Regex {
     known: RefCell<Known>,
 }
 
-/// What searches have found out about a pattern.
+/// Facts that searches have found out about a pattern.
 #[derive(Default)]
 struct Known {
     alphabet: Option<Alphabet>,
@@ -48,9 +48,9 @@ type Span = (usize, usize);
 type Spans = Vec<Option<Span>>;
 
 impl Regex {
-    /// What compiling one byte of a pattern, and making one instruction, costs.
+    /// The cost of compiling one byte of a pattern, and of making one instruction.
     const COMPILED: usize = 200;
-    /// What making a class of characters costs, of Unicode or folded as it may be.
+    /// The cost of making a class of characters, also of one of Unicode and of a folded one.
     const CLASS: usize = 100_000;
 
     fn compile(meter: &mut Meter, pattern: &[u8]) -> Result<Self, Failure> {

@@ -1,4 +1,4 @@
-//! What a template asks the world for, and what the world answered.
+//! The requests of a template to the world, and the answers of the world.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -117,7 +117,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What came back for a [`Request`].
+/// The answer to a [`Request`].
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// For a read or a write; a write may be answered by nothing.

@@ -18,7 +18,7 @@ pub(crate) struct Moment {
     pub(crate) nanoseconds: u32,
     /// Seconds east of UTC.
     pub(crate) offset: i32,
-    /// What the zone is called, if it was named.
+    /// The name of the zone, if it was named.
     pub(crate) zone: Option<ZoneName>,
     /// Whether it counts as local time, which is UTC here too.
     pub(crate) is_local: bool,
@@ -100,7 +100,7 @@ impl From<SystemTime> for Moment {
 }
 
 impl Moment {
-    /// What Go has before anything is assigned.
+    /// The zero value of Go's `time.Time`.
     pub(crate) const ZERO: Self = Self {
         seconds: -62_135_596_800,
         nanoseconds: 0,

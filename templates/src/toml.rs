@@ -35,7 +35,7 @@ struct Encoder {
 
 type Entries = Vec<(Text, Value)>;
 
-/// What becomes a table: sorted entries of a map, fields of a struct in order.
+/// The entries of a table: sorted ones of a map, fields of a struct in order.
 fn table(value: &Value) -> Option<Entries> {
     match value {
         Value::Map(map) => {

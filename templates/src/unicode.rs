@@ -1,4 +1,4 @@
-//! What Go's `unicode` and `utf8` packages say, byte for byte, which is not always what Rust's `char` says:
+//! Go's `unicode` and `utf8` packages, byte for byte. Rust's `char` does not always say the same:
 //! Go maps case one code point to one, and knows Unicode 15.
 
 pub(crate) mod classes;

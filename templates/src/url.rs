@@ -282,7 +282,7 @@ impl Userinfo {
     }
 }
 
-/// What comes before and after the first such byte.
+/// The text before and the text after the first such byte.
 fn cut(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     match text.iter().position(|&own| own == byte) {
         Some(at) => (&text[..at], &text[at + 1..]),

@@ -132,7 +132,7 @@ pub(crate) enum Value {
     StringMap(Rc<BTreeMap<Text, Text>>),
     AnyMap(Rc<Vec<(Self, Self)>>),
     Object(Rc<Object>),
-    /// What a `*Struct`, `[]T` or `map[K]V` variable holds before anything is assigned.
+    /// The value of a `*Struct`, `[]T` or `map[K]V` variable before anything is assigned.
     TypedNil(Type),
     /// `<-chan int64` of `loop`: next value and end.
     Channel(Rc<(Cell<i64>, i64)>),
@@ -178,7 +178,7 @@ pub(crate) enum Type {
     MergeOption,
 }
 
-/// What Go's `reflect.Kind` says about a type.
+/// The kind that Go's `reflect.Kind` gives to a type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Invalid,
@@ -267,7 +267,7 @@ impl Type {
         }
     }
 
-    /// What a slot of this type holds before anything is assigned.
+    /// The value of a slot of this type before anything is assigned.
     pub(crate) fn zero(self) -> Value {
         match self {
             Self::Any | Self::Raw => Value::Nil,
@@ -427,7 +427,7 @@ impl Value {
         })
     }
 
-    /// What `if`, `with`, `and`, `or` and `not` ask.
+    /// Whether `if`, `with`, `and`, `or` and `not` take it for true.
     pub(crate) fn is_true(&self) -> bool {
         match self {
             Self::Nil | Self::TypedNil(_) => false,

@@ -19,7 +19,7 @@ fn versioned(data: &Value) -> Value {
     json!({"data": {"data": data, "metadata": {"version": 3, "custom_metadata": null}}})
 }
 
-/// What the golden templates find.
+/// The answers that the golden templates find.
 fn answer(request: &Request) -> Option<Answer> {
     let app2 = json!({"A": "1", "B": "two", "a-b": "x"});
     let body = match (request, request.path()) {

@@ -213,7 +213,7 @@ fn what_is_compared_is_paid_for() {
     }
 }
 
-/// What a pass may hold is little; what it may do is not.
+/// Limits under which a pass may hold little and do much.
 fn narrow(memory: usize) -> Options {
     Options {
         limits: Limits {

@@ -1,6 +1,6 @@
 //! Functions of texts, lists and maps, each on a small, a middle and a large argument.
 
-/// What makes the argument `$t`, for a size in lines or elements.
+/// The argument `$t`, for a size in lines or elements.
 enum Argument {
     /// So many lines of ASCII, 32 bytes each.
     Lines,
@@ -42,7 +42,7 @@ impl Argument {
 
 use Argument::{Foreign, Json, Lines, Map, Words};
 
-/// What each row is called, what it works on, and what it does with `$t`.
+/// The name of each row, its argument, and the template that uses it as `$t`.
 const ROWS: &[(&str, Argument, &str)] = &[
     (
         "regexMatch, none",

@@ -82,7 +82,7 @@ fn cases(answers: &Answers) -> Vec<Case> {
     ]
 }
 
-/// Whatever takes the original less than this part of our time is slower here.
+/// A row is slower here if the original takes less than this part of our time.
 const LEAST: f64 = 0.95;
 
 /// As many as the reference takes: no more than make four megabytes.
@@ -197,7 +197,7 @@ fn measure(text: &str, answers: &Answers, milliseconds: u64) -> [f64; 3] {
     [parsing, (repeated - once) / f64::from(rounds), once]
 }
 
-/// What is the same for all rows.
+/// The values that all rows share.
 struct Bench {
     program: String,
     milliseconds: u64,

@@ -1,4 +1,4 @@
-//! What to render: so many random cases, as many as fit into a time, or the texts of a file.
+//! The cases to render: so many random ones, as many as fit into a time, or the texts of a file.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
-//! What counts as the same: all but a few things that differ on purpose or have no answer.
+//! Two outcomes must be the same in all but a few things, which differ on purpose or have no answer.
 
 use super::Outcome;
 
-/// What we add to an error when a text looks like one of the other engine.
+/// The hint that we add to an error when a text looks like one of the other engine.
 const HINT: &str = "; did you mean engine \"handlebars\"?";
 
-/// What ends a run here on purpose, as the reference of templates says.
+/// Errors that end a run here on purpose, as the reference of templates says.
 const DELIBERATE: &[&str] = &[
     // Go lets a slice reach into whatever room a list happens to have left.
     "error calling slice: index out of range",
@@ -37,7 +37,7 @@ pub(crate) fn agrees(ours: &Outcome, theirs: &Outcome) -> bool {
             let (ours, theirs) = (readable(ours), readable(theirs));
             let covered = |text: &str| text.find("[redacted]").unwrap_or(text.len());
             let common = covered(&ours).min(covered(&theirs));
-            // What is not known yet may be the cause of any error, so it counts for nothing here.
+            // An answer that is not known yet may be the cause of any error, so nothing is compared here.
             if ours.starts_with("missing: ") {
                 return true;
             }

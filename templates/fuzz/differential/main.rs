@@ -30,7 +30,7 @@ use base64::engine::general_purpose::STANDARD;
 use planescape_templates::{Answer, Answers, Environment, Options, Pass, Request, Template};
 use serde_json::{Value, json};
 
-/// What both sides find in their environment.
+/// The environment of both sides.
 const VARIABLES: [(&str, &str); 4] = [
     ("PLAIN", "value"),
     ("EMPTY", ""),
@@ -38,7 +38,7 @@ const VARIABLES: [(&str, &str); 4] = [
     ("PAIRS", "k=v, l = w"),
 ];
 
-/// What both sides take for the present: 2026-01-02 03:04:05.678901234.
+/// The present time of both sides: 2026-01-02 03:04:05.678901234.
 const NOW: Duration = Duration::new(1_767_323_045, 678_901_234);
 
 #[derive(Default)]

@@ -7,7 +7,7 @@ use crate::value::{Kind, Place, Type, Value};
 
 use super::{At, Run, Stop};
 
-/// What a function is given: operands as written, and what came through the pipe.
+/// The arguments of a function: operands as written, and the value that came through the pipe.
 pub(super) struct Arguments<'t> {
     pub(super) args: &'t [Term],
     pub(super) piped: Option<Place>,

@@ -10,7 +10,7 @@ use crate::value::{Kind, Place, Value};
 use super::call::Arguments;
 use super::{At, Run, Stop};
 
-/// What evaluating one term costs, and finding one field. A chain is never longer than its template, so it is enough that
+/// The costs of evaluating a term and finding a field. A chain is never longer than its template, so it is enough that
 /// the next node looks whether they can be paid.
 const TERM: usize = 16;
 const FIELD: usize = 24;

@@ -180,7 +180,7 @@ fn hexadecimal(n: f64, precision: Option<usize>) -> String {
     format!("{sign}0x1{point}{fraction}p{exponent_sign}{exponent:02}")
 }
 
-/// What the `#` flag adds: a decimal point always, and the zeros `%g` drops.
+/// Adds what the `#` flag asks for: a decimal point always, and the zeros that `%g` drops.
 pub(super) fn with_point(text: &str, shape: char, precision: Option<usize>) -> String {
     let is_hex = matches!(shape, 'x' | 'X');
     let end = text

@@ -1,4 +1,4 @@
-//! What `text/template` itself brings, comparison apart.
+//! The functions that `text/template` itself brings, comparison apart.
 
 use std::rc::Rc;
 
@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
-    /// What a digit costs of a float that has hundreds of them.
+    /// The cost of one digit of a float that has hundreds of them.
     const DIGIT: usize = 6 * PRINTED;
     let (format, values) = (text(args, 0), &args[1..]);
     let holds_floats =

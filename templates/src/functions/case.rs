@@ -14,7 +14,7 @@ pub(super) fn lower(text: &[u8]) -> Vec<u8> {
     mapped(text, <[u8]>::make_ascii_lowercase, unicode::lower, &LOWER)
 }
 
-/// What becomes of the characters that take two bytes, by their code. Letters of most alphabets are among them, and
+/// The upper or lower case of characters of two bytes, by their code. Letters of most alphabets are among them, and
 /// Unicode's own tables have to be searched.
 type Pairs = [u16; 0x800];
 

@@ -218,7 +218,7 @@ pub(super) fn holds(context: &mut Context<'_>, value: &Value, map: &Map) -> Resu
     Ok(false)
 }
 
-/// What a look at one value costs.
+/// The cost of a look at one value.
 pub(super) const STEP: usize = 24;
 
 /// The bytes of the keys of a map, which are compared where one is looked for.
@@ -259,7 +259,7 @@ fn merge(context: &mut Context<'_>, args: &[Place], overrides: bool) -> Outcome 
     Ok(into.clone())
 }
 
-/// What mergo takes for empty: nothing, zero, no elements.
+/// Whether mergo takes it for empty: nothing, zero, no elements.
 pub(super) fn is_empty(value: &Value) -> bool {
     !value.is_true()
 }

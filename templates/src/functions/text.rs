@@ -155,7 +155,7 @@ fn first_bad(engine: &GeneralPurpose, encoded: &[u8]) -> usize {
     encoded.len() - filled
 }
 
-/// What follows the first `=`, which stands before `at`.
+/// The first bad byte from the first `=` on, which stands before `at`.
 fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
     let rest =
         |from: usize| (from..encoded.len()).find(|&index| !matches!(encoded[index], b'\r' | b'\n'));
@@ -262,7 +262,7 @@ pub(super) fn split(context: &mut Context<'_>, whole: &Text, separator: &Text) -
     Ok(Value::pieces(whole, places))
 }
 
-/// What finding one piece of a text costs.
+/// The cost of finding one piece of a text.
 const PIECE: usize = 32;
 
 fn join(context: &mut Context<'_>, args: &[Place]) -> Outcome {

@@ -1,5 +1,5 @@
-//! What templates learn from outside: secrets, files, environment, time. Nothing is fetched here;
-//! what is not known yet is noted as missing.
+//! Functions that read the world outside: secrets, files, environment, time. Nothing is fetched here;
+//! an answer that is not known yet is noted as missing.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::{Context, Function, Outcome, done, text};
 
 const ONE: &[Type] = &[Type::Text];
 
-/// What it costs to look for an answer.
+/// The cost of looking for an answer.
 const ASKING: usize = 1_000;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -78,7 +78,7 @@ fn trimmed_path(written: &[u8], kind: &str) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(path).into_owned())
 }
 
-/// What `url.Parse` refuses; a fragment is dropped.
+/// Refuses what `url.Parse` refuses, and drops a fragment.
 fn checked_url(path: String) -> Result<String, Failure> {
     let refuse = |reason: &str| {
         Err(Failure::new("parse ")
@@ -124,7 +124,7 @@ fn parameters(args: &[Place]) -> Result<BTreeMap<String, String>, Failure> {
     Ok(parameters)
 }
 
-/// What `secret` asks for with these texts.
+/// The request of `secret` with these texts.
 pub(crate) fn secret_request(args: &[Place]) -> Result<Option<Request>, Failure> {
     if args.is_empty() {
         return Ok(None);
@@ -139,7 +139,7 @@ pub(crate) fn secret_request(args: &[Place]) -> Result<Option<Request>, Failure>
     }))
 }
 
-/// What `secrets` asks for with this text.
+/// The request of `secrets` with this text.
 pub(crate) fn secrets_request(args: &[Place]) -> Result<Option<Request>, Failure> {
     let path = text(args, 0);
     if path.is_empty() {

@@ -28,7 +28,7 @@ pub(super) struct Helper {
     call: fn(&mut Context<'_>, &Arguments<'_>) -> Outcome,
 }
 
-/// What a helper is called with.
+/// The arguments of a helper.
 #[derive(Default)]
 pub(super) struct Arguments<'a> {
     pub(super) values: Vec<Value>,

@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::number::parse_float;
 use crate::value::Value;
 
-/// What `if` asks.
+/// Whether `if` takes it for true.
 pub(super) fn is_true(value: &Value, includes_zero: bool) -> bool {
     match value {
         Value::Number(digits) => includes_zero || !is_zero(digits),
@@ -38,7 +38,7 @@ pub(super) fn text(value: &Value) -> Result<Text, Failure> {
     }
 }
 
-/// What a message calls a value.
+/// The word for a value in a message.
 pub(super) fn sort(value: &Value) -> &'static str {
     match value {
         Value::Nil => "nothing",

@@ -1,4 +1,4 @@
-//! What a secret looks like in Handlebars: lower-case names, and the fields of a versioned secret
+//! A secret as Handlebars sees it: lower-case names, and the fields of a versioned secret
 //! one level up.
 
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ fn versioned(data: &Value) -> Option<(Value, Value)> {
     (has_version && entries.len() == 2).then(|| (data.clone(), metadata.clone()))
 }
 
-/// What a map has under this name, or a list at this place.
+/// The value of a map under this name, or of a list at this place.
 pub(super) fn field(value: &Value, name: &str) -> Option<Value> {
     match value {
         Value::Map(entries) => entries.borrow().get(name.as_bytes()).cloned(),

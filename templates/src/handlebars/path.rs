@@ -10,7 +10,7 @@ pub(super) struct Path {
     pub(super) segments: Vec<String>,
 }
 
-/// What the segments are looked up in.
+/// The value that the segments are looked up in.
 pub(super) enum Start {
     /// The value of the block, or what a block calls by the first segment.
     Name,
@@ -18,7 +18,7 @@ pub(super) enum Start {
     This,
     /// The value outside of all blocks.
     Root,
-    /// What `each` says about the step.
+    /// The step that `each` is at, by its key or its place.
     Step(Step),
 }
 

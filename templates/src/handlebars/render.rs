@@ -1,4 +1,4 @@
-//! Runs a Handlebars tree. What is missing gives null and goes on, so that one pass learns as many
+//! Runs a Handlebars tree. A missing value gives null and the run goes on, so that one pass learns as many
 //! requests as it can.
 
 use planescape_vault::Text;
@@ -98,7 +98,7 @@ impl<'r, 't> Renderer<'r, 't> {
 
     /// Every element of every step counts, so that no loop is endless, however little it writes.
     fn count(&mut self) -> Result<(), Stop> {
-        /// What a node, or a step, costs.
+        /// The cost of a node, or of a step.
         const NODE: usize = 32;
         let paid = self.run.context.meter.charge(NODE);
         paid.map_err(|failure| self.stop(&failure))?;
@@ -170,7 +170,7 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn each(&mut self, tag: Tag, subject: &Value, block: &Block) -> Result<(), Stop> {
-        /// What handing on one entry costs.
+        /// The cost of handing on one entry.
         const ENTRY: usize = 8;
         let entries: Vec<(Option<Text>, Value)> = match subject {
             Value::Nil => Vec::new(),
@@ -256,7 +256,7 @@ impl<'r, 't> Renderer<'r, 't> {
     }
 
     fn look_up(&mut self, path: &Path) -> Option<Value> {
-        /// What one segment costs, and one block around it. The next node looks whether they can be paid.
+        /// The cost of one segment, and of one block around it. The next node looks whether they can be paid.
         const SEGMENT: usize = 24;
         let around = self.scopes.len() + path.segments.len();
         self.run.context.meter.work += around * SEGMENT;

@@ -1,4 +1,4 @@
-//! What a Handlebars text means, once every name in it is resolved.
+//! The meaning of a Handlebars text, once every name in it is resolved.
 
 use planescape_vault::Text;
 use planescape_vault::json::Datum;
@@ -49,7 +49,7 @@ pub(super) struct Call {
 pub(super) struct Block {
     pub(super) kind: Kind,
     pub(super) subject: Expression,
-    /// What `as |…|` calls the value, and its key or index.
+    /// The names that `as |…|` gives to the value, and to its key or index.
     pub(super) names: Vec<String>,
     pub(super) body: Vec<Node>,
     pub(super) otherwise: Option<Vec<Node>>,

@@ -10,7 +10,7 @@ use crate::template::Template;
 use super::{Finding, MOST, Rule, at, located};
 use crate::value::{Place, Type, Value};
 
-/// What one call may cost while it is checked.
+/// The limits of one call while it is checked.
 const LIMITS: Limits = Limits {
     source: usize::MAX,
     nesting: 500,
@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
     memory: 1 << 22,
 };
 
-/// What all calls together may cost while they are checked; those behind are left alone.
+/// The work of all calls together while they are checked; the calls behind that are left alone.
 const WORK: usize = 1 << 28;
 
 /// Their results depend on more than their arguments, or failing is what they are for.
@@ -69,7 +69,7 @@ pub(super) fn findings(template: &Template) -> Vec<Finding> {
 struct Calls<'t> {
     input: Input<'t>,
     findings: Vec<Finding>,
-    /// What the calls so far have cost.
+    /// The cost of the calls so far.
     work: usize,
 }
 
@@ -113,7 +113,7 @@ impl<'t> Calls<'t> {
         self.findings.push(finding);
     }
 
-    /// What these functions refuse of the texts they are given, and of what the pipe brings.
+    /// Finds texts that these functions refuse, and values from the pipe that they do not take.
     fn written(&mut self, pipe: &'t Pipe) {
         let mut comes: Option<Type> = None;
         for command in &pipe.commands {
@@ -202,7 +202,7 @@ impl<'t> Calls<'t> {
     }
 
     fn attempt(&mut self, act: impl FnOnce(&mut Run<'t>) -> Result<(), Stop>) -> Option<Finding> {
-        /// What making a run costs.
+        /// The cost of making a run.
         const RUN: usize = 1_000;
         if self.work > WORK {
             return None;

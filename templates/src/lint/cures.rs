@@ -1,4 +1,4 @@
-//! What to write instead, where a mistake says what was meant.
+//! Cures of mistakes that show what was meant.
 
 use crate::error::Error;
 
@@ -62,13 +62,13 @@ fn declare(name: &str) -> String {
     format!("declare it first, in this block or one around it: `{{{{ {name} := … }}}}`")
 }
 
-/// What stands before a mistake in its line, and what follows.
+/// The text before a mistake in its line, and the text from there on.
 fn around<'t>(text: &'t [u8], error: &Error) -> Option<(&'t [u8], &'t [u8])> {
     let line = text.split(|&byte| byte == b'\n').nth(error.line() - 1)?;
     line.split_at_checked(error.column()?)
 }
 
-/// What the operator of another language is here.
+/// How to write here what an operator of another language means.
 fn operator(before: &[u8], after: &[u8]) -> Option<String> {
     if after.starts_with(b"/*") {
         return Some("write `{{/*` and `*/}}` without blanks".to_owned());
@@ -92,7 +92,7 @@ fn operator(before: &[u8], after: &[u8]) -> Option<String> {
     found.map(|(_, call)| format!("write `{call}`"))
 }
 
-/// What a name was meant to be that stands where none is known: a variable that is made, or a text.
+/// The cure for an unknown name: a variable is made there, or a text was meant.
 pub(super) fn name(text: &[u8], error: &Error, name: &str) -> Option<String> {
     let (before, after) = around(text, error)?;
     let rest = after.strip_prefix(name.as_bytes())?.trim_ascii_start();
@@ -146,7 +146,7 @@ fn chain(before: &[u8]) -> &str {
     std::str::from_utf8(chain).unwrap_or_default()
 }
 
-/// What a word of another language is here.
+/// How to write here what a word of another language means.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name {
         "for" | "foreach" | "each" => "write `range`",

@@ -8,7 +8,7 @@ use crate::responses::{Response, Responses};
 
 use super::shape::{Engine, Origin};
 
-/// What is known of the secret behind a request.
+/// All that is known of the secret behind a request.
 pub(super) fn origin(request: &Request, responses: Option<&Responses>) -> Origin {
     let path = request.path();
     let mount = responses.and_then(|responses| responses.mount_of(path));
@@ -48,7 +48,7 @@ fn usual(path: &str) -> Engine {
     }
 }
 
-/// What is odd about a request's path, and what would be right.
+/// Says that a request's path is odd, and which one would be right.
 pub(super) fn refuse(request: &Request, responses: &Responses) -> Option<(String, String)> {
     let path = request.path();
     let Some(mount) = responses.mount_of(path) else {

@@ -1,4 +1,4 @@
-//! What is known of a value without running the template: which secret it comes from, and by which
+//! The shape of a value, known without running the template: which secret it comes from, and by which
 //! fields.
 
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub(super) enum Shape {
     Unknown,
     /// Reached through these fields from a secret.
     Of(Rc<Origin>, Vec<Text>),
-    /// What `pkiCert` gives.
+    /// A result of `pkiCert`.
     Certificate,
 }
 
@@ -26,11 +26,11 @@ pub(super) struct Origin {
     /// As the template writes it.
     pub(super) path: String,
     pub(super) engine: Engine,
-    /// What the responses say it is.
+    /// The answer that the responses hold.
     pub(super) answer: Option<Secret>,
 }
 
-/// What is known of the engine that answers.
+/// The engine that answers, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Unknown,
@@ -40,7 +40,7 @@ pub(super) enum Engine {
     Plain,
 }
 
-/// What is wrong with a chain of fields.
+/// A mistake in a chain of fields.
 pub(super) struct BadField {
     /// Which of the chain's own fields.
     pub(super) index: usize,
@@ -216,7 +216,7 @@ impl Origin {
         })
     }
 
-    /// What fields lead to in the response; the first one that its object lacks, and the object.
+    /// The value that fields lead to in the response; or the first field that its object lacks, and the object.
     fn at(&self, fields: &[Text]) -> Result<Option<&Datum>, (usize, &Datum)> {
         let (Some(answer), Some(b"Data")) = (&self.answer, fields.first().map(|name| &**name))
         else {

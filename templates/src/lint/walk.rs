@@ -40,7 +40,7 @@ struct Walk<'t> {
     variables: Vec<(Name, Shape)>,
     /// The places of the variables of each name, the innermost last.
     places: HashMap<Name, Vec<usize>>,
-    /// What these hold depends on the way there.
+    /// Variables whose value depends on the way there.
     reassigned: BTreeSet<Name>,
     findings: Vec<Finding>,
 }
@@ -284,7 +284,7 @@ impl Walk<'_> {
         })
     }
 
-    /// What a function reads, where its arguments are written out.
+    /// The shape of a function's answer, where its arguments are written out.
     fn request(&mut self, offset: usize, function: &str, args: &[Term]) -> Shape {
         if function == "pkiCert" {
             return Shape::Certificate;

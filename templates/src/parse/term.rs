@@ -301,7 +301,7 @@ fn complex(token: &Token<'_>) -> Result<Option<(f64, f64)>, String> {
 
 const MALFORMED_COMPLEX: &str = "syntax error scanning complex number";
 
-/// What Go's scanner takes for a float, sound or not.
+/// The text that Go's scanner takes for a float, sound or not.
 fn float_token<'t>(rest: &mut &'t [u8]) -> &'t [u8] {
     let text = *rest;
     let mut at = 0;

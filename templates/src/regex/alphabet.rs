@@ -22,14 +22,14 @@ pub(super) struct Alphabet {
     samples: Vec<char>,
 }
 
-/// What looking at one run costs, in units of work.
+/// The cost of looking at one run, in units of work.
 const RUN: usize = 32;
 
-/// What finding out whether a class was met before costs for each of its ranges.
+/// The cost of finding out whether a class was met before, for each of its ranges.
 const HASHED: usize = 8;
 
 impl Alphabet {
-    /// What the classes of a program tell apart, and what its assertions do.
+    /// The runs of characters that the classes and the assertions of a program tell apart.
     pub(super) fn of(program: &Program, pay: Pay<'_>) -> Result<Self, Failure> {
         let asked = match program.has_assertions() {
             true => vec![Class::newline(), Class::word()],

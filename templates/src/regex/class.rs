@@ -29,7 +29,7 @@ impl Class {
         after > 0 && code <= self.ranges[after - 1].1
     }
 
-    /// What is in it, in order.
+    /// The ranges that it holds, in order.
     pub(super) fn ranges(&self) -> &[Range] {
         &self.ranges
     }
@@ -54,7 +54,7 @@ impl Class {
         Self::single(10, false)
     }
 
-    /// What `\\w` stands for.
+    /// The class that `\\w` stands for.
     pub(super) fn word() -> Self {
         Set(WORD.to_vec()).class()
     }

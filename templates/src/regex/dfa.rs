@@ -10,10 +10,10 @@ use super::alphabet::{Alphabet, Symbol};
 use super::parse::Neighbor;
 use super::program::{Instruction, Marks, Pay, Program, VISIT};
 
-/// What a state takes besides its row and its threads.
+/// The bytes of a state besides its row and its threads.
 const STATE: usize = 100;
 
-/// What a search costs, and what each byte of it does, in units of work.
+/// The costs of a search and of each of its bytes, in units of work.
 const SEARCH: usize = 64;
 const BYTE: usize = 2;
 
@@ -38,7 +38,7 @@ pub(super) enum Goal {
     Preferred,
 }
 
-/// What a search reads, and by which program.
+/// The text of a search, and its program.
 #[derive(Clone, Copy)]
 pub(super) struct Search<'s> {
     pub(super) program: &'s Program,

@@ -14,7 +14,7 @@ const MOST: usize = 1 << 18;
 
 pub(super) type Slot = Option<usize>;
 
-/// What is yet to be tried.
+/// A step that is yet to be tried.
 enum Job {
     /// An instruction at a place.
     Try(u32, usize),

@@ -81,7 +81,7 @@ impl Assertion {
         }
     }
 
-    /// What it is for somebody who reads backwards.
+    /// The same assertion for a search that reads backwards.
     pub(super) fn mirrored(self) -> Self {
         match self {
             Self::LineStart => Self::LineEnd,
@@ -93,7 +93,7 @@ impl Assertion {
     }
 }
 
-/// What assertions ask about the character at one side of a place.
+/// The character at one side of a place, as far as assertions ask about it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Neighbor {
     /// The text ends here.
@@ -115,7 +115,7 @@ impl Neighbor {
         }
     }
 
-    /// What stands before a place. A byte beyond ASCII is nothing that assertions ask for, like its character.
+    /// The neighbor before a place. A byte beyond ASCII is nothing that assertions ask for, like its character.
     pub(super) fn before(text: &[u8], at: usize) -> Self {
         Self::of(text[..at].last().copied().map(char::from))
     }

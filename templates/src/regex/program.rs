@@ -35,7 +35,7 @@ pub(super) struct Program {
     first: Option<u128>,
 }
 
-/// What looking at one instruction costs, in units of work.
+/// The cost of looking at one instruction, in units of work.
 pub(super) const VISIT: usize = 24;
 
 /// Pays for work before more of it is done.

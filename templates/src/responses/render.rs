@@ -34,7 +34,7 @@ pub enum RenderError {
     Malformed {
         /// The answer's key.
         key: String,
-        /// What is wrong with it.
+        /// The mistake in the answer.
         source: MalformedAnswer,
     },
     /// A file that the template reads cannot be read.
@@ -42,13 +42,13 @@ pub enum RenderError {
     File {
         /// As the template says it.
         path: String,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// There are no answers to these.
     #[error("no response for:\n  {}", keys.join("\n  "))]
     Missing {
-        /// What the answers' keys would be.
+        /// The keys that the answers would have.
         keys: Vec<String>,
     },
 }
@@ -64,7 +64,7 @@ impl Responses {
     /// Renders a template with these answers; `read` reads the files it names.
     ///
     /// # Errors
-    /// What the template or an answer says; every missing answer that can be known.
+    /// The error of the template or of an answer; or every missing answer that can be known.
     pub fn render(
         &self,
         template: &Template,
@@ -100,7 +100,7 @@ impl Responses {
         Err(RenderError::Missing { keys })
     }
 
-    /// What the agent says when Vault answers with a version that was deleted.
+    /// The agent's error when Vault answers with a version that was deleted.
     fn deleted(&self, request: &Request) -> RenderError {
         RenderError::Refused {
             key: self.key(request),

@@ -5,7 +5,7 @@ use crate::error::Failure;
 use super::layout::{self, Element, Shape};
 use super::{DAYS, MONTHS, Moment, ZoneName, days};
 
-/// What has been read so far.
+/// The parts that have been read so far.
 #[derive(Default)]
 struct Parts {
     year: i64,

@@ -46,7 +46,7 @@ fn is_allowed(c: char) -> bool {
     )
 }
 
-/// What is wrong with the character that these bytes start with.
+/// The error about the character that these bytes start with.
 fn broken(bytes: &[u8]) -> &'static str {
     let width = match bytes[0] {
         0xc0..0xe0 => 2,

@@ -40,18 +40,18 @@ struct Reader {
     scanner: Scanner,
     /// Nothing while the node that has the name is not finished.
     anchors: HashMap<String, Option<Value>>,
-    /// What `%TAG` makes of the start of a tag.
+    /// The handles of tags, each with the prefix that `%TAG` gives it.
     handles: Vec<(String, String)>,
     depth: usize,
-    /// What is wrong with the values of a document that is sound otherwise.
+    /// A mistake in the values of a document that is sound otherwise.
     mistake: Option<Failure>,
-    /// What is wrong with keys, as far as somebody wants to know: templates do not.
+    /// Mistakes in keys, if the caller wants to know: templates do not.
     odd_keys: Option<Vec<String>>,
     /// How many entries merges have copied.
     merged: usize,
 }
 
-/// What stands in front of a node.
+/// The properties in front of a node.
 #[derive(Default)]
 struct Properties {
     anchor: Option<String>,
@@ -439,7 +439,7 @@ impl Reader {
         Ok(self.entries(entries))
     }
 
-    /// What cannot be merged is found before what is wrong with itself and with later entries.
+    /// A value that cannot be merged is told instead of mistakes within it and in later entries.
     fn check_merge(&mut self, key: &Key, value: &Value, was_right: bool) {
         let is_map = |value: &Value| matches!(value, Value::AnyMap(_));
         let can_merge = match value {

@@ -1,4 +1,4 @@
-//! What a plain scalar means.
+//! The meaning of a plain scalar.
 
 use crate::number::{Base, parse_float, parse_int, parse_uint};
 use crate::value::Value;

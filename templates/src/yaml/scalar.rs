@@ -1,4 +1,4 @@
-//! What a text contains, which decides how it can be written.
+//! The properties of a text, which decide how it can be written.
 
 use crate::unicode;
 

@@ -9,7 +9,7 @@ use crate::error::Failure;
 mod names;
 mod scalars;
 
-/// What a token is, with its text where it has one.
+/// A token, with its text where it has one.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Token {
     StreamEnd,

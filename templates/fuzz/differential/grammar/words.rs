@@ -1,6 +1,6 @@
 //! The words that random templates are made of.
 
-/// What an expression gives, as far as the generator cares.
+/// The kind of value that an expression gives, as far as the generator cares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Text,

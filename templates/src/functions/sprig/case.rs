@@ -16,7 +16,7 @@ enum Word {
 }
 
 impl Word {
-    /// What belongs to the word before without a connector.
+    /// Whether it belongs to the word before without a connector.
     fn is_boundary(self) -> bool {
         matches!(self, Self::Connector | Self::Punctuation)
     }
@@ -191,7 +191,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// What follows a word of letters.
+    /// Handles the word that follows a word of letters.
     fn after_letters(&mut self) {
         if self.kind != Word::Number {
             if !self.kind.is_boundary() {

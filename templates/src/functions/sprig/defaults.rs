@@ -160,7 +160,7 @@ fn to_json(context: &mut Context<'_>, args: &[Place], style: Style) -> Outcome {
     )?)
 }
 
-/// What cannot be written becomes an empty text.
+/// A value that cannot be written becomes an empty text.
 fn lenient(context: &mut Context<'_>, args: &[Place], style: Style) -> Outcome {
     match to_json(context, args, style) {
         Err(failure) if !failure.is_limit => done(""),

@@ -86,7 +86,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .writing(),
 ];
 
-/// What Go says about the type of an untyped nil.
+/// Go's error about the type of an untyped nil.
 fn nil_pointer() -> Failure {
     Failure::new("runtime error: invalid memory address or nil pointer dereference")
 }

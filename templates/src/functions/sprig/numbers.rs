@@ -152,7 +152,7 @@ pub(super) fn to_int(value: &Value) -> i64 {
     }
 }
 
-/// What the processor makes of a float that no integer can hold.
+/// The integer that the processor makes of a float, also of one that no integer can hold.
 fn truncated(number: f64) -> i64 {
     let is_inside = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
     if is_inside { number as i64 } else { i64::MIN }
@@ -362,7 +362,7 @@ fn steps(context: &mut Context<'_>, start: i64, stop: i64, step: i64) -> Outcome
 }
 
 fn seq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
-    /// What writing one number costs.
+    /// The cost of writing one number.
     const WRITTEN: usize = 32;
     let number = |index| int(args, index);
     let sign = |start: i64, end: i64| if end < start { -1 } else { 1 };

@@ -215,7 +215,7 @@ fn recased(whole: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> {
     out
 }
 
-/// What `strings.Title` takes for the end of a word.
+/// Whether `strings.Title` takes it for the end of a word.
 fn is_separator(c: char) -> bool {
     if c.is_ascii() {
         return !(c.is_ascii_alphanumeric() || c == '_');

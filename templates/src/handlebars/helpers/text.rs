@@ -31,7 +31,7 @@ pub(super) const HELPERS: &[Helper] = &[
         }
     }),
     Helper::new("from_json", 1..=1, |context, args| {
-        /// What reading one byte costs.
+        /// The cost of reading one byte.
         const BYTE: usize = 150;
         let text = args.text(0)?;
         if text.is_empty() {

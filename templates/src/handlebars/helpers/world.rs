@@ -1,4 +1,4 @@
-//! Secrets, files, environment. Nothing is fetched here; what is not known yet is noted as missing
+//! Secrets, files, environment. Nothing is fetched here; an answer that is not known yet is noted as missing
 //! and null for now.
 
 use planescape_vault::Text;
@@ -47,7 +47,7 @@ fn asked(context: &mut Context<'_>, function: &str, args: &Arguments<'_>) -> Out
     go(context, function, texts)
 }
 
-/// One field of a secret. What is not there is an error, unless something stands in for it.
+/// One field of a secret. A field that is not there is an error, unless something stands in for it.
 fn kv(context: &mut Context<'_>, args: &Arguments<'_>) -> Outcome {
     let path = args.text(0)?;
     let name = args.text(1)?;

@@ -14,9 +14,9 @@ const REPEATED: usize = 1_000_000;
 /// One document of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it says. Of keys that are the same, the last one counts.
+    /// Its value. Of keys that are the same, the last one counts.
     pub node: Node,
-    /// What is wrong with its keys, each with its line.
+    /// The mistakes in its keys, each with its line.
     pub mistakes: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
     Ok(documents)
 }
 
-/// What is wrong with the keys of one mapping.
+/// Notes the mistakes in the keys of one mapping.
 pub(super) fn check_keys(entries: &[(Key, Value)], mistakes: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for (key, _) in entries.iter().filter(|(key, _)| !key.is_merge) {
@@ -138,7 +138,7 @@ fn node(value: &Value, depth: usize, left: &mut usize) -> Result<Node, String> {
     })
 }
 
-/// What kubectl makes of a key; of some it makes none.
+/// The text that kubectl makes of a key; of some it makes none.
 fn name(key: &Value) -> Option<String> {
     match key {
         Value::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),

@@ -135,7 +135,7 @@ impl Scanner {
         Ok(handle)
     }
 
-    /// What follows a handle; the handle itself is a part of it if it is none.
+    /// The rest of a tag behind a handle; the handle itself is a part of it if it is none.
     fn tag_uri(&mut self, head: &str) -> Scanned<String> {
         let mut bytes: Vec<u8> = head.bytes().skip(1).collect();
         let mut has_any = !head.is_empty();
