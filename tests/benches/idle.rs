@@ -1,4 +1,4 @@
-//! What the operator costs while nothing is due: memory with its peak from the start on, processor time, and how soon a
+//! The operator's cost while nothing is due: memory with its peak from the start on, processor time, and how soon a
 //! restarted one decides. Each PlanescapeJob has more than 3 KB with what `kubectl apply` keeps of it, three runs that
 //! succeeded and one that failed, each a Job with a pod.
 //!
@@ -289,7 +289,7 @@ fn recurring(number: u32) -> Value {
             } } },
         },
     });
-    // What `kubectl apply` keeps doubles it.
+    // The copy that `kubectl apply` keeps doubles it.
     while object.to_string().len() < BYTES / 2 {
         let env = "/spec/jobTemplate/spec/template/spec/containers/0/env";
         let env = object.pointer_mut(env).and_then(Value::as_array_mut);

@@ -1,4 +1,4 @@
-//! What our agent adds to a job's time from `kubectl apply` to its first line of output and to `Complete`, beside the
+//! The time that our agent adds to a job from `kubectl apply` to its first line of output and to `Complete`, beside the
 //! same job with a container in its place that does nothing; and what a Secret of the run's own adds, beside one made by
 //! hand, and between which steps.
 //!
@@ -54,7 +54,7 @@ const VAULT: &str = r#"
 const FROM_SECRET: &str = r#"
             envFrom: [{secretRef: {name: creds}}]"#;
 
-/// What tells one job from another.
+/// The fields in which the jobs differ.
 #[derive(Clone, Copy, Default)]
 struct Job<'a> {
     vault: &'a str,

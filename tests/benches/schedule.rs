@@ -49,7 +49,7 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(15);
 /// Between two looks at the audit log, which cost as much as many calls.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What starts Jobs.
+/// The kinds of object that start Jobs.
 #[derive(Clone, Copy)]
 enum Side {
     PlanescapeJob,
@@ -205,7 +205,7 @@ fn is_of_a_run(call: &Call) -> bool {
     call.is_operators() && call.is_write() && call.object.resource != "leases"
 }
 
-/// What the operator asked from the first minute to the end of the last run, per run.
+/// Prints the operator's calls from the first minute to the end of the last run, per run.
 fn print_calls(control_plane: &ControlPlane, load: Load) -> Result<()> {
     let prefix = Side::PlanescapeJob.prefix(load);
     let calls = control_plane.calls()?;
@@ -328,7 +328,7 @@ impl Side {
         format!("{}{number}", self.prefix(load))
     }
 
-    /// What all namespaces of a load begin with.
+    /// The start of the names of a load's namespaces.
     fn prefix(self, load: Load) -> String {
         match self {
             Self::PlanescapeJob => format!("ours-{}-", load.size),

@@ -146,7 +146,7 @@ fn run(program: &Path, words: &[&str], config: &Path, folder: &Path, count: usiz
     Ok(Run { wall, cpu })
 }
 
-/// What ended children have cost.
+/// The processor time of ended children.
 fn children() -> Duration {
     let usage =
         getrusage(UsageWho::RUSAGE_CHILDREN).expect("it takes no argument that can be wrong");

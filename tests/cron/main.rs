@@ -129,7 +129,7 @@ impl Case {
     }
 }
 
-/// What is wrong, in words.
+/// Compares both sides; an error says in words how they differ.
 fn compare(
     case: &Case,
     answer: &Answer,

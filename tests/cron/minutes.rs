@@ -45,7 +45,7 @@ impl Fields<'_> {
         let follows_elapsed_time = dst == DstPolicy::Kubernetes || self.0[1] & ANY != 0;
         let mut ticks = Vec::new();
         let mut instant = after - LONGEST_GAP;
-        // What the clock would say had it not been turned.
+        // The reading of a clock that nobody has turned.
         let mut due = zone.to_datetime(instant);
         while instant <= until {
             let reading = zone.to_datetime(instant);

@@ -21,7 +21,7 @@ pub(crate) struct Answer {
     pub(crate) fields: Vec<u64>,
 }
 
-/// What it says to each of the cases, in their order.
+/// Its answers to the cases, in their order.
 pub(crate) fn answers(cases: &[Case], zones: &[&str], count: usize) -> Vec<Answer> {
     let program = servers::CRON.build().unwrap().join("reference");
     let mut child = Command::new(program)

@@ -1,5 +1,5 @@
 //! Random CronJobs with the controller of Kubernetes itself, and the PlanescapeJobs that follow them with our decisions, over 30
-//! hours of a clock that is ours. Nothing goes wrong but edits: both start the same instants, or a reason is known.
+//! hours of a clock that is ours. Only edits disturb them: both start the same instants, or a reason is known.
 //!
 //! `PLANESCAPE_CRONJOBS_SEED` and `PLANESCAPE_CRONJOBS` choose others and more.
 
@@ -110,7 +110,7 @@ fn starts_what_a_cronjob_starts_over_thirty_hours() {
     assert!(same * 4 > count * 3, "too few are comparable");
 }
 
-/// What the controller of Kubernetes starts.
+/// The runs that the controller of Kubernetes starts.
 fn theirs(cases: &[Case]) -> Vec<Vec<Run>> {
     let program = servers::CRONJOBS.build().unwrap().join("reference");
     let mut child = Command::new(program)

@@ -217,7 +217,7 @@ impl<'a> Ours<'a> {
     }
 }
 
-/// What is done before the report, or after it.
+/// The actions before the report, or after it.
 fn of_turn(actions: &[Action], is_after: bool) -> impl Iterator<Item = &Action> {
     let mut actions: Vec<&Action> = actions.iter().collect();
     actions.sort_by_key(|action| action.priority());

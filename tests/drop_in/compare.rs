@@ -7,7 +7,7 @@ use crate::scenario::Scenario;
 
 /// The page that promises lines to those who search for them.
 const PAGE: &str = include_str!("../../docs/reference/agent-operation.md");
-/// What the table follows whose lines both agents have.
+/// The heading of the table whose lines both agents have.
 const HEADING: &str = "\n### As with `vault agent`\n";
 
 /// Requests that ask about tokens and mounts: ours may be fewer.
@@ -24,7 +24,7 @@ pub(crate) fn differences(scenario: &Scenario, theirs: &Outcome, ours: &Outcome)
         let differs = format!("theirs {:?}, ours {:?}", theirs.code, ours.code);
         found.insert("exit code".to_owned(), differs);
     }
-    // What neither agent does is a mistake of a scenario that somebody wrote: it compares how often both have failed in vain.
+    // A written scenario is wrong if both agents get stuck in it: it compares how often both have failed in vain.
     let (one, other) = (theirs.stuck.is_some(), ours.stuck.is_some());
     if one != other || (one && scenario.file != "generated") {
         let differs = format!("theirs {:?}, ours {:?}", theirs.stuck, ours.stuck);
@@ -101,7 +101,7 @@ fn promised() -> Vec<&'static str> {
     lines.map(str::trim_end).collect()
 }
 
-/// What `docs/reference/differences.md` says of mistakes: ours finds these before it logs in.
+/// Whether `docs/reference/differences.md` explains it: ours finds these mistakes before it logs in.
 fn is_known(theirs: &Outcome, ours: &Outcome) -> bool {
     const REFUSED: [&str; 4] = [
         "set wrap_ttl in the sink",

@@ -50,7 +50,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     }
 }
 
-/// What is drawn from, and what the drawn configuration needs.
+/// The source of chance, and everything that the drawn configuration needs.
 pub(crate) struct Draw {
     pub(crate) chance: Chance,
     pub(crate) vault: Vec<Write>,

@@ -1,4 +1,4 @@
-//! What a run leaves behind, with everything taken out that differs from run to run.
+//! The traces of a run, without everything that differs from run to run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) struct Outcome {
     pub(crate) log: String,
     /// Operation and path, in order.
     pub(crate) requests: Vec<(String, String)>,
-    /// What its listener answered.
+    /// The answers of its listener.
     pub(crate) answers: Vec<String>,
     /// The step that did not come to its end.
     pub(crate) stuck: Option<String>,

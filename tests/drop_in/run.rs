@@ -50,7 +50,7 @@ struct Run<'a> {
     /// The address that the agent may listen on.
     listen: SocketAddr,
     log: PathBuf,
-    /// What the agent's listener answered.
+    /// The answers of the agent's listener.
     answers: Mutex<Vec<String>>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn run(scenario: &Scenario, side: Side, agents: &Agents) -> Res
     tokio::time::sleep(Duration::from_millis(100)).await;
     let requests = run.vault.requests()?;
     let asked = requests.iter().skip(before);
-    // What the steps themselves did.
+    // Requests of the steps themselves do not count.
     let asked = asked.filter(|entry| entry.accessor.is_none() || entry.accessor != root);
     outcome.requests = asked
         .map(|entry| (entry.operation.clone(), entry.path.clone()))

@@ -19,7 +19,7 @@ pub(crate) struct Scenario {
     /// The file that it stands in.
     #[serde(skip)]
     pub(crate) file: String,
-    /// What root writes into Vault before, beside the secrets that every scenario has.
+    /// Root's writes into Vault before the start, beside the secrets that every scenario has.
     #[serde(default)]
     pub(crate) vault: Vec<Write>,
     /// Whether Vault has the role `database/creds/readonly`, for a PostgreSQL of the scenario's own.
@@ -36,7 +36,7 @@ pub(crate) struct Scenario {
     pub(crate) args: Vec<String>,
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// What it is started with, as the shell takes it.
+    /// The umask that it is started with, as the shell takes it.
     #[serde(default)]
     pub(crate) umask: Option<String>,
     /// After the start.
@@ -45,7 +45,7 @@ pub(crate) struct Scenario {
     /// Whether reads repeat while it waits: how often depends on when each side started.
     #[serde(default)]
     pub(crate) repeats: bool,
-    /// What `bao agent` does instead of `vault agent`, which ours follows.
+    /// The behavior of `bao agent` where it differs from that of `vault agent`, which ours follows.
     #[serde(default)]
     pub(crate) openbao: Option<String>,
     /// How both differ and should, with the reason.

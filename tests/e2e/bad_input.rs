@@ -1,4 +1,4 @@
-//! What users get to see when something is wrong.
+//! Messages that users see when something is wrong.
 
 use crate::jobs::{Place, database_job, until};
 

@@ -77,7 +77,7 @@ async fn the_migration_example_completes() {
     assert_eq!(tables, [["notes"]]);
 }
 
-/// What the guide tells to type about a job called `my-job`, all but the pod's name.
+/// The guide's commands about a job called `my-job`, with `POD` for the pod's name.
 const COMMANDS: [&str; 5] = [
     "kubectl get planescapejobs -n planescape-system",
     "kubectl describe planescapejob my-job -n planescape-system",

@@ -1,4 +1,4 @@
-//! What is known of a run whose pods failed.
+//! Runs whose pods failed, as their status tells of them.
 
 use crate::jobs::{Place, database_job, until};
 

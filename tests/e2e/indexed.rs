@@ -106,7 +106,7 @@ async fn leases(place: &Place) -> usize {
     place.bed.vault.leases(&path).await.unwrap().len()
 }
 
-/// Who each index is, once all have said so.
+/// The user of each index, once all have said theirs.
 async fn users(place: &Place) -> BTreeMap<String, String> {
     until("each index says who it is", 90, async || {
         let logs = ["logs", "-l", "job-name=indexed", "--tail=-1"];

@@ -3,7 +3,7 @@
 use planescape_tests::deployment;
 use serde_json::{Value, json};
 
-/// What the injector says to the shell of the image.
+/// The injector's command for the shell of the image.
 const LINE: &str = "echo ${VAULT_CONFIG?} | base64 -d > /home/vault/config.json && vault agent -config=/home/vault/config.json";
 
 #[tokio::test]

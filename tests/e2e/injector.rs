@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "of-the-injector";
 const PORT: u16 = 8443;
 
-/// Where AppRole is mounted for these pods, with a role and its secret id.
+/// The mount of AppRole for these pods, with a role and its secret id.
 const APPROLE: &str = "auth/approle-of-the-injector";
 const ROLE_ID: &str = "role-of-the-injector";
 const SECRET_ID: &str = "secret-id-of-the-injector";
@@ -123,7 +123,7 @@ async fn prepare_approle(bed: &Testbed) {
     }
 }
 
-/// What annotations and the pods themselves mount.
+/// The ConfigMaps and Secrets that annotations and the pods themselves mount.
 fn mounted(authority: &str) -> [Value; 4] {
     let config = format!(
         r#"

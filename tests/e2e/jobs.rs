@@ -1,4 +1,4 @@
-//! What tests say about PlanescapeJobs, and how they look at what became of them.
+//! PlanescapeJobs as tests write them, and ways to look at what became of them.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl Place {
         }
     }
 
-    /// What the newest run's main container printed.
+    /// The output of the newest run's main container.
     pub(crate) async fn logs(&self, name: &str) -> String {
         let selector = format!("job-name={name}");
         self.kubectl(&["logs", "-l", &selector, "--tail=-1"]).await

@@ -1,4 +1,4 @@
-//! What is left of an agent that the kernel kills on a real node.
+//! The remains of an agent that the kernel kills on a real node.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What becomes of a run that is due while another one goes on, or when none may start, where a kubelet really stops the pods.
+//! Runs that are due while another one goes on, or when none may start, where a kubelet really stops the pods.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

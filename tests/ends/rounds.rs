@@ -125,7 +125,7 @@ fn sorted(times: Vec<Option<Duration>>) -> Vec<Duration> {
     times
 }
 
-/// What so many hundredths of all do not exceed.
+/// The time that so many hundredths of all do not exceed.
 fn percentile(sorted: &[Duration], hundredths: usize) -> Duration {
     let place = (sorted.len() * hundredths).div_ceil(100);
     let time = sorted.get(place.saturating_sub(1));

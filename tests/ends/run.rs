@@ -357,7 +357,7 @@ spec:
         Ok(())
     }
 
-    /// Notes what is gone from Vault's list. What the status says must be true by then.
+    /// Notes leases that are gone from Vault's list. The claims of the status must be true by then.
     async fn look(&self, bed: &Bed, run: &mut Run, claimed: &[String]) {
         for (index, of) in ["file", "secret"].into_iter().enumerate() {
             if run.gone[index].is_some() {

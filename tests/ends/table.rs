@@ -109,7 +109,7 @@ pub(crate) struct End {
     pub(crate) file: Option<Duration>,
     /// The lease of the Secret.
     pub(crate) secret: Option<Duration>,
-    /// What the status claimed while Vault still listed the agent's lease.
+    /// A claim of the status while Vault still listed the agent's lease.
     pub(crate) untrue: Option<String>,
 }
 
@@ -231,7 +231,7 @@ impl By {
     }
 }
 
-/// Who ends the agent's lease.
+/// The one that ends the agent's lease.
 pub(crate) fn by(way: Way, trouble: Trouble) -> By {
     match (way, trouble) {
         (Way::NodeLost, _) => By::Guard,
@@ -279,7 +279,7 @@ impl End {
         format!("{}, {}", self.way.name(), self.trouble.name())
     }
 
-    /// What is wrong, however slow the machine is.
+    /// The complaint about it, however slow the machine is.
     pub(crate) fn complaint(&self) -> Option<String> {
         let complaint = match (self.file, self.secret, &self.untrue) {
             (None, _, _) => "the agent's lease lives on".to_owned(),
@@ -290,7 +290,7 @@ impl End {
         Some(format!("{}: {complaint}", self.named()))
     }
 
-    /// What took longer than its bound.
+    /// The times that exceed their bounds.
     pub(crate) fn lateness(&self) -> Option<String> {
         let (file, secret) = self.bounds();
         let is_late = self.file > Some(file) || self.secret > Some(secret);

@@ -1,4 +1,4 @@
-//! What is left of a run, however it ends: nothing.
+//! Nothing is left of a run, however it ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

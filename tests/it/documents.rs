@@ -1,4 +1,4 @@
-//! What pages and manifests say of the programs, where a machine can hold it against the source.
+//! Claims of pages and manifests about the programs, where a machine can hold them against the source.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::tidy::{files, root, sources};
 
-/// Where words of conditions and events are made, beside the agent's.
+/// The files that make words of conditions and events, beside the agent's.
 const REASONS: [&str; 11] = [
     "operator/core/src/job/plan.rs",
     "operator/core/src/job/status/conditions.rs",
@@ -29,7 +29,7 @@ const REASONS: [&str; 11] = [
     "operator/src/job/report.rs",
 ];
 
-/// What stands there with a capital and is neither a reason nor a condition.
+/// Words that stand there with a capital and are neither a reason nor a condition.
 const NO_REASONS: [&str; 10] = [
     "Conflict",
     "False",
@@ -219,7 +219,7 @@ fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// What was once true of a version stays written, and is left out.
+/// All pages but the changelog, whose words were true of their version and stay.
 fn pages() -> BTreeMap<PathBuf, String> {
     let mut paths = files(&root(), "md");
     paths.retain(|path| !path.ends_with("CHANGELOG.md"));
@@ -284,7 +284,7 @@ fn headings(text: &str) -> BTreeSet<String> {
     names
 }
 
-/// What stands between quotation marks, and holds none.
+/// The texts between quotation marks, which hold none themselves.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .flat_map(|line| line.split('"').skip(1).step_by(2))

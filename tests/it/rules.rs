@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Something that one rule alone forbids.
 struct Attempt {
-    /// What the rule says.
+    /// The words of the rule.
     rule: &'static str,
     arguments: Vec<String>,
     input: String,
@@ -306,7 +306,7 @@ fn of_credentials(namespace: &str) -> Vec<Attempt> {
     ]
 }
 
-/// What the program writes on Jobs, whoever owns them by then.
+/// The program's writes on Jobs, whoever owns them by then.
 fn work_of_credentials() -> Vec<Attempt> {
     let held = json!({ "metadata": { "finalizers": ["planescape.io/vault-lease"] } });
     let mut supplied = annotated("planescape.io/supplied");

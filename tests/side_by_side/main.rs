@@ -41,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(4);
 /// How many seconds runs last. The first ones end far from all instants.
 const LASTS: [i64; 3] = [20, 95, 155];
 
-/// What happens so close together may happen in either order: kube-controller-manager makes 20 calls a second.
+/// Runs so close together may start in either order: kube-controller-manager makes 20 calls a second.
 const CLOSE: SignedDuration = SignedDuration::from_secs(12);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +202,7 @@ async fn look(client: &Client, side: Side, runs: &mut Runs) {
 }
 
 fn judge(lives: &[(Life, i64)], runs: &Runs, (start, end): (Timestamp, Timestamp)) {
-    // What is due in the last minute may still be on its way.
+    // A run that is due in the last minute may still be on its way.
     let last = end - SignedDuration::from_mins(1);
     let of = |side: Side, number: usize| -> Vec<Run> {
         let runs = runs.get(&(side, number)).into_iter().flatten();

@@ -15,7 +15,7 @@ use crate::vault::{down, refused};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Who asks nothing for so long begins anew.
+/// A pause of this length ends a trouble.
 const PAUSE: Duration = Duration::from_secs(120);
 
 /// Between question and answer.
@@ -33,7 +33,7 @@ const TEXTS: [&str; 3] = [
     r#"{{ with secret "kv/c" }}{{ .Data.password }}{{ end }}"#,
 ];
 
-/// What Vault is asked.
+/// The requests to Vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Asked {
     LogIn,
@@ -59,7 +59,7 @@ impl Asked {
     }
 }
 
-/// What fails together.
+/// Sets of requests that fail together.
 const TROUBLES: [&[Asked]; 9] = [
     &[Asked::LogIn],
     &[Asked::FindMount],
@@ -307,7 +307,7 @@ impl Run {
     }
 }
 
-/// What stands at a path: of static ones always the same, of others a new lease.
+/// The secret at a path: at a static one always the same, at others a new lease.
 fn secret(path: &str, number: usize) -> Secret {
     let body = if path.starts_with("kv/") {
         r#"{"data":{"password":"x"}}"#.to_owned()

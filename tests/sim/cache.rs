@@ -1,7 +1,7 @@
-//! What listeners keep, against a model of Vault's tokens and leases on a virtual clock: clients that ask, revoke and
+//! The cache of listeners against a model of Vault's tokens and leases on a virtual clock: clients that ask, revoke and
 //! clear in any order, answers that are late or get lost, renewals, other tokens of the agent and later lives of it.
 //!
-//! Nobody is given what is gone, unless nobody could know: a revocation is on its way, or was never answered before the
+//! No client gets what is gone, unless nobody could know: a revocation is on its way, or was never answered before the
 //! agent was killed.
 
 mod tree;
@@ -83,7 +83,7 @@ enum Flight {
     Asking(Asked, Wish),
     Answer(Asked, Option<Kept>),
     Revoking(Revocation, usize),
-    /// What the client's request comes to, and whether its answer says so.
+    /// The outcome of the client's request, and whether its answer says so.
     Revoked(Revocation, usize, bool),
     Renewing(Renewal, Moment),
     Renewed(Renewal, Moment, Result<Grant, Failure>),
@@ -388,7 +388,7 @@ impl World {
             .set_own(SecretText::new(self.own.clone()), accessor);
     }
 
-    /// What hung on the token before is forgotten.
+    /// Takes a new token; all that hung on the one before is forgotten.
     fn take(&mut self, own: String) {
         self.unheard.remove(&LOSS);
         self.tokens[0].clone_from(&own);
@@ -439,7 +439,7 @@ impl World {
     fn pass(&mut self) {
         let waits = [0, 10, 500, 2_000, 20_000, 200_000];
         let mut wait = Duration::from_millis(self.chance.pick(&waits));
-        // Who renews does not oversleep.
+        // The cache's own timers do not oversleep.
         if let Some(at) = self.cache.timeout() {
             wait = wait.min(at.since(self.now));
         }

@@ -1,4 +1,4 @@
-//! What was met in which phase of the agent's life: what happened to it, and what it did.
+//! Events by phase of the agent's life: what happened to it, and what it did.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -173,7 +173,7 @@ impl Coverage {
         *self.0.entry((name, phase)).or_default() += 1;
     }
 
-    /// What was never met and has to be, and what was met and must not be, or stands in no table.
+    /// Events that were never met and have to be, that were met and must not be, or that stand in no table.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let mut expected = BTreeMap::new();
         for (name, cells) in rows() {

@@ -5,7 +5,7 @@ use planescape_tests::chance::Chance;
 
 use crate::vault::{down, nameless, refused};
 
-/// What goes wrong on the way.
+/// A fault on the way.
 pub(crate) enum Fault {
     None,
     /// Vault does it, and its answer is lost.
@@ -38,7 +38,7 @@ impl Fault {
         }
     }
 
-    /// For what is undone where the answer does not arrive. Nobody says of a token that lives
+    /// For what is undone where the answer does not arrive. Vault never says of a token that lives
     /// that it does not exist.
     pub(crate) fn before<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
         match self {

@@ -1,5 +1,5 @@
 //! The agent's core against a modelled Vault on a clock of their own: random answers, faults,
-//! expiries, kills, signals and new configurations. Whatever happens, in whatever order, the promises hold.
+//! expiries, kills, signals and new configurations. The promises hold whatever happens, in whatever order.
 //!
 //! A failure prints its seed; `PLANESCAPE_SIM_SEED=n` runs that one alone. The long run is
 //! `PLANESCAPE_SIM_SEEDS=1000 cargo test -p planescape-tests --test sim -- --nocapture`.
@@ -25,7 +25,7 @@ use coverage::Coverage;
 use planescape_tests::chance::Chance;
 use world::World;
 
-/// What happens to one agent and its later lives.
+/// The steps of one agent and its later lives.
 const STEPS: usize = 1_000;
 
 /// A tenth of the long run.

@@ -1,4 +1,4 @@
-//! What must never be true, checked after each step.
+//! Promises that must not be broken, checked after each step.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use planescape_agent_contract::Template;
 use planescape_agent_core::{Command, Moment, Notice};
 use planescape_templates::Request;
 
-/// What was seen that the promises are about.
+/// The events so far that the promises are about.
 #[derive(Default)]
 pub(crate) struct Promises {
     broken: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Promises {
     told: BTreeSet<String>,
     /// Made tokens whose last renewal failed.
     failed: BTreeSet<String>,
-    /// What there was when texts were exchanged: it may be asked for anew.
+    /// Leases and tokens from before an exchange of texts: they may be asked for anew.
     exchanged: BTreeSet<String>,
 }
 
@@ -60,7 +60,7 @@ impl Promises {
         self.program_runs = false;
     }
 
-    /// What files hold, and the agent takes for current.
+    /// The leases and tokens in files that the agent takes for current.
     pub(crate) fn held(&self) -> impl Iterator<Item = (&usize, &String)> {
         let is_current = |held: &String| self.latest.values().any(|latest| latest == held);
         let files = self.files.iter();
@@ -99,7 +99,7 @@ impl Promises {
         taken_over.extend(new.iter().map(|(number, _)| *number));
     }
 
-    /// What is as it was is not made again, and nothing is written that was not rendered.
+    /// A text that stays as it was is not made again, and nothing is written that was not rendered.
     fn see_consequence(&mut self, command: &Command) {
         let Some(new) = &self.taken_over else { return };
         let broken = match command {
@@ -166,7 +166,7 @@ impl Promises {
                     self.breaks("two programs at once");
                 }
             }
-            // What was killed and hangs in the kernel uses nothing any more.
+            // A killed program that hangs in the kernel uses nothing any more.
             Command::SignalChild { signal: None } => self.program_runs = false,
             Command::Revoke { .. } | Command::RevokeLease { .. } if self.program_runs => {
                 self.breaks("a token or lease is revoked while the program runs");

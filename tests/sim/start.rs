@@ -20,7 +20,7 @@ const TEMPLATES: [&str; 7] = [
 
 const LISTENER: &str = "listener \"tcp\" { address = \"127.0.0.1:8100\" tls_disable = true }";
 
-/// What stands in the blocks of files beside.
+/// Further settings of the blocks of files.
 const SETTINGS: [&str; 7] = [
     "command = \"reload\" overlap = \"3s\"",
     "wait = \"1s:4s\" overlap = \"1m\"",
@@ -31,7 +31,7 @@ const SETTINGS: [&str; 7] = [
     "",
 ];
 
-/// What an agent and its later lives have in common, by the seed, so that every kind is among a hundred.
+/// The properties that an agent and its later lives share, by the seed, so that every kind is among a hundred.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     /// Its token is shortened.
@@ -80,7 +80,7 @@ fn blocks(starts_a_program: bool, settings: &[(usize, &str)]) -> String {
     format!("{}\n{exec}", blocks.collect::<Vec<_>>().join("\n"))
 }
 
-/// What `guards` makes a token live for at most after its agent.
+/// The longest life that `guards` leaves a token after its agent.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 /// Some of the texts, by their numbers. A program needs one variable at least; nothing can be rendered with a wrapped
@@ -186,7 +186,7 @@ fn config(text: &str) -> Config {
     Config::new(&[Tree::parse(text).unwrap()], &Overrides::default()).unwrap()
 }
 
-/// What stands beside the ledger, as a life that runs has written it.
+/// The leases beside the ledger, as a running life has written them.
 pub(crate) fn named(report: Report) -> LeftLeases {
     LeftLeases {
         ids: report.leases,

@@ -12,7 +12,7 @@ use planescape_tests::chance::Chance;
 
 pub(crate) use made::{ORPHANS, is_of_us};
 
-/// What Vault knows.
+/// The state of Vault.
 #[derive(Default)]
 pub(crate) struct Vault {
     tokens: BTreeMap<String, Token>,
@@ -125,7 +125,6 @@ impl Vault {
         })
     }
 
-    /// What names the token.
     pub(crate) fn accessor(&self, token: &str) -> Option<&str> {
         Some(&self.tokens.get(token)?.accessor)
     }

@@ -122,7 +122,7 @@ impl World {
         self.promises.broken()
     }
 
-    /// What happened last.
+    /// The latest events.
     pub(crate) fn story(&self) -> String {
         let from = self.story.len().saturating_sub(400);
         self.story[from..].join("\n")
@@ -151,7 +151,7 @@ impl World {
         self.check();
     }
 
-    /// What a number below 100 stands for.
+    /// The input that a number below 100 stands for.
     fn drawn(&mut self, number: usize) -> Input {
         match number {
             99 if self.chance.once_in(8) => Input::NewCredentials,
@@ -358,7 +358,7 @@ impl World {
         }
     }
 
-    /// What lives stands in the ledger.
+    /// A token that lives stands in the ledger.
     fn forget(&mut self, tokens: &[SecretText]) {
         let now = self.now.moment;
         if tokens.iter().any(|it| self.vault.knows(it.expose(), now)) {
@@ -377,7 +377,7 @@ impl World {
                 self.answer(command);
             }
         }
-        // Whoever revokes what a killed agent has left looks for what it has named, and then calls all of it gone.
+        // All that a killed agent has named is looked for, and then everything that it left is called gone.
         self.check_last_word();
         self.promises.new_life();
         self.holds = None;

@@ -8,7 +8,7 @@ use planescape_operator_core::schedule::Schedule;
 
 use crate::Broken;
 
-/// What became of an instant.
+/// The fate of an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Word {
     /// Nothing yet.
@@ -25,13 +25,13 @@ pub(crate) enum Word {
     Overtaken,
 }
 
-/// What should happen and what did.
+/// The instants that should run, and those that did.
 pub(crate) struct Ledger {
     text: String,
     schedule: Schedule,
     /// Since when the schedule is as it is.
     since: Timestamp,
-    /// What intervals count from.
+    /// The moment that intervals count from.
     anchor: Timestamp,
     /// The schedule and its anchor, as a status has told them.
     anchored: Option<(String, Timestamp)>,
@@ -180,7 +180,7 @@ impl Ledger {
         open.next().map(|(tick, _)| *tick)
     }
 
-    /// What a new status says of instants; `made` says whether a Job was made for one.
+    /// Takes in the words of a new status about instants; `made` says whether a Job was made for one.
     pub(crate) fn hear(
         &mut self,
         status: &PlanescapeJobStatus,
@@ -288,7 +288,7 @@ impl Ledger {
         (before < after && is_open && is_overtaken && !made(tick)).then_some(tick)
     }
 
-    /// What became of each instant.
+    /// The fate of each instant.
     pub(crate) fn words(&self) -> impl Iterator<Item = (Timestamp, Word)> {
         self.instants.iter().map(|(tick, word)| (*tick, *word))
     }
@@ -307,7 +307,7 @@ fn parse(schedule: &str) -> Schedule {
     Schedule::parse(schedule, TimeZone::UTC, DstPolicy::default()).unwrap()
 }
 
-/// What was counted of the instant that is settled; others may be missed or excluded before it.
+/// The counter that the settled instant has raised; others may be missed or excluded before it.
 fn skips(before: &Skipped, after: &Skipped) -> Vec<&'static str> {
     let counts = [
         ("forbid", after.forbid - before.forbid),

@@ -1,5 +1,6 @@
 //! The operator's decisions against a modelled API server: stale caches, lost answers, crashes, two
-//! leaders, a frozen one, clocks that jump, refusals, and users who edit, delete and create again. Whatever happens, the promises hold.
+//! leaders, a frozen one, clocks that jump, refusals, and users who edit, delete and create again. The promises hold
+//! whatever happens.
 //!
 //! A failure prints which promises break in how many histories, and of the first its seed, the fewest kinds of
 //! trouble and the fewest steps that bring it about. `PLANESCAPE_SIM_SEED=n` runs that one alone;
@@ -24,7 +25,7 @@ use ledger::Word;
 use operator::STEPS;
 use world::{TROUBLE, World};
 
-/// What happens in one history before everything calms down.
+/// The steps of one history before everything calms down.
 const LENGTH: usize = 120;
 
 const SEEDS: u64 = 100_000;
@@ -32,7 +33,7 @@ const SEEDS: u64 = 100_000;
 /// From so many histories on everything has met everything.
 const MANY: u64 = 10_000;
 
-/// What has to become of some instants.
+/// The fates that some instants must have.
 const WORDS: [Word; 8] = [
     Word::Started,
     Word::Skipped("forbid"),
@@ -52,11 +53,11 @@ pub(crate) type Coverage = BTreeMap<(&'static str, &'static str), u64>;
 pub(crate) struct Broken {
     /// Which.
     pub(crate) promise: &'static str,
-    /// What happened.
+    /// The story of it.
     pub(crate) how: String,
 }
 
-/// What many histories came to.
+/// The sum of many histories.
 #[derive(Default)]
 struct Tally {
     coverage: Coverage,

@@ -12,7 +12,7 @@ const HOURS: i64 = 8;
 
 const CRASHES: usize = 10;
 
-/// What goes wrong besides.
+/// The other kinds of trouble.
 const BESIDES: [&str; 3] = ["request lost", "answer lost", "stale cache"];
 
 #[test]

@@ -26,7 +26,7 @@ use crate::Broken;
 use crate::rules::Rules;
 use crate::server::{Jobs, Refusal, Server, run_uid};
 
-/// What an operator may be about to do when trouble comes.
+/// Steps that an operator may be about to take when trouble comes.
 pub(crate) const STEPS: [&str; 10] = [
     "rest", "read", "create", "rerun", "replace", "check", "mark", "report", "release", "prune",
 ];
@@ -51,7 +51,7 @@ pub(crate) struct Operator {
 /// How long what a leader has sent may be on its way.
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(2);
 
-/// What the watches have brought.
+/// The objects that the watches have brought.
 struct Cache {
     job: Arc<PlanescapeJob>,
     known: Rc<Whole>,
@@ -82,7 +82,7 @@ pub(crate) enum Call {
 }
 
 impl Operator {
-    /// What comes next.
+    /// The next step.
     pub(crate) fn next(&self, server: &Server) -> &'static str {
         let Some(work) = &self.work else {
             return if self.has_reason(server) {
@@ -417,8 +417,8 @@ impl Operator {
             self.breaks("no instant runs twice", format!("Job {run}"));
         }
         let policy = before.policy;
-        // What was decided a moment before the policy came is lawful too.
-        // And of two leaders of which one has another clock each may start an instant of its own, for as long as a request
+        // A decision of the moment before the policy came is lawful too.
+        // Two leaders with different clocks may each start an instant of their own, for as long as a request
         // is on its way.
         let is_alone = policy != ConcurrencyPolicy::Allow
             && server.policy_since < server.now
@@ -477,7 +477,7 @@ impl Cache {
     }
 }
 
-/// What is kept in memory.
+/// The PlanescapeJob as memory keeps it.
 fn known(job: &PlanescapeJob, now: Timestamp) -> Rc<Whole> {
     let Known { job, validated } = Known::of(job.clone(), &Defaults::default(), now);
     Rc::new(Whole {
@@ -494,7 +494,7 @@ struct Reach<'a> {
     call: Call,
 }
 
-/// What there was before a Job was made.
+/// The state before a Job was made.
 struct Before {
     policy: ConcurrencyPolicy,
     active: usize,
@@ -546,7 +546,7 @@ impl Work {
     }
 }
 
-/// What the cache has, and what is in doubt as the API server has it.
+/// The Jobs that the cache has, and the doubtful ones as the API server has them.
 fn observe(
     identity: &Identity,
     job: &PlanescapeJob,

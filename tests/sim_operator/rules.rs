@@ -1,4 +1,4 @@
-//! What a spec lets become of an instant, read by other means than the operator's.
+//! The fates that a spec allows an instant, read by other means than the operator's.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::v1alpha1::{

@@ -23,7 +23,7 @@ const JOURNEYS: u64 = 8;
 /// Jobs by name.
 pub(crate) type Jobs = BTreeMap<String, Arc<KnownJob>>;
 
-/// What a call comes to.
+/// The ways in which a call can fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Refusal {
     Conflict,
@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     NoAnswer,
 }
 
-/// What is the same for the same instant of the same PlanescapeJob alone.
+/// The label that is the same only for the same instant of the same PlanescapeJob.
 pub(crate) fn run_uid(object: &Value) -> &str {
     let label = &object["metadata"]["labels"]["planescape.io/run-uid"];
     label.as_str().unwrap()
@@ -55,7 +55,7 @@ struct Fate {
     stopping: SignedDuration,
 }
 
-/// What becomes of the pods of a Job that is deleted.
+/// The fate of the pods of a Job that is deleted.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Cascade {
     /// The Job stays until they have stopped.
@@ -203,8 +203,8 @@ impl Server {
         annotations.insert(key.to_owned(), value.to_owned());
     }
 
-    /// Somebody deletes the PlanescapeJob with its Jobs and creates another one of its name. What the Jobs leave behind is
-    /// no matter of plans.
+    /// Somebody deletes the PlanescapeJob with its Jobs and creates another one of its name. Plans do not care about
+    /// the leftovers of the Jobs.
     pub(crate) fn recreate(&mut self) {
         self.lost.extend(self.ended.keys().cloned());
         for known in std::mem::take(&mut self.jobs).into_values() {
@@ -346,7 +346,7 @@ impl Server {
         self.collect();
     }
 
-    /// What is deleted and has neither a finalizer nor pods that keep it goes.
+    /// Lets deleted Jobs go that have neither a finalizer nor pods that keep them.
     fn collect(&mut self) {
         let (now, pods) = (self.now, &self.pods);
         let has_pods = |uid: &String| {

@@ -1,4 +1,4 @@
-//! What the authors of PlanescapeJobs write, and how they change it.
+//! PlanescapeJobs as their authors write and change them.
 
 use jiff::{SignedDuration, Timestamp};
 use planescape_operator_core::api::v1alpha1::{ConcurrencyPolicy, ExclusionWindow, ForbidBehavior};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
-/// What an edit has changed, as far as it matters to the instants.
+/// The part of a spec that an edit has changed, as far as it matters to the instants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Edit {
     /// Nothing.
@@ -18,7 +18,7 @@ pub(crate) enum Edit {
     Schedule,
     /// The windows, with which the schedule counts from now on.
     Windows,
-    /// What becomes of runs, and nothing of instants.
+    /// The handling of runs, and nothing of instants.
     Other,
 }
 

@@ -15,7 +15,7 @@ use crate::server::{Cascade, Server};
 use crate::spec::{self, Edit};
 use crate::{Broken, Coverage};
 
-/// What can go wrong; histories are shrunk by leaving kinds out.
+/// The kinds of trouble; histories are shrunk by leaving kinds out.
 pub(crate) const TROUBLE: [&str; 14] = [
     "request lost",
     "answer lost",
@@ -139,7 +139,7 @@ impl World {
         self.broken.get_or_insert(Broken { promise, how });
     }
 
-    /// What happened last.
+    /// The latest events.
     pub(crate) fn story(&self) -> String {
         let from = self.told.len().saturating_sub(230);
         self.told[from..].join("\n")
@@ -344,7 +344,7 @@ impl World {
         }
     }
 
-    /// What holds at any time.
+    /// Checks the promises that hold at any time.
     fn look(&mut self) {
         let version = &self.server.job.metadata.resource_version;
         if self.seen == *version {
@@ -444,7 +444,7 @@ impl World {
             self.pass(400);
             self.settle();
         }
-        // What a clock that was ahead has settled is forgotten once the time has come to it.
+        // A clock that was ahead has settled instants; they are forgotten once the time has come to them.
         self.operators[self.leader].restart(&self.server);
         self.pass(3_600);
         self.settle();

@@ -36,7 +36,7 @@ const LATE: Duration = Duration::from_secs(10);
 /// Growth over the whole time that is no leak, in KiB.
 const NO_GROWTH: f64 = 256.0;
 
-/// What the agent holds at a moment.
+/// The agent's memory and descriptors at a moment.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     seconds: f64,

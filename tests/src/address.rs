@@ -14,7 +14,7 @@ use crate::process::Server;
 /// Below those that the kernel gives to connections by itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// What keeps other processes of ours from the ports that this one was given.
+/// Locks that keep other processes of ours from the ports that this one was given.
 static TAKEN: Mutex<Vec<Flock<File>>> = Mutex::new(Vec::new());
 
 /// An address at `ip` whose port nobody listens on, and that is given to nobody else while this

@@ -101,7 +101,7 @@ impl ControlPlane {
         format!("https://{}", self.address)
     }
 
-    /// What was asked of the API server so far, and answered: Jobs, pods, PlanescapeJobs, events, Leases.
+    /// The requests to the API server so far, with their answers: Jobs, pods, PlanescapeJobs, events, Leases.
     pub fn calls(&self) -> Result<Vec<audit::Call>> {
         audit::read(&self.folder)
     }
@@ -334,7 +334,7 @@ fn scheduler(binaries: &Path, folder: &Path) -> Result<Command> {
     controller(&binaries.join("kube-scheduler"), folder)
 }
 
-/// What the programs that only talk to the API server have in common.
+/// The command of a program that only talks to the API server.
 fn controller(program: &Path, folder: &Path) -> Result<Command> {
     let address = address::free(IpAddr::V4(Ipv4Addr::LOCALHOST))?;
     let kubeconfig = kubeconfig::path(folder, User::Admin);

@@ -14,7 +14,7 @@ use crate::chance::Chance;
 pub struct Life {
     /// Its spec.
     pub spec: Value,
-    /// What its spec becomes, and how long after its creation.
+    /// The later specs, each with its time after the creation.
     pub edits: Vec<(SignedDuration, Value)>,
 }
 

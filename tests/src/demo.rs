@@ -1,4 +1,4 @@
-//! What `cargo demo` shows: the guide's job on real servers, and when what happened.
+//! The demo of `cargo demo`: the guide's job on real servers, and the time of each event.
 
 mod kept;
 mod local;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What goes wrong.
+/// The trouble between client and server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// Nothing.
@@ -142,7 +142,7 @@ async fn misbehave(client: TcpStream, server: SocketAddr, fault: Fault) -> std::
             tokio::time::sleep(time).await;
             pass(client, server).await
         }
-        // Whoever comes before the port is closed.
+        // A refused client came before the port was closed.
         Fault::Reset | Fault::Refused => reset(client).await,
         Fault::HalfBody => halve(client, server).await,
         Fault::Status(status) => answer(client, status).await,

@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What is written at once; lengths are a multiple of it.
+/// The length of one write; lengths of bodies are a multiple of it.
 pub const PART: usize = 64 << 10;
 
-/// Where the server says how much it was sent.
+/// The header in which the server says how much it was sent.
 const COUNTED: &str = "x-counted";
 
 /// A running server; ends when dropped.

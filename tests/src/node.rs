@@ -20,7 +20,7 @@ mod containerd;
 mod kubelet;
 mod network;
 
-/// What the API server calls the node.
+/// The node's name in the API server.
 pub const NAME: &str = "node";
 
 /// A node that runs pods.

@@ -10,9 +10,9 @@ use crate::programs::Program;
 use crate::progress::{Log, Steps};
 use crate::servers::{self, Unbuilt};
 
-/// What building the servers needs of the disk, Go's caches included.
+/// The disk space that building the servers needs, Go's caches included.
 const DISK: u64 = 10 << 30;
-/// What linking the largest server needs.
+/// The memory that linking the largest server needs.
 const MEMORY: u64 = 3 << 30;
 
 /// Builds what is not there yet.

@@ -2,7 +2,7 @@
 //!
 //! Each server is the first process of its own PID namespace. The kernel ends it when we die
 //! (`setpriv --pdeathsig`), and with it everything it has started: Vault's plugins, Postgres'
-//! workers, containerd's shims. Nothing is ever ended by its name.
+//! workers, containerd's shims. No process is ever ended by its name.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -29,7 +29,7 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// What a process has, in KiB.
+/// The memory of a process, in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Resident now.
@@ -74,7 +74,7 @@ impl Server {
         })
     }
 
-    /// What the server is called.
+    /// The server's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,7 +100,7 @@ impl Server {
         Ok(())
     }
 
-    /// What the server itself has, without what it has started.
+    /// The memory of the server itself, without what it has started.
     pub fn memory(&self) -> Result<Memory> {
         let status = self.of_proc("status")?;
         let field = |name: &str| -> Result<u64> {

@@ -26,7 +26,7 @@ pub struct Steps {
     log: Log,
     number: usize,
     count: usize,
-    /// What is left by the clock of a machine with two cores.
+    /// The time left, as a machine with two cores takes it.
     left: Duration,
     /// How much slower or quicker this machine is, from what is done.
     usual: Duration,
@@ -71,7 +71,7 @@ impl Steps {
         if self.usual < Duration::from_secs(20) {
             return 1.0;
         }
-        // What was built before takes no time and says nothing about the rest.
+        // A step that was done before takes no time and says nothing about the rest.
         (self.taken.as_secs_f64() / self.usual.as_secs_f64()).clamp(0.7, 10.0)
     }
 }

@@ -11,7 +11,7 @@ mod report;
 pub use part::Part;
 pub use report::Report;
 
-/// What came of one part.
+/// The outcome of one part.
 #[derive(Debug)]
 pub enum Outcome {
     /// It ran; checks that are not tests count as one.

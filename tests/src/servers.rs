@@ -70,7 +70,7 @@ pub const COREDNS: Module = Module {
     programs: &[("github.com/coredns/coredns", "coredns")],
 };
 
-/// What the image `migrate/migrate` contains.
+/// The contents of the image `migrate/migrate`.
 pub const MIGRATE: Module = Module {
     name: "migrate",
     flags: &["-tags", "postgres file"],
@@ -264,7 +264,7 @@ pub struct Unbuilt {
     output: PathBuf,
 }
 
-/// What a package for Python is installed by.
+/// The file by which a package for Python is installed.
 const REQUIREMENTS: &str = "requirements.txt";
 
 /// Seconds that the longest builds take on two cores, downloads included.

@@ -1,4 +1,4 @@
-//! What the testbed needs of a machine, checked all at once, and how to get what is missing.
+//! The testbed's needs of a machine, checked all at once, and how to get what is missing.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{postgres, progress, servers};
 
-/// What the machine is wanted for.
+/// The use that the machine is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Purpose {
     /// Vault, Postgres and the control plane.

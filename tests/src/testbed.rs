@@ -13,7 +13,7 @@ use crate::run_folder::RunFolder;
 use crate::setup::{self, Purpose};
 use crate::vault::{Tls, Vault};
 
-/// Where Vault keeps what it holds.
+/// The place where Vault keeps its data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Storage {
     Memory,
@@ -21,7 +21,7 @@ enum Storage {
     Disk,
 }
 
-/// Where the operator runs.
+/// The operator's namespace.
 pub const NAMESPACE: &str = "planescape-system";
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

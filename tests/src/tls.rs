@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// What is the matter with a server's certificate.
+/// The fault of a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Certificate {
     /// Nothing.

@@ -51,7 +51,7 @@ pub enum Tls {
     On,
 }
 
-/// What vaultrs reads of the engine `kv` at an address where nobody wants a token.
+/// Reads the engine `kv` with vaultrs, at an address that asks for no token.
 pub async fn read_without_token(address: &str, path: &str) -> Result<Value> {
     let settings = VaultClientSettingsBuilder::default()
         .address(address)

@@ -1,4 +1,4 @@
-//! What passes requests on and does nothing else, on one thread as our agent: bytes from one socket to another, or the same
+//! A server that only passes requests on, on one thread as our agent: bytes from one socket to another, or the same
 //! answer for all. No program that reads and writes sockets is quicker.
 
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub(crate) enum Bare {
 }
 
 impl Bare {
-    /// Where it listens, until the benchmark ends.
+    /// Starts it until the benchmark ends, and returns its address.
     pub(crate) fn start(self) -> Result<SocketAddr> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;

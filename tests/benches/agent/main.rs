@@ -1,4 +1,4 @@
-//! What the agents hold, use and how fast they are: `vault agent` and ours, one after the other on one Vault.
+//! The memory, processor time and speed of the agents: `vault agent` and ours, one after the other on one Vault.
 //!
 //! * resident memory with 1, 200 and 500 templates, two seconds after the last file;
 //! * requests a second of 64 clients through a listener with a cache, and what is held after them; and through a program

@@ -37,7 +37,7 @@ impl Agent {
         Ok(Self { child })
     }
 
-    /// What it has used, in steps of ten milliseconds; threads that have ended count.
+    /// Its processor time, in steps of ten milliseconds; threads that have ended count.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(") ").context("stat")?;
@@ -57,7 +57,7 @@ impl Agent {
         Ok(time)
     }
 
-    /// What it holds, in MiB.
+    /// Its resident memory, in MiB.
     pub(crate) fn resident(&self) -> Result<f64> {
         self.memory("VmRSS:")
     }

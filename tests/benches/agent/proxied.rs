@@ -1,4 +1,4 @@
-//! What the agents hold and how fast they are where others ask Vault through them.
+//! The memory and the speed of agents through which others ask Vault.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -114,7 +114,7 @@ struct Passed {
     slowest: f64,
     /// The agent's own processor time for each, in microseconds.
     processor: f64,
-    /// What the agent holds after it, in MiB.
+    /// The memory of the agent after it, in MiB.
     held: f64,
 }
 

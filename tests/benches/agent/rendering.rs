@@ -1,4 +1,4 @@
-//! What the agents hold and use that render files and have nothing else to do.
+//! The memory and the processor time of agents that render files and have nothing else to do.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -69,7 +69,7 @@ fuzz_target!(|text: &str| {
     );
 });
 
-/// What Vault says of the token that asks; null where it says nothing of it.
+/// Vault's answer about the token that asks; null where it says nothing of it.
 fn vault(passage: &Passage, method: &str, body: &str, text: &str) -> Value {
     let path = String::from_utf8_lossy(&decoded(&passage.path)).into_owned();
     let mut segments = path.split('/').rev();

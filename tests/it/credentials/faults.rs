@@ -1,4 +1,4 @@
-//! What keeps a run from its Secrets is said before a pod exists, and mended without another try of the Job.
+//! A fault that keeps a run from its Secrets is told before a pod exists, and mended without another try of the Job.
 
 use std::time::Duration;
 

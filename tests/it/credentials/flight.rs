@@ -108,7 +108,7 @@ fn memory(place: &Place<'_>, when: &str) -> String {
     format!("| {when} | {} | {} |", memory("VmRSS:"), memory("VmHWM:"))
 }
 
-/// What the program's account asked of the API server, by kind, a line each.
+/// The calls of the program's account to the API server, by kind, a line each.
 fn writes(cluster: &Cluster, runs: usize) -> Result<String> {
     let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
     let calls = cluster.control_plane.calls().context("an audit log")?;

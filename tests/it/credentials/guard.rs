@@ -1,4 +1,4 @@
-//! What the account of `credentials` may not do, though it makes tokens and Secrets. Each attempt was possible
+//! The account of `credentials` makes tokens and Secrets, and may do none of these things. Each attempt was possible
 //! with its rule taken away.
 
 use planescape_tests::testbed::{Cluster, NAMESPACE};
@@ -36,7 +36,7 @@ async fn the_program_is_held_to_its_work() {
         let refused = as_program(&place, &create, &secret).await.unwrap_err();
         assert!(refused.contains(said), "{change}: {refused}");
     }
-    // What it does need, it may.
+    // It may do what it needs.
     let told = json!({ "metadata": { "annotations": { "planescape.io/vault-preflight": "{}" } } });
     as_program(&place, &patch_owner(told), "").await.unwrap();
     let allowed = token(&namespace, "default", "--audience=vault --duration=10m");
@@ -47,7 +47,7 @@ async fn the_program_is_held_to_its_work() {
         .unwrap();
 }
 
-/// What is refused, and why.
+/// The attempts that are refused, and why.
 fn attempts(namespace: &str, job: &str, other: &str) -> Vec<(Vec<String>, &'static str)> {
     let own_secret = format!("{job}-vault-db-creds");
     let patch = |job: &str, patch: Value| {

@@ -1,5 +1,5 @@
 //! Attempts to make `planescape credentials` talk to somebody else, or as somebody else. Each was possible with its
-//! check taken away. What its account may not do stands in `guard.rs`, what Vault refuses in `faults.rs`.
+//! check taken away. The limits of its account stand in `guard.rs`, the refusals of Vault in `faults.rs`.
 
 use planescape_tests::scripted_vault::{Answer, ScriptedVault};
 use planescape_tests::testbed::{Cluster, NAMESPACE};
@@ -147,7 +147,7 @@ async fn no_token_is_made_of_an_account_that_the_owner_of_the_namespace_did_not_
     place.until_refused("other", "NotGranted").await.unwrap();
 }
 
-/// What the program says of a Job.
+/// The program's report on a Job.
 async fn until_told(place: &Place<'_>, job: &str) -> String {
     let report =
         |job: &Value| job["metadata"]["annotations"]["planescape.io/vault-report"].is_string();

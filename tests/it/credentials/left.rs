@@ -1,4 +1,4 @@
-//! What agents leave that were killed.
+//! Tokens and leases that killed agents have left.
 
 use std::time::{Duration, Instant};
 

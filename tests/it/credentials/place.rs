@@ -29,7 +29,7 @@ pub(super) const MANIFESTS: [&str; 2] = [
 /// Database users come from here.
 pub(super) const CREDENTIALS: &str = "database/creds/readonly";
 
-/// What fails for a moment is tried again after as long as it has failed, and a busy machine is slow.
+/// A failed attempt is made again after as long as it has failed, and a busy machine is slow.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A namespace whose owner lets the program in.
@@ -73,7 +73,7 @@ impl<'a> Place<'a> {
         Ok(place)
     }
 
-    /// What the owner of a namespace does.
+    /// Does the part of a namespace's owner.
     pub(super) async fn let_in(&self) -> Result<()> {
         deployment::let_credentials_in(&self.bed.cluster.control_plane, &self.bed.namespace).await
     }
@@ -161,7 +161,7 @@ impl<'a> Place<'a> {
         self.job(of).await
     }
 
-    /// What a Secret holds.
+    /// The contents of a Secret.
     pub(super) async fn secret(&self, name: &str) -> Result<Vec<(String, String)>> {
         let secret = self.bed.get(&format!("secret/{name}")).await?;
         let data = secret["data"].as_object().context("it holds something")?;

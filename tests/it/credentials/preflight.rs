@@ -1,4 +1,4 @@
-//! What is told of Vault before a first run.
+//! The report about Vault before a first run.
 
 use std::time::{Duration, Instant};
 

@@ -70,7 +70,7 @@ async fn a_run_with_secrets_waits_in_its_queue_and_keeps_them_when_it_has_to_wai
     assert_eq!(reads.count(), 1, "a run that waits again keeps its user");
 }
 
-/// Where a namespace has a queue for all Jobs, Kueue puts them into it when they are created.
+/// If a namespace has a queue for all Jobs, Kueue puts them into it when they are created.
 #[tokio::test]
 async fn a_run_that_a_queue_lets_go_too_early_gets_its_secrets_and_stays_in_that_queue() {
     let cluster = Cluster::shared().await.unwrap();
@@ -99,7 +99,7 @@ async fn a_run_that_a_queue_lets_go_too_early_gets_its_secrets_and_stays_in_that
     place.until_lease("my-job", "Revoked").await.unwrap();
 }
 
-/// What a queue does to a Job that it has room for, and to one that it has none for any more.
+/// Treats a Job as a queue does: one that has room for it, or one that has none any more.
 async fn admit(place: &Place<'_>, job: &str, has_room: bool) -> Result<()> {
     let change = json!({ "spec": { "suspend": !has_room } }).to_string();
     let patch = ["patch", job, "--type=merge", "-p", &change];

@@ -1,4 +1,4 @@
-//! What is told of who logged in for a run, and what was read.
+//! Receipts: who logged in for a run, and what was read.
 
 use planescape_tests::testbed::Cluster;
 use planescape_tests::vault::{Entry, Role};

@@ -1,4 +1,4 @@
-//! What the manifests allow the operator, beside what it asks for.
+//! The manifests allow the operator the calls that it makes, and no others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use super::running::{Bed, once};
 
 const ACCOUNT: &str = "planescape-operator";
 
-/// What is asked for only after a conflict or by a standby, and what admission asks for on the operator's
+/// Calls that are made only after a conflict or by a standby, and calls that admission makes on the operator's
 /// behalf.
 const RARELY: [&str; 6] = [
     "get jobs",

@@ -1,4 +1,4 @@
-//! What the API server makes of our resource definition.
+//! Our resource definition in a real API server.
 
 use std::path::Path;
 

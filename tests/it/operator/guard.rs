@@ -1,4 +1,4 @@
-//! What the operator's account may do to Jobs and pods that are not its own: nothing.
+//! The operator's account may do nothing to Jobs and pods that are not its own.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What kstatus, by which Flux and other deployers wait, thinks of PlanescapeJobs.
+//! PlanescapeJobs as kstatus sees them, by which Flux and other deployers wait.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -33,7 +33,7 @@ const COUNT: usize = 15;
 /// From the first of the two to the second, in seconds. Nothing may last so long that a third is due.
 const INTERVAL: i64 = 300;
 
-/// What it takes until the first runs are there, and both operators have a status to go by.
+/// The time until the first runs are there, and both operators have a status to go by.
 const PREPARATION: SignedDuration = SignedDuration::from_secs(25);
 
 /// The lease's time, the retry period, and the time of a busy machine.
@@ -96,7 +96,7 @@ async fn operators_that_are_both_cut_off_go_on_where_they_were() {
     pair.check(back + TAKE_OVER).await.unwrap();
 }
 
-/// What comes meanwhile nobody hears of; what was known before is done in time all the same.
+/// News of that time reaches nobody; work that was known before is done in time all the same.
 #[tokio::test]
 async fn watches_that_are_silent_for_a_minute_double_nothing_and_lose_nothing() {
     let cluster = Cluster::shared().await.unwrap();

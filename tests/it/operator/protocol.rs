@@ -36,7 +36,7 @@ const MOST_WRITES: usize = 40;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What becomes of an operator whose write is lost.
+/// The fate of an operator whose write is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It is killed, as `kill -9` does, and another one is started.
@@ -157,7 +157,7 @@ async fn lose(
                 let second = format!("{}-b", bed.namespace);
                 running = bed.start_another(&second, &ALONE)?;
             }
-            // Whatever is set, what is open is cut.
+            // Any setting cuts the open connections.
             Fate::Cut => network.set(Fault::None),
         }
     }

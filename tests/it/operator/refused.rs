@@ -1,5 +1,5 @@
-//! What the cluster refuses, holds up or has taken already: each is told with what to do, happens once when it may, and
-//! troubles nobody else.
+//! Writes that the cluster refuses, holds up or has made already: each is told with what to do, happens once when it
+//! may, and troubles nobody else.
 
 use std::net::TcpListener;
 use std::time::Duration;

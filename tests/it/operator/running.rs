@@ -83,7 +83,7 @@ impl<'a> Bed<'a> {
         Ok(())
     }
 
-    /// What `planescape` prints when an administrator runs it in the namespace.
+    /// The output of `planescape` when an administrator runs it in the namespace.
     pub(crate) fn planescape(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(Program::Operator.build()?)
             .args(arguments)

@@ -1,4 +1,4 @@
-//! What the agent reports reaches the PlanescapeJob. The reports are written by hand here, where
+//! Reports of the agent reach the PlanescapeJob. They are written by hand here, where
 //! there is no kubelet.
 
 use std::time::{Duration, Instant};

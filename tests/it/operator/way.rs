@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What is lost of a write.
+/// The part of a write that is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The API server never hears of it.
@@ -34,7 +34,7 @@ pub(super) struct Way {
     task: JoinHandle<()>,
 }
 
-/// What its requests share.
+/// The state that its requests share.
 struct Road {
     server: String,
     client: reqwest::Client,
@@ -79,7 +79,7 @@ impl Way {
         })
     }
 
-    /// Where it begins.
+    /// The address at its beginning.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -228,7 +228,7 @@ fn has(request: &Request, parameter: &str) -> bool {
     query.split('&').any(|it| it == parameter)
 }
 
-/// What it does to what, without the namespace.
+/// A request's method and object, without the namespace.
 fn name(request: &Request) -> String {
     let path = request.uri().path();
     let within = path.split_once("/namespaces/");

@@ -14,7 +14,7 @@ const OWN_LIFE: Duration = Duration::from_secs(1_000_000);
 /// How often a life may be granted anew.
 const MOST_LIVES: u32 = 4;
 
-/// What an answer carries.
+/// The lease or the token in an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Given {
     Lease {

@@ -8,10 +8,10 @@ use planescape_vault::{Auth, Grant};
 
 use super::{Token, Vault, refused};
 
-/// Whoever asks here gets a token that ends with no other one.
+/// A request here makes a token that ends with no other one.
 pub(crate) const ORPHANS: &str = "auth/token/create-orphan";
 
-/// Whoever asks here is told of a token that somebody else has made, and that lives for ever.
+/// A request here brings a token that somebody else has made, and that lives for ever.
 const RENEWALS: &str = "auth/token/renew";
 const OF_OTHERS: &str = "hvs.of-others";
 
@@ -113,7 +113,7 @@ impl Vault {
             .map(|(name, _)| name)
     }
 
-    /// Whoever has asked for this token is gone, and has written it down nowhere.
+    /// The agent that has asked for this token is gone, and has written it down nowhere.
     pub(crate) fn disown(&mut self, name: &str) {
         if let Some(token) = self.tokens.get_mut(name) {
             token.maker = None;

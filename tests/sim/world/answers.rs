@@ -1,4 +1,4 @@
-//! What the world says to a command, and does because of it.
+//! The world's answers to commands, and their effects on it.
 
 use planescape_agent_core::{Command, Destination, Failure, Input, LeftToken, Made, Ticket, Token};
 use planescape_templates::Answer;

@@ -1,4 +1,4 @@
-//! What must be true of the world after each step, and at the end of a life.
+//! Checks of the world after each step, and at the end of a life.
 
 use std::time::Duration;
 
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// What others have made, or what ends with another token, is left alone.
+    /// Tokens that others have made, or that end with another token, are left alone.
     fn check_revocation(&mut self, token: &str) {
         if !self.held.iter().any(|held| held == token) {
             let broken = format!("{token} is revoked, and is not the agent's");

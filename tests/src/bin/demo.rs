@@ -40,7 +40,7 @@ struct Arguments {
     hold: bool,
 }
 
-/// What the node gets images of, besides public ones.
+/// The programs that the node gets images of, besides public ones.
 const PROGRAMS: [Program; 2] = [Program::Agent, Program::Operator];
 
 /// Everything that a testbed has started ends within this time.

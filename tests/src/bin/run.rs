@@ -1,4 +1,4 @@
-//! What `tests/run` runs.
+//! The program behind `tests/run`.
 
 use std::process::ExitCode;
 

@@ -24,7 +24,7 @@ pub struct Call {
     /// The account that asked.
     #[serde(default)]
     pub user: Account,
-    /// What it is about.
+    /// The object that it is about.
     #[serde(rename = "objectRef")]
     pub object: Object,
     /// How it was answered.
@@ -42,7 +42,7 @@ pub struct Account {
     pub username: String,
 }
 
-/// What a request is about.
+/// The object of a request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Object {
@@ -99,7 +99,7 @@ impl Call {
     }
 }
 
-/// What the API server is told to write down, and where.
+/// Arguments that tell the API server what to write down, and where.
 pub(super) fn arguments(folder: &Path) -> Result<[String; 2]> {
     let policy = folder.join("audit-policy.yaml");
     fs::write(&policy, POLICY).with_context(|| format!("write {}", policy.display()))?;

@@ -1,4 +1,4 @@
-//! What a CronJob and the PlanescapeJob that follows it start: where they differ, and why if that is known.
+//! Compares the runs of a CronJob and of the PlanescapeJob that follows it: where they differ, and why if known.
 
 use std::collections::BTreeSet;
 
@@ -34,19 +34,19 @@ pub enum Reason {
 /// One life, as both sides have lived it.
 #[derive(Clone, Copy, Debug)]
 pub struct Both<'a> {
-    /// What was to happen.
+    /// The life that was planned.
     pub life: &'a Life,
     /// When it began.
     pub start: Timestamp,
-    /// What the PlanescapeJob started.
+    /// The runs of the PlanescapeJob.
     pub ours: &'a [Run],
-    /// What the CronJob started.
+    /// The runs of the CronJob.
     pub theirs: &'a [Run],
 }
 
 impl Both<'_> {
-    /// The instants that only one side starts. Where one run keeps another from starting, the first: others follow from
-    /// it.
+    /// The instants that only one side starts. If one run can keep another from starting, only the first one: others
+    /// follow from it.
     pub fn differing(&self) -> Vec<Timestamp> {
         let ticks =
             |runs: &[Run]| -> BTreeSet<Timestamp> { runs.iter().map(|run| run.tick).collect() };

@@ -15,13 +15,13 @@ pub struct Kept {
     pub process: u32,
     /// Its folder, which is removed with it.
     pub folder: PathBuf,
-    /// What a shell needs to reach it.
+    /// The lines that a shell needs to reach it.
     #[serde(default)]
     pub exports: Vec<String>,
 }
 
 impl Kept {
-    /// The one that is up, if it still is: its holder has a lock. What cannot be read was cut off, and nothing is up.
+    /// The one that is up, if it still is: its holder has a lock. An unreadable file was cut off, and nothing is up.
     ///
     /// # Errors
     /// There is no folder for it.

@@ -31,7 +31,7 @@ use super::timeline::Timeline;
 use crate::programs::Program;
 use crate::scripted_vault::{Answer, Request, ScriptedVault};
 
-/// What the container's paths are here.
+/// The container's paths, and their places here.
 const PATHS: [(&str, &str); 4] = [
     ("/vault/secrets", "secrets"),
     ("/home/vault", "home"),
@@ -110,7 +110,7 @@ examples/jobs/database-job.yaml without a cluster.
 `cargo demo` runs it on real servers.
 ";
 
-/// What the operator would create.
+/// The Job that the operator would create.
 fn planned_job(vault: &str) -> Result<Value> {
     let mut job: PlanescapeJob = serde_saphyr::from_str(DATABASE_JOB)?;
     let now = Timestamp::now();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Image, Layer};
 use crate::{postgres, servers};
 
-/// What holds a pod's namespaces open.
+/// The image that holds a pod's namespaces open.
 pub(crate) const PAUSE: &str = "registry.k8s.io/pause:3.8";
 const PAUSE_SOURCE: &str = "fn main() { loop { std::thread::park() } }";
 

@@ -28,7 +28,7 @@ pub(super) fn start(
     machine.start_server("kubelet", &command)
 }
 
-/// What a machine in a test has to leave out, and nothing that changes how pods behave.
+/// Omits what a machine in a test has to, and nothing that changes how pods behave.
 fn configuration(machine: &Machine, cgroup: &str) -> Result<String> {
     let resolver = machine.folder().join("resolv.conf");
     fs::write(&resolver, "")?;

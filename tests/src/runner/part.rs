@@ -81,7 +81,7 @@ impl Part {
         all.filter(|part| !named(part)).collect()
     }
 
-    /// What the machine has to offer.
+    /// The purpose that the machine must be fit for.
     pub(super) fn needs(self) -> Option<Purpose> {
         match self {
             Self::Format | Self::Clippy | Self::Docs | Self::Licences | Self::Unit => None,

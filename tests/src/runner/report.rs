@@ -1,4 +1,4 @@
-//! What is said at the end.
+//! The report at the end.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::{Outcome, Part};
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 10;
 
-/// What came of all parts.
+/// The outcomes of all parts.
 #[derive(Debug, Default)]
 pub struct Report {
     lines: Vec<(Part, Outcome, Duration)>,

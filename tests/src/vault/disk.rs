@@ -17,7 +17,7 @@ use crate::process::Server;
 use crate::run_folder::RunFolder;
 use crate::servers;
 
-/// What brings a Vault back.
+/// The parts that a Vault needs to come back.
 #[derive(Debug)]
 pub(super) struct Disk {
     configuration: PathBuf,

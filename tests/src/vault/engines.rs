@@ -1,4 +1,4 @@
-//! What is mounted in a test Vault, and who may read it.
+//! The mounts of a test Vault, and the policies of their readers.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -11,19 +11,19 @@ use crate::testbed::NAMESPACE;
 
 const CREATE_READER: &str = r#"CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";"#;
 
-/// What the guide's job may do: with the last line Vault says of every lease that it is gone.
+/// The rights of the guide's job: with the last line Vault says of every lease that it is gone.
 const DATABASE_READER: &str = r#"
 path "database/creds/*" { capabilities = ["read"] }
 path "sys/leases/revoke" { capabilities = ["update"] }
 "#;
 
-/// What templates over static secrets may read.
+/// The rights of templates over static secrets.
 const KEY_VALUE_READER: &str = r#"
 path "kv/*" { capabilities = ["read", "list"] }
 path "secret-v1/*" { capabilities = ["read", "list"] }
 "#;
 
-/// What runs with Secrets of their own may do, likewise.
+/// The rights of runs with Secrets of their own, likewise.
 const RUNS: &str = r#"
 path "database/creds/*" { capabilities = ["read"] }
 path "kv/*" { capabilities = ["read"] }
