@@ -262,7 +262,7 @@ fn planescape_job() -> ApiResource {
     ApiResource::from_gvk(&kind)
 }
 
-/// As the guide's job for a database, once a year, and as large as people's manifests are.
+/// A PlanescapeJob like the guide's for a database, once a year, and as large as people's manifests are.
 fn recurring(number: u32) -> Value {
     let template = "{{- with secret \"database/creds/readonly\" -}}\nexport PGUSER=\"{{ .Data.username }}\"\n{{- end -}}";
     let mut object = json!({

@@ -20,7 +20,7 @@ use serde_json::json;
 const PAIRS: usize = 7;
 const NAMESPACE: &str = "overhead";
 
-/// Stands where the native sidecar would: started, gated by a hook, ended by a signal.
+/// A container in the place of the native sidecar: started, gated by a hook, ended by a signal.
 const IDLE_SIDECAR: &str = r#"
           initContainers:
           - name: stand-in

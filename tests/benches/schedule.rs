@@ -8,7 +8,7 @@
 //! cargo bench -p planescape-tests --bench schedule -- 5000 --namespaces=100 --policy=Forbid --ticks=5
 //! ```
 //!
-//! Of several ticks the worst is printed. Times and numbers of calls come from the API server's audit log.
+//! It prints the worst of several ticks. Times and numbers of calls come from the API server's audit log.
 
 #![expect(clippy::print_stdout, reason = "it reports to a terminal")]
 
@@ -239,7 +239,7 @@ fn print_calls(control_plane: &ControlPlane, load: Load) -> Result<()> {
     Ok(())
 }
 
-/// Makes objects that are due together; when that is first.
+/// Makes objects that are due together; returns when that is first.
 async fn prepare(control_plane: &ControlPlane, side: Side, load: Load) -> Result<Timestamp> {
     for number in 0..load.namespaces {
         let namespace = side.namespace(load, number);
@@ -416,7 +416,7 @@ impl fmt::Display for Load {
 }
 
 impl Delays {
-    /// When the last of all Jobs was there; later than any where one is missing.
+    /// When the last of all Jobs was there; if one is missing, a time later than any.
     fn last(&self) -> SignedDuration {
         let last = self.0.last().copied().unwrap_or(SignedDuration::MAX);
         if self.0.len() < self.1 {

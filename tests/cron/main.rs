@@ -1,4 +1,4 @@
-//! Random schedules, read here and by robfig/cron, which is what a Kubernetes CronJob reads them with.
+//! Random schedules, read here and by robfig/cron, as a Kubernetes CronJob reads them.
 //!
 //! A failure prints the case. `PLANESCAPE_CRON_CASES=n` says how many there are, and
 //! `PLANESCAPE_CRON_SEED=n` which.
@@ -54,7 +54,7 @@ const CASES: usize = 50_000;
 /// One in so many is looked at minute by minute as well.
 const BY_THE_MINUTE: usize = 10;
 
-/// After so many years the search of robfig/cron ends.
+/// The search of robfig/cron ends after so many years.
 const THEIR_YEARS: i16 = 5;
 
 pub(crate) struct Case {

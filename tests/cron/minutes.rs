@@ -7,7 +7,7 @@ use planescape_operator_core::api::v1alpha1::DstPolicy;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// How long a gap may be whose readings are made up for.
+/// The longest gap whose readings are made up for.
 const LONGEST_GAP: SignedDuration = SignedDuration::from_hours(6);
 
 /// How robfig marks a field that says "any".

@@ -6,7 +6,7 @@ struct Field {
     least: usize,
     greatest: usize,
     names: &'static [&'static str],
-    /// Out of how many schedules one restricts it.
+    /// One schedule in so many restricts it.
     seldom: usize,
 }
 

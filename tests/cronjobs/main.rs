@@ -29,7 +29,7 @@ const STARTS: [&str; 4] = [
     "2026-11-24T10:00:30Z",
 ];
 
-/// Runs end in this second of a minute, so that how long after its instant one starts does not matter.
+/// Runs end in this second of a minute, so that small delays of their starts do not matter.
 const SECOND: i64 = 37;
 
 /// One CronJob and the PlanescapeJob that follows it.
@@ -41,7 +41,7 @@ pub(crate) struct Case {
     pub(crate) lasts: Vec<i64>,
 }
 
-/// When the run of an instant ends that starts now.
+/// The end of an instant's run that starts now.
 pub(crate) fn ends(case: &Case, tick: Timestamp, now: Timestamp) -> Timestamp {
     let minute = usize::try_from(tick.as_second() / 60).unwrap();
     let earliest = now.as_second() + case.lasts[minute % case.lasts.len()];

@@ -25,7 +25,7 @@ struct Ours<'a> {
     now: Timestamp,
     job: PlanescapeJob,
     jobs: BTreeMap<String, KnownJob>,
-    /// When those end that go on.
+    /// The ends of the Jobs that go on.
     ends: BTreeMap<String, Timestamp>,
     wake: Option<Timestamp>,
     begun: Option<Started>,
@@ -121,7 +121,7 @@ impl<'a> Ours<'a> {
         panic!("no rest at {}: {:?}", self.now, self.job.status);
     }
 
-    /// Plans, acts and reports. Whether there was nothing to do.
+    /// Plans, acts and reports; returns whether there was nothing to do.
     fn attempt(&mut self) -> bool {
         let whole = Whole::of(self.job.clone(), &Defaults::default(), self.now);
         let checked = whole.validated.as_ref().map_err(Vec::as_slice);

@@ -44,7 +44,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         env: BTreeMap::new(),
         umask: None,
         steps,
-        // How often depends on when somebody looks.
+        // The number of reads depends on when somebody looks.
         repeats: true,
         differs: BTreeMap::new(),
     }
@@ -139,7 +139,7 @@ fn steps(draw: &mut Draw) -> Vec<Step> {
 }
 
 /// Spoils one place: a key that is gone, unknown or twice there, or a value of another type.
-/// Which of them it is.
+/// Returns which of them it is.
 fn mistake(top: &mut Node, chance: &mut Chance) -> usize {
     let places = top.places();
     let at = chance.below(places);

@@ -96,7 +96,7 @@ fn their_agent() -> Result<PathBuf> {
     }
 }
 
-/// Those in which it does as `vault agent` does.
+/// Compares the scenarios in which `bao agent` does as `vault agent` does.
 async fn compare_with_bao(mut scenarios: Vec<Scenario>) -> Result<()> {
     scenarios.retain(|it| it.openbao.is_none());
     compare_all(scenarios, servers::OPENBAO.build()?.join("bao")).await
@@ -121,7 +121,7 @@ async fn compare_all(scenarios: Vec<Scenario>, theirs: PathBuf) -> Result<()> {
         }
     }
     eprintln!("{} of {count} scenarios end alike", count - differing.len());
-    // Beside others an agent may be late for what a scenario does to it.
+    // An agent beside others may be late for the steps of its scenario.
     let mut failed = 0;
     for scenario in differing {
         eprintln!("once more, alone:");

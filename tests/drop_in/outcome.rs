@@ -134,7 +134,7 @@ fn steady(value: &mut Value) {
     }
 }
 
-/// Of JSON only the keys, and how it ends: what is wrapped or sealed differs each time.
+/// Only the keys of JSON, and how it ends: wrapped and sealed values differ each time.
 fn shape(content: &str) -> String {
     let is_id = |c: char| c.is_ascii_hexdigit() || c == '-';
     if content.len() == 36 && content.chars().all(is_id) {

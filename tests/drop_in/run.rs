@@ -124,7 +124,7 @@ impl Run<'_> {
             .replace("${LONG}", &"long".repeat(750))
     }
 
-    /// The other way round.
+    /// The same text with the names in place of their values.
     fn plain(&self, text: &str) -> String {
         let folder = self.folder.display().to_string();
         let text = text.replace(&folder, "${DIR}");
@@ -287,7 +287,7 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
-    /// Or until it has ended.
+    /// Waits until log and files have not changed for a while, or the agent has ended.
     async fn until_quiet(&self, agent: &mut Process, pause: Duration) -> Result<()> {
         let begun = Instant::now();
         let mut since = Instant::now();

@@ -128,7 +128,7 @@ async fn newest(place: &Place) -> String {
     newest.expect("it has a run").to_owned()
 }
 
-/// In order of their names.
+/// The pods in the order of their names.
 async fn pods(place: &Place, selector: &str) -> Vec<String> {
     let get = ["get", "pods", "-l", selector, "-o", "json"];
     let list: Value = serde_json::from_str(&place.kubectl(&get).await).unwrap();

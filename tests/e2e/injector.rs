@@ -390,7 +390,7 @@ async fn an_agent_tells_its_metrics_and_quits(bed: &Testbed) {
     panic!("the agent goes on after it was asked to quit");
 }
 
-/// The agent alone refuses such text with a sentence, and goes on; beside a busybox it runs.
+/// The agent alone refuses such text with a sentence, and goes on; with a busybox beside the agent the text runs.
 async fn text_of_a_shell_needs_the_second_image(bed: &Testbed) {
     assert_eq!(file(bed, "shell-served", "copy").await, "ann");
 

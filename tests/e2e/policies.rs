@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::jobs::{Place, until};
 
-/// How long the pods may go on that do not listen.
+/// The time for which pods that do not listen may go on.
 const GRACE: i64 = 5;
 
 /// Kubernetes cuts the times of containers to whole seconds.
@@ -25,7 +25,7 @@ struct Life {
     ended: Option<Timestamp>,
 }
 
-/// By the name of the run's Job, also of pods that are gone.
+/// Lives by the name of the run's Job, also of pods that are gone.
 type Lives = Arc<Mutex<BTreeMap<String, Life>>>;
 
 #[tokio::test]
@@ -136,7 +136,7 @@ fn every_minute(script: &str, spec: Value) -> String {
     job.to_string()
 }
 
-/// As if it had been there for a while: one run is due at once, and the next after so many seconds; when that is.
+/// Makes the job older: one run is due at once, and the next after so many seconds; returns when that is.
 async fn back_date(place: &Place, seconds: i64) -> Timestamp {
     until("the operator has seen it", 30, async || {
         let job = place.get("pjob/policies").await;

@@ -18,7 +18,7 @@ mod table;
 use bed::Bed;
 use table::{End, TROUBLES, Trouble, WAYS};
 
-/// An agent that is killed is what goes wrong most by itself: a minute. All of it takes a quarter of an hour.
+/// A killed agent is the trouble that comes most by itself, and takes a minute. All of it takes a quarter of an hour.
 #[tokio::test]
 async fn no_lease_outlives_its_bound_whoever_is_out_of_order() {
     if let Some(rounds) = rounds() {
@@ -38,7 +38,7 @@ async fn no_lease_outlives_its_bound_whoever_is_out_of_order() {
     };
     let ends = ends(troubles).await;
     let wrong = ends.iter().filter_map(End::complaint);
-    // How slow a machine is matters there alone.
+    // The machine's speed matters there alone.
     let late = ends.iter().filter_map(End::lateness).filter(|_| is_all);
     let wrong: Vec<String> = wrong.chain(late).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

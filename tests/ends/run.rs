@@ -28,7 +28,7 @@ struct Run {
     way: Way,
     pod: String,
     uid: String,
-    /// Of its pod.
+    /// The address of its pod.
     address: String,
     triggered: Instant,
     gone: [Option<Instant>; 2],
@@ -118,7 +118,7 @@ pub(crate) async fn tidy(bed: &Bed, trouble: Trouble, round: &str) -> Result<()>
     bed.testbed.control_plane.kubectl(&delete).await.map(drop)
 }
 
-/// Of the token that its agent has logged in for.
+/// The accessor of the token that its agent has logged in for.
 fn accessor(requests: &[Entry], run: &Run) -> Result<String> {
     let login = requests.iter().rev().find(|entry| {
         entry.is("update", "auth/kubernetes/login") && entry.remote_address == run.address
@@ -151,7 +151,7 @@ impl Place {
         format!("{of}-{}-{}", self.trouble, way.name())
     }
 
-    /// That of most runs, and one that is deleted.
+    /// The namespace of most runs, and one that is deleted.
     fn namespaces(&self) -> [String; 2] {
         [self.namespace.clone(), format!("{}-gone", self.namespace)]
     }
@@ -164,7 +164,7 @@ impl Place {
         }
     }
 
-    /// In the namespace of a run that ends this way.
+    /// Runs kubectl in the namespace of a run that ends this way.
     async fn kubectl(&self, bed: &Bed, way: Way, arguments: &[&str]) -> Result<String> {
         let cluster = &bed.testbed.control_plane;
         cluster.kubectl_in(&self.namespace(way), arguments).await
@@ -255,7 +255,7 @@ spec:
         }
     }
 
-    /// Once both leases are there, and the status knows it.
+    /// The run, once both leases are there and the status knows it.
     async fn held(&self, bed: &Bed, way: Way) -> Result<Option<Run>> {
         let job = self.get(bed, way, &format!("pjob/{}", way.name())).await?;
         let run = &job["status"]["runs"][0];
@@ -389,7 +389,8 @@ async fn claimed(namespaces: &[Api<PlanescapeJob>]) -> Result<Vec<String>> {
     Ok(claimed)
 }
 
-/// To the process of a pod that has this name, the eldest: before it becomes `sleep`, what a shell starts has the shell's name.
+/// Signals the eldest process of a pod that has this name: a child of a shell has the shell's name until it becomes
+/// `sleep`.
 fn signal(uid: &str, name: &str, signal: Signal) -> Result<()> {
     let eldest = processes(uid, name).into_iter().min();
     let eldest = eldest.with_context(|| format!("no process {name} in the pod"))?;

@@ -9,7 +9,7 @@ pub(crate) enum Way {
     Fails,
     /// The job's container is killed, as for lack of memory.
     Killed,
-    /// As the operator ends a run, too, that is stuck or that Vault refuses.
+    /// The operator also ends a stuck run in this way, and a run that Vault refuses.
     OverDeadline,
     PodDeleted,
     /// Through the API, as `kubectl drain` does.
@@ -193,7 +193,7 @@ impl Trouble {
             // A guard counts from the agent's last breath.
             (_, By::Guard) => 0,
             (Self::Nobody | Self::Agent | Self::Operators, _) => 0,
-            // Those who wait try again after as long as they have waited.
+            // A client that waits tries again after as long as it has waited.
             (Self::Vault, _) => 6,
             // The same, of a longer time: it starts, and elects itself.
             (Self::VaultKilled, _) => 15,

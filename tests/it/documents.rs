@@ -198,7 +198,7 @@ fn roles_for_one_namespace_allow_what_those_for_all_do() {
     assert_eq!(rules(&one, "Role", "planescape-credentials-team"), leases);
 }
 
-/// Of the one object of this kind and name.
+/// The rules of the one object of this kind and name.
 fn rules(objects: &[Value], kind: &str, name: &str) -> Vec<Value> {
     let mut found = objects
         .iter()
@@ -238,7 +238,7 @@ fn read(paths: Vec<PathBuf>) -> BTreeMap<PathBuf, String> {
     paths.into_iter().map(text).collect()
 }
 
-/// Without `..`; of links the file system would follow more than a reader does.
+/// The path without `..`; the file system would follow links that a reader does not.
 fn resolved(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

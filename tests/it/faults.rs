@@ -125,7 +125,7 @@ async fn a_delay_only_delays() {
 async fn a_silent_connection_stays_open_and_new_ones_are_fine() {
     let bed = Bed::start().await;
     bed.ask().await.unwrap();
-    // Until the client keeps the connection for the next request.
+    // The client keeps the connection for the next request by then.
     tokio::time::sleep(Duration::from_millis(100)).await;
     bed.proxy.set(Fault::Silent);
     assert!(bed.ask().await.unwrap_err().is_timeout());

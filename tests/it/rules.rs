@@ -66,7 +66,7 @@ async fn what_a_rule_of_a_policy_forbids_is_possible_without_it() {
             write(&bed, &without).await.unwrap();
             until(&bed, account, attempt, Ok(())).await;
         }
-        // Nobody else is held to it.
+        // Other accounts are not held to it.
         let mut of_another = policy.clone();
         let condition = &mut of_another["spec"]["matchConditions"][0]["expression"];
         let expression = condition.as_str().unwrap();
@@ -181,7 +181,7 @@ async fn prepare(bed: &Bed<'_>) -> Result<()> {
     bed.apply(&there).await.map(drop)
 }
 
-/// To an object that is there; the Job controller is to take no notice.
+/// A reference to an object that is there; the Job controller is to take no notice.
 async fn reference(bed: &Bed<'_>, version: &str, kind: &str, object: &str) -> Result<Value> {
     let uid = bed.get(object).await?["metadata"]["uid"].clone();
     let (_, name) = object.split_once('/').context("a kind and a name")?;
@@ -363,7 +363,7 @@ fn containers() -> Value {
     })
 }
 
-/// As `credentials` may make it for the Job `mine`; whether there is an owner of that UID no rule asks.
+/// A Secret as `credentials` may make it for the Job `mine`; no rule asks whether there is an owner of that UID.
 fn secret(name: &str, change: &Value) -> Value {
     let mut secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,

@@ -107,7 +107,7 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// Only these may use what stands beside them.
+/// Only the files listed last may use the name before them.
 const OWNERS: [(&str, &str, &[&str]); 4] = [
     (
         "agent/src",

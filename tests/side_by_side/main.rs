@@ -119,7 +119,7 @@ fn start_operator(cluster: &Cluster) -> Server {
     Server::start("operator", &command, cluster.run.path()).unwrap()
 }
 
-/// Far from the instants of all schedules, and soon.
+/// A moment soon, and far from the instants of all schedules.
 fn half_past_a_minute() -> Timestamp {
     let soon = Timestamp::now().as_second() + 5;
     Timestamp::from_second((soon - 30).div_euclid(60) * 60 + 90).unwrap()
@@ -211,7 +211,7 @@ fn judge(lives: &[(Life, i64)], runs: &Runs, (start, end): (Timestamp, Timestamp
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut same = 0;
-    // Those that wait for no other.
+    // Runs that wait for no other.
     let mut free: BTreeMap<Side, Vec<Run>> = BTreeMap::new();
     let mut count = 0;
     for (number, (life, lasts)) in lives.iter().enumerate() {
@@ -261,7 +261,7 @@ fn told(reason: Reason) -> String {
     format!("{reason:?}")
 }
 
-/// Whether a run ends, or somebody edits, so close to an instant, or to where it would be too late for one, that the order is
+/// Whether a run ends, or somebody edits, so close to an instant or to its deadline that the order is
 /// nobody's choice.
 fn is_close(both: &Both<'_>, tick: Timestamp, lasts: i64) -> bool {
     let deadline = both.life.spec["startingDeadlineSeconds"].as_i64();

@@ -164,7 +164,7 @@ struct Run {
     fails_from: Moment,
     failure: Failure,
     answers: VecDeque<(Moment, Input)>,
-    /// When what was asked of whom.
+    /// The moments of each request, by its kind and its object.
     asked: BTreeMap<(Asked, String), Vec<Moment>>,
     issued: usize,
 }
@@ -319,7 +319,7 @@ fn secret(path: &str, number: usize) -> Secret {
     Secret::from_json(body.as_bytes()).unwrap()
 }
 
-/// One that never gives up.
+/// An agent that never gives up.
 fn agent(seed: u64, now: Now) -> Agent {
     let templates: String = (0..TEXTS.len())
         .map(|n| format!("template {{ contents = \"x\" destination = \"/{n}\" }}\n"))

@@ -22,12 +22,12 @@ const SEEDS: u64 = 200;
 /// More than any cache needs to become empty.
 const MOST_ROUNDS: usize = 10_000;
 
-/// Of the loss of the agent's token, which it hears of later.
+/// The number of the loss of the agent's token, of which the cache hears later.
 const LOSS: usize = 0;
 
 const PATHS: [&str; 3] = ["db/creds/a", "db/creds/b", "aws/creds/c"];
 const NAMESPACES: [&str; 2] = ["root/", "team/"];
-/// Of leases, and of tokens.
+/// Prefixes of leases, and of tokens.
 const PREFIXES: [&str; 5] = ["db/creds/a", "db", "aws", "auth/userpass", "auth/token"];
 
 #[test]

@@ -11,7 +11,7 @@ use crate::vault::is_of_us;
 
 const PHASES: [&str; 3] = ["starting", "ready", "stopping"];
 
-/// Of each phase: `+` where it has to be met, `-` where it must not be, `.` where it may be.
+/// One mark for each phase: `+` where it has to be met, `-` where it must not be, `.` where it may be.
 type Cells = &'static str;
 
 /// An agent whose token is wrapped for somebody else revokes nothing, and ends at once.
@@ -44,11 +44,11 @@ const INPUTS: [(&str, Cells); 29] = [
     ("Quit", "+++"),
     ("Revoked", "--+"),
     ("LeaseRevoked", "+++"),
-    // With any of those that fail.
+    // It comes with any input that fails.
     ("Unresolved", "+++"),
 ];
 
-/// By the phase in which it was decided.
+/// Commands, by the phase in which they were decided.
 const COMMANDS: [(&str, Cells); 25] = [
     ("LogIn", "++-"),
     ("Remember", "+++"),

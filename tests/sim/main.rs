@@ -35,7 +35,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// The only one, where one is to be repeated.
+/// The only seed, where one is to be repeated.
 fn seed() -> Option<u64> {
     number("PLANESCAPE_SIM_SEED")
 }

@@ -67,7 +67,7 @@ impl Promises {
         files.filter(move |(_, held)| is_current(held))
     }
 
-    /// The same without that whose end was told.
+    /// The same without those whose end was told.
     pub(crate) fn untold(&self) -> impl Iterator<Item = (&usize, &String)> {
         self.held()
             .filter(move |(_, held)| !self.told.contains(*held))
@@ -80,8 +80,8 @@ impl Promises {
         }
     }
 
-    /// A new configuration is taken over, or has been: nothing else happens in between, so that whatever the agent does
-    /// is because of it.
+    /// A new configuration is taken over, or has been: nothing else happens in between, so that all that the agent does
+    /// then is because of it.
     pub(crate) fn takes_over(&mut self, begins: bool) {
         self.taken_over = begins.then(BTreeSet::new);
     }
@@ -192,7 +192,7 @@ impl Promises {
         }
     }
 
-    /// On the way out whoever uses the files has ended.
+    /// On the way out the program that uses the files has ended.
     fn is_in_use(&self, lease: &str) -> bool {
         !self.is_leaving && self.files.values().any(|held| held == lease)
     }

@@ -28,7 +28,7 @@ struct Token {
     accessor: String,
     /// The token that it ends with.
     parent: Option<String>,
-    /// Of one that ends with no other, the token that has asked for it.
+    /// The token that has asked for it, if it ends with no other.
     maker: Option<String>,
     is_renewable: bool,
     life: Duration,
@@ -167,7 +167,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Of a token that is revoked, the leases that have not ended since.
+    /// The leases of a revoked token that have not ended since.
     pub(crate) fn outliving<'a>(
         &'a self,
         token: &'a str,

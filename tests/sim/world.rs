@@ -41,7 +41,7 @@ pub(crate) struct World {
     ledger: Vec<LeftToken>,
     /// Tokens that could not be written into it, since it was last removed.
     unwritten: Vec<String>,
-    /// Those of earlier lives, when this one began.
+    /// Tokens of earlier lives that could not be written, as this one began.
     lost: Vec<String>,
     kind: Kind,
     starts_a_program: bool,
@@ -58,7 +58,7 @@ pub(crate) struct World {
     own: String,
     /// The one that the agent has handed to its listener.
     offered: Option<Token>,
-    /// When a renewal of what a text has made was last on its way.
+    /// When a renewal of a token that a text has made was last on its way.
     renewing_at: Moment,
     is_stopping: Option<Moment>,
     /// How many asked this life to end.
@@ -277,7 +277,7 @@ impl World {
                 result: Ok(Answer::Secret(Some(secret))),
                 ..
             } => {
-                // Of one that nobody can revoke there is no accessor.
+                // A token that nobody can revoke has no accessor.
                 let made = secret.auth().filter(|auth| is_of_us(auth));
                 let made = made.filter(|auth| !auth.accessor.is_empty());
                 let token = made.and_then(|auth| auth.client_token.as_str());

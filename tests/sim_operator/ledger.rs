@@ -35,7 +35,7 @@ pub(crate) struct Ledger {
     anchor: Timestamp,
     /// The schedule and its anchor, as a status has told them.
     anchored: Option<(String, Timestamp)>,
-    /// Whether there were intervals of which no status has told what they count from.
+    /// Whether there were intervals whose anchor no status has told.
     has_untold_intervals: bool,
     is_suspended: bool,
     /// Whether no status has told of the schedule as it is.
@@ -219,7 +219,7 @@ impl Ledger {
             };
         };
         if has_untold_intervals {
-            // Made before anything told what intervals count from.
+            // It was made before anything told what intervals count from.
             self.has_untold_intervals = false;
             self.instants.entry(last).or_insert(Word::Overtaken);
         }
@@ -293,7 +293,7 @@ impl Ledger {
         self.instants.iter().map(|(tick, word)| (*tick, *word))
     }
 
-    /// How many instants came to what.
+    /// How many instants met each fate.
     pub(crate) fn count(&self) -> BTreeMap<Word, u64> {
         let mut counts = BTreeMap::new();
         for word in self.instants.values() {

@@ -30,7 +30,7 @@ const LENGTH: usize = 120;
 
 const SEEDS: u64 = 100_000;
 
-/// From so many histories on everything has met everything.
+/// Everything has met everything after so many histories.
 const MANY: u64 = 10_000;
 
 /// The fates that some instants must have.
@@ -45,13 +45,13 @@ const WORDS: [Word; 8] = [
     Word::Overtaken,
 ];
 
-/// How often each kind of trouble was met before an operator did what.
+/// How often each kind of trouble came before each step of an operator.
 pub(crate) type Coverage = BTreeMap<(&'static str, &'static str), u64>;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken {
-    /// Which.
+    /// The name of the promise.
     pub(crate) promise: &'static str,
     /// The story of it.
     pub(crate) how: String,

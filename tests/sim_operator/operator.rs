@@ -48,7 +48,7 @@ pub(crate) struct Operator {
     pub(crate) broken: Option<Broken>,
 }
 
-/// How long what a leader has sent may be on its way.
+/// How long a leader's request may be on its way.
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(2);
 
 /// The objects that the watches have brought.
@@ -410,7 +410,7 @@ impl Operator {
         server: &Server,
     ) {
         if !run.starts_with(server.uid()) {
-            // Nobody can keep a run from beginning whose PlanescapeJob goes at that moment; nothing is left of it.
+            // A run may begin although its PlanescapeJob goes at that moment; nothing is left of it.
             return;
         }
         if server.made[run] > 1 {

@@ -11,7 +11,7 @@ use planescape_operator_core::job::plan::{Skip, Skipped};
 /// How much later a run may be than its deadline says: it was announced before it was late.
 const ANNOUNCED: i64 = 3;
 
-/// How late a run may be that shall not make up for what was missed.
+/// How late a run may be if missed runs are not to be made up for.
 const PUNCTUAL: i64 = 60;
 
 /// How long it may take from a decision to the deletion that follows.
@@ -25,7 +25,7 @@ pub(crate) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// Of a PlanescapeJob that can run.
+    /// The rules of a PlanescapeJob that can run.
     pub(crate) fn of(whole: &'a Whole) -> Option<Self> {
         let validated = whole.validated.as_ref().ok()?;
         Some(Self {

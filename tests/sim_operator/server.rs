@@ -80,13 +80,13 @@ pub(crate) struct Server {
     /// Jobs that were deleted before anybody had to know how they end, by UID.
     pub(crate) lost: BTreeSet<String>,
     pub(crate) writes: usize,
-    /// Until then no Job is taken.
+    /// No Job is taken until then.
     pub(crate) refuses_until: Timestamp,
     /// Since when the policy is what it is.
     pub(crate) policy_since: Timestamp,
     /// Whether the clock of an operator was ever another one than this.
     pub(crate) has_jumped: bool,
-    /// When two led last of which one has another clock than this.
+    /// When two operators last led of which one has another clock than this.
     pub(crate) odd_rivals_at: Timestamp,
     /// How often the PlanescapeJob was created.
     creations: u32,
@@ -238,7 +238,7 @@ impl Server {
         if self.job.metadata.resource_version.as_deref() != version {
             return Err(Refusal::Conflict);
         }
-        // Now and then as it is after a journey, which takes long.
+        // Reading it back takes long, so only one status in so many is written and read.
         let travelled = self.version.is_multiple_of(JOURNEYS).then(|| {
             let written = serde_json::to_vec(status).unwrap();
             serde_json::from_slice(&written).unwrap()
@@ -290,7 +290,7 @@ impl Server {
         Ok(known)
     }
 
-    /// How a Job ended, or will, need not be known.
+    /// The end of a Job need not be known any more.
     pub(crate) fn lose(&mut self, name: &str) {
         if let Some(known) = self.jobs.get(name) {
             self.lost.insert(known.run.uid.clone());

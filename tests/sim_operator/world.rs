@@ -78,7 +78,7 @@ impl World {
         trouble & !(u32::from(chance.once_in(2)) << jumps)
     }
 
-    /// Of one PlanescapeJob that is created at `start`.
+    /// The world of one PlanescapeJob that is created at `start`.
     pub(crate) fn of(spec: &Value, start: Timestamp, trouble: u32, chance: Chance) -> Self {
         let server = Server::new(start, spec);
         let delay = delay(&server);
@@ -269,7 +269,7 @@ impl World {
             let names: Vec<String> = self.server.jobs.keys().cloned().collect();
             if !names.is_empty() {
                 let name = &names[self.chance.below(names.len())];
-                // Nobody can tell any more how it ended, unless somebody has looked before.
+                // Its end can no longer be told, unless somebody has looked before.
                 self.server.lose(name);
                 let cascades = [Cascade::Foreground, Cascade::Background];
                 self.server.delete(name, self.chance.pick(&cascades));
@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// Of what became of the instants of the former PlanescapeJob nobody can tell any more.
+    /// Makes the PlanescapeJob anew; the fates of the former one's instants can no longer be told.
     fn recreate(&mut self) {
         self.server.recreate();
         let (now, spec) = (self.server.now, &self.server.job.spec);
@@ -332,7 +332,7 @@ impl World {
             Edit::Suspend => self.ledger.suspend(spec.suspend, now),
             Edit::Schedule => self.ledger.change(&spec.schedule, now),
             Edit::Windows => self.ledger.overtake(now),
-            // Of several edits that nobody has looked at in between nobody knows which has changed what.
+            // If nobody has looked between several edits, their changes cannot be told apart.
             Edit::Other if !self.ledger.is_known() => self.ledger.change(&spec.schedule, now),
             Edit::Other => {}
         }
@@ -420,7 +420,7 @@ impl World {
         }
     }
 
-    /// Nothing goes wrong any more, and what is due is done.
+    /// Nothing goes wrong any more, and all that is due is done.
     pub(crate) fn calm_down(&mut self) {
         self.tell("calm");
         self.server.refuses_until = Timestamp::MIN;
@@ -473,7 +473,7 @@ impl World {
         }
     }
 
-    /// Until nobody has anything to do now.
+    /// Goes on until nobody has anything to do now.
     fn settle(&mut self) {
         let leader = self.leader;
         for _ in 0..2_000 {

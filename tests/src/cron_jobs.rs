@@ -63,7 +63,7 @@ const PER_MINUTE: [&str; 6] = [
 ];
 
 impl Life {
-    /// One that lasts for so long, with runs of this pod template.
+    /// Draws a life of this length, with runs of this pod template.
     pub fn draw(chance: &mut Chance, pace: Pace, length: SignedDuration, template: Value) -> Self {
         let mut spec = json!({
             "schedule": schedule(chance, pace),
@@ -97,7 +97,7 @@ impl Life {
         life
     }
 
-    /// Each of its specs with when it is written, if it begins at `start`.
+    /// Each of its specs with the moment at which it is written, if the life begins at `start`.
     pub fn specs(&self, start: Timestamp) -> impl Iterator<Item = (Timestamp, &Value)> {
         let edits = self.edits.iter();
         let edits = edits.map(move |(after, spec)| (start + *after, spec));

@@ -85,7 +85,7 @@ fn zeros(length: usize) -> Response {
     (headers, Body::from_stream(stream::iter(parts))).into_response()
 }
 
-/// Has so many bytes passed by whoever listens at `through`, in front of a [`BodyServer`].
+/// Passes so many bytes through the listener at `through`, in front of a [`BodyServer`].
 pub async fn pass(way: Way, through: SocketAddr, length: usize) -> Result<()> {
     let mut stream = TcpStream::connect(through).await?;
     let path = "/v1/sys/storage/raft/snapshot";

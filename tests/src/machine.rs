@@ -234,7 +234,7 @@ pub(crate) fn create_cgroup(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Passes controllers on to what is below. The kubelet says precisely which one it lacks.
+/// Passes controllers on to the cgroups below. The kubelet says precisely which one it lacks.
 fn enable(controllers: &str, cgroup: &Path) {
     for controller in controllers.split_whitespace() {
         let _ = fs::write(

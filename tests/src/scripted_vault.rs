@@ -1,7 +1,7 @@
 //! A stand-in for Vault, for answers that a real one cannot be made to give.
 //!
 //! Answers are looked up by method and path. Several for the same request are given in order,
-//! and the last one for ever; what has no answer gets Vault's 404.
+//! and the last one for ever; a request without an answer gets Vault's 404.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -81,7 +81,7 @@ pub const MIGRATE: Module = Module {
     )],
 };
 
-/// Renders templates with consul-template itself: what ours are compared with.
+/// Renders templates with consul-template itself: the reference for ours.
 pub const TEMPLATES: Module = Module {
     name: "templates",
     flags: &[],
@@ -89,7 +89,7 @@ pub const TEMPLATES: Module = Module {
     programs: &[(".", "reference")],
 };
 
-/// Reads schedules with robfig/cron, as Kubernetes does: what ours are compared with.
+/// Reads schedules with robfig/cron, as Kubernetes does: the reference for ours.
 pub const CRON: Module = Module {
     name: "cron",
     flags: &[],
@@ -97,7 +97,7 @@ pub const CRON: Module = Module {
     programs: &[(".", "reference")],
 };
 
-/// Lives through CronJobs with the controller of Kubernetes, on a clock of ours: what ours are compared with.
+/// Lives through CronJobs with the controller of Kubernetes, on a clock of ours: the reference for our operator.
 pub const CRONJOBS: Module = Module {
     name: "cronjobs",
     flags: &[],
@@ -139,7 +139,7 @@ impl Module {
     pub fn build(&self) -> Result<PathBuf> {
         let folder = cache_folder()?.join(format!("servers/{}-{}", self.name, self.key()?));
         fs::create_dir_all(folder.join("plugins"))?;
-        // One builder at a time; whoever waited finds the work done.
+        // One builder at a time; the others find the work done.
         let lock = File::create(folder.join("lock"))?;
         lock.lock()?;
         for (package, output) in self.programs {
@@ -155,7 +155,7 @@ impl Module {
         Ok(folder.canonicalize()?)
     }
 
-    /// Those of its programs that are not there yet.
+    /// The programs of it that are not there yet.
     fn unbuilt(&'static self) -> Result<Vec<Unbuilt>> {
         let folder = cache_folder()?.join(format!("servers/{}-{}", self.name, self.key()?));
         let all = self.programs.iter().map(|(package, output)| Unbuilt {

@@ -17,7 +17,7 @@ use crate::vault::{Tls, Vault};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Storage {
     Memory,
-    /// So that it can be killed and come back.
+    /// It can be killed and come back.
     Disk,
 }
 

@@ -38,7 +38,7 @@ pub struct Vault {
     tls: Tls,
     http: reqwest::Client,
     server: Server,
-    /// None of a server for development, which holds everything in memory.
+    /// None for a server for development, which holds everything in memory.
     disk: Option<Disk>,
 }
 

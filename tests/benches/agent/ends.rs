@@ -104,7 +104,7 @@ async fn end_without_names(
     agent.terminate().await
 }
 
-/// A port that nobody reads, and what keeps it.
+/// A port that nobody reads, and the socket that keeps it.
 fn silent_name_server() -> Result<(Ipv4Addr, UdpSocket)> {
     let [.., high, low] = std::process::id().to_be_bytes();
     (1..=254)

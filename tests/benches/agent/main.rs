@@ -4,7 +4,7 @@
 //! * requests a second of 64 clients through a listener with a cache, and what is held after them; and through a program
 //!   that does nothing but pass bytes on;
 //! * resident memory with 1,000 clients whose connections stay;
-//! * by how much it grows while a body of 1 GiB passes, from Vault and to it;
+//! * the growth of resident memory while a body of 1 GiB passes, from Vault and to it;
 //! * from SIGTERM to the revocation and to the end, a hundred times, and where no name server answers;
 //! * processor time of an idle hour, from a minute.
 //!

@@ -25,7 +25,7 @@ impl Agent {
         Self::of(&mut command, home)
     }
 
-    /// By way of another program that becomes it.
+    /// Starts it through another program that becomes it.
     pub(crate) fn of(command: &mut Command, home: &Path) -> Result<Self> {
         let child = command
             .env_clear()

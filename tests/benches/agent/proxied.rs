@@ -15,10 +15,10 @@ use crate::bare::Bare;
 use crate::process::{Agent, Side};
 
 const CLIENTS: usize = 64;
-/// Some seconds of what goes to Vault, and of what does not.
+/// Requests for some seconds: those that go to Vault, and those that do not.
 const REQUESTS: [usize; 2] = [16_000, 160_000];
 
-/// Each with a connection of its own that stays.
+/// Clients, each with a connection of its own that stays.
 const MANY_CLIENTS: usize = 1_000;
 
 pub(crate) async fn rates(sides: [Side<'_>; 2], folder: &Path, address: &str) -> Result<()> {

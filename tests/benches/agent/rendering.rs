@@ -34,7 +34,7 @@ pub(crate) async fn memory(sides: [Side<'_>; 2], folder: &Path, address: &str) -
     Ok(())
 }
 
-/// Both at once, since a minute is long.
+/// Measures both at once, since a minute is long.
 pub(crate) async fn idle_hour(sides: [Side<'_>; 2], folder: &Path, address: &str) -> Result<()> {
     let mut agents = Vec::new();
     for (number, side) in sides.into_iter().enumerate() {
@@ -61,7 +61,7 @@ pub(crate) async fn idle_hour(sides: [Side<'_>; 2], folder: &Path, address: &str
     Ok(())
 }
 
-/// Two seconds after the last file was written.
+/// Starts an agent; returns two seconds after it has written the last file.
 async fn started(side: Side<'_>, folder: &Path, address: &str, count: usize) -> Result<Agent> {
     let out = folder.join("out");
     let _ = fs::remove_dir_all(&out);

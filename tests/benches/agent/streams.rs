@@ -1,4 +1,4 @@
-//! By how much the agents grow while a long body passes.
+//! The growth of the agents' memory while a long body passes.
 
 use std::path::Path;
 use std::time::Instant;

@@ -32,7 +32,7 @@ pub(super) fn configuration(draw: &mut Draw) -> Node {
     for number in 0..draw.chance.below(4) {
         top.add("template", template(draw, number));
     }
-    // Which of both ends first is a matter of time.
+    // Timing decides which of both ends first.
     if !exits && draw.chance.once_in(6) {
         program(draw, &mut top);
     }

@@ -1,4 +1,5 @@
-//! A request to a listener may say anything, and spell its path in any way: with the agent's token its answer never tells it.
+//! A request to a listener may say anything, and spell its path in any way. If it goes on with the agent's token, its
+//! answer never tells that token.
 //!
 //! The input's lines are method, path, letters for what else there is, and a namespace; the rest is the body.
 
@@ -92,7 +93,7 @@ fn vault(passage: &Passage, method: &str, body: &str, text: &str) -> Value {
     }
 }
 
-/// As a server in Go reads a path.
+/// The path as a server in Go reads it.
 fn decoded(path: &str) -> Vec<u8> {
     let mut bytes = path.bytes();
     let mut decoded = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::place::{CREDENTIALS, LIMIT, Place, guides};
 
-/// Nobody may look for leases here, so that what Vault said of this one is the last that is known.
+/// Nobody may look for leases here, so that Vault's answer about this one is the last that is known.
 #[tokio::test]
 async fn a_database_that_is_down_at_the_end_is_told_with_a_digest_and_keeps_no_token_alive() {
     let cluster = Cluster::start().await.unwrap();
@@ -50,7 +50,7 @@ async fn a_database_that_is_away_at_a_renewal_ends_no_renewals() {
     place.let_in().await.unwrap();
     let arguments = ["--listen", "127.0.0.1:0", "--outage", "1m"];
     place.start_with(&arguments).await.unwrap();
-    // As long as renewals ask for: the first one comes after a third of it.
+    // The life that renewals ask for: the first one comes after a third of it.
     let role = Role {
         name: "readonly",
         default_ttl: "90s",

@@ -150,7 +150,7 @@ fn tokens(namespace: &str) -> Vec<(Vec<String>, &'static str)> {
     ]
 }
 
-/// Secrets that are refused, by what tells them from those that are not, and why.
+/// Secrets that are refused, each with what it changes in one that is not, and why.
 fn secrets() -> Vec<(Value, &'static str)> {
     vec![
         (

@@ -70,7 +70,7 @@ async fn a_vault_that_is_listed_sends_nobody_to_one_that_is_not() {
     assert_eq!(foreign.requests(), []);
 }
 
-/// Its token is known to the first one alone, and another one would say so: as if it were revoked.
+/// The first Vault alone knows the run's token; another one would call it unknown, as if it were revoked.
 #[tokio::test]
 async fn an_order_that_is_edited_while_its_run_goes_on_moves_no_token_to_another_vault() {
     let cluster = Cluster::shared().await.unwrap();

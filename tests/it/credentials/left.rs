@@ -85,7 +85,7 @@ async fn what_became_of_a_token_is_told_however_often_the_api_server_refuses() {
 
     kill_agent(&place, "my-job", &accessor).await.unwrap();
     until_leases(&cluster, 0).await.unwrap();
-    // Until what the status remembers was looked at, too.
+    // By then the program has looked at the tokens that the status remembers, too.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let log = place.log();
     assert!(log.contains("cannot tell of a revocation"), "{log}");

@@ -44,7 +44,7 @@ async fn a_run_that_somebody_takes_our_label_off_is_let_go_with_its_lease() {
     let log = place.log();
     assert!(!log.contains("cannot hold a Job"), "{log}");
     assert!(!place.has_record(&job).await.unwrap());
-    // Its pods work with what was revoked: no other token makes that good.
+    // Its pods work with revoked credentials: no other token makes that good.
     let label = ["label", "job", &job, "planescape.io/credentials=true"];
     place.bed.kubectl(&label).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -107,7 +107,7 @@ async fn a_token_that_may_not_revoke_itself_is_not_left_either() {
         told.unwrap_or_else(|error| panic!("{error:#} {}", place.log()));
     }
 
-    // Each has had one. The one that is left belongs to who has revoked them.
+    // Each job has had a token. The one that is left belongs to the program, which has revoked the others.
     let started = Instant::now();
     loop {
         let tokens = cluster.vault.leases("auth/kubernetes/login").await.unwrap();

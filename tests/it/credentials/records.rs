@@ -35,7 +35,7 @@ async fn what_was_read_is_not_read_again_while_its_record_cannot_be_written() {
         .until_refused("unrecorded", "KubernetesRefused")
         .await
         .unwrap();
-    // So that it has tried again.
+    // The program has tried again by then.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let delete = [
         "delete",

@@ -124,7 +124,7 @@ async fn vault_is_asked_for_no_more_logins_than_it_may_be_and_runs_go_on_when_it
             .count()
     });
     let busiest = busiest.max().unwrap();
-    // As many as in two seconds: those that were at once, and those that followed.
+    // As many as in two seconds: some came at once, and others followed.
     assert!(busiest <= 2 * RATE, "{busiest} logins in a second");
     let made = logins.filter(|it| it.error.is_none()).count();
     // An answer may be lost while Vault is sealed.

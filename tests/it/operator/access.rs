@@ -100,7 +100,7 @@ async fn start(bed: &Bed<'_>, is_for_all: bool) -> Result<Server> {
     Server::start(&name, &command, bed.cluster.run.path())
 }
 
-/// From its beginning to the deletion of its Job, which history does not keep.
+/// Follows a run from its beginning to the deletion of its Job, which history does not keep.
 async fn go_through_a_run(bed: &Bed<'_>) -> Result<()> {
     let mut job = once("my-job");
     job["spec"]["successfulJobsHistoryLimit"] = json!(0);

@@ -49,7 +49,7 @@ async fn an_unreadable_object_does_not_stop_the_others() {
     let is_untouched = |job: &Value| job["status"].is_null();
     let object = bed.get("pjob/broken").await.unwrap();
     assert!(is_untouched(&object), "{object}");
-    // It bears our finalizer as long as its end is not recorded, which nobody will.
+    // It bears our finalizer until its end is recorded, and nobody will record that.
     let run = bed.list("jobs", "job-name=started").await.unwrap();
     let run = format!("job/{}", name(&run[0]));
     bed.kubectl(&["delete", &run, "--timeout=30s"])

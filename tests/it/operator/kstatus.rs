@@ -69,7 +69,7 @@ fn jobs() -> Vec<Value> {
         let mut job = once(name);
         job["spec"]["schedule"] = json!("0 3 31 12 *");
         job["spec"][more.0] = more.1;
-        // Those that are deleted stay to be looked at.
+        // The finalizer keeps a deleted one, so that it can be looked at.
         job["metadata"]["finalizers"] = json!(["example.com/held"]);
         job
     };

@@ -167,8 +167,8 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// PlanescapeJobs as if they had been there for a while: of each one run is due at once, and a second after all are
-    /// prepared, one every so many seconds.
+    /// PlanescapeJobs as if they had been there for a while: one run of each is due at once, and a second one after all
+    /// are prepared, one every so many seconds.
     async fn make_jobs(&mut self, pause: i64) -> Result<()> {
         let names: Vec<String> = (0..COUNT).map(|number| format!("job-{number}")).collect();
         let policies = POLICIES.iter().cycle();
@@ -203,7 +203,7 @@ impl<'a> Pair<'a> {
             .await
     }
 
-    /// Of those whose second run is to be watched.
+    /// Waits until it is so of all whose second run is to be watched.
     async fn until_all(&self, what: &str, is_so: impl Fn(&PlanescapeJob) -> bool) -> Result<()> {
         let everything = ListParams::default();
         for _ in 0..SOON.as_millis() / 100 {
@@ -261,7 +261,7 @@ impl<'a> Pair<'a> {
         self.nothing_is_held().await
     }
 
-    /// The label of each run that is due in this test, and where that is to be watched when.
+    /// The label of each run that is due in this test, and the instant of each that is to be watched.
     async fn due_runs(&self) -> Result<BTreeMap<String, Option<Timestamp>>> {
         let mut due = BTreeMap::new();
         for job in self.planescape_jobs.list(&ListParams::default()).await? {

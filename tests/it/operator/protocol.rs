@@ -96,7 +96,7 @@ async fn what_came_before_a_watch_is_told_that_it_is_too_old_is_found_by_the_nex
     let released = ["wait", "--for=delete", &held, "--timeout=60s"];
     let released = bed.kubectl(&released).await;
     released.unwrap_or_else(|error| panic!("{error:#}\n{}", operator.last_words()));
-    // Of PlanescapeJobs, Jobs and pods.
+    // The watches of PlanescapeJobs, Jobs and pods.
     assert!(way.expired() >= 3, "{}", way.expired());
 }
 
@@ -113,7 +113,7 @@ async fn at_each_write(fate: Fate) -> Result<()> {
     Ok(())
 }
 
-/// Loses the first write of an operator, the second of another one, and so on; how many there are.
+/// Loses the first write of an operator, the second of another one, and so on; returns how many there are.
 async fn lose_each(cluster: &Cluster, loss: Loss, fate: Fate) -> Result<usize> {
     for number in 1..=MOST_WRITES {
         let lost = lose(cluster, (number, loss), fate).await;
@@ -126,7 +126,7 @@ async fn lose_each(cluster: &Cluster, loss: Loss, fate: Fate) -> Result<usize> {
     bail!("there is no end to its writes")
 }
 
-/// The write that was lost, unless there is none of this number.
+/// Returns the write that was lost, unless there is none of this number.
 async fn lose(
     cluster: &Cluster,
     (number, loss): (usize, Loss),

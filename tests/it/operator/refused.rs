@@ -308,7 +308,7 @@ async fn starts_once(bed: &Bed<'_>, job: &str) -> Result<()> {
     Ok(())
 }
 
-/// Until the operator writes nothing for some seconds; how often it has written, events aside.
+/// Waits until the operator writes nothing for some seconds; returns how often it has written, events aside.
 async fn until_quiet(bed: &Bed<'_>) -> Result<usize> {
     let mut before = 0;
     loop {

@@ -1,5 +1,5 @@
-//! A way to the API server that understands what passes: it loses one write, or the answer to it, and tells watches that what
-//! they want to go on from is forgotten.
+//! A way to the API server that understands what passes: it loses one write, or the answer to it, and tells watches
+//! that their place is forgotten.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +84,7 @@ impl Way {
         self.address
     }
 
-    /// Returns when the write has come that is lost; which it is.
+    /// Waits for the write that is lost, and returns its name.
     pub(super) async fn struck(&self) -> String {
         let mut struck = self.road.struck.subscribe();
         let write = struck.wait_for(Option::is_some).await;
@@ -92,12 +92,12 @@ impl Way {
         write.unwrap_or_default()
     }
 
-    /// Ends all watches; whoever wants to go on has to wait.
+    /// Ends all watches; clients that want to go on have to wait.
     pub(super) fn hold_watches(&self) {
         self.road.holds.send_replace(true);
     }
 
-    /// Tells those who have waited that what they want to go on from is forgotten.
+    /// Tells the clients that have waited that their place is forgotten.
     pub(super) fn expire_watches(&self) {
         self.road.holds.send_replace(false);
     }
@@ -185,7 +185,7 @@ impl Road {
     }
 }
 
-/// The rest of an answer; of a watch as long as nobody holds it.
+/// The rest of an answer; the rest of a watch ends once watches are held.
 fn chunks(
     answer: reqwest::Response,
     holds: Option<watch::Receiver<bool>>,

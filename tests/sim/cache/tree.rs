@@ -40,7 +40,7 @@ impl Given {
 pub(crate) struct Tree {
     tokens: BTreeMap<String, Token>,
     leases: BTreeMap<String, Lease>,
-    /// By which revocation what is gone was taken away.
+    /// The revocation that took each lease or token away.
     ended_by: BTreeMap<String, usize>,
     issued: usize,
 }
@@ -207,12 +207,12 @@ impl Tree {
                     self.take_token(&name, number);
                 }
             }
-            // Of the agent's cache alone.
+            // These concern the agent's cache alone.
             Revocation::Path { .. } | Revocation::All => {}
         }
     }
 
-    /// With its leases and the tokens that it made.
+    /// Takes a token away with its leases and the tokens that it made.
     pub(crate) fn take_token(&mut self, name: &str, number: usize) {
         if self.tokens.remove(name).is_none() {
             return;

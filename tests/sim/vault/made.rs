@@ -15,7 +15,7 @@ pub(crate) const ORPHANS: &str = "auth/token/create-orphan";
 const RENEWALS: &str = "auth/token/renew";
 const OF_OTHERS: &str = "hvs.of-others";
 
-/// Whether a token that ends with no other one was made for whoever asked.
+/// Whether a token that ends with no other one was made for the agent that asked.
 pub(crate) fn is_of_us(auth: &Auth) -> bool {
     auth.is_orphan && auth.client_token.as_bytes() != OF_OTHERS.as_bytes()
 }

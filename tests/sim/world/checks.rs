@@ -99,7 +99,7 @@ impl World {
         ))
     }
 
-    /// A token that lives, and of which whoever is killed now has not said so.
+    /// A token that lives, and that an agent killed now has not named.
     fn unnamed(&self) -> Option<String> {
         let told = self.told.as_ref()?;
         let token = self.living().find(|token| !self.is_named(token, told))?;
@@ -162,7 +162,7 @@ impl World {
         Some(format!("`Revoked`, and {lease} lives without a word"))
     }
 
-    /// Of a life that was killed: what has not been said although all of it was.
+    /// Breaks a promise if a killed life claimed to name all that it leaves, and something without a name lives.
     pub(super) fn check_last_word(&mut self) {
         let now = self.now.moment;
         let Some(named) = self.named.as_ref().filter(|it| it.more == 0) else {

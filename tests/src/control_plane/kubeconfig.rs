@@ -42,7 +42,7 @@ pub(super) fn write(folder: &Path, address: SocketAddr, user: User) -> Result<()
     write_with_token(&path(folder, user), address, (name, "default"))
 }
 
-/// Writes a file for who bears a token, with a namespace of its own; JSON is YAML.
+/// Writes a file for the bearer of a token, with a namespace of its own; JSON is YAML.
 pub(super) fn write_with_token(
     path: &Path,
     address: SocketAddr,

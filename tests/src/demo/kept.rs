@@ -40,7 +40,7 @@ impl Kept {
         fs::rename(half, &file).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Nobody finds it any more.
+    /// Removes it, so that nobody finds it any more.
     ///
     /// # Errors
     /// The file cannot be removed.

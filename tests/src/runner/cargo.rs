@@ -10,15 +10,15 @@ use serde::Deserialize;
 
 use super::Tally;
 
-/// Which tests of which packages.
+/// The tests to run, by package.
 pub(super) enum Selection<'a> {
     /// All tests but those in documentation.
     Everything(&'a [&'a str]),
-    /// Those beside the code.
+    /// The tests beside the code.
     Units(&'a [&'a str]),
-    /// Those in programs of their own.
+    /// The tests in programs of their own.
     Integration(&'a [&'a str]),
-    /// Those in one program of one package.
+    /// The tests in one program of one package.
     Target(&'a str, &'a str),
 }
 

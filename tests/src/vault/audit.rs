@@ -22,7 +22,7 @@ pub struct Entry {
     pub path: String,
     /// The client's address, without its port.
     pub remote_address: String,
-    /// Of the token that asked, or that a login has made.
+    /// The accessor of the token that asked, or that a login has made.
     pub accessor: Option<String>,
     /// The lease that was handed out.
     pub lease_id: Option<String>,

@@ -24,7 +24,7 @@ pub(super) struct Disk {
     pub(super) key: String,
 }
 
-/// Those that [`servers::VAULT`] builds, by the kind of engine.
+/// The plugins that [`servers::VAULT`] builds, by the kind of engine.
 const PLUGINS: [(&str, &str); 2] = [
     ("database", "postgresql-database-plugin"),
     ("auth", "kubernetes"),
