@@ -82,7 +82,7 @@ pub(crate) fn plain(text: &[u8], is_special: impl Fn(u8) -> bool) -> usize {
     at + special.unwrap_or(rest.len())
 }
 
-/// Copies a text; where a byte is special, `escape` writes for what starts there, and says how many bytes that was.
+/// Copies a text. At a special byte, `escape` writes something else, and says how many bytes that replaces.
 #[inline]
 pub(crate) fn escape(
     out: &mut Vec<u8>,

@@ -28,8 +28,8 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Whether the action at this place is still to be warned about: one in a range is told once, and of very many places
-    /// only some.
+    /// Whether the action at this place is still to be warned about: one in a range is told once, and only
+    /// some of very many places are.
     pub(crate) fn is_first_at(&mut self, offset: usize) -> bool {
         const MOST: usize = 100;
         self.warned.len() < MOST && self.warned.insert(offset)

@@ -1,4 +1,4 @@
-//! The two template languages. Which one a text is in is said, never guessed; only an error may
+//! The two template languages. The language of a text is said, never guessed; only an error may
 //! point at the other one.
 
 use base64::Engine as _;
@@ -89,7 +89,7 @@ const GO_WORDS: [&[u8]; 7] = [
     b"with",
 ];
 
-/// `tag` is what follows two braces.
+/// `tag` is the text behind two braces.
 fn is_handlebars(tag: &[u8]) -> bool {
     let tag = tag.strip_prefix(b"~").unwrap_or(tag);
     match tag {

@@ -176,7 +176,7 @@ impl<'t> Run<'t> {
         })
     }
 
-    /// Once secrets were read, only what the template itself says is repeated.
+    /// Once secrets were read, errors repeat only the template's own texts.
     fn may_show(&self, value: &[u8]) -> bool {
         let has_secrets = self
             .context

@@ -113,8 +113,8 @@ pub(crate) fn display(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(out)
 }
 
-/// The order in which `range` and printing visit a map with keys of any type: first by type, where Go goes by
-/// addresses and this is how they lie in the original program, then by value.
+/// The order in which `range` and printing visit a map with keys of any type: first by type, in the order of
+/// the addresses that Go's types have in the original program, then by value.
 pub(crate) fn compare_keys(a: &Value, b: &Value) -> std::cmp::Ordering {
     let rank = |value: &Value| match value {
         Value::Nil => 0,

@@ -1,4 +1,4 @@
-//! Everything a template can call. A function states its types; who calls it checks them.
+//! Everything a template can call. A function states its types; its caller checks them.
 
 mod builtin;
 mod case;
@@ -83,7 +83,7 @@ pub(crate) fn is_deniable(function: &Function) -> bool {
     !own.map(|own| own.name).any(|name| name == function.name)
 }
 
-/// The same names again, for whoever may not call them.
+/// The same names again, for templates that may not call them.
 static DENIED: LazyLock<Vec<Function>> = LazyLock::new(|| {
     let refusing = |function: &&Function| {
         let refuse: Call = |_, _| Err(Failure::new("function is disabled"));

@@ -68,7 +68,7 @@ impl Keyword {
     }
 }
 
-/// A token; why there is none is known by the lexer.
+/// A token; the lexer knows why there is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) kind: Kind,

@@ -1,4 +1,4 @@
-//! Finds mistakes in a template before it runs: what does not parse, calls that can never succeed,
+//! Finds mistakes in a template before it runs: text that does not parse, calls that can never succeed,
 //! the two versions of KV mixed up, keys that a secret does not have.
 //!
 //! Every finding holds whatever the unknown parts of the data are; what cannot be known is left alone.
@@ -232,7 +232,7 @@ fn located(text: &[u8], rule: Rule, error: &Error) -> Finding {
     }
 }
 
-/// A message as long as people read it: a text may name what is millions of bytes long.
+/// A message as long as people read it: a name in a text may be millions of bytes long.
 fn shortened(message: &str) -> String {
     const LONGEST: usize = 400;
     match message.char_indices().nth(LONGEST) {

@@ -161,7 +161,7 @@ fn hex_float(digits: &[u8]) -> Result<f64, NumberError> {
         }
         let digit = char::from(byte).to_digit(16).ok_or(NumberError::Syntax)?;
         seen_digit = true;
-        // Sixty bits are kept; what follows only decides how to round.
+        // Sixty bits are kept; the bits after them only decide how to round.
         if bits >> 60 == 0 {
             bits = bits << 4 | u64::from(digit);
             exponent -= if seen_point { 4 } else { 0 };

@@ -40,7 +40,7 @@ pub struct Responses {
     known: Vec<Known>,
 }
 
-/// One answer and what it answers.
+/// One answer and its request.
 #[derive(Clone, Debug)]
 struct Known {
     call: Call,
@@ -49,7 +49,7 @@ struct Known {
     response: Response,
 }
 
-/// A request as Vault sees it, without what a `PUT` sends.
+/// A request as Vault sees it, without the body of a `PUT`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Call {
     method: &'static str,

@@ -37,7 +37,7 @@ impl Piece {
     }
 
     /// Appends the piece. A block is copied without a call, which takes less time than finding out how long a short
-    /// piece is; what does not belong to the piece is cut off again.
+    /// piece is; the bytes behind the piece are cut off again.
     #[inline]
     fn append(self, whole: &[u8], out: &mut Vec<u8>) {
         let piece = self.of(whole);
@@ -121,7 +121,7 @@ fn order<'t>(count: usize, text: impl Fn(usize) -> &'t [u8]) -> impl Iterator<It
     let mut ranks: Vec<Rank> = (0..count).map(rank).collect();
     ranks.sort_unstable_by(|a, b| {
         a.head.cmp(&b.head).then_with(|| {
-            // Of two that begin alike, one that is no longer than that is the beginning of the other.
+            // If two texts begin alike and one is no longer than that, it is the beginning of the other.
             if a.length.min(b.length) as usize <= HEAD {
                 return a.length.cmp(&b.length);
             }
@@ -178,7 +178,7 @@ impl Strings {
         (0..self.len()).filter_map(|at| self.get(at))
     }
 
-    /// Those from `from` to before `to`.
+    /// The texts from `from` to before `to`.
     pub(crate) fn slice(&self, from: usize, to: usize) -> Self {
         Self::of(match self.elements() {
             Elements::Texts(texts) => Elements::Texts(texts[from..to].to_vec()),

@@ -112,7 +112,7 @@ impl Template {
     }
 
     /// Runs the template once. While answers are missing the text and even an error count for nothing:
-    /// what is not known yet may be the cause.
+    /// an answer that is not known yet may be the cause.
     ///
     /// A pass is pure and may take as long as [`Limits`](crate::Limits) let it, up to seconds: a program with an event loop calls this
     /// outside of it.

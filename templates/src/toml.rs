@@ -236,7 +236,7 @@ impl Encoder {
 
     fn inline_table(&mut self, value: &Value) -> Result<(), Failure> {
         let (direct, tables) = self.parts(value)?;
-        // Of a struct, only its very last field goes without a comma, and nil fields are no reason to drop one.
+        // Only the very last field of a struct goes without a comma; nil fields are no reason to drop one.
         let last_field = match value {
             Value::Object(object) => object.fields().last().map(|(name, _)| *name),
             _ => None,

@@ -8,7 +8,7 @@ use crate::bytes;
 use crate::error::Failure;
 use crate::quote;
 
-/// The parts of a URL; what was escaped is not any more, except in the query and in what is opaque.
+/// The parts of a URL; escapes are undone, except in the query and in the opaque part.
 #[derive(Default)]
 pub(crate) struct Url {
     pub(crate) scheme: Vec<u8>,
@@ -49,7 +49,7 @@ impl Part {
         byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || more.contains(&byte)
     }
 
-    /// Bytes with escapes for what cannot stand for itself.
+    /// Bytes with escapes for those that cannot stand for themselves.
     fn escaped(self, text: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
         for &byte in text {
@@ -84,7 +84,7 @@ impl Part {
                 return refused();
             };
             let code = (high << 4 | low) as u8;
-            // A host may only hide what is beyond ASCII, and a zone what it could also show.
+            // A host may only hide bytes beyond ASCII, and a zone only bytes that it could also show.
             let is_hidden = match self {
                 Self::Host => code.is_ascii(),
                 Self::Zone => code != b' ' && !self.keeps(code),
@@ -300,7 +300,7 @@ fn scheme(text: &[u8]) -> Result<(&[u8], &[u8]), Mistake> {
     }
 }
 
-/// Nothing, or a colon and digits.
+/// Whether it is nothing, or a colon and digits.
 fn is_port(text: &[u8]) -> bool {
     match text {
         [] => true,

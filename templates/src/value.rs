@@ -455,7 +455,7 @@ impl Place {
         Self { value, boxed: true }
     }
 
-    /// Neither a value nor an interface that could hold one: Go's zero `reflect.Value`.
+    /// Whether it is neither a value nor an interface that could hold one: Go's zero `reflect.Value`.
     pub(crate) fn is_invalid(&self) -> bool {
         !self.boxed && self.value.is_nil()
     }

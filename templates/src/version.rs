@@ -38,7 +38,7 @@ impl std::fmt::Display for Version {
 }
 
 impl Version {
-    /// As its struct's fields hold it.
+    /// The version as its struct's fields hold it.
     pub(crate) fn of(object: &Object) -> Self {
         let field = |name: &str| object.field(name.as_bytes());
         let number = |name| field(name).and_then(Value::as_uint).unwrap_or(0);
@@ -122,7 +122,7 @@ impl Version {
     }
 }
 
-/// Part by part: numbers before words, and what ends first before what goes on.
+/// Part by part: numbers before words, and a text that ends before one that goes on.
 fn compare_pre(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.split('.'), b.split('.'));
     loop {

@@ -376,7 +376,7 @@ fn shared_and_nested_lists_are_refused_as_toml() {
             let error = failure(text);
             assert_eq!(error.kind(), ErrorKind::Limit, "{text}");
         }
-        // The original takes what follows for a key, though its place has passed.
+        // The original takes the text behind for a key, though its place has passed.
         let _ = render("{{parseYAML \"[]:\\t\"}}");
     });
 }

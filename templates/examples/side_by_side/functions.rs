@@ -190,7 +190,7 @@ const ROWS: &[(&str, Argument, &str)] = &[
     ("parseYAML", Json, "{{$x := parseYAML $t}}"),
 ];
 
-/// One function on arguments of three sizes: what makes the argument, and with it what is measured.
+/// One function on arguments of three sizes: the text that makes the argument, and the text that is measured with it.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) sizes: [(String, String); 3],

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 use functions::Row;
 
-/// One template and what it is called in the table.
+/// One template and its name in the table.
 struct Case {
     name: &'static str,
     text: String,
@@ -266,7 +266,7 @@ impl Bench {
     }
 }
 
-/// Nanoseconds of one call, of those with which a text is longer than another.
+/// Nanoseconds of one of the calls that one text has and the other lacks.
 fn each(
     made: &str,
     called: &str,

@@ -74,7 +74,7 @@ fn masked(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Our errors are valid texts; how many marks stand for bytes that are none is of no interest.
+/// Our errors are valid texts; it does not matter how many marks stand for bytes that are none.
 fn readable(error: &str) -> String {
     let mut out = String::new();
     for c in error.chars() {

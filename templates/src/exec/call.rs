@@ -92,7 +92,7 @@ impl<'t> Run<'t> {
         let meter = &self.context.meter;
         let value = result.map_err(|failure| {
             match failure.is_limit && is_short && meter.memory <= meter.limits.memory {
-                // Less is left for a text than it may be long; the reason is what was used up before.
+                // The room that is left is smaller than the limit of a text; the work before has used it up.
                 true => meter.used_up(),
                 false => failure,
             }

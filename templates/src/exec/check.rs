@@ -31,7 +31,7 @@ impl<'t> Run<'t> {
         for (index, term) in args.iter().enumerate().filter(|(_, term)| is_known(term)) {
             let (dot, of) = (Value::Nil.into(), function.parameter(index));
             match self.operand(&dot, term) {
-                // The mistake is that this is an argument, not what it is made of.
+                // The mistake is that this is an argument; its parts are no mistakes.
                 Some(place) => {
                     let place = place?;
                     self.at = At::Term(term);

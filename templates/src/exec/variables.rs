@@ -1,4 +1,4 @@
-//! The variables of a run: a stack, and for each name where on it its variables are, so that a template with many of
+//! The variables of a run: a stack, and the places on it of each name's variables, so that a template with many of
 //! them finds each at once.
 
 use std::collections::HashMap;
@@ -47,7 +47,7 @@ impl Variables {
         }
     }
 
-    /// Hides all variables from a body that begins; says what [`Variables::leave`] wants to know.
+    /// Hides all variables from a body that begins; returns the place that [`Variables::leave`] takes.
     pub(super) fn enter(&mut self) -> usize {
         std::mem::replace(&mut self.frame, self.stack.len())
     }

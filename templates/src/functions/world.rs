@@ -226,7 +226,7 @@ fn timestamp(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     }
 }
 
-/// The memory of what a pass asks its caller to do, besides its texts.
+/// The memory of an effect, besides its texts.
 const EFFECT: usize = 256;
 
 fn write_to_file(context: &mut Context<'_>, args: &[Place]) -> Outcome {

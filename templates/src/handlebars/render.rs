@@ -31,7 +31,7 @@ struct Scope {
 /// One step of `each`.
 #[derive(Clone)]
 struct EachStep {
-    /// Of an object only.
+    /// The key, in an object only.
     key: Option<Text>,
     index: usize,
     is_first: bool,
@@ -246,7 +246,7 @@ impl<'r, 't> Renderer<'r, 't> {
         Err(self.stop(&Failure::new(format!("there is no `{raw}`"))))
     }
 
-    /// Nothing where a path leads nowhere.
+    /// The value of an expression; nothing where a path leads nowhere.
     fn found(&mut self, expression: &Expression) -> Result<Option<Value>, Stop> {
         match expression {
             Expression::Literal(literal) => Ok(Some(kept(literal))),
@@ -304,7 +304,7 @@ impl<'r, 't> Renderer<'r, 't> {
             arguments.named.push((name, value));
         }
         match call.helper.run(&mut self.run.context, &arguments) {
-            // It may have failed for want of what is not known yet.
+            // It may have failed for want of an answer that is not known yet.
             Err(failure) if !failure.is_limit && !self.run.context.gathered.missing.is_empty() => {
                 Ok(Value::Nil)
             }

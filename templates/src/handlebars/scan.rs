@@ -1,5 +1,5 @@
-//! Looks at a text before the crate does: what we refuse anyway, and whatever could make the crate
-//! recurse too deep, search too long or blame the wrong place, is refused here.
+//! Looks at a text before the crate does. It refuses what we refuse anyway, and texts that could make the crate
+//! recurse too deep, search too long or blame the wrong place.
 
 use crate::error::Error;
 

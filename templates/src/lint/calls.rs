@@ -25,7 +25,7 @@ const LIMITS: Limits = Limits {
 /// The work of all calls together while they are checked; the calls behind that are left alone.
 const WORK: usize = 1 << 28;
 
-/// Their results depend on more than their arguments, or failing is what they are for.
+/// Functions whose results depend on more than their arguments, or that are there to fail.
 const OPEN: [&str; 14] = [
     "env",
     "envOrDefault",
@@ -160,7 +160,7 @@ impl<'t> Calls<'t> {
         }
     }
 
-    /// Inner calls first: what is wrong there is the reason for what is wrong outside.
+    /// Inner calls come first: a mistake there is the reason for mistakes outside.
     fn pipe(&mut self, pipe: &'t Pipe) {
         if self.findings.len() >= MOST {
             return;

@@ -47,7 +47,7 @@ pub(super) fn cure(text: &[u8], error: &Error) -> Option<String> {
     }
 }
 
-/// The field of `pkiCert` for what Vault calls by this name.
+/// The field of `pkiCert` for Vault's field of this name.
 pub(super) fn of_certificate(name: &str) -> Option<&'static str> {
     Some(match name {
         "certificate" | "cert" => "Cert",

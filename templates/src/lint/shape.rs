@@ -42,7 +42,7 @@ pub(super) enum Engine {
 
 /// A mistake in a chain of fields.
 pub(super) struct BadField {
-    /// Which of the chain's own fields.
+    /// Its place among the chain's own fields.
     pub(super) index: usize,
     pub(super) kind: Kind,
     pub(super) message: String,
@@ -132,7 +132,7 @@ fn secret_field(fields: &[Text]) -> Option<BadField> {
     })
 }
 
-/// Others than these are those of `secret "pki/issue/…"`.
+/// Other fields than these are those of `secret "pki/issue/…"`.
 fn certificate_field(fields: &[Text]) -> Option<BadField> {
     const KNOWN: [&str; 4] = ["Cert", "Key", "CA", "CAChain"];
     let first = String::from_utf8_lossy(fields.first()?);

@@ -269,7 +269,7 @@ impl Walk<'_> {
     fn start(&self, fields: &Fields, index: usize) -> usize {
         let length = |names: &[Text]| names.iter().map(|name| name.len() + 1).sum::<usize>();
         let first = &fields.names[..1];
-        // Of the whole chain, since its first two fields may be the same.
+        // The whole chain is looked for, since its first two fields may be the same.
         let names = fields.names.iter();
         let chain: Vec<u8> = names.flat_map(|name| [b".", &**name].concat()).collect();
         let begin = [fields.offset, fields.offset.saturating_sub(length(first))]

@@ -1,5 +1,5 @@
-//! A program as a deterministic automaton that is made while it runs: what the machine that follows all alternatives
-//! would do is computed once for each set of alternatives and symbol, and looked up from then on.
+//! A program as a deterministic automaton that is made while it runs: each step of the machine that follows all
+//! alternatives is computed once for each set of alternatives and symbol, and looked up from then on.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -10,7 +10,7 @@ use crate::meter::Meter;
 
 use super::Regex;
 
-/// The most that is kept: what searches find out about a pattern takes up to a megabyte.
+/// The most patterns that are kept: the facts that searches find out about one take up to a megabyte.
 const MOST: usize = 16;
 
 /// The most instructions that all kept patterns have together.

@@ -8,11 +8,11 @@ use super::parse::{Assertion, Neighbor, Node};
 /// More instructions than this are refused.
 const MAX_SIZE: usize = 200_000;
 
-/// Which way a program reads a text.
+/// The direction in which a program reads a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Forwards,
-    /// From the end, without groups and preferences: to find where a match starts that ends at a known place.
+    /// From the end, without groups and preferences: it finds the start of a match that ends at a known place.
     Backwards,
 }
 

@@ -10,7 +10,7 @@ use crate::template::Template;
 
 use super::{Response, Responses};
 
-/// More layers of requests than this depend on each other in no template that people write.
+/// No template that people write has more layers of requests that depend on each other.
 const MOST_PASSES: usize = 100;
 
 /// Why canned answers do not give a text. No message shows a value.

@@ -357,7 +357,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// How long the abbreviation of a zone is that the text starts with.
+/// The length of the zone's abbreviation that the text starts with.
 fn zone_length(text: &[u8]) -> Option<usize> {
     if text.len() < 3 {
         return None;

@@ -38,7 +38,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<(Value, usize), Failure> {
 
 struct Reader {
     scanner: Scanner,
-    /// Nothing while the node that has the name is not finished.
+    /// Values by their anchors; nothing while the node that has the name is not finished.
     anchors: HashMap<String, Option<Value>>,
     /// The handles of tags, each with the prefix that `%TAG` gives it.
     handles: Vec<(String, String)>,
@@ -389,7 +389,7 @@ impl Reader {
         let (token, mark) = self.next()?;
         let key = match token {
             Token::Value | Token::FlowEntry | Token::FlowSequenceEnd => {
-                // The original passes whatever stands there.
+                // The original passes any token here.
                 self.scanner.skip();
                 Key::nil(mark)
             }

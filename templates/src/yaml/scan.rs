@@ -146,7 +146,7 @@ impl Scanner {
         self.mark.column += 1;
     }
 
-    /// Passes a line break, and gives what it counts as.
+    /// Passes a line break, and returns the character that it counts as.
     fn pass_line(&mut self) -> char {
         let c = self.at(0);
         let is_pair = c == '\r' && self.at(1) == '\n';

@@ -280,8 +280,8 @@ pub(super) fn call(random: &mut Random) -> String {
     if let Some(piped) = piped.filter(|piped| piped != "nil") {
         call = format!("{piped} | {call}");
     }
-    // Nobody's clock is stopped where a function of Sprig asks for the time since another, and what would be Consul's
-    // has no type here.
+    // Values of Consul have no type here, and a function of Sprig that asks for the time since another reads a clock
+    // that nobody stops.
     if matches!(name, "byTag" | "byPort" | "byKey" | "byMeta") {
         return format!("len ({call})");
     }

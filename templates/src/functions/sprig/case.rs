@@ -251,7 +251,7 @@ pub(super) fn pascal(whole: &[u8]) -> String {
             Some(c) if is_connector(c) => out.push(c),
             Some(c) => break c,
             None => {
-                // The last of nothing but connectors is written twice.
+                // In a text of nothing but connectors the last one is written twice.
                 let last = out.chars().next_back();
                 out.extend(last);
                 return out;

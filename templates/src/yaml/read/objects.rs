@@ -8,7 +8,7 @@ use crate::value::Value;
 use crate::yaml::scan::Token;
 use crate::yaml::{emit, encoding};
 
-/// So many values may aliases add to those that are written out.
+/// Aliases may add so many values to those that are written out.
 const REPEATED: usize = 1_000_000;
 
 /// One document of a text.
@@ -25,7 +25,7 @@ pub struct Document {
 pub enum Node {
     /// Nothing, or `~`.
     Null,
-    /// `true`, and what means the same.
+    /// `true`, and its synonyms.
     Bool(bool),
     /// A whole number.
     Int(i64),
@@ -78,7 +78,7 @@ pub(super) fn check_keys(entries: &[(Key, Value)], mistakes: &mut Vec<String>) {
 }
 
 impl Reader {
-    /// The next document, and what is wrong with its keys.
+    /// The next document, and the mistakes in its keys.
     fn object(&mut self) -> Result<Option<(Value, Vec<String>)>, Failure> {
         while self.peek()?.0 == Token::DocumentEnd {
             self.scanner.skip();
@@ -153,7 +153,7 @@ fn name(key: &Value) -> Option<String> {
     }
 }
 
-/// Without values, which may be secrets.
+/// The error without values, which may be secrets.
 fn told(failure: &Failure) -> String {
     let message = failure.message(|_| false);
     message
