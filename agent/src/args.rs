@@ -190,7 +190,7 @@ impl Usage {
     /// Prints what clap has to say and gives the code to end with. An unknown option is told in the words of `vault agent`, too.
     #[must_use]
     pub fn print(&self) -> ExitCode {
-        // Nobody is left to tell when even this fails.
+        // Failures are ignored: there is nowhere else to report them.
         if let Some(option) = self.unknown_option() {
             let _ = writeln!(io::stderr(), "flag provided but not defined: -{option}");
         }
@@ -260,7 +260,7 @@ impl Arguments {
         self.log.combine_logs
     }
 
-    /// What is said of the log.
+    /// The options of the log.
     pub(crate) fn log(&self) -> LogOverrides {
         let log = &self.log;
         LogOverrides {
@@ -286,8 +286,7 @@ impl Arguments {
     }
 }
 
-/// A variable that is set to nothing says nothing. What `bao agent` reads wins over what `vault
-/// agent` reads.
+/// An empty variable counts as unset. The variable of `bao agent` wins over that of `vault agent`.
 fn with_its_variable(argument: clap::Arg) -> clap::Arg {
     let Some(name) = argument.get_env().map(OsString::from) else {
         return argument;

@@ -33,7 +33,7 @@ pub(crate) async fn drive(
     }
 }
 
-/// What happens next; questions are answered on the way.
+/// Waits for the next input; questions are answered meanwhile.
 async fn next(
     agent: &Agent,
     effects: &mut Effects,

@@ -310,7 +310,7 @@ impl Effects {
         if self.vault.login.has_method() {
             tracing::info!(target: "agent.auth.handler", "auth handler stopped");
         }
-        // Nobody is told of files where there are none.
+        // Without templates the reason would speak of files that do not exist.
         if report.reason == Reason::Rendered && self.templates.is_empty() {
             tracing::info!(code = number, "agent ends");
         } else {
@@ -482,7 +482,7 @@ impl Effects {
     }
 }
 
-/// Whoever has to issue another certificate although there is one is told why.
+/// Logs why a certificate that exists is not used and another is issued.
 fn read_own(path: &str, shared: &[PathBuf]) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let bytes = files::read_own(path.as_ref(), shared);
     if let Err(error) = &bytes

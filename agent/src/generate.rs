@@ -12,7 +12,7 @@ use planescape_vault_client::{Answer, Client};
 
 use crate::files::{self, Target};
 
-/// What is asked for.
+/// The options of the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// `-type`.

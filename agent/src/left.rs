@@ -1,4 +1,4 @@
-//! What earlier lives have left to be revoked.
+//! The tokens and leases that earlier lives have left to be revoked.
 
 use std::io;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use planescape_vault::SecretText;
 
 use crate::persist::Persistent;
 
-/// All of it.
+/// All of them.
 #[derive(Default)]
 pub(crate) struct Left {
     pub(crate) tokens: Vec<LeftToken>,
@@ -23,7 +23,7 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// What stands in the ledger, and beside it.
+    /// The tokens in the ledger, and the leases that are named beside it.
     pub(crate) fn of_ledger(
         tokens: io::Result<Vec<LeftToken>>,
         misses_tokens: bool,
@@ -42,14 +42,14 @@ impl Left {
         }
     }
 
-    /// The accessors of its tokens; nothing where there may be others.
+    /// The accessors of its tokens; `None` if there may be other tokens.
     pub(crate) fn accessors(&self) -> Option<Vec<String>> {
         let accessors = self.tokens.iter().map(|left| &left.accessor);
         let accessors = accessors.filter(|accessor| !accessor.is_empty());
         (!self.is_unread).then(|| accessors.cloned().collect())
     }
 
-    /// With all that the persistent cache hands on.
+    /// Adds all that the persistent cache hands on.
     pub(crate) fn with_cache(self, cache: &Persistent, has_ledger: bool, now: SystemTime) -> Self {
         let handed = cache.handed();
         let are_named = handed.as_ref().is_some_and(|(_, named)| named.is_some());
@@ -59,8 +59,8 @@ impl Left {
             .doubted(cache.is_doubtful(), has_ledger)
     }
 
-    /// With the token that the last life hands on, and the leases that it has named: the token may live although it cannot
-    /// be used.
+    /// Adds the token that the last life hands on, and the leases that it has named. The token may live although it
+    /// cannot be used.
     fn with(mut self, handed: Option<(SecretText, Option<LeftLeases>)>) -> Self {
         let Some((secret, named)) = handed else {
             return self;
@@ -87,7 +87,7 @@ impl Left {
         self
     }
 
-    /// With those that it has replaced in a life that was killed. Where the leases are named, theirs are among them.
+    /// Adds the tokens that a killed life has replaced. If leases are named, those of these tokens are among them.
     fn with_replaced(mut self, replaced: Vec<SecretText>, are_named: bool) -> Self {
         for secret in replaced {
             if self.tokens.iter().any(|it| it.secret == secret) {
@@ -107,7 +107,7 @@ impl Left {
         self
     }
 
-    /// With what templates have made, whatever became of the token that made it.
+    /// Adds the tokens that templates have made: they may outlive the token that made them.
     fn with_orphans(self, orphans: Vec<LeftToken>) -> Self {
         Self { orphans, ..self }
     }
@@ -119,7 +119,7 @@ impl Left {
     }
 }
 
-/// There may be some of each token.
+/// Each token may have leases that are not named.
 fn unnamed(tokens: usize) -> LeftLeases {
     LeftLeases {
         ids: Vec::new(),

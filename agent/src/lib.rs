@@ -210,7 +210,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     Ok(done)
 }
 
-/// Nobody is left to tell when the output is closed.
+/// Ignores a closed output: there is nowhere else to report it.
 fn println(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -307,7 +307,7 @@ async fn live(arguments: Arguments) -> ExitCode {
     } = found;
     let own_codes = last_word.has_own_exit_codes;
     if last_word.left.as_ref().is_some_and(|left| !left.is_empty()) {
-        // Whoever kills this life before it has logged in must not hide what the earlier ones have left.
+        // If this life is killed before its login, the pod must still show what earlier lives have left.
         last_word.say(Phase::Running, Reason::Starting, None);
     }
     match work(settings, left, &arguments, signals).await {
@@ -367,7 +367,7 @@ fn of_ledger(ledger: &Ledger) -> Left {
     )
 }
 
-/// Nothing where it was told to end before it has begun.
+/// `None` if the agent was told to end before it has begun.
 async fn work(
     settings: Settings,
     left: Left,
@@ -456,7 +456,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Before it is known what the configuration asks for.
+    /// For an end before the configuration is known.
     fn early(error: impl std::fmt::Display) -> Self {
         Self {
             message: error.to_string(),
@@ -503,16 +503,16 @@ impl Refusal {
     }
 }
 
-/// What a life that ends before its login says to the pod.
+/// The message to the pod of a life that ends before its login.
 struct LastWord {
     termination: Termination,
     has_own_exit_codes: bool,
-    /// Accessors of the tokens that earlier lives have left; nothing where that is not known.
+    /// Accessors of the tokens that earlier lives have left; `None` if they are not known.
     left: Option<Vec<String>>,
 }
 
 impl LastWord {
-    /// Before it is known what the configuration asks for.
+    /// For an end before the configuration is known.
     fn early() -> Self {
         Self {
             termination: Termination::in_a_pod(),
@@ -529,7 +529,7 @@ impl LastWord {
         self.code(core::ExitCode::Config)
     }
 
-    /// Who does not know what is left is silent: the pod then shows what the life before has said.
+    /// Writes nothing if the tokens left are not known: the pod then keeps the message of the life before.
     fn interrupted(&self) -> ExitCode {
         if self.left.is_some() {
             self.say(Phase::Done, Reason::Terminated, None);

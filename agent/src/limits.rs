@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 /// So many files may be opened while a program is started.
 const SPARE: u64 = 32;
 
-/// What the agent was given, where it took more.
+/// The limit that the agent was given, if it has raised it.
 static GIVEN: OnceLock<Rlimit> = OnceLock::new();
 
 /// To be called once, at the start.
@@ -21,13 +21,13 @@ pub(crate) fn raise() {
         return;
     }
     if setrlimit(Resource::Nofile, all_of(&given)).is_ok() {
-        // Nobody else calls this.
+        // Nothing else sets it, so this does not fail.
         let _ = GIVEN.set(given);
     }
 }
 
-/// Starts a program, which gets what the agent was given: it takes over the limit that is in force then. What starts it
-/// opens files of its own, so that with many open ones it gets its limit a moment later. `id` says its process.
+/// Starts a program with the limit that the agent was given: the program takes over the limit in force at its start.
+/// The start opens files of its own, so with many open files the limit is set a moment later. `id` gives the process.
 pub(crate) fn as_given<T>(start: impl FnOnce() -> T, id: impl FnOnce(&T) -> Option<u32>) -> T {
     let Some(given) = GIVEN.get() else {
         return start();
@@ -41,7 +41,7 @@ pub(crate) fn as_given<T>(start: impl FnOnce() -> T, id: impl FnOnce(&T) -> Opti
     let started = start();
     let pid = id(&started).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     if let Some(pid) = pid {
-        // One that has ended already needs none.
+        // A program that has ended already needs no limit.
         let _ = prlimit(Some(pid), Resource::Nofile, *given);
     }
     started

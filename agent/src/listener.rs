@@ -34,7 +34,7 @@ pub(crate) use tls::Certificates;
 const CONNECTIONS: usize = 4096;
 /// Headers of a request; proxies in a row add their own. hyper makes room for all of them with each request.
 const MOST_HEADERS: usize = 256;
-/// What is read of a connection at once, and the most that its headers take; a long body is in several such buffers.
+/// The most bytes that are read of a connection at once, and that its headers take; a long body fills several buffers.
 const BUFFER: usize = 128 << 10;
 
 /// A place where the agent listens, from before it serves there.
@@ -76,7 +76,7 @@ impl Bound {
         })
     }
 
-    /// What is read again on SIGHUP.
+    /// The certificates, to be read again on SIGHUP.
     pub(crate) fn certificates(&self) -> Option<Arc<Certificates>> {
         self.certificates.clone()
     }

@@ -26,10 +26,10 @@ const NAME: &str = "vault-agent-cache.db";
 /// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
 const MARGIN: u64 = 120_000;
 
-/// The end of a token that has none, or one that nobody knows.
+/// The end of a token that has none, or an unknown one.
 const ENDLESS: u64 = u64::MAX;
 
-/// What the last life has left, and the file for the next one, if one is configured.
+/// The state that the last life has left, and the file for the next life, if one is configured.
 pub(crate) struct Persistent {
     file: Option<File>,
     /// The token of the last life, until it has proved good or bad.
@@ -40,7 +40,7 @@ struct File {
     path: PathBuf,
     /// The token of the ServiceAccount, from which the key is derived.
     token_file: PathBuf,
-    /// Whether what comes is written down, too.
+    /// Whether the file is also written, and not only read.
     is_written: bool,
     /// Whether tokens are to be revoked, those that others have replaced among them.
     revokes: bool,
@@ -51,9 +51,9 @@ struct File {
 
 #[derive(Default)]
 struct State {
-    /// What the last life has leased, until it is asked for.
+    /// Secrets that the last life has leased, until they are asked for.
     leased: BTreeMap<Key, Kept>,
-    /// What is to stand in the file.
+    /// The contents that the file is to have.
     kept: Contents,
     /// Whether all of it is revoked: the file goes, and nothing is kept any more.
     is_forgotten: bool,
@@ -73,7 +73,7 @@ impl Persistent {
     /// Takes over what the last life has left.
     ///
     /// # Errors
-    /// Where nothing can be written there; where what is there cannot be read, and the
+    /// The file cannot be written. Or the file that is there cannot be read, and the
     /// configuration says that this ends the agent.
     pub(crate) fn open(
         persist: Option<&Persist>,
@@ -145,7 +145,7 @@ impl Persistent {
             .map(|_| [place, key(call).as_str()].concat())
     }
 
-    /// What the last life has leased with this call, once, while it is good.
+    /// The secret that the last life has leased with this call: given once, and while it is good.
     pub(crate) fn take(&self, key: &Key, now: SystemTime) -> Option<Leased> {
         let kept = lock(&self.file.as_ref()?.state).leased.remove(key)?;
         leased(&kept, now)
@@ -156,7 +156,7 @@ impl Persistent {
         self.file.as_ref().is_some_and(|file| file.is_written)
     }
 
-    /// A new token: what was leased with another one ends with that, and is of no use to this life or the next one.
+    /// A new token: leases of another token end with that token, and are of no use to this life or the next one.
     /// This and what follows change memory alone, and say whether the file is to follow.
     pub(crate) fn keep_token(&self, token: &SecretText) -> bool {
         self.drop_leased();
@@ -188,7 +188,7 @@ impl Persistent {
     }
 
     /// An answer, and when it was asked for: Vault may have counted from then on. As with `vault agent` the next life gets
-    /// it where its lease, or the token that it carries, can be renewed. None gets what another answer has replaced.
+    /// it where its lease, or the token that it carries, can be renewed. A replaced answer is not handed on.
     pub(crate) fn keep(
         &self,
         key: Key,
@@ -256,13 +256,13 @@ impl Persistent {
         is_replaced || is_orphan
     }
 
-    /// What the last life's listeners were given.
+    /// The answers that listeners of the last life got from Vault.
     pub(crate) fn answers(&self) -> Vec<KeptAnswer> {
         let file = self.file.as_ref();
         file.map_or_else(Vec::new, |file| lock(&file.state).kept.answers.clone())
     }
 
-    /// What listeners were given, in place of what was kept of it. Without a token there is nobody to renew it.
+    /// Replaces the kept answers of listeners. Without a token they are not kept: nothing could renew them.
     pub(crate) fn keep_answers(&self, answers: Vec<KeptAnswer>) -> bool {
         self.change(|state| {
             let is_change = !(answers.is_empty() && state.kept.answers.is_empty());
@@ -306,7 +306,7 @@ impl Persistent {
         })
     }
 
-    /// Makes the file what is kept by now. One at a time, so that no older state is written over a newer one.
+    /// Writes the present state into the file. To be called one at a time, so that no older state replaces a newer one.
     pub(crate) fn write_down(&self) {
         let Some(file) = &self.file else {
             return;
@@ -352,7 +352,7 @@ impl File {
                 tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
                 file.is_written = persist.keeps_after_import;
                 if is_doubted {
-                    // What is leased in it may be replaced or revoked, and there may be other leases than those that it names.
+                    // Its leases may be replaced or revoked, and there may be other leases than those that it names.
                     contents = Contents {
                         token: contents.token,
                         replaced: contents.replaced,
@@ -456,7 +456,7 @@ fn missing(misses_tokens: bool) -> Contents {
     }
 }
 
-/// What its renewals call it: its lease, or the accessor of the token that it carries.
+/// The name that renewals give it: its lease, or the accessor of the token that it carries.
 fn name(secret: &Secret) -> String {
     match (secret.lease_id(), secret.auth()) {
         ("", Some(auth)) => String::from_utf8_lossy(auth.accessor.as_bytes()).into_owned(),
@@ -471,7 +471,7 @@ fn leave_out(kept: &mut Contents, lease_id: &str) -> bool {
     kept.leased.len() < before
 }
 
-/// In milliseconds since 1970. What Vault gives no time never ends.
+/// In milliseconds since 1970. A grant without a TTL never ends.
 fn gone_by(grant: Grant, asked_at: u64) -> u64 {
     match whole(grant.ttl()) {
         0 => ENDLESS,
@@ -494,7 +494,7 @@ fn sink_token(path: &Path) -> Option<SecretText> {
     SecretText::token(text.to_owned())
 }
 
-/// What is to be told of an attempt to write: each renewal makes one, and a disk may be full for days.
+/// The error of a write, unless the last one told the same: each renewal writes, and a disk may be full for days.
 fn news(trouble: &mut Option<String>, result: anyhow::Result<()>) -> Option<String> {
     let now = result.err().map(|error| format!("{error:#}"));
     let is_new = *trouble != now;
@@ -506,7 +506,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What tells this call from all others.
+/// The key that tells this call from all others.
 fn key(call: &Call) -> Key {
     let (path, query, parameters) = match call {
         Call::Get { path, query } => (path, query.as_deref(), &[][..]),

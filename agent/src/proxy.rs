@@ -28,7 +28,7 @@ use cache::Caching;
 pub(crate) use forward::STREAM_PATIENCE;
 pub(crate) use metrics::Metrics;
 
-/// What all listeners share.
+/// The state that all listeners share.
 pub(crate) struct Proxy {
     client: Arc<Client>,
     whose_token: ProxyToken,
@@ -42,7 +42,7 @@ pub(crate) struct Proxy {
     asker: Asker,
 }
 
-/// What a listener allows.
+/// The rules of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     pub(crate) is_for_metrics_only: bool,
@@ -60,14 +60,14 @@ impl Rules {
     }
 }
 
-/// What a proxy is made of.
+/// The parts that a proxy is made of.
 pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) whose_token: ProxyToken,
     pub(crate) caches: bool,
     pub(crate) retries: u32,
     pub(crate) patience: Duration,
-    /// What the last life has kept.
+    /// The answers that the last life has kept.
     pub(crate) left: Vec<KeptAnswer>,
     pub(crate) seed: u64,
     pub(crate) metrics: Arc<Metrics>,
@@ -115,7 +115,7 @@ impl Proxy {
         }
     }
 
-    /// What the next life is to keep.
+    /// The answers that the next life is to keep.
     pub(crate) fn kept(&self) -> Vec<KeptAnswer> {
         self.cache.as_ref().map_or_else(Vec::new, Caching::packed)
     }

@@ -18,9 +18,9 @@ use crate::listener::Accepts;
 use crate::status::{self, Asker};
 
 const READY: &str = "ready\n";
-/// What a client says that waits until every file is rendered.
+/// The question of a client that waits until every file is rendered.
 const WAIT: &str = "wait\n";
-/// What a client says that asks for the status.
+/// The question of a client that asks for the status.
 const STATUS: &str = "status\n";
 /// No question is longer, in bytes.
 const LONGEST_QUESTION: u64 = 16;
@@ -130,7 +130,7 @@ async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bo
     }
 }
 
-/// What the agent says of itself, as JSON.
+/// The status of the agent, as JSON.
 ///
 /// # Errors
 /// No agent listens there.

@@ -1,4 +1,4 @@
-//! What SIGHUP takes over. One reload runs at a time, on the pool: its files may be held up by a disk.
+//! Takes over changes on SIGHUP. One reload runs at a time, on the pool: its files may be held up by a disk.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub(crate) struct Reloading {
     is_asked_again: bool,
 }
 
-/// What a reload reads, and whom it tells.
+/// The inputs of a reload, and the clients and listeners that it renews.
 struct Reload {
     arguments: Arguments,
-    /// What the agent was started with.
+    /// The configuration that the agent was started with.
     started: Config,
     certified: Certified,
 }

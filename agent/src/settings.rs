@@ -27,11 +27,11 @@ pub(crate) struct Unusable {
     lines: Vec<String>,
     /// Whether the process is to end with exit codes of our own.
     pub(crate) has_own_exit_codes: bool,
-    /// Where nothing else tells them.
+    /// Set if no valid configuration tells them.
     pub(crate) places: Option<Places>,
 }
 
-/// Where the agent finds what earlier lives have left, and says so, whatever else is wrong.
+/// The file of the tokens that earlier lives have left, and the file to name them in. Both are used whatever is wrong.
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) ledger: Option<String>,
@@ -219,7 +219,7 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What went well, and what did not.
+/// The good results, and the errors.
 fn split<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Vec<String>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for result in results {

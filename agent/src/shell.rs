@@ -68,7 +68,7 @@ fn shell(words: &[String]) -> ExitCode {
 }
 
 fn refuse(message: &str) -> ExitCode {
-    // Nobody is left to tell when even this fails.
+    // A failure is ignored: there is nowhere else to report it.
     let _ = writeln!(
         io::stderr(),
         "sh: {message}; use an image with a shell for this"
@@ -131,10 +131,10 @@ fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {
     code
 }
 
-/// What the agent is to a line that calls it.
+/// The part of the agent in a line that calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Agent {
-    /// What comes after it reads its output.
+    /// The command after it reads its output.
     IsRead,
     /// Something comes after it.
     Runs,

@@ -1,4 +1,4 @@
-//! What the agent says of itself, to whoever asks: over the ready socket as JSON, and as metrics.
+//! The status of the agent: over the ready socket as JSON, and as metrics.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Pushes metrics to those who get them without asking. Nothing waits for them: no send blocks, and what cannot be sent is
+//! Pushes metrics to receivers that get them without asking. No send blocks; metrics that cannot be sent at once are
 //! sent a second later.
 
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long an attempt to reach a receiver may take, and how long it is until the next one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One receiver, and what it has been told.
+/// One receiver, and the metrics that it has been told.
 pub(crate) struct Pusher {
     receiver: Receiver,
     metrics: Arc<Metrics>,
@@ -31,7 +31,7 @@ pub(crate) struct Pusher {
 struct State {
     pushed: Pushed,
     socket: Option<Socket>,
-    /// Whether the log says that something was not taken. Once: a port that nobody listens at refuses every other packet.
+    /// Whether the log tells of a packet that was not taken. It does so once: a closed port refuses every other packet.
     is_told: bool,
 }
 
@@ -80,7 +80,7 @@ impl Pusher {
         }
     }
 
-    /// Sends what is new, if that is possible at once.
+    /// Sends changed metrics, if that is possible at once.
     pub(crate) fn push(&self) {
         let mut state = self.state();
         let State { pushed, socket, .. } = &mut *state;
@@ -144,7 +144,7 @@ impl Socket {
         Ok(Self::Datagrams(socket))
     }
 
-    /// An error where it did not take all of it.
+    /// Fails if the receiver did not take the whole packet.
     fn takes(&self, packet: &str) -> io::Result<()> {
         let packet = packet.as_bytes();
         let sent = match self {

@@ -1,4 +1,4 @@
-//! What people write into a template's `command` and into a pod's hooks, for an image that holds
+//! Commands for a template's `command` and for a pod's hooks, in an image that holds
 //! nothing but the agent.
 
 use std::ffi::OsStr;
@@ -97,7 +97,7 @@ pub fn pid_of(names: &[String]) -> ExitCode {
     if ids.is_empty() {
         return ExitCode::FAILURE;
     }
-    // Nobody is left to tell when the output is closed.
+    // A closed output is ignored: there is nowhere else to report it.
     let _ = writeln!(std::io::stdout(), "{}", ids.join(" "));
     ExitCode::SUCCESS
 }
@@ -115,7 +115,8 @@ pub(crate) fn processes(names: &[String]) -> Vec<i32> {
     ids
 }
 
-/// Tells whoever runs a program. Nobody is told where nobody does: it will find the file as it is when it starts.
+/// Signals the processes that run a program. If none does, that is no failure: the program will read the file when it
+/// starts.
 pub(crate) fn tell(program: &str, signal: Signal) -> Result<(), String> {
     let number = Number::try_from(signal.number()).map_err(|error| error.to_string())?;
     let ids = processes(&[program.to_owned()]);
@@ -225,7 +226,7 @@ fn code(name: &str, result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Nobody is left to tell when even this fails.
+            // A failure is ignored: there is nowhere else to report it.
             let _ = writeln!(std::io::stderr(), "{name}: {message}");
             ExitCode::FAILURE
         }

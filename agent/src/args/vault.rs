@@ -131,7 +131,7 @@ impl VaultArguments {
     }
 }
 
-/// What no option says: `BAO_…`, or `VAULT_…`. An empty text says nothing.
+/// The value of `BAO_…`, else of `VAULT_…`. An empty variable counts as unset.
 pub(crate) fn variable(name: &str) -> Option<String> {
     let read = |prefix: &str| std::env::var(format!("{prefix}_{name}"));
     let said = |text: &String| !text.is_empty();

@@ -16,8 +16,8 @@ pub(crate) struct Certified {
 }
 
 impl Certified {
-    /// Reads every certificate again, those of clients from where the configuration says now. One that cannot be used
-    /// stays as it was, and keeps no other from being read.
+    /// Reads every certificate again; those of clients from the places that the configuration names now. A client or
+    /// listener with an unusable one keeps what it had, and does not stop the others.
     pub(crate) fn renew(&self, config: &Config) {
         let listeners = self.listeners.iter().map(|it| it.reload());
         let clients = self.clients.iter();

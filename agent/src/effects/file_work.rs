@@ -1,6 +1,6 @@
-//! Works on files, on threads of the blocking pool. While one thread is at work, what comes waits for it, because waking
-//! another one takes longer than most files. Where a file takes long, others are woken one by one, so that a file system
-//! that hangs holds up its own files only.
+//! Works on files, on threads of the blocking pool. While one thread is at work, further files wait for it, because
+//! waking another thread takes longer than most files. If a file takes long, other threads are woken one by one, so
+//! that a file system that hangs holds up its own files only.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::gathering::{Gathering, More};
 /// How many threads work on files at most. A file system that hangs holds up these, and nothing else.
 const THREADS: usize = 8;
 
-/// How long nothing goes on before another thread is woken for what waits: longer than a thread waits for a processor.
+/// How long the work stands still before another thread is woken: longer than a thread waits for a processor.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 type Work = Box<dyn FnOnce() -> Input + Send>;
@@ -96,7 +96,7 @@ impl FileWork {
 
 fn run(waiting: &Mutex<VecDeque<Work>>, results: &mpsc::UnboundedSender<Input>) {
     loop {
-        // Nobody holds the queue while it works.
+        // No thread holds the queue while it works.
         let Some(work) = lock(waiting).pop_front() else {
             return;
         };

@@ -1,11 +1,10 @@
-//! What comes one after another is gathered for a moment before a thread is woken for it: to wake one takes longer than most
-//! of the work.
+//! Gathers work for a moment before a thread is woken for it: waking a thread takes longer than most of the work.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How long something waits for what comes after it.
+/// How long waiting work is held for more of it.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// Whether more of the kind is on its way.
@@ -15,19 +14,19 @@ pub(super) enum More {
     Nothing,
 }
 
-/// Since when something waits.
+/// Since when work waits.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     since: Option<Instant>,
 }
 
 impl Gathering {
-    /// The first of perhaps several waits.
+    /// The first of perhaps several pieces of work waits.
     pub(super) fn begin(&mut self) {
         self.since = Some(Instant::now());
     }
 
-    /// Returns when what waits is to be taken, all of it. May be given up and asked for again.
+    /// Returns when all waiting work is to be taken. The call may be given up and made again.
     pub(super) async fn end(&self, more: More) {
         if more == More::IsToCome
             && let Some(since) = self.since

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Effects, LAST_FILES, file_failure, on_the_blocking_pool};
 
-/// How long a token may take into the ledger before it is used without.
+/// How long a token may take into the ledger before it is used without being there.
 const LEDGER: Duration = Duration::from_secs(5);
 
 impl Effects {
@@ -30,7 +30,8 @@ impl Effects {
         });
     }
 
-    /// One after another. What cannot be left out stays: the next life tries more tokens than it has to.
+    /// Leaves tokens out of the ledger, one write at a time. After a failed write they stay in it: the next life tries
+    /// more tokens than it has to.
     pub(super) fn forget(&mut self, tokens: Vec<SecretText>) {
         self.vault.saves.save(|cache| cache.forget(&tokens));
         // Those that are done.

@@ -35,13 +35,13 @@ pub(super) struct Login {
 #[derive(Default)]
 struct Own {
     tls: Tls,
-    /// From the first login on that could read the files.
+    /// Set from the first login on that could read the files.
     client: Option<Arc<Client>>,
-    /// What the files held then.
+    /// The digest of the files when they were last found usable.
     seen: Option<Digest>,
 }
 
-/// What files held that may be gone by now.
+/// The contents of files that may be gone by now.
 #[derive(Default)]
 struct Memory(Mutex<BTreeMap<String, Known>>);
 
@@ -49,7 +49,7 @@ struct Memory(Mutex<BTreeMap<String, Known>>);
 struct Known {
     /// The bytes of the file.
     content: Body,
-    /// What they stand for: the same, or what a wrapping token held.
+    /// The credential that they stand for: the same bytes, or the content of a wrapping token.
     meaning: Body,
 }
 
@@ -116,7 +116,7 @@ impl Login {
         Ok(())
     }
 
-    /// One login, and what it gave.
+    /// Logs in once, and says what came of it.
     pub(super) async fn run(&self, vault: &Client, slots: &Semaphore, ticket: Ticket) -> Input {
         let proof = match self.proof(vault, slots).await {
             Ok(proof) => proof,
@@ -185,7 +185,7 @@ impl Login {
         }
     }
 
-    /// What is new is kept for the next login.
+    /// New content is kept for the next login.
     async fn has_new_content(&self, material: &Material, slots: &Semaphore) -> bool {
         let known = self.memory.get(&material.path);
         let Ok(content) = read(material, slots).await else {
@@ -207,7 +207,7 @@ impl Login {
         };
         let look = move || {
             let now = digest(&connection.tls).ok()?;
-            // Where one of them does not fit yet, it is about to be replaced.
+            // Files that do not fit together yet are about to be replaced.
             let is_usable = now != seen && Client::new(&connection, USER_AGENT).is_ok();
             is_usable.then_some(now)
         };

@@ -1,5 +1,5 @@
-//! Writes the persistent cache. What is kept changes in memory at once; the file follows, and a disk that hangs holds up
-//! neither what Vault has said nor what is asked meanwhile.
+//! Writes the persistent cache. The cache changes in memory at once, and the file follows: a disk that hangs holds up
+//! neither the answers of Vault nor further requests.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::LAST_FILES;
 use super::newest::Newest;
 use crate::persist::Persistent;
 
-/// What is kept, and the file that follows.
+/// The cache in memory, and the file that follows it.
 #[derive(Clone)]
 pub(super) struct Saves {
     persistent: Arc<Persistent>,
@@ -24,7 +24,7 @@ impl Saves {
         (Self { persistent, file }, work)
     }
 
-    /// Changes what is kept, and has it written down where the file is to follow.
+    /// Changes the cache, and has it written down if the file is to follow.
     pub(super) fn save(&self, change: impl FnOnce(&Persistent) -> bool) {
         if change(&self.persistent) {
             self.file.say(());

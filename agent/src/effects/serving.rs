@@ -101,12 +101,12 @@ impl Serving {
         }
     }
 
-    /// What listeners were given, for the next life.
+    /// The answers that listeners got from Vault, for the next life.
     pub(super) fn kept(&self) -> Option<Vec<KeptAnswer>> {
         self.proxy.as_ref().map(|proxy| proxy.kept())
     }
 
-    /// The client of what listeners are asked.
+    /// The client for the requests of listeners.
     pub(super) fn client(&self) -> Option<Client> {
         self.client.clone()
     }
@@ -115,7 +115,7 @@ impl Serving {
         self.certificates.clone()
     }
 
-    /// What requests tell the core; waits for ever where nobody can ask.
+    /// The next message of a request to the core; without listeners it waits for ever.
     pub(super) async fn next(&mut self) -> Input {
         let told = match &mut self.told {
             Some(told) => told.recv().await,

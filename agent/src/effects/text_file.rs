@@ -12,7 +12,7 @@ use crate::files::{self, Target};
 /// A text's file.
 #[derive(Clone, Debug)]
 pub(super) struct TextFile {
-    /// What the log calls the text, as that of `vault agent` does: the file that holds it.
+    /// The name of the text in the log, as in that of `vault agent`: the file that holds it.
     source: String,
     target: Target,
 }

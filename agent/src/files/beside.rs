@@ -50,7 +50,7 @@ pub(crate) fn write_beside(effect: &Effect, shared: &[PathBuf]) -> Result<(), (S
     written.map(drop).map_err(|error| (path.clone(), error))
 }
 
-/// What the file holds already; nothing where there is none.
+/// The present content of the file; empty if there is no file.
 fn before(target: &Target, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
     let place = Place::of(&target.path, shared, true)?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// The owner may read it, and nobody write it.
+/// The owner may read it. Nobody may write it.
 const DOUBTED: u32 = 0o400;
 
-/// Marks what stands in the file as old. Where there is none, one that is empty says that there should be.
+/// Marks the content of the file as old. If there is no file, an empty one says that there should be one.
 pub(crate) fn doubt(path: &Path) -> io::Result<()> {
     match fs::set_permissions(path, Permissions::from_mode(DOUBTED)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

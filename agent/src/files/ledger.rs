@@ -117,7 +117,7 @@ impl Ledger {
         self.beside(MISSES).is_some_and(|mark| is_doubted(&mark))
     }
 
-    /// Leaves tokens out. Where the file cannot be written anew, all stay in it.
+    /// Leaves tokens out. If the file cannot be written anew, all tokens stay in it.
     pub(crate) fn forget(&self, tokens: &[SecretText]) -> io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
@@ -144,7 +144,7 @@ impl Ledger {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The leases of those tokens, as the last life has named them. What it has left half written goes.
+    /// The leases of those tokens, as the last life has named them. Half-written files of that life are removed.
     pub(crate) fn left_leases(&self) -> Option<LeftLeases> {
         let path = self.beside(LEASES)?;
         let both = self.path.iter().chain([&path]);

@@ -49,7 +49,7 @@ pub(crate) fn read_within(path: &Path, folders: &[String]) -> io::Result<Zeroizi
 /// belongs to somebody else, may hold what they like.
 pub(crate) fn read_own(path: &Path, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
     let place = Place::of(path, shared, false)?;
-    // Where it was written: the path as it stands may go through a folder that is not there.
+    // The file is opened where it was written: the path as it stands may go through a folder that is not there.
     if !place.is_shared {
         let found = openat(&place.folder, &place.name, READING, Mode::empty())?;
         return content(regular(found)?);

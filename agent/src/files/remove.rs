@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use planescape_agent_contract::Removal;
 
-/// What becomes of a file of credentials that was read.
+/// Removes a file of credentials that was read, if and as `removal` says.
 pub(crate) fn remove(path: &Path, removal: Removal) -> io::Result<()> {
     match removal {
         Removal::Never => Ok(()),

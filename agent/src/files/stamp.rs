@@ -1,4 +1,4 @@
-//! What tells that somebody else has changed a file.
+//! Stamps that tell whether somebody else has changed a file.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;

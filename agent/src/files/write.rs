@@ -216,7 +216,7 @@ mod tests {
             assert!(folder.path().join(name).join("secret").exists());
         }
         assert!(!folder.path().join("left").exists());
-        // One that is there is entered as the system does it.
+        // A folder that is there is entered as the system does it.
         fs::create_dir(outside.path().join("deep")).unwrap();
         symlink(outside.path().join("deep"), folder.path().join("link")).unwrap();
         let path = folder.path().join("link/../secret");

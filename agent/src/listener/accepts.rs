@@ -8,10 +8,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Each connection that ends makes room for another, after which the next one fails again.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What is known of those that failed.
+/// The history of failed accepts.
 #[derive(Debug, Default)]
 pub(crate) struct Accepts {
-    /// None after one that succeeded.
+    /// Zero after an accept that succeeded.
     pause: Duration,
     told: Option<Instant>,
 }
@@ -21,7 +21,7 @@ impl Accepts {
         self.pause = Duration::ZERO;
     }
 
-    /// Whether one that has failed is told, and how long to wait then.
+    /// Whether a failed accept is told, and how long to wait then.
     pub(crate) fn failed(&mut self, now: Instant) -> (bool, Duration) {
         self.pause = (self.pause * 2).clamp(SHORTEST, LONGEST);
         let is_told = self

@@ -1,4 +1,4 @@
-//! What a connection is at, and how long it may keep the agent waiting, as with `vault agent`.
+//! The phase of a connection, and how long it may keep the agent waiting, as with `vault agent`.
 //!
 //! hyper's own limit would count the rest between two requests with the headers of the second, and costs each request a timer.
 
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(300);
 /// How long an answer may take to be sent: a client that leaves it unread would keep its place for ever.
 const SENDING: Duration = STREAM_PATIENCE;
 
-/// What a connection is at, and since when it was seen to wait for its client there.
+/// The phase of a connection, and since when it was seen to wait for its client there.
 #[derive(Debug)]
 enum Phase {
     /// Headers are on their way.
@@ -69,7 +69,7 @@ impl Phases {
         }
     }
 
-    /// Nothing has come. hyper looks for more once an answer is sent, and not before.
+    /// No bytes have come. hyper looks for more once an answer is sent, and not before.
     fn waits(&self) {
         let mut phase = self.lock();
         if matches!(*phase, Phase::Answered(_)) {
@@ -101,7 +101,7 @@ impl Phases {
                 return Poll::Ready(Some(ended));
             }
             let due = self.due();
-            // One that goes off too early is set anew then, instead of with each request.
+            // An alarm that goes off too early is set anew then, instead of with each request.
             if let Some(due) = due.filter(|due| *due < alarm.deadline()) {
                 alarm.as_mut().reset(due);
             }

@@ -23,10 +23,10 @@ use crate::files::{self, Digest};
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// What a handshake begins with.
+/// The first byte of a handshake.
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// What requests begin with.
+/// The first bytes of requests.
 const PLAIN: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
 
 const NO_TLS: &[u8] =
@@ -37,14 +37,14 @@ const NO_TLS: &[u8] =
 pub(crate) struct Certificates {
     settings: ListenerTls,
     config: RwLock<Arc<ServerConfig>>,
-    /// What the files held when they were looked at last; nothing where one could not be read.
+    /// The digest of the files when they were looked at last; `None` if one could not be read.
     seen: Mutex<Option<Digest>>,
 }
 
 impl Certificates {
     pub(crate) fn read(settings: &ListenerTls) -> anyhow::Result<Self> {
         Ok(Self {
-            // Before they are read: what changes in between is read once more.
+            // The digest comes first: files that change in between are read once more.
             seen: Mutex::new(digest(settings).ok()),
             config: RwLock::new(Arc::new(config(settings)?)),
             settings: settings.clone(),
@@ -71,7 +71,7 @@ impl Certificates {
         }
     }
 
-    /// Whether they have changed. One that cannot be used is told once, and tried again when it has changed.
+    /// Whether the files have changed. An unusable file is told once, and tried again when it has changed.
     fn reload_if_changed(&self) -> anyhow::Result<bool> {
         let (now, unread) = match digest(&self.settings) {
             Ok(digest) => (Some(digest), None),
@@ -90,7 +90,7 @@ impl Certificates {
         }
     }
 
-    /// Reads the files again. Where one cannot be used, what was read before stays.
+    /// Reads the files again. If one cannot be used, those that were read before stay.
     pub(crate) fn reload(&self) -> anyhow::Result<()> {
         let config = Arc::new(config(&self.settings)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -115,7 +115,7 @@ impl Certificates {
 
 impl Stream for TlsStream<Box<dyn Stream>> {}
 
-/// Whether it began with something else than a handshake. A request is told so in the words of Go's server.
+/// Whether the stream began with something else than a handshake. A request is told so in the words of Go's server.
 async fn has_refused(stream: &mut dyn Stream) -> io::Result<bool> {
     let mut room = [0; 1];
     let mut first = ReadBuf::new(&mut room);
@@ -129,7 +129,7 @@ async fn has_refused(stream: &mut dyn Stream) -> io::Result<bool> {
         stream.write_all(NO_TLS).await?;
     }
     stream.shutdown().await?;
-    // What was not read would have the connection reset before the client has seen the answer.
+    // Unread bytes would reset the connection before the client has seen the answer.
     while stream.read(&mut [0; 1024]).await? > 0 {}
     Ok(true)
 }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(greeting, (false, b"\x16\x03\x01".to_vec()));
     }
 
-    /// Whether it was refused, and what came of it: the answer, or what is left to be read.
+    /// Whether the stream was refused; and the bytes of the answer, or those that are left to be read.
     async fn told(pieces: &[&str]) -> (bool, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap())

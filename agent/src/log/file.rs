@@ -170,7 +170,7 @@ mod tests {
     fn a_file_that_cannot_be_put_aside_is_written_on_and_told_once_each_time_it_is_due() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = open_in(folder.path(), 5, Keep::All);
-        // Nothing can be put into the place of a name that is too long.
+        // With the time in it, the name is too long for a file.
         let long = folder.path().join(format!("{}.log", "x".repeat(250)));
         fs::rename(&log.path, &long).unwrap();
         log.path = long;

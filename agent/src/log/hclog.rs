@@ -106,7 +106,7 @@ fn now(digits: usize) -> String {
     }
 }
 
-/// What would break a list of pairs stands in quotes.
+/// A value that would break a list of pairs stands in quotes.
 fn quoted(value: &str) -> String {
     let is_plain = !value.is_empty()
         && !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '=');

@@ -1,4 +1,4 @@
-//! What becomes of a line on its way.
+//! The way of a line to its outlets.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -26,7 +26,7 @@ pub(super) fn reopen_file() {
     lock().iter().for_each(Outlet::reopen);
 }
 
-/// Waits until what was said is written; not for a place that takes nothing.
+/// Waits until the lines so far are written; not for a place that takes nothing.
 pub(super) fn finish() {
     let begin = Instant::now();
     lock().iter().for_each(Outlet::hurry);
@@ -39,7 +39,7 @@ fn lock() -> std::sync::MutexGuard<'static, Vec<Outlet>> {
     OUTLETS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes events; what would break a line or talk to a terminal is written in letters.
+/// Takes events. Characters that would break a line or talk to a terminal are written in letters.
 pub(super) struct Lines;
 
 impl Write for Lines {
@@ -61,7 +61,7 @@ fn harmless(event: &[u8]) -> Cow<'_, [u8]> {
         Some(line) => (line, &b"\n"[..]),
         None => (event, &b""[..]),
     };
-    // As nearly every line is.
+    // Nearly every line is so.
     if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(event);
     }
@@ -94,7 +94,7 @@ mod tests {
             harmless(b"path=\x1b[2Ja\nb\r\n").into_owned(),
             b"path=\\x1b[2Ja\\nb\\x0d\n"
         );
-        // One byte that is no text, and one character that begins a command as the escape does.
+        // A byte that is not text, and a character that begins a command as the escape does.
         assert_eq!(
             harmless(b"\xff \xc2\x9b2J \xc3\xa9").into_owned(),
             b"\\xff \\x9b2J \xc3\xa9"

@@ -115,7 +115,7 @@ fn unread(request: &Request, failure: &Failure) -> String {
     }
 }
 
-/// Nothing is tried again by an agent that ends.
+/// An agent that ends does not try again.
 fn write_failed(failure: &Failure, backoff: Option<Duration>) {
     match backoff {
         Some(backoff) => {

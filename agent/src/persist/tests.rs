@@ -78,7 +78,7 @@ fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     save(&first, |it| it.keep(path.clone(), &secret(), body(), now));
     save(&first, |it| it.keep_answers(vec![answer()]));
     save(&first, |it| it.name_leases(&["db/1".to_owned()], 0));
-    // Without it there is no key.
+    // Without the token there is no key.
     let jwt = folder.path().join("jwt");
     fs::remove_file(&jwt).unwrap();
     save(&first, |it| it.name_leases(&["db/2".to_owned()], 0));
@@ -95,7 +95,7 @@ fn of_a_cache_that_could_not_be_written_nothing_is_taken_but_the_token() {
     let third = open(&folder, true);
     let named = LeftLeases { ids, more: 1 };
     assert_eq!(third.handed(), Some((token("t-1"), Some(named))));
-    // Nobody knows of what the first life had by then.
+    // The tokens that the first life had by then are not known.
     assert!(third.is_doubtful());
     save(&third, |it| it.keep_token(&token("t-3")));
     assert!(open(&folder, true).is_doubtful());
@@ -119,7 +119,7 @@ fn a_cache_that_could_never_be_written_is_missed_until_all_is_forgotten() {
     assert_eq!(second.handed(), None);
     save(&second, |it| it.keep_token(&token("t-2")));
     assert!(open(&folder, false).is_doubtful());
-    // That one has taken the file away.
+    // The life that was just opened has taken the file away.
     assert!(open(&folder, true).is_doubtful());
     // The first life gets on after all, and lacks nothing.
     save(&first, |it| it.keep_token(&token("t-3")));
@@ -529,7 +529,7 @@ fn with_token(folder: &tempfile::TempDir) -> Persistent {
     cache
 }
 
-/// What this path answered.
+/// Keeps an answer of this path.
 fn keep(cache: &Persistent, path: &str, asked_at: SystemTime) {
     save(cache, |it| {
         it.keep(key(&call(path)), &secret(), body(), asked_at)

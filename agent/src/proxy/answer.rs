@@ -1,4 +1,4 @@
-//! What goes back to whoever asked.
+//! The answers that clients get.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};

@@ -26,7 +26,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How many renewals are in flight at once, and one more for each engine that none of them asks.
 const RENEWALS: usize = 16;
 
-/// What is to be renewed, by the engine that has to answer.
+/// The renewals that are due, by the engine that has to answer.
 type Due = BTreeMap<String, VecDeque<Renewal>>;
 
 /// The engine that was asked, for what, its answer, and when it was asked.
@@ -39,14 +39,14 @@ pub(super) struct Kept {
     pub(super) at: SystemTime,
 }
 
-/// What is kept, and what is being asked.
+/// The kept answers, and the requests on their way.
 pub(super) struct Caching {
     kept: Mutex<Cache<Kept>>,
     /// Requests on their way: equal ones wait for the first.
     asking: Mutex<BTreeMap<Key, watch::Receiver<()>>>,
-    /// What the last life has kept and nobody vouches for yet: its token may come back, or not.
+    /// Answers of the last life that no token vouches for yet: their token may come back, or not.
     left: Mutex<Vec<KeptAnswer>>,
-    /// When this life began: what the last one has kept was asked for before.
+    /// When this life began: the answers of the last life were asked for before.
     began: Moment,
     changed: Notify,
     not_handed_on: Notify,
@@ -83,13 +83,13 @@ impl Caching {
     pub(super) fn set_own(&self, token: SecretText, accessor: Option<String>) {
         lock(&self.kept).set_own(token, accessor);
         self.take_over();
-        // Nobody vouches for the rest any more.
+        // No other token will come to vouch for the rest.
         lock(&self.left).clear();
         self.has_changed();
     }
 
-    /// Keeps what the last life has kept, as far as the end of what it hangs on would be noticed. Tokens come before
-    /// what was leased with them, in whatever order they stand.
+    /// Keeps answers of the last life, if the agent would notice the end of the token that they hang on. Tokens come
+    /// before their leases, in whatever order they stand.
     fn take_over(&self) {
         let mut left = lock(&self.left);
         loop {
@@ -112,13 +112,13 @@ impl Caching {
         self.not_handed_on.notify_one();
     }
 
-    /// Waits until something has changed, and gives what the next life is to keep.
+    /// Waits until something has changed, and gives the answers that the next life is to keep.
     pub(super) async fn to_hand_on(&self) -> Vec<KeptAnswer> {
         self.not_handed_on.notified().await;
         self.packed()
     }
 
-    /// What the next life is to keep.
+    /// The answers that the next life is to keep.
     pub(super) fn packed(&self) -> Vec<KeptAnswer> {
         let now = clock::now();
         let kept = lock(&self.kept);
@@ -247,10 +247,10 @@ async fn renew(client: Arc<Client>, renewal: Renewal) -> Renewed {
     (renewal.engine, renewal.of, result, sent)
 }
 
-/// Which server answers, and how far behind it may be: the answer is none the less the one that is kept.
+/// Headers that say which server answers and how far behind it may be: the kept answer serves all the same.
 const ABOUT_SERVERS: [&str; 3] = ["x-vault-forward", "x-vault-inconsistent", "x-vault-index"];
 
-/// What makes two requests the same: everything that Vault looks at. Names of programs and ids of
+/// Two requests are the same if all that Vault looks at is the same. Names of programs and ids of
 /// requests change nothing.
 pub(super) fn key(
     method: &Method,

@@ -250,7 +250,7 @@ impl Proxy {
         self.count_granted(passage.may_be_granted(status));
     }
 
-    /// What the request revokes is kept no longer; `body` is its own, where it was read.
+    /// Forgets the answers that the request revokes; `body` is the request's, if it was read.
     fn forget(&self, incomer: &Incomer, body: Option<&[u8]>, is_sure: bool) {
         if let Some(caching) = &self.cache
             && let Some(revocation) = incomer.passage.revoked(body)
@@ -415,7 +415,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
-/// What may pass by itself: no connection, a standby that is behind, a limit, a server in trouble.
+/// Whether the trouble may pass by itself: no connection, a standby that is behind, a limit, a server in trouble.
 fn is_worth_another(result: &Result<Response<StreamedBody>, Error>) -> bool {
     match result {
         Ok(response) => match response.status().as_u16() {

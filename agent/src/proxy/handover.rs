@@ -13,7 +13,7 @@ use crate::clock;
 use crate::persist::{milliseconds, time};
 use planescape_agent_handover::{KeptAnswer, Plain};
 
-/// What the next life needs of an answer; nothing where it is no text.
+/// The parts of an answer that the next life needs; `None` if its body is not text.
 pub(super) fn pack(held: &Held<'_, Kept>, moment: Moment, wall: SystemTime) -> Option<KeptAnswer> {
     let Whole {
         status,
@@ -36,8 +36,8 @@ pub(super) fn pack(held: &Held<'_, Kept>, moment: Moment, wall: SystemTime) -> O
     })
 }
 
-/// The request, as if it had been sent when its lease would have had to begin to end when it does; and the answer.
-/// Nothing where that is over, or is not what a life has written.
+/// The request and the answer. The time of the request is set so that its lease, with the whole TTL, ends when it does.
+/// `None` if the lease is over, or if no life has written this.
 pub(super) fn unpack(answer: &KeptAnswer) -> Option<(Asked, Kept)> {
     let now = clock::now();
     let remaining = time(answer.ends_at).duration_since(now.wall).ok()?;

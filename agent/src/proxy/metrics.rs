@@ -1,4 +1,4 @@
-//! What is counted, in the names of `vault agent`.
+//! The metrics of the agent, in the names of `vault agent`.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,7 +20,7 @@ use super::{Proxy, Rules};
 const LONGEST_WISH: usize = 64 << 10;
 
 impl Proxy {
-    /// One request of a listener.
+    /// Answers one request of a listener.
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -31,7 +31,7 @@ impl Proxy {
         }
         match &*meant(request.uri().path()) {
             b"*" => answer::empty(status_of_asterisk(request.method())),
-            // Who asks for a tunnel names no path.
+            // A request for a tunnel names no path.
             b"" => answer::not_found(),
             b"/agent/v1/metrics" => {
                 let status = self.asker.ask().await;
@@ -94,7 +94,7 @@ fn meant(path: &str) -> Vec<u8> {
     clean
 }
 
-/// Who asks for no path asks what the server can do.
+/// A request for `*` asks what the server can do.
 fn status_of_asterisk(method: &Method) -> StatusCode {
     if method == Method::OPTIONS {
         StatusCode::OK
@@ -103,7 +103,7 @@ fn status_of_asterisk(method: &Method) -> StatusCode {
     }
 }
 
-/// What Go's server refuses, though no answer hangs on it.
+/// The `Host` headers that Go's server refuses, though no answer depends on them.
 fn problem_of_host<B>(request: &Request<B>) -> Option<&'static str> {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -123,7 +123,7 @@ fn has_header(request: &Request<Incoming>) -> bool {
     is_true && values.next().is_none()
 }
 
-/// What is to be forgotten.
+/// The answers that are to be forgotten.
 fn wish(body: &Bytes) -> Result<Revocation, (StatusCode, &'static str)> {
     #[derive(Deserialize)]
     struct Wish {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// What is longer streams, and is neither kept nor sent twice.
+/// A longer body streams, and is neither kept nor sent twice.
 pub(super) const LONGEST: usize = 1 << 20;
 
 /// A body.
@@ -20,7 +20,7 @@ pub(super) enum Content<B> {
     Long(Begun<B>),
 }
 
-/// What was read of a body, and the rest of it.
+/// The part of a body that was read, and the rest of it.
 #[derive(Debug)]
 pub(super) struct Begun<B> {
     read: IntoIter<Bytes>,
@@ -30,7 +30,7 @@ pub(super) struct Begun<B> {
 /// From this length on a piece stays as it came; shorter ones are put together, since each keeps the buffer that it came in.
 const LONG_PIECE: usize = 16 << 10;
 
-/// What was read, without copies that would double it.
+/// The pieces that were read, without copies that would double them.
 #[derive(Default)]
 struct Pieces {
     done: Vec<Bytes>,

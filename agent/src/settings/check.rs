@@ -6,7 +6,7 @@ use planescape_agent_core::Texts;
 use super::{Unusable, text, trees};
 use crate::args::Arguments;
 
-/// The lines to print: of what is odd where nothing is wrong, else of both.
+/// The lines to print: warnings, and before them the problems if there are some.
 pub(crate) fn check(arguments: &Arguments) -> Result<Vec<String>, Vec<String>> {
     let trees = trees(arguments)?;
     let overrides = arguments.overrides();
@@ -29,7 +29,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<Vec<String>, Vec<String>> {
     if is_valid { Ok(lines) } else { Err(lines) }
 }
 
-/// What is odd where something is wrong: a key that is missing may stand there, misspelt.
+/// The oddities of a configuration that is not valid: a missing key may stand there, misspelt.
 fn hints(trees: &[Tree], overrides: Overrides, problems: &[Problem]) -> Vec<Problem> {
     let strict = Overrides {
         refuses_unknown_keys: true,

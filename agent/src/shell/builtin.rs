@@ -94,7 +94,8 @@ fn echo(words: &[String]) -> Done {
     Done::well(format!("{}{end}", words.join(" ")))
 }
 
-/// What stands in these files; the input where there is none, or in the place of `-`. What fails leaves the others there.
+/// The contents of these files; the input if there are none, and in the place of `-`. A failed read does not stop the
+/// others.
 fn contents(name: &str, paths: &[&String], input: Option<&[u8]>) -> Done {
     let input_alone = "-".to_owned();
     let input_alone = [&input_alone];
@@ -129,7 +130,7 @@ fn base64(words: &[String], input: Option<&[u8]>) -> Done {
     while let Some(word) = rest.next() {
         match word.as_str() {
             "-d" | "-D" | "--decode" => decodes = true,
-            // How long lines are to be: here there is one.
+            // The length of lines: here there is one line.
             "-w" => drop(rest.next()),
             flag if flag.starts_with('-') && flag != "-" => {}
             _ => paths.push(word),

@@ -44,7 +44,7 @@ pub(super) enum Part {
         is_required: bool,
     },
     Output(Pipeline),
-    /// What it becomes stays one word.
+    /// Its result stays one word.
     Quoted(Box<Self>),
 }
 
@@ -290,7 +290,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// What follows a `$`.
+    /// The part that follows a `$`.
     fn dollar(&mut self) -> Result<Part, String> {
         match self.rest.peek() {
             Some('(') => {

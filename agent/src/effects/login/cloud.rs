@@ -1,4 +1,4 @@
-//! What the cloud that we run in says of us.
+//! Logins for which the cloud that the agent runs in vouches.
 
 mod aws;
 mod azure;
@@ -68,7 +68,7 @@ async fn file(path: &str) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// A JSON answer. Where it is none, a parser's words would name neither who has answered nor what.
+/// A JSON answer. The parser's error is left out: it would name neither the service nor its answer.
 fn parsed(answer: &str) -> anyhow::Result<Value> {
     let parsed: Option<Value> = serde_json::from_str(answer).ok();
     parsed.context("its answer is not JSON")

@@ -46,7 +46,7 @@ pub(super) async fn body(
     Ok(wire::fields([("role", gcp.role.as_str()), ("jwt", &jwt)]))
 }
 
-/// What the instance says of its service accounts.
+/// The metadata of the instance's service accounts.
 async fn metadata(services: &Services, path: &str) -> anyhow::Result<String> {
     let host = variable("GCE_METADATA_HOST");
     let host = host.unwrap_or_else(|| METADATA.to_owned());
@@ -55,7 +55,7 @@ async fn metadata(services: &Services, path: &str) -> anyhow::Result<String> {
     services.get(url, headers).await
 }
 
-/// Who wants to log in, signed by Google.
+/// The statement of who wants to log in, signed by Google.
 async fn statement(
     gcp: &Gcp,
     key: Option<&Key>,
@@ -98,7 +98,7 @@ async fn statement(
     text(&parsed(&answer)?, "signedJwt")
 }
 
-/// That of the configuration or of the environment; `None` where the instance has to do.
+/// The key of the configuration or of the environment; `None` if the instance's own account has to serve.
 async fn key(credentials: Option<&GcpCredentials>) -> anyhow::Result<Option<Key>> {
     let json = match credentials {
         Some(GcpCredentials::Json(json)) => Some(json.clone()),
@@ -133,7 +133,7 @@ async fn file(path: &str) -> anyhow::Result<SecretText> {
 struct Key {
     email: String,
     id: String,
-    /// Who gives tokens for what it signs.
+    /// The address of the service that gives tokens for the key's signatures.
     tokens: String,
     private: SecretText,
 }
@@ -187,7 +187,7 @@ impl Key {
             [&header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{claims}");
         let der = der(self.private.expose())?;
-        // What begins with BEGIN RSA PRIVATE KEY is the second one.
+        // A key that begins with BEGIN RSA PRIVATE KEY has the second form.
         let key = KeyPair::from_pkcs8(&der).or_else(|_| KeyPair::from_der(&der));
         let key = key.map_err(|_| anyhow!("the private_key of the credentials is no RSA key"))?;
         let mut signature = vec![0; key.public_modulus_len()];

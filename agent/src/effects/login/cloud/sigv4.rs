@@ -18,7 +18,7 @@ pub(super) struct Question<'a> {
     pub(super) host: &'a str,
     pub(super) region: &'a str,
     pub(super) body: &'a str,
-    /// What binds the question to one Vault.
+    /// The value that binds the question to one Vault.
     pub(super) server_id: Option<&'a str>,
 }
 
