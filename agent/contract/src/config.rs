@@ -30,9 +30,9 @@ pub struct Config {
     pub exit_after_auth: bool,
     /// The file for the process id.
     pub pid_file: Option<String>,
-    /// What is logged, and where.
+    /// The settings of the log.
     pub log: Log,
-    /// What is told of its metrics.
+    /// The settings of its metrics.
     pub telemetry: Telemetry,
     /// The settings that only our agent knows.
     pub planescape: Planescape,
@@ -121,11 +121,11 @@ pub struct Encryption {
     pub public_key: String,
     /// Whether the key is derived from the shared secret instead of being it.
     pub derives_key: bool,
-    /// What is authenticated beside the token.
+    /// The data that is authenticated beside the token.
     pub aad: Aad,
 }
 
-/// What is authenticated beside an encrypted token.
+/// The data that is authenticated beside an encrypted token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aad {
     /// This text.
@@ -227,6 +227,6 @@ pub struct Overrides {
     pub headers: Vec<String>,
     /// `-strict`: keys that nobody reads are problems.
     pub refuses_unknown_keys: bool,
-    /// What is said of the log.
+    /// The settings of the log.
     pub log: LogOverrides,
 }

@@ -63,7 +63,7 @@ impl LogFormat {
     }
 }
 
-/// What is logged, and where.
+/// The settings of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// How much.
@@ -114,7 +114,7 @@ impl Keep {
     }
 }
 
-/// What flags and environment say of it; each wins over the files.
+/// The settings of the log from flags and environment; each wins over the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOverrides {
     /// `-log-level`, `VAULT_LOG_LEVEL`.

@@ -45,7 +45,7 @@ trait Login: Sized {
         Vec::new()
     }
 
-    /// What Vault is told, from the files' contents in the same order. An error says which file
+    /// The proof for Vault, from the files' contents in the same order. An error says which file
     /// cannot be used, and why, without quoting it.
     fn proof(&self, contents: &[Body]) -> Result<Proof, UnusableFile>;
 
@@ -60,7 +60,7 @@ trait Login: Sized {
 pub struct Material {
     /// Its path.
     pub path: String,
-    /// What becomes of the file once it is read.
+    /// Whether and how the file is removed once it is read.
     pub removal: Removal,
     /// Whether what it held last still serves when it is gone or empty.
     pub is_remembered: bool,
@@ -87,7 +87,7 @@ impl Material {
     }
 }
 
-/// What becomes of a file once it is read.
+/// Whether and how a file is removed once it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
     /// It stays.
@@ -110,7 +110,7 @@ impl Removal {
     }
 }
 
-/// What Vault is told.
+/// The proof that Vault gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A login.
@@ -122,7 +122,7 @@ pub enum Proof {
     },
     /// A token that somebody else made: Vault is only asked about it.
     Token(SecretText),
-    /// What the cloud that we run in says of us.
+    /// A statement of the cloud that the agent runs in.
     Cloud(Cloud),
 }
 
@@ -223,7 +223,7 @@ macro_rules! methods {
                 }
             }
 
-            /// What Vault is told, from the contents of [`Self::materials`] in the same order.
+            /// The proof for Vault, from the contents of [`Self::materials`] in the same order.
             ///
             /// # Errors
             /// A file does not hold what it should.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What is started.
+/// The program to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
     /// A program and its arguments; never empty.
@@ -32,19 +32,19 @@ impl Program {
     }
 }
 
-/// What follows after a file has changed.
+/// The action after a file has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// A program is run.
     Run {
-        /// What is started.
+        /// The program to start.
         program: Program,
         /// How long it may take.
         timeout: Duration,
     },
-    /// A program that runs already is told.
+    /// A program that runs already gets a signal.
     Signal {
-        /// What it gets.
+        /// The signal that it gets.
         signal: Signal,
         /// Its name, as `pidof` knows it.
         process: String,
@@ -80,11 +80,11 @@ impl Hook {
 /// `exec`: the program that gets the rendered texts as environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exec {
-    /// What is started.
+    /// The program to start.
     pub program: Program,
     /// Whether it is started anew when a value changes.
     pub restarts: bool,
-    /// What it is told to end with.
+    /// The signal that tells it to end.
     pub stop_signal: Signal,
     /// The file that its standard output is appended to, if it is not ours.
     pub stdout: Option<String>,

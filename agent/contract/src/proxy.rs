@@ -33,7 +33,7 @@ pub struct Persist {
 /// The token that goes to Vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyToken {
-    /// That of the request alone.
+    /// The token of the request alone.
     #[default]
     Request,
     /// The agent's, where the request has none.

@@ -37,7 +37,7 @@ enum Manner {
 }
 
 impl Manner {
-    /// That of a block inside.
+    /// The manner of a block inside.
     fn inside(self, key: &str) -> Self {
         match key {
             "config" => Self::Map,
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         self.takes(key, "");
     }
 
-    /// What is read of a key, for the reference page: of a reader that asks others, what itself makes of it.
+    /// Notes the type of a key for the reference page. A reader that uses another reader notes its own type first.
     #[cfg(test)]
     fn takes(&self, key: &'static str, kind: &'static str) {
         let block = self.path.replace(|c: char| "[]0123456789".contains(c), "");

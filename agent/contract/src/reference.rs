@@ -12,14 +12,14 @@ const COLUMNS: &str = "| Key | Type | Default | Meaning |\n| --- | --- | --- | -
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) keys: Vec<&'static str>,
-    /// Nothing where nothing is done with what is read.
+    /// Empty if the value has no effect.
     pub(crate) kind: &'static str,
     pub(crate) default: &'static str,
     pub(crate) meaning: &'static str,
 }
 
 impl Row {
-    /// Nothing where the line is no row.
+    /// `None` if the line is not a row.
     fn read(line: &'static str) -> Option<Self> {
         let (keys, rest) = line.split_once('\t')?;
         let mut cells = rest.split('\t');

@@ -1,11 +1,11 @@
-//! What a new configuration says otherwise than the one that the agent was started with.
+//! The differences between a new configuration and the one that the agent was started with.
 
 use std::path::Path;
 
 use crate::{Auth, Cert, Config, Method, Problem, Target};
 
-/// The keys whose new values only another start takes over. Certificates, the log's level, templates and what
-/// `template_config` says of their reads are taken over by a running agent.
+/// The keys whose new values only another start takes over. A running agent takes over certificates, the log's level,
+/// templates, and the settings of their reads in `template_config`.
 #[must_use]
 pub fn needs_start(started: &Config, new: &Config) -> Vec<&'static str> {
     let (vault, new_vault) = (&started.vault.connection, &new.vault.connection);

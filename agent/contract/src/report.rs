@@ -63,7 +63,7 @@ pub struct Report {
     /// The id of the latest login in Vault's audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_request: Option<String>,
-    /// What was read.
+    /// The reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<Access>,
     /// How much more was read than there is room for.

@@ -1,19 +1,19 @@
-//! What is told of metrics, and to whom.
+//! The settings of metrics, and their receivers.
 
 /// `telemetry`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telemetry {
-    /// What the names of `vault agent` start with.
+    /// The prefix of the names of `vault agent`.
     pub prefix: String,
     /// Whether there is the text form at `/agent/v1/metrics` of a listener.
     pub has_prometheus: bool,
-    /// Who gets them without asking.
+    /// The receivers that get metrics without asking.
     pub receivers: Vec<Receiver>,
     /// Whether the gauges that these get carry the machine's name.
     pub names_host: bool,
 }
 
-/// Who gets metrics without asking. An address is a host and a port.
+/// A receiver that gets metrics without asking. An address is a host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receiver {
     /// By UDP.
@@ -24,13 +24,13 @@ pub enum Receiver {
     Dogstatsd {
         /// Or `unix://` and the path of a socket.
         address: String,
-        /// What every metric carries.
+        /// The tags that every metric carries.
         tags: Vec<String>,
     },
 }
 
 impl Receiver {
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> &str {
         match self {

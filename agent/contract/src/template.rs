@@ -9,7 +9,7 @@ use crate::{FileMode, Hook, Owner};
 pub struct Template {
     /// The text, or where it is.
     pub text: TemplateText,
-    /// What the rendered text becomes.
+    /// The file or variable that the rendered text becomes.
     pub target: Target,
     /// The file's mode; without it, the existing file's mode, else 0644.
     pub mode: Option<FileMode>,
@@ -19,7 +19,7 @@ pub struct Template {
     pub owner: Owner,
     /// Whether the file that was there before is kept beside it.
     pub backup: bool,
-    /// What follows after the file has changed.
+    /// The action after the file has changed.
     pub hook: Option<Hook>,
     /// How long changes are waited for before they are rendered.
     pub wait: Option<Wait>,
@@ -43,7 +43,7 @@ pub struct Template {
     pub sandbox_path: Option<String>,
 }
 
-/// What a rendered text becomes.
+/// The file or variable that a rendered text becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A file, by its path.

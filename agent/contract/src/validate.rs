@@ -202,7 +202,7 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
     config
 }
 
-/// Nothing is read without a token.
+/// Warns of templates without a login: no secret is read without a token.
 fn warn_of_unrendered(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
     let Some(first) = templates.first().filter(|_| auth.method.is_none()) else {
         return;

@@ -1,6 +1,6 @@
 //! The configurations that the tests of `vault agent` and `bao agent` load, by their names there and written anew: each
-//! is accepted with what it says, or refused with a sentence. Where upstream only loads a file that could not run, it is
-//! refused, and read beside another one.
+//! is accepted with what it says, or refused with a sentence. A file that upstream only loads, and that could not run,
+//! is refused, and read beside another one.
 
 use std::time::Duration;
 
@@ -324,7 +324,7 @@ fn has_a_method(it: &Config) -> bool {
     it.auth.method.is_some() && it.auth.mount_path == MountPath::new("auth/aws")
 }
 
-/// Whose connections are closed after each request: the agent's own, and those of its listeners.
+/// Whether connections are closed after each request: the agent's own, and those of its listeners.
 fn closes(it: &Config, own: bool, proxied: bool) -> bool {
     let vault = &it.vault;
     has_a_method(it) && vault.connection.keeps_idle != own && vault.proxy_keeps_idle != proxied

@@ -32,7 +32,7 @@ const JSON: &str = r#"{"vault": {"address": "http://v:8200"}, "auto_auth": {"met
     "env_template": [{"A": {"contents": "x"}}], "exec": {"command": ["a"], "restart_stop_signal": "SIGINT"},
     "planescape": {"revoke_on_exit": true, "give_up_after": "20s"}}"#;
 
-/// What the syntax is made of, and values at the ends of their ranges.
+/// The pieces of the syntax, and values at the ends of their ranges.
 const WORDS: [&str; 24] = [
     "{",
     "}",

@@ -1,4 +1,4 @@
-//! What one life of the agent hands to the next, and how it is sealed: no file, and no chance of its own.
+//! The state that one life of the agent hands to the next, and its seal. Files and randomness are the caller's.
 
 mod sealed;
 
@@ -19,9 +19,9 @@ pub struct Contents {
     /// Tokens of logins before that one, which may live.
     #[serde(default)]
     pub replaced: Vec<Plain>,
-    /// What was leased with it, by the calls.
+    /// The secrets leased with it, by the calls.
     pub leased: BTreeMap<String, Kept>,
-    /// What listeners were given.
+    /// The answers that listeners got from Vault.
     #[serde(default)]
     pub answers: Vec<KeptAnswer>,
     /// All leases, as the agent has named them last.
@@ -42,7 +42,7 @@ pub struct Orphan {
     pub token: Plain,
     /// Its accessor.
     pub accessor: String,
-    /// Where it is, if the path that made it says so.
+    /// Its namespace, if the path that made it names one.
     #[serde(default)]
     pub namespace: Option<String>,
     /// When it is gone unless somebody renews it, in milliseconds since 1970.
@@ -71,7 +71,7 @@ pub struct Kept {
     pub ttl: u64,
 }
 
-/// What a listener was given, and what it takes to keep it on.
+/// An answer that a listener got from Vault, and all that is needed to keep it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct KeptAnswer {
     /// Tells its request from others.
@@ -100,7 +100,7 @@ pub struct KeptAnswer {
 pub struct Plain(Zeroizing<String>);
 
 impl Contents {
-    /// What the file holds, sealed with a key that is derived from the token of the ServiceAccount.
+    /// The content of the file, sealed with a key that is derived from the token of the ServiceAccount.
     ///
     /// # Errors
     /// The cryptography fails.

@@ -5,11 +5,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
-/// What the file starts with.
+/// The first bytes of the file.
 const FORM: &[u8] = b"planescape-agent-cache 1\n";
 const SALT: usize = 32;
 
-/// A salt and a nonce, which nobody may have used or foreseen.
+/// A salt and a nonce, which must be new and unpredictable.
 pub type Random = [u8; SALT + NONCE_LEN];
 
 /// The form, a salt, a nonce, and the sealed bytes with their tag.

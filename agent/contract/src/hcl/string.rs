@@ -75,7 +75,7 @@ fn code_point(
     char::from_u32(code).ok_or("escape in a string is not a character")
 }
 
-/// What may stand before the marker that closes a heredoc.
+/// Blanks that may stand before the marker that closes a heredoc.
 const BLANKS: [char; 5] = [' ', '\t', '\r', '\u{b}', '\u{c}'];
 
 /// Reads `<<EOF` or `<<-EOF` at the start of `text`, up to the line that holds only the marker.

@@ -19,7 +19,7 @@ pub struct AppRole {
 pub struct SecretIdFile {
     /// Its path.
     pub path: String,
-    /// What becomes of the file.
+    /// Whether and how the file is removed once it is read.
     pub removal: Removal,
     /// The path that made the wrapping token, where the file holds one instead.
     pub wrapped_by: Option<String>,

@@ -11,11 +11,11 @@ use crate::reader::Reader;
 pub struct Aws {
     /// The role.
     pub role: String,
-    /// What proves who we are.
+    /// The proof of the agent's identity.
     pub kind: AwsKind,
 }
 
-/// What proves who we are.
+/// The proof of the agent's identity.
 #[derive(Clone, PartialEq, Eq)]
 pub enum AwsKind {
     /// A signed question to Amazon, which Vault asks in our place.
@@ -29,7 +29,7 @@ pub enum AwsKind {
     },
     /// The instance's own document.
     Ec2 {
-        /// What the role's later logins must bring, too.
+        /// A value that the role's later logins must bring, too.
         nonce: Option<String>,
     },
 }

@@ -16,13 +16,13 @@ const MINUTES: i64 = 15;
 pub struct Gcp {
     /// The role.
     pub role: String,
-    /// Who logs in; without it, whoever the instance or the key is.
+    /// The account that logs in; without it, the account of the instance or of the key.
     pub service_account: Option<String>,
-    /// What proves who we are.
+    /// The proof of the agent's identity.
     pub kind: GcpKind,
 }
 
-/// What proves who we are.
+/// The proof of the agent's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GcpKind {
     /// The instance's identity token.

@@ -14,7 +14,7 @@ pub struct Jwt {
     pub role: String,
     /// The file with the token.
     pub path: String,
-    /// What becomes of the file.
+    /// Whether and how the file is removed once it is read.
     pub removal: Removal,
     /// How often the file is looked at.
     pub period: Duration,

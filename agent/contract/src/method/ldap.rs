@@ -15,7 +15,7 @@ pub struct Ldap {
     pub username: String,
     /// The file with the password.
     pub password_file: String,
-    /// What becomes of the file.
+    /// Whether and how the file is removed once it is read.
     pub removal: Removal,
     /// How often the file is looked at.
     pub period: Duration,

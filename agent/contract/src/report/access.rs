@@ -1,4 +1,4 @@
-//! What was read in Vault, for a run's receipt.
+//! The reads in Vault, for a run's receipt.
 
 use std::fmt::Write as _;
 

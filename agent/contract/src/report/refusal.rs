@@ -1,4 +1,4 @@
-//! What Vault's errors mean, in the words of a report.
+//! The meaning of Vault's errors, in the words of a report.
 
 use planescape_vault::{Error, Kind};
 

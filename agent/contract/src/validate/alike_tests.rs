@@ -1,4 +1,4 @@
-//! What `vault agent` takes, what it means there, and what it refuses.
+//! Configurations that `vault agent` takes, their meaning there, and those that it refuses.
 
 use crate::{
     Config, FileMode, ListenAddress, LogLevel, Overrides, Owner, Problems, ProxyToken, Tree,
@@ -11,13 +11,13 @@ const LOGIN: &str = r#"
     }
 "#;
 
-/// What several files say together.
+/// The configuration of several files together.
 fn read(files: &[&str]) -> Result<Config, Problems> {
     let trees: Vec<Tree> = files.iter().map(|it| Tree::parse(it).unwrap()).collect();
     Config::new(&trees, &Overrides::default())
 }
 
-/// What a file says that logs in, too.
+/// The configuration of a file and of another one that logs in.
 fn accept(text: &str) -> Config {
     read(&[LOGIN, text]).unwrap_or_else(|problems| panic!("{text}: {problems}"))
 }

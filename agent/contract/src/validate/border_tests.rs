@@ -1,4 +1,4 @@
-//! What is just accepted, and what is just refused.
+//! Configurations that are just accepted, and those that are just refused.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What a template block with these lines is.
+/// The template of a block with these lines.
 fn template(lines: &str) -> crate::Template {
     let block = format!(r#"template {{ contents = "x" destination = "/x" {lines} }}"#);
     accept(&format!("{LOGIN} {block}")).templates.remove(0)

@@ -49,7 +49,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 /// How often at most, as in OpenBao.
 const SHORTEST_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the `cache` of a file says of the agent's token, where that makes an `api_proxy` that the file has not.
+/// The use of the agent's token that the `cache` of a file asks for, if the file has no `api_proxy` to ask for it.
 pub(super) fn lent(file: &Body) -> Option<ProxyToken> {
     let notes = Notes::default();
     let file = Reader::new(file, &notes);
@@ -59,7 +59,7 @@ pub(super) fn lent(file: &Body) -> Option<ProxyToken> {
     token(&file.block("cache")).filter(|token| *token != ProxyToken::Request)
 }
 
-/// `lent` is what a `cache` has made an `api_proxy` of that no block has replaced.
+/// `lent` comes from the `cache` of a file and stands in for an `api_proxy`: no later file has one.
 pub(super) fn read(
     root: &Reader<'_>,
     auth: &Auth,
@@ -140,7 +140,7 @@ pub(super) fn read(
     }
 }
 
-/// What an `api_proxy` needs, and what it cannot stand beside.
+/// Checks that an `api_proxy` has a listener, and no `env_template` beside it.
 fn check_company(root: &Reader<'_>, field: &str, listeners: &[Listener], templates: &[Template]) {
     if listeners.is_empty() {
         root.problem(
@@ -157,7 +157,7 @@ fn check_company(root: &Reader<'_>, field: &str, listeners: &[Listener], templat
     }
 }
 
-/// What to do where nodes of a server disagree: read, and without effect.
+/// Reads the settings for nodes of a server that disagree: they have no effect.
 fn consistency(block: &Reader<'_>) {
     for (key, words) in [
         ("enforce_consistency", ["always", "never"].as_slice()),
@@ -285,7 +285,7 @@ fn listener(block: &Reader<'_>) -> Listener {
     }
 }
 
-/// What has no effect is a mistake all the same where it says what it cannot.
+/// A setting without effect is still a mistake if its value cannot be.
 fn check_without_effect(block: &Reader<'_>) {
     block.ignore(&WITHOUT_EFFECT);
     for key in DURATIONS {

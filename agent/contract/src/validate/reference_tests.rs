@@ -46,7 +46,7 @@ fn the_page_names_every_key_that_is_read_and_what_is_read_of_it() {
             keys.map(move |key| ((block.clone(), key), row.kind))
         })
         .collect();
-    // What is without effect has no type there.
+    // A key without effect has no type there.
     for (key, kind) in &mut known {
         if documented.get(key) == Some(&"") {
             *kind = "";
@@ -82,7 +82,7 @@ fn each_difference_says_what_both_do_and_why() {
     assert!(unfilled.is_empty(), "{unfilled:#?}");
 }
 
-/// Where one key of the page may stand, so that it has an effect; `<block>` is the place of a block's.
+/// The places where one key of the page may stand and has an effect; `<block>` is the place of a block's keys.
 const FILES: &str = r#"
     <>
     log_file = "/log"
@@ -111,7 +111,7 @@ const FILES: &str = r#"
     planescape { <planescape> }
 "#;
 
-/// The same for what files exclude.
+/// The places of keys that cannot stand beside files.
 const VARIABLES: &str = r#"
     auto_auth { method "METHOD" { config { NEEDED } } }
     env_template "A" { contents = "x" <env_template> }
@@ -169,7 +169,7 @@ fn configuration(block: &str, line: &str) -> Result<Config, Problems> {
     let others = pieces.filter_map(|piece| Some(piece.split_once('>')?.1));
     let text: String = std::iter::once(first).chain(others).collect();
     let mut config = Config::new(&[Tree::parse(&text).unwrap()], &Overrides::default())?;
-    // That they are said at all is kept, too.
+    // The configuration also says whether the backoffs are set at all.
     config.auth.backoff_is_explicit = false;
     Ok(config)
 }

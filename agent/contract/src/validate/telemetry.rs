@@ -3,14 +3,14 @@
 use crate::reader::Reader;
 use crate::telemetry::{Receiver, Telemetry};
 
-/// Where metrics could be pushed to.
+/// Services that metrics could be pushed to.
 const PLACES: [&str; 3] = [
     "circonus_api_token",
     "circonus_submission_url",
     "stackdriver_project_id",
 ];
 
-/// How they would be pushed there, and settings of a server's metrics, which an agent has none of.
+/// Settings of the push to these services, and of a server's metrics, which an agent does not have.
 const WITHOUT_EFFECT: [&str; 18] = [
     "add_lease_metrics_namespace_labels",
     "add_mount_point_rollback_metrics",
@@ -57,7 +57,7 @@ pub(super) fn read(block: &Reader<'_>) -> Telemetry {
     let retention = block.duration("prometheus_retention_time");
     let has_prometheus = retention.is_none_or(|time| !time.is_zero());
     let receivers = receivers(block);
-    // Who gets metrics from nobody else knows whose they are, says `vault agent`.
+    // As in `vault agent`, a single receiver gets no name of the machine with the metrics.
     let are_several = receivers.len() + usize::from(has_prometheus) > 1;
     let telemetry = Telemetry {
         prefix: block.string("metrics_prefix").unwrap_or(absent.prefix),

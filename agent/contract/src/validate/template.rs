@@ -78,7 +78,7 @@ pub(super) fn read_variable(block: &Reader<'_>) -> Template {
     template
 }
 
-/// What both have.
+/// The part that both blocks have.
 fn text(block: &Reader<'_>, target: Target) -> Template {
     let text = match (block.string("contents"), block.string("source")) {
         (Some(contents), None) => TemplateText::Inline(contents),

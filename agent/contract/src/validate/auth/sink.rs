@@ -33,7 +33,7 @@ pub(super) fn read(block: &Reader<'_>) -> Sink {
     sink
 }
 
-/// One in a `sinks` block, where `vault agent` passes over `wrap_ttl`: whoever reads the file expects a token.
+/// A sink in a `sinks` block, where `vault agent` passes over `wrap_ttl`: readers of the file expect a token.
 pub(super) fn read_grouped(block: &Reader<'_>) -> Sink {
     let sink = read(block);
     if sink.wrap_ttl.is_some() {

@@ -1,4 +1,4 @@
-//! What follows after a file has changed: `command`, or the `exec` block, which wins; or a `signal`.
+//! The action after a file has changed: `command`, or the `exec` block, which wins; or a `signal`.
 
 use std::time::Duration;
 
