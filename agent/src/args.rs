@@ -182,12 +182,13 @@ enum TokenCommand {
     },
 }
 
-/// A command line that means nothing, or asks for help.
+/// A command line that cannot be understood, or that asks for help.
 #[derive(Debug)]
 pub struct Usage(clap::Error);
 
 impl Usage {
-    /// Prints what clap has to say and gives the code to end with. An unknown option is told in the words of `vault agent`, too.
+    /// Prints the message of clap, and gives the code to end with. An unknown option is also told in the words of
+    /// `vault agent`.
     #[must_use]
     pub fn print(&self) -> ExitCode {
         // Failures are ignored: there is nowhere else to report them.
@@ -275,7 +276,7 @@ impl Arguments {
         }
     }
 
-    /// The settings that win over the configuration files. An empty text says nothing.
+    /// The settings that win over the configuration files. An empty text counts as unset.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides {
             exit_after_auth: self.exit_after_auth,
@@ -305,7 +306,7 @@ fn with_its_variable(argument: clap::Arg) -> clap::Arg {
     }
 }
 
-/// `-config=x` means `--config=x`; `-h` and `-V` stay, and so does what is said to other programs.
+/// `-config=x` means `--config=x`; `-h` and `-V` stay, and so do the words for other programs.
 fn with_two_dashes(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = words.into_iter().collect();
     // `agent generate-config` is a command of its own here.

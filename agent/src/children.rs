@@ -1,5 +1,5 @@
-//! Which processes are ours. As process 1 the agent also inherits those whose parents are gone; it
-//! lets them end, and touches none of its own, which others wait for.
+//! The processes that the agent started. As process 1 the agent also inherits processes whose parents are gone. It
+//! lets those end, and leaves its own to the code that waits for them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +21,7 @@ pub(crate) fn ended(id: Option<Pid>) {
     }
 }
 
-/// Lets every process end that has ended and is nobody's but ours to wait for.
+/// Collects every inherited process that has ended: nothing else waits for it.
 pub(crate) fn reap_orphans() {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while let Ok(WaitStatus::Exited(id, _) | WaitStatus::Signaled(id, _, _)) = waitid(Id::All, peek)

@@ -13,7 +13,7 @@ use crate::status::Questions;
 /// tokio's timers stand still while the machine sleeps; after so long we look at the real clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Feeds the agent what happens and does what it says, until it says to end.
+/// Feeds events to the agent and carries out its commands, until one of them is the end.
 pub(crate) async fn drive(
     mut agent: Agent,
     mut effects: Effects,

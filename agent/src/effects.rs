@@ -55,7 +55,7 @@ use vault::Vault;
 
 const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"));
 
-/// How many sinks are written at once. A file system that hangs holds up these, and nothing else.
+/// How many sinks are written at once. A file system that hangs holds up these sinks alone.
 const SINKS_AT_ONCE: usize = 8;
 
 /// The same of the files that logins need, which must not wait for a template's.
@@ -100,7 +100,7 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Builds the Vault client and opens the ready socket. May be given up at any time: nothing is done yet that
+    /// Builds the Vault client and opens the ready socket. The call may be given up at any time: it does nothing that
     /// would have to be undone.
     pub(crate) async fn new(
         config: &Config,
@@ -218,7 +218,7 @@ impl Effects {
         }
     }
 
-    /// Starts a command whose result comes through [`Self::next`]; breaks when it is the last one.
+    /// Starts a command. Its result comes through [`Self::next`]; the last command breaks.
     pub(crate) fn start(&mut self, command: Command) -> ControlFlow<ExitCode> {
         let vault = self.vault.clone();
         match command {
@@ -318,7 +318,7 @@ impl Effects {
         }
     }
 
-    /// Lets file work that is on its way end, so that nothing half done stays behind. A file system
+    /// Lets file work that is on its way end, so that no file stays half done. A file system
     /// that hangs is not waited for.
     pub(crate) async fn finish_files(&mut self) {
         let last = async {
@@ -360,7 +360,7 @@ impl Effects {
         self.last_words.say(report);
     }
 
-    /// Once it is told that a lease may be on its way. A node that hangs keeps nobody from the secrets.
+    /// Reads once the reports say that a lease may be on its way. A node that hangs does not hold back the secrets.
     fn read(&mut self, ticket: Ticket, request: Request, call: Call, token: SecretText) {
         self.reads += 1;
         let vault = self.vault.clone();

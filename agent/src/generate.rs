@@ -80,7 +80,7 @@ pub(crate) fn write(path: &str, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The secrets of a path, and what mount they are in; `/*` at its end means all below it.
+/// The secrets of a path, and their mount; `/*` at its end means all below it.
 async fn secrets(
     path: &str,
     client: &Client,

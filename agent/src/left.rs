@@ -174,7 +174,7 @@ mod tests {
 
         assert_eq!(merged(ledger(&[], None), None), told("", 1));
         assert_eq!(merged(ledger(&[], None), leases("b", 0)), told("b", 0));
-        // Beside an empty ledger nothing is said of it.
+        // Leases that are named beside an empty ledger do not count.
         assert_eq!(merged(ledger(&[], leases("a", 0)), None), told("", 1));
         assert_eq!(
             merged(ledger(&["t-1"], leases("a", 0)), leases("b", 0)),

@@ -1,8 +1,8 @@
 //! Logs in to Vault, renders templates, renews leases, revokes them at the end.
 //!
 //! This crate acts; [`planescape_agent_core`] decides. [`run`] is the whole life: read the
-//! configuration, build the [`Agent`], let the driver feed it what
-//! happens and do what it says.
+//! configuration, build the [`Agent`], let the driver feed events to it
+//! and carry out its commands.
 
 pub mod args;
 pub mod generate;
@@ -56,7 +56,7 @@ use termination::Termination;
 /// Memory that a thread never touches costs nothing.
 const STACK: usize = 8 << 20;
 
-/// How long an agent that is told to end at once goes on reading what earlier lives have left.
+/// How long an agent that is told to end at once goes on reading the tokens of earlier lives.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Runs the agent until it ends by itself or by a signal.
@@ -200,7 +200,7 @@ fn token_file() -> String {
     })
 }
 
-/// Does some work of a command. A name look-up that hangs holds up nothing when it is over.
+/// Does the work of a command. A name look-up that hangs does not hold up its end.
 fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -237,7 +237,7 @@ pub fn ready(arguments: &Arguments) -> ExitCode {
     })
 }
 
-/// Prints what the agent that runs with the same configuration says of itself.
+/// Prints the status of the agent that runs with the same configuration.
 #[must_use]
 pub fn status(arguments: &Arguments) -> ExitCode {
     with_socket(arguments, |path| match ready::status_at(path) {
@@ -317,7 +317,7 @@ async fn live(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Told to end before it has begun, the agent names what its earlier lives have left, if the disk says so in time.
+/// Ends before the agent has begun. It names the tokens of its earlier lives, if the disk gives them in time.
 async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
     match tokio::time::timeout(LAST_LOOK, looking).await {
         Ok(Ok(Ok(Found { last_word, .. }) | Err(Refusal { last_word, .. }))) => {
@@ -328,7 +328,7 @@ async fn end_at_once(looking: JoinHandle<Result<Found, Refusal>>) -> ExitCode {
     }
 }
 
-/// The ledger comes first: whatever else is wrong, what earlier lives have left is known then.
+/// Reads the ledger first: the tokens of earlier lives are then known even if something else is wrong.
 fn look(arguments: &Arguments) -> Result<Found, Refusal> {
     let config = settings::load_config(arguments).map_err(Refusal::of)?;
     let ledger = Ledger::new(config.planescape.ledger.as_deref());
@@ -424,7 +424,7 @@ async fn work(
     Ok(Some(code))
 }
 
-/// The sink whose token the first login takes, where that is configured.
+/// The sink from which the first login takes its token, if that is configured.
 fn reused_sink(config: &Config) -> Option<PathBuf> {
     let sinks = config.auth.sinks.iter();
     let mut plain = sinks.filter(|sink| sink.wrap_ttl.is_none() && sink.encryption.is_none());
@@ -487,7 +487,7 @@ impl Refusal {
         }
     }
 
-    /// Says it where there is no log yet.
+    /// Logs the reason, though no log is open yet.
     fn tell(self, arguments: &Arguments) -> ExitCode {
         let said = arguments.log();
         let log = Log {
@@ -495,7 +495,7 @@ impl Refusal {
             format: said.format.unwrap_or_default(),
             file: None,
         };
-        // Without a file nothing can fail.
+        // A log without a file cannot fail.
         let _ = log::start(&log, arguments.combines_logs());
         let code = self.last_word.refuse(&self.message);
         log::finish();

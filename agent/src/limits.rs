@@ -1,6 +1,6 @@
 //! How many files may be open. The soft limit is there for programs that cannot handle many, and is low for their sake:
 //! a proxy needs two for each client. As programs in Go do, the agent takes all that it may have, and its children get
-//! what it was given.
+//! the limit that it was given.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::OnceLock;

@@ -126,7 +126,7 @@ impl Bound {
 
 /// A stream of any kind; one type for all of them, since each would have the whole of hyper's server for itself.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Looks at what comes first, and leaves it there; at nothing, where the kind of stream cannot.
+    /// Looks at the first bytes, and leaves them there. Kinds of streams that cannot do so show no byte.
     fn poll_first(&mut self, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         Poll::Ready(Ok(0))
     }

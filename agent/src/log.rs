@@ -75,7 +75,7 @@ pub(crate) fn set_level(level: LogLevel) {
     }
 }
 
-/// Opens the file anew: somebody may have moved it away. Waits for nothing.
+/// Opens the file anew: somebody may have moved it away. The call does not wait.
 pub(crate) fn reopen() {
     lines::reopen_file();
 }

@@ -1,4 +1,4 @@
-//! The persistent cache: one life hands its token, and what was leased with it, to the next in a file.
+//! The persistent cache: one life hands its token and its leases to the next life in a file.
 //!
 //! An init container and the sidecar after it need one login and one database user then, not two.
 
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::files::{self, Target};
 
-/// As with `vault agent`, whose form is another one.
+/// The name is that of `vault agent`; the form of the file is another one.
 const NAME: &str = "vault-agent-cache.db";
 
 /// How long after its time a token is still taken to live: its question was on its way for a while, and clocks drift.
@@ -65,12 +65,12 @@ pub(crate) type Key = String;
 /// A secret that the last life has leased.
 pub(crate) struct Leased {
     pub(crate) secret: Secret,
-    /// How long ago it would have been asked for, were its lease what remains of it now.
+    /// How long ago it was asked for, as far as the rest of its lease says.
     pub(crate) age: Duration,
 }
 
 impl Persistent {
-    /// Takes over what the last life has left.
+    /// Takes over the state that the last life has left.
     ///
     /// # Errors
     /// The file cannot be written. Or the file that is there cannot be read, and the
@@ -125,7 +125,7 @@ impl Persistent {
         *lock(&self.preloaded) = None;
     }
 
-    /// Vault does not know it any more, and nothing that was leased with it.
+    /// Vault knows neither the token nor its leases any more.
     pub(crate) fn drop_preloaded(&self) {
         *lock(&self.preloaded) = None;
         self.drop_leased();
@@ -137,7 +137,7 @@ impl Persistent {
         }
     }
 
-    /// The key of a call in a namespace; none without a file, for which nobody needs one.
+    /// The key of a call in a namespace; `None` without a file, since no key is needed then.
     pub(crate) fn key_of(&self, call: &Call, namespace: Option<&str>) -> Option<Key> {
         let place = namespace.unwrap_or_default();
         self.file
@@ -157,7 +157,7 @@ impl Persistent {
     }
 
     /// A new token: leases of another token end with that token, and are of no use to this life or the next one.
-    /// This and what follows change memory alone, and say whether the file is to follow.
+    /// This function and those below change memory alone, and say whether the file is to follow.
     pub(crate) fn keep_token(&self, token: &SecretText) -> bool {
         self.drop_leased();
         let revokes = self.file.as_ref().is_some_and(|file| file.revokes);
@@ -240,7 +240,7 @@ impl Persistent {
         self.change(|state| leave_out(&mut state.kept, lease_id))
     }
 
-    /// The same of a token that a template has made, or that another one has replaced.
+    /// Vault has revoked a token that a template has made, or that another one has replaced.
     pub(crate) fn token_revoked(&self, token: &SecretText) -> bool {
         let is_replaced = self.forget(std::slice::from_ref(token));
         let is_orphan = self.change(|state| {
@@ -429,7 +429,7 @@ impl File {
     fn doubt(&self) {
         if files::doubt(&self.path).is_err() {
             self.remove();
-            // The file of somebody else can be removed, though not be marked.
+            // A file of another owner cannot be marked, but it can be removed.
             let _ = files::doubt(&self.path);
         }
     }
@@ -448,7 +448,7 @@ impl File {
     }
 }
 
-/// No token, and whether there may be some all the same: whoever goes on is told so, however often this is written anew.
+/// No token, and whether there may be some all the same. Each rewrite of the file says so to the next life.
 fn missing(misses_tokens: bool) -> Contents {
     Contents {
         misses_tokens,

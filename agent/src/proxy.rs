@@ -75,7 +75,7 @@ pub(crate) struct Parts {
 }
 
 impl Proxy {
-    /// The proxy, and what it has to tell the core.
+    /// The proxy, and its messages to the core.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
         let (events, told) = mpsc::unbounded_channel();
         let proxy = Self {
@@ -100,14 +100,14 @@ impl Proxy {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }
 
-    /// Renews what is kept, for as long as the agent lives.
+    /// Renews the leases and tokens of kept answers, for as long as the agent lives.
     pub(crate) async fn renew(self: Arc<Self>) {
         if let Some(cache) = &self.cache {
             cache.renew(&self.client).await;
         }
     }
 
-    /// Waits until something of what is kept has changed, and gives what the next life is to keep.
+    /// Waits until the kept answers have changed, and gives those that the next life is to keep.
     pub(crate) async fn to_hand_on(&self) -> Vec<KeptAnswer> {
         match &self.cache {
             Some(cache) => cache.to_hand_on().await,

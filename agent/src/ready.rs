@@ -24,7 +24,7 @@ const WAIT: &str = "wait\n";
 const STATUS: &str = "status\n";
 /// No question is longer, in bytes.
 const LONGEST_QUESTION: u64 = 16;
-/// How long a client may take to say what it wants: one that says nothing keeps a place from others.
+/// How long a client may take to ask: a silent client keeps a place from others.
 const ASKING: Duration = Duration::from_secs(2);
 /// How long the agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,12 +32,12 @@ const RETRY: Duration = Duration::from_millis(10);
 /// How many may wait at once.
 const WAITING: usize = 64;
 
-/// Answers everybody who connects, as soon as `announce` is called.
+/// Answers every client, as soon as `announce` is called.
 #[derive(Debug)]
 pub(crate) struct ReadySocket {
     is_ready: watch::Sender<bool>,
     path: Option<String>,
-    /// Ends when this is dropped, and all who wait with it.
+    /// Ends when this is dropped, and its clients with it.
     _serving: JoinSet<()>,
 }
 
@@ -179,7 +179,7 @@ mod tests {
         another_is_let_in(|path| UnixStream::connect(path).unwrap()).await;
     }
 
-    /// Behind more clients than may wait, which last as long as what is returned of them.
+    /// Behind more clients than may wait. A client lasts as long as the value that `client` returns.
     async fn another_is_let_in<T>(client: impl Fn(&str) -> T) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket").display().to_string();

@@ -40,7 +40,7 @@ impl Reloading {
         }
     }
 
-    /// Begins, or begins once more when the one that runs is over: it may have read what was changed since.
+    /// Begins a reload. If one runs, another begins after it: files may have changed since the first read them.
     pub(crate) fn ask(&mut self) {
         // A log that was moved away gets a new file even if the configuration is not good.
         log::reopen();
@@ -52,7 +52,7 @@ impl Reloading {
         self.running = Some(tokio::task::spawn_blocking(move || reload.run()));
     }
 
-    /// Waits for the end of the one that runs, and says what it takes over; for ever where there is none.
+    /// Waits for the end of the running reload, and gives the texts that it takes over. Without one it waits for ever.
     pub(crate) async fn ended(&mut self) -> Option<Reloaded> {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;

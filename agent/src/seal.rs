@@ -105,7 +105,7 @@ impl Seal {
         Ok(key)
     }
 
-    /// The shared secret, or what both sides derive from it and from their public keys in order.
+    /// The shared secret, or the key that both sides derive from it and from their public keys in order.
     fn key(
         &self,
         shared: &[u8],

@@ -197,8 +197,8 @@ fn unloadable(path: &Path, error: &dyn fmt::Display) -> String {
     )
 }
 
-/// The file itself; of a folder its `.hcl` and `.json` files, sorted by name, without what editors
-/// leave.
+/// The file itself; of a folder its `.hcl` and `.json` files, sorted by name, without left-overs
+/// of editors.
 fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);

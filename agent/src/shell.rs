@@ -33,7 +33,7 @@ pub(crate) fn is_there() -> bool {
         .any(|folder| std::path::Path::new(folder).join("sh").exists())
 }
 
-/// Does what the name of the program asks for; `None` where it is the agent's.
+/// Runs the tool that the program's name asks for; `None` if the name is the agent's.
 #[must_use]
 pub fn by_name(words: &[String]) -> Option<ExitCode> {
     let name = words.first()?.rsplit('/').next()?;
@@ -91,7 +91,7 @@ fn run(line: &Line, stops_at_failure: bool) -> u8 {
         if let [Simple { words, .. }] = &pipeline.commands[..]
             && is_exit(words)
         {
-            // Without a number it is what came before.
+            // Without a number the code is that of the command before.
             let has_number = words.len() > 1;
             return if has_number {
                 run_pipeline(pipeline, false)
@@ -237,7 +237,7 @@ fn call_own(
     })
 }
 
-/// A file without a name: whoever reads it need not do so while it is written.
+/// A file without a name: unlike a pipe it need not be read while it is written.
 fn holding(input: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
     file.write_all(input)?;
@@ -263,7 +263,7 @@ fn open(redirection: &Redirection) -> Result<File, String> {
     opened.map_err(|error| format!("{path}: {error}"))
 }
 
-/// Words with their variables; what stands outside of quotes may become several words, or none.
+/// Words with their variables. Text outside of quotes may become several words, or none.
 fn expand(words: &[Vec<Part>]) -> Result<Vec<String>, String> {
     let mut expanded = Vec::new();
     for parts in words {
@@ -319,7 +319,7 @@ fn value(part: &Part) -> Result<String, String> {
     }
 }
 
-/// A reader that went away is nothing to complain about.
+/// A reader that went away is not an error.
 fn say(output: &[u8]) {
     let mut ours = io::stdout();
     // The next command may write to it, too.

@@ -21,11 +21,11 @@ const PASSED_OVER: [rustix::process::Signal; 7] = [
     rustix::process::Signal::XFSZ,
 ];
 
-/// Those that mean what programs agree on; the ones before are the C library's.
+/// The real-time signals that programs may use; those before are the C library's.
 const REAL_TIME: RangeInclusive<i32> = 35..=64;
 
-/// Signals that end the agent, and those that must not, since what a process does by itself on
-/// most of them is to die without revoking anything.
+/// Signals that end the agent, and those that must not: by itself a process dies of most of
+/// them without revoking anything.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -39,7 +39,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From here on no signal ends the process by itself, those aside that nobody can catch.
+    /// From here on no signal ends the process by itself, except those that cannot be caught.
     pub(crate) fn listen() -> io::Result<Self> {
         for passed in PASSED_OVER.iter().map(|it| it.as_raw()).chain(REAL_TIME) {
             // Listening once takes the signal's own effect away for good.
@@ -67,7 +67,7 @@ impl Signals {
         while !matches!(self.next().await, Input::Terminate) {}
     }
 
-    /// The next signal that means something to the agent; of the others it is said that they change nothing.
+    /// The next signal that has a meaning for the agent. Of the others the log says that they change nothing.
     pub(crate) async fn next(&mut self) -> Input {
         loop {
             let name = tokio::select! {

@@ -11,7 +11,7 @@ pub(crate) enum State {
     Stopping,
 }
 
-/// Says it; where nobody listens, or not any more, nothing happens.
+/// Tells systemd the state. If nobody listens, or not any more, nothing happens.
 pub(crate) fn notify(state: State) {
     let Ok(path) = std::env::var("NOTIFY_SOCKET") else {
         return;

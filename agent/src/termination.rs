@@ -1,4 +1,4 @@
-//! The file in which the pod shows who the agent is, and why it ended.
+//! The file in which the pod shows the agent's identity, and why it ended.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -84,8 +84,8 @@ fn cut(report: &mut Report) {
     }
 }
 
-/// Leaves out what is missed least, and says whether there was anything: what Vault's audit log says as well, names of
-/// users, reads, then what a person reads. The tokens that may live go last.
+/// Leaves out the part that is missed least, and says whether there was one. First go parts that Vault's audit log has,
+/// too, then names of users, reads, and texts for a person. The tokens that may live go last.
 fn leave_out(report: &mut Report) -> bool {
     let reads = &mut report.reads;
     if let Some(read) = reads.iter_mut().rfind(|read| read.request.is_some()) {

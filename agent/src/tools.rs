@@ -144,7 +144,7 @@ fn first_of_families(ids: &[i32], parent: impl Fn(i32) -> Option<i32>) -> Vec<i3
     ids.iter().copied().filter(|id| !is_child(*id)).collect()
 }
 
-/// The fourth word of the process's line; the second is the program's name, with whatever is in it.
+/// The fourth word of the process's line. The second is the program's name, which may hold blanks and brackets.
 fn parent(id: i32) -> Option<i32> {
     let line = fs::read(format!("/proc/{id}/stat")).ok()?;
     let line = String::from_utf8_lossy(&line);
@@ -177,7 +177,7 @@ fn is_named(
         return false;
     }
     let whole = words.find_map(|word| {
-        // Some write what they do behind their name.
+        // Some programs write their present work behind their name.
         let mut parts = word.split(|byte| matches!(byte, b':' | b' '));
         let title = base(parts.next().unwrap_or_default());
         let both = [title, base(word)];

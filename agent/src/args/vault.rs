@@ -103,7 +103,7 @@ struct Ignored {
 }
 
 impl VaultArguments {
-    /// An empty text says nothing.
+    /// An empty text counts as unset.
     pub(super) fn overrides(&self) -> Overrides {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Overrides {

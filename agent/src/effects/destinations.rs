@@ -9,7 +9,7 @@ use super::sinks::Sink;
 use super::text_file::TextFile;
 use crate::files;
 
-/// Removes what a killed life left beside the files that this one writes.
+/// Removes unfinished files that a killed life left beside the files that this life writes.
 pub(crate) fn remove_unfinished(config: &Config) {
     let templates: Vec<TextFile> = TextFile::all(config).collect();
     let sinks = sinks(config);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::gathering::{Gathering, More};
 
-/// How many threads work on files at most. A file system that hangs holds up these, and nothing else.
+/// How many threads work on files at most. A file system that hangs holds up these threads alone.
 const THREADS: usize = 8;
 
 /// How long the work stands still before another thread is woken: longer than a thread waits for a processor.

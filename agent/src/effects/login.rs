@@ -22,7 +22,7 @@ pub(super) struct Login {
     mount_path: MountPath,
     /// The namespace of the login, and of all that is done with its token as such.
     pub(super) namespace: Option<String>,
-    /// Without one nobody asks for a login.
+    /// Without a method no login is asked for.
     method: Option<Method>,
     wrap_ttl: Option<Duration>,
     connection: Connection,
@@ -330,7 +330,7 @@ impl Login {
         let (connection, _) = self.own_connection();
         let tls = connection.tls.clone();
         let build = move || {
-            // Before they are read: what changes in between is seen once more.
+            // The digest comes first: files that change in between are seen as new once more.
             let seen = digest(&connection.tls).ok();
             anyhow::Ok((Client::new(&connection, USER_AGENT)?, seen))
         };
@@ -346,7 +346,7 @@ impl Login {
         Ok(Some(client))
     }
 
-    /// The connection with the method's own certificates, and what they held at the last login.
+    /// The connection with the method's own certificates, and their digest at the last login.
     fn own_connection(&self) -> (Connection, Option<Digest>) {
         let own = self.own();
         let connection = Connection {
@@ -361,7 +361,7 @@ impl Login {
     }
 }
 
-/// Of the files that a connection reads at each login.
+/// The digest of the files that a connection reads at each login.
 fn digest(tls: &Tls) -> anyhow::Result<Digest> {
     let client = tls.client.iter();
     let client = client.flat_map(|(certificate, key)| [certificate, key]);
@@ -396,7 +396,7 @@ fn own_certificates(method: Option<&Method>) -> Option<&CertTls> {
     tls.as_ref()
 }
 
-/// The certificates of the method, and of the `vault` block what it leaves open.
+/// The certificates of the method; those that it leaves open come from the `vault` block.
 fn with_own(own: &CertTls, common: &Tls) -> Tls {
     Tls {
         ca_cert: own.ca_cert.clone().or_else(|| common.ca_cert.clone()),
@@ -405,7 +405,7 @@ fn with_own(own: &CertTls, common: &Tls) -> Tls {
     }
 }
 
-/// A file that is there and holds nothing is being written.
+/// An empty file is an error: it is being written.
 async fn read(material: &Material, slots: &Semaphore) -> Result<Body, Failure> {
     let path = material.path.clone();
     on_the_blocking_pool(slots, move || {
@@ -419,7 +419,7 @@ async fn read(material: &Material, slots: &Semaphore) -> Result<Body, Failure> {
     .await
 }
 
-/// A file that cannot be removed is no reason not to log in.
+/// A failed removal does not stop the login.
 async fn remove(material: &Material, slots: &Semaphore) {
     let (path, removal) = (material.path.clone(), material.removal);
     let removed = on_the_blocking_pool(slots, move || files::remove(path.as_ref(), removal)).await;

@@ -1,12 +1,12 @@
-//! Writes what is newest into a place: what the agent says of itself into the termination log and beside the ledger, and
-//! the persistent cache into its file. A file system that hangs holds up nobody.
+//! Writes the newest state into a place: the report into the termination log, the leases beside the ledger, the
+//! persistent cache into its file. A file system that hangs does not hold up the agent.
 
 use planescape_agent_core::Input;
 use tokio::sync::{Semaphore, watch};
 
 use super::on_the_blocking_pool;
 
-/// The newest waits here for its turn.
+/// The newest state waits here for its turn.
 #[derive(Clone)]
 pub(super) struct Newest<T> {
     said: watch::Sender<(u64, Option<T>)>,
@@ -40,17 +40,17 @@ impl<T: Clone + Send + Sync + 'static> Newest<T> {
         });
     }
 
-    /// The number of what is the newest now.
+    /// The number of the state that is the newest now.
     pub(super) fn newest(&self) -> u64 {
         self.said.borrow().0
     }
 
-    /// Returns when what is the newest now is written.
+    /// Returns when the state that is the newest now is written.
     pub(super) fn finished(&self) -> impl Future<Output = ()> + Send + use<T> {
         self.reached(self.newest())
     }
 
-    /// Returns when what had this number is written, or what came after it.
+    /// Returns when the state of this number is written, or a later one.
     pub(super) fn reached(&self, number: u64) -> impl Future<Output = ()> + Send + use<T> {
         let mut written = self.written.clone();
         async move {

@@ -1,5 +1,5 @@
 //! Runs passes over templates on a thread of the blocking pool, one after another: a text that
-//! takes long holds up other texts, and nothing else.
+//! takes long holds up other texts alone.
 
 use std::collections::VecDeque;
 

@@ -17,7 +17,7 @@ use crate::{children, files, limits, shell, tools};
 /// How long a program that was killed may take to be gone.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Variables that hold what a program must not know: the configuration and tokens of ours.
+/// Variables that a program must not see: they hold the agent's configuration and tokens.
 const OURS: [&str; 5] = [
     "VAULT_CONFIG",
     "VAULT_TOKEN",
@@ -56,10 +56,10 @@ pub(super) fn environment(connection: &Connection) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Does what follows the file at a path.
+/// Runs the hook of the file at a path.
 ///
 /// # Errors
-/// Why it failed; what a program printed went to our own outputs.
+/// Why it failed. The output of a program went to the agent's own outputs.
 pub(super) async fn follow(
     hook: Hook,
     path: &str,
@@ -231,7 +231,7 @@ fn output(path: &str) -> io::Result<Stdio> {
 
 fn command(program: &Program) -> process::Command {
     let words = program.words();
-    // An image that holds nothing else has the agent for a shell.
+    // An image with the agent alone has the agent for a shell.
     let is_own_shell = words[0] == "sh" && !shell::is_there();
     let mut command = if is_own_shell {
         let mut command = process::Command::new(shell::OWN);

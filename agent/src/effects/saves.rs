@@ -50,17 +50,17 @@ impl Saves {
         self.save(Persistent::forget_all);
     }
 
-    /// The number of what is to be saved now.
+    /// The number of the newest change.
     pub(super) fn newest(&self) -> u64 {
         self.file.newest()
     }
 
-    /// Returns when what had this number is saved.
+    /// Returns when the change of this number is saved.
     pub(super) fn reached(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
         self.file.reached(number)
     }
 
-    /// Returns when all that was to be saved is.
+    /// Returns when all changes so far are saved.
     pub(super) async fn finished(&self) {
         self.file.finished().await;
     }

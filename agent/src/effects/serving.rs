@@ -128,7 +128,7 @@ impl Serving {
     }
 }
 
-/// Writes down what listeners were given: not for each answer, of which there may be many.
+/// Writes down the answers that listeners got. It pauses between two writes, since answers may be many.
 async fn hand_on(proxy: Arc<Proxy>, saves: Saves) {
     const PAUSE: Duration = Duration::from_millis(100);
     loop {

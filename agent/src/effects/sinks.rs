@@ -27,7 +27,7 @@ impl Sink {
         Self {
             target: Target {
                 path: sink.path.clone().into(),
-                // As `vault agent`, which opens it: who shuts a group out with a umask means the token, too.
+                // As with `vault agent`: a umask that shuts a group out is meant for the token, too.
                 mode: Some(files::within_umask(sink.mode)),
                 create_parents: false,
                 owner: sink.owner.clone(),

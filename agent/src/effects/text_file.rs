@@ -44,8 +44,8 @@ impl TextFile {
         &self.target.path
     }
 
-    /// The files that the text writes beside its own come first: who waits for that one finds them. Says whether its own was
-    /// written.
+    /// Writes the files beside the text's own first: a program that waits for the own file then finds the others. Says
+    /// whether the own file was written.
     pub(super) fn write(
         &self,
         shared: &[PathBuf],

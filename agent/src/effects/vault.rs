@@ -1,4 +1,4 @@
-//! Asks Vault, and reports what it said.
+//! Asks Vault, and reports its answers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use super::folder::Place;
 use super::read::content;
 use super::{Target, regular, write};
 
-/// Writes what the effect says. An error comes with the path.
+/// Writes the file of an effect. An error comes with the path.
 pub(crate) fn write_beside(effect: &Effect, shared: &[PathBuf]) -> Result<(), (String, io::Error)> {
     let Effect::WriteFile {
         path,

@@ -1,4 +1,4 @@
-//! Tells what files hold from anything else.
+//! A digest of the contents of files, which tells whether they have changed.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::read;
 
-/// Another one for each content.
+/// Each content has another digest.
 pub(crate) type Digest = [u8; 32];
 
 /// Of all these files, in their order.

@@ -55,12 +55,12 @@ impl Place {
         })
     }
 
-    /// Writes down what was changed in the folder.
+    /// Writes the changes in the folder to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(fsync(self.readable()?)?)
     }
 
-    /// The folder, to look at what is in it.
+    /// The folder, opened for a look at its entries.
     pub(super) fn readable(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(openat(&self.folder, ".", flags, Mode::empty())?)

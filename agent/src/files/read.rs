@@ -1,4 +1,4 @@
-//! Reads a file that may be anything: a pipe that nobody writes must not hold us up.
+//! Reads a file that may be anything: a pipe without a writer must not hold the agent up.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -45,8 +45,8 @@ pub(crate) fn read_within(path: &Path, folders: &[String]) -> io::Result<Zeroizi
     }
 }
 
-/// The content of a file that this agent wrote. In a folder that others can write, one that they can write, or that
-/// belongs to somebody else, may hold what they like.
+/// The content of a file that this agent wrote. In a folder that others can write, a file is refused if others can
+/// write it or own it: they could have written anything into it.
 pub(crate) fn read_own(path: &Path, shared: &[PathBuf]) -> io::Result<Zeroizing<Vec<u8>>> {
     let place = Place::of(path, shared, false)?;
     // The file is opened where it was written: the path as it stands may go through a folder that is not there.

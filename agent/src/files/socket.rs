@@ -13,7 +13,7 @@ use super::write::give;
 pub(crate) struct SocketFile(PathBuf);
 
 impl SocketFile {
-    /// Removes what an earlier life left at this place.
+    /// Removes the socket that an earlier life left at this place.
     pub(crate) fn make_room(path: &Path) -> io::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -25,7 +25,7 @@ impl SocketFile {
         &self.0
     }
 
-    /// Lets these use it, and nobody else.
+    /// Lets only these use the socket.
     pub(crate) fn restrict(&self, mode: FileMode, owner: &Owner) -> io::Result<()> {
         give(&self.0, owner)?;
         fs::set_permissions(&self.0, PermissionsExt::from_mode(mode.bits()))

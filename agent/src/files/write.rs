@@ -78,7 +78,7 @@ pub(crate) fn write(target: &Target, shared: &[PathBuf], contents: &[u8]) -> io:
     Ok(true)
 }
 
-/// Whether a file could be written; nothing is.
+/// Checks that a file could be written, without writing it.
 pub(crate) fn check(target: &Target, shared: &[PathBuf]) -> io::Result<()> {
     let place = Place::of(&target.path, shared, target.create_parents)?;
     existing(&place)?;
@@ -86,7 +86,7 @@ pub(crate) fn check(target: &Target, shared: &[PathBuf]) -> io::Result<()> {
     Unfinished::create(&place).map(drop)
 }
 
-/// The old file gets a second name, which takes the place of what had it before.
+/// Gives the old file a second name. A file that had this name before is replaced.
 fn back_up(place: &Place) -> io::Result<()> {
     let named = |end: &str| {
         let mut name: OsString = place.name.clone();
@@ -103,7 +103,7 @@ fn back_up(place: &Place) -> io::Result<()> {
     Ok(renameat(folder, &half, folder, &backup)?)
 }
 
-/// The file that is there; a link or a pipe in its place is replaced like nothing.
+/// The file that is there. A link or a pipe in its place is replaced as if there were no file.
 fn existing(place: &Place) -> io::Result<Option<Stat>> {
     let stat = match statat(&place.folder, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,

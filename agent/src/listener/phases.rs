@@ -34,7 +34,7 @@ enum Phase {
     Rest(Option<Instant>),
 }
 
-/// Told by all who take part in a connection.
+/// The shared phase, set by all parts of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Phases(Arc<Mutex<Phase>>);
 
@@ -61,7 +61,7 @@ impl Phases {
         *self.lock() = Phase::Answered(None);
     }
 
-    /// Something has come; what comes while a request is answered is its body.
+    /// Bytes have come. While a request is answered they are its body.
     fn came(&self) {
         let mut phase = self.lock();
         if matches!(*phase, Phase::Answered(_) | Phase::Rest(_)) {

@@ -1,4 +1,4 @@
-//! The two forms of a line, as `vault agent` has them, so that what reads its log can read ours.
+//! The two forms of a line, as `vault agent` has them, so that readers of its log can read ours.
 
 use std::fmt::{self, Write as _};
 

@@ -1,5 +1,5 @@
-//! The places that lines go to, each with a thread of its own: a reader that stalls, or a disk that hangs, holds up nobody who
-//! has something to say.
+//! The places that lines go to, each with a thread of its own: a reader that stalls, or a disk that hangs, does not
+//! hold up the writers of lines.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::file::Rotating;
 
-/// How many lines wait for a place; what comes then is lost, and counted.
+/// How many lines wait for a place; further lines are lost, and counted.
 const MOST_WAITING: usize = 1024;
 const STACK: usize = 256 << 10;
 
@@ -139,7 +139,7 @@ fn write_one(place: &mut Place, line: &[u8], state: &State, fails: &mut bool) {
 }
 
 impl Place {
-    /// A reader that went away, or a full disk, is nothing that may end the agent.
+    /// A reader that went away, or a full disk, must not end the agent.
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         match self {
             Self::StandardOutput => io::stdout().write_all(line),
@@ -160,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-        // Somebody who reads nothing.
+        // A reader that reads nothing.
         let _reader = std::fs::OpenOptions::new()
             .read(true)
             .write(true)

@@ -1,4 +1,4 @@
-//! The cache with its answers, and who renews what they carry.
+//! The cache with its answers, and the renewal of the leases and tokens in them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::handover;
 use crate::clock;
 use planescape_agent_handover::KeptAnswer;
 
-/// However long nothing is due, we look again after this.
+/// The longest sleep, even if nothing is due.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// How many renewals are in flight at once, and one more for each engine that none of them asks.
@@ -167,7 +167,7 @@ impl Caching {
         lock(&self.kept).put(asked, carried, kept, clock::now().moment)
     }
 
-    /// A turn to ask, where nobody asks the same; waits for whoever does, once.
+    /// A turn to ask. If an equal request is on its way, waits until it is over, and gives none.
     pub(super) async fn turn(&self, key: Key) -> Option<Turn<'_>> {
         let mut waiting = {
             let mut asking = lock(&self.asking);
@@ -189,7 +189,7 @@ impl Caching {
         None
     }
 
-    /// Renews leases and tokens when they are due, whatever others wait for.
+    /// Renews leases and tokens when they are due. A slow renewal does not hold up the others.
     pub(super) async fn renew(&self, client: &Arc<Client>) {
         let mut due = Due::default();
         let mut turns = Turns::new(RENEWALS);
@@ -224,7 +224,7 @@ impl Caching {
     }
 }
 
-/// The one whose turn it is.
+/// The renewal whose turn it is.
 fn next_due(due: &mut Due, turns: &Turns) -> Option<Renewal> {
     let waiting = due.iter().filter(|(_, renewals)| !renewals.is_empty());
     let engine = turns.next(waiting.map(|(engine, _)| (engine.as_str(), ())))?;
@@ -299,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    /// Leases of a token that a token of the own token made come first here, whatever their keys.
+    /// By its key, the lease of the child token comes before the token here.
     fn answered(caching: &Caching) {
         for (number, by, body) in [
             (

@@ -48,7 +48,7 @@ struct Incomer {
     passage: Passage,
     query: Option<String>,
     headers: HeaderMap,
-    /// The agent's token, where that is what goes to Vault.
+    /// The agent's token, if it goes to Vault.
     own: Option<Token>,
 }
 
@@ -152,7 +152,7 @@ impl Proxy {
         answer
     }
 
-    /// Asks Vault, more than once where it does not know better, and keeps what is to be kept.
+    /// Asks Vault, again if the trouble may pass, and keeps an answer that is to be kept.
     async fn ask(&self, incomer: &Incomer, content: Content<Incoming>, key: Option<Key>) -> Answer {
         let asked = key.map(|key| incomer.asked(key));
         if key.is_some() {
@@ -206,7 +206,7 @@ impl Proxy {
         if status == StatusCode::OK && whole.status != status {
             self.count_granted(incomer.passage.may_be_granted(None));
         }
-        // Before it is kept: whoever gets it from there is told no more.
+        // The answer is cut before it is kept: clients that get it from the cache are told no more.
         if whole.status == StatusCode::OK
             && let Some(told) = incomer.passage.told(&whole.body)
         {
@@ -344,8 +344,8 @@ impl Incomer {
     }
 }
 
-/// Leaves out what is meant for the agent alone, and says what `vault agent` says. `X-Vault-Request` is the client's to say: an
-/// agent behind this one may ask for it.
+/// Leaves out headers that are meant for the agent alone, and adds those that `vault agent` adds. `X-Vault-Request`
+/// stays: an agent behind this one may ask for it.
 fn clear(headers: &mut HeaderMap, meant: &str) {
     for name in HOP_BY_HOP {
         headers.remove(name);
@@ -360,7 +360,7 @@ fn clear(headers: &mut HeaderMap, meant: &str) {
         headers.remove(name);
     }
     if meant == "/v1/sys/wrapping/wrap" {
-        // Vault wraps nothing without a time; `vault agent` always says this one.
+        // Vault does not wrap without a time; `vault agent` always sends this one.
         let five_minutes = HeaderValue::from_static("5m");
         headers.entry(WRAP_TTL).or_insert(five_minutes);
     }

@@ -56,7 +56,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what became of logins and renewals.
+    /// Counts the results of logins and renewals.
     pub(crate) fn see(&self, input: &Input) {
         let (succeeded, is_login) = if let Input::LoggedIn { result, .. } = input {
             (result.is_ok(), true)
@@ -83,7 +83,7 @@ impl Metrics {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of them, for those who get them without asking.
+    /// All metrics, for receivers that get them without asking.
     pub(crate) fn all(&self) -> Vec<Metric> {
         let counters = self.counts().into_iter().map(|(name, value)| Metric {
             name,

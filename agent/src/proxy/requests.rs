@@ -80,8 +80,8 @@ impl Proxy {
     }
 }
 
-/// As Go's server, which looks at what the escapes stand for, and sends whoever asks for `//` to the shortest path of the
-/// same meaning. A slash at its end makes another one of it there.
+/// The path as Go's server reads it: it resolves escapes, and takes `//` for the shortest path of the same meaning. A
+/// slash at the end makes another path there.
 fn meant(path: &str) -> Vec<u8> {
     let path = percent_decoded_bytes(path);
     if !path.starts_with(b"/") {

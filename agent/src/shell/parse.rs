@@ -16,7 +16,7 @@ pub(super) enum Joint {
     AfterFailure,
 }
 
-/// Commands, each of which reads what the one before it wrote.
+/// Commands, each of which reads the output of the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pipeline {
     pub(super) commands: Vec<Simple>,
@@ -62,7 +62,7 @@ enum Token {
 }
 
 impl Line {
-    /// Refuses what it cannot do, in one sentence.
+    /// Refuses a line that it cannot run, in one sentence.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let tokens = Lexer::new(text).tokens()?;
         let mut pipelines = Vec::new();

@@ -42,7 +42,7 @@ impl Ids {
     }
 }
 
-/// Gives what lies at a path to its owner, without following a link.
+/// Gives the file at a path to its owner, without following a link.
 pub(crate) fn give(path: &std::path::Path, owner: &Owner) -> io::Result<()> {
     let ids = Ids::of(owner)?;
     std::os::unix::fs::lchown(path, ids.user, ids.group)

@@ -16,7 +16,7 @@ use super::super::folder::Place;
 /// Unfinished files have this in their name, so that a later life can tell them from a job's.
 const PREFIX: &str = ".planescape-unfinished-";
 
-/// How long that is with what follows for one file.
+/// The length of the prefix with the part for one file.
 const PREFIXED: usize = PREFIX.len() + 17;
 
 /// A file that is being written beside its target; removed unless it is finished.
@@ -66,15 +66,15 @@ impl Drop for Unfinished<'_> {
     }
 }
 
-/// The same for every life, and another for each file.
+/// The prefix is the same for every life, and another for each file.
 pub(super) fn prefix(name: &OsStr) -> String {
     let mut hash = DefaultHasher::new();
     name.as_bytes().hash(&mut hash);
     format!("{PREFIX}{:016x}-", hash.finish())
 }
 
-/// Removes what a life that was killed in the middle of a write left beside these files. Each folder is read once, however
-/// many of them are in it.
+/// Removes the unfinished files that a killed life left beside these files. Each folder is read once, even if many of
+/// them are in it.
 pub(crate) fn remove_unfinished<'a>(paths: impl Iterator<Item = &'a Path>, shared: &[PathBuf]) {
     let mut folders: BTreeMap<Option<&Path>, Vec<&Path>> = BTreeMap::new();
     for path in paths {
@@ -96,7 +96,7 @@ pub(crate) fn remove_unfinished<'a>(paths: impl Iterator<Item = &'a Path>, share
     }
 }
 
-/// A folder that cannot be read keeps what it has.
+/// The names in a folder; none if it cannot be read.
 fn names(place: &Place) -> Vec<OsString> {
     let folder = place.readable().and_then(|it| Ok(Dir::new(it)?));
     let entries = folder.into_iter().flatten().flatten();
