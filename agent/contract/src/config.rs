@@ -1,4 +1,4 @@
-//! The configuration once it is known to be good.
+//! The configuration that is known to be good.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{
     Telemetry, Template,
 };
 
-/// Everything the agent was told.
+/// All settings of the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// How to reach Vault.
@@ -39,7 +39,7 @@ pub struct Config {
     /// Whether there is a `planescape` block: without one the process ends with the exit codes of
     /// `vault agent`.
     pub has_own_exit_codes: bool,
-    /// Oddities that do no harm: keys that nobody reads.
+    /// Oddities that do no harm, such as unknown keys.
     pub warnings: Vec<Problem>,
 }
 
@@ -50,14 +50,14 @@ pub struct Vault {
     pub connection: Connection,
     /// How often a failed read is repeated.
     pub retries: u32,
-    /// How often a proxied request is.
+    /// How often a proxied request is repeated.
     pub proxy_retries: u32,
     /// Whether a connection of proxied requests stays for the next one.
     pub proxy_keeps_idle: bool,
 }
 
 impl Vault {
-    /// How to reach Vault by what flags and environment say alone.
+    /// How to reach Vault by flags and environment alone.
     ///
     /// # Errors
     /// Every problem, with the path of its field.
@@ -110,7 +110,7 @@ pub struct Sink {
     pub owner: Owner,
     /// How long the wrapping token lives that the file gets instead of the token.
     pub wrap_ttl: Option<Duration>,
-    /// The public key for which it is sealed; without it, everybody who can read the file can read the token.
+    /// The public key for which it is sealed; without it, every reader of the file can read the token.
     pub encryption: Option<Encryption>,
 }
 
@@ -141,7 +141,7 @@ pub struct TemplateConfig {
     pub exit_on_retry_failure: bool,
     /// How often secrets without a lease are read again.
     pub static_secret_render_interval: Duration,
-    /// How often at least those are read again that say how long they last and have no lease, as in version 1 of KV.
+    /// The longest wait before secrets are read again that have a duration but no lease, as in version 1 of KV.
     pub kv_v1_render_interval: Option<Duration>,
     /// How many requests are in flight at once.
     pub max_connections: NonZeroUsize,
@@ -225,7 +225,7 @@ pub struct Overrides {
     pub exit_after_auth: Option<bool>,
     /// `-header`, as `key=value`.
     pub headers: Vec<String>,
-    /// `-strict`: keys that nobody reads are problems.
+    /// `-strict`: unknown keys are problems.
     pub refuses_unknown_keys: bool,
     /// The settings of the log.
     pub log: LogOverrides,

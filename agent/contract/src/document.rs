@@ -2,7 +2,7 @@
 //! plus one block of our own, `planescape`, which `vault agent` ignores.
 //!
 //! Field names, and the order in which they are serialised, are those of the Vault Agent
-//! Injector, so that either agent can be started with what we write.
+//! Injector, so that either agent can be started with our document.
 
 use std::collections::BTreeMap;
 
@@ -158,7 +158,7 @@ pub struct TemplateConfig {
     pub lease_renewal_threshold: Option<f64>,
 }
 
-/// `planescape`: what `vault agent` has no word for.
+/// `planescape`: settings that `vault agent` does not have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Planescape {
     /// Whether the agent revokes its token, and with it every lease, when it ends.

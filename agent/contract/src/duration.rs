@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Why a text is no duration.
+/// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Neither a number nor a Go duration.
@@ -11,7 +11,7 @@ pub enum DurationError {
     /// Below zero.
     #[error("`{0}` is negative: a duration is zero or more")]
     Negative(String),
-    /// Beyond what fits into 64 bits of nanoseconds, as in Go.
+    /// Too long for 64 bits of nanoseconds, as in Go.
     #[error("`{0}` is too long: a duration is at most 292 years")]
     TooLong(String),
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Between `0o000` and `0o777`; shown in octal. Set-id and sticky bits can be said and count for nothing, as in
+/// Between `0o000` and `0o777`; shown in octal. Set-id and sticky bits may be written and have no effect, as in
 /// `vault agent`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);

@@ -40,7 +40,7 @@ pub(crate) fn parse_with_doubles(text: &str) -> Result<(Body, Vec<Double>), Synt
 struct Parser<'a> {
     scanner: Scanner<'a>,
     depth: usize,
-    /// Arguments that were said before; none where that is an error.
+    /// Arguments that were said before; `None` if that is an error.
     doubles: Option<Vec<Double>>,
 }
 
@@ -145,7 +145,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The values of a list; its `[` is already taken. Commas too many say nothing.
+    /// The values of a list; its `[` is already taken. Extra commas have no meaning.
     fn list(&mut self) -> Result<Value, SyntaxError> {
         self.depth += 1;
         if self.depth > DEEPEST {

@@ -57,7 +57,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// The same for a list, where commas too many say nothing.
+    /// The same for a list, where extra commas have no meaning.
     fn list(&mut self) -> Result<Vec<Value>, SyntaxError> {
         let mut values = Vec::new();
         self.enter()?;
@@ -162,7 +162,7 @@ impl Parser<'_> {
         self.depth -= 1;
     }
 
-    /// The next character that is no blank.
+    /// The next character that is not a blank.
     fn peek(&mut self) -> Option<char> {
         for character in self.text[self.position..].chars() {
             match character {

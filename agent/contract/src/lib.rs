@@ -2,7 +2,7 @@
 //!
 //! The operator fills a [`document::Document`] and puts its JSON into the agent's environment.
 //! The agent reads that JSON, or a `vault agent` configuration in HCL, into a [`Tree`], and
-//! validates it once into a [`Config`]; whoever holds a `Config` need not check again.
+//! validates it once into a [`Config`], which needs no further check.
 //! Validation reports all [`Problem`]s at once.
 
 pub mod document;

@@ -22,7 +22,7 @@ impl LogLevel {
     /// The level of this name, whatever its case.
     ///
     /// # Errors
-    /// There is none; says which there are.
+    /// The name is unknown; the error lists the known ones.
     pub fn parse(name: &str) -> Result<Self, String> {
         match name.trim().to_lowercase().as_str() {
             "trace" => Ok(Self::Trace),
@@ -51,7 +51,7 @@ impl LogFormat {
     /// The format of this name, whatever its case.
     ///
     /// # Errors
-    /// There is none; says which there are.
+    /// The name is unknown; the error lists the known ones.
     pub fn parse(name: &str) -> Result<Self, String> {
         match name.trim().to_lowercase().as_str() {
             "" | "standard" => Ok(Self::Standard),
@@ -79,11 +79,11 @@ pub struct Log {
 pub struct LogFile {
     /// Its path.
     pub path: String,
-    /// After so many bytes it gets a name with the time, and a new one is begun; 0: never.
+    /// After so many bytes the file gets a name with the time, and a new file is begun; 0: never.
     pub rotate_bytes: u64,
-    /// After so long, likewise.
+    /// The same after so long.
     pub rotate_duration: Duration,
-    /// How many of those that were rotated stay.
+    /// How many rotated files stay.
     pub keep: Keep,
 }
 

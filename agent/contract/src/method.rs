@@ -62,10 +62,10 @@ pub struct Material {
     pub path: String,
     /// Whether and how the file is removed once it is read.
     pub removal: Removal,
-    /// Whether what it held last still serves when it is gone or empty.
+    /// Whether its last content still serves when it is gone or empty.
     pub is_remembered: bool,
-    /// The path that made the response-wrapping token in it, where it holds one: Vault is asked
-    /// for what the token wraps.
+    /// The path that made the response-wrapping token in it, if it holds one: Vault is asked
+    /// for the wrapped content.
     pub wrapped_by: Option<String>,
 }
 
@@ -94,7 +94,7 @@ pub enum Removal {
     Never,
     /// It is removed; of a link, the link.
     Name,
-    /// It is removed; of a link, what it points to.
+    /// It is removed; of a link, the file that the link points to.
     Target,
 }
 
@@ -120,7 +120,7 @@ pub enum Proof {
         /// The body.
         body: Body,
     },
-    /// A token that somebody else made: Vault is only asked about it.
+    /// A token that was made elsewhere: Vault is only asked about it.
     Token(SecretText),
     /// A statement of the cloud that the agent runs in.
     Cloud(Cloud),
@@ -149,9 +149,9 @@ impl Proof {
 /// A file that a login cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusableFile {
-    /// Which.
+    /// Its path.
     pub path: String,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
@@ -226,7 +226,7 @@ macro_rules! methods {
             /// The proof for Vault, from the contents of [`Self::materials`] in the same order.
             ///
             /// # Errors
-            /// A file does not hold what it should.
+            /// A file does not hold the right content.
             pub fn proof(&self, contents: &[Body]) -> Result<Proof, UnusableFile> {
                 match self {
                     $(Self::$name(method) => method.proof(contents),)*
@@ -262,7 +262,7 @@ methods! {
     Kubernetes = "kubernetes",
     /// A user of a directory.
     Ldap = "ldap",
-    /// A token that somebody else made.
+    /// A token that was made elsewhere.
     TokenFile = "token_file",
 }
 

@@ -1,6 +1,6 @@
 //! The owner of a file.
 
-/// The user and the group of a file; what is not said stays as it is.
+/// The user and the group of a file. An absent one stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The user.
@@ -28,7 +28,7 @@ impl Id {
         }
     }
 
-    /// `None` where no user or group can have this number.
+    /// `None` if no user or group can have this number.
     pub(crate) fn from_number(number: i64) -> Option<Self> {
         u32::try_from(number).ok().map(Self::Number)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One thing that is wrong, and where.
+/// One mistake, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The path of the field, for example `auto_auth.method.config.role`.
@@ -22,7 +22,7 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// `None` where there is nothing to complain about.
+    /// `None` if there is no problem.
     pub(crate) fn from_list(mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort();
         (!problems.is_empty()).then_some(Self(problems))

@@ -12,7 +12,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// One word with blanks in it is a line for the shell; `None` for nothing at all.
+    /// One word with blanks in it is a line for the shell. `None` if there is no word.
     pub(crate) fn of(words: Vec<String>) -> Option<Self> {
         match words.as_slice() {
             [] => None,
@@ -55,7 +55,7 @@ impl Hook {
     /// As in `vault agent`.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Whether one of the two is enough for the files of both.
+    /// Whether one of the two hooks is enough for the files of both.
     #[must_use]
     pub fn does_the_same(&self, other: &Self) -> bool {
         match (self, other) {

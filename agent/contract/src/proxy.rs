@@ -36,9 +36,9 @@ pub enum ProxyToken {
     /// The token of the request alone.
     #[default]
     Request,
-    /// The agent's, where the request has none.
+    /// The agent's token, if the request has none.
     AgentUnlessGiven,
-    /// The agent's, whatever the request has.
+    /// The agent's token, even if the request has one.
     Agent,
 }
 
@@ -63,11 +63,11 @@ pub struct Listener {
 pub enum ListenAddress {
     /// Host and port.
     Tcp(String),
-    /// The path of a socket, and who may use it.
+    /// The path of a socket, and the users who may use it.
     Unix {
         /// The path.
         path: String,
-        /// Mode, user and group, where all three are said.
+        /// Mode, user and group, if all three are set.
         access: Option<(FileMode, crate::Owner)>,
     },
 }

@@ -1,4 +1,4 @@
-//! Typed access to the fields of a block; every mistake is noted, none stops the reading.
+//! Typed access to the fields of a block. Every mistake is noted; no mistake stops the reading.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -20,19 +20,19 @@ const NO_MODE: &str = "is not a file mode: write for example \"0400\"";
 pub(crate) struct Notes {
     pub(crate) problems: RefCell<Vec<Problem>>,
     pub(crate) warnings: RefCell<Vec<Problem>>,
-    /// Every key that was asked for, under the path of its block, with what is read of it; for the reference page.
+    /// Every key that was asked for, under the path of its block, with its type; for the reference page.
     #[cfg(test)]
     pub(crate) known: RefCell<BTreeMap<(String, &'static str), &'static str>>,
 }
 
-/// How `vault agent` reads a block, which decides what may be written there.
+/// How `vault agent` reads a block, which decides which values may be written there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// Keys in any case; a number does where a text is wanted, and says whether something is so.
+    /// Keys in any case. A number may stand for a text, and for a boolean.
     Loose,
-    /// Keys in any case; a number is no text.
+    /// Keys in any case. A number is not a text.
     Typed,
-    /// Keys as they stand; a number is no text, and says whether something is so.
+    /// Keys as they stand. A number is not a text, and may stand for a boolean.
     Map,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Marks keys as known although they change nothing here.
+    /// Marks keys as known although they have no effect here.
     pub(crate) fn ignore(&self, keys: &[&'static str]) {
         keys.iter().for_each(|key| self.ask(key));
     }
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
         mode
     }
 
-    /// The number of a user or a group; -1, in 32 bits or in more, says nothing.
+    /// The number of a user or a group; -1, in 32 bits or in more, counts as unset.
     pub(crate) fn id(&self, key: &'static str) -> Option<Id> {
         let number = self.integer(key)?;
         if number == -1 || number == i64::from(u32::MAX) {
@@ -435,7 +435,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Keys that nobody asked for, each once, with a guess at what was meant.
+    /// Keys that no reader asked for, each once, with a guess at the key that was meant.
     fn unknown(&self) -> Vec<(&'a str, String)> {
         let asked = self.asked.borrow();
         let unknown: BTreeMap<&str, &Item> = self

@@ -1,5 +1,5 @@
-//! The page of the agent's configuration, made from a table: what is read of each key, what it is where nobody says it, and
-//! what it means. Tests hold the table against the readers.
+//! The page of the agent's configuration, made from a table: the type of each key, its default, and its meaning. Tests
+//! hold the table against the readers.
 //!
 //! The agent prints no page, so that none of this is part of its program.
 
@@ -68,7 +68,7 @@ pub fn page() -> String {
     page
 }
 
-/// All rows with the blocks that headings name; nothing at the top.
+/// All rows with the blocks that headings name; at the top the name is empty.
 #[cfg(test)]
 pub(crate) fn rows() -> Vec<(String, Row)> {
     let mut block = String::new();

@@ -1,4 +1,4 @@
-//! The pod's termination message: who the agent is while it runs, and why it ended.
+//! The pod's termination message: the agent's identity while it runs, and why it ended.
 
 mod access;
 mod refusal;
@@ -31,7 +31,7 @@ pub struct Report {
     /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The accessor of the token in use; of what `planescape credentials` says, a digest of it.
+    /// The accessor of the token in use; `planescape credentials` gives a digest of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor: Option<String>,
     /// How long the tokens in `unrevoked` may live on at most when this is the last word of the agent, in seconds;
@@ -41,20 +41,20 @@ pub struct Report {
     /// The accessors of all tokens that may still live, with their leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrevoked: Vec<String>,
-    /// The ids of leases whose token is revoked, and of which Vault has not said that they are gone: nobody can renew
-    /// them any more. While the agent runs, of those that its tokens hold.
+    /// The ids of leases whose token is revoked, and of which Vault has not said that they are gone: they cannot be
+    /// renewed any more. While the agent runs, the ids of the leases that its tokens hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<String>,
-    /// How many more there are than there is room for, or whose ids are not known.
+    /// How many more leases there are: without room here, or with ids that are not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_leases: usize,
     /// Whether these are the leases that the tokens in `unrevoked` hold, and no others: said while the agent runs.
     #[serde(default, skip_serializing_if = "is_false")]
     pub names_leases: bool,
-    /// Places in templates where the text is probably not what was meant.
+    /// Places in templates where the text is probably a mistake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// When it was said, in seconds since 1970; absent where the end of a container says it.
+    /// When the report was made, in seconds since 1970; absent if the end of a container says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
     /// The shortest life, in seconds, after which Vault renewed a token or lease no further.
@@ -82,7 +82,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Report {
-    /// A report with nothing but its place and reason.
+    /// A report with its place and reason alone.
     #[must_use]
     pub fn new(phase: Phase, reason: Reason) -> Self {
         Self {
@@ -128,10 +128,10 @@ pub enum Phase {
     Render,
     /// Writing a file.
     Write,
-    /// At work, or about to log in. An agent that ended with this was killed: nothing is known of its
-    /// tokens.
+    /// At work, or about to log in. An agent that ended with this was killed: the state of its
+    /// tokens is not known.
     Running,
-    /// Ending, with nothing wrong before.
+    /// Ending, without an error before.
     Done,
     /// A word that only a newer agent knows.
     #[serde(other)]
@@ -172,7 +172,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// It is about to log in, and names what earlier lives have left.
+    /// It is about to log in, and names the tokens that earlier lives have left.
     Starting = "Starting",
     /// It logged in and works.
     LoggedIn = "LoggedIn",
@@ -188,7 +188,7 @@ reasons! {
     Interrupted = "Interrupted",
     /// The configuration is not valid.
     InvalidConfig = "InvalidConfig",
-    /// A template does not fit what Vault answered.
+    /// A template does not fit the answer of Vault.
     TemplateFailed = "TemplateFailed",
     /// A program that follows a file failed.
     CommandFailed = "CommandFailed",
@@ -204,7 +204,7 @@ reasons! {
     AuthMethodNotFound = "AuthMethodNotFound",
     /// The token's policies do not allow this.
     PermissionDenied = "PermissionDenied",
-    /// Nothing is at this path.
+    /// There is no secret at this path.
     SecretNotFound = "SecretNotFound",
     /// The version of the secret is deleted or destroyed.
     SecretDeleted = "SecretDeleted",
@@ -230,7 +230,7 @@ reasons! {
     FileNotWritten = "FileNotWritten",
     /// A local file that a template asks for cannot be read.
     FileUnreadable = "FileUnreadable",
-    /// The namespace lets nobody make tokens and Secrets for its runs.
+    /// The namespace does not grant the making of tokens and Secrets for its runs.
     NotGranted = "NotGranted",
     /// The pods' ServiceAccount does not exist.
     ServiceAccountNotFound = "ServiceAccountNotFound",
@@ -246,11 +246,11 @@ reasons! {
     Allowed = "Ok",
     /// Tokens of the role live for less than a run may last, and cannot be renewed.
     TtlTooShort = "TTLTooShort",
-    /// Somebody else's Secret has the name.
+    /// A Secret of another owner has the name.
     SecretConflict = "SecretConflict",
     /// The answer does not make the Secret that was ordered.
     SecretMisfit = "SecretMisfit",
-    /// The API server does not do what is needed.
+    /// The API server does not carry out a request that is needed.
     KubernetesRefused = "KubernetesRefused",
 }
 

@@ -35,7 +35,7 @@ pub struct Template {
     pub right_delimiter: String,
     /// Whether a key that a secret lacks is an error; in Handlebars it is, unless said otherwise.
     pub error_on_missing_key: bool,
-    /// Whether a text that does not fit what Vault answered can end the agent.
+    /// Whether a text that does not fit the answer of Vault can end the agent.
     pub error_fatal: bool,
     /// Functions that the text may not call.
     pub denied_functions: Vec<String>,
@@ -75,9 +75,9 @@ impl Target {
 /// How long changes are waited for, once everything is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// So long nothing else must change.
+    /// Nothing else must change for so long.
     pub min: Duration,
-    /// So long after the first change, whatever else changes.
+    /// The longest wait after the first change, even if more changes.
     pub max: Duration,
 }
 
@@ -124,13 +124,13 @@ impl Engine {
     }
 }
 
-/// `output`: what becomes of a rendered text.
+/// `output`: the way from the rendered text to the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// It is the file.
+    /// The text is the file.
     #[default]
     Text,
-    /// It is base64, and what it stands for is the file.
+    /// The text is base64, and its decoded bytes are the file.
     Base64Decoded,
 }
 

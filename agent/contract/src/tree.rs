@@ -14,7 +14,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads JSON where the first character that is no blank is `{`, else HCL version 1.
+    /// Reads JSON if the first character that is not a blank is `{`, else HCL version 1.
     ///
     /// # Errors
     /// The first place where the text breaks the grammar.
@@ -30,7 +30,7 @@ impl Tree {
         })
     }
 
-    /// The same, but of an argument that HCL says more than once the last one counts, which is warned of.
+    /// The same, but HCL may say an argument more than once: the last one counts, and a warning names it.
     ///
     /// # Errors
     /// The first place where the text breaks the grammar otherwise.
@@ -59,7 +59,7 @@ impl Tree {
         self.root.iter().any(|item| item.is(key))
     }
 
-    /// The text of a key in a block at the top, be the rest valid or not; of several the last.
+    /// The text of a key in a block at the top, even if the rest is not valid; of several the last.
     #[must_use]
     pub fn text(&self, block: &str, key: &str) -> Option<&str> {
         let blocks = self.root.iter().filter(|item| item.is(block));
@@ -95,7 +95,7 @@ pub struct SyntaxError {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// The text that was found, and what was expected.
+    /// The text that was found, and the one that was expected.
     pub reason: String,
 }
 

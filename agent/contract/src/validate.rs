@@ -1,4 +1,4 @@
-//! From what was written to what is meant: a [`Config`], or all problems at once.
+//! Turns the written configuration into a [`Config`], or names all problems at once.
 //!
 //! A reader that notes a problem still hands on some value; it is thrown away at the end,
 //! together with everything else, so that one mistake does not hide the next.
@@ -23,7 +23,7 @@ use crate::template::{Target, Template};
 use crate::tree::{Body, Item, Tree, Value};
 use crate::{Problem, Problems, Share, parse_bool};
 
-/// Blocks of which a later file's replaces an earlier file's.
+/// Blocks that a later file replaces.
 const SINGLE_BLOCKS: [&str; 8] = [
     "api_proxy",
     "cache",
@@ -38,7 +38,7 @@ const SINGLE_BLOCKS: [&str; 8] = [
 const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
 impl Config {
-    /// Merges the files in order, applies what flags and environment say, and checks everything.
+    /// Merges the files in order, applies flags and environment, and checks everything.
     ///
     /// # Errors
     /// Every problem, with the path of its field.
@@ -64,7 +64,7 @@ impl Config {
     }
 }
 
-/// The `vault` block where there is no file.
+/// The `vault` block if there is no file.
 pub(crate) fn vault_alone(overrides: &Overrides) -> Result<Vault, Problems> {
     let notes = Notes::default();
     let nothing = Body::new();
@@ -105,7 +105,7 @@ fn says_nothing(item: &Item) -> bool {
     }
 }
 
-/// Later files win, block by block, and what the `cache` of one says of the agent's token is an `api_proxy`, too.
+/// Later files win, block by block. A `cache` that asks for the agent's token counts as an `api_proxy`, too.
 fn merge(trees: &[Tree]) -> (Body, Option<ProxyToken>) {
     let mut merged = Body::new();
     let mut lent = None;
@@ -194,7 +194,7 @@ fn read(root: &Reader<'_>, lent: Option<ProxyToken>, overrides: &Overrides) -> C
         );
     }
     close_idle(&mut config.vault, &closing_parts(root, overrides));
-    // Without effect, and a mistake all the same where they say what they cannot.
+    // These keys have no effect, but their values must be of the right type.
     root.ignore(&["cluster_name"]);
     root.boolean("disable_mlock");
     root.duration("default_max_request_duration");
@@ -217,8 +217,8 @@ fn warn_of_unrendered(root: &Reader<'_>, auth: &Auth, templates: &[Template]) {
     );
 }
 
-/// The parts whose connections are closed after each request. A variable takes the place of its key; both have to name parts that
-/// are known.
+/// The parts whose connections are closed after each request. A variable takes the place of its key; both have to name
+/// known parts.
 fn closing_parts(root: &Reader<'_>, overrides: &Overrides) -> Vec<String> {
     let mut closing = Vec::new();
     for (key, said) in [
@@ -327,7 +327,7 @@ fn template_config(block: &Reader<'_>) -> TemplateConfig {
     config
 }
 
-/// Vault must be able to restart within two thirds of it.
+/// Vault must be able to restart within two thirds of the guard.
 const SHORTEST_GUARD: Duration = Duration::from_secs(60);
 
 fn planescape(block: &Reader<'_>) -> Planescape {

@@ -9,10 +9,10 @@ use planescape_agent_contract::{
     Signal, Sink, TemplateText, Tree,
 };
 
-/// Its name, its files in order, and what it says.
+/// The name of a configuration, its files in order, and a check of its meaning.
 type Accepted = (&'static str, &'static [&'static str], fn(&Config) -> bool);
 
-/// Its name, its file, and what each of its problems says.
+/// The name of a configuration, its file, and the words of each of its problems.
 type Refused = (&'static str, &'static str, &'static [&'static str]);
 
 macro_rules! text {

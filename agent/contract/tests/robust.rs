@@ -60,7 +60,7 @@ const WORDS: [&str; 24] = [
     "\\u{110000}",
 ];
 
-/// A change at a place: what is taken away, and what stands there instead.
+/// A change at a place: the text that is taken away, and the text that replaces it.
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, &'static str)>> {
     let word = prop::sample::select(&WORDS[..]);
     prop::collection::vec((any::<prop::sample::Index>(), 0..12usize, word), 1..5)

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 pub use sealed::Random;
 
-/// All of it.
+/// The whole state.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Contents {
     /// The agent's token.
@@ -35,7 +35,7 @@ pub struct Contents {
     pub misses_tokens: bool,
 }
 
-/// A token that whoever goes on has to revoke.
+/// A token that the next life has to revoke.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Orphan {
     /// The token.
@@ -45,7 +45,7 @@ pub struct Orphan {
     /// Its namespace, if the path that made it names one.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// When it is gone unless somebody renews it, in milliseconds since 1970.
+    /// When it is gone unless it is renewed, in milliseconds since 1970.
     pub ends_at: u64,
 }
 
@@ -65,7 +65,7 @@ pub struct Kept {
     pub lease_id: String,
     /// As it came.
     pub body: Plain,
-    /// When that was granted or renewed last, in milliseconds since 1970.
+    /// When the lease or token was granted or renewed last, in milliseconds since 1970.
     pub granted_at: u64,
     /// How long it lasts from then on, in milliseconds.
     pub ttl: u64,
@@ -76,9 +76,9 @@ pub struct Kept {
 pub struct KeptAnswer {
     /// Tells its request from others.
     pub key: [u8; 32],
-    /// Of the request, with `/v1/`.
+    /// The path of the request, with `/v1/`.
     pub path: String,
-    /// Of the request.
+    /// The namespace of the request.
     pub namespace: String,
     /// The token whose end would end it.
     pub token: Option<Plain>,
@@ -110,14 +110,14 @@ impl Contents {
         sealed::seal(&plain, service_account, random)
     }
 
-    /// The other way round.
+    /// Opens the sealed content of the file.
     ///
     /// # Errors
-    /// Says what the file is instead.
+    /// Says in which way the file is not such content.
     pub fn open(bytes: &[u8], service_account: &[u8]) -> anyhow::Result<Self> {
         let plain = sealed::open(bytes, service_account)?;
         let contents = serde_json::from_slice(&plain);
-        // An error of serde could quote what it has read.
+        // An error of serde could quote the content.
         contents.ok().context("holds what no agent has written")
     }
 }

@@ -1,4 +1,4 @@
-//! Sealed with a key that is derived from the token of the ServiceAccount: whoever has the file alone cannot read it.
+//! Seals with a key that is derived from the token of the ServiceAccount: the file alone cannot be read.
 
 use anyhow::{anyhow, bail};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};

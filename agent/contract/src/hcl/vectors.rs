@@ -1,4 +1,4 @@
-//! Random texts, and what version 1.0.1-vault-7 of the original makes of them.
+//! Random texts, and the results that version 1.0.1-vault-7 of the original gives for them.
 
 use serde_json::{Value as Json, json};
 

@@ -57,7 +57,7 @@ impl Login for AppRole {
     }
 }
 
-/// Without a file the other settings about it mean nothing.
+/// Without a file the other settings about it have no effect.
 fn secret_id(settings: &Reader<'_>) -> Option<SecretIdFile> {
     settings.ignore(&[
         "remove_secret_id_file_after_reading",

@@ -23,7 +23,7 @@ pub struct CertTls {
     pub ca_cert: Option<String>,
     /// Certificate and key of the agent.
     pub client: Option<(String, String)>,
-    /// How often the files are looked at, where they are read again at each login.
+    /// How often the files are looked at, if they are read again at each login.
     pub reload: Option<Duration>,
 }
 

@@ -8,7 +8,7 @@ use planescape_vault::wire::Body;
 use super::{Cloud, Login, Proof, UnusableFile, required};
 use crate::reader::Reader;
 
-/// How many minutes what is signed for a login is good.
+/// How many minutes the statement for a login is good.
 const MINUTES: i64 = 15;
 
 /// Settings of the `gcp` method.

@@ -1,4 +1,4 @@
-//! `token_file`: a token that somebody else made, in a file.
+//! `token_file`: a token that was made elsewhere, in a file.
 
 use planescape_vault::SecretText;
 use planescape_vault::wire::Body;

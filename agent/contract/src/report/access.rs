@@ -7,8 +7,8 @@ use planescape_vault::mount::Mount;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// One answer of Vault, without what it holds: only the name of a user that a database engine has made is taken from
-/// it, which stands in the database's own list of users.
+/// One answer of Vault, without its content. Only the name of a user that a database engine has made is taken from it,
+/// since the name stands in the database's own list of users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     /// The path that was asked for.
@@ -31,7 +31,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Of what was at a path in a mount, as far as that is known.
+    /// The receipt of an answer at a path in a mount, as far as the mount is known.
     #[must_use]
     pub fn of(path: &str, answer: &Secret, mount: Option<&Mount>) -> Self {
         let lease = Some(answer.lease_id()).filter(|id| !id.is_empty());

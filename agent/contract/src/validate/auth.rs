@@ -64,7 +64,7 @@ pub(super) fn read(block: &Reader<'_>) -> Auth {
     auth
 }
 
-/// The `sink` blocks; without any, those in a `sinks` block, which is how some manuals write them, or what it is itself.
+/// The `sink` blocks. Without any, the sinks in a `sinks` block, as some manuals write them, or that block as a sink.
 fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
     let groups = block.blocks("sinks");
     let sinks = block.blocks("sink");
@@ -85,7 +85,7 @@ fn read_sinks(block: &Reader<'_>) -> Vec<Sink> {
     read.collect()
 }
 
-/// Vault counts in seconds: for less it wraps nothing.
+/// Vault counts in seconds: for less than one it does not wrap.
 fn wrap_ttl(block: &Reader<'_>) -> Option<Duration> {
     let ttl = block.duration("wrap_ttl").filter(|ttl| !ttl.is_zero())?;
     if ttl.as_secs() == 0 {
@@ -96,7 +96,7 @@ fn wrap_ttl(block: &Reader<'_>) -> Option<Duration> {
     Some(ttl)
 }
 
-/// The one who gets a wrapped token is the only one who can use it.
+/// Only one reader can use a wrapped token, so there must be one sink.
 fn check_wrapping(block: &Reader<'_>, auth: &Auth) {
     if auth.wrap_ttl.is_none() {
         return;
@@ -139,7 +139,7 @@ fn read_method(method: &Reader<'_>, kind: &str) -> Method {
             format!("unknown auth method \"{kind}\": choose one of {known}"),
         );
     }
-    // A configuration with a problem is refused, whatever stands here.
+    // A configuration with a problem is refused, so any method serves here.
     read.unwrap_or_else(|| Method::Kubernetes(Kubernetes::default()))
 }
 

@@ -41,7 +41,7 @@ fn sink(lines: &str) -> String {
     format!(r#"sink "file" {{ {lines} config {{ path = "/t" }} }}"#)
 }
 
-/// The first has one problem, which says these words; the last has none.
+/// `wrong` has one problem, which says these words; `right` has none.
 fn stand_apart(wrong: &str, words: &str, right: &str) {
     let problems = refuse(wrong);
     assert_eq!(problems.len(), 1, "{problems:?}");

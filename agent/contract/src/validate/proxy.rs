@@ -8,7 +8,7 @@ use crate::reader::{Notes, Reader};
 use crate::tree::Body;
 use crate::{Id, Owner, Target, Template};
 
-/// Settings of a listener that `vault agent` reads and that change nothing there either.
+/// Settings of a listener that `vault agent` reads and that have no effect there either.
 const WITHOUT_EFFECT: [&str; 14] = [
     "cluster_address",
     "cors_allowed_headers",
@@ -25,7 +25,7 @@ const WITHOUT_EFFECT: [&str; 14] = [
     "x_forwarded_for_client_cert_header",
     "x_forwarded_for_client_cert_header_decoders",
 ];
-/// More of them, which are durations.
+/// More such settings, which are durations.
 const DURATIONS: [&str; 5] = [
     "http_idle_timeout",
     "http_read_header_timeout",
@@ -33,7 +33,7 @@ const DURATIONS: [&str; 5] = [
     "http_write_timeout",
     "max_request_duration",
 ];
-/// More of them, which say whether something is so.
+/// More such settings, which are booleans.
 const BOOLEANS: [&str; 7] = [
     "cors_enabled",
     "redact_addresses",
@@ -105,7 +105,7 @@ pub(super) fn read(
             "enabling the cache requires at least 1 template or 1 listener to be defined",
         );
     }
-    // A block that is there decides alone, be it silent.
+    // A block that is there decides alone, even if it is silent.
     let token = match has_block {
         true => own,
         false => lent,

@@ -29,7 +29,7 @@ fn the_page_names_every_key_that_is_read_and_what_is_read_of_it() {
     );
     let mut known = notes.known.into_inner();
     known.retain(|(path, _), _| path != "auto_auth.method.config");
-    // Without it others are not asked for.
+    // Without this key some others are not asked for.
     let settings = Tree::parse(r#"secret_id_file_path = "/s""#).unwrap();
     for method in Method::KNOWN {
         let notes = Notes::default();
@@ -142,7 +142,7 @@ fn to_say_what_the_page_calls_a_default_is_to_say_nothing() {
     assert!(count > 50, "the page has lost its defaults");
 }
 
-/// With one more line in a block.
+/// The configuration with one more line in a block.
 fn configuration(block: &str, line: &str) -> Result<Config, Problems> {
     let method = block.strip_prefix("auto_auth.method.config of ");
     let (base, place) = match (block, method) {

@@ -119,7 +119,7 @@ fn text(block: &Reader<'_>, target: Target) -> Template {
     template
 }
 
-/// A name or a number; the number has a key of its own, too.
+/// A name or a number. The number also has a key of its own.
 fn id(block: &Reader<'_>, name: &'static str, number: &'static str) -> Option<Id> {
     let by_number = block.id(number);
     let by_name = block.text_or_number(name);
@@ -152,7 +152,7 @@ fn wait(block: &Reader<'_>) -> Option<Wait> {
     };
     let max = max.filter(|max| !max.is_zero());
     let max = max.unwrap_or_else(|| min.saturating_mul(4));
-    // Said in a block, the shorter one counts, as in `vault agent`.
+    // In a block the shorter one counts, as in `vault agent`.
     if max < min && block.text("wait").is_some() {
         block.problem(
             "wait",
@@ -162,7 +162,7 @@ fn wait(block: &Reader<'_>) -> Option<Wait> {
     (!max.is_zero()).then_some(Wait { min, max })
 }
 
-/// One of several words; the first where there is none, or an unknown one.
+/// One of several words; the first word if the key is absent or its word unknown.
 fn named<T: Default>(
     block: &Reader<'_>,
     key: &'static str,

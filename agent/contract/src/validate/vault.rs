@@ -1,4 +1,4 @@
-//! The `vault` block, with what flags and the environment say on top.
+//! The `vault` block, with flags and the environment on top.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(super) fn read(
     vault
 }
 
-/// An address with a port is looked up by nobody.
+/// Warns of a look-up that does nothing: an address with a port is never looked up.
 fn warn_of_srv_lookup(block: &Reader<'_>, overrides: &Overrides, address: &str) {
     const NAME: &str = "VAULT_SRV_LOOKUP";
     let Some(text) = overrides.srv_lookup.as_deref() else {

@@ -39,7 +39,7 @@ fn command(block: &Reader<'_>) -> Option<Hook> {
         })?,
         timeout: timeout(exec.duration("timeout")),
     };
-    // A program that takes too long is killed at once, and nothing else is ever told to end.
+    // A program that takes too long is killed at once. No other program is ever told to end.
     exec.ignore(&["kill_timeout", "splay"]);
     exec.deny_unknown();
     is_enabled.then_some(hook)
