@@ -10,7 +10,7 @@ use crate::effects::Effects;
 use crate::signals::Signals;
 use crate::status::Questions;
 
-/// tokio's timers stand still while the machine sleeps; after so long we look at the real clock.
+/// The longest time between two looks at the real clock: tokio's timers stand still while the machine sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Feeds events to the agent and carries out its commands, until one of them is the end.

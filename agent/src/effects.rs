@@ -58,10 +58,10 @@ const USER_AGENT: &str = concat!("planescape-agent/", env!("CARGO_PKG_VERSION"))
 /// How many sinks are written at once. A file system that hangs holds up these sinks alone.
 const SINKS_AT_ONCE: usize = 8;
 
-/// The same of the files that logins need, which must not wait for a template's.
+/// How many files of logins are read at once. They must not wait for the files of templates.
 const LOGIN_FILES_AT_ONCE: usize = 4;
 
-/// How long files may take at the end, and the report that a secret is about to be read.
+/// How long files may take at the end, and how long the report may take that a secret is about to be read.
 const LAST_FILES: Duration = Duration::from_millis(500);
 
 /// The things that commands act on.
@@ -70,7 +70,7 @@ pub(crate) struct Effects {
     passes: Passes,
     file_work: FileWork,
     vault: Vault,
-    /// By the numbers of their texts.
+    /// The files by the numbers of their texts.
     templates: BTreeMap<usize, TextFile>,
     stamps: Arc<Stamps>,
     sinks: Vec<Sink>,
@@ -79,9 +79,9 @@ pub(crate) struct Effects {
     file_slots: Arc<Semaphore>,
     ready: ReadySocket,
     last_words: Newest<Report>,
-    /// The same for the next life, of the leases.
+    /// The reports that name the leases for the next life.
     named: Newest<Report>,
-    /// The number under which the persistent cache has them, too.
+    /// The number of the change that gives these names to the persistent cache, too.
     names_saved: u64,
     /// Writes into the ledger, and removals.
     ledger_work: JoinSet<()>,
@@ -91,7 +91,7 @@ pub(crate) struct Effects {
     serving: Serving,
     metrics: Arc<Metrics>,
     pushers: Vec<Arc<Pusher>>,
-    /// Whether the login's files are looked at, or need not be.
+    /// Whether the login's files are already looked at, or need not be.
     is_watching: bool,
     environment: Arc<Vec<(String, String)>>,
     has_own_exit_codes: bool,
@@ -178,7 +178,7 @@ impl Effects {
         })
     }
 
-    /// All that has certificates.
+    /// The listeners and clients with certificates.
     pub(crate) fn certified(&self) -> Certified {
         let proxys = self.serving.client();
         Certified {
@@ -300,7 +300,7 @@ impl Effects {
         ControlFlow::Continue(())
     }
 
-    /// The error has the words that alerts on `vault agent` look for.
+    /// Logs the end. An error has the words that alerts on `vault agent` look for.
     fn tell_end(&self, code: ExitCode, report: &Report) {
         let number = code.of_process(self.has_own_exit_codes);
         let is_failure = !matches!(code, ExitCode::Done | ExitCode::Interrupted) && number != 0;
@@ -365,7 +365,7 @@ impl Effects {
         self.reads += 1;
         let vault = self.vault.clone();
         let (told, named) = (self.last_words.finished(), self.named.finished());
-        // Not for the answers to other reads, which are saved one after another.
+        // It does not wait for the answers to other reads, which are saved one after another.
         let cached = vault.saves.reached(self.names_saved);
         self.ask(async move {
             let all = async { tokio::join!(told, named, cached) };
@@ -444,7 +444,7 @@ impl Effects {
         });
     }
 
-    /// The files of texts that are gone stay as they are.
+    /// Takes over new texts. The files of texts that are gone stay as they are.
     fn exchange(&mut self, gone: &[usize], new: &[(usize, Template)]) {
         for number in gone {
             self.templates.remove(number);

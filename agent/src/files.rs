@@ -1,6 +1,6 @@
 //! Local files: read without being held up, written whole or not at all.
 //!
-//! All of it blocks, and belongs on the blocking pool.
+//! All functions block, and belong on the blocking pool.
 
 mod append;
 mod beside;

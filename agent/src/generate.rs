@@ -67,7 +67,7 @@ pub(crate) async fn text(
     ))
 }
 
-/// Writes it; a file that is there is replaced.
+/// Writes the file, and replaces one that is there.
 pub(crate) fn write(path: &str, text: &str) -> anyhow::Result<()> {
     let target = Target {
         path: path.into(),
@@ -142,7 +142,7 @@ async fn fields(
             .and_then(|(_, inner)| object(inner))
             .ok_or_else(missing)?;
     }
-    // In order already.
+    // The keys are in order already.
     let names = entries.keys().map(|name| String::from_utf8_lossy(name));
     Ok(names.map(std::borrow::Cow::into_owned).collect())
 }
@@ -167,7 +167,7 @@ fn without_data(path: &str, mount: &Mount) -> String {
     }
 }
 
-/// As a template writes it: with `data/` where the mount has versions.
+/// The path as a template writes it: with `data/` if the mount has versions.
 fn shown(path: &str, mount: &Mount) -> String {
     let plain = without_data(path, mount);
     match plain.strip_prefix(mount.path()) {
@@ -176,7 +176,7 @@ fn shown(path: &str, mount: &Mount) -> String {
     }
 }
 
-/// How a template gets at a field; names that are none in a template are looked up.
+/// The expression of a field in a template. A field whose name a template cannot write is looked up by `index`.
 fn access(field: &str, mount: &Mount) -> String {
     let data = if mount.is_kv_v2() {
         ".Data.data"

@@ -112,7 +112,7 @@ impl Left {
         Self { orphans, ..self }
     }
 
-    /// The persistent cache may be older than its life was. A ledger knows the tokens that it lacks.
+    /// Notes that tokens may be missing, if the persistent cache may be old. A ledger knows the tokens that it lacks.
     fn doubted(mut self, is_doubtful: bool, has_ledger: bool) -> Self {
         self.is_unread |= is_doubtful && !has_ledger;
         self
@@ -181,7 +181,7 @@ mod tests {
             told("a b", 0)
         );
         assert_eq!(merged(ledger(&["t-1"], None), leases("b", 2)), told("b", 3));
-        // One life has written both.
+        // The same life has written both.
         assert_eq!(
             merged(ledger(&["t-2"], leases("a", 0)), leases("b", 0)),
             told("a", 0)

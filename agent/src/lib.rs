@@ -257,7 +257,7 @@ fn tell(path: &str, message: &str) -> ExitCode {
 
 /// Does something with the ready socket of the configuration.
 fn with_socket(arguments: &Arguments, act: impl FnOnce(&str) -> ExitCode) -> ExitCode {
-    // The termination message is the agent's, which may be at work beside.
+    // The termination message belongs to the agent, which may be at work at the same time.
     let refuse = |message: &dyn std::fmt::Display, has_own_exit_codes| {
         let _ = writeln!(io::stderr(), "{message}");
         ExitCode::from(core::ExitCode::Config.of_process(has_own_exit_codes))
@@ -405,7 +405,7 @@ async fn work(
     };
     let says_so = !config.has_own_exit_codes && !arguments.combines_logs();
     let mut started = config.clone();
-    // The agent has them.
+    // The agent has the templates.
     started.templates = Vec::new();
     let agent = Agent::new(start(settings, left), clock::now())
         .map_err(|problems| Unusable::problems(&problems, false))?;
@@ -416,7 +416,7 @@ async fn work(
     ));
     systemd::notify(systemd::State::Ready);
     if says_so {
-        // Scripts wait for it.
+        // Scripts wait for this line.
         println("==> Vault Agent started! Log data will stream in below:\n");
     }
     let code = driver::drive(agent, effects, signals, questions).await;

@@ -48,7 +48,7 @@ enum Socket {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        /// Goes with the listener.
+        /// The file is removed with the listener.
         file: SocketFile,
     },
 }
@@ -186,10 +186,10 @@ where
             Ok::<_, Infallible>(answer)
         }
     });
-    // Its type is forgotten: the compiler cannot follow that all of it may be sent.
+    // The box hides the type: the compiler cannot prove of the type itself that it may be sent.
     let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send + '_>> = Box::pin(
         http1::Builder::new()
-            // As Go writes them: scripts look for `X-Cache` in what curl prints.
+            // Go writes headers so: scripts look for `X-Cache` in the output of curl.
             .title_case_headers(true)
             // Some clients close their side once they have asked.
             .half_close(true)
@@ -209,7 +209,7 @@ where
     }
 }
 
-/// Without a host it listens at all addresses of the machine, of which some have none of version 6.
+/// Listens at an address; without a host, at all addresses of the machine. Some machines have no IPv6 addresses.
 async fn tcp(address: &str) -> io::Result<TcpListener> {
     let Some(port) = address.strip_prefix(':') else {
         return TcpListener::bind(address).await;

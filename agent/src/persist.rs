@@ -96,7 +96,7 @@ impl Persistent {
         lock(&self.preloaded).clone()
     }
 
-    /// The same for the end, and the leases that the last life has named.
+    /// The token of the last life, for the end, and the leases that it has named.
     pub(crate) fn handed(&self) -> Option<(SecretText, Option<LeftLeases>)> {
         let token = self.preloaded()?;
         let file = self.file.as_ref();
@@ -120,7 +120,7 @@ impl Persistent {
         file.is_some_and(|file| lock(&file.state).kept.misses_tokens)
     }
 
-    /// It is used now.
+    /// The token of the last life is used now.
     pub(crate) fn adopt(&self) {
         *lock(&self.preloaded) = None;
     }
@@ -177,7 +177,7 @@ impl Persistent {
         })
     }
 
-    /// Tokens that are over for long: it is no use to hand them on.
+    /// Leaves out tokens that have long ended: it is no use to hand them on.
     pub(crate) fn forget(&self, tokens: &[SecretText]) -> bool {
         self.change(|state| {
             let replaced = &mut state.kept.replaced;
@@ -287,7 +287,7 @@ impl Persistent {
         })
     }
 
-    /// All of it is revoked.
+    /// All tokens are revoked: nothing is kept any more.
     pub(crate) fn forget_all(&self) -> bool {
         self.file.as_ref().is_some_and(|file| {
             *lock(&file.state) = State {
@@ -311,7 +311,7 @@ impl Persistent {
         let Some(file) = &self.file else {
             return;
         };
-        // A disk that hangs holds up no look at the state.
+        // The lock ends here, so that a disk that hangs does not hold up looks at the state.
         let contents = {
             let state = lock(&file.state);
             (!state.is_forgotten).then(|| state.kept.clone())

@@ -1,7 +1,7 @@
-//! The way to Vault for others: each request goes there as it stands, with the agent's token where
-//! that is configured, and answers with leases and tokens are kept and renewed.
+//! The way to Vault for others: each request goes there as it stands, with the agent's token if
+//! that is configured. Answers with leases and tokens are kept and renewed.
 //!
-//! Requests never pass through the core; it only says which token is in use, and hears when Vault does
+//! Requests never pass through the core. It only says which token is in use, and hears when Vault does
 //! not know it any more.
 
 mod answer;

@@ -1,8 +1,8 @@
 //! The unix socket on which others wait for the agent.
 //!
 //! A client that says `wait` gets one line once every file is rendered; one that says `status` gets
-//! that. A file that says so could be left by an earlier life; a socket without its process refuses
-//! the connection.
+//! the status. A file in place of the socket could be left by an earlier life; a socket without its
+//! process refuses the connection.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -112,7 +112,7 @@ async fn answer(stream: tokio::net::UnixStream, mut is_ready: watch::Receiver<bo
     let answer = match asked {
         Ok(Ok(_)) if question == WAIT => {
             let is_ready = tokio::select! {
-                // There is no more to say: when there is something to read, it went away.
+                // A client has no more to say: if there is something to read, it went away.
                 _ = from.read_u8() => false,
                 ready = is_ready.wait_for(|ready| *ready) => ready.is_ok(),
             };

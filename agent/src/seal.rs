@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::files;
 
-/// The public key for which something is sealed.
+/// The public key for which a token is sealed, and the settings of the seal.
 #[derive(Clone, Debug)]
 pub(crate) struct Seal {
     public_key: PathBuf,
@@ -37,7 +37,7 @@ struct Sealed {
     encrypted_payload: String,
 }
 
-/// As long as a key of AES-256.
+/// The length of a key of AES-256.
 struct Length;
 
 impl KeyType for Length {
@@ -60,7 +60,7 @@ impl Seal {
         }
     }
 
-    /// The sealed bytes as a line of JSON; with a key of its own each time.
+    /// The sealed bytes as a line of JSON, with a new key each time.
     pub(crate) fn seal(&self, contents: &[u8]) -> anyhow::Result<Vec<u8>> {
         let theirs = self.their_key()?;
         let random = SystemRandom::new();

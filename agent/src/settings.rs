@@ -124,7 +124,7 @@ fn text(text: &TemplateText) -> Result<Vec<u8>, String> {
     }
 }
 
-/// One tree for each file; or a line for each file that cannot be read.
+/// One tree for each file, or one line for each file that cannot be read.
 fn trees(arguments: &Arguments) -> Result<Vec<Tree>, Vec<String>> {
     let paths = match arguments.config.as_slice() {
         [] => paths_of_bao(),
@@ -152,7 +152,7 @@ fn trees(arguments: &Arguments) -> Result<Vec<Tree>, Vec<String>> {
     }
 }
 
-/// `BAO_AGENT_CONFIG_PATH`, where no flag says otherwise.
+/// The paths in `BAO_AGENT_CONFIG_PATH`, which count if no flag names one.
 fn paths_of_bao() -> Vec<PathBuf> {
     let paths = std::env::var("BAO_AGENT_CONFIG_PATH").unwrap_or_default();
     let paths = paths.split(',').filter(|path| !path.is_empty());
@@ -210,7 +210,7 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
         let name = name.to_str().unwrap_or_default();
         let is_config = name.ends_with(".hcl") || name.ends_with(".json");
         let is_left_over = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#'));
-        // A link is read: one that leads nowhere is half a configuration.
+        // A link is read, too. A link that leads nowhere is an error, since the configuration would be half.
         if is_config && !is_left_over && !entry.file_type()?.is_dir() {
             files.push(entry.path());
         }

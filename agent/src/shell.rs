@@ -136,7 +136,7 @@ fn run_pipeline(pipeline: &Pipeline, is_last: bool) -> u8 {
 enum Agent {
     /// The command after it reads its output.
     IsRead,
-    /// Something comes after it.
+    /// Another command comes after it.
     Runs,
     /// It takes the place of the shell, so that signals reach it.
     Becomes,
@@ -205,7 +205,7 @@ fn run_simple(simple: &Simple, input: Option<Vec<u8>>, agent: Agent) -> Done {
     done
 }
 
-/// It writes into the file of a redirection itself, as long as it runs.
+/// Calls the agent, which writes into the file of a redirection itself, as long as it runs.
 fn call_own(
     words: &[String],
     input: Option<Vec<u8>>,

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::children;
 use crate::reload::Reloading;
 
-/// Timers, limits and the words of other managers: none is for us, as in `vault agent`. A log at its limit of size is
-/// an error of its own.
+/// Signals of timers, limits and other managers. The agent passes over them, as `vault agent` does. A log at its limit
+/// of size is an error of its own.
 const PASSED_OVER: [rustix::process::Signal; 7] = [
     rustix::process::Signal::ALARM,
     rustix::process::Signal::VTALARM,
@@ -34,7 +34,7 @@ pub(crate) struct Signals {
     user_1: Signal,
     user_2: Signal,
     child: Signal,
-    /// Once there is something to reload.
+    /// Set once there is something to reload.
     reloading: Option<Reloading>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn questions() -> (Asker, Questions) {
 }
 
 impl Asker {
-    /// `None` where the agent is about to end.
+    /// `None` if the agent is about to end.
     pub(crate) async fn ask(&self) -> Option<Status> {
         let (question, answer) = oneshot::channel();
         self.0.send(Question(question)).await.ok()?;
@@ -50,7 +50,7 @@ impl Question {
     }
 }
 
-/// For people and programs; times in whole seconds.
+/// The status for people and programs, with times in whole seconds.
 pub(crate) fn json(status: &Status) -> Value {
     let texts = status.texts.iter().map(|text| {
         let (kind, name) = named(&text.target);

@@ -1,4 +1,4 @@
-//! Tells systemd how far the agent is, where a unit of `Type=notify` started it.
+//! Tells systemd how far the agent is, if a unit of `Type=notify` started it.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::files;
 use crate::proxy::Metrics;
 
-/// Between two packets with something new.
+/// The pause between two looks for changed metrics.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long an attempt to reach a receiver may take, and how long it is until the next one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,12 +36,12 @@ struct State {
 }
 
 impl Pusher {
-    /// One for each receiver.
+    /// One pusher for each receiver.
     pub(crate) fn all(telemetry: &Telemetry, metrics: &Arc<Metrics>) -> Vec<Arc<Self>> {
         if telemetry.receivers.is_empty() {
             return Vec::new();
         }
-        // The kernel's own word, which no file system holds up.
+        // The kernel gives this name itself, so no file system holds it up.
         let host = files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
         let host = String::from_utf8_lossy(&host);
         let receivers = telemetry.receivers.iter();
@@ -123,7 +123,7 @@ impl Socket {
             socket.connect(path)?;
             return Ok(Self::Local(socket));
         }
-        // A port alone is one of this machine, as in Go.
+        // A port alone means this machine, as in Go.
         let address = match address.strip_prefix(':') {
             Some(port) => format!("localhost:{port}"),
             None => address.to_owned(),

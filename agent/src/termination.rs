@@ -25,13 +25,13 @@ impl Termination {
         Self(path)
     }
 
-    /// The configuration, which names the file, could not be read: a pod has it in a known place.
+    /// The file of a pod, if the configuration that names the file could not be read.
     pub(crate) fn in_a_pod() -> Self {
         let path = "/dev/termination-log";
         Self(Some(path.to_owned()).filter(|path| Path::new(path).exists()))
     }
 
-    /// Writes the report; that it could not be written is only logged.
+    /// Writes the report. A failure is only logged.
     pub(crate) fn write(&self, report: &Report) {
         let Some(path) = &self.0 else { return };
         let text = fitting(report.clone());
@@ -66,7 +66,7 @@ fn cut(report: &mut Report) {
         }
     }
     let leases = report.leases.len();
-    // Half an id is another one.
+    // Half an id would be another id.
     report.leases.retain(|id| id.len() <= LONGEST_ITEM);
     report.leases.truncate(MOST_READS);
     report.more_leases += leases - report.leases.len();

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal as Number, kill as send};
 use nix::unistd::Pid;
 use planescape_agent_contract::{Signal, parse_duration};
 
-/// So much of a program's name is known to the kernel.
+/// The kernel knows so many bytes of a program's name.
 const COMM: usize = 15;
 
 /// `kill [-SIGNAL] PID…`.
@@ -22,7 +22,7 @@ pub fn kill(words: &[String]) -> ExitCode {
     code("kill", send_signals(words))
 }
 
-/// Sends a signal to each process, whatever became of the others.
+/// Sends a signal to each process, even if another one failed.
 pub(crate) fn send_signals(words: &[String]) -> Result<(), String> {
     let (signal, ids) = parse(words)?;
     let mut failed = Vec::new();
@@ -138,7 +138,7 @@ pub(crate) fn tell(program: &str, signal: Signal) -> Result<(), String> {
     ))
 }
 
-/// Of a server and its workers the server: it tells them itself, and to some workers a signal is the end.
+/// Leaves out the workers of a server: it tells them itself, and a signal ends some workers.
 fn first_of_families(ids: &[i32], parent: impl Fn(i32) -> Option<i32>) -> Vec<i32> {
     let is_child = |id: i32| parent(id).is_some_and(|parent| ids.contains(&parent));
     ids.iter().copied().filter(|id| !is_child(*id)).collect()
@@ -160,8 +160,8 @@ fn runs(id: u32, names: &[String]) -> bool {
     names.any(|name| is_named(name.as_bytes(), comm.trim_ascii_end(), &words, program))
 }
 
-/// By the name of the program, or by the first word that it was started with. A name that the kernel cuts is looked for in
-/// the first word that goes on like it, since it may be a script, else in the path of the program.
+/// Compares with the name of the program, and with the first word that it was started with. A name that the kernel cuts
+/// is completed from the first word that begins like it, since it may be a script, else from the path of the program.
 fn is_named(
     name: &[u8],
     comm: &[u8],
@@ -189,7 +189,7 @@ fn is_named(
     let program = program();
     let file = program.as_deref().and_then(|path| path.file_name());
     let file = file.map(OsStr::as_encoded_bytes).unwrap_or_default();
-    // So the kernel marks one that was replaced on the disk.
+    // The kernel marks a program so that was replaced on the disk.
     name == file.strip_suffix(b" (deleted)").unwrap_or(file)
 }
 

@@ -1,4 +1,4 @@
-//! All that holds certificates, which may be renewed while the agent runs.
+//! The listeners and clients with certificates, which may be renewed while the agent runs.
 
 use std::sync::Arc;
 

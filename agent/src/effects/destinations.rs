@@ -18,7 +18,7 @@ pub(crate) fn remove_unfinished(config: &Config) {
     files::remove_unfinished(templates.chain(sinks), &shared_folders(config));
 }
 
-/// Whether every sink can be written; a token without a place is a login in vain.
+/// Checks that every sink can be written: without a place for the token the login would be in vain.
 pub(crate) fn check_sinks(config: &Config) -> anyhow::Result<()> {
     let shared = shared_folders(config);
     for sink in sinks(config) {

@@ -25,7 +25,7 @@ pub(super) struct FileWork {
     waiting: Arc<Mutex<VecDeque<Work>>>,
     gathering: Gathering,
     threads: JoinSet<()>,
-    /// When something went on last: a thread was woken, or was done with a file.
+    /// When the work went on last: a thread was woken, or was done with a file.
     moved: Instant,
     results: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
@@ -52,7 +52,7 @@ impl FileWork {
         waiting.push_back(Box::new(work));
     }
 
-    /// The next result; waits for ever where there is none to come.
+    /// The next result. Without work it waits for ever.
     pub(super) async fn next(&mut self, more: More) -> Input {
         loop {
             let may_wake = self.may_wake();
@@ -70,7 +70,7 @@ impl FileWork {
         }
     }
 
-    /// Returns when nothing waits and no thread is at work.
+    /// Returns when no work waits and no thread is at work.
     pub(super) async fn finish(&mut self) {
         loop {
             while self.may_wake() {

@@ -26,7 +26,7 @@ pub(super) struct Login {
     method: Option<Method>,
     wrap_ttl: Option<Duration>,
     connection: Connection,
-    /// Of a method with certificates of its own.
+    /// The connection of a method with certificates of its own.
     own: Mutex<Own>,
     memory: Memory,
 }
@@ -100,7 +100,7 @@ impl Login {
         matches!(both, (Some(own), Some(reads)) if own != reads)
     }
 
-    /// Reads the certificates of the method again, where it has its own: those that the configuration names now.
+    /// Reads the method's own certificates again, if it has some: those that the configuration names now.
     pub(super) fn renew_trust(&self, config: &Config) -> anyhow::Result<()> {
         let started = own_certificates(self.method.as_ref());
         let now = own_certificates(config.auth.method.as_ref());
@@ -174,7 +174,7 @@ impl Login {
         self.method.as_ref()?.watch()
     }
 
-    /// Whether they hold something that no login has seen.
+    /// Whether the method's files hold something that no login has seen.
     pub(super) async fn has_news(&self, slots: &Semaphore) -> bool {
         let Some(method) = &self.method else {
             return false;
@@ -267,7 +267,7 @@ impl Login {
                         | Error::Unsendable { .. } => false,
                     };
                     match is_files_fault {
-                        // The file holds something else than it should.
+                        // The file does not hold a usable wrapping token.
                         true => Failure::File {
                             path: material.path.clone(),
                             message: error.to_string(),
@@ -300,7 +300,8 @@ impl Login {
         Ok(Body::new(secret_id.expose().as_bytes().to_vec()))
     }
 
-    /// The client to renew the token with, where the method has its own: Vault renews for the certificate that has logged in alone.
+    /// The client to renew the token with, if the method has its own: Vault renews only for the certificate that has
+    /// logged in.
     pub(super) async fn renewing_client(
         &self,
         vault: &Client,
@@ -309,12 +310,12 @@ impl Login {
         let of_login = self.own().client.clone();
         match of_login {
             Some(client) => Ok(Some(client)),
-            // A token of another life, or of a sink.
+            // The token is of another life, or of a sink.
             None => self.own_client_now(vault, slots).await,
         }
     }
 
-    /// The client with the method's own certificates, where it has some: they may come after the agent.
+    /// The client with the method's own certificates, if it has some: they may come after the agent.
     async fn own_client_now(
         &self,
         vault: &Client,
@@ -338,7 +339,7 @@ impl Login {
         let (client, seen) = built.map_err(|error| unusable(certificates, &error))?;
         let client = Arc::new(client.for_reads_of(vault));
         let mut own = self.own();
-        // Unless a reload has named others meanwhile.
+        // A reload may have named other files meanwhile.
         if own.tls == tls {
             own.client = Some(Arc::clone(&client));
             own.seen = seen;

@@ -12,7 +12,7 @@ use super::gathering::{Gathering, More};
 /// How many results may lie ready.
 const READY: usize = 64;
 
-/// The passes that are to be run, and those that are.
+/// The passes that wait, and the pass that runs.
 pub(super) struct Passes {
     waiting: VecDeque<(usize, Rendering)>,
     gathering: Gathering,
@@ -40,7 +40,7 @@ impl Passes {
         self.waiting.push_back((template, rendering));
     }
 
-    /// The next result; waits for ever where there is none to come.
+    /// The next result. Without work it waits for ever.
     pub(super) async fn next(&mut self, more: More) -> Input {
         loop {
             let may_run = self.running.is_empty() && !self.waiting.is_empty();

@@ -104,7 +104,7 @@ async fn run(
         }
         () = tokio::time::sleep(timeout) => {
             group.send(Number::SIGKILL);
-            // A program that hangs in the kernel ends when that lets go of it; other programs do not wait so long.
+            // A program that hangs in the kernel ends once the kernel lets go of it. Others do not wait so long.
             let _ = tokio::time::timeout(LAST_PATIENCE, child.wait()).await;
             children::ended(group.id);
             Err(format!("command did not exit within time limit {timeout:?}"))
@@ -152,7 +152,7 @@ impl Child {
         });
     }
 
-    /// The end of the program; waits for ever where there is none.
+    /// The end of the program. Without a program it waits for ever.
     pub(super) async fn ended(&mut self) -> ChildEnd {
         if let Some(message) = self.failure.take() {
             return ChildEnd::NotStarted { message };
@@ -175,7 +175,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Only after a second signal: an agent that is gone cannot look after its program.
+        // This happens only after a second signal: an agent that is gone cannot look after its program.
         self.signal(None);
     }
 }
@@ -196,7 +196,7 @@ impl Group {
         }
     }
 
-    /// A program that has just ended gets nothing.
+    /// Sends a signal. A program that has just ended gets none.
     fn send(self, signal: Number) {
         let Some(id) = self.id else { return };
         let _ = if self.is_group {

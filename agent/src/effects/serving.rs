@@ -29,7 +29,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Listens where the configuration says.
+    /// Listens at the addresses of the configuration.
     pub(super) async fn start(
         config: &Config,
         slots: &Arc<Semaphore>,

@@ -1,4 +1,4 @@
-//! Writes the token into a sink, wrapped and sealed where that is asked for.
+//! Writes the token into a sink, wrapped and sealed if that is asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -35,7 +35,7 @@ impl TextFile {
         }
     }
 
-    /// Those of a configuration, in its order.
+    /// The texts of a configuration, in its order.
     pub(super) fn all(config: &Config) -> impl Iterator<Item = Self> {
         config.templates.iter().map(Self::new)
     }

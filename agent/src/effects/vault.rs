@@ -16,14 +16,14 @@ use super::login::Login;
 use super::saves::Saves;
 use crate::persist::{Leased, Persistent};
 
-/// Vault, and how we logged in to it.
+/// The client of Vault, and the login.
 #[derive(Clone)]
 pub(super) struct Vault {
     pub(super) client: Arc<Client>,
     pub(super) login: Arc<Login>,
     pub(super) persistent: Arc<Persistent>,
     pub(super) saves: Saves,
-    /// For the files of logins.
+    /// Limits the work on the files of logins.
     pub(super) file_slots: Arc<Semaphore>,
 }
 
@@ -35,7 +35,7 @@ impl Vault {
         }
     }
 
-    /// The first login takes the token of the last life, if it has left one that Vault knows.
+    /// Logs in. The first login takes the token of the last life, if it has left one that Vault knows.
     pub(super) async fn log_in(self, ticket: Ticket) -> Input {
         if let Some(token) = self.persistent.preloaded() {
             tracing::debug!(target: "agent.auth.handler", "using preloaded token");
@@ -182,7 +182,7 @@ impl Vault {
         }
     }
 
-    /// A token that a template has made renews itself.
+    /// Renews a token that a template has made, with that token itself.
     pub(super) async fn renew_made(self, made: Made) -> Input {
         let Made {
             ticket,
@@ -240,7 +240,7 @@ impl Vault {
     }
 }
 
-/// A lease, and a token that a template has made, are in the namespace of their read, not of the login.
+/// A bearer without the login's namespace: leases, and tokens that templates have made, are in that of their read.
 fn of_read(token: &SecretText) -> Bearer<'_> {
     Bearer {
         token,
@@ -248,7 +248,7 @@ fn of_read(token: &SecretText) -> Bearer<'_> {
     }
 }
 
-/// Whether Vault refuses a token itself, and not for the moment.
+/// Whether Vault refuses the token itself for good, and not only for the moment.
 pub(super) fn is_dead(refusal: &Refusal) -> bool {
     matches!(
         refusal.kind(),

@@ -10,7 +10,7 @@ use super::read;
 /// Each content has another digest.
 pub(crate) type Digest = [u8; 32];
 
-/// Of all these files, in their order.
+/// The digest of all these files, in their order.
 pub(crate) fn digest<'a>(paths: impl IntoIterator<Item = &'a String>) -> anyhow::Result<Digest> {
     let mut digest = Context::new(&SHA256);
     for path in paths {

@@ -20,7 +20,7 @@ pub(crate) fn doubt(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether it is marked so.
+/// Whether the file is marked as old.
 pub(crate) fn is_doubted(path: &Path) -> bool {
     let found = fs::metadata(path);
     found.is_ok_and(|it| it.permissions().mode() & 0o777 == DOUBTED)

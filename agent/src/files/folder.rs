@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-/// The shortest path of the same meaning, where no link is in it.
+/// The shortest path of the same meaning, if no link is in it.
 pub(super) fn clean(path: &Path) -> PathBuf {
     OsString::from_vec(clean_bytes(path.as_os_str().as_bytes())).into()
 }

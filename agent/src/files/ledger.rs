@@ -17,9 +17,9 @@ use zeroize::Zeroizing;
 
 use super::{Target, discard, doubt, is_doubted, read, regular, remove_unfinished, write};
 
-/// At the end of the name of the file with the leases, which is written anew each time.
+/// The end of the name of the file with the leases, which is written anew each time.
 const LEASES: &str = ".leases";
-/// The same of the mark that a token could not be written down.
+/// The end of the name of the mark that a token could not be written down.
 const MISSES: &str = ".misses";
 
 /// The ledger's file, if one is configured.
@@ -70,7 +70,7 @@ impl Ledger {
         Ok(lines.filter_map(token).collect())
     }
 
-    /// Writes a token down, with its namespace where a template's path has named it; it stands on the disk when this returns.
+    /// Writes a token down, with its namespace if a template's path has named it. It is on the disk when this returns.
     pub(crate) fn remember(
         &self,
         token: &SecretText,
@@ -181,7 +181,7 @@ impl Ledger {
         Some(path.into())
     }
 
-    /// No token in it lives on.
+    /// Removes the ledger: no token in it lives on.
     pub(crate) fn forget_all(&self) {
         let mut missed = self.turn();
         *missed = Missed::default();
@@ -263,7 +263,7 @@ mod tests {
     fn every_token_of_every_life_is_found_again() {
         let (_folder, path, ledger) = ledger();
         ledger.remember(&secret("t1"), "a1", None).unwrap();
-        // A life that is killed while it writes.
+        // This life is killed while it writes.
         let mut file = open(&path).unwrap();
         file.write_all(b"{\"token\":\"t").unwrap();
         ledger.remember(&secret("t2"), "a2", Some("team/")).unwrap();
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// Two threads change it, as on the pool.
+    /// Two threads change the ledger, as on the pool.
     #[test]
     fn what_is_added_while_others_are_left_out_is_not_lost() {
         let (_folder, _, ledger) = ledger();

@@ -64,7 +64,7 @@ pub(crate) fn read_own(path: &Path, shared: &[PathBuf]) -> io::Result<Zeroizing<
     content(regular(found)?)
 }
 
-/// Before Linux 5.6 no link can be told from another: none is followed.
+/// Before Linux 5.6 links that leave the folder cannot be told from others, so no link is followed.
 fn without_links(path: &Path, folder: &str) -> io::Result<OwnedFd> {
     let place = Place::of(path, &[folder.into()], false)?;
     let flags = READING | OFlags::NOFOLLOW;
@@ -76,14 +76,14 @@ fn outside(folder: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, message)
 }
 
-/// All of a file that is not too long.
+/// The whole content of a file that is not too long.
 pub(super) fn content(mut file: std::fs::File) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = file.metadata()?.len();
     if length > LONGEST {
         let message = "is longer than 16 MiB";
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    // Room for all of it and a byte more: a vector that grows leaves copies behind.
+    // The room is one byte more than the file: a vector that grows leaves copies behind.
     let room = usize::try_from(length).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     (&mut file).take(LONGEST).read_to_end(&mut bytes)?;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::folder::clean;
 
-/// A file as it was once it was written.
+/// The state of a file right after it was written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -30,7 +30,7 @@ impl Stamp {
     }
 }
 
-/// Files as they were once they were written, by the numbers of their templates.
+/// The states of files right after they were written, by the numbers of their templates.
 #[derive(Default)]
 pub(crate) struct Stamps(Mutex<BTreeMap<usize, Option<Stamp>>>);
 
@@ -48,7 +48,7 @@ impl Stamps {
         stamps.remove(&template);
     }
 
-    /// Whether it is still there as it was.
+    /// Whether the file is still there as it was.
     pub(crate) fn is_intact(&self, template: usize, path: &Path) -> bool {
         let stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = stamps.get(&template).copied();

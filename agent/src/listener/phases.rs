@@ -93,7 +93,7 @@ impl Phases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes along with a connection to its end, or until its client is too late.
+    /// Drives a connection to its end, or until its client is too late.
     pub(super) async fn follow<F: Future + Unpin>(&self, mut connection: F) -> Option<F::Output> {
         let mut alarm = pin!(sleep(HEADERS));
         poll_fn(|context| {
@@ -118,7 +118,7 @@ impl Phases {
     }
 }
 
-/// A stream that tells whether something comes.
+/// A stream that tells whether bytes come.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,

@@ -51,7 +51,7 @@ impl Certificates {
         })
     }
 
-    /// Looks at the files for as long as the agent lives, where that is configured.
+    /// Looks at the files for as long as the agent lives, if that is configured.
     pub(crate) async fn follow(self: Arc<Self>) {
         let Some(interval) = self.settings.reload_interval else {
             return;

@@ -9,7 +9,7 @@ use planescape_agent_contract::{Keep, LogFile};
 
 use crate::files::append;
 
-/// The open file, and what was written to it since.
+/// The open file, and the bytes that were written to it since.
 #[derive(Debug)]
 pub(super) struct Rotating {
     path: PathBuf,
@@ -55,7 +55,7 @@ impl Rotating {
         rotated
     }
 
-    /// A failure is tried again when the file is due once more.
+    /// Puts the file aside. After a failure it tries again when the file is due once more.
     fn rotate(&mut self) -> io::Result<()> {
         self.written = 0;
         self.opened = Instant::now();
@@ -81,7 +81,7 @@ impl Rotating {
         (part(self.path.file_stem()).unwrap_or_default(), end)
     }
 
-    /// Removes the oldest; one that cannot be removed does no harm.
+    /// Removes the oldest files. A failed removal does no harm.
     fn prune(&self) {
         let Keep::Newest(count) = self.keep else {
             return;

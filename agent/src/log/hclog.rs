@@ -76,7 +76,7 @@ where
     }
 }
 
-/// Lines of other crates and those of ours without a place of their own are the agent's.
+/// The module of a line. Lines of other crates, and our lines without a module of their own, belong to `agent`.
 fn module(event: &Event<'_>) -> &'static str {
     let target = event.metadata().target();
     if target.starts_with("agent.") {

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use super::outlet::{Outlet, Place};
 
-/// Held for a moment: no outlet waits.
+/// The lock is held for a moment only: no outlet waits.
 static OUTLETS: Mutex<Vec<Outlet>> = Mutex::new(Vec::new());
 
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// Between two looks whether they are written, which takes microseconds.
+/// The pause between two looks whether they are written; a write takes microseconds.
 const LAST_LOOK: Duration = Duration::from_micros(50);
 
-/// From here on lines go there, too.
+/// From here on lines go to this place, too.
 pub(super) fn go_to(place: Place) -> io::Result<()> {
     lock().push(Outlet::start(place)?);
     Ok(())

@@ -12,7 +12,7 @@ const HANDLER: &str = "agent.auth.handler";
 const TEMPLATES: &str = "agent.template.server";
 const EXEC: &str = "agent.exec.server";
 
-/// One line for one notice.
+/// Logs one notice as one line.
 pub(crate) fn tell(notice: &Notice) {
     match notice {
         Notice::LoginFailed { failure, backoff } => login_failed(failure, *backoff),
@@ -100,7 +100,7 @@ fn request_failed(what: &str, attempt: u32, backoff: Option<Duration>) {
     }
 }
 
-/// In the words that people search for when a file does not come.
+/// The line of a failed read, in the words that people search for when a file does not come.
 fn unread(request: &Request, failure: &Failure) -> String {
     let Failure::Vault(Error::Refused(refusal)) = failure else {
         return format!("(view) {request}: {failure}");

@@ -18,7 +18,7 @@ const STACK: usize = 256 << 10;
 
 /// Lines that come one after another within less than this are many lines.
 const QUICK: Duration = Duration::from_millis(5);
-/// From so many on they are gathered for a moment: each would wake the thread, which costs more than to write it.
+/// From so many lines on they are gathered for a moment: each would wake the thread, which costs more than a write.
 const MANY: u32 = 16;
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -65,7 +65,7 @@ impl Outlet {
     pub(super) fn say(&self, line: &Arc<[u8]>) {
         let before = self.state.waiting.fetch_add(1, Ordering::Relaxed);
         if before == MOST_WAITING / 2 {
-            // There is not room for all that may come in a moment.
+            // There is not enough room for the lines of a moment.
             self.hurry();
         }
         if self.lines.try_send(Arc::clone(line)).is_err() {
@@ -77,7 +77,7 @@ impl Outlet {
     /// A file is opened anew before the next line.
     pub(super) fn reopen(&self) {
         self.state.is_moved.store(true, Ordering::Relaxed);
-        // It need not wait for something to be said.
+        // The empty line wakes the thread, so that the file is opened now.
         self.say(&Arc::from([]));
     }
 
@@ -86,7 +86,7 @@ impl Outlet {
         self.thread.unpark();
     }
 
-    /// Whether every line is written that was said.
+    /// Whether every line so far is written.
     pub(super) fn is_idle(&self) -> bool {
         self.state.waiting.load(Ordering::Relaxed) == 0
     }
@@ -124,7 +124,7 @@ fn write_one(place: &mut Place, line: &[u8], state: &State, fails: &mut bool) {
     if let Err(error) = &written
         && !*fails
     {
-        // Said once, to the other place too; not for each line.
+        // The error is logged once, to the other place too, and not for each line.
         error!(%error, "cannot write the log, or put its file aside");
     }
     *fails = written.is_err();

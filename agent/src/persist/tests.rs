@@ -25,7 +25,7 @@ fn the_next_life_finds_the_token_and_what_is_left_of_the_leases() {
     assert_eq!(leased.secret.lease_id(), "database/creds/app/1");
     let age = leased.age.as_secs();
     assert!((19..=21).contains(&age), "{age}");
-    // Once, and in this life alone.
+    // The secret is given once, and in this life alone.
     assert!(
         second
             .take(&key(&call("database/creds/app")), now)
@@ -213,7 +213,7 @@ fn tokens_that_another_one_has_replaced_are_handed_on_where_they_are_to_be_revok
         for number in 1..=5 {
             save(&first, |it| it.keep_token(&token(&format!("t-{number}"))));
         }
-        // A sink or a file may hold it again.
+        // A sink or a file may hold the token again.
         save(&first, |it| it.keep_token(&token("t-2")));
         let replaced = || {
             let replaced = open().replaced().into_iter();
@@ -255,7 +255,7 @@ fn an_answer_is_handed_on_to_reads_in_its_namespace_alone() {
     }
 }
 
-/// It would be written into files that hold the newer one.
+/// The old answer would be written into files that hold the newer one.
 #[test]
 fn an_answer_that_another_one_has_replaced_is_handed_on_no_more() {
     let folder = folder();
@@ -308,7 +308,7 @@ fn an_orphan_is_handed_on_past_the_token_that_has_made_it_until_it_ends() {
         });
         names.collect::<Vec<_>>()
     };
-    // Beside its time, what clocks may differ by.
+    // The time of the token, and the margin of the clocks.
     assert_eq!(handed(), ["o-1 a-1 - Some(3720s)", "o-2 a-2 team/ None"]);
 
     let again = Grant::new(Duration::from_secs(3600), true);

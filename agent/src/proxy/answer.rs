@@ -56,7 +56,7 @@ pub(super) fn errors(status: StatusCode, messages: &[&str]) -> Answer {
     answer
 }
 
-/// In the words of Go's server.
+/// The answer in the words of Go's server.
 pub(super) fn not_found() -> Answer {
     let mut answer = typed(
         "text/plain; charset=utf-8",
@@ -68,7 +68,7 @@ pub(super) fn not_found() -> Answer {
     answer
 }
 
-/// In the words of Go's server, which closes the connection after it.
+/// The answer in the words of Go's server, which closes the connection after it.
 pub(super) fn bad_request(problem: &str) -> Answer {
     let text = format!("400 Bad Request: {problem}");
     let mut answer = typed("text/plain; charset=utf-8", text);

@@ -71,7 +71,7 @@ impl Proxy {
         if let Some(kept) = caching.get(&key) {
             return self.hit(kept);
         }
-        // Equal requests wait for the first; where its answer is not kept, each asks by itself.
+        // Equal requests wait for the first. If its answer is not kept, each asks by itself.
         let _turn = caching.turn(key).await;
         if let Some(kept) = caching.get(&key) {
             return self.hit(kept);
@@ -86,7 +86,7 @@ impl Proxy {
     ) -> Result<(Incomer, Content<Incoming>), Answer> {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
-        // A value that cannot be a token is none of Vault's, and no reason to lend the agent's.
+        // A value that cannot be a token is not for Vault, and no reason to lend the agent's token.
         let is_no_token = || answer::error(StatusCode::FORBIDDEN, "permission denied");
         let given = match headers.remove(TOKEN) {
             Some(token) => {
@@ -147,7 +147,7 @@ impl Proxy {
         let headers = answer.headers_mut();
         headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
         headers.insert(AGE, age.into());
-        // The server puts the present one in its place.
+        // The server writes the present date.
         headers.remove(DATE);
         answer
     }
@@ -169,7 +169,7 @@ impl Proxy {
                 let body = StreamedBody::wrap(body);
                 let forwarded = incomer.forwarded(body, STREAM_PATIENCE);
                 let response = self.client.forward(forwarded).await;
-                // However long the question took to send, the answer has its own time.
+                // The answer has its own time, even if the question took long to send.
                 (None, response, Instant::now() + self.patience)
             }
         };
@@ -179,7 +179,7 @@ impl Proxy {
                 let may_be_done = may_be_done(status.as_u16());
                 (may_be_done, status == StatusCode::NO_CONTENT)
             }
-            // Vault may have done it all the same.
+            // Vault may have carried out the request all the same.
             Err(_) => (true, false),
         };
         if may_be_done {
@@ -202,7 +202,7 @@ impl Proxy {
                 return missed(*answer);
             }
         };
-        // Its body did not come.
+        // The body of the answer did not come.
         if status == StatusCode::OK && whole.status != status {
             self.count_granted(incomer.passage.may_be_granted(None));
         }
@@ -223,7 +223,7 @@ impl Proxy {
             && whole.status == StatusCode::FORBIDDEN
             && String::from_utf8_lossy(&whole.body).contains("invalid token")
         {
-            // An agent that has ended needs no telling.
+            // An agent that has ended need not be told.
             let _ = self.events.send(Input::TokenRefused { token: own.id });
         }
         self.count_granted(whole.status.is_success() && incomer.passage.is_granted(&whole.body));
@@ -244,7 +244,7 @@ impl Proxy {
         let status = match result {
             Ok(response) => Some(response.status().as_u16()),
             Err(Error::Silent { .. } | Error::Malformed { .. }) => None,
-            // In nearly all cases it was never asked.
+            // In nearly all of these cases Vault was never asked.
             Err(_) => return,
         };
         self.count_granted(passage.may_be_granted(status));
@@ -367,8 +367,8 @@ fn clear(headers: &mut HeaderMap, meant: &str) {
     headers.insert(USER_AGENT, user_agent(headers.get(USER_AGENT)));
 }
 
-/// The whole answer, where it is short JSON: all that carries tokens and leases is. Anything else goes on as it comes, since
-/// it may take its time (`sys/monitor` never ends).
+/// The whole answer, if it is short JSON: every answer with tokens or leases is. Other answers go on as they come,
+/// since they may take their time (`sys/monitor` never ends).
 async fn whole(response: Response<StreamedBody>, deadline: Instant) -> Result<Whole, Box<Answer>> {
     let (mut parts, body) = response.into_parts();
     parts.headers.remove(TRANSFER_ENCODING);
@@ -428,14 +428,14 @@ fn is_worth_another(result: &Result<Response<StreamedBody>, Error>) -> bool {
     }
 }
 
-/// How long Vault asks to wait, where it asks at all.
+/// How long Vault asks to wait, if it asks at all.
 fn asked_for(result: &Result<Response<StreamedBody>, Error>) -> Option<Duration> {
     let response = result.as_ref().ok()?;
     let is_busy = matches!(response.status().as_u16(), 429 | 503);
     planescape_vault_client::retry_after(response.headers()).filter(|_| is_busy)
 }
 
-/// Longer each time, and never the same for all.
+/// The pause before the next attempt: longer each time, and never the same for all agents.
 fn pause(attempt: u32) -> Duration {
     let share = (clock::seed() % 500) as u32;
     Duration::from_millis(u64::from((attempt + 1).saturating_mul(1000 + share)))

@@ -34,7 +34,7 @@ macro_rules! counters {
 counters! {
     /// Logins and renewals of the token.
     auth_success = "agent.auth.success",
-    /// Those that failed.
+    /// Logins and renewals that failed.
     auth_failure = "agent.auth.failure",
     /// Requests that Vault answered well.
     proxy_success = "agent.proxy.success",
@@ -44,7 +44,7 @@ counters! {
     proxy_error = "agent.proxy.error",
     /// Requests that the cache answered.
     cache_hit = "agent.cache.hit",
-    /// Requests that it did not.
+    /// Requests that the cache did not answer.
     cache_miss = "agent.cache.miss",
 }
 
@@ -72,7 +72,7 @@ impl Metrics {
         } else {
             &self.auth_failure
         });
-        // A token that could not be renewed once lives on.
+        // A token whose renewal failed once lives on.
         if succeeded || is_login {
             let is_there = u64::from(succeeded);
             self.authenticated.store(is_there, Ordering::Relaxed);

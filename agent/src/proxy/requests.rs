@@ -1,4 +1,4 @@
-//! Which request is which: the agent's own, and those for Vault.
+//! Tells the requests for the agent from those for Vault.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Proxy {
             return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
         }
         tracing::info!("received quit request");
-        // An agent that has ended needs no telling.
+        // An agent that has ended need not be told.
         let _ = self.events.send(Input::Quit);
         answer::empty(StatusCode::OK)
     }
@@ -116,7 +116,7 @@ fn problem_of_host<B>(request: &Request<B>) -> Option<&'static str> {
     }
 }
 
-/// Exactly one, and exactly this.
+/// Whether the header is there exactly once, and exactly so.
 fn has_header(request: &Request<Incoming>) -> bool {
     let mut values = request.headers().get_all("x-vault-request").iter();
     let is_true = values.next().is_some_and(|value| value == "true");

@@ -27,7 +27,7 @@ pub(super) struct Begun<B> {
     rest: B,
 }
 
-/// From this length on a piece stays as it came; shorter ones are put together, since each keeps the buffer that it came in.
+/// A piece of this length stays as it came. Shorter pieces are put together, since each keeps a whole buffer.
 const LONG_PIECE: usize = 16 << 10;
 
 /// The pieces that were read, without copies that would double them.
@@ -58,7 +58,7 @@ impl Pieces {
         }
     }
 
-    /// In one buffer that is no longer than it.
+    /// The whole body, in one buffer of its length.
     fn whole(mut self) -> Bytes {
         if self.done.is_empty() {
             return self.short.freeze();
@@ -72,8 +72,8 @@ impl Pieces {
     }
 }
 
-/// Reads a body until it is over, or proves too long. Few senders say beforehand how long theirs is: servers in Go do so up
-/// to 2 KiB.
+/// Reads a body until it is over, or proves too long. Few senders give the length beforehand: servers in Go do so up to
+/// 2 KiB.
 pub(super) async fn read<B>(mut body: B) -> Result<Content<B>, B::Error>
 where
     B: Body<Data = Bytes> + Unpin,

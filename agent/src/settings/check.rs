@@ -1,4 +1,4 @@
-//! All that is wrong with a configuration and with the texts that it names, at once.
+//! All mistakes of a configuration and of the texts that it names, at once.
 
 use planescape_agent_contract::{Config, Overrides, Problem, Template, Tree};
 use planescape_agent_core::Texts;
@@ -43,7 +43,8 @@ fn hints(trees: &[Tree], overrides: Overrides, problems: &[Problem]) -> Vec<Prob
     all
 }
 
-/// The texts that cannot be parsed, and those that cannot be read. They count as in the merged configuration: those of files first.
+/// The texts that cannot be parsed, and those that cannot be read. They are numbered as in the merged configuration:
+/// those of files come first.
 fn texts(trees: &[Tree]) -> (Vec<Problem>, Vec<String>) {
     let templates = trees.iter().flat_map(Tree::templates);
     let mut templates: Vec<Template> = templates.map(|(_, template)| template).collect();

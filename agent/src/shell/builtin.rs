@@ -1,4 +1,4 @@
-//! The commands that the program is itself.
+//! The commands that are built into the program.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -42,7 +42,7 @@ impl Builtin {
         })
     }
 
-    /// Without an input it reads that of the process.
+    /// Runs the command. Without an input it reads the input of the process.
     pub(super) fn run(self, words: &[String], input: Option<&[u8]>) -> Done {
         match self {
             Self::Base64 => base64(words, input),

@@ -56,7 +56,7 @@ enum Token {
     Out {
         appends: bool,
     },
-    /// Errors go nowhere, or where the output goes.
+    /// Errors are dropped, or go to the output.
     Errors,
     In,
 }
@@ -117,7 +117,7 @@ fn add(
     Ok(())
 }
 
-/// Only commands that are here; nothing runs before all of them are known.
+/// Refuses commands that are not in this image. No command runs before all of them are checked.
 fn check(command: &Simple) -> Result<(), String> {
     let Some([Part::Text(name), ..]) = command.words.first().map(Vec::as_slice) else {
         return match command.words.is_empty() {

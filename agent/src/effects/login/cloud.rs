@@ -82,12 +82,12 @@ fn text(answer: &Value, name: &str) -> anyhow::Result<String> {
     }
 }
 
-/// A variable that says something.
+/// A variable that is not empty.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// As it may stand in a query.
+/// The text as it may stand in a query.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

@@ -72,7 +72,7 @@ fn unknown(kind: &str, name: &str) -> io::Error {
     io::Error::other(format!("unknown {kind} \"{name}\": write its number"))
 }
 
-/// Only root may give files away; for others the new file is theirs, as any file they write.
+/// Keeps the old owner, if it may. Only root may give files away; the new file of another user is that user's.
 pub(super) fn keep(file: &File, old: &Stat) -> io::Result<()> {
     let own = fstat(file)?;
     if (own.st_uid, own.st_gid) == (old.st_uid, old.st_gid) {

@@ -48,7 +48,7 @@ pub(super) async fn body(aws: &Aws, services: &Services) -> anyhow::Result<Body>
     }
 }
 
-/// The same for each login of this process, and another for each process.
+/// The nonce is the same for each login of this process, and another for each process.
 fn nonce_of_this_process() -> String {
     static NONCE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     NONCE
@@ -101,7 +101,7 @@ fn sts(region: Option<&str>) -> String {
     }
 }
 
-/// Variables, then the pod's role, then the pod's or the task's credentials, then the instance's role.
+/// Tries variables, then the pod's role, then the pod's or the task's credentials, then the instance's role.
 async fn keys_of_environment(region: Option<&str>, services: &Services) -> anyhow::Result<Keys> {
     if let (Some(access), Some(secret)) = (
         variable("AWS_ACCESS_KEY_ID"),
@@ -198,7 +198,7 @@ fn of_json(answer: &str) -> anyhow::Result<Keys> {
     })
 }
 
-/// With a token of the service where it gives one.
+/// An answer of the metadata service, asked with a token if the service gives one.
 async fn metadata(services: &Services, path: &str) -> anyhow::Result<String> {
     let endpoint = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     let endpoint = endpoint.unwrap_or_else(|| METADATA.to_owned());

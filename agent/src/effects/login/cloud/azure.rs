@@ -1,4 +1,4 @@
-//! Microsoft's cloud: the token of a managed identity, and which machine has it.
+//! Microsoft's cloud: the token of a managed identity, and the machine that has it.
 
 use anyhow::Context;
 use planescape_agent_contract::Azure;
@@ -84,7 +84,7 @@ async fn federated(azure: &Azure, services: &Services) -> anyhow::Result<String>
     text(&parsed(&answer)?, "access_token")
 }
 
-/// A pod has no machine of its own: then the names stay empty.
+/// The machine. A pod has none of its own: then the names stay empty.
 async fn machine(services: &Services) -> anyhow::Result<Value> {
     let url = format!("{}/metadata/instance?api-version=2017-08-01", metadata());
     match services.get(url, flavour()).await {

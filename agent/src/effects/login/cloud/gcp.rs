@@ -20,7 +20,7 @@ const METADATA: &str = "metadata.google.internal";
 const CREDENTIALS: &str = "https://iamcredentials.googleapis.com";
 const TOKENS: &str = "https://oauth2.googleapis.com/token";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-/// How long Google gives a token for what we sign, at most.
+/// The longest life of a signed statement for which Google gives a token.
 const HOUR: u64 = 3_600;
 
 pub(super) async fn body(
@@ -81,7 +81,7 @@ async fn statement(
         "sub": account,
         "exp": now.saturating_add(lifetime.as_secs()),
     });
-    // As Google's own tools call it.
+    // Google's own tools give the variable this name.
     let place = variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS");
     let place = place.unwrap_or_else(|| CREDENTIALS.to_owned());
     let place = place.trim_end_matches('/');
@@ -113,7 +113,7 @@ async fn of_environment() -> anyhow::Result<Option<SecretText>> {
     if let Some(json) = json {
         return Ok(Some(SecretText::new(json)));
     }
-    // It need not be there.
+    // The file need not be there.
     if let Some(home) = variable("HOME")
         && let Ok(json) = file(&format!("{home}/.gcp/credentials")).await
     {
@@ -210,7 +210,7 @@ fn der(pem: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         inside.push_str(line.trim());
     }
     let bytes = BASE64_STANDARD.decode(inside.as_bytes());
-    // The error would quote it.
+    // The error would quote the key.
     let bytes = bytes.map_err(|_| anyhow!("the private_key of the credentials is no PEM"))?;
     Ok(Zeroizing::new(bytes))
 }

@@ -47,7 +47,7 @@ pub(super) fn sign(
     let service = ["sts", question.region];
     let authorization = authorization(service, question.body, &headers, keys, &time);
     headers.insert("Authorization".to_owned(), authorization);
-    // It stands in the URL.
+    // The host stands in the URL.
     headers.remove("Host");
     headers
 }
