@@ -188,7 +188,7 @@ impl Persistent {
     }
 
     /// An answer, and when it was asked for: Vault may have counted from then on. As with `vault agent` the next life gets
-    /// it where its lease, or the token that it carries, can be renewed. A replaced answer is not handed on.
+    /// it if its lease, or the token that it carries, can be renewed. A replaced answer is not handed on.
     pub(crate) fn keep(
         &self,
         key: Key,

@@ -31,7 +31,8 @@ pub(crate) struct Unusable {
     pub(crate) places: Option<Places>,
 }
 
-/// The file of the tokens that earlier lives have left, and the file to name them in. Both are used whatever is wrong.
+/// The file of the tokens that earlier lives have left, and the file to name them in. Both serve even if all else is
+/// wrong.
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) ledger: Option<String>,

@@ -15,7 +15,7 @@ impl FileMode {
     /// The mode of a token sink unless the configuration says otherwise.
     pub const SINK: Self = Self(0o640);
 
-    /// `None` where bits beyond permission, set-id and sticky bits are set.
+    /// `None` if bits beyond permission, set-id and sticky bits are set.
     #[must_use]
     pub fn from_bits(bits: u32) -> Option<Self> {
         (bits <= 0o7777).then_some(Self(bits & 0o777))

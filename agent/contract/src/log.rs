@@ -19,7 +19,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level of this name, whatever its case.
+    /// The level of this name, in any case.
     ///
     /// # Errors
     /// The name is unknown; the error lists the known ones.
@@ -48,7 +48,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// The format of this name, whatever its case.
+    /// The format of this name, in any case.
     ///
     /// # Errors
     /// The name is unknown; the error lists the known ones.

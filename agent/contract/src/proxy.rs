@@ -54,7 +54,7 @@ pub struct Listener {
     pub requires_header: bool,
     /// Whether a request can end the agent.
     pub can_quit: bool,
-    /// The certificate, where it speaks TLS.
+    /// The certificate, if the listener speaks TLS.
     pub tls: Option<ListenerTls>,
 }
 

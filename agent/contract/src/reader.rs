@@ -54,7 +54,7 @@ impl Manner {
     }
 }
 
-/// One block, and where it stands.
+/// One block, and its place.
 pub(crate) struct Reader<'a> {
     items: Vec<&'a Item>,
     /// The block's own path; empty at the top.
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a key is there, whatever it says.
+    /// Whether a key is there, with any value.
     pub(crate) fn is_set(&self, key: &'static str) -> bool {
         self.value(key).is_some()
     }
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
         mode
     }
 
-    /// Permission bits whose digits are octal, also where they stand there as a number.
+    /// Permission bits whose digits are octal, even if they are written as a number.
     pub(crate) fn octal(&self, key: &'static str) -> Option<FileMode> {
         self.takes(key, "mode");
         let mode = FileMode::parse(&self.string(key)?);
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text, where the value is one.
+    /// The text of a key, if its value is one.
     pub(crate) fn text(&self, key: &'static str) -> Option<&'a str> {
         match self.value(key)? {
             Value::String(text) => Some(text),
@@ -367,7 +367,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The one block of this name; an empty one where there is none, so that defaults are read
+    /// The one block of this name; an empty one if there is none, so that defaults are read
     /// like values.
     pub(crate) fn block(&self, key: &'static str) -> Self {
         let mut blocks = self.blocks(key);

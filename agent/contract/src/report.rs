@@ -35,7 +35,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessor: Option<String>,
     /// How long the tokens in `unrevoked` may live on at most when this is the last word of the agent, in seconds;
-    /// absent where one of them has no known end.
+    /// absent if one of them has no known end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
     /// The accessors of all tokens that may still live, with their leases.

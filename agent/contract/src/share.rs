@@ -22,7 +22,7 @@ impl Share {
         time.mul_f64(self.0)
     }
 
-    /// The shares `distance` below and above; none where one of them would leave the range.
+    /// The shares `distance` below and above; `None` if one of them would leave the range.
     #[must_use]
     pub fn around(self, distance: f64) -> Option<(f64, f64)> {
         let (low, high) = (self.0 - distance, self.0 + distance);

@@ -7,7 +7,7 @@ use crate::{FileMode, Hook, Owner};
 /// A `template` or an `env_template` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The text, or where it is.
+    /// The text, or its file.
     pub text: TemplateText,
     /// The file or variable that the rendered text becomes.
     pub target: Target,

@@ -145,9 +145,9 @@ impl Item {
 /// The place of an item in its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Empty where the text was in no file.
+    /// Empty if the text was in no file.
     pub(crate) file: Arc<str>,
-    /// Counted from 1; 0 where it is not known.
+    /// Counted from 1; 0 if it is not known.
     pub(crate) line: usize,
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn vault_alone(overrides: &Overrides) -> Result<Vault, Problems> {
 
 impl Tree {
     /// The `template` and `env_template` blocks with the paths of their fields, as far as they can be
-    /// read, whatever else the file says.
+    /// read, even if the rest of the file is not valid.
     #[must_use]
     pub fn templates(&self) -> Vec<(String, Template)> {
         let notes = Notes::default();
@@ -249,7 +249,7 @@ fn close_idle(vault: &mut Vault, closing: &[String]) {
     vault.proxy_keeps_idle = stay(["caching", "proxying"]);
 }
 
-/// Whether there can be a token to use again.
+/// Checks that there can be a token to use again.
 fn check_reuse(root: &Reader<'_>, config: &Config) {
     const KEY: &str = "planescape.reuse_sink_token";
     let settings = &config.planescape;

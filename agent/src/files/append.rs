@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
-/// Opens a file to add to its end; makes it with this mode if there is none. A pipe without a reader is an error, and
-/// does not hold the agent up.
+/// Opens a file to add to its end, and makes it with this mode if there is none. A pipe without a reader is an error,
+/// and does not hold the agent up.
 pub(crate) fn append(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)

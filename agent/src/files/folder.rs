@@ -1,4 +1,4 @@
-//! The folder of a file, held by its descriptor, so that nobody can put another one in its place.
+//! The folder of a file, held by its descriptor, so that another folder cannot be put in its place.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -89,7 +89,7 @@ impl Caching {
     }
 
     /// Keeps answers of the last life, if the agent would notice the end of the token that they hang on. Tokens come
-    /// before their leases, in whatever order they stand.
+    /// before their leases, even if they stand in another order.
     fn take_over(&self) {
         let mut left = lock(&self.left);
         loop {
@@ -150,7 +150,7 @@ impl Caching {
         }
     }
 
-    /// Whether it is kept.
+    /// Keeps an answer with a lease or a token, and says whether it did.
     fn keep(&self, asked: Asked, kept: Kept) -> bool {
         let Some(granted) = wire::granted(&kept.answer.body) else {
             return false;

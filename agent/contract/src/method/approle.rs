@@ -10,7 +10,7 @@ use crate::reader::Reader;
 pub struct AppRole {
     /// The file with the role id.
     pub role_id_file: String,
-    /// The file with the secret id, where the role wants one.
+    /// The file with the secret id, if the role wants one.
     pub secret_id: Option<SecretIdFile>,
 }
 
@@ -21,7 +21,7 @@ pub struct SecretIdFile {
     pub path: String,
     /// Whether and how the file is removed once it is read.
     pub removal: Removal,
-    /// The path that made the wrapping token, where the file holds one instead.
+    /// The path that made the wrapping token, if the file holds one instead.
     pub wrapped_by: Option<String>,
 }
 

@@ -20,9 +20,9 @@ pub struct Aws {
 pub enum AwsKind {
     /// A signed question to Amazon, which Vault asks in our place.
     Iam {
-        /// Access key, secret key and session token, where they do not come from the environment.
+        /// Access key, secret key and session token, if they do not come from the environment.
         keys: Option<(String, SecretText, Option<SecretText>)>,
-        /// Of the service that is asked; the whole world's unless said otherwise.
+        /// The region of the service that is asked; the whole world's service unless said otherwise.
         region: Option<String>,
         /// The value of `X-Vault-AWS-IAM-Server-ID`.
         header_value: Option<String>,

@@ -12,7 +12,7 @@ pub struct Azure {
     pub role: String,
     /// The audience of the token.
     pub resource: String,
-    /// `object_id` or `client_id` of the identity, where there are several.
+    /// `object_id` or `client_id` of the identity, if there are several.
     pub identity: Option<(&'static str, String)>,
     /// The scope of a token that is had by the environment's credentials.
     pub scope: Option<String>,

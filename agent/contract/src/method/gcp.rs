@@ -29,7 +29,7 @@ pub enum GcpKind {
     Gce,
     /// A statement that Google signs for a service account.
     Iam {
-        /// The key that Google is asked with, where it comes neither from the environment nor from the instance.
+        /// The key that Google is asked with, if it comes neither from the environment nor from the instance.
         credentials: Option<GcpCredentials>,
         /// How long it is good.
         lifetime: Duration,

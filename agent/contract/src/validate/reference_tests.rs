@@ -174,7 +174,7 @@ fn configuration(block: &str, line: &str) -> Result<Config, Problems> {
     Ok(config)
 }
 
-/// Something else of the same kind; where a word is expected, one that is refused.
+/// Another value of the same kind; for a word, one that is refused.
 fn another(default: &str) -> String {
     let text = default.trim_matches('"');
     let is_time = text.starts_with(|c: char| c.is_ascii_digit())
