@@ -161,6 +161,15 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         ("long floats", ten_million("{{$x := printf `%f` 1e300}}")),
         (
+            "dates that are written",
+            "{{$d := sprig_toDate `2006` `2026`}}".to_owned() + &ten_million("{{$x := print $d $d $d $d $d $d}}"),
+        ),
+        ("long complex numbers", ten_million("{{$x := printf `%.1000f` (1e-300+1e-300i)}}")),
+        (
+            "long floats of a document",
+            "{{$y := parseYAML `{1.5: 1.0e-300}`}}".to_owned() + &ten_million("{{$x := printf `%.1000f` $y}}"),
+        ),
+        (
             "a long version",
             "{{$v := sprig_semver (print `1.0.0-` (sprig_repeat 1000000 `a`))}}".to_owned() + &ten_million("{{$x := $v.Major}}"),
         ),

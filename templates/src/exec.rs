@@ -14,7 +14,7 @@ use crate::ast::{Branch, Command, Name, Node, Pipe, Term};
 use crate::context::Context;
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
-use crate::function::pay_floats;
+use crate::function::pay_written;
 use crate::meter::PRINTED;
 use crate::options::{Environment, Options};
 use crate::parse::Bodies;
@@ -313,11 +313,13 @@ impl<'t> Run<'t> {
             }
             Value::Nil => self.warn_of_nothing(node),
             Value::Float(_)
+            | Value::Complex(_)
+            | Value::Object(_)
             | Value::List(_)
             | Value::Lists(_)
             | Value::Map(_)
             | Value::AnyMap(_) => {
-                let paid = pay_floats(&mut self.context.meter, &place.value, 0);
+                let paid = pay_written(&mut self.context.meter, &place.value, 0);
                 paid.map_err(|failure| self.stop(&failure))?;
             }
             _ => {}

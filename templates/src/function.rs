@@ -68,7 +68,7 @@ impl Function {
         self
     }
 
-    /// Writes its arguments out, and pays for each float in them.
+    /// Writes its arguments out, and pays for each of them that is dear to write.
     pub(crate) const fn writing(mut self) -> Self {
         self.writes = true;
         self
@@ -91,7 +91,7 @@ impl Function {
         meter.charge(CALL + self.base + read.saturating_mul(self.weight))?;
         if self.writes {
             for place in values {
-                pay_floats(meter, &place.value, 0)?;
+                pay_written(meter, &place.value, 0)?;
             }
         }
         Ok(())
@@ -130,8 +130,9 @@ fn held(value: &Value) -> usize {
     }
 }
 
-/// Pays for the floats in a value that is written: finding the fewest digits takes longer than writing them.
-pub(crate) fn pay_floats(meter: &mut Meter, value: &Value, depth: usize) -> Result<(), Failure> {
+/// Pays for what is dear to write in a value: finding the fewest digits of a float, or the day of a date, takes longer than
+/// writing them.
+pub(crate) fn pay_written(meter: &mut Meter, value: &Value, depth: usize) -> Result<(), Failure> {
     /// What a float costs that is a whole number.
     const WHOLE: usize = 128;
     /// Nobody writes what nests deeper.
@@ -142,22 +143,28 @@ pub(crate) fn pay_floats(meter: &mut Meter, value: &Value, depth: usize) -> Resu
     match value {
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => meter.charge(WHOLE),
         Value::Float(_) => meter.charge(FLOAT),
+        Value::Complex(_) => meter.charge(2 * FLOAT),
+        Value::Object(object) => {
+            meter.charge(OBJECT)?;
+            let mut fields = object.fields().iter();
+            fields.try_for_each(|(_, field)| pay_written(meter, field, depth + 1))
+        }
         Value::List(items) | Value::Lists(items) => {
             meter.charge(items.len() * LOOK)?;
             let mut items = items.iter();
-            items.try_for_each(|item| pay_floats(meter, item, depth + 1))
+            items.try_for_each(|item| pay_written(meter, item, depth + 1))
         }
         Value::Map(map) => {
             let map = map.borrow();
             meter.charge(map.len() * LOOK)?;
             let mut items = map.values();
-            items.try_for_each(|item| pay_floats(meter, item, depth + 1))
+            items.try_for_each(|item| pay_written(meter, item, depth + 1))
         }
         Value::AnyMap(entries) => {
             meter.charge(entries.len() * LOOK)?;
             entries.iter().try_for_each(|(key, item)| {
-                pay_floats(meter, key, depth + 1)?;
-                pay_floats(meter, item, depth + 1)
+                pay_written(meter, key, depth + 1)?;
+                pay_written(meter, item, depth + 1)
             })
         }
         _ => Ok(()),
@@ -166,6 +173,9 @@ pub(crate) fn pay_floats(meter: &mut Meter, value: &Value, depth: usize) -> Resu
 
 /// What a look at one element costs.
 const LOOK: usize = 16;
+
+/// What writing a date costs, or a version.
+pub(crate) const OBJECT: usize = 640;
 
 /// Roughly how many bytes a value holds at its first level.
 pub(crate) fn size(value: &Value) -> usize {

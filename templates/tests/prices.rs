@@ -109,6 +109,21 @@ fn each_float_of_a_list_that_is_written_is_paid_for() {
 }
 
 #[test]
+fn each_date_and_each_complex_number_that_is_written_is_paid_for() {
+    let dates = format!(
+        "{{{{$d := sprig_toDate `2006` `2026`}}}}{{{{$l := sprig_list{}}}}}",
+        " $d".repeat(16)
+    );
+    for call in ["print $l", "toJSON $l", "printf `%x` $l"] {
+        assert_dear(&dates, call);
+    }
+    assert_dear("", &format!("print{}", " (1+2i)".repeat(8)));
+    assert_dear("", "printf `%.300f` (1e-300+1i)");
+    assert_dear("{{$y := parseYAML `{1: 2.5}`}}", "printf `%.300f` $y");
+    assert_dear(&dates, &format!("print{}", " $d.String".repeat(8)));
+}
+
+#[test]
 fn a_joined_text_is_refused_before_it_is_made() {
     let text = "{{$l := split `,` (sprig_repeat 200 `a,`)}}{{len (sprig_join (sprig_repeat 1000000 `b`) $l)}}";
     let error = render_with(text, Limits::default()).expect_err("it is too long");

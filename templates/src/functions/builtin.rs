@@ -76,8 +76,11 @@ fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     /// The cost of one digit of a float that has hundreds of them.
     const DIGIT: usize = 6 * PRINTED;
     let (format, values) = (text(args, 0), &args[1..]);
-    let holds_floats =
-        |place: &Place| matches!(place.value, Value::Float(_)) || place.value.is_container();
+    let holds_floats = |place: &Place| {
+        let value = &place.value;
+        matches!(value, Value::Float(_) | Value::Complex(_))
+            || matches!(value.kind(), Kind::List | Kind::Map)
+    };
     let limit = context.meter.output_limit();
     if !asks_for_digits(format) || !values.iter().any(holds_floats) {
         return done(fmt::printf(format, values, limit)?);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use planescape_vault::Text;
 
 use crate::error::Failure;
+use crate::function::OBJECT;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
@@ -175,7 +176,8 @@ static TIME: &[Function] = &[
             Object::Struct { .. } | Object::Scratch(_) => Ok(Value::Nil),
         },
         _ => Ok(Value::Nil),
-    }),
+    })
+    .costing(OBJECT),
     Function::new("Unix", &[], |_, args| match &args[0].value {
         Value::Object(object) => match &**object {
             Object::Time(time) => Ok(Value::Int64(time.seconds)),

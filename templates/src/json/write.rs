@@ -63,7 +63,7 @@ impl Writer {
             Value::Uint64(n) => self.raw(&n.to_string()),
             Value::Uint8(n) => self.raw(&n.to_string()),
             Value::Float(n) => write_float(&mut self.out, *n)?,
-            Value::Text(text) => self.string(text),
+            Value::Text(text) => self.string(text)?,
             Value::Number(text) => {
                 let digits: &[u8] = if text.is_empty() { b"0" } else { text };
                 if !is_number(digits) {
@@ -75,7 +75,7 @@ impl Writer {
                 self.entries(b"[]", items.iter().map(|item| (None, item)), Self::value)?;
             }
             Value::Strings(items) => {
-                self.entries(b"[]", items.iter().map(|item| (None, item)), Self::text)?;
+                self.entries(b"[]", items.iter().map(|item| (None, item)), Self::string)?;
             }
             Value::Ints(items) => {
                 let items = items.iter().map(|item| (None, Value::Int(*item)));
@@ -88,7 +88,7 @@ impl Writer {
             }
             Value::StringMap(map) => {
                 let entries = map.iter().map(|(key, item)| (Some(&**key), &**item));
-                self.entries(b"{}", entries, Self::text)?;
+                self.entries(b"{}", entries, Self::string)?;
             }
             Value::Object(object) => self.object(object)?,
             Value::AnyMap(_) | Value::Complex(_) | Value::Channel(_) => {
@@ -108,8 +108,7 @@ impl Writer {
             ));
         }
         if let Some(text) = crate::object::marshalled(object) {
-            self.string(text.as_bytes());
-            return Ok(());
+            return self.string(text.as_bytes());
         }
         match object {
             Object::Struct { fields, .. } => self.entries(
@@ -145,15 +144,10 @@ impl Writer {
                 self.out.push(b',');
             }
             is_empty = false;
-            if self.out.len() > self.limit {
-                let limit = self.limit;
-                return Err(Failure::limit(format!(
-                    "output is larger than {limit} bytes"
-                )));
-            }
+            self.check()?;
             self.line_break();
             if let Some(name) = name {
-                self.string(name);
+                self.string(name)?;
                 self.raw(if self.style.pretty { ": " } else { ":" });
             }
             write(self, item)?;
@@ -173,19 +167,26 @@ impl Writer {
         }
     }
 
-    fn text(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.string(text);
+    fn check(&self) -> Result<(), Failure> {
+        if self.out.len() > self.limit {
+            let limit = self.limit;
+            return Err(Failure::limit(format!(
+                "output is larger than {limit} bytes"
+            )));
+        }
         Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) {
+    fn string(&mut self, text: &[u8]) -> Result<(), Failure> {
+        /// A long text is written in parts of so many bytes, for each may become six times as long.
+        const PART: usize = 1 << 16;
         self.out.reserve(text.len() + 2);
         self.out.push(b'"');
         // Most texts are short and plain. Finding that out byte by byte takes less time than getting ready for more.
         if text.len() <= SHORT && text.iter().all(|&byte| PLAIN[usize::from(byte)]) {
             self.out.extend_from_slice(text);
             self.out.push(b'"');
-            return;
+            return Ok(());
         }
         let html = self.style.html;
         // U+2028 and U+2029 are the only characters beyond ASCII that are special; they start with this byte.
@@ -195,12 +196,20 @@ impl Writer {
             is_always | (html & is_angle)
         };
         for chunk in text.utf8_chunks() {
-            bytes::escape(&mut self.out, chunk.valid().as_bytes(), is_special, escape);
+            let mut valid = chunk.valid();
+            while !valid.is_empty() {
+                let (part, rest) = valid.split_at(valid.floor_char_boundary(PART));
+                bytes::escape(&mut self.out, part.as_bytes(), is_special, escape);
+                self.check()?;
+                valid = rest;
+            }
             for _ in chunk.invalid() {
                 self.raw("\\ufffd");
             }
+            self.check()?;
         }
         self.out.push(b'"');
+        self.check()
     }
 }
 
