@@ -164,6 +164,23 @@ fn cases() -> Vec<(&'static str, String)> {
             "dates that are written",
             "{{$d := sprig_toDate `2006` `2026`}}".to_owned() + &ten_million("{{$x := print $d $d $d $d $d $d}}"),
         ),
+        ("JSON of a text that grows", "{{len (toJSON (sprig_repeat 60000000 `<`))}}".to_owned()),
+        ("TOML of a text that grows", "{{len (toTOML (sprig_dict `a` (sprig_repeat 60000000 \"\\x01\")))}}".to_owned()),
+        ("no characters in upper case", "{{len (toUpper (sprig_repeat 60000000 \"\\xff\"))}}".to_owned()),
+        ("many small maps", "{{len (parseJSON (print `[0` (sprig_repeat 300000 `,{\"a\":1}`) `]`))}}".to_owned()),
+        ("a pattern of five million letters", "{{regexMatch (sprig_repeat 5000000 `a`) `b`}}".to_owned()),
+        (
+            "chunks that are held",
+            "{{$l := sprig_until 1000000}}{{range $i := loop 1000}}{{scratch.Set (print $i) (sprig_chunk 1000 $l)}}{{end}}".to_owned(),
+        ),
+        (
+            "small texts that are held",
+            format!("{{{{range $i := loop 1000000}}}}{{{{scratch.Set (print $i) (sprig_list{})}}}}{{{{end}}}}", " (sprig_repeat 255 `a`)".repeat(100)),
+        ),
+        (
+            "texts of some kilobytes that are held",
+            "{{$w := sprig_repeat 1000 `aB, `}}{{range $i := loop 10000000}}{{scratch.Set (print $i) (println $w)}}{{end}}".to_owned(),
+        ),
         ("long complex numbers", ten_million("{{$x := printf `%.1000f` (1e-300+1e-300i)}}")),
         (
             "long floats of a document",

@@ -116,9 +116,29 @@ impl Function {
     }
 }
 
+/// Bytes of a text that is not counted when it is made.
+const SMALL: usize = 256;
+
+/// The memory of a text besides its bytes.
+pub(crate) const TEXT: usize = 80;
+
+/// The memory of what goes into a list or a map, as far as nobody has counted it when it was made.
+pub(crate) fn uncounted(value: &Value) -> usize {
+    const OBJECT: usize = 512;
+    match value {
+        Value::Text(text) | Value::Number(text) => TEXT + text.len() % SMALL,
+        Value::Object(_) => OBJECT,
+        _ => 0,
+    }
+}
+
+/// The memory of a key of a map, as far as nobody has counted it when it was made.
+pub(crate) fn uncounted_key(key: &[u8]) -> usize {
+    key.len() % SMALL
+}
+
 /// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
 fn held(value: &Value) -> usize {
-    const SMALL: usize = 256;
     const ELEMENT: usize = 32;
     const MAP: usize = 600;
     match value {

@@ -3,6 +3,7 @@
 mod write;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use planescape_vault::Text;
 use planescape_vault::json::{Context, Datum, Invalid, decode, decode_seeing};
@@ -26,28 +27,32 @@ pub(crate) fn kept(datum: &Datum) -> Value {
     }
 }
 
-/// The value in which numbers are floats, and nil where they are too large for one.
-fn with_floats(datum: &Datum) -> Value {
+/// The value in which numbers are floats, and nil where they are too large for one. It takes the place of the document
+/// part by part, so that both do not need their memory at one time.
+fn with_floats(datum: Datum) -> Value {
     match datum {
-        Datum::Null | Datum::Bool(_) | Datum::Text(_) => kept(datum),
-        Datum::Number(text) => parse_float(text).map_or(Value::Nil, Value::Float),
-        Datum::List(items) => Value::list(items.iter().map(with_floats).collect()),
+        Datum::Null | Datum::Bool(_) | Datum::Text(_) => kept(&datum),
+        Datum::Number(text) => parse_float(&text).map_or(Value::Nil, Value::Float),
+        Datum::List(items) => Value::list(items.into_iter().map(with_floats).collect()),
         Datum::Object(entries) => {
-            let entries = entries.iter();
+            let entries = Arc::unwrap_or_clone(entries).into_iter();
             Value::map(
                 entries
-                    .map(|(key, item)| (key.clone(), with_floats(item)))
+                    .map(|(key, item)| (key, with_floats(item)))
                     .collect(),
             )
         }
     }
 }
 
-/// The memory that the values of a document take, at most nearly: each mark stands for a value.
+/// The memory that the values of a document take, at most nearly: each mark stands for a value, and a map has room for
+/// eleven entries before it has two.
 pub(crate) fn memory(text: &[u8]) -> usize {
     const VALUE: usize = 128;
+    const MAP: usize = 512;
     let marks = text.iter().filter(|byte| b",:[{-\n".contains(byte)).count();
-    text.len() + marks * VALUE
+    let maps = text.iter().filter(|&&byte| byte == b'{').count();
+    text.len() + marks * VALUE + maps * MAP
 }
 
 /// A document whose numbers keep their digits.
@@ -57,9 +62,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, Failure> {
 
 /// A document whose numbers are floats; nil stands for a number that is too large for one.
 pub(crate) fn read_leniently(text: &[u8]) -> Result<Value, Failure> {
-    decode(text)
-        .map(|datum| with_floats(&datum))
-        .map_err(refused)
+    decode(text).map(with_floats).map_err(refused)
 }
 
 /// A document whose numbers are floats, if all of them fit, also those that a later entry of the same name replaces.
@@ -73,7 +76,7 @@ pub(crate) fn read_strictly(text: &[u8]) -> Result<Value, Failure> {
     });
     let datum = datum.map_err(refused)?;
     match too_large {
-        None => Ok(with_floats(&datum)),
+        None => Ok(with_floats(datum)),
         Some(number) => Err(Failure::new("json: cannot unmarshal number ")
             .plain(&number)
             .words(" into Go value of type float64")),

@@ -52,14 +52,20 @@ impl Regex {
     const COMPILED: usize = 200;
     /// The cost of making a class of characters, also of one of Unicode and of a folded one.
     const CLASS: usize = 100_000;
+    /// The memory of the parts of one byte of a pattern.
+    const PARTS: usize = 128;
 
     fn compile(meter: &mut Meter, pattern: &[u8]) -> Result<Self, Failure> {
         let classes = pattern.iter().filter(|byte| b"pP[".contains(byte)).count();
         meter.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
+        // The parts of a pattern that is too long are in memory before it is refused.
+        let parts = pattern.len() * Self::PARTS;
+        meter.keep(parts)?;
         let parsed = parse::parse(pattern)
             .map_err(|error| error.failure().under("error parsing regexp: "))?;
         let program = Program::compile(&parsed.node, parsed.names.len(), Direction::Forwards)?;
         meter.charge(program.len() * Self::COMPILED)?;
+        meter.memory -= parts;
         Ok(Self {
             node: parsed.node,
             program,

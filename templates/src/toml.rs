@@ -22,6 +22,7 @@ pub(crate) fn encode(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
         visits: 0,
     };
     encoder.entry(&[], value)?;
+    encoder.check()?;
     Ok(encoder.out)
 }
 
@@ -95,6 +96,16 @@ impl Encoder {
         Ok(items.iter().all(is_table))
     }
 
+    fn check(&self) -> Result<(), Failure> {
+        if self.out.len() > self.limit {
+            let limit = self.limit;
+            return Err(Failure::limit(format!(
+                "output is larger than {limit} bytes"
+            )));
+        }
+        Ok(())
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -117,12 +128,7 @@ impl Encoder {
         if self.depth == MAX_DEPTH {
             return Err(Failure::limit("toml: value is nested too deeply"));
         }
-        if self.out.len() > self.limit {
-            let limit = self.limit;
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
+        self.check()?;
         self.depth += 1;
         inner(self)?;
         self.depth -= 1;
@@ -353,6 +359,10 @@ impl Encoder {
     fn quoted(&mut self, text: &[u8]) {
         self.raw("\"");
         for unit in unicode::units(text) {
+            // What is too long is refused when the text has ended.
+            if self.out.len() > self.limit {
+                break;
+            }
             match unit {
                 b"\"" => self.raw("\\\""),
                 b"\\" => self.raw("\\\\"),

@@ -142,6 +142,66 @@ fn texts_in_a_row_are_no_longer_than_one_may_be() {
 }
 
 #[test]
+fn a_text_that_grows_is_no_longer_than_one_may_be() {
+    let limits = Limits {
+        output: 1 << 16,
+        ..Limits::default()
+    };
+    for call in [
+        "toJSON (sprig_repeat 30000 `<`)",
+        "toJSON (sprig_repeat 30000 \"\\xff\")",
+        "toTOML (sprig_dict `a` (sprig_repeat 30000 \"\\x01\"))",
+        "toUpper (sprig_repeat 30000 \"\\xff\")",
+        "sprig_title (sprig_repeat 30000 \"\\xff\")",
+        "sprig_b32enc (sprig_repeat 50000 `a`)",
+    ] {
+        let error = render_with(&format!("{{{{len ({call})}}}}"), limits).expect_err(call);
+        assert!(
+            error.message().contains("output is larger"),
+            "{call}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_lists_maps_and_the_store_hold_takes_of_the_memory() {
+    let narrow = Limits {
+        memory: 1 << 20,
+        ..Limits::default()
+    };
+    let held = |turns: usize, value: &str| {
+        format!(
+            "{{{{$l := sprig_until 1000}}}}{{{{range $i := loop {turns}}}}}{{{{scratch.Set (print $i) ({value})}}}}{{{{end}}}}"
+        )
+    };
+    let small = "(sprig_repeat 250 `a`)";
+    let in_maps = (0..10).map(|n| format!(" `k{n}` {small}"));
+    let paths = "{{$m := sprig_dict}}{{range $i := loop 1000}}{{$_ := sprig_set $m (print `a/` $i) 1}}{{end}}";
+    for text in [
+        held(40, "sprig_chunk 100 $l"),
+        held(
+            100,
+            &format!("sprig_list{}", format!(" {small}").repeat(50)),
+        ),
+        held(3_000, small),
+        held(500, &format!("sprig_dict{}", in_maps.collect::<String>())),
+        format!("{paths}{{{{range 5}}}}{{{{$x := explodeMap $m}}}}{{{{end}}}}"),
+        "{{$x := parseJSON (print `[0` (sprig_repeat 1500 `,{\"a\":1}`) `]`)}}".to_owned(),
+        "{{regexMatch (sprig_repeat 10000 `a`) `b`}}".to_owned(),
+    ] {
+        let error = render_with(&text, narrow).expect_err(&text);
+        assert!(
+            error.message().contains("bytes of memory"),
+            "{text}: {error}"
+        );
+    }
+    let patterns =
+        "{{range $i := loop 50}}{{regexMatch (print (sprig_repeat 1000 `a`) $i) `b`}}{{end}}";
+    let outcome = render_with(patterns, narrow);
+    assert!(matches!(outcome, Ok(Pass::Complete(_))), "{outcome:?}");
+}
+
+#[test]
 fn what_the_merges_of_a_document_copy_is_paid_for() {
     let keys: String = (0..1_000).map(|n| format!("k{n}: 1, ")).collect();
     let text = |merges: usize| {

@@ -113,11 +113,29 @@ impl From<Vec<u8>> for Text {
         }
         let end = u32::try_from(bytes.len()).expect("limits keep texts below four gibibytes");
         Self {
-            whole: Some(Arc::new(Wiped(bytes))),
+            whole: Some(Arc::new(Wiped(tight(bytes)))),
             start: 0,
             end,
         }
     }
+}
+
+/// Without most of the room that growing has left: it is held as long as the text, and becomes memory when it is wiped.
+fn tight(mut bytes: Vec<u8>) -> Vec<u8> {
+    /// Room that is not worth a copy.
+    const LITTLE: usize = 64;
+    /// What is larger shrinks where it is; a copy would take as much again.
+    const LARGE: usize = 256 << 10;
+    if bytes.capacity() - bytes.len() <= LITTLE + bytes.len() / 4 {
+        return bytes;
+    }
+    if bytes.capacity() >= LARGE {
+        bytes.shrink_to_fit();
+        return bytes;
+    }
+    let copy = bytes.as_slice().to_vec();
+    drop(Wiped(bytes));
+    copy
 }
 
 impl From<&[u8]> for Text {

@@ -186,6 +186,7 @@ fn plant(context: &mut Context<'_>, map: &Map, path: &[u8], value: &Value) -> Re
         rest = &rest[at + 1..];
     }
     if !rest.is_empty() {
+        context.meter.keep(ENTRY + rest.len())?;
         map.borrow_mut().insert(Text::from(rest), value.clone());
     }
     Ok(())

@@ -84,8 +84,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYAML", ANY, |context, args| {
         // Go's encoder panics, and a panic goes past the function that would name itself.
         let encoded = crate::yaml::encode(&args[0].value, context.meter.output_limit())?;
-        let encoded = zeroize::Zeroizing::new(encoded);
-        done(unicode::trim_space(&encoded))
+        let encoded = Text::from(encoded);
+        done(encoded.part(unicode::trim_space(&encoded)))
     })
     .weighing(60)
     .writing(),
@@ -97,8 +97,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         let encoded = crate::toml::encode(&args[0].value, context.meter.output_limit())
             .map_err(|failure| failure.under("toTOML: "))?;
-        let encoded = zeroize::Zeroizing::new(encoded);
-        done(unicode::trim_space(&encoded))
+        let encoded = Text::from(encoded);
+        done(encoded.part(unicode::trim_space(&encoded)))
     })
     .weighing(60)
     .writing(),

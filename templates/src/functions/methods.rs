@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use planescape_vault::Text;
 
 use crate::error::Failure;
-use crate::function::OBJECT;
+use crate::function::{OBJECT, uncounted, uncounted_key};
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
@@ -40,7 +40,7 @@ static SCRATCH: &[Function] = &[
     })
     .handing_on(),
     Function::new("Set", &[Type::Text, Type::Any], |context, args| {
-        context.meter.keep(ENTRY)?;
+        keep_entry(context, text(args, 1), &args[2].value)?;
         with_store(args, |store| {
             store.insert(text(args, 1).clone(), args[2].value.clone());
             done("")
@@ -48,7 +48,7 @@ static SCRATCH: &[Function] = &[
     })
     .glancing(),
     Function::new("SetX", &[Type::Text, Type::Any], |context, args| {
-        context.meter.keep(ENTRY)?;
+        keep_entry(context, text(args, 1), &args[2].value)?;
         with_store(args, |store| {
             let value = &args[2].value;
             store
@@ -92,8 +92,14 @@ fn with_store(args: &[Place], act: impl FnOnce(&mut Store) -> Outcome) -> Outcom
     }
 }
 
+/// Pays for the memory of an entry.
+fn keep_entry(context: &mut Context<'_>, key: &[u8], value: &Value) -> Result<(), Failure> {
+    let texts = uncounted_key(key) + uncounted(value);
+    context.meter.keep(ENTRY + texts)
+}
+
 fn map_set(context: &mut Context<'_>, args: &[Place], overwrites: bool) -> Outcome {
-    context.meter.keep(ENTRY)?;
+    keep_entry(context, text(args, 2), &args[3].value)?;
     with_store(args, |store| {
         let (name, key, value) = (text(args, 1), text(args, 2), &args[3].value);
         let map = store

@@ -20,6 +20,7 @@ use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt;
+use crate::function::TEXT;
 use crate::meter::PRINTED;
 use crate::strings::Strings;
 use crate::value::{Place, Type, Value};
@@ -86,7 +87,7 @@ fn paid(context: &mut Context<'_>, value: &Value) -> Result<Text, Failure> {
     let text = shown(context, value)?;
     if value.as_text().is_none() {
         context.meter.charge(text.len().saturating_mul(PRINTED))?;
-        context.meter.keep(text.len())?;
+        context.meter.keep(TEXT + text.len())?;
     }
     Ok(text)
 }

@@ -39,9 +39,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base64URLEncode", ONE, |_, args| {
         done(URL_SAFE.encode(text(args, 0)))
     }),
-    Function::new("toLower", ONE, |_, args| done(case::lower(text(args, 0)))).weighing(8),
-    Function::new("toUpper", ONE, |_, args| done(case::upper(text(args, 0)))).weighing(8),
-    Function::new("toTitle", ONE, |_, args| done(case::titled(text(args, 0)))).weighing(24),
+    Function::new("toLower", ONE, |context, args| {
+        changed(context, args, case::lower)
+    })
+    .weighing(8),
+    Function::new("toUpper", ONE, |context, args| {
+        changed(context, args, case::upper)
+    })
+    .weighing(8),
+    Function::new("toTitle", ONE, |context, args| {
+        changed(context, args, case::titled)
+    })
+    .weighing(24),
     Function::new("trim", TWO, trim_all).weighing(16),
     Function::new("trimPrefix", TWO, trim_prefix),
     Function::new("trimSuffix", TWO, trim_suffix),
@@ -167,6 +176,21 @@ fn padding(encoded: &[u8], at: usize, filled: usize) -> usize {
         Some(second) if encoded[second] != b'=' => second - 1,
         Some(second) => rest(second + 1).unwrap_or(encoded.len()),
     }
+}
+
+/// A text in which each character may become another one.
+pub(super) fn changed(
+    context: &mut Context<'_>,
+    args: &[Place],
+    change: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Outcome {
+    let whole = text(args, 0);
+    // What is no character takes three bytes then, and some letters take one more.
+    let foreign = whole.iter().filter(|byte| !byte.is_ascii()).count();
+    context
+        .meter
+        .makes(whole.len().saturating_add(foreign.saturating_mul(2)))?;
+    done(change(whole))
 }
 
 pub(super) fn trim_all(_: &mut Context<'_>, args: &[Place]) -> Outcome {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use planescape_vault::Text;
 
 use crate::error::Failure;
+use crate::function::uncounted;
 use crate::value::{Place, Type, Value};
 
 use super::defaults::{deep_equal, is_empty, kind_name};
@@ -104,7 +105,9 @@ fn items(args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
     elements(&args[0].value, |kind| format!("Cannot {what} type {kind}"))
 }
 
-fn list(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+fn list(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let texts: usize = args.iter().map(|place| uncounted(&place.value)).sum();
+    context.meter.keep(texts)?;
     Ok(Value::list(
         args.iter().map(|place| place.value.clone()).collect(),
     ))
@@ -126,13 +129,15 @@ fn initial(_: &mut Context<'_>, args: &[Place]) -> Outcome {
     })
 }
 
-fn append(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+fn append(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    context.meter.keep(uncounted(&args[1].value))?;
     let mut items = items(args, "push on")?;
     items.push(args[1].value.clone());
     Ok(Value::list(items))
 }
 
-fn prepend(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+fn prepend(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    context.meter.keep(uncounted(&args[1].value))?;
     let mut items = items(args, "prepend on")?;
     items.insert(0, args[1].value.clone());
     Ok(Value::list(items))
@@ -288,6 +293,7 @@ fn chunk(context: &mut Context<'_>, args: &[Place]) -> Outcome {
         return Err(Failure::new("runtime error: makeslice: len out of range"));
     }
     context.meter.keep((count as usize).saturating_mul(HEAD))?;
+    context.meter.keep(items.len().saturating_mul(ELEMENT))?;
     let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
     let chunks = items
         .chunks(size)

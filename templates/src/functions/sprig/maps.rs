@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::error::Failure;
+use crate::function::{uncounted, uncounted_key};
 use crate::value::{Map, Place, Type, Value};
 
 use super::collection::{ENTRY, MAP};
@@ -29,7 +30,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 return Err(Failure::new("assignment to entry in nil map"));
             }
             let map = map(args, 0);
-            context.meter.keep(ENTRY)?;
+            let texts = uncounted_key(text(args, 1)) + uncounted(&args[2].value);
+            context.meter.keep(ENTRY + texts)?;
             if collection::holds(context, &args[2].value, &map)? {
                 return Err(Failure::new("a map cannot contain itself"));
             }
@@ -146,6 +148,9 @@ fn dict(context: &mut Context<'_>, args: &[Place]) -> Outcome {
             Some(place) => place.value.clone(),
             None => Value::text(""),
         };
+        context
+            .meter
+            .keep(uncounted_key(&key) + uncounted(&value))?;
         entries.insert(key, value);
     }
     Ok(Value::map(entries))

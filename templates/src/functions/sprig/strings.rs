@@ -12,7 +12,7 @@ use crate::bytes;
 use crate::fmt;
 use crate::functions::case;
 use crate::functions::text::{
-    STANDARD, decoded, hex, pieces, replace_all, split, trim_all, trim_prefix, trim_space,
+    STANDARD, changed, decoded, hex, pieces, replace_all, split, trim_all, trim_prefix, trim_space,
     trim_suffix,
 };
 use crate::quote;
@@ -28,26 +28,27 @@ pub(super) const FUNCTIONS: &[Function] =
         Function::new("sprig_trimall", TWO, trim_all).weighing(16),
         Function::new("sprig_trimPrefix", TWO, trim_prefix),
         Function::new("sprig_trimSuffix", TWO, trim_suffix),
-        Function::new("sprig_upper", ONE, |_, args| {
-            done(case::upper(text(args, 0)))
+        Function::new("sprig_upper", ONE, |context, args| {
+            changed(context, args, case::upper)
         })
         .weighing(8),
-        Function::new("sprig_lower", ONE, |_, args| {
-            done(case::lower(text(args, 0)))
+        Function::new("sprig_lower", ONE, |context, args| {
+            changed(context, args, case::lower)
         })
         .weighing(8),
-        Function::new("sprig_title", ONE, |_, args| {
+        Function::new("sprig_title", ONE, |context, args| {
             let mut after_word = false;
-            done(recased(text(args, 0), |c| {
+            let title = |c| {
                 let starts = !after_word;
                 after_word = !is_separator(c);
                 if starts { unicode::title(c) } else { c }
-            }))
+            };
+            changed(context, args, |whole| recased(whole, title))
         })
         .weighing(12),
-        Function::new("sprig_untitle", ONE, |_, args| {
+        Function::new("sprig_untitle", ONE, |context, args| {
             let mut starts = true;
-            done(recased(text(args, 0), |c| {
+            let untitle = |c| {
                 if unicode::is_space(c) {
                     starts = true;
                     c
@@ -56,11 +57,12 @@ pub(super) const FUNCTIONS: &[Function] =
                 } else {
                     c
                 }
-            }))
+            };
+            changed(context, args, |whole| recased(whole, untitle))
         })
         .weighing(12),
-        Function::new("sprig_swapcase", ONE, |_, args| {
-            done(swapped(text(args, 0)))
+        Function::new("sprig_swapcase", ONE, |context, args| {
+            changed(context, args, swapped)
         })
         .weighing(16),
         Function::new("sprig_nospace", ONE, |_, args| {
@@ -108,8 +110,10 @@ pub(super) const FUNCTIONS: &[Function] =
         .rest(Type::Any),
         Function::new("sprig_squote", &[], |context, args| {
             joined(context, args, |context, value| {
-                let shown = fmt::display(value, context.meter.output_limit())?;
-                Ok([b"'", &shown[..], b"'"].concat())
+                let mut shown = fmt::display(value, context.meter.output_limit())?;
+                shown.insert(0, b'\'');
+                shown.push(b'\'');
+                Ok(shown)
             })
         })
         .writing()
@@ -170,7 +174,12 @@ pub(super) const FUNCTIONS: &[Function] =
                 format!("illegal base64 data at input byte {at}").into_bytes()
             }))
         }),
-        Function::new("sprig_b32enc", ONE, |_, args| done(base32(text(args, 0)))).weighing(8),
+        Function::new("sprig_b32enc", ONE, |context, args| {
+            let whole = text(args, 0);
+            context.meter.makes(whole.len().div_ceil(5) * 8)?;
+            done(base32(whole))
+        })
+        .weighing(8),
         Function::new("sprig_b32dec", ONE, |_, args| {
             done(unbase32(text(args, 0)).unwrap_or_else(|at| {
                 format!("illegal base32 data at input byte {at}").into_bytes()
@@ -271,9 +280,12 @@ fn joined(
         .enumerate()
     {
         let shown = show(context, &place.value)?;
-        if index > 0 {
-            out.push(b' ');
+        if index == 0 {
+            context.meter.makes(shown.len())?;
+            out = shown;
+            continue;
         }
+        out.push(b' ');
         context.meter.write(&mut out, &shown)?;
     }
     done(out)
@@ -327,7 +339,7 @@ fn adler32(whole: &[u8]) -> u32 {
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 fn base32(whole: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(whole.len().div_ceil(5) * 8);
     for chunk in whole.chunks(5) {
         let mut block = [0; 8];
         block[3..3 + chunk.len()].copy_from_slice(chunk);
