@@ -548,7 +548,8 @@ impl<'t> Run<'t> {
     }
 
     fn assign(&mut self, name: Name, text: &[u8], place: Place) -> Result<(), Stop> {
-        if self.variables.set(name, place) {
+        if let Some(before) = self.variables.set(name, place) {
+            self.context.meter.give_back(&before.value);
             return Ok(());
         }
         let text = String::from_utf8_lossy(text);

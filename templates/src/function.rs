@@ -103,7 +103,12 @@ impl Function {
             return Ok(());
         }
         meter.charge(size(value))?;
-        meter.keep(held(value))
+        let bytes = held(value);
+        meter.keep(bytes)?;
+        if let Value::List(items) = value {
+            items.count(bytes);
+        }
+        Ok(())
     }
 
     /// The type of the argument at this place.

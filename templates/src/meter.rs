@@ -1,7 +1,10 @@
 //! The costs of a pass, and their limits.
 
+use std::rc::Rc;
+
 use crate::error::Failure;
 use crate::options::Limits;
+use crate::value::Value;
 
 /// The cost of one byte of a printed value.
 pub(crate) const PRINTED: usize = 8;
@@ -37,8 +40,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Accounts for memory before it is taken. Values give nothing back: what a pass makes is bounded, not what it holds
-    /// at one time.
+    /// Accounts for memory before it is taken. Most values give nothing back: what a pass makes is bounded, not what it
+    /// holds at one time.
     pub(crate) fn keep(&mut self, bytes: usize) -> Result<(), Failure> {
         self.memory = self.memory.saturating_add(bytes);
         let limit = self.limits.memory;
@@ -48,6 +51,16 @@ impl Meter {
             )));
         }
         Ok(())
+    }
+
+    /// Gives back what was counted for a list that goes, if nobody else holds it: else a list that grows one by one would
+    /// take the square of its length.
+    pub(crate) fn give_back(&mut self, value: &Value) {
+        if let Value::List(items) = value
+            && Rc::strong_count(items) == 1
+        {
+            self.memory = self.memory.saturating_sub(items.counted());
+        }
     }
 
     /// Refuses a text that would be too long, before it is made.

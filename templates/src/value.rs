@@ -70,20 +70,42 @@ impl Drop for Entries {
 }
 
 /// The elements of a list.
-pub(crate) struct Items(Vec<Value>);
+pub(crate) struct Items {
+    items: Vec<Value>,
+    /// The memory that a pass has counted for the list.
+    counted: Cell<usize>,
+}
+
+impl Items {
+    fn new(items: Vec<Value>) -> Rc<Self> {
+        Rc::new(Self {
+            items,
+            counted: Cell::default(),
+        })
+    }
+
+    /// Notes memory that was counted for the list.
+    pub(crate) fn count(&self, bytes: usize) {
+        self.counted.set(self.counted.get() + bytes);
+    }
+
+    pub(crate) fn counted(&self) -> usize {
+        self.counted.get()
+    }
+}
 
 impl std::ops::Deref for Items {
     type Target = Vec<Value>;
 
     fn deref(&self) -> &Vec<Value> {
-        &self.0
+        &self.items
     }
 }
 
 impl Drop for Items {
     fn drop(&mut self) {
-        if self.0.iter().any(Value::is_container) {
-            release(std::mem::take(&mut self.0).into_iter());
+        if self.items.iter().any(Value::is_container) {
+            release(std::mem::take(&mut self.items).into_iter());
         }
     }
 }
@@ -95,7 +117,7 @@ fn release(values: impl Iterator<Item = Value>) {
         match value {
             Value::List(items) | Value::Lists(items) => {
                 if let Some(mut items) = Rc::into_inner(items) {
-                    let items = std::mem::take(&mut items.0).into_iter();
+                    let items = std::mem::take(&mut items.items).into_iter();
                     pending.extend(items.filter(Value::is_container));
                 }
             }
@@ -305,11 +327,11 @@ impl Type {
 
 impl Value {
     pub(crate) fn list(items: Vec<Self>) -> Self {
-        Self::List(Rc::new(Items(items)))
+        Self::List(Items::new(items))
     }
 
     pub(crate) fn lists(items: Vec<Self>) -> Self {
-        Self::Lists(Rc::new(Items(items)))
+        Self::Lists(Items::new(items))
     }
 
     pub(crate) fn strings(items: Vec<Text>) -> Self {

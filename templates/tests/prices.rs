@@ -120,6 +120,12 @@ fn each_date_and_each_complex_number_that_is_written_is_paid_for() {
     assert_dear("", &format!("print{}", " (1+2i)".repeat(8)));
     assert_dear("", "printf `%.300f` (1e-300+1i)");
     assert_dear("{{$y := parseYAML `{1: 2.5}`}}", "printf `%.300f` $y");
+    let long = "{{$t := sprig_repeat 200 `a`}}";
+    for verb in ["%q", "%x", "%-9s", "%.9s", "%[1]s"] {
+        assert_dear(long, &format!("printf `{verb}` $t"));
+    }
+    let word = "{{$w := sprig_repeat 1000 `ab`}}";
+    assert_dear(word, "split $w `abc`");
     assert_dear(&dates, &format!("print{}", " $d.String".repeat(8)));
 }
 
@@ -139,6 +145,28 @@ fn texts_in_a_row_are_no_longer_than_one_may_be() {
     let text = "{{$t := sprig_repeat 30000 `a`}}{{len (sprig_cat $t $t $t)}}";
     let error = render_with(text, limits).expect_err("it is too long");
     assert!(error.message().contains("output is larger"), "{error}");
+}
+
+#[test]
+fn a_list_that_grows_one_by_one_takes_no_more_than_its_length() {
+    for (start, step) in [
+        ("{{$l := sprig_list}}", "{{$l = sprig_append $l 1}}"),
+        ("{{$l := sprig_list}}", "{{$l = sprig_concat $l $one}}"),
+        (
+            "{{scratch.Set `l` sprig_list}}",
+            "{{scratch.Set `l` (sprig_append (scratch.Get `l`) 1)}}",
+        ),
+    ] {
+        assert_cheap(&format!(
+            "{{{{$one := sprig_list 1}}}}{start}{{{{range 5000}}}}{step}{{{{end}}}}"
+        ));
+    }
+    assert_cheap(
+        "{{$s := ``}}{{range $i := loop 5000}}{{$s = printf `%s%d,` $s $i}}{{end}}{{len $s}}",
+    );
+    let held = "{{$l := sprig_list}}{{range $i := loop 5000}}{{$l = sprig_append $l 1}}{{scratch.Set (print $i) $l}}{{end}}";
+    let error = render_with(held, Limits::default()).expect_err("each list is held");
+    assert!(error.message().contains("bytes of memory"), "{error}");
 }
 
 #[test]

@@ -68,15 +68,10 @@ impl Variables {
         self.find(name).map(|at| &self.stack[at].1)
     }
 
-    /// Gives a variable another value; false if there is none of this name.
-    pub(super) fn set(&mut self, name: Name, place: Place) -> bool {
-        match self.find(name) {
-            Some(at) => {
-                self.stack[at].1 = place;
-                true
-            }
-            None => false,
-        }
+    /// Gives a variable another value; the value before, if there is a variable of this name.
+    pub(super) fn set(&mut self, name: Name, place: Place) -> Option<Place> {
+        let at = self.find(name)?;
+        Some(std::mem::replace(&mut self.stack[at].1, place))
     }
 
     /// Gives the variable that was declared last, or `back` before it, another value.

@@ -7,6 +7,7 @@ use planescape_vault::Text;
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
+use crate::function::size;
 use crate::meter::PRINTED;
 use crate::unicode;
 use crate::value::{Kind, Place, Type, Value};
@@ -41,8 +42,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .writing()
     .rest(Type::Any),
+    // It pays itself for what its verbs make of texts.
     Function::new("printf", &[Type::Text], printf)
-        .weighing(32)
         .writing()
         .rest(Type::Any),
     Function::new("html", &[], |context, args| {
@@ -75,7 +76,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     /// The cost of one digit of a float that has hundreds of them.
     const DIGIT: usize = 6 * PRINTED;
+    /// What a byte of the format costs, and one of a value that is more than copied.
+    const BYTE: usize = 31;
     let (format, values) = (text(args, 0), &args[1..]);
+    let copies = only_copies(format);
+    let is_dear = |place: &&Place| !copies || place.value.as_text().is_none();
+    let dear = values
+        .iter()
+        .filter(is_dear)
+        .map(|place| size(&place.value));
+    let dear = dear.fold(format.len(), usize::saturating_add);
+    context.meter.charge(dear.saturating_mul(BYTE))?;
     let holds_floats = |place: &Place| {
         let value = &place.value;
         matches!(value, Value::Float(_) | Value::Complex(_))
@@ -88,6 +99,12 @@ fn printf(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let text = fmt::printf(format, values, limit / (DIGIT / PRINTED))?;
     context.meter.charge(text.len() * DIGIT)?;
     done(text)
+}
+
+/// Whether each verb writes a text as it is, once.
+fn only_copies(format: &[u8]) -> bool {
+    let mut verbs = format.split(|&byte| byte == b'%').skip(1);
+    verbs.all(|verb| matches!(verb.first(), Some(b's' | b'v' | b'd')))
 }
 
 /// Whether a verb may ask for hundreds of digits: one with a precision, or one that writes no exponent.

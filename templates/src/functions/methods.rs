@@ -42,7 +42,10 @@ static SCRATCH: &[Function] = &[
     Function::new("Set", &[Type::Text, Type::Any], |context, args| {
         keep_entry(context, text(args, 1), &args[2].value)?;
         with_store(args, |store| {
-            store.insert(text(args, 1).clone(), args[2].value.clone());
+            let before = store.insert(text(args, 1).clone(), args[2].value.clone());
+            if let Some(before) = before {
+                context.meter.give_back(&before);
+            }
             done("")
         })
     })

@@ -264,6 +264,8 @@ pub(super) fn pieces<'t>(whole: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
 
 /// The pieces of a text, which share its bytes.
 pub(super) fn split(context: &mut Context<'_>, whole: &Text, separator: &Text) -> Outcome {
+    // Whoever looks for a separator reads it first: once to count, once to cut.
+    context.meter.charge(separator.len().saturating_mul(8))?;
     let count = bytes::count(whole, separator);
     context.meter.charge(count.saturating_mul(PIECE))?;
     context

@@ -149,7 +149,8 @@ pub(super) const ELEMENT: usize = 32;
 fn concat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     // One list may be given many times.
     let length: usize = args.iter().filter_map(|place| place.value.len()).sum();
-    context.meter.keep(length.saturating_mul(ELEMENT))?;
+    let bytes = length.saturating_mul(ELEMENT);
+    context.meter.keep(bytes)?;
     let mut joined = Vec::new();
     for place in args {
         let items = elements(&place.value, |kind| {
@@ -160,7 +161,11 @@ fn concat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     if joined.is_empty() {
         return Ok(Value::TypedNil(Type::List));
     }
-    Ok(Value::list(joined))
+    let list = Value::list(joined);
+    if let Value::List(items) = &list {
+        items.count(bytes);
+    }
+    Ok(list)
 }
 
 fn reverse(_: &mut Context<'_>, args: &[Place]) -> Outcome {
