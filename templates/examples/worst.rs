@@ -181,6 +181,11 @@ fn cases() -> Vec<(&'static str, String)> {
             "texts of some kilobytes that are held",
             "{{$w := sprig_repeat 1000 `aB, `}}{{range $i := loop 10000000}}{{scratch.Set (print $i) (println $w)}}{{end}}".to_owned(),
         ),
+        ("brackets that nothing closes", "{{$t := sprig_repeat 300000 `%[`}}{{range 1000}}{{$x := printf $t 1}}{{end}}".to_owned()),
+        ("30 MB quoted", "{{len (printf `%q` (sprig_repeat 30000000 \"\\x01\"))}}".to_owned()),
+        ("30 MB in hexadecimal digits", "{{len (printf `%# x` (sprig_repeat 30000000 `a`))}}".to_owned()),
+        ("a text printed again", format!("{{{{$t := sprig_repeat 60000000 `a`}}}}{{{{$t{} | len}}}}", " | print".repeat(100))),
+        ("a long separator", "{{$w := sprig_repeat 1000 `aB, `}}".to_owned() + &ten_million("{{$x := split $w $w}}")),
         ("long complex numbers", ten_million("{{$x := printf `%.1000f` (1e-300+1e-300i)}}")),
         (
             "long floats of a document",

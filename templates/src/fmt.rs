@@ -150,6 +150,11 @@ impl<'o> Printer<'o> {
         self.out.len() > self.limit
     }
 
+    /// How much may still be written and be refused for its length: more need not be made.
+    fn room(&self) -> usize {
+        self.limit.saturating_add(1).saturating_sub(self.out.len())
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -164,6 +169,7 @@ impl<'o> Printer<'o> {
     }
 
     fn pad(&mut self, text: &[u8]) {
+        let text = &text[..text.len().min(self.room())];
         let width = self.flags.width.unwrap_or(0);
         let missing = if width == 0 {
             0
@@ -421,6 +427,8 @@ impl<'o> Printer<'o> {
 
     fn quoted(&mut self, text: &[u8]) {
         let text = self.truncated(text);
+        // In quotes it is never shorter.
+        let text = &text[..text.len().min(self.room())];
         if self.flags.sharp && can_backquote(text) {
             let raw = [b"`", text, b"`"].concat();
             return self.pad(&raw);
@@ -438,6 +446,9 @@ impl<'o> Printer<'o> {
         };
         let mut hex = String::new();
         for (index, byte) in text[..length].iter().enumerate() {
+            if hex.len() >= self.room() {
+                break;
+            }
             if self.flags.space && index > 0 {
                 hex.push(' ');
             }

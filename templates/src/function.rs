@@ -84,11 +84,14 @@ impl Function {
     pub(crate) fn pay(&self, meter: &mut Meter, values: &[Place]) -> Result<(), Failure> {
         /// The fixed cost of any call.
         const CALL: usize = 64;
+        /// What handing over an argument costs.
+        const ARGUMENT: usize = 16;
         let read: usize = match self.glances {
             true => values.iter().map(|place| surface(&place.value)).sum(),
             false => values.iter().map(|place| size(&place.value)).sum(),
         };
-        meter.charge(CALL + self.base + read.saturating_mul(self.weight))?;
+        let call = CALL + self.base + values.len() * ARGUMENT;
+        meter.charge(call.saturating_add(read.saturating_mul(self.weight)))?;
         if self.writes {
             for place in values {
                 pay_written(meter, &place.value, 0)?;

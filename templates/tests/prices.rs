@@ -126,6 +126,9 @@ fn each_date_and_each_complex_number_that_is_written_is_paid_for() {
     }
     let word = "{{$w := sprig_repeat 1000 `ab`}}";
     assert_dear(word, "split $w `abc`");
+    assert_dear("", &format!("eq `a`{}", " `b`".repeat(120)));
+    // A bracket that nothing closes is looked for once.
+    assert_cheap("{{len (printf (sprig_repeat 500000 `%[`) 1)}}");
     assert_dear(&dates, &format!("print{}", " $d.String".repeat(8)));
 }
 
@@ -182,6 +185,7 @@ fn a_text_that_grows_is_no_longer_than_one_may_be() {
         "toUpper (sprig_repeat 30000 \"\\xff\")",
         "sprig_title (sprig_repeat 30000 \"\\xff\")",
         "sprig_b32enc (sprig_repeat 50000 `a`)",
+        "sprig_regexQuoteMeta (sprig_repeat 40000 `.`)",
     ] {
         let error = render_with(&format!("{{{{len ({call})}}}}"), limits).expect_err(call);
         assert!(

@@ -19,6 +19,7 @@ pub(crate) fn printf(format: &[u8], places: &[Place], limit: usize) -> Result<Ve
         reordered: false,
         index_is_good: true,
         after_index: false,
+        has_no_close: false,
     };
     let mut printer = Printer::new(&mut out, limit);
     while walk.step(&mut printer) {
@@ -37,6 +38,8 @@ struct Walk<'p> {
     reordered: bool,
     index_is_good: bool,
     after_index: bool,
+    /// Whether no `]` comes any more, so that it is looked for once and not for each `[`.
+    has_no_close: bool,
 }
 
 impl Walk<'_> {
@@ -155,7 +158,11 @@ impl Walk<'_> {
         }
         self.reordered = true;
         let rest = &self.format[self.at..];
-        let close = rest.iter().position(|&byte| byte == b']');
+        let close = match self.has_no_close {
+            true => None,
+            false => rest.iter().position(|&byte| byte == b']'),
+        };
+        self.has_no_close = close.is_none();
         let Some(close) = close.filter(|_| rest.len() >= 3) else {
             self.at += 1;
             self.after_index = false;

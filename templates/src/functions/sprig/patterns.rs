@@ -73,13 +73,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_mustRegexSplit", COUNTED, |context, args| {
         split(context, args, false)
     }),
-    Function::new("sprig_regexQuoteMeta", ONE, |_, args| {
-        let mut out = Vec::new();
-        for &byte in &**text(args, 0) {
-            if b"\\.+*?()|[]{}^$".contains(&byte) {
+    Function::new("sprig_regexQuoteMeta", ONE, |context, args| {
+        let whole = text(args, 0);
+        let is_special = |byte: &u8| b"\\.+*?()|[]{}^$".contains(byte);
+        let length = whole.len() + whole.iter().filter(|&byte| is_special(byte)).count();
+        context.meter.makes(length)?;
+        let mut out = Vec::with_capacity(length);
+        for byte in whole.iter() {
+            if is_special(byte) {
                 out.push(b'\\');
             }
-            out.push(byte);
+            out.push(*byte);
         }
         done(out)
     })
