@@ -138,10 +138,13 @@ fn decode(name: &str, engine: &GeneralPurpose, encoded: &[u8]) -> Outcome {
 /// Decodes, or says at which byte Go gives up.
 pub(super) fn decoded(engine: &GeneralPurpose, encoded: &[u8]) -> Result<Vec<u8>, usize> {
     let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let compact: Vec<u8> = encoded.iter().copied().filter(|b| !is_break(b)).collect();
-    engine
-        .decode(&compact)
-        .map_err(|_| first_bad(engine, encoded))
+    let outcome = if encoded.iter().any(is_break) {
+        let compact: Vec<u8> = encoded.iter().copied().filter(|b| !is_break(b)).collect();
+        engine.decode(&compact)
+    } else {
+        engine.decode(encoded)
+    };
+    outcome.map_err(|_| first_bad(engine, encoded))
 }
 
 /// Go counts line breaks, and blames the end of the input for a missing character.

@@ -48,7 +48,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
             _ => 0,
         };
         done(rounded(nanoseconds))
-    }),
+    })
+    .weighing(4),
 ];
 
 fn time(moment: Moment) -> Value {
