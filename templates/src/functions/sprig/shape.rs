@@ -11,11 +11,13 @@ const SIZED: &[Type] = &[Type::Int, Type::Text];
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_indent", SIZED, |context, args| {
         done(indented(context, args)?)
-    }),
+    })
+    .costing(64),
     Function::new("sprig_nindent", SIZED, |context, args| {
         let indented = indented(context, args)?;
         done([b"\n", &indented[..]].concat())
-    }),
+    })
+    .costing(64),
     Function::new("sprig_trunc", SIZED, |_, args| {
         let whole = text(args, 1);
         let count = int(args, 0);
