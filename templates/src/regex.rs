@@ -62,10 +62,15 @@ impl Regex {
         let parts = pattern.len() * Self::PARTS;
         meter.keep(parts)?;
         let parsed = parse::parse(pattern)
-            .map_err(|error| error.failure().under("error parsing regexp: "))?;
-        let program = Program::compile(&parsed.node, parsed.names.len(), Direction::Forwards)?;
-        meter.charge(program.len() * Self::COMPILED)?;
+            .map_err(|error| error.failure().under("error parsing regexp: "));
+        let compiled = parsed.and_then(|parsed| {
+            let groups = parsed.names.len();
+            let program = Program::compile(&parsed.node, groups, Direction::Forwards)?;
+            Ok((parsed, program))
+        });
         meter.memory -= parts;
+        let (parsed, program) = compiled?;
+        meter.charge(program.len() * Self::COMPILED)?;
         Ok(Self {
             node: parsed.node,
             program,
