@@ -61,8 +61,8 @@ impl Regex {
         // The parts of a pattern that is too long are in memory before it is refused.
         let parts = pattern.len() * Self::PARTS;
         meter.keep(parts)?;
-        let parsed = parse::parse(pattern)
-            .map_err(|error| error.failure().under("error parsing regexp: "));
+        let parsed =
+            parse::parse(pattern).map_err(|error| error.failure().under("error parsing regexp: "));
         let compiled = parsed.and_then(|parsed| {
             let groups = parsed.names.len();
             let program = Program::compile(&parsed.node, groups, Direction::Forwards)?;

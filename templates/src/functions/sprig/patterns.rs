@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use planescape_vault::Text;
-
 use crate::regex::Regex;
 use crate::value::{Place, Type, Value};
 
@@ -132,6 +130,8 @@ fn split(context: &mut Context<'_>, args: &[Place], panics: bool) -> Outcome {
     if count == 0 {
         return Ok(Value::TypedNil(Type::Strings));
     }
-    let pieces = regex.split(&mut context.meter, text(args, 1), count)?;
-    Ok(Value::strings(pieces.into_iter().map(Text::from).collect()))
+    let whole = text(args, 1);
+    let pieces = regex.split(&mut context.meter, whole, count)?;
+    let texts = pieces.into_iter().map(|piece| whole.part(piece));
+    Ok(Value::strings(texts.collect()))
 }
