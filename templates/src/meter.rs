@@ -65,11 +65,14 @@ impl Meter {
 
     /// Refuses a text that would be too long, before it is made.
     pub(crate) fn makes(&mut self, bytes: usize) -> Result<(), Failure> {
-        let limit = self.output_limit();
+        let limit = self.limits.output;
         if bytes > limit {
             return Err(Failure::limit(format!(
                 "output is larger than {limit} bytes"
             )));
+        }
+        if bytes > self.output_limit() {
+            return Err(self.used_up());
         }
         self.charge(bytes)
     }

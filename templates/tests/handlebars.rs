@@ -94,7 +94,7 @@ fn endless_work_is_cut_off() {
         (loops("{{@root.s}}"), "output is larger than 65536 bytes"),
         (
             loops("{{#if (eq (upper @root.s) 1)}}{{/if}}"),
-            "upper: functions do more than 1048576 units of work",
+            "upper: the template does more than 1048576 units of work",
         ),
         (
             format!("{{{{upper {replaced}}}}}"),
