@@ -174,6 +174,10 @@ fn cases() -> Vec<(&'static str, String)> {
             "{{$l := sprig_until 1000000}}{{range $i := loop 1000}}{{scratch.Set (print $i) (sprig_chunk 1000 $l)}}{{end}}".to_owned(),
         ),
         (
+            "lists of which nothing is left",
+            "{{$l := sprig_list 0}}{{range 17}}{{$l = sprig_concat $l $l}}{{end}}{{range $i := loop 1000}}{{scratch.Set (print $i) (sprig_compact $l)}}{{end}}".to_owned(),
+        ),
+        (
             "small texts that are held",
             format!("{{{{range $i := loop 1000000}}}}{{{{scratch.Set (print $i) (sprig_list{})}}}}{{{{end}}}}", " (sprig_repeat 255 `a`)".repeat(100)),
         ),

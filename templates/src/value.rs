@@ -77,7 +77,13 @@ pub(crate) struct Items {
 }
 
 impl Items {
-    fn new(items: Vec<Value>) -> Rc<Self> {
+    fn new(mut items: Vec<Value>) -> Rc<Self> {
+        /// Room that is not worth a move.
+        const LITTLE: usize = 4;
+        // Nobody has counted the room of elements that are gone, and it is held as long as the list.
+        if items.capacity() - items.len() > LITTLE + items.len() / 4 {
+            items.shrink_to_fit();
+        }
         Rc::new(Self {
             items,
             counted: Cell::default(),
@@ -498,5 +504,18 @@ impl From<Value> for Place {
             value,
             boxed: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_keeps_no_room_of_elements_that_are_gone() {
+        let mut items = vec![Value::Nil; 10_000];
+        items.truncate(10);
+        let list = Value::list(items);
+        assert!(matches!(&list, Value::List(items) if items.len() == 10 && items.capacity() < 20));
     }
 }
