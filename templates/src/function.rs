@@ -1,5 +1,7 @@
 //! A function: its name, the types of its arguments, its code and its price.
 
+use planescape_vault::Text;
+
 use crate::context::Context;
 use crate::error::Failure;
 use crate::meter::{FLOAT, Meter};
@@ -135,16 +137,18 @@ pub(crate) fn uncounted(value: &Value) -> usize {
     /// A version, the largest of the values that are no lists, maps or texts.
     const VERSION: usize = 512;
     match value {
-        Value::Text(text) | Value::Number(text) => TEXT + text.len() % SMALL,
+        // A part of a text holds the whole.
+        Value::Text(text) | Value::Number(text) => TEXT + text.held() % SMALL,
         Value::Object(_) => VERSION,
-        Value::Strings(_) | Value::Complex(_) | Value::Channel(_) => TEXT,
+        Value::Strings(_) => TEXT + SMALL,
+        Value::Complex(_) | Value::Channel(_) => TEXT,
         _ => 0,
     }
 }
 
 /// The memory of a key of a map, as far as nobody has counted it when it was made.
-pub(crate) fn uncounted_key(key: &[u8]) -> usize {
-    key.len() % SMALL
+pub(crate) fn uncounted_key(key: &Text) -> usize {
+    key.held() % SMALL
 }
 
 /// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.

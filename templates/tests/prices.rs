@@ -216,6 +216,11 @@ fn what_lists_maps_and_the_store_hold_takes_of_the_memory() {
             &format!("sprig_list{}", format!(" {small}").repeat(50)),
         ),
         held(3_000, small),
+        held(
+            2_500,
+            "trimPrefix (sprig_repeat 249 `a`) (sprig_repeat 250 `a`)",
+        ),
+        held(2_000, "split `b` (sprig_repeat 250 `a`)"),
         held(2_000, "sprig_semver `1.2.3`"),
         held(500, &format!("sprig_dict{}", in_maps.collect::<String>())),
         format!("{paths}{{{{range 5}}}}{{{{$x := explodeMap $m}}}}{{{{end}}}}"),

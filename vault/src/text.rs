@@ -40,6 +40,12 @@ impl Text {
         }
     }
 
+    /// How many bytes are held for it: those of the whole that it is a part of.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.0.len())
+    }
+
     /// The text, if it is UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

@@ -96,7 +96,7 @@ fn with_store(args: &[Place], act: impl FnOnce(&mut Store) -> Outcome) -> Outcom
 }
 
 /// Pays for the memory of an entry.
-fn keep_entry(context: &mut Context<'_>, key: &[u8], value: &Value) -> Result<(), Failure> {
+fn keep_entry(context: &mut Context<'_>, key: &Text, value: &Value) -> Result<(), Failure> {
     let texts = uncounted_key(key) + uncounted(value);
     context.meter.keep(ENTRY + texts)
 }
