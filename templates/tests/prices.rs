@@ -156,6 +156,10 @@ fn a_list_that_grows_one_by_one_takes_no_more_than_its_length() {
         ("{{$l := sprig_list}}", "{{$l = sprig_append $l 1}}"),
         ("{{$l := sprig_list}}", "{{$l = sprig_concat $l $one}}"),
         (
+            "{{$l := sprig_list}}",
+            "{{$l = sprig_append $l 1 | sprig_reverse}}",
+        ),
+        (
             "{{scratch.Set `l` sprig_list}}",
             "{{scratch.Set `l` (sprig_append (scratch.Get `l`) 1)}}",
         ),

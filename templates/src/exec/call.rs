@@ -74,7 +74,9 @@ impl<'t> Run<'t> {
             _ => None,
         };
         let result = self.guarded(function, &values);
-        values.clear();
+        for place in values.drain(..) {
+            self.context.meter.give_back(&place.value);
+        }
         self.spare.push(values);
         result.map_err(|failure| {
             self.at = at;
