@@ -165,6 +165,16 @@ impl Failure {
         }
     }
 
+    /// Whether it is for the room of a text or the work for it, and not for how deep something nests.
+    pub(crate) fn is_of_room(&self) -> bool {
+        let about = ["output is larger than", "units of work"];
+        self.is_limit
+            && self.pieces.iter().any(|piece| match piece {
+                Piece::Words(words) => about.iter().any(|about| words.contains(about)),
+                Piece::Shown { .. } => false,
+            })
+    }
+
     pub(crate) fn words(mut self, words: impl Into<String>) -> Self {
         self.pieces.push(Piece::Words(words.into()));
         self

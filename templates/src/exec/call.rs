@@ -93,7 +93,7 @@ impl<'t> Run<'t> {
         };
         let meter = &self.context.meter;
         let value = result.map_err(|failure| {
-            match failure.is_limit && is_short && meter.memory <= meter.limits.memory {
+            match failure.is_of_room() && is_short && meter.memory <= meter.limits.memory {
                 // The room that is left is smaller than the limit of a text; the work before has used it up.
                 true => meter.used_up(),
                 false => failure,
