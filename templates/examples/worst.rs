@@ -173,6 +173,11 @@ fn cases() -> Vec<(&'static str, String)> {
             "chunks that are held",
             "{{$l := sprig_until 1000000}}{{range $i := loop 1000}}{{scratch.Set (print $i) (sprig_chunk 1000 $l)}}{{end}}".to_owned(),
         ),
+        ("four million elements made unique", "{{len (sprig_uniq (sprig_until 4000000))}}".to_owned()),
+        (
+            "a copy of four million elements",
+            format!("{{{{$l := sprig_list 0}}}}{{{{range 16}}}}{{{{$l = sprig_concat $l $l}}}}{{{{end}}}}{{{{len (sprig_rest (sprig_concat{}))}}}}", " $l".repeat(61)),
+        ),
         (
             "lists of which nothing is left",
             "{{$l := sprig_list 0}}{{range 17}}{{$l = sprig_concat $l $l}}{{end}}{{range $i := loop 1000}}{{scratch.Set (print $i) (sprig_compact $l)}}{{end}}".to_owned(),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::error::Failure;
 use crate::options::Limits;
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// The cost of one byte of a printed value.
 pub(crate) const PRINTED: usize = 8;
@@ -60,6 +60,22 @@ impl Meter {
             && Rc::strong_count(items) == 1
         {
             self.memory = self.memory.saturating_sub(items.counted());
+        }
+    }
+
+    /// Refuses what takes memory only for a moment, if there is no room for it.
+    pub(crate) fn has_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.keep(bytes)?;
+        self.memory -= bytes;
+        Ok(())
+    }
+
+    /// Refuses a list whose elements there is no room to copy.
+    pub(crate) fn can_copy(&mut self, value: &Value) -> Result<(), Failure> {
+        const ELEMENT: usize = 32;
+        match value.kind() {
+            Kind::List => self.has_room(value.len().unwrap_or(0).saturating_mul(ELEMENT)),
+            _ => Ok(()),
         }
     }
 

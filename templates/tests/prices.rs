@@ -222,6 +222,11 @@ fn what_lists_maps_and_the_store_hold_takes_of_the_memory() {
         )
     };
     let small = "(sprig_repeat 250 `a`)";
+    let zeros = |doublings: usize| {
+        format!(
+            "{{{{$u := sprig_until 100}}}}{{{{$l := sprig_list 0}}}}{{{{range {doublings}}}}}{{{{$l = sprig_concat $l $l}}}}{{{{end}}}}"
+        )
+    };
     let in_maps = (0..10).map(|n| format!(" `k{n}` {small}"));
     let paths = "{{$m := sprig_dict}}{{range $i := loop 1000}}{{$_ := sprig_set $m (print `a/` $i) 1}}{{end}}";
     for text in [
@@ -241,6 +246,9 @@ fn what_lists_maps_and_the_store_hold_takes_of_the_memory() {
         format!("{paths}{{{{range 5}}}}{{{{$x := explodeMap $m}}}}{{{{end}}}}"),
         "{{$x := parseJSON (print `[0` (sprig_repeat 1500 `,{\"a\":1}`) `]`)}}".to_owned(),
         "{{regexMatch (sprig_repeat 10000 `a`) `b`}}".to_owned(),
+        zeros(13) + "{{len (sprig_uniq $l)}}",
+        zeros(14) + "{{len (sprig_compact $l)}}",
+        zeros(14) + "{{if contains 1 $l}}{{end}}",
     ] {
         let error = render_with(&text, narrow).expect_err(&text);
         assert!(

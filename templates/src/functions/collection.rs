@@ -74,6 +74,7 @@ fn is_in(context: &mut Context<'_>, container: &Value, wanted: &Value) -> Result
         context.meter.charge(alike.count() * wanted.len())?;
         return Ok(items.iter().any(|item| item == &**wanted));
     }
+    context.meter.can_copy(container)?;
     if let Some(items) = container.items() {
         for item in &items {
             if item.kind() == Kind::Text && wanted.is_nil() {
@@ -105,6 +106,7 @@ fn is_in(context: &mut Context<'_>, container: &Value, wanted: &Value) -> Result
 /// `at_end` is the answer when no wanted item decides; `inverted` makes absence decide.
 fn some(context: &mut Context<'_>, args: &[Place], at_end: bool, inverted: bool) -> Outcome {
     const ELEMENT: usize = 16;
+    context.meter.can_copy(&args[0].value)?;
     let wanted = args[0].value.items().unwrap_or_default();
     let container = &args[1].value;
     let steps = wanted.len().saturating_mul(container.len().unwrap_or(1));

@@ -97,14 +97,17 @@ fn texts(context: &mut Context<'_>, value: &Value) -> Result<Rc<Strings>, Failur
     let texts: Vec<Text> = match value {
         Value::Strings(items) => return Ok(Rc::clone(items)),
         Value::Nil => Vec::new(),
-        value => match value.items() {
-            Some(items) => items
-                .iter()
-                .filter(|item| !item.is_nil())
-                .map(|item| paid(context, item))
-                .collect::<Result<_, _>>()?,
-            None => vec![paid(context, value)?],
-        },
+        value => {
+            context.meter.can_copy(value)?;
+            match value.items() {
+                Some(items) => items
+                    .iter()
+                    .filter(|item| !item.is_nil())
+                    .map(|item| paid(context, item))
+                    .collect::<Result<_, _>>()?,
+                None => vec![paid(context, value)?],
+            }
+        }
     };
     Ok(Rc::new(Strings::from(texts)))
 }

@@ -23,20 +23,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("sprig_tuple", &[], list)
         .glancing()
         .rest(Type::Any),
-    Function::new("sprig_first", ANY, |_, args| {
-        let items = items(args, "find first on")?;
+    Function::new("sprig_first", ANY, |context, args| {
+        let items = items(context, args, "find first on")?;
         Ok(items.first().cloned().unwrap_or(Value::Nil))
     }),
-    Function::new("sprig_mustFirst", ANY, |_, args| {
-        let items = items(args, "find first on")?;
+    Function::new("sprig_mustFirst", ANY, |context, args| {
+        let items = items(context, args, "find first on")?;
         Ok(items.first().cloned().unwrap_or(Value::Nil))
     }),
-    Function::new("sprig_last", ANY, |_, args| {
-        let items = items(args, "find last on")?;
+    Function::new("sprig_last", ANY, |context, args| {
+        let items = items(context, args, "find last on")?;
         Ok(items.last().cloned().unwrap_or(Value::Nil))
     }),
-    Function::new("sprig_mustLast", ANY, |_, args| {
-        let items = items(args, "find last on")?;
+    Function::new("sprig_mustLast", ANY, |context, args| {
+        let items = items(context, args, "find last on")?;
         Ok(items.last().cloned().unwrap_or(Value::Nil))
     }),
     Function::new("sprig_rest", ANY, rest),
@@ -101,8 +101,10 @@ fn elements(value: &Value, complaint: impl FnOnce(&str) -> String) -> Result<Vec
         .ok_or_else(|| Failure::new(complaint(kind_name(value))))
 }
 
-fn items(args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
-    elements(&args[0].value, |kind| format!("Cannot {what} type {kind}"))
+fn items(context: &mut Context<'_>, args: &[Place], what: &str) -> Result<Vec<Value>, Failure> {
+    let value = &args[0].value;
+    context.meter.can_copy(value)?;
+    elements(value, |kind| format!("Cannot {what} type {kind}"))
 }
 
 fn list(context: &mut Context<'_>, args: &[Place]) -> Outcome {
@@ -113,32 +115,33 @@ fn list(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     ))
 }
 
-fn rest(_: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let items = items(args, "find rest on")?;
-    Ok(match items.split_first() {
-        Some((_, rest)) => Value::list(rest.to_vec()),
-        None => Value::TypedNil(Type::List),
-    })
+fn rest(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(context, args, "find rest on")?;
+    if items.is_empty() {
+        return Ok(Value::TypedNil(Type::List));
+    }
+    items.remove(0);
+    Ok(Value::list(items))
 }
 
-fn initial(_: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let items = items(args, "find initial on")?;
-    Ok(match items.split_last() {
-        Some((_, initial)) => Value::list(initial.to_vec()),
+fn initial(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(context, args, "find initial on")?;
+    Ok(match items.pop() {
+        Some(_) => Value::list(items),
         None => Value::TypedNil(Type::List),
     })
 }
 
 fn append(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     context.meter.keep(uncounted(&args[1].value))?;
-    let mut items = items(args, "push on")?;
+    let mut items = items(context, args, "push on")?;
     items.push(args[1].value.clone());
     Ok(Value::list(items))
 }
 
 fn prepend(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     context.meter.keep(uncounted(&args[1].value))?;
-    let mut items = items(args, "prepend on")?;
+    let mut items = items(context, args, "prepend on")?;
     items.insert(0, args[1].value.clone());
     Ok(Value::list(items))
 }
@@ -168,8 +171,8 @@ fn concat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     Ok(list)
 }
 
-fn reverse(_: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let mut items = items(args, "find reverse on")?;
+fn reverse(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(context, args, "find reverse on")?;
     items.reverse();
     Ok(Value::list(items))
 }
@@ -184,11 +187,15 @@ fn is_among(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Resul
 }
 
 fn uniq(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    /// The memory of an element in the set and in the list of those that are new.
+    const KNOWN: usize = 128;
+    let items = items(context, args, "find uniq on")?;
+    context.meter.has_room(items.len().saturating_mul(KNOWN))?;
     let mut unique: Vec<Value> = Vec::new();
     let mut plain = BTreeSet::new();
     // A value without an order is compared with all others of its kind.
     let mut odd: Vec<Value> = Vec::new();
-    for item in items(args, "find uniq on")? {
+    for item in items {
         context
             .meter
             .charge(item.as_text().map_or(0, |text| 2 * text.len()))?;
@@ -233,7 +240,7 @@ impl Plain {
 fn without(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let omitted: Vec<Value> = args[1..].iter().map(|place| place.value.clone()).collect();
     let mut kept = Vec::new();
-    for item in items(args, "find without on")? {
+    for item in items(context, args, "find without on")? {
         if !is_among(context, &omitted, &item)? {
             kept.push(item);
         }
@@ -245,18 +252,19 @@ fn has(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     if args[1].value.is_nil() {
         return Ok(Value::Bool(false));
     }
-    let items = items(&args[1..], "find has on")?;
+    let items = items(context, &args[1..], "find has on")?;
     is_among(context, &items, &args[0].value).map(Value::Bool)
 }
 
-fn compact(_: &mut Context<'_>, args: &[Place]) -> Outcome {
-    let mut items = items(args, "compact on")?;
+fn compact(context: &mut Context<'_>, args: &[Place]) -> Outcome {
+    let mut items = items(context, args, "compact on")?;
     items.retain(|item| !is_empty(item));
     Ok(Value::list(items))
 }
 
-fn slice(_: &mut Context<'_>, args: &[Place]) -> Outcome {
+fn slice(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let list = &args[0].value;
+    context.meter.can_copy(list)?;
     let length = elements(list, |kind| {
         format!("list should be type of slice or array but {kind}")
     })?
@@ -288,7 +296,7 @@ fn out_of_slice() -> Failure {
 fn chunk(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     /// The memory of a chunk besides its elements.
     const HEAD: usize = 96;
-    let items = items(&args[1..], "chunk")?;
+    let items = items(context, &args[1..], "chunk")?;
     let size = int(args, 0);
     // A negative size leaves no chunks, or fewer than none; but one element is always a chunk of its own.
     let last = items.len() as f64 - 1.0;
