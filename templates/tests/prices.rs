@@ -208,6 +208,17 @@ fn a_text_that_grows_is_no_longer_than_one_may_be() {
             "{call}: {error}"
         );
     }
+    for whole in ["é", "中"] {
+        let turns = 60_000 / whole.len();
+        let outcome = render_with(
+            &format!("{{{{len (toUpper (sprig_repeat {turns} `{whole}`))}}}}"),
+            limits,
+        );
+        assert!(
+            matches!(outcome, Ok(Pass::Complete(_))),
+            "{whole}: {outcome:?}"
+        );
+    }
 }
 
 #[test]

@@ -188,11 +188,14 @@ pub(super) fn changed(
     change: impl FnOnce(&[u8]) -> Vec<u8>,
 ) -> Outcome {
     let whole = text(args, 0);
-    // What is no character takes three bytes then, and some letters take one more.
-    let foreign = whole.iter().filter(|byte| !byte.is_ascii()).count();
-    context
-        .meter
-        .makes(whole.len().saturating_add(foreign.saturating_mul(2)))?;
+    // What is no character takes three bytes then, and some letters among those that begin so take one more.
+    let grows = |byte: &u8| matches!(byte, 0xc6..=0xca);
+    let growth = whole.utf8_chunks().map(|chunk| {
+        let letters = chunk.valid().as_bytes().iter().filter(|&byte| grows(byte));
+        letters.count() + 2 * chunk.invalid().len()
+    });
+    let length = growth.fold(whole.len(), usize::saturating_add);
+    context.meter.makes(length)?;
     done(change(whole))
 }
 
