@@ -174,6 +174,14 @@ fn a_list_that_grows_one_by_one_takes_no_more_than_its_length() {
             "{{scratch.Set `l` sprig_list}}",
             "{{scratch.Set `l` (sprig_append (scratch.Get `l`) 1)}}",
         ),
+        (
+            "{{scratch.MapSet `m` `l` sprig_list}}",
+            "{{scratch.MapSet `m` `l` (sprig_append (scratch.Get `m`).l 1)}}",
+        ),
+        (
+            "{{$m := sprig_dict `l` sprig_list}}",
+            "{{$_ := sprig_set $m `l` (sprig_append $m.l 1)}}",
+        ),
     ] {
         assert_cheap(&format!(
             "{{{{$one := sprig_list 1}}}}{start}{{{{range 5000}}}}{step}{{{{end}}}}"

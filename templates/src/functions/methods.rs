@@ -117,7 +117,10 @@ fn map_set(context: &mut Context<'_>, args: &[Place], overwrites: bool) -> Outco
         }
         let mut map = map.borrow_mut();
         if overwrites || !map.contains_key(key) {
-            map.insert(key.clone(), value.clone());
+            let before = map.insert(key.clone(), value.clone());
+            if let Some(before) = before {
+                context.meter.give_back(&before);
+            }
         }
         done("")
     })

@@ -35,8 +35,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if collection::holds(context, &args[2].value, &map)? {
                 return Err(Failure::new("a map cannot contain itself"));
             }
-            map.borrow_mut()
+            let before = map
+                .borrow_mut()
                 .insert(text(args, 1).clone(), args[2].value.clone());
+            if let Some(before) = before {
+                context.meter.give_back(&before);
+            }
             Ok(args[0].value.clone())
         },
     )
