@@ -59,6 +59,18 @@ fn answers() -> Answers {
 }
 
 #[test]
+fn what_nests_too_deep_does_not_blame_the_memory() {
+    on_a_small_stack(|| {
+        let mut narrow = Options::default();
+        narrow.limits.memory = 1 << 20;
+        let nested =
+            "{{$s := sprig_list 1}}{{range 2000}}{{$s = sprig_list $s}}{{end}}{{toJSON $s}}";
+        let error = render_with(nested.as_bytes(), &narrow).expect_err("it nests too deep");
+        assert!(error.message().contains("nested too deeply"), "{error}");
+    });
+}
+
+#[test]
 fn deep_nesting_is_refused_and_not_overflowed() {
     on_a_small_stack(|| {
         for depth in [100, 1_000, 100_000] {
