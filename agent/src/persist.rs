@@ -374,7 +374,8 @@ impl File {
         };
         if !file.is_written {
             file.remove();
-            if lock(&file.state).kept.misses_tokens {
+            // The mark is for the next life's word of what is revoked.
+            if revokes && lock(&file.state).kept.misses_tokens {
                 let _ = files::doubt(&file.path);
             }
         }
