@@ -333,39 +333,23 @@ async fn a_login_goes_to_its_methods_namespace_and_a_lease_stays_in_that_of_its_
 /// The path of the read may name one below that of all reads.
 #[tokio::test]
 async fn a_token_is_revoked_in_the_namespace_that_its_path_names() {
-    const REVOCATION: &str = "/v1/auth/token/revoke-self";
-    let vault = ScriptedVault::start().await.unwrap();
-    let made = json!({ "auth": { "client_token": "o1", "accessor": "ao", "lease_duration": 3600,
-        "renewable": true, "orphan": true } });
-    vault
-        .on(
-            "PUT",
-            "/v1/auth/kubernetes/login",
-            Answer::login("t1", "a1", 3600),
-        )
-        .on(
-            "PUT",
-            "/v1/unit/auth/token/create-orphan",
-            Answer::ok(&made),
-        )
-        .on("PUT", REVOCATION, Answer::empty());
-    let place = Place::offline(&vault.url());
-    let call = r#"secret \"unit/auth/token/create-orphan\" \"ttl=1h\""#;
-    let agent = start_in_two(&place, &vault, call, ".Auth.ClientToken");
-    assert!(place.wait().await.success());
-    agent.terminate().await;
+    let asked = revocations_in_two("unit/auth/token/create-orphan", [Answer::empty()]).await;
 
-    let requests = vault.requests().into_iter();
-    let revocations = requests.filter(|request| request.path == REVOCATION);
-    let mut asked: Vec<_> = revocations.filter_map(|it| it.namespace).collect();
-    asked.sort();
     assert_eq!(asked, ["people/", "team/unit/"]);
-    assert_eq!(place.report()["reason"], "Revoked");
 }
 
 /// A token that a template has made is in the namespace of its read.
 #[tokio::test]
 async fn a_token_that_cannot_be_revoked_where_the_login_is_is_revoked_where_the_reads_are() {
+    let denied = Answer::error(403, "permission denied");
+
+    let asked = revocations_in_two("auth/token/create-orphan", [denied, Answer::empty()]).await;
+
+    assert_eq!(asked, ["people/", "people/", "team/"]);
+}
+
+/// The namespaces in which an agent asks to revoke its own token and one that its template has made with this path.
+async fn revocations_in_two(path: &str, answers: impl IntoIterator<Item = Answer>) -> Vec<String> {
     const REVOCATION: &str = "/v1/auth/token/revoke-self";
     let vault = ScriptedVault::start().await.unwrap();
     let made = json!({ "auth": { "client_token": "o1", "accessor": "ao", "lease_duration": 3600,
@@ -376,21 +360,22 @@ async fn a_token_that_cannot_be_revoked_where_the_login_is_is_revoked_where_the_
             "/v1/auth/kubernetes/login",
             Answer::login("t1", "a1", 3600),
         )
-        .on("PUT", "/v1/auth/token/create-orphan", Answer::ok(&made))
-        .on("PUT", REVOCATION, Answer::error(403, "permission denied"))
-        .on("PUT", REVOCATION, Answer::empty());
+        .on("PUT", &format!("/v1/{path}"), Answer::ok(&made));
+    for answer in answers {
+        vault.on("PUT", REVOCATION, answer);
+    }
     let place = Place::offline(&vault.url());
-    let call = r#"secret \"auth/token/create-orphan\" \"ttl=1h\""#;
-    let agent = start_in_two(&place, &vault, call, ".Auth.ClientToken");
+    let call = format!(r#"secret \"{path}\" \"ttl=1h\""#);
+    let agent = start_in_two(&place, &vault, &call, ".Auth.ClientToken");
     assert!(place.wait().await.success());
     agent.terminate().await;
 
+    assert_eq!(place.report()["reason"], "Revoked");
     let requests = vault.requests().into_iter();
     let revocations = requests.filter(|request| request.path == REVOCATION);
     let mut asked: Vec<_> = revocations.filter_map(|it| it.namespace).collect();
     asked.sort();
-    assert_eq!(asked, ["people/", "people/", "team/"]);
-    assert_eq!(place.report()["reason"], "Revoked");
+    asked
 }
 
 /// Starts an agent that logs in in one namespace and reads in another.
