@@ -208,17 +208,11 @@ async fn a_lack_of_descriptors_is_told_once_and_ends_with_the_clients_that_take_
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(clients);
     let mut client = UnixStream::connect(&socket).await.unwrap();
-    client
-        .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = [0; 8];
-    let answered = client.read_exact(&mut answer);
-    let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+    let is_answered = is_answered(&mut client).await;
     let output = agent.terminate().await;
 
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(answered.is_ok_and(|read| read.is_ok()), "{log}");
+    assert!(is_answered, "{log}");
     let told = log.matches("cannot accept a connection").count();
     assert_eq!(told, 1, "{log}");
 }
@@ -250,14 +244,7 @@ async fn limit_of_a_program(soft_limit: u32, count: usize) -> Place {
     let mut clients = Vec::new();
     for _ in 0..count {
         let mut client = UnixStream::connect(&socket).await.unwrap();
-        client
-            .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let mut answer = [0; 8];
-        let answered = client.read_exact(&mut answer);
-        let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
-        assert!(answered.is_ok_and(|read| read.is_ok()), "{}", clients.len());
+        assert!(is_answered(&mut client).await, "{}", clients.len());
         clients.push(client);
     }
     fs::write(place.path("jwt"), "x").unwrap();
@@ -267,6 +254,18 @@ async fn limit_of_a_program(soft_limit: u32, count: usize) -> Place {
     .await;
     agent.terminate().await;
     place
+}
+
+/// Whether the agent begins to answer this client within five seconds.
+async fn is_answered(client: &mut UnixStream) -> bool {
+    client
+        .write_all(b"GET /agent/v1/metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 8];
+    let answered = client.read_exact(&mut answer);
+    let answered = tokio::time::timeout(Duration::from_secs(5), answered).await;
+    answered.is_ok_and(|read| read.is_ok())
 }
 
 async fn place(cluster: &Cluster, mode: Mode) -> Place {
