@@ -244,7 +244,7 @@ async fn whoever_asks_to_quit_twice_and_a_signal_after_it_leave_no_token() {
     let (vault, place) = revoking_after(Duration::from_secs(1)).await;
     let port = planescape_tests::address::free([127, 0, 0, 1].into()).unwrap();
     let place = place
-        .setting("planescape { revoke_on_exit = true termination_log = \"FOLDER/report\" ready_socket = \"FOLDER/ready.sock\" }")
+        .revoking()
         .setting(&format!(
             "listener \"tcp\" {{ address = \"{port}\" tls_disable = true agent_api {{ enable_quit = true }} }}"
         ));
