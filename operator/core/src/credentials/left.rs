@@ -203,8 +203,10 @@ pub fn is_unknown(error: &Error) -> bool {
 /// Whether role or policy keep Vault from doing what it was asked for.
 #[must_use]
 pub fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::Refused(refusal)
-        if matches!(refusal.kind(), Kind::Denied | Kind::InvalidToken | Kind::WrongAudience | Kind::UnknownRole))
+    matches!(
+        error.kind(),
+        Some(Kind::Denied | Kind::InvalidToken | Kind::WrongAudience | Kind::UnknownRole)
+    )
 }
 
 /// Why tokens are not revoked, and what mends it.

@@ -273,9 +273,7 @@ pub(in crate::credentials) async fn mount_of(
 ) -> Result<Option<Mount>, Error> {
     match client.mount_of(path, token).await {
         Ok(mount) => Ok(Some(mount)),
-        Err(Error::Refused(refusal)) if matches!(refusal.kind(), Kind::Denied | Kind::NotFound) => {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), Some(Kind::Denied | Kind::NotFound)) => Ok(None),
         Err(error) => Err(error),
     }
 }
