@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
-use planescape_agent_contract::{FileMode, Owner, Persist};
+use planescape_agent_contract::Persist;
 use planescape_agent_core::LeftLeases;
 use planescape_agent_handover::{Contents, Kept, KeptAnswer, Named, Plain, Random};
 use planescape_vault::{Call, Grant, Secret, SecretText};
@@ -341,7 +341,7 @@ impl File {
             state: Mutex::default(),
             trouble: Mutex::default(),
         };
-        files::check(&file.target(), &[])
+        files::check(&Target::private(file.path.clone()), &[])
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
         // The last life could not write down all that it had to say.
         let is_doubted = files::is_doubted(&file.path);
@@ -382,16 +382,6 @@ impl File {
         Ok((file, token))
     }
 
-    fn target(&self) -> Target {
-        Target {
-            path: self.path.clone(),
-            mode: Some(FileMode::PRIVATE),
-            create_parents: false,
-            owner: Owner::default(),
-            backup: false,
-        }
-    }
-
     fn take_over(&self, contents: Contents) -> Option<SecretText> {
         let token = contents.token.as_ref().map(Plain::to_secret);
         *lock(&self.state) = State {
@@ -422,7 +412,7 @@ impl File {
         let mut random: Random = [0; _];
         rand::fill(&mut random)?;
         let bytes = contents.seal(&self.service_account()?, &random)?;
-        files::write(&self.target(), &[], &bytes)?;
+        files::write(&Target::private(self.path.clone()), &[], &bytes)?;
         Ok(())
     }
 

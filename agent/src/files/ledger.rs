@@ -7,7 +7,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use planescape_agent_contract::{FileMode, Owner};
 use planescape_agent_core::{LeftLeases, LeftToken};
 use planescape_agent_handover::Named;
 use planescape_vault::SecretText;
@@ -136,7 +135,7 @@ impl Ledger {
                 kept.extend_from_slice(line);
             }
         }
-        write(&private(path.clone()), &[], &kept)?;
+        write(&Target::private(path.clone()), &[], &kept)?;
         caught_up
     }
 
@@ -165,7 +164,7 @@ impl Ledger {
             leases: leases.to_vec(),
             more,
         };
-        let target = private(path);
+        let target = Target::private(path);
         let text = serde_json::to_vec(&named).map_err(io::Error::from);
         if let Err(error) = text.and_then(|text| write(&target, &[], &text)) {
             let path = target.path.display();
@@ -197,17 +196,6 @@ impl Ledger {
             let path = path.display();
             tracing::warn!(%path, %error, "cannot remove the ledger, whose tokens are revoked");
         }
-    }
-}
-
-/// A file for this agent alone.
-fn private(path: PathBuf) -> Target {
-    Target {
-        path,
-        mode: Some(FileMode::PRIVATE),
-        create_parents: false,
-        owner: Owner::default(),
-        backup: false,
     }
 }
 

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use planescape_agent_contract::FileMode;
-
 use super::write::{Target, write};
 
 /// Removed when dropped.
@@ -16,13 +14,7 @@ impl PidFile {
         let Some(path) = path else {
             return Ok(Self(None));
         };
-        let target = Target {
-            path: path.into(),
-            mode: FileMode::from_bits(0o600),
-            owner: planescape_agent_contract::Owner::default(),
-            backup: false,
-            create_parents: false,
-        };
+        let target = Target::private(path.into());
         write(&target, &[], std::process::id().to_string().as_bytes())
             .map_err(|error| anyhow::anyhow!("error storing PID: {path}: {error}"))?;
         Ok(Self(Some(target.path)))

@@ -33,6 +33,19 @@ pub(crate) struct Target {
     pub(crate) backup: bool,
 }
 
+impl Target {
+    /// A file for this agent alone.
+    pub(crate) fn private(path: PathBuf) -> Self {
+        Self {
+            path,
+            mode: Some(FileMode::PRIVATE),
+            create_parents: false,
+            owner: Owner::default(),
+            backup: false,
+        }
+    }
+}
+
 /// Makes the file hold these bytes; one that does already stays untouched. A reader sees the old
 /// file or the new one, never a part. Folders in `shared` can be written by others, who may put
 /// links and pipes in our way: below them no link is followed, and nothing is taken over from a
