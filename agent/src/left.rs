@@ -77,13 +77,7 @@ impl Left {
         leases.ids.extend(of_handed.ids);
         leases.more += of_handed.more;
         self.leases = Some(leases);
-        self.tokens.push(LeftToken {
-            secret,
-            accessor: String::new(),
-            namespace: None,
-            lasts: None,
-            is_written: false,
-        });
+        self.tokens.push(of_login(secret));
         self
     }
 
@@ -96,13 +90,7 @@ impl Left {
             if let Some(leases) = self.leases.as_mut().filter(|_| !are_named) {
                 leases.more += 1;
             }
-            self.tokens.push(LeftToken {
-                secret,
-                accessor: String::new(),
-                namespace: None,
-                lasts: None,
-                is_written: false,
-            });
+            self.tokens.push(of_login(secret));
         }
         self
     }
@@ -116,6 +104,17 @@ impl Left {
     fn doubted(mut self, is_doubtful: bool, has_ledger: bool) -> Self {
         self.is_unread |= is_doubtful && !has_ledger;
         self
+    }
+}
+
+/// A token of a login, of which nothing else is handed on. The ledger lacks it.
+fn of_login(secret: SecretText) -> LeftToken {
+    LeftToken {
+        secret,
+        accessor: String::new(),
+        namespace: None,
+        lasts: None,
+        is_written: false,
     }
 }
 
