@@ -194,8 +194,8 @@ impl Vault {
         let former = self.saves.renewal_asked(&accessor).await;
         let asked_at = SystemTime::now();
         let bearer = Bearer {
+            token: &token,
             namespace: namespace.as_deref(),
-            ..of_read(&token)
         };
         let result = self.client.renew_self(bearer, None).await;
         match (&result, former) {
@@ -224,8 +224,8 @@ impl Vault {
     ) -> Input {
         let asked_at = SystemTime::now();
         let bearer = Bearer {
+            token: &token,
             namespace: namespace.as_deref(),
-            ..of_read(&token)
         };
         let result = self.client.renew_lease(&lease_id, bearer, None).await;
         if let Ok(grant) = result {
