@@ -331,7 +331,6 @@ impl Effects {
             self.last_words.finished().await;
             self.named.finished().await;
             while self.ledger_work.join_next().await.is_some() {}
-            drop(self.ledger_slot.acquire().await);
             self.vault.saves.finished().await;
             let slots = &self.vault.file_slots;
             drop(slots.acquire_many(LOGIN_FILES_AT_ONCE as u32).await);
