@@ -345,22 +345,23 @@ impl File {
             .with_context(|| format!("error creating persistent cache: {}", file.path.display()))?;
         // The last life could not write down all that it had to say.
         let is_doubted = files::is_doubted(&file.path);
-        let token = match file.read() {
-            Ok(None) => file.take_over(missing(is_doubted)),
-            Ok(Some(mut contents)) => {
+        let contents = match file.read() {
+            Ok(None) => missing(is_doubted),
+            Ok(Some(contents)) => {
                 let path = file.path.display();
                 tracing::info!(target: "agent.cache", %path, "loaded memcache from persistent storage");
                 file.is_written = persist.keeps_after_import;
                 if is_doubted {
                     // Its leases may be replaced or revoked, and there may be other leases than those that it names.
-                    contents = Contents {
+                    Contents {
                         token: contents.token,
                         replaced: contents.replaced,
                         orphans: contents.orphans,
                         ..missing(true)
-                    };
+                    }
+                } else {
+                    contents
                 }
-                file.take_over(contents)
             }
             Err(error) if persist.exits_on_error => {
                 return Err(error.context("error restoring in-memory cache from persisted file"));
@@ -369,16 +370,17 @@ impl File {
                 file.is_written = persist.keeps_after_import;
                 let error = format!("{error:#}");
                 tracing::error!(target: "agent.cache", error, "error restoring in-memory cache from persisted file");
-                file.take_over(missing(true))
+                missing(true)
             }
         };
         if !file.is_written {
             file.remove();
             // The mark is for the next life's word of what is revoked.
-            if revokes && lock(&file.state).kept.misses_tokens {
+            if revokes && contents.misses_tokens {
                 let _ = files::doubt(&file.path);
             }
         }
+        let token = file.take_over(contents);
         Ok((file, token))
     }
 
