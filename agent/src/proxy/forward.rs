@@ -173,16 +173,10 @@ impl Proxy {
                 (None, response, Instant::now() + self.patience)
             }
         };
-        let (may_be_done, is_sure) = match &response {
-            Ok(response) => {
-                let status = response.status();
-                let may_be_done = may_be_done(status.as_u16());
-                (may_be_done, status == StatusCode::NO_CONTENT)
-            }
-            // Vault may have carried out the request all the same.
-            Err(_) => (true, false),
-        };
-        if may_be_done {
+        let heard = response.as_ref().ok().map(Response::status);
+        // Without an answer Vault may have carried out the request all the same.
+        if heard.is_none_or(|status| may_be_done(status.as_u16())) {
+            let is_sure = heard == Some(StatusCode::NO_CONTENT);
             self.forget(incomer, body.as_deref(), is_sure);
         }
         self.count_unheard(&incomer.passage, &response);
