@@ -46,7 +46,10 @@ impl Builtin {
     pub(super) fn run(self, words: &[String], input: Option<&[u8]>) -> Done {
         match self {
             Self::Base64 => base64(words, input),
-            Self::Cat => contents("cat", &words.iter().collect::<Vec<_>>(), input),
+            Self::Cat => {
+                let paths: Vec<&str> = words.iter().map(String::as_str).collect();
+                contents("cat", &paths, input)
+            }
             Self::Echo => echo(words),
             Self::Exit => ends_with(
                 words
@@ -96,17 +99,11 @@ fn echo(words: &[String]) -> Done {
 
 /// The contents of these files; the input if there are none, and in the place of `-`. A failed read does not stop the
 /// others.
-fn contents(name: &str, paths: &[&String], input: Option<&[u8]>) -> Done {
-    let input_alone = "-".to_owned();
-    let input_alone = [&input_alone];
-    let paths: &[&String] = if paths.is_empty() {
-        &input_alone
-    } else {
-        paths
-    };
+fn contents(name: &str, paths: &[&str], input: Option<&[u8]>) -> Done {
+    let paths: &[&str] = if paths.is_empty() { &["-"] } else { paths };
     let mut done = Done::well("");
     for path in paths {
-        let read = match (path.as_str(), input) {
+        let read = match (*path, input) {
             ("-", Some(input)) => {
                 done.output.extend_from_slice(input);
                 Ok(input.len())
@@ -133,7 +130,7 @@ fn base64(words: &[String], input: Option<&[u8]>) -> Done {
             // The length of lines: here there is one line.
             "-w" => drop(rest.next()),
             flag if flag.starts_with('-') && flag != "-" => {}
-            _ => paths.push(word),
+            path => paths.push(path),
         }
     }
     let mut done = contents("base64", &paths, input);
