@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::{Error, Failure, Position};
 use crate::fmt;
 use crate::function::pay_written;
-use crate::meter::PRINTED;
+use crate::meter::{PRINTED, check_length};
 use crate::options::{Environment, Options};
 use crate::parse::Bodies;
 use crate::pass::Warning;
@@ -223,9 +223,8 @@ impl<'t> Run<'t> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         let limit = self.context.meter.limits.output;
-        if self.out.len() + bytes.len() > limit {
-            return Err(self.limit(format!("output is larger than {limit} bytes")));
-        }
+        let fits = check_length(self.out.len() + bytes.len(), limit);
+        fits.map_err(|failure| self.stop(&failure))?;
         self.context.meter.work += bytes.len();
         self.out.extend_from_slice(bytes);
         Ok(())

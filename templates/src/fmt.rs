@@ -7,6 +7,7 @@ mod printf;
 use planescape_vault::Text;
 
 use crate::error::Failure;
+use crate::meter::check_length;
 use crate::object::Object;
 use crate::quote;
 use crate::unicode;
@@ -63,16 +64,7 @@ pub(crate) fn print(out: &mut Vec<u8>, value: &Value, limit: usize) -> Result<()
         }
         _ => Printer::new(out, limit).arg(value, 'v'),
     }
-    check(out, limit)
-}
-
-fn check(out: &[u8], limit: usize) -> Result<(), Failure> {
-    if out.len() > limit {
-        return Err(Failure::limit(format!(
-            "output is larger than {limit} bytes"
-        )));
-    }
-    Ok(())
+    check_length(out.len(), limit)
 }
 
 /// `fmt.Sprint`.
@@ -87,7 +79,7 @@ pub(crate) fn sprint(places: &[Place], limit: usize) -> Result<Vec<u8>, Failure>
         Printer::new(&mut out, limit).arg(&place.value, 'v');
         after_text = is_text;
     }
-    check(&out, limit)?;
+    check_length(out.len(), limit)?;
     Ok(out)
 }
 
@@ -101,7 +93,7 @@ pub(crate) fn sprintln(places: &[Place], limit: usize) -> Result<Vec<u8>, Failur
         Printer::new(&mut out, limit).arg(&place.value, 'v');
     }
     out.push(b'\n');
-    check(&out, limit)?;
+    check_length(out.len(), limit)?;
     Ok(out)
 }
 
@@ -109,7 +101,7 @@ pub(crate) fn sprintln(places: &[Place], limit: usize) -> Result<Vec<u8>, Failur
 pub(crate) fn display(value: &Value, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::with_capacity(USUAL);
     Printer::new(&mut out, limit).arg(value, 'v');
-    check(&out, limit)?;
+    check_length(out.len(), limit)?;
     Ok(out)
 }
 

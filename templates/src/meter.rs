@@ -12,6 +12,16 @@ pub(crate) const PRINTED: usize = 8;
 /// The cost of the digits of a float.
 pub(crate) const FLOAT: usize = 512;
 
+/// Refuses a text of this length, if it is longer than it may be.
+pub(crate) fn check_length(length: usize, limit: usize) -> Result<(), Failure> {
+    if length > limit {
+        return Err(Failure::limit(format!(
+            "output is larger than {limit} bytes"
+        )));
+    }
+    Ok(())
+}
+
 /// The work and the memory of a pass.
 pub(crate) struct Meter {
     pub(crate) limits: Limits,
@@ -81,12 +91,7 @@ impl Meter {
 
     /// Refuses a text that would be too long, before it is made.
     pub(crate) fn makes(&mut self, bytes: usize) -> Result<(), Failure> {
-        let limit = self.limits.output;
-        if bytes > limit {
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
+        check_length(bytes, self.limits.output)?;
         if bytes > self.output_limit() {
             return Err(self.used_up());
         }
@@ -97,12 +102,7 @@ impl Meter {
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> Result<(), Failure> {
         const PIECE: usize = 4;
         self.charge(PIECE + piece.len())?;
-        let limit = self.limits.output;
-        if out.len() + piece.len() > limit {
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
+        check_length(out.len() + piece.len(), self.limits.output)?;
         out.extend_from_slice(piece);
         Ok(())
     }

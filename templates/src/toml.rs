@@ -4,6 +4,7 @@ use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt::shortest;
+use crate::meter::check_length;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
@@ -97,13 +98,7 @@ impl Encoder {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        if self.out.len() > self.limit {
-            let limit = self.limit;
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
-        Ok(())
+        check_length(self.out.len(), self.limit)
     }
 
     fn raw(&mut self, text: &str) {

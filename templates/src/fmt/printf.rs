@@ -1,10 +1,11 @@
 //! `fmt.Sprintf`: mistakes become part of the text, never an error.
 
 use crate::error::Failure;
+use crate::meter::check_length;
 use crate::unicode;
 use crate::value::{Place, Value};
 
-use super::{Flags, Printer, check};
+use super::{Flags, Printer};
 
 /// Widths and precisions beyond this are refused.
 const MAX_NUMBER: usize = 1_000_000;
@@ -23,10 +24,10 @@ pub(crate) fn printf(format: &[u8], places: &[Place], limit: usize) -> Result<Ve
     };
     let mut printer = Printer::new(&mut out, limit);
     while walk.step(&mut printer) {
-        check(printer.out, limit)?;
+        check_length(printer.out.len(), limit)?;
     }
     walk.extra(&mut printer);
-    check(&out, limit)?;
+    check_length(out.len(), limit)?;
     Ok(out)
 }
 

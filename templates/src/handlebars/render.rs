@@ -6,6 +6,7 @@ use planescape_vault::Text;
 use crate::error::{Failure, Position};
 use crate::exec::{Run, Stop};
 use crate::json::kept;
+use crate::meter::check_length;
 use crate::value::Value;
 
 use super::helpers::Arguments;
@@ -113,10 +114,8 @@ impl<'r, 't> Renderer<'r, 't> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         let limit = self.run.context.meter.output_limit();
-        if self.run.out.len() + bytes.len() > limit {
-            let words = format!("output is larger than {limit} bytes");
-            return Err(self.stop(&Failure::limit(words)));
-        }
+        let fits = check_length(self.run.out.len() + bytes.len(), limit);
+        fits.map_err(|failure| self.stop(&failure))?;
         self.run.out.extend_from_slice(bytes);
         Ok(())
     }

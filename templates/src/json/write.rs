@@ -3,6 +3,7 @@
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt::shortest;
+use crate::meter::check_length;
 use crate::object::Object;
 use crate::value::Value;
 
@@ -168,13 +169,7 @@ impl Writer {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        if self.out.len() > self.limit {
-            let limit = self.limit;
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
-        Ok(())
+        check_length(self.out.len(), self.limit)
     }
 
     fn string(&mut self, text: &[u8]) -> Result<(), Failure> {

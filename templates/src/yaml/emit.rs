@@ -5,6 +5,7 @@ use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::fmt::shortest;
+use crate::meter::check_length;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::unicode;
@@ -117,12 +118,7 @@ impl Emitter {
     }
 
     fn node(&mut self, value: &Value, context: Context) -> Result<(), Failure> {
-        if self.out.len() > self.limit {
-            let limit = self.limit;
-            return Err(Failure::limit(format!(
-                "output is larger than {limit} bytes"
-            )));
-        }
+        check_length(self.out.len(), self.limit)?;
         match value {
             Value::List(items) | Value::Lists(items) => self.sequence(items, context),
             Value::Strings(_) | Value::Ints(_) => {

@@ -2,6 +2,7 @@
 
 use crate::bytes;
 use crate::error::Failure;
+use crate::meter::check_length;
 use crate::value::{Place, Type};
 
 use super::{Context, Function, ONE, Outcome, case, done, int, text};
@@ -130,12 +131,7 @@ fn repeat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     let whole = text(args, 1);
     let length = whole.len().saturating_mul(count);
     context.meter.charge(length)?;
-    if length > context.meter.output_limit() {
-        let limit = context.meter.output_limit();
-        return Err(Failure::limit(format!(
-            "output is larger than {limit} bytes"
-        )));
-    }
+    check_length(length, context.meter.output_limit())?;
     done(whole.repeat(count))
 }
 
