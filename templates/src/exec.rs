@@ -311,17 +311,10 @@ impl<'t> Run<'t> {
                 return Err(self.error(&format!("can't print {node} of type {name}")));
             }
             Value::Nil => self.warn_of_nothing(node),
-            Value::Float(_)
-            | Value::Complex(_)
-            | Value::Object(_)
-            | Value::List(_)
-            | Value::Lists(_)
-            | Value::Map(_)
-            | Value::AnyMap(_) => {
-                let paid = pay_written(&mut self.context.meter, &place.value, 0);
+            value => {
+                let paid = pay_written(&mut self.context.meter, value, 0);
                 paid.map_err(|failure| self.stop(&failure))?;
             }
-            _ => {}
         }
         let limit = self
             .context
