@@ -9,6 +9,7 @@ use planescape_vault::Text;
 use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
+use crate::function::{uncounted, uncounted_key};
 use crate::number::{Base, parse_int};
 use crate::quote;
 use crate::value::{Kind, Map, Place, Type, Value};
@@ -231,6 +232,16 @@ pub(super) fn keys(map: &Map) -> usize {
 
 /// The memory of an entry of a map, with a small text in it.
 pub(super) const ENTRY: usize = 200;
+
+/// Pays for the memory of an entry that a map gets.
+pub(super) fn keep_entry(
+    context: &mut Context<'_>,
+    key: &Text,
+    value: &Value,
+) -> Result<(), Failure> {
+    let texts = uncounted_key(key) + uncounted(value);
+    context.meter.keep(ENTRY + texts)
+}
 
 /// The memory of an entry of a map whose key and value others hold, too.
 const SHARED: usize = 64;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use planescape_vault::Text;
 
 use crate::error::Failure;
-use crate::function::{OBJECT, uncounted, uncounted_key};
+use crate::function::OBJECT;
 use crate::number::{Base, parse_float, parse_int};
 use crate::object::Object;
 use crate::quote;
 use crate::value::{Place, Type, Value};
 
-use super::collection::ENTRY;
+use super::collection::keep_entry;
 use super::{Context, Function, Outcome, done, text};
 
 /// The method of this name that a value has; the receiver comes first in its arguments.
@@ -93,12 +93,6 @@ fn with_store(args: &[Place], act: impl FnOnce(&mut Store) -> Outcome) -> Outcom
         },
         _ => Ok(Value::Nil),
     }
-}
-
-/// Pays for the memory of an entry.
-fn keep_entry(context: &mut Context<'_>, key: &Text, value: &Value) -> Result<(), Failure> {
-    let texts = uncounted_key(key) + uncounted(value);
-    context.meter.keep(ENTRY + texts)
 }
 
 fn map_set(context: &mut Context<'_>, args: &[Place], overwrites: bool) -> Outcome {

@@ -30,8 +30,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 return Err(Failure::new("assignment to entry in nil map"));
             }
             let map = map(args, 0);
-            let texts = uncounted_key(text(args, 1)) + uncounted(&args[2].value);
-            context.meter.keep(ENTRY + texts)?;
+            collection::keep_entry(context, text(args, 1), &args[2].value)?;
             if collection::holds(context, &args[2].value, &map)? {
                 return Err(Failure::new("a map cannot contain itself"));
             }
