@@ -4,7 +4,7 @@ use planescape_vault::Text;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::meter::{FLOAT, Meter};
+use crate::meter::{ELEMENT, FLOAT, MAP, Meter};
 use crate::value::{Place, Type, Value};
 
 /// The result of a function.
@@ -153,8 +153,6 @@ pub(crate) fn uncounted_key(key: &Text) -> usize {
 
 /// The memory that a new value may take: small texts are not worth counting until a list or a map holds them.
 fn held(value: &Value) -> usize {
-    const ELEMENT: usize = 32;
-    const MAP: usize = 600;
     match value {
         Value::Text(text) | Value::Number(text) => text.len() / SMALL * SMALL,
         Value::Map(_) | Value::StringMap(_) | Value::AnyMap(_) => {

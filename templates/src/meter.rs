@@ -12,6 +12,12 @@ pub(crate) const PRINTED: usize = 8;
 /// The cost of the digits of a float.
 pub(crate) const FLOAT: usize = 512;
 
+/// The memory of an element of a list.
+pub(crate) const ELEMENT: usize = 32;
+
+/// The memory of a map besides its entries.
+pub(crate) const MAP: usize = 600;
+
 /// Refuses a text of this length, if it is longer than it may be.
 pub(crate) fn check_length(length: usize, limit: usize) -> Result<(), Failure> {
     if length > limit {
@@ -82,7 +88,6 @@ impl Meter {
 
     /// Refuses a list whose elements there is no room to copy.
     pub(crate) fn can_copy(&mut self, value: &Value) -> Result<(), Failure> {
-        const ELEMENT: usize = 32;
         match value.kind() {
             Kind::List => self.has_room(value.len().unwrap_or(0).saturating_mul(ELEMENT)),
             _ => Ok(()),

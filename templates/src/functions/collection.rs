@@ -10,6 +10,7 @@ use crate::bytes;
 use crate::error::Failure;
 use crate::fmt;
 use crate::function::{uncounted, uncounted_key};
+use crate::meter::MAP;
 use crate::number::{Base, parse_int};
 use crate::quote;
 use crate::value::{Kind, Map, Place, Type, Value};
@@ -244,10 +245,7 @@ pub(super) fn keep_entry(
 }
 
 /// The memory of an entry of a map whose key and value others hold, too.
-const SHARED: usize = 64;
-
-/// The memory of a map besides its entries.
-pub(super) const MAP: usize = 600;
+pub(super) const SHARED: usize = 64;
 
 /// How deep values may nest where they are compared, copied or merged.
 pub(super) const MAX_DEPTH: usize = 1_000;

@@ -10,6 +10,7 @@ use crate::number::{Base, NumberError, parse_float, parse_int, parse_uint};
 use crate::unicode;
 use crate::value::{Place, Type, Value};
 
+use super::collection::SHARED;
 use super::{Context, Function, Outcome, done, text};
 
 const ONE: &[Type] = &[Type::Text];
@@ -44,7 +45,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             context.meter.keep(json::memory(text))?;
             let (value, merged) = crate::yaml::decode(text)?;
             context.meter.charge(merged * MERGED)?;
-            context.meter.keep(merged * ENTRY)?;
+            context.meter.keep(merged * SHARED)?;
             Ok(value)
         }
     })
@@ -104,9 +105,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .writing(),
 ];
 
-/// What an entry of a document costs that a merge has copied, and its memory.
+/// What an entry of a document costs that a merge has copied.
 const MERGED: usize = 128;
-const ENTRY: usize = 64;
 
 fn parse_bool(text: &Text) -> Outcome {
     match &text[..] {

@@ -7,6 +7,7 @@ use planescape_vault::Text;
 
 use crate::error::Failure;
 use crate::function::uncounted;
+use crate::meter::ELEMENT;
 use crate::value::{Place, Type, Value};
 
 use super::defaults::{deep_equal, is_empty, kind_name};
@@ -145,9 +146,6 @@ fn prepend(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     items.insert(0, args[1].value.clone());
     Ok(Value::list(items))
 }
-
-/// The memory of an element of a list.
-pub(super) const ELEMENT: usize = 32;
 
 fn concat(context: &mut Context<'_>, args: &[Place]) -> Outcome {
     // One list may be given many times.

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use crate::error::Failure;
 use crate::function::{uncounted, uncounted_key};
+use crate::meter::{ELEMENT, MAP};
 use crate::value::{Map, Place, Type, Value};
 
-use super::collection::{ENTRY, MAP};
-use super::lists::ELEMENT;
+use super::collection::ENTRY;
 use super::{ANY, Context, Function, Outcome, collection, done, paid, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
