@@ -59,17 +59,10 @@ impl Regex {
         let classes = pattern.iter().filter(|byte| b"pP[".contains(byte)).count();
         meter.charge(pattern.len() * Self::COMPILED + classes * Self::CLASS)?;
         // The parts of a pattern that is too long are in memory before it is refused.
-        let parts = pattern.len() * Self::PARTS;
-        meter.keep(parts)?;
-        let parsed =
-            parse::parse(pattern).map_err(|error| error.failure().under("error parsing regexp: "));
-        let compiled = parsed.and_then(|parsed| {
-            let groups = parsed.names.len();
-            let program = Program::compile(&parsed.node, groups, Direction::Forwards)?;
-            Ok((parsed, program))
-        });
-        meter.memory -= parts;
-        let (parsed, program) = compiled?;
+        meter.has_room(pattern.len() * Self::PARTS)?;
+        let parsed = parse::parse(pattern)
+            .map_err(|error| error.failure().under("error parsing regexp: "))?;
+        let program = Program::compile(&parsed.node, parsed.names.len(), Direction::Forwards)?;
         meter.charge(program.len() * Self::COMPILED)?;
         Ok(Self {
             node: parsed.node,
