@@ -158,17 +158,18 @@ impl Session {
             let is_written = left.is_written;
             let id = self.new_id();
             let living = Living::of_earlier_life(left, id, now);
-            commands.extend(self.remember(&living).filter(|_| !is_written));
+            let remember = self.remember(&living.token, &living.accessor);
+            commands.extend(remember.filter(|_| !is_written));
             self.retired.push(living);
         }
         commands
     }
 
     /// Has a token written into the ledger, where there is one.
-    pub(crate) fn remember(&self, living: &Living) -> Option<Command> {
+    pub(crate) fn remember(&self, token: &Token, accessor: &str) -> Option<Command> {
         self.remembers.then(|| Command::Remember {
-            token: living.token.clone(),
-            accessor: living.accessor.clone(),
+            token: token.clone(),
+            accessor: accessor.to_owned(),
         })
     }
 
@@ -370,10 +371,7 @@ impl Session {
             secret: login.token,
             namespace: None,
         };
-        let remember = self.remembers.then(|| Command::Remember {
-            token: token.clone(),
-            accessor: login.accessor.clone(),
-        });
+        let remember = self.remember(&token, &login.accessor);
         self.retire(now);
         // The persistent cache may hand on what stands in the ledger, too.
         self.unretire(&token.secret);

@@ -27,7 +27,8 @@ impl Agent {
             if self.revoke_on_exit {
                 let living = Living::of_login(login, ticket.token, now);
                 // The pod may be killed before the token is revoked.
-                self.commands.extend(self.session.remember(&living));
+                let remember = self.session.remember(&living.token, &living.accessor);
+                self.commands.extend(remember);
                 shutdown.add(living, now);
             }
             return;

@@ -19,7 +19,8 @@ impl Agent {
         }
         if let Some(shutdown) = self.life.shutdown() {
             let living = self.session.living(made, namespace, now);
-            self.commands.extend(self.session.remember(&living));
+            let remember = self.session.remember(&living.token, &living.accessor);
+            self.commands.extend(remember);
             shutdown.add(living, now);
             return;
         }

@@ -59,9 +59,9 @@ impl Session {
     fn take_in(&mut self, living: Living) -> Option<Command> {
         // An orphan that the ledger has handed on, too, stands there.
         let is_left = self.unretire(&living.token.secret);
-        let remember = self.remember(&living).filter(|_| !is_left);
+        let remember = self.remember(&living.token, &living.accessor);
         self.orphans.push(living);
-        remember
+        remember.filter(|_| !is_left)
     }
 
     /// Takes a token out of those that only wait for the end, and says whether it was there.
