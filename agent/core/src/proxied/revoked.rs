@@ -46,11 +46,7 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
     // `leases/` may be left out.
     let after = |known: &str| {
         let kinds = [format!("sys/leases/{known}/"), format!("sys/{known}/")];
-        let mut found = kinds.iter().filter_map(|kind| {
-            let (before, after) = path.split_once(kind.as_str())?;
-            (before.is_empty() || before.ends_with('/')).then_some((before, after))
-        });
-        found.next()
+        kinds.iter().find_map(|kind| around(path, kind))
     };
     if let Some((_, id)) = after("revoke") {
         return Some(Revocation::Lease(id.to_owned()));
@@ -73,8 +69,13 @@ fn by_path(passage: &Passage) -> Option<Revocation> {
 fn with_a_mount(path: &str) -> Option<(&str, String)> {
     let mut mounts = [("sys/mounts/", ""), ("sys/auth/", "auth/")].into_iter();
     mounts.find_map(|(mounts, kind)| {
-        let (before, mount) = path.split_once(mounts)?;
-        let is_meant = before.is_empty() || before.ends_with('/');
-        is_meant.then(|| (before, [kind, mount].concat()))
+        let (before, mount) = around(path, mounts)?;
+        Some((before, [kind, mount].concat()))
     })
+}
+
+/// The parts of a path before and after a known one that begins at a whole name.
+fn around<'a>(path: &'a str, known: &str) -> Option<(&'a str, &'a str)> {
+    let (before, after) = path.split_once(known)?;
+    (before.is_empty() || before.ends_with('/')).then_some((before, after))
 }
