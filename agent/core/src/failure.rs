@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use planescape_vault::{Error, Kind};
+use planescape_vault::{Error, Kind, Refusal};
 
 /// Why a command failed. Texts carry no secret: the shell keeps values out of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,17 +63,14 @@ impl Failure {
     /// The meaning of Vault's error answer, if there was one.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        match self {
-            Self::Vault(error) => error.kind(),
-            Self::File { .. } => None,
-        }
+        self.refusal().map(Refusal::kind)
     }
 
     /// Whether a renewal failed at the backend that made the lease, such as a database that restarts.
     #[must_use]
     pub fn may_renew_later(&self) -> bool {
-        matches!(self, Self::Vault(Error::Refused(refusal))
-            if refusal.kind() == Kind::Invalid && !refusal.ends_renewals())
+        let refusal = self.refusal();
+        refusal.is_some_and(|it| it.kind() == Kind::Invalid && !it.ends_renewals())
     }
 
     /// Whether Vault may have done what it was asked for all the same.
@@ -85,18 +82,19 @@ impl Failure {
     /// The HTTP status, where Vault gave one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Vault(Error::Refused(refusal)) => Some(refusal.status()),
-            Self::Vault(_) | Self::File { .. } => None,
-        }
+        self.refusal().map(Refusal::status)
     }
 
     /// How long Vault asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal()?.retry_after()
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Vault(Error::Refused(refusal)) => refusal.retry_after(),
-            Self::Vault(_) | Self::File { .. } => None,
+            Self::Vault(error) => error.refusal(),
+            Self::File { .. } => None,
         }
     }
 }
