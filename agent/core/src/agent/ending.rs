@@ -7,6 +7,7 @@ use crate::clock::Moment;
 use crate::command::Notice;
 use crate::failure::Failure;
 use crate::life::Life;
+use crate::living::Living;
 use crate::shutdown::Shutdown;
 use crate::token::TokenId;
 use crate::verdict::{End, ExitCode};
@@ -61,15 +62,21 @@ impl Agent {
         if let Some(supervisor) = &mut self.supervisor {
             self.commands.extend(supervisor.end(now));
         }
-        let mut shutdown = Shutdown::new(end, tokens, now);
-        if self.has_unread_ledger {
-            shutdown = shutdown.missing_tokens();
-        }
+        let shutdown = self.way_out(end, tokens, now);
         self.life = Life::Stopping(Box::new(if self.revoke_on_exit {
             shutdown
         } else {
             shutdown.sparing_tokens()
         }));
+    }
+
+    /// A way out that knows whether earlier lives may have left tokens.
+    pub(super) fn way_out(&self, end: End, tokens: Vec<Living>, now: Moment) -> Shutdown {
+        let shutdown = Shutdown::new(end, tokens, now);
+        match self.has_unread_ledger {
+            true => shutdown.missing_tokens(),
+            false => shutdown,
+        }
     }
 
     pub(super) fn revoked(&mut self, token: TokenId, result: Result<(), Failure>, now: Moment) {

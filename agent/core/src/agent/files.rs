@@ -156,10 +156,7 @@ impl Agent {
         let mut end = self.rendered_end(now);
         end.report.unrevoked.clear();
         end.report.ttl_seconds = None;
-        let shutdown = Shutdown::new(end, self.session.take_tokens(), now).excused();
-        match self.has_unread_ledger {
-            true => shutdown.missing_tokens(),
-            false => shutdown,
-        }
+        let tokens = self.session.take_tokens();
+        self.way_out(end, tokens, now).excused()
     }
 }
