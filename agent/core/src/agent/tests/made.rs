@@ -87,12 +87,7 @@ fn our_own_token_in_a_template_is_renewed_as_ours_alone() {
 #[test]
 fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
     let made = token(36_000, true);
-    let mut world = World::build(&[ORPHAN], |start| {
-        start.config.planescape.ledger = Some("/ledger".to_owned());
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    remembered(&mut world, 1);
+    let mut world = with_ledger(ORPHAN, None);
     let steps = serve(&mut world, &made, Duration::ZERO);
     assert!(steps.contains(&"remember made".to_owned()), "{steps:?}");
     let writes = |steps: &[String]| steps.contains(&"write template 0: made".to_owned());
@@ -115,13 +110,7 @@ fn an_orphan_is_named_remembered_and_revoked_like_our_own() {
 fn a_token_is_renewed_and_revoked_in_the_namespace_that_its_path_names() {
     let text = ORPHAN.replace("auth/", "team/auth/");
     for (reads, place) in [(None, "team/"), (Some("people/"), "people/team/")] {
-        let mut world = World::build(&[text.as_str()], |start| {
-            start.config.planescape.ledger = Some("/ledger".to_owned());
-            start.config.vault.connection.namespace = reads.map(str::to_owned);
-        });
-        world.step();
-        world.log_in("t1", 3600);
-        remembered(&mut world, 1);
+        let mut world = with_ledger(&text, reads);
         let mut places = Vec::new();
         serve(&mut world, &token(1200, true), Duration::ZERO);
         remembered(&mut world, 2);
@@ -182,12 +171,7 @@ fn a_token_stands_in_the_ledger_with_its_namespace_and_is_revoked_there_by_the_n
 
 #[test]
 fn an_orphan_that_comes_on_the_way_out_stands_in_the_ledger() {
-    let mut world = World::build(&[ORPHAN], |start| {
-        start.config.planescape.ledger = Some("/ledger".to_owned());
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    remembered(&mut world, 1);
+    let mut world = with_ledger(ORPHAN, None);
     world.step();
     world.find_mount("auth/token/create-orphan", "token");
     assert_eq!(world.step(), ["put auth/token/create-orphan as t1"]);
@@ -230,12 +214,7 @@ fn the_answer_to_a_renewal_of_a_former_token_says_nothing_of_the_next_one() {
 /// One life may make thousands of orphans.
 #[test]
 fn orphans_that_are_over_for_long_are_left_out_of_the_ledger() {
-    let mut world = World::build(&[ORPHAN], |start| {
-        start.config.planescape.ledger = Some("/ledger".to_owned());
-    });
-    world.step();
-    world.log_in("t1", 3600);
-    remembered(&mut world, 1);
+    let mut world = with_ledger(ORPHAN, None);
     let brief = token(60, true).replace("\"renewable\": true", "\"renewable\": false");
     let mut steps = Vec::new();
     for number in 0..12 {
@@ -496,6 +475,18 @@ fn ready(text: &str, made: &str) -> World {
     world.log_in("t1", 3600);
     serve(&mut world, made, Duration::ZERO);
     assert!(world.agent.is_ready());
+    world
+}
+
+/// An agent whose token stands in its ledger; `reads` is the namespace of its reads.
+fn with_ledger(text: &str, reads: Option<&str>) -> World {
+    let mut world = World::build(&[text], |start| {
+        start.config.planescape.ledger = Some("/ledger".to_owned());
+        start.config.vault.connection.namespace = reads.map(str::to_owned);
+    });
+    world.step();
+    world.log_in("t1", 3600);
+    remembered(&mut world, 1);
     world
 }
 
